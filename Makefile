@@ -1,0 +1,67 @@
+# Every target is one line of help: `make help`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+LOCK   := $(PIP) install --quiet --require-hashes --no-deps --only-binary :all: -r
+SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+UV     := $(VENV)-lock/bin/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test test-fast lint format lock bench clean
+
+help: ## List every target.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/installed-base ## Create .venv with what the application needs.
+
+dev: $(VENV)/installed-dev ## Create .venv with what the tests and checks need too.
+
+demo: $(VENV)/installed-base ## Run the main job on SQLite: migrate, import real events, roll back, report.
+	@$(BIN)/vinci demo
+
+test: $(VENV)/installed-dev ## Run every test.
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed-dev ## Check format, rules and types.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev ## Put the code into the project's format.
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-dev ## Measure the import against the plain bulk insert, side by side.
+	$(BIN)/python bench/import_events.py
+
+lock: ## Renew the lock files from pyproject.toml (names, versions and hashes only).
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
+	$(UV) pip compile --quiet --universal --python-version 3.10 --only-binary :all: \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
+	  --no-emit-package vinci-code --extra dev --group build pyproject.toml -o requirements/dev.lock
+	$(UV) pip compile --quiet --universal --python-version 3.10 --only-binary :all: \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
+	  --constraint requirements/dev.lock --group build pyproject.toml -o requirements/base.lock
+
+clean: ## Remove the environment and every cache; your database and .env stay.
+	rm -rf $(VENV) $(VENV)-lock build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "vinci_code needs Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-base: requirements/base.lock pyproject.toml | $(BIN)/python
+	$(LOCK) requirements/base.lock
+	$(SELF)
+	@touch $@
+
+$(VENV)/installed-dev: requirements/dev.lock pyproject.toml | $(BIN)/python
+	$(LOCK) requirements/dev.lock
+	$(SELF)
+	@touch $@ $(VENV)/installed-base

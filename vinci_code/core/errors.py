@@ -1,0 +1,155 @@
+"""Every error that vinci_code raises on its own account.
+
+    VinciError
+    ├── ConfigurationError          the settings are incomplete, contradictory or not real
+    │   └── MissingExtraError       an optional part is switched on but not installed
+    ├── DatabricksConnectionError   the warehouse could not be reached or refused us
+    │   ├── AuthenticationError     it answered, and did not accept the credentials
+    │   └── DeadlineExceededError   it did not answer in time
+    ├── NotYetAvailableError        a part of vinci_code that this release does not have
+    ├── SchemaError                 the tables are not what this release works with
+    │   └── MigrationsPendingError  migrations have to be applied first
+    ├── ValueRefusedError           a value cannot be stored without changing it (also a ValueError)
+    └── InputDataError              a line of an input file cannot be used
+
+Catch ``VinciError`` for all of them. Each message says what happened, on what, what was expected,
+what was found and what to do next, and never contains a secret. ``exit_code`` is what the command
+line ends with; the numbers above 1 are those of ``sysexits.h``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_FAILED = 1
+EXIT_DATA = 65  # EX_DATAERR: the input data was incorrect
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: a service or a part is not there
+EXIT_CONFIG = 78  # EX_CONFIG: something is missing or wrong in the configuration
+
+
+class VinciError(Exception):
+    """The base of every error that vinci_code raises on its own account."""
+
+    exit_code = EXIT_FAILED
+
+
+@dataclass(frozen=True)
+class ConfigurationProblem:
+    """One thing that is wrong with the configuration.
+
+    Attributes:
+        variable: The environment variable, or variables, that it is about.
+        found: What was found there, with no secret in it.
+        accepted: What would be accepted.
+        fix: What to do about it.
+    """
+
+    variable: str
+    found: str
+    accepted: str
+    fix: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.variable}: found {self.found}; accepted: {self.accepted}. To fix it: {self.fix}"
+        )
+
+
+class ConfigurationError(VinciError):
+    """The configuration cannot be used; ``problems`` lists everything that is wrong at once."""
+
+    exit_code = EXIT_CONFIG
+
+    def __init__(self, problems: Sequence[ConfigurationProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        heading = "1 problem" if count == 1 else f"{count} problems"
+        lines = [f"The configuration has {heading}; nothing was contacted."]
+        lines += [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
+        return "\n".join(lines)
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional part of vinci_code is switched on but not installed."""
+
+    def __init__(self, extra: str, wanted_by: str) -> None:
+        self.extra = extra
+        self.wanted_by = wanted_by
+        self.command = f"python -m pip install 'vinci-code[{extra}]'"
+        super().__init__(
+            [
+                ConfigurationProblem(
+                    variable=wanted_by,
+                    found=f"switched on, without the '{extra}' extra installed",
+                    accepted=f"the '{extra}' extra installed beside it",
+                    fix=self.command,
+                )
+            ]
+        )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.extra, self.wanted_by)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wanted_by} needs the '{self.extra}' extra, which is not installed. "
+            f"Install it: {self.command}"
+        )
+
+
+class DatabricksConnectionError(VinciError):
+    """The warehouse could not be reached, or refused the connection."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class AuthenticationError(DatabricksConnectionError):
+    """The workspace answered, and did not accept the credentials."""
+
+
+class DeadlineExceededError(DatabricksConnectionError):
+    """The workspace did not answer within the time allowed."""
+
+
+class NotYetAvailableError(VinciError):
+    """A part of vinci_code that this release does not have."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class SchemaError(VinciError):
+    """The tables in the database are not those that this release works with."""
+
+
+class MigrationsPendingError(SchemaError):
+    """Migrations have to be applied before the application can run."""
+
+
+class ValueRefusedError(VinciError, ValueError):
+    """A value that the database cannot hold unchanged; it was not written."""
+
+
+class InputDataError(VinciError):
+    """A line of an input file cannot be used.
+
+    Attributes:
+        source: The file's name as it was given, ``<stdin>`` for standard input.
+        line: The line's number, counted from 1, or ``None`` where the file as a whole is meant.
+        reason: What is wrong with it.
+    """
+
+    exit_code = EXIT_DATA
+
+    def __init__(self, source: str, line: int | None, reason: str) -> None:
+        self.source = source
+        self.line = line
+        self.reason = reason
+        super().__init__(source, line, reason)
+
+    def __str__(self) -> str:
+        place = self.source if self.line is None else f"{self.source}, line {self.line}"
+        return f"{place}: {self.reason}"
