@@ -1,0 +1,30 @@
+"""The mask for secrets: no secret leaves by a log, a warning, an exception or a traceback.
+
+Two kinds of text are masked. *Exact values* are the secrets in use, made known with
+`register_secret` where they are read; they are found raw and as URLs, JSON, ``repr``, HTML, base64
+and hexadecimal spell them. *Known shapes* are texts that look like a credential whoever it belongs
+to: Databricks tokens, JSON web tokens, ``Authorization`` headers, presigned URLs, passwords in
+URLs, and ``password=…`` and its like in query strings, ``repr`` and JSON.
+
+The first registered secret puts the mask in front of every way out that the interpreter has: the
+records of every logger, `warnings`, and the hooks for uncaught exceptions (`sys`, `threading`,
+unraisable ones). What the mask cannot see, it cannot cover: a secret that was cut into pieces, and
+text written with ``print`` or ``sys.exit``; pass that through `redact` first.
+"""
+
+from __future__ import annotations
+
+from vinci_code.core.redaction.exceptions import RedactedError, redact_exception
+from vinci_code.core.redaction.registry import forget_secrets, register_secret
+from vinci_code.core.redaction.secret import Secret
+from vinci_code.core.redaction.text import MASK, redact
+
+__all__ = [
+    "MASK",
+    "RedactedError",
+    "Secret",
+    "forget_secrets",
+    "redact",
+    "redact_exception",
+    "register_secret",
+]

@@ -1,0 +1,166 @@
+"""Exact values: the secrets in use, in every spelling that a text may hold them in."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+# Shorter values are not looked for: they would mask ordinary words (a password "admin" would eat
+# half of every log). No credential of Databricks or of a cloud is that short.
+SHORTEST_SECRET = 8
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_NAMED_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
+_HTML = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_BASE64_DIGIT = "[A-Za-z0-9+/_-]?"
+
+
+class _Form(NamedTuple):
+    """One spelling of a secret.
+
+    Attributes:
+        size: How many characters of the secret's text it stands for; longer ones are tried first.
+        anchor: A text without which the pattern cannot match; looking for it costs next to nothing.
+        pattern: The regular expression.
+    """
+
+    size: int
+    anchor: str
+    pattern: str
+
+
+class ExactValues:
+    """The secrets in use, and one pattern that finds any spelling of any of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: set[str] = set()
+        # One attribute, so that a thread that masks sees either all of a new pattern or none of it.
+        self._finder: tuple[tuple[str, ...], re.Pattern[str]] | None = None
+
+    def __bool__(self) -> bool:
+        return self._finder is not None
+
+    def add(self, value: str) -> None:
+        """Look for ``value`` from now on, and for its stripped form; too short ones are ignored."""
+        wanted = {
+            text
+            for text in (value, value.strip())
+            if len(text) >= SHORTEST_SECRET and text.strip("*")
+        }
+        with self._lock:
+            if wanted <= self._values:
+                return
+            self._values |= wanted
+            self._finder = _compile(self._values)
+
+    def clear(self) -> None:
+        """Forget every value."""
+        with self._lock:
+            self._values.clear()
+            self._finder = None
+
+    def mask(self, text: str, mask: str) -> str:
+        """Return ``text`` with every spelling of every value replaced by ``mask``."""
+        finder = self._finder
+        if finder is None:
+            return text
+        anchors, pattern = finder
+        if not any(anchor in text for anchor in anchors):
+            return text
+        return pattern.sub(mask, text)
+
+
+def _compile(values: set[str]) -> tuple[tuple[str, ...], re.Pattern[str]]:
+    forms = sorted({form for value in values for form in _forms(value)}, reverse=True)
+    anchors = tuple(dict.fromkeys(form.anchor for form in forms))
+    return anchors, re.compile("|".join(form.pattern for form in forms))
+
+
+def _forms(value: str) -> Iterator[_Form]:
+    yield _form(value, _spellings)
+    for data in _encodings(value):
+        yield from _base64_forms(data)
+        yield _Form(2 * len(data), data.hex(), data.hex())
+        yield _Form(2 * len(data), data.hex().upper(), data.hex().upper())
+
+
+def _encodings(value: str) -> set[bytes]:
+    """Return the bytes that stand for ``value`` before base64 is applied to them.
+
+    OAuth clients percent-encode the secret inside a Basic header (RFC 6749 section 2.3.1), and
+    ``requests`` encodes one as Latin-1 (``requests/auth.py``, ``_basic_auth_str``).
+    """
+    encodings = {
+        value.encode("utf-8", "surrogatepass"),
+        quote(value, safe="", errors="surrogatepass").encode(),
+        quote_plus(value, errors="surrogatepass").encode(),
+    }
+    if all(ord(character) < 256 for character in value):
+        encodings.add(value.encode("latin-1"))
+    return encodings
+
+
+def _base64_forms(data: bytes) -> Iterator[_Form]:
+    """Yield ``data`` inside a longer base64 text, where 0, 1 or 2 bytes of another group lead.
+
+    The digits at the edges mix bits of the neighbours with bits of the secret: they are masked with
+    it, but cannot be known.
+    """
+    for lead in range(3):
+        digits = base64.b64encode(b"\0" * lead + data).decode()
+        first = -(-lead * 8 // 6)
+        last, rest = divmod((lead + len(data)) * 8, 6)
+        form = _form(digits[first:last], _base64_spellings)
+        before = _BASE64_DIGIT if lead else ""
+        after = _BASE64_DIGIT if rest else ""
+        yield form._replace(pattern=before + form.pattern + after)
+
+
+def _form(text: str, spell: Callable[[str], str]) -> _Form:
+    # A run of backslashes is one unit: `(\\{1,8})(\\{1,8})` would be tried in every split.
+    units: list[str] = re.findall(r"\\+|[^\\]", text)
+    anchor = max(re.split(r"[^A-Za-z0-9_.-]", text), key=len)
+    return _Form(len(text), anchor, "".join(spell(unit) for unit in units))
+
+
+def _spellings(unit: str) -> str:
+    """Return a pattern for one character as URLs, JSON, ``repr`` and HTML spell it."""
+    if unit in _PLAIN:
+        return re.escape(unit)
+    character = unit[0]
+    octets = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    patterns = [
+        "".join(f"%(?:25){{0,3}}{octet:02x}" for octet in octets) * len(unit),
+        "".join(rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)),
+        "".join(rf"\\{{1,4}}x{octet:02x}" for octet in octets),
+        rf"\\{{1,4}}U{ord(character):08x}",
+        f"&#(?:{ord(character)}|x{ord(character):x});",
+    ]
+    if ord(character) < 256:
+        patterns.append(rf"\\{{1,4}}x{ord(character):02x}")
+        patterns.append(f"%(?:25){{0,3}}{ord(character):02x}")
+    if character in _NAMED_ESCAPES:
+        patterns.append(rf"\\{{1,4}}{_NAMED_ESCAPES[character]}")
+    if character in _HTML:
+        patterns.append(f"&{_HTML[character]};")
+    if character == " ":
+        patterns.append(r"\+")
+    alternatives = "|".join(f"(?i:{pattern})" for pattern in patterns)
+    if character == "\\":
+        return rf"(?:{alternatives}|\\{{{len(unit)},{4 * len(unit) + 4}}})"
+    return rf"(?:{alternatives}|\\{{0,4}}{re.escape(character)})"
+
+
+def _base64_spellings(unit: str) -> str:
+    """Return a pattern for one base64 digit in the standard and in the URL-safe alphabet."""
+    if unit == "+":
+        return r"(?:[+-]|%(?:25){0,3}2[Bb])"
+    if unit == "/":
+        return r"(?:\\{0,4}/|_|%(?:25){0,3}2[Ff])"
+    return unit

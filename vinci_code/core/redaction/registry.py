@@ -1,0 +1,22 @@
+"""The secrets in use, and the masks that stand in front of every way out."""
+
+from __future__ import annotations
+
+from vinci_code.core.redaction import logs
+from vinci_code.core.redaction.text import exact_values
+
+
+def register_secret(value: str) -> None:
+    """Mask an exact value everywhere from now on, in every spelling.
+
+    The first call puts the masks in front of logs, warnings and the exception hooks. A value of
+    fewer than 8 characters is ignored: it would mask ordinary words.
+    """
+    exact_values.add(value)
+    logs.install()
+
+
+def forget_secrets() -> None:
+    """Forget every value and take the masks out; for tests."""
+    exact_values.clear()
+    logs.uninstall()

@@ -1,0 +1,122 @@
+"""Known shapes: texts that look like a credential, whoever it belongs to.
+
+Every pattern takes time that grows linearly with the text, hostile text included: no pattern can
+start again inside what it has already scanned in vain.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import NamedTuple
+
+_NAMES = (
+    r"(?:(?:access|refresh|id|auth|bearer|session|security|sas|oauth|api|databricks)[_-]?token"
+    r"|client[_-]?secret|(?<![A-Za-z0-9_-])(?:token|secret|pwd)|api[_-]?key|private[_-]?key"
+    r"|secret[_-]?(?:access[_-]?)?key|pass(?:word|wd|phrase)"
+    r"|x-(?:amz|goog)-(?:signature|credential|security-token)|sharedaccesssignature)"
+)
+_QUERY_NAMES = (
+    r"(?:[A-Za-z0-9_.-]{0,40}(?:token|secret|password|passwd|pwd|signature|credential"
+    r"|api_?key|accesskeyid)|sig)"
+)
+_AMPERSAND = r"(?:[?&]|%(?:25){0,3}(?:26|3f)|\\u0026)"
+_VALUE = r"""[^\s"'<>\\,;)}\]&]"""
+
+
+class _Shape(NamedTuple):
+    """One shape of credential.
+
+    Attributes:
+        hints: Lower-case texts; where a text has none of them, the pattern is not tried.
+        pattern: What to look for.
+        replacement: What to put there, a template of `re.sub`.
+    """
+
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+def mask_shapes(text: str, mask: str) -> str:
+    """Return ``text`` with everything that looks like a credential replaced by ``mask``."""
+    lowered = text.lower()
+    for shape in _shapes(mask):
+        if any(hint in lowered for hint in shape.hints):
+            text = shape.pattern.sub(shape.replacement, text)
+    return text
+
+
+@functools.cache
+def _shapes(mask: str) -> tuple[_Shape, ...]:
+    """Compile the shapes at first use, so that importing costs nothing."""
+
+    def shape(hints: str, pattern: str, replacement: str) -> _Shape:
+        compiled = re.compile(pattern, re.ASCII | re.IGNORECASE)
+        return _Shape(tuple(hints.split()), compiled, replacement)
+
+    names = "token secret pwd pass key amz goog signature"
+    return (
+        # Personal access tokens and the other prefixes that Databricks' own secret scanner lists.
+        shape(
+            "dapi dose dkea dsapi",
+            r"(?-i:dapi|dose|dkea|dsapi)(?-i:[a-h0-9]{16,})(?:-\d+)?",
+            mask,
+        ),
+        # JSON web tokens, signed (3 parts) or encrypted (5). The look-behind lets a match start
+        # only where a word does, or after an escape (`%20eyJ…`, `\neyJ…`): `eyJeyJeyJ…` would take
+        # quadratic time without it.
+        shape(
+            "eyj",
+            r"(?:(?<![\w-])|(?<=%[0-9a-f]{2})|(?<=\\[nrt]))(?-i:eyJ)[\w-]{6,}(?:\.[\w-]*){2,4}"
+            r"(?<!\.)",
+            mask,
+        ),
+        # `scheme://user:password@`; a port that a query follows is none.
+        shape(
+            "://",
+            r"""(://[^\s/:@"'<>]*:)(?!\d+[?#])[^\s/"'<>]+@""",
+            rf"\g<1>{mask}@",
+        ),
+        # `Authorization: Bearer …` as a header has it.
+        shape(
+            "authorization",
+            r"(authorization\s{0,4}[:=]\s{0,4}(?:(?:bearer|basic|token|negotiate)(?:\s{1,4}|%20))?)"
+            + _VALUE
+            + "+",
+            rf"\g<1>{mask}",
+        ),
+        # `Bearer …` by itself: prose ("Bearer authentication") has no digit in the word.
+        shape(
+            "bearer basic",
+            r"\b((?:bearer|basic)(?:\s{1,4}|%20))(?=[a-z._~+/=-]{0,4096}\d)[\w.~+/=-]{16,}",
+            rf"\g<1>{mask}",
+        ),
+        # Presigned URLs (S3, Google, Azure) and tokens in a query string.
+        shape(
+            "sig= sig% token secret passw pwd signature credential key",
+            rf"({_AMPERSAND}{_QUERY_NAMES}(?:=|%(?:25){{0,3}}3d))" + r"""[^\s&"'<>\\]+""",
+            rf"\g<1>{mask}",
+        ),
+        # `'password': '…'`, `"password": "…"`, `password='…'`: the whole literal.
+        shape(
+            names + " authorization",
+            rf"""((?:{_NAMES}|authorization)(?:["']\s{{0,4}}[:,=]|\s{{0,4}}=>?)\s{{0,4}}[bru]{{0,2}})"""
+            r"""(?:"(?:[^"\\\n]|\\.)+("?)|'(?:[^'\\\n]|\\.)+('?))""",
+            rf"\g<1>'{mask}'",
+        ),
+        # The same in JSON that was put into JSON: `\"password\": \"…\"`.
+        shape(
+            names + " authorization",
+            rf"""((?:{_NAMES}|authorization)\\+["']\s{{0,4}}[:,=]\s{{0,4}}(\\+["']))[^"'\\\n]+""",
+            rf"\g<1>{mask}",
+        ),
+        # `password=…` with nothing around it. Code has that form too (`token=self._token` in the
+        # lines of a traceback), so the value has to look like a secret: a digit, no call.
+        shape(
+            names,
+            rf"({_NAMES}\s{{0,4}}=\s{{0,4}})(?=[^\s\d\"'()\[\]]{{0,4096}}\d)"
+            r"""[^\s"'<>()\[\]&,;]{8,}""",
+            rf"\g<1>{mask}",
+        ),
+    )
