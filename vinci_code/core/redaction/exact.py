@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -72,13 +72,33 @@ class ExactValues:
         anchors, pattern = finder
         if not any(anchor in text for anchor in anchors):
             return text
-        return pattern.sub(mask, text)
+        kept = []
+        rest = 0
+        for start, end in _merged(match.span(1) for match in pattern.finditer(text)):
+            kept.append(text[rest:start])
+            rest = end
+        return mask.join((*kept, text[rest:]))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Join the spans that overlap: of two secrets that share characters, both are hidden."""
+    start = end = -1
+    for next_start, next_end in spans:
+        if next_start < end:
+            end = max(end, next_end)
+            continue
+        if end > start:
+            yield start, end
+        start, end = next_start, next_end
+    if end > start:
+        yield start, end
 
 
 def _compile(values: set[str]) -> tuple[tuple[str, ...], re.Pattern[str]]:
     forms = sorted({form for value in values for form in _forms(value)}, reverse=True)
     anchors = tuple(dict.fromkeys(form.anchor for form in forms))
-    return anchors, re.compile("|".join(form.pattern for form in forms))
+    # A look-ahead, so that a match may begin inside the one before it.
+    return anchors, re.compile(f"(?=({'|'.join(form.pattern for form in forms)}))")
 
 
 def _forms(value: str) -> Iterator[_Form]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
 import traceback
 import types
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vinci_code.core.redaction.text import redact
 from vinci_code.core.redaction.values import mask_value, shown
 
 _MEMBERS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _LINKS = ("__cause__", "__context__")
+# Python 3.11 and newer.
+_GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
 
 
 class RedactedError(Exception):
@@ -18,35 +25,55 @@ class RedactedError(Exception):
 
 
 def redact_exception(error: BaseException) -> BaseException:
-    """Mask every secret in an exception and in all that it is linked to, and return it.
+    """Mask every secret in an exception and in all that it is linked to.
 
-    In place, through ``__cause__``, ``__context__``, groups, notes, arguments and attributes; the
-    locals of frames that have finished are cleared, so that no traceback can show them.
+    It works in place, through ``__cause__``, ``__context__``, groups, notes, arguments and
+    attributes. The locals of frames that have finished are cleared, so that no traceback can show
+    them; those of the frames that are still running, the caller's above all, cannot be.
+
+    Returns:
+        The same object. Only where its type permits no change (``pydantic.ValidationError``, a
+        group with a secret in its message), a new exception that takes its place: raise or show
+        what is returned, not what was given.
     """
-    seen: dict[int, BaseException] = {}
-    waiting = [error]
-    while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
-            continue
-        seen[id(current)] = current
-        waiting.extend(_linked(current))
-    for current in seen.values():
+    found = _reachable(error)
+    # Children first: the text of an exception often quotes the one that it wraps.
+    for current in reversed(found):
         traceback.clear_frames(current.__traceback__)
         _mask_fields(current)
-    return error
+    stand_ins = _stand_ins(found)
+    return stand_ins.get(id(error), error)
 
 
-def _linked(error: BaseException) -> list[BaseException]:
-    candidates: list[object] = [error.__cause__, error.__context__]
-    candidates += error.args
-    candidates += vars(error).values()
-    candidates += getattr(error, "exceptions", ())
-    return [item for item in candidates if isinstance(item, BaseException)]
+def _reachable(error: BaseException) -> list[BaseException]:
+    found = {id(error): error}
+    waiting = [error]
+    while waiting:
+        for linked in _linked(waiting.pop(0)):
+            if id(linked) not in found:
+                found[id(linked)] = linked
+                waiting.append(linked)
+    return list(found.values())
+
+
+def _linked(error: BaseException) -> Iterator[BaseException]:
+    yield from _exceptions_in([error.__cause__, error.__context__, *vars(error).values()])
+    yield from _exceptions_in(error.args)
+    if isinstance(error, _GROUP):
+        yield from getattr(error, "exceptions", ())
+
+
+def _exceptions_in(values: Any) -> Iterator[BaseException]:
+    for value in values:
+        if isinstance(value, BaseException):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from (item for item in value if isinstance(item, BaseException))
 
 
 def _mask_fields(error: BaseException) -> None:
-    error.args = tuple(_mask_field(item) for item in error.args)
+    """Mask the arguments, the attributes and the fields of types written in C."""
+    _set(error, BaseException.args, tuple(_mask_field(item) for item in error.args))
     attributes = vars(error)
     for name, value in list(attributes.items()):
         attributes[name] = _mask_field(value)
@@ -56,20 +83,126 @@ def _mask_fields(error: BaseException) -> None:
                 _mask_member(error, member)
 
 
-def _mask_field(value: Any) -> Any:  # noqa: ANN401
-    return value if isinstance(value, BaseException) else mask_value(value)
+def _mask_field(value: Any) -> Any:
+    return mask_value(value, keep=(BaseException,))
 
 
-def _mask_member(error: BaseException, member: Any) -> None:  # noqa: ANN401
+def _mask_member(error: BaseException, member: Any) -> None:
     try:
         value = member.__get__(error, type(error))
-        clean = _mask_field(value)
-        if clean is not value:
-            member.__set__(error, clean)
+    except AttributeError:
+        return  # a slot that was never set
+    clean = _mask_field(value)
+    if clean is not value:
+        _set(error, member, clean)
+
+
+def _set(error: BaseException, member: Any, value: object) -> None:
+    try:
+        member.__set__(error, value)
     except (AttributeError, TypeError):
-        return  # a slot that was never set, or one that cannot be set
+        return  # read-only: whether it shows is seen in the text of the exception, in _stand_ins
 
 
-def is_clean(error: BaseException) -> bool:
-    """Tell whether an exception's own text shows no secret."""
-    return all(redact(text) == text for text in shown(error))
+def _stand_ins(found: list[BaseException]) -> dict[int, BaseException]:
+    """Put other exceptions in the place of those that still show a secret, by their id."""
+    stand_ins: dict[int, BaseException] = {}
+    # A group is immutable, so a new child needs a new group, and that may be a child in turn.
+    for _ in found:
+        dirty = [
+            error for error in found if id(error) not in stand_ins and _is_dirty(error, stand_ins)
+        ]
+        for error in dirty:
+            stand_in = _stand_in(error, stand_ins)
+            if stand_in is not error:
+                _copy_links(error, stand_in)
+                stand_ins[id(error)] = stand_in
+        if not dirty:
+            break
+        for error in (*found, *stand_ins.values()):
+            _relink(error, stand_ins)
+    return stand_ins
+
+
+def _is_dirty(error: BaseException, stand_ins: dict[int, BaseException]) -> bool:
+    if isinstance(error, _GROUP) and any(
+        id(child) in stand_ins for child in getattr(error, "exceptions", ())
+    ):
+        return True
+    return any(redact(text) != text for text in shown(error))
+
+
+def _stand_in(error: BaseException, stand_ins: dict[int, BaseException]) -> BaseException:
+    if isinstance(error, _GROUP):
+        return _group_stand_in(error, stand_ins)
+    if isinstance(error, ValidationError):
+        return _validation_stand_in(error)
+    text, representation = (redact(part) for part in shown(error))
+    try:
+        # A class of Python whose __str__ is its own: the same object shows the masked text.
+        error.__class__ = _silenced(type(error), text, representation)
+    except TypeError:
+        return RedactedError(f"{type(error).__name__}: {text}")
+    return error
+
+
+def _silenced(kind: type[BaseException], text: str, representation: str) -> type[BaseException]:
+    return type(
+        kind.__name__,
+        (kind,),
+        {
+            "__slots__": (),
+            "__module__": kind.__module__,
+            "__qualname__": kind.__qualname__,
+            "__doc__": kind.__doc__,
+            "__str__": lambda _self: text,
+            "__repr__": lambda _self: representation,
+        },
+    )
+
+
+def _group_stand_in(error: Any, stand_ins: dict[int, BaseException]) -> BaseException:
+    children = [stand_ins.get(id(child), child) for child in error.exceptions]
+    message = redact(error.message)
+    try:
+        stand_in = type(error)(message, children)
+    except Exception:  # noqa: BLE001 (a subclass, whose constructor may want anything)
+        stand_in = _GROUP(message, children)
+    return cast("BaseException", stand_in)
+
+
+def _validation_stand_in(error: ValidationError) -> ValidationError:
+    problems: list[InitErrorDetails] = [
+        {
+            "type": PydanticCustomError(problem["type"], redact(problem["msg"])),  # type: ignore[arg-type]
+            "loc": tuple(mask_value(part) for part in problem["loc"]),
+            "input": mask_value(problem["input"]),
+        }
+        for problem in error.errors(include_url=False, include_context=False)
+    ]
+    return ValidationError.from_exception_data(redact(error.title), problems, hide_input=True)
+
+
+def _copy_links(source: BaseException, target: BaseException) -> None:
+    for name in ("__traceback__", *_LINKS, "__suppress_context__"):
+        setattr(target, name, getattr(source, name))
+    if notes := vars(source).get("__notes__"):
+        vars(target)["__notes__"] = list(notes)
+
+
+def _relink(error: BaseException, stand_ins: dict[int, BaseException]) -> None:
+    """Let an exception point at the stand-ins instead of what they stand for."""
+
+    def current(value: Any) -> Any:
+        if isinstance(value, list):
+            return [stand_ins.get(id(item), item) for item in value]
+        return stand_ins.get(id(value), value)
+
+    suppressed = error.__suppress_context__
+    for name in _LINKS:
+        setattr(error, name, current(getattr(error, name)))
+    error.__suppress_context__ = suppressed
+    _set(error, BaseException.args, tuple(current(item) for item in error.args))
+    attributes = vars(error)
+    for name, value in list(attributes.items()):
+        attributes[name] = current(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vinci_code.core.redaction import logs
+from vinci_code.core.redaction import hooks
 from vinci_code.core.redaction.text import exact_values
 
 
@@ -13,10 +13,10 @@ def register_secret(value: str) -> None:
     fewer than 8 characters is ignored: it would mask ordinary words.
     """
     exact_values.add(value)
-    logs.install()
+    hooks.install()
 
 
 def forget_secrets() -> None:
     """Forget every value and take the masks out; for tests."""
     exact_values.clear()
-    logs.uninstall()
+    hooks.uninstall()

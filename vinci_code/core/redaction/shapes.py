@@ -20,8 +20,10 @@ _QUERY_NAMES = (
     r"(?:[A-Za-z0-9_.-]{0,40}(?:token|secret|password|passwd|pwd|signature|credential"
     r"|api_?key|accesskeyid)|sig)"
 )
+_LITERAL_NAMES = (
+    rf"""(?:{_NAMES}(?:["']\s{{0,4}}[:=]|\s{{0,4}}=)|authorization["']\s{{0,4}}[:,=])"""
+)
 _AMPERSAND = r"(?:[?&]|%(?:25){0,3}(?:26|3f)|\\u0026)"
-_VALUE = r"""[^\s"'<>\\,;)}\]&]"""
 
 
 class _Shape(NamedTuple):
@@ -52,7 +54,7 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
     """Compile the shapes at first use, so that importing costs nothing."""
 
     def shape(hints: str, pattern: str, replacement: str) -> _Shape:
-        compiled = re.compile(pattern, re.ASCII | re.IGNORECASE)
+        compiled = re.compile(pattern, re.ASCII | re.IGNORECASE | re.MULTILINE)
         return _Shape(tuple(hints.split()), compiled, replacement)
 
     names = "token secret pwd pass key amz goog signature"
@@ -82,8 +84,7 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
         shape(
             "authorization",
             r"(authorization\s{0,4}[:=]\s{0,4}(?:(?:bearer|basic|token|negotiate)(?:\s{1,4}|%20))?)"
-            + _VALUE
-            + "+",
+            r"""[^\s"'<>\\,;)}\]&]+""",
             rf"\g<1>{mask}",
         ),
         # `Bearer …` by itself: prose ("Bearer authentication") has no digit in the word.
@@ -98,24 +99,24 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
             rf"({_AMPERSAND}{_QUERY_NAMES}(?:=|%(?:25){{0,3}}3d))" + r"""[^\s&"'<>\\]+""",
             rf"\g<1>{mask}",
         ),
-        # `'password': '…'`, `"password": "…"`, `password='…'`: the whole literal.
+        # `'password': '…'`, `"password": "…"`, `password='…'`: the literal, up to the end of the
+        # line where it was cut off. It may also be a header in a list of pairs.
         shape(
             names + " authorization",
-            rf"""((?:{_NAMES}|authorization)(?:["']\s{{0,4}}[:,=]|\s{{0,4}}=>?)\s{{0,4}}[bru]{{0,2}})"""
-            r"""(?:"(?:[^"\\\n]|\\.)+("?)|'(?:[^'\\\n]|\\.)+('?))""",
-            rf"\g<1>'{mask}'",
+            rf"""({_LITERAL_NAMES}\s{{0,4}}[bru]{{0,2}})(["'])(?!\2)[^\n]*?(?:(?<!\\)\2|$)""",
+            rf"\g<1>\g<2>{mask}\g<2>",
         ),
         # The same in JSON that was put into JSON: `\"password\": \"…\"`.
         shape(
             names + " authorization",
-            rf"""((?:{_NAMES}|authorization)\\+["']\s{{0,4}}[:,=]\s{{0,4}}(\\+["']))[^"'\\\n]+""",
-            rf"\g<1>{mask}",
+            rf"""({_NAMES}\\+["']\s{{0,4}}[:=]\s{{0,4}})(\\+["'])(?!\2)[^\n]*?(?:(?<!\\)\2|$)""",
+            rf"\g<1>\g<2>{mask}\g<2>",
         ),
         # `password=…` with nothing around it. Code has that form too (`token=self._token` in the
         # lines of a traceback), so the value has to look like a secret: a digit, no call.
         shape(
             names,
-            rf"({_NAMES}\s{{0,4}}=\s{{0,4}})(?=[^\s\d\"'()\[\]]{{0,4096}}\d)"
+            rf"({_NAMES}\s{{0,4}}=\s{{0,4}})(?=[^\s\d\"'()\[\]=]{{0,4096}}\d)"
             r"""[^\s"'<>()\[\]&,;]{8,}""",
             rf"\g<1>{mask}",
         ),

@@ -1,16 +1,15 @@
-"""Masking values: what logs and exceptions carry besides text."""
+"""Masking values: what log records and exceptions carry besides text."""
 
 from __future__ import annotations
 
 import datetime as dt
 import decimal
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vinci_code.core.redaction.text import MASK, redact
 
-_DEEPEST = 8
 _NEVER_SECRET = (
     type(None),
     bool,
@@ -29,41 +28,30 @@ _NEVER_SECRET = (
 class MaskedObject:
     """Stands in for an object whose text held a secret; it keeps the masked text and no more."""
 
-    __slots__ = ("_repr", "_str")
+    __slots__ = ("_representation", "_text")
 
     def __init__(self, text: str, representation: str) -> None:
-        self._str = text
-        self._repr = representation
+        self._text = text
+        self._representation = representation
 
     def __str__(self) -> str:
-        return self._str
+        return self._text
 
     def __repr__(self) -> str:
-        return self._repr
+        return self._representation
 
 
-def mask_value(
-    value: Any,  # noqa: ANN401 (a log record takes any argument)
-    depth: int = 0,
-) -> Any:  # noqa: ANN401
+# Log arguments and exception attributes are anything at all, hence Any.
+def mask_value(value: Any, keep: tuple[type, ...] = ()) -> Any:
     """Return ``value`` itself where it shows no secret, otherwise a masked copy.
 
-    Containers are copied with their items masked; any other object becomes a `MaskedObject`.
+    Text, bytes and containers are copied; any other object becomes a `MaskedObject`.
+
+    Args:
+        value: What to mask.
+        keep: Types whose instances stay what they are.
     """
-    if isinstance(value, str):
-        clean = redact(value)
-        return value if clean == value else clean
-    if isinstance(value, (bytes, bytearray)):
-        text = value.decode("latin-1")
-        clean = redact(text)
-        return value if clean == text else type(value)(clean.encode("latin-1", "replace"))
-    if isinstance(value, _NEVER_SECRET):
-        return value
-    if depth < _DEEPEST:
-        for kind, mask_items in _CONTAINERS:
-            if isinstance(value, kind):
-                return mask_items(value, depth + 1)
-    return _mask_object(value)
+    return _Masking(keep).mask(value)
 
 
 def shown(value: object) -> tuple[str, str]:
@@ -75,56 +63,81 @@ def shown(value: object) -> tuple[str, str]:
         return fallback, fallback
 
 
-def _mask_object(value: object) -> object:
+class _Masking:
+    """One walk through a value, which may hold itself."""
+
+    def __init__(self, keep: tuple[type, ...]) -> None:
+        self._keep = keep
+        self._done: dict[int, Any] = {}
+
+    def mask(self, value: Any) -> Any:
+        if isinstance(value, str):
+            clean = redact(value)
+            return value if clean == value else clean
+        if isinstance(value, (bytes, bytearray)):
+            return _mask_bytes(value)
+        if isinstance(value, (*_NEVER_SECRET, *self._keep)) or _shows_nothing(value):
+            return value
+        if id(value) not in self._done:
+            # Its own place holder while it is being walked, so that a cycle ends here.
+            self._done[id(value)] = MASK
+            self._done[id(value)] = self._mask_object(value)
+        return self._done[id(value)]
+
+    def _mask_object(self, value: Any) -> Any:
+        text, representation = shown(value)
+        clean = MaskedObject(redact(text), redact(representation))
+        if (str(clean), repr(clean)) == (text, representation):
+            return value
+        if isinstance(value, dict):
+            return {self.mask(key): self._mask_item(key, item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return self._mask_sequence(value)
+        if isinstance(value, (set, frozenset)):
+            return {self.mask(item) for item in value}
+        return clean
+
+    def _mask_item(self, key: object, item: object) -> object:
+        """Mask one entry: in ``{"password": "x"}`` only the pair shows that "x" is a secret."""
+        if isinstance(key, str) and isinstance(item, (str, bytes)):
+            pair = repr({key: item})
+            if redact(pair) != pair:
+                return MASK
+        return self.mask(item)
+
+    def _mask_sequence(self, value: Any) -> Any:
+        masked = [self.mask(item) for item in value]
+        if all(old is new for old, new in zip(value, masked, strict=True)):
+            return value
+        if isinstance(value, list):
+            return masked
+        return value._make(masked) if hasattr(value, "_make") else tuple(masked)
+
+
+def mask_arguments(arguments: Any) -> Any:
+    """Mask the arguments of a log record one by one.
+
+    ``%s`` formats each by ``str``, while the ``repr`` of all of them together hides what only their
+    ``str`` tells.
+    """
+    if isinstance(arguments, Mapping):
+        masking = _Masking(())
+        items = {key: masking._mask_item(key, item) for key, item in arguments.items()}
+        return arguments if all(items[key] is arguments[key] for key in items) else items
+    if isinstance(arguments, tuple):
+        masked = tuple(mask_value(item) for item in arguments)
+        same = all(old is new for old, new in zip(arguments, masked, strict=True))
+        return arguments if same else masked
+    return mask_value(arguments)
+
+
+def _mask_bytes(value: bytes | bytearray) -> bytes | bytearray:
+    text = value.decode("latin-1")
+    clean = redact(text)
+    return value if clean == text else type(value)(clean.encode("latin-1"))
+
+
+def _shows_nothing(value: object) -> bool:
+    """Tell whether an object shows no more than its type and address."""
     kind = type(value)
-    if kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__:
-        return value
-    text, representation = shown(value)
-    clean_text, clean_representation = redact(text), redact(representation)
-    if (clean_text, clean_representation) == (text, representation):
-        return value
-    return MaskedObject(clean_text, clean_representation)
-
-
-def _mask_mapping(value: Mapping[Any, Any], depth: int) -> object:
-    masked = {mask_value(key, depth): _mask_item(key, item, depth) for key, item in value.items()}
-    same = all(
-        old_key is new_key and old is new
-        for (old_key, old), (new_key, new) in zip(value.items(), masked.items(), strict=False)
-    )
-    return value if same and len(masked) == len(value) else masked
-
-
-def _mask_item(key: object, item: object, depth: int) -> object:
-    """Mask one entry; ``{"password": "x"}`` is a known shape although "x" by itself is not."""
-    masked = mask_value(item, depth)
-    if isinstance(key, str) and isinstance(masked, str) and masked:
-        pair = f"{key!r}: {masked!r}"
-        if redact(pair) != pair and masked != MASK:
-            return MASK
-    return masked
-
-
-def _mask_sequence(value: Any, depth: int) -> object:  # noqa: ANN401
-    masked = [mask_value(item, depth) for item in value]
-    if all(old is new for old, new in zip(value, masked, strict=True)):
-        return value
-    if hasattr(value, "_make"):
-        return value._make(masked)
-    return tuple(masked) if isinstance(value, tuple) else masked
-
-
-def _mask_set(value: Any, depth: int) -> object:  # noqa: ANN401
-    masked = {item: mask_value(item, depth) for item in value}
-    if all(old is new for old, new in masked.items()):
-        return value
-    return set(masked.values())
-
-
-_CONTAINERS: tuple[tuple[type, Callable[[Any, int], object]], ...] = (
-    (dict, _mask_mapping),
-    (tuple, _mask_sequence),
-    (list, _mask_sequence),
-    (set, _mask_set),
-    (frozenset, _mask_set),
-)
+    return kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__
