@@ -7,10 +7,13 @@
     │   ├── AuthenticationError     it answered, and did not accept the credentials
     │   └── DeadlineExceededError   it did not answer in time
     ├── NotYetAvailableError        a part of vinci_code that this release does not have
+    ├── DatabaseFileError           the SQLite file cannot be used
     ├── SchemaError                 the tables are not what this release works with
     │   └── MigrationsPendingError  migrations have to be applied first
     ├── ValueRefusedError           a value cannot be stored without changing it (also a ValueError)
     └── InputDataError              a line of an input file cannot be used
+
+    InsecureFileWarning             (a warning) a file with a secret is readable by others
 
 Catch ``VinciError`` for all of them. Each message says what happened, on what, what was expected,
 what was found and what to do next, and never contains a secret. ``exit_code`` is what the command
@@ -52,7 +55,9 @@ class ConfigurationProblem:
 
     def __str__(self) -> str:
         return (
-            f"{self.variable}: found {self.found}; accepted: {self.accepted}. To fix it: {self.fix}"
+            f"{self.variable}: found {self.found}\n"
+            f"     accepted: {self.accepted}\n"
+            f"     to fix it: {self.fix}"
         )
 
 
@@ -121,6 +126,12 @@ class NotYetAvailableError(VinciError):
     exit_code = EXIT_UNAVAILABLE
 
 
+class DatabaseFileError(VinciError):
+    """The SQLite file cannot be used: no folder, no rights, not a database."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
 class SchemaError(VinciError):
     """The tables in the database are not those that this release works with."""
 
@@ -153,3 +164,7 @@ class InputDataError(VinciError):
     def __str__(self) -> str:
         place = self.source if self.line is None else f"{self.source}, line {self.line}"
         return f"{place}: {self.reason}"
+
+
+class InsecureFileWarning(UserWarning):
+    """A file that holds a secret can be read by other users of this machine."""

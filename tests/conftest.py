@@ -1,0 +1,47 @@
+"""What every test starts from: no settings of the person who runs it, no state of another test."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from vinci_code.core.config import DatabaseSettings
+from vinci_code.core.config import settings as settings_module
+from vinci_code.core.redaction import forget_secrets
+from vinci_code.database.session import dispose_engine
+
+# The same examples in every run; a failure prints its own reproduction.
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, deadline=None, print_blob=True, database=None
+)
+hypothesis.settings.load_profile("steady")
+
+_FOREIGN = ("DATABRICKS_", "ARM_", "VINCI_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run in an empty folder with none of our variables, and leave nothing behind."""
+    known = {name for mark in DatabaseSettings.variables().values() for name in mark.names}
+    for name in list(os.environ):
+        if name in known or name.startswith(_FOREIGN) or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    threads = set(threading.enumerate())
+    yield
+    dispose_engine()
+    settings_module.forget_settings()
+    forget_secrets()
+    left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
+    assert not left, f"threads left behind: {left}"

@@ -1,0 +1,162 @@
+"""Recognise values that were never filled in, without ever rejecting a real one.
+
+A pasted example such as ``your-token`` must not travel to the network and come back minutes later
+as an authentication failure. The rules below only fire on what a workspace cannot have produced; a
+value in the documented shape of a real one is accepted before any of them is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Kind = Literal["secret", "host", "id", "name"]
+
+UNFILLED = "a placeholder that was not filled in"
+TEMPLATE = "a template that was not filled in"
+MASKED = "masked: its characters were replaced by a filler"
+RESERVED = "a name that is reserved for documentation"
+
+# Shapes that only a real value has: a warehouse id, a token of each prefix that Databricks issues
+# (https://docs.databricks.com/en/dev-tools/auth/pat.html, and the prefixes that public secret
+# scanners look for), a UUID and a JSON web token.
+_REAL = re.compile(
+    r"""
+    [0-9a-f]{16}
+    | (?:dapi|dose|dkea|dsapi)[a-h0-9]{32}(?:-\d+)?
+    | [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}
+    | eyJ[\w-]+\.[\w-]+\.[\w-]+
+    """,
+    re.VERBOSE | re.ASCII,
+)
+
+# <token>, ${TOKEN}, {{ token }} and {% token %} anywhere; $TOKEN, {token}, %TOKEN%, [token] and
+# __TOKEN__ as the whole value.
+_TEMPLATE_INSIDE = re.compile(r"<[^<>]+>|\$\{[^{}]*\}|\{\{[^{}]*\}\}|\{%[^{}]*%\}")
+_TEMPLATE_WHOLE = re.compile(r"\$[A-Za-z_]\w*|\{[^{}]*\}|%\w+%|\[[^\[\]]*\]|__\w+__", re.ASCII)
+
+_TOKEN_PREFIX = re.compile(r"(?:dapi|dose|dkea|dsapi)[-_]?")
+_FILLER_CHARACTERS = frozenset("*•.…#?xX_- ")
+_STARS = re.compile(r"\*{2,}|•{2,}|…|\.{3,}")
+
+_DATABRICKS_DOMAINS = (
+    ".databricks.com",
+    ".databricks.us",
+    ".azuredatabricks.net",
+    ".databricks.azure.us",
+    ".databricks.azure.cn",
+)
+# RFC 2606 and RFC 6761 reserve these names: no workspace can ever answer there.
+_RESERVED_DOMAINS = ("example", "invalid", "example.com", "example.net", "example.org")
+
+# One of these, among other words, makes a placeholder.
+_TELLING = frozenset(
+    """
+    your yours changeme placeholder replaceme fillme fixme todo tbd insert replace example dummy
+    fake mock mocked undefined redacted masked hidden
+    """.split()
+)
+# A value made of nothing but these is a placeholder, too.
+_GENERIC = frozenset(
+    """
+    account address company deployment domain enter goes here host hostname http id instance key me
+    my name org organization path paste server some string that the this url uri value values
+    variable warehouse warehouses workspace workspaces
+    """.split()
+)
+_GENERIC_SECRET = _GENERIC | frozenset(
+    """
+    access an and api app bar bearer baz change client credential credentials dapi databricks foo in
+    none null oauth of pass password pat personal put real sample secret secrets set sql test
+    testing text to token tokens user with
+    """.split()
+)
+
+_WORD = re.compile(r"[a-z]+|[0-9]+")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_PLAIN_TEXT = re.compile(r"[\w\s.:/@'\"!-]+", re.ASCII)
+# "yourtoken", "mysecrettoken": words run together. Two-letter words other than "my" are left out,
+# since random letters are easily made of them.
+_RUN_TOGETHER = re.compile(
+    "(?:my|"
+    + "|".join(sorted((w for w in _TELLING | _GENERIC_SECRET if len(w) > 2), key=len, reverse=True))
+    + ")+"
+)
+
+
+def placeholder_reason(value: str, kind: Kind) -> str | None:
+    """Say why ``value`` is a placeholder, or ``None`` if it may be real.
+
+    Args:
+        value: What was found, already free of surrounding spaces and quotes.
+        kind: ``"secret"`` for tokens and client secrets, ``"host"`` for a host name, ``"id"`` for a
+            warehouse or client id, ``"name"`` for what people name themselves (a profile, catalog
+            or schema), where any ordinary word may be meant and only templates are refused.
+
+    Returns:
+        A phrase that completes "it is …", with nothing of the value in it.
+    """
+    if _REAL.fullmatch(value):
+        return None
+    if _TEMPLATE_INSIDE.search(value) or _TEMPLATE_WHOLE.fullmatch(value):
+        return TEMPLATE
+    if kind == "name":
+        return _reason_for_name(value)
+    if kind == "host":
+        return _reason_for_host(value.lower().rstrip("."))
+    if _is_masked(value):
+        return MASKED
+    if kind == "secret":
+        body = _TOKEN_PREFIX.sub("", value, count=1) or value
+        return UNFILLED if _is_made_of_words(body, _GENERIC_SECRET) else None
+    return UNFILLED if _is_made_of_words(value, _GENERIC) else None
+
+
+def _reason_for_name(value: str) -> str | None:
+    words = _WORD.findall(value.lower())
+    unfilled = bool(words) and words[0] in {"your", "changeme", "placeholder"}
+    return UNFILLED if unfilled else None
+
+
+def _reason_for_host(host: str) -> str | None:
+    if any(host == name or host.endswith("." + name) for name in _RESERVED_DOMAINS):
+        return RESERVED
+    first_label = host.partition(".")[0]
+    if any(re.fullmatch(r"x{3,}", part) for part in first_label.split("-")) or "*" in first_label:
+        return MASKED
+    # databricks.acme.com may well be an address of the acme company; a workspace that
+    # Databricks itself named "workspace" is not.
+    generic = _GENERIC if host.endswith(_DATABRICKS_DOMAINS) else frozenset[str]()
+    return UNFILLED if _is_made_of_words(first_label, generic) else None
+
+
+def _is_masked(value: str) -> bool:
+    body = _TOKEN_PREFIX.sub("", value, count=1)
+    if _STARS.search(body):
+        return True
+    filler = sum(character in _FILLER_CHARACTERS for character in body)
+    return len(set(body) & set("*•.…#?xX_-")) > 0 and filler == len(body)
+
+
+def _is_made_of_words(value: str, generic: frozenset[str]) -> bool:
+    """Whether the value reads like words that stand for something else.
+
+    A random string may hold ``mock`` by chance; a placeholder holds words and little else.
+    """
+    if not _PLAIN_TEXT.fullmatch(value):
+        return False
+    words = _WORD.findall(_CAMEL_CASE.sub(" ", value).lower())
+    letters = [word for word in words if not word.isdigit()]
+    known = [word for word in letters if _is_known(word, generic)]
+    if not known:
+        return False
+    if len(known) == len(letters):
+        return True
+    telling = any(word in _TELLING for word in known)
+    return telling and 2 * sum(map(len, known)) >= sum(map(len, words))
+
+
+def _is_known(word: str, generic: frozenset[str]) -> bool:
+    if word in _TELLING or word in generic:
+        return True
+    return generic is _GENERIC_SECRET and len(word) > 4 and bool(_RUN_TOGETHER.fullmatch(word))

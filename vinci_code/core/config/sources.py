@@ -1,0 +1,142 @@
+"""Read the environment and the ``.env`` file, and remember where each value came from."""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from vinci_code.core.errors import ConfigurationProblem, InsecureFileWarning
+
+
+@dataclass(frozen=True)
+class Variable:
+    """The environment variable of a setting, marked on its field with ``Annotated``.
+
+    Attributes:
+        name: The name that the documentation uses.
+        alias: A second name that is read too, because other Databricks tools use it.
+        secret: Whether the value is a secret, from the moment it is read.
+    """
+
+    name: str
+    alias: str | None = None
+    secret: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that is read, the documented one first."""
+        return (self.name,) if self.alias is None else (self.name, self.alias)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One raw value and the place where it stood."""
+
+    value: str
+    variable: str
+    place: str
+
+    @property
+    def source(self) -> str:
+        """Name and place as they are shown to people: ``DATABRICKS_HOST (.env line 3)``."""
+        return f"{self.variable} ({self.place})"
+
+    def __repr__(self) -> str:
+        # The value may be a secret, and a reading may end up in a traceback that shows locals.
+        return f"Reading({self.source})"
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """The values of a ``.env`` file, by name, and what could not be read of it."""
+
+    readings: Mapping[str, Reading]
+    problems: tuple[ConfigurationProblem, ...] = ()
+
+
+def read_env_file(path: Path | None) -> EnvFile:
+    """Read a ``.env`` file; one that does not exist holds nothing.
+
+    References such as ``${TOKEN}`` are not expanded: what they name is not what the file says, and
+    a value that was never filled in is to be recognised as such.
+    """
+    # A folder called .env is a virtual environment, not a mistake.
+    if path is None or not path.is_file():
+        return EnvFile({})
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        return EnvFile({}, (_unreadable(path, error),))
+    readings: dict[str, Reading] = {}
+    problems: list[ConfigurationProblem] = []
+    for binding in bindings:
+        place = f"{path.name} line {binding.original.line}"
+        if binding.error:
+            problems.append(_unparsable(place))
+        elif binding.key is not None and binding.value is not None:
+            readings[binding.key] = Reading(binding.value, binding.key, place)
+    return EnvFile(readings, tuple(problems))
+
+
+def readings_of(variable: Variable, env_file: EnvFile) -> list[Reading]:
+    """Every value that is set for ``variable``; the environment hides the file, name by name.
+
+    A variable that is set to nothing but spaces counts as not set: that is how a line of
+    ``.env.example`` looks before it is filled in.
+    """
+    found = []
+    for name in variable.names:
+        value = os.environ.get(name)
+        if value is not None:
+            reading = Reading(value, name, "environment")
+        elif name in env_file.readings:
+            reading = env_file.readings[name]
+        else:
+            continue
+        if reading.value.strip():
+            found.append(reading)
+    return found
+
+
+def warn_if_readable_by_others(path: Path | None, secrets: list[Reading]) -> None:
+    """Warn about a file that holds a secret and can be read by other users of the machine."""
+    held = [reading.variable for reading in secrets if reading.place != "environment"]
+    if path is None or not held or os.name == "nt":
+        return
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        warnings.warn(
+            f"{path.name} holds {', '.join(sorted(held))} and can be read by other users of this "
+            f"machine (mode {mode:04o}). Close it: chmod 600 {path.name}",
+            InsecureFileWarning,
+            stacklevel=2,
+        )
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ConfigurationProblem:
+    found = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+    return ConfigurationProblem(
+        variable=path.name,
+        found=f"a file that cannot be read ({found})",
+        accepted="a readable text file in UTF-8 with lines NAME=value, or no such file",
+        fix=f"save {path.name} as UTF-8 and make it readable for you: chmod 600 {path.name}",
+    )
+
+
+def _unparsable(place: str) -> ConfigurationProblem:
+    return ConfigurationProblem(
+        variable=place,
+        found="a line that is not NAME=value (not repeated here, since it may hold a secret)",
+        accepted="NAME=value, a comment that starts with #, or an empty line",
+        fix="check the quotes on that line, and that the name has no spaces in it",
+    )

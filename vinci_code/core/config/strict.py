@@ -1,0 +1,79 @@
+"""What must be there before Databricks may be used, and what must not be there twice."""
+
+from __future__ import annotations
+
+from vinci_code.core.config.validation import ACCEPTED_HOST, ACCEPTED_PATH, Collected
+
+_ONE_METHOD = (
+    "exactly one of DATABRICKS_ACCESS_TOKEN, DATABRICKS_PROFILE, or DATABRICKS_CLIENT_ID with "
+    "DATABRICKS_CLIENT_SECRET"
+)
+
+
+def check(collected: Collected) -> None:
+    """Add what is missing or contradictory for Databricks to be used.
+
+    What is there but wrong has been reported already, and is not reported as missing, too.
+    """
+    _require_address(collected)
+    _require_one_method(collected)
+
+
+def _require_address(collected: Collected) -> None:
+    given = collected.sources
+    if "databricks_server_hostname" not in given:
+        collected.refuse(
+            "DATABRICKS_SERVER_HOSTNAME",
+            "nothing",
+            ACCEPTED_HOST,
+            "copy 'Server hostname' from the warehouse's page, tab 'Connection details'",
+        )
+    if "databricks_http_path" not in given:
+        collected.refuse(
+            "DATABRICKS_HTTP_PATH",
+            "nothing",
+            ACCEPTED_PATH,
+            "copy 'HTTP path' from the warehouse's page, tab 'Connection details'",
+        )
+    host = collected.values.get("databricks_server_hostname")
+    if host is not None and ":" in host and "databricks_ca_file" not in given:
+        collected.refuse(
+            "DATABRICKS_CA_FILE",
+            "nothing, with a port of this machine as the host",
+            "the file with the CA certificate of the local warehouse",
+            "set DATABRICKS_CA_FILE to the file that the local warehouse names when it starts",
+        )
+
+
+def _require_one_method(collected: Collected) -> None:
+    given = collected.sources
+    methods: list[list[str]] = [
+        [name] for name in ("databricks_access_token", "databricks_profile") if name in given
+    ]
+    oauth: list[str] = [
+        name for name in ("databricks_client_id", "databricks_client_secret") if name in given
+    ]
+    if oauth:
+        methods.append(oauth)
+    if not methods:
+        collected.refuse(
+            "DATABRICKS_ACCESS_TOKEN, DATABRICKS_PROFILE or DATABRICKS_CLIENT_ID",
+            "no credentials",
+            _ONE_METHOD,
+            "create a token in the workspace: Settings, Developer, Access tokens",
+        )
+    elif len(methods) > 1:
+        collected.refuse(
+            " and ".join(given[name] for method in methods for name in method),
+            "more than one way to authenticate; none is preferred",
+            _ONE_METHOD,
+            "remove all but one of them",
+        )
+    if len(oauth) == 1:
+        missing = "SECRET" if "databricks_client_id" in oauth else "ID"
+        collected.refuse(
+            f"DATABRICKS_CLIENT_{missing}",
+            "nothing, while the other half of the pair is set",
+            "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET together",
+            "set both, from the service principal's page, tab 'Secrets', or none",
+        )

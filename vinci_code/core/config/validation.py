@@ -1,0 +1,269 @@
+"""Turn raw readings into values, collecting every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import ArgumentError
+
+from vinci_code.core.config.normalise import (
+    NotUsableError,
+    normalise_host,
+    normalise_http_path,
+    unwrap,
+)
+from vinci_code.core.config.placeholders import Kind, placeholder_reason
+from vinci_code.core.config.sources import Reading, Variable
+from vinci_code.core.errors import ConfigurationProblem
+from vinci_code.core.redaction import redact
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+
+# Longer than any value that is meant, short enough to keep a message readable.
+_SHOWN_AT_MOST = 80
+
+ACCEPTED_HOST = "the workspace's host name, such as dbc-a1b2c3d4-e5f6.cloud.databricks.com"
+ACCEPTED_PATH = "/sql/1.0/warehouses/<id>"
+
+
+@dataclass
+class Collected:
+    """What validation has found out so far.
+
+    Attributes:
+        values: The settings whose readings were accepted.
+        sources: Where each setting that was given stood, accepted or not.
+        problems: Everything that is wrong.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    problems: list[ConfigurationProblem] = field(default_factory=list)
+
+    def refuse(self, variable: str, found: str, accepted: str, fix: str) -> None:
+        """Add a problem, with anything that looks like a secret taken out of it."""
+        self.problems.append(
+            ConfigurationProblem(variable, redact(found), redact(accepted), redact(fix))
+        )
+
+
+Parser = Callable[[str], Any]
+
+
+def collect(
+    name: str, variable: Variable, readings: list[Reading], parse: Parser, into: Collected
+) -> None:
+    """Parse every reading of one setting, and take its value if all readings agree.
+
+    A name and its alias that say different things are a problem that names both: whichever was
+    taken, somebody would be surprised.
+    """
+    into.sources[name] = readings[0].source
+    parsed: list[tuple[Reading, Any]] = []
+    for reading in readings:
+        try:
+            parsed.append((reading, parse(reading.value)))
+        except _RefusedError as refusal:
+            into.refuse(
+                reading.source, refusal.found, refusal.accepted, refusal.fix_for(reading.variable)
+            )
+    if len(parsed) != len(readings):
+        return
+    first, value = parsed[0]
+    for other, other_value in parsed[1:]:
+        if other_value != value:
+            into.refuse(
+                f"{first.source} and {other.source}",
+                "two different values for one setting",
+                "one of them, or the same value in both",
+                f"remove {variable.alias}, which is the alias of {variable.name}, "
+                "or make both the same",
+            )
+            return
+    into.values[name] = value
+
+
+class _RefusedError(Exception):
+    """A value that was not accepted, in the words of a ConfigurationProblem."""
+
+    def __init__(self, found: str, accepted: str, fix: str | None = None) -> None:
+        super().__init__(found)
+        self.found = found
+        self.accepted = accepted
+        self.fix = fix
+
+    def fix_for(self, variable: str) -> str:
+        return self.fix or f"set {variable} to {self.accepted}"
+
+
+def parse_switch(raw: str) -> bool:
+    """Read ``true``/``false``, ``1``/``0``, ``yes``/``no``, ``on``/``off`` in any case."""
+    text = unwrap(raw).lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise _RefusedError(_shown(raw), "true/false, 1/0, yes/no or on/off")
+
+
+def parse_choice(*choices: str) -> Parser:
+    """Make a parser that accepts one of ``choices``, in any case."""
+
+    def parse(raw: str) -> str:
+        text = unwrap(raw).lower()
+        if text in choices:
+            return text
+        raise _RefusedError(_shown(raw), " or ".join(choices))
+
+    return parse
+
+
+def parse_host(raw: str) -> str:
+    """Read a workspace host; see :func:`normalise_host`."""
+    text = unwrap(raw)
+    _refuse_placeholder(text, "host", ACCEPTED_HOST)
+    try:
+        host = normalise_host(text)
+    except NotUsableError as error:
+        raise _RefusedError(f"{error}{_hint(text)}", ACCEPTED_HOST) from None
+    _refuse_placeholder(host, "host", ACCEPTED_HOST)
+    return host
+
+
+def parse_http_path(raw: str) -> str:
+    """Read the HTTP path or the bare id of a SQL warehouse; see :func:`normalise_http_path`."""
+    fix = "copy 'HTTP path' from the warehouse's page, tab 'Connection details'"
+    text = unwrap(raw)
+    _refuse_placeholder(text, "id", ACCEPTED_PATH, fix)
+    try:
+        path = normalise_http_path(text)
+    except NotUsableError as error:
+        raise _RefusedError(f"{error}{_hint(text)}", ACCEPTED_PATH, fix) from None
+    warehouse_id = path.partition("?")[0].rpartition("/")[2]
+    _refuse_placeholder(warehouse_id, "id", ACCEPTED_PATH, fix)
+    return path
+
+
+def parse_secret(raw: str) -> str:
+    """Read a token or client secret; its text never appears in a message."""
+    accepted = "the secret alone, as the workspace showed it when it was created"
+    text = unwrap(raw)
+    if re.match(r"(?:bearer|basic)\s", text, re.IGNORECASE):
+        raise _RefusedError("a whole Authorization header", accepted)
+    reason = placeholder_reason(text, "secret")
+    if reason is not None:
+        raise _RefusedError(f"{len(text)} characters that are {reason}", accepted)
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise _RefusedError(
+            f"{len(text)} characters, some of them spaces, control or non-ASCII characters, "
+            "which no HTTP header can carry",
+            accepted,
+        )
+    return text
+
+
+def parse_client_id(raw: str) -> str:
+    """Read the application id of a service principal."""
+    text = unwrap(raw)
+    accepted = "the application (client) id of a service principal"
+    _refuse_placeholder(text, "id", accepted)
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise _RefusedError(f"{_shown(text)}, with characters that no id has", accepted)
+    return text
+
+
+def parse_profile(raw: str) -> str:
+    """Read the name of a section of the profile file."""
+    text = unwrap(raw)
+    accepted = "the name of a section of ~/.databrickscfg, without its brackets"
+    _refuse_placeholder(text, "name", accepted)
+    if not text.isprintable() or "]" in text or "[" in text:
+        raise _RefusedError(f"{_shown(text)}, which no section is called", accepted)
+    return text
+
+
+def parse_object_name(raw: str) -> str:
+    """Read the name of a catalog or schema, by the rules of Unity Catalog.
+
+    Names have at most 255 characters and none of period, space, forward slash and control
+    characters (https://docs.databricks.com/en/sql/language-manual/sql-ref-names.html).
+    """
+    text = unwrap(raw)
+    accepted = "one name of at most 255 characters without '.', '/', spaces or control characters"
+    _refuse_placeholder(text, "name", accepted)
+    if len(text) > 255 or not text.isprintable() or re.search(r"[\s./]", text):
+        raise _RefusedError(
+            _shown(text),
+            accepted,
+            "give the catalog in DATABRICKS_CATALOG and the schema in DATABRICKS_SCHEMA, "
+            "each by its own name",
+        )
+    return text
+
+
+def parse_path(raw: str) -> Path:
+    """Read the name of a file; whether it exists is asked by whoever opens it."""
+    text = unwrap(raw)
+    if "\0" in text:
+        raise _RefusedError("a name with a null character", "the name of a file")
+    return Path(text).expanduser()
+
+
+def parse_ca_file(raw: str) -> Path:
+    """Read the name of a file with certificates in PEM form."""
+    path = parse_path(raw)
+    accepted = "a readable file with the certificates (PEM) to trust beside the system's own"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _RefusedError(
+            f"{_shown(raw)}, which cannot be read ({error.strerror})", accepted
+        ) from None
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise _RefusedError(f"{_shown(raw)}, in which no PEM certificate stands", accepted)
+    return path
+
+
+def parse_sqlite_url(raw: str) -> str:
+    """Read the address of the SQLite file, in SQLAlchemy's form."""
+    accepted = "sqlite:///FILE (or sqlite:////absolute/FILE), or sqlite:///:memory:"
+    fix = (
+        f"set DATABASE_URL to {accepted}; for Databricks, set USE_DATABRICKS=true and leave "
+        "DATABASE_URL alone"
+    )
+    text = unwrap(raw)
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise _RefusedError("text that is not a database URL", accepted, fix) from None
+    if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise _RefusedError(f"a URL for {_shown(url.drivername)}", accepted, fix)
+    if url.host or url.username or url.password:
+        raise _RefusedError("a SQLite URL with two slashes, which names a host", accepted, fix)
+    if url.database is not None and "\0" in url.database:
+        raise _RefusedError("a file name with a null character", accepted, fix)
+    return text
+
+
+def _refuse_placeholder(text: str, kind: Kind, accepted: str, fix: str | None = None) -> None:
+    reason = placeholder_reason(text, kind)
+    if reason is not None:
+        raise _RefusedError(f"{_shown(text)}, which is {reason}", accepted, fix)
+
+
+def _shown(raw: str) -> str:
+    text = redact(raw)
+    if len(text) > _SHOWN_AT_MOST:
+        text = f"{text[:_SHOWN_AT_MOST]}… ({len(raw)} characters)"
+    return repr(text)
+
+
+def _hint(text: str) -> str:
+    # A user name or token in front of a host must not be repeated, whatever it looks like.
+    return "" if "@" in text or not text else f", in {_shown(text)}"

@@ -1,0 +1,1 @@
+"""Everything between the settings and the rows: connection, sessions, models, migrations."""

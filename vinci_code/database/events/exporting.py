@@ -1,0 +1,111 @@
+"""Write the stored events to a file that can be imported again."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from vinci_code.database.events.reading import COLUMNS
+from vinci_code.database.models import Event
+from vinci_code.database.models.types import dump_json
+
+_ROWS_AT_A_TIME = 1_000
+
+
+def export_events(
+    session: Session,
+    file: str,
+    *,
+    format: Literal["jsonl", "csv"] | None = None,  # noqa: A002 - the option's name
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write every event, in the order of their ids; return their number.
+
+    A file is written beside its final name and put in place when it is complete: an interrupted
+    export leaves what was there before.
+
+    CSV has one form for "no value" and for an empty text; JSON lines keep the difference.
+
+    Args:
+        session: Where to read; read in portions, so that memory does not grow with the table.
+        file: The file's name; ``-`` is standard output, ``.gz`` is packed on the way.
+        format: ``"jsonl"`` or ``"csv"``; by default ``csv`` for ``.csv`` and ``.csv.gz``, else
+            ``jsonl``.
+        on_progress: Called with the number of events written so far.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    kind = format or ("csv" if file.removesuffix(".gz").endswith(".csv") else "jsonl")
+    write_row = _write_csv_row if kind == "csv" else _write_json_line
+    count = 0
+    with _destination(file) as stream:
+        if kind == "csv":
+            csv.writer(stream).writerow(COLUMNS)
+        for count, row in enumerate(_rows(session), 1):
+            write_row(stream, row)
+            if count % _ROWS_AT_A_TIME == 0:
+                on_progress(count)
+    on_progress(count)
+    return count
+
+
+def _rows(session: Session) -> Iterator[Row[Any]]:
+    columns = [getattr(Event, name) for name in COLUMNS]
+    query = select(*columns).order_by(Event.id)
+    yield from session.execute(query, execution_options={"yield_per": _ROWS_AT_A_TIME})
+
+
+def _write_json_line(stream: IO[str], row: Row[Any]) -> None:
+    record = {**row._mapping, "occurred_at": _instant(row.occurred_at)}
+    stream.write(dump_json(record) + "\n")
+
+
+def _write_csv_row(stream: IO[str], row: Row[Any]) -> None:
+    record = {**row._mapping, "occurred_at": _instant(row.occurred_at)}
+    if record["payload"] is not None:
+        record["payload"] = dump_json(record["payload"])
+    csv.writer(stream).writerow([record[name] for name in COLUMNS])
+
+
+def _instant(value: datetime) -> str:
+    return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+@contextmanager
+def _destination(file: str) -> Iterator[IO[str]]:
+    if file == "-":
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    path = Path(file)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as raw, _text(raw, packed=file.endswith(".gz")) as stream:
+            yield stream
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _text(raw: IO[bytes], *, packed: bool) -> Iterator[IO[str]]:
+    # No time and no name inside: the same events make the same bytes.
+    binary = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if packed else raw
+    stream = io.TextIOWrapper(cast("IO[bytes]", binary), encoding="utf-8", newline="")
+    yield stream
+    stream.flush()
+    stream.detach()
+    if packed:
+        binary.close()

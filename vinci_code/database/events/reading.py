@@ -1,0 +1,303 @@
+"""Read events from JSON lines or CSV, line by line, in constant memory."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Literal, TypedDict, cast
+
+import orjson
+
+from vinci_code.core.errors import InputDataError, ValueRefusedError
+from vinci_code.database.models.types import dump_json
+
+Format = Literal["jsonl", "csv"]
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""A longer line is refused instead of being held in memory."""
+
+COLUMNS = ("event_key", "event_type", "source", "description", "occurred_at", "payload")
+_REQUIRED = ("event_type", "source", "occurred_at")
+
+
+class EventRow(TypedDict):
+    """One event as it was read, checked and ready to be stored."""
+
+    event_key: str | None
+    event_type: str
+    source: str
+    description: str | None
+    occurred_at: datetime
+    payload: dict[str, Any] | None
+
+
+@dataclass
+class EventSource:
+    """An open file of events.
+
+    Attributes:
+        name: What the file is called in messages.
+        total_bytes: The size of the file, ``None`` where it is not known (standard input).
+        records: The events in their order; an ``InputDataError`` stands in the place of a record
+            that cannot be used. To be iterated over once.
+        position: The number of bytes read from the file so far, to be compared with
+            ``total_bytes``.
+    """
+
+    name: str
+    total_bytes: int | None
+    records: Iterator[EventRow | InputDataError]
+    position: Callable[[], int]
+
+
+@contextmanager
+def open_source(file: str, format: Format | None = None) -> Iterator[EventSource]:  # noqa: A002 - the option's name
+    """Open a file of events; ``-`` is standard input, ``.gz`` is unpacked on the way.
+
+    Args:
+        file: The file's name.
+        format: ``"jsonl"`` or ``"csv"``; by default ``csv`` for ``.csv`` and ``.csv.gz``, else
+            ``jsonl``.
+
+    Raises:
+        InputDataError: The file cannot be opened.
+    """
+    if file == "-":
+        name, raw, total = "<stdin>", sys.stdin.buffer, None
+    else:
+        name = file
+        raw, total = _open_file(file)
+    stream: IO[bytes] = raw
+    if file.endswith(".gz"):
+        stream = cast("IO[bytes]", io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb")))
+    kind = format or ("csv" if file.removesuffix(".gz").endswith(".csv") else "jsonl")
+    read = _read_csv if kind == "csv" else _read_json_lines
+    try:
+        yield EventSource(name, total, read(name, stream), raw.tell if total is not None else int)
+    finally:
+        if file != "-":
+            raw.close()
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 date and time with its offset, such as ``2018-01-31T01:49:59.650Z``.
+
+    Raises:
+        ValueError: It is something else; the message says what is missing.
+    """
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            "no date and time with an offset, such as 2018-01-31T01:49:59.650Z or "
+            "2018-01-31T02:49:59+01:00"
+        )
+    clock, fraction, offset = match.groups()
+    if fraction is not None:
+        if len(fraction) > 6 and fraction[6:].strip("0"):
+            raise ValueError("a time finer than a microsecond, which cannot be stored unchanged")
+        clock = f"{clock}.{fraction[:6]:0<6}"
+    # Python 3.10 knows neither "Z" nor fractions of other than three or six digits.
+    return datetime.fromisoformat(clock + ("+00:00" if offset in "Zz" else offset))
+
+
+_INSTANT = re.compile(
+    r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|z|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def _open_file(file: str) -> tuple[IO[bytes], int]:
+    path = Path(file)
+    try:
+        if path.is_dir():
+            raise InputDataError(
+                file, None, "is a folder; name a file in it, or - for standard input"
+            )
+        return path.open("rb"), path.stat().st_size
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputDataError(file, None, f"cannot be opened: {reason}") from error
+
+
+def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
+    for number, line in _lines(name, stream):
+        if isinstance(line, InputDataError):
+            yield line
+            continue
+        if not line.strip():
+            continue
+        try:
+            yield _checked(_load(line))
+        except _UnusableError as error:
+            yield InputDataError(name, number, str(error))
+
+
+def _lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes | InputDataError]]:
+    """The lines with their numbers; an error in the place of one that is too long."""
+    number = 0
+    try:
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                while not line.endswith(b"\n") and (line := stream.readline(MAX_LINE_BYTES)):
+                    continue
+                yield (
+                    number,
+                    InputDataError(name, number, f"is longer than {MAX_LINE_BYTES:,} bytes"),
+                )
+                continue
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            yield number, line
+    except (OSError, EOFError) as error:
+        # A damaged or cut-off .gz ends here; there is nothing after it that could be read.
+        raise InputDataError(name, number + 1, f"cannot be read on: {error}") from error
+
+
+class _UnusableError(ValueError):
+    """A record that cannot be used; the message is the reason."""
+
+
+# orjson reads an integer beyond 64 bits as a float: digits would be lost without a word.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_MOST_BRACKETS = 100
+
+
+def _load(line: bytes) -> Any:
+    try:
+        value = orjson.loads(line)
+        if _LONG_NUMBER.search(line):
+            value = json.loads(line)
+            dump_json(value)
+        elif line.count(b"[") + line.count(b"{") > _MOST_BRACKETS:
+            dump_json(value)
+    except ValueRefusedError as error:
+        raise _UnusableError(f"cannot be stored: {error}") from None
+    except RecursionError:
+        raise _UnusableError("is nested too deeply") from None
+    except ValueError as error:
+        raise _UnusableError(f"is not JSON: {error}") from None
+    return value
+
+
+def _checked(record: Any) -> EventRow:
+    if type(record) is not dict:
+        raise _UnusableError(
+            f"is a JSON {_kind(record)}; an object with the event's fields is wanted"
+        )
+    if not _FIELDS.issuperset(record):
+        unknown = sorted(set(record) - _FIELDS)
+        raise _UnusableError(f"has the unknown field {unknown[0]!r}; known: {', '.join(COLUMNS)}")
+    get = record.get
+    payload = get("payload")
+    if payload is not None and type(payload) is not dict:
+        raise _UnusableError(f"payload is a JSON {_kind(payload)}; an object is wanted")
+    return {
+        "event_key": _text(get("event_key"), "event_key", required=False),
+        "event_type": cast("str", _text(get("event_type"), "event_type", required=True)),
+        "source": cast("str", _text(get("source"), "source", required=True)),
+        "description": _text(get("description"), "description", required=False),
+        "occurred_at": _instant(get("occurred_at")),
+        "payload": payload,
+    }
+
+
+_FIELDS = frozenset(COLUMNS)
+
+
+def _text(value: Any, field: str, *, required: bool) -> str | None:
+    if type(value) is str and (value or not required):
+        return value
+    if value is None and not required:
+        return None
+    if value is None or value == "":
+        raise _UnusableError(f"{field} is missing or empty")
+    raise _UnusableError(f"{field} is a JSON {_kind(value)}; text is wanted")
+
+
+def _instant(value: Any) -> datetime:
+    if value is None:
+        raise _UnusableError("occurred_at is missing")
+    if type(value) is not str:
+        raise _UnusableError(f"occurred_at is a JSON {_kind(value)}; text is wanted")
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        raise _UnusableError(f"occurred_at is {value[:40]!r}: {error}") from None
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return kinds.get(type(value), "number")
+
+
+def _read_csv(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
+    # Bytes that are no UTF-8 become lone surrogates, so that one bad cell costs one record and not
+    # the rest of the file.
+    lines = (
+        line if isinstance(line, InputDataError) else line.decode("utf-8", "surrogateescape")
+        for _, line in _lines(name, stream)
+    )
+    # A cell may hold what a line may; the default of 128 KiB is less than what is exported.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    reader = csv.reader(_no_errors(lines), strict=True)
+    header = next(reader, None)
+    if header is None:
+        return
+    _require_header(name, header)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield InputDataError(name, reader.line_num, f"is not CSV: {error}")
+            continue
+        try:
+            yield _checked(_record(header, cells))
+        except _UnusableError as error:
+            yield InputDataError(name, reader.line_num, str(error))
+
+
+def _no_errors(lines: Iterator[str | InputDataError]) -> Iterator[str]:
+    for line in lines:
+        if isinstance(line, InputDataError):
+            # Where a record of CSV ends can no longer be known.
+            raise line
+        yield line
+
+
+def _require_header(name: str, header: list[str]) -> None:
+    missing = [column for column in _REQUIRED if column not in header]
+    unknown = [column for column in header if column not in _FIELDS]
+    if missing or unknown or len(set(header)) != len(header):
+        raise InputDataError(
+            name,
+            1,
+            f"the header has to name the columns, among {', '.join(COLUMNS)}, each once, with at "
+            f"least {', '.join(_REQUIRED)}; missing: {', '.join(missing) or 'none'}; unknown: "
+            f"{', '.join(map(repr, unknown)) or 'none'}",
+        )
+
+
+def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
+    if len(cells) != len(header):
+        raise _UnusableError(f"has {len(cells)} cells, the header has {len(header)}")
+    record: dict[str, Any] = {}
+    for column, cell in zip(header, cells, strict=True):
+        try:
+            cell.encode()
+        except UnicodeEncodeError:
+            raise _UnusableError(f"{column} holds bytes that are not UTF-8") from None
+        record[column] = cell or None  # CSV has one form for "no value" and for "no text"
+    if record.get("payload") is not None:
+        record["payload"] = _load(record["payload"].encode())
+    return record

@@ -1,0 +1,24 @@
+"""The history of the tables, and the functions that move a database along it.
+
+The revisions stand in ``versions/``; Alembic is loaded only when there is something to do.
+"""
+
+from vinci_code.database.migrations.runner import (
+    HEAD,
+    MigrationStatus,
+    apply_pending,
+    downgrade,
+    require_head,
+    status,
+    upgrade,
+)
+
+__all__ = [
+    "HEAD",
+    "MigrationStatus",
+    "apply_pending",
+    "downgrade",
+    "require_head",
+    "status",
+    "upgrade",
+]

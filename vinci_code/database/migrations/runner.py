@@ -1,0 +1,198 @@
+"""Find out where a database stands, and move it up or down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from vinci_code.core.errors import MigrationsPendingError, SchemaError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+HEAD = "0001"
+"""The revision that this release works with: the newest file in ``versions/``.
+
+It is written down here so that an application that is up to date starts without loading Alembic.
+"""
+
+_VERSION_TABLE = "alembic_version"
+
+
+@dataclass(frozen=True)
+class MigrationStatus:
+    """Where a database stands.
+
+    Attributes:
+        current: The revision it is at; ``None`` before the first migration.
+        head: The revision that this release works with.
+        pending: The revisions still to be applied, in their order.
+    """
+
+    current: str | None
+    head: str
+    pending: tuple[str, ...]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.current == self.head
+
+
+def status(engine: Engine) -> MigrationStatus:
+    """Say where the database stands, changing nothing.
+
+    Raises:
+        SchemaError: It is at a revision that this release does not know.
+    """
+    with engine.connect() as connection:
+        current = _current(connection)
+    return MigrationStatus(current, HEAD, tuple(_pending(current)))
+
+
+def apply_pending(engine: Engine) -> bool:
+    """Apply what is pending, if anything is; return whether anything was.
+
+    Several processes may do this at once: one of them does the work, the others wait and find it
+    done.
+
+    Raises:
+        SchemaError: The tables in the database are not those of the migrations.
+    """
+    with engine.connect() as connection:
+        if _current(connection) == HEAD:
+            return False
+    return upgrade(engine) != ()
+
+
+def require_head(engine: Engine) -> None:
+    """Make sure that nothing is pending.
+
+    Raises:
+        MigrationsPendingError: Something is; the message names the command that applies it.
+        SchemaError: The database is at a revision that this release does not know.
+    """
+    found = status(engine)
+    if not found.is_current:
+        raise MigrationsPendingError(
+            f"The tables are at revision {found.current or '(none)'}, this release works with "
+            f"{found.head}. Migrations are not applied by themselves here; apply them: "
+            "vinci db upgrade"
+        )
+
+
+def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
+    """Apply migrations up to ``revision``; return those that were applied, in their order.
+
+    On SQLite all of it is one transaction: a process that dies in the middle leaves nothing behind.
+
+    Raises:
+        SchemaError: There is no such revision, or the tables in the database are not those of the
+            migrations.
+    """
+    from alembic import command
+
+    with _writing(engine) as connection:
+        before = _current(connection)
+        with _as_schema_errors(f"upgrade to {revision}"):
+            command.upgrade(_config(connection), revision)
+        after = _current(connection)
+        return tuple(_between(before, after))
+
+
+def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
+    """Take migrations back down to ``revision``, or ``base``; return those that were taken back.
+
+    Raises:
+        SchemaError: There is no such revision below the present one.
+    """
+    from alembic import command
+
+    with _writing(engine) as connection:
+        before = _current(connection)
+        with _as_schema_errors(f"downgrade to {revision}"):
+            command.downgrade(_config(connection), revision)
+        after = _current(connection)
+        return tuple(reversed(_between(after, before)))
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    versions = text(f"SELECT version_num FROM {_VERSION_TABLE}")  # noqa: S608 - a constant
+    found = connection.execute(versions).scalars().all()
+    if len(found) > 1:
+        raise SchemaError(
+            f"The table {_VERSION_TABLE} names {len(found)} revisions "
+            f"({', '.join(sorted(found))}); this release expects one. Another application may be using this database."
+        )
+    return found[0] if found else None
+
+
+def _pending(current: str | None) -> list[str]:
+    return [] if current == HEAD else _between(current, HEAD)
+
+
+def _between(lower: str | None, upper: str | None) -> list[str]:
+    """The revisions above ``lower`` up to ``upper``, oldest first."""
+    if upper is None or lower == upper:
+        return []
+    known = [script.revision for script in _scripts().walk_revisions()][::-1]
+    for revision in (lower, upper):
+        if revision is not None and revision not in known:
+            raise SchemaError(
+                f"The database is at revision {revision}, which this release of vinci_code does "
+                f"not know (it knows {', '.join(known)}). Install the release that made it, or "
+                "use another database."
+            )
+    start = known.index(lower) + 1 if lower is not None else 0
+    return known[start : known.index(upper) + 1]
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that holds the write lock from its start: only one process migrates."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _as_schema_errors(what: str) -> Iterator[None]:
+    from alembic.util import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        raise SchemaError(f"Cannot {what}: {error}") from error
+    except SQLAlchemyError as error:
+        reason = getattr(error, "orig", None) or error
+        raise SchemaError(
+            f"Cannot {what}: {reason}. Nothing was changed. The tables in this database were not "
+            "made by these migrations; use another database, or move them out of the way."
+        ) from error
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(Path(__file__).parent)

@@ -1,0 +1,6 @@
+"""The tables of the application, and the column types that mean the same on both databases."""
+
+from vinci_code.database.models.base import Base
+from vinci_code.database.models.event import Event
+
+__all__ = ["Base", "Event"]

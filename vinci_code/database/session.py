@@ -1,0 +1,168 @@
+"""Sessions on whichever database the configuration chooses.
+
+Nothing is opened by importing this module: settings, engine and file come into being when the first
+session, or ``get_engine()``, asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from vinci_code.core.config import DatabaseSettings, Settings, get_settings
+from vinci_code.database.databricks_connector import create_databricks_engine
+from vinci_code.database.sqlite import create_sqlite_engine, explain, file_of
+
+Backend = Literal["sqlite", "databricks"]
+
+
+def backend() -> Backend:
+    """Say which database the configuration chooses.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+    """
+    return "databricks" if get_settings().database.use_databricks else "sqlite"
+
+
+def create_configured_engine(settings: DatabaseSettings) -> Engine:
+    """Create the engine that the settings choose, leaving the tables as they are.
+
+    Raises:
+        ConfigurationError: The settings cannot be used, or a part that they need is not installed.
+        DatabaseFileError: The SQLite file lies in a folder that does not exist.
+    """
+    if settings.use_databricks:
+        return create_databricks_engine(settings)
+    return create_sqlite_engine(settings.database_url, echo=settings.database_echo)
+
+
+def get_engine() -> Engine:
+    """Return the engine of this process, creating it at the first call.
+
+    On SQLite the migrations are applied then, so that the tables are there. On Databricks they are
+    never applied by themselves. After ``reload_settings()`` the old engine is disposed of and a new
+    one created.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+        DatabaseFileError: The SQLite file cannot be used.
+        MigrationsPendingError: Databricks has no tables of this release; names the command.
+    """
+    return _the_engine.get(get_settings())
+
+
+def dispose_engine() -> None:
+    """Close every connection that is not in use and forget the engine."""
+    _the_engine.forget()
+
+
+class _ConfiguredSessionmaker(sessionmaker[Session]):
+    """A ``sessionmaker`` that finds its engine when a session is made."""
+
+    def __call__(self, **local_kw: Any) -> Session:
+        if self.kw.get("bind") is None:
+            local_kw.setdefault("bind", get_engine())
+        return super().__call__(**local_kw)
+
+
+SessionLocal = _ConfiguredSessionmaker(expire_on_commit=False)
+"""Makes sessions: ``SessionLocal()``, or ``with SessionLocal.begin() as session: …``.
+
+Objects keep their values after a commit instead of being read again at the next access, which would
+be a statement for each of them.
+"""
+
+
+@contextmanager
+def session_scope() -> Iterator[Session]:
+    """A session for one unit of work: committed at the end, rolled back on any error, closed.
+
+    ::
+
+        with session_scope() as session:
+            session.add(Event(event_type="login", source="web"))
+    """
+    with SessionLocal() as session, session.begin():
+        yield session
+
+
+def get_db() -> Iterator[Session]:
+    """A session for one request, as FastAPI's ``Depends(get_db)`` wants it; always closed.
+
+    What the request does not commit itself is rolled back.
+    """
+    with SessionLocal() as session:
+        yield session
+
+
+@dataclass
+class _EngineHolder:
+    """The engine of the process, and the settings it was made from."""
+
+    engine: Engine | None = None
+    made_from: Settings | None = None
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def get(self, settings: Settings) -> Engine:
+        # Asked for at every session: no lock once it is there.
+        if self.made_from is settings and self.engine is not None:
+            return self.engine
+        with self._lock:
+            if self.engine is None or self.made_from is not settings:
+                self._dispose()
+                self.engine = _create_with_tables(settings.database)
+                self.made_from = settings
+            return self.engine
+
+    def forget(self) -> None:
+        with self._lock:
+            self._dispose()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent: they cannot be shared with a child."""
+        self._lock = threading.Lock()
+        if self.engine is not None:
+            self.engine.dispose(close=False)
+
+    def _dispose(self) -> None:
+        if self.engine is not None:
+            self.engine.dispose()
+        self.engine = self.made_from = None
+
+
+_the_engine = _EngineHolder()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_the_engine.after_fork)
+
+
+def _create_with_tables(settings: DatabaseSettings) -> Engine:
+    # Not at the top: models and Alembic's runner are loaded by those who use a database, not by
+    # those who import a name.
+    from vinci_code.database import migrations
+
+    engine = create_configured_engine(settings)
+    try:
+        if settings.use_databricks:
+            migrations.require_head(engine)
+        else:
+            migrations.apply_pending(engine)
+    except DBAPIError as error:
+        engine.dispose()
+        if settings.use_databricks:
+            raise
+        raise explain(error, file_of(settings.database_url)) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine

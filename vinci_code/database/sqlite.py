@@ -1,0 +1,100 @@
+"""The SQLite engine: real transactions, real savepoints, several processes at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from vinci_code.core.errors import DatabaseFileError
+from vinci_code.database.models.types import dump_json
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a statement waits for another process to finish writing."""
+
+
+def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
+    """Create an engine on a SQLite file; the file is opened at the first connection.
+
+    Every connection has foreign keys enforced, write-ahead logging, so that readers and one writer
+    do not wait for each other, and a busy timeout of :data:`BUSY_TIMEOUT_S` seconds.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``sqlite:///:memory:``.
+        echo: Whether SQL is logged; parameters never are.
+
+    Raises:
+        DatabaseFileError: The folder of the file does not exist.
+    """
+    path = file_of(url)
+    options: dict[str, Any] = {}
+    if path is None:
+        # One connection for all threads: another one would see another, empty database.
+        options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    elif not path.parent.is_dir():
+        raise DatabaseFileError(
+            f"The folder of the SQLite file {path} does not exist. Create it, or set DATABASE_URL "
+            "to a file in a folder that does."
+        )
+    options.setdefault("connect_args", {})["timeout"] = BUSY_TIMEOUT_S
+    engine = create_engine(
+        url, echo=echo, hide_parameters=True, json_serializer=dump_json, **options
+    )
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a SQLite URL names, absolute; ``None`` for a database in memory."""
+    database = make_url(url).database
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database).absolute()
+
+
+def explain(error: Exception, path: Path | None) -> DatabaseFileError:
+    """Say in our words why a SQLite file could not be used; raise the result ``from`` the error."""
+    reason = getattr(error, "orig", None) or error
+    return DatabaseFileError(
+        f"The SQLite file {path or ':memory:'} cannot be used: {reason}. "
+        "Check that it is a SQLite database and that you may read and write it and its folder, "
+        "or set DATABASE_URL to another file."
+    )
+
+
+def _prepare_connection(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # sqlite3 would open transactions by guessing from the statement's first word, and not before a
+    # SELECT or a SAVEPOINT: SQLAlchemy's BEGIN below says it instead.
+    # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while not _write_ahead_log_is_on(connection):
+        # Another process is switching the very same file: this PRAGMA ignores the busy timeout.
+        if time.monotonic() > deadline:
+            raise sqlite3.OperationalError("database is locked")
+        time.sleep(0.01)
+
+
+def _write_ahead_log_is_on(connection: sqlite3.Connection) -> bool:
+    """Ask for the write-ahead log; whether that is settled, so that nobody need ask again."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return False
+        if "readonly" in str(error):
+            return True  # a file that may only be read keeps the journal that it has
+        raise
+    return True
+
+
+def _begin(connection: Connection) -> None:
+    kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {kind}")
