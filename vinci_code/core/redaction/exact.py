@@ -46,17 +46,14 @@ class ExactValues:
         return self._finder is not None
 
     def add(self, value: str) -> None:
-        """Look for ``value`` from now on, and for its stripped form; too short ones are ignored."""
-        wanted = {
-            text
-            for text in (value, value.strip())
-            if len(text) >= SHORTEST_SECRET and text.strip("*")
-        }
+        """Look for ``value`` from now on; see `SHORTEST_SECRET` for what is ignored."""
+        secret = value.strip()
+        if len(secret) < SHORTEST_SECRET or not secret.strip("*"):
+            return
         with self._lock:
-            if wanted <= self._values:
-                return
-            self._values |= wanted
-            self._finder = _compile(self._values)
+            if secret not in self._values:
+                self._values.add(secret)
+                self._finder = _compile(self._values)
 
     def clear(self) -> None:
         """Forget every value."""
@@ -104,6 +101,8 @@ def _compile(values: set[str]) -> tuple[tuple[str, ...], re.Pattern[str]]:
 def _forms(value: str) -> Iterator[_Form]:
     yield _form(value, _spellings)
     for data in _encodings(value):
+        # UTF-8 that was read as Latin-1, as http.client and the repr of bytes have it.
+        yield _form(data.decode("latin-1"), _spellings)
         yield from _base64_forms(data)
         yield _Form(2 * len(data), data.hex(), data.hex())
         yield _Form(2 * len(data), data.hex().upper(), data.hex().upper())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
-import traceback
+import contextlib
+import dis
+import inspect
 import types
 from collections.abc import Iterator
 from typing import Any, cast
@@ -15,6 +17,8 @@ from vinci_code.core.redaction.text import redact
 from vinci_code.core.redaction.values import mask_value, shown
 
 _MEMBERS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_YIELDS = frozenset({"YIELD_VALUE", "YIELD_FROM", "SEND"})
 _LINKS = ("__cause__", "__context__")
 # Python 3.11 and newer.
 _GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
@@ -39,7 +43,7 @@ def redact_exception(error: BaseException) -> BaseException:
     found = _reachable(error)
     # Children first: the text of an exception often quotes the one that it wraps.
     for current in reversed(found):
-        traceback.clear_frames(current.__traceback__)
+        _clear_frames(current.__traceback__)
         _mask_fields(current)
     stand_ins = _stand_ins(found)
     return stand_ins.get(id(error), error)
@@ -69,6 +73,28 @@ def _exceptions_in(values: Any) -> Iterator[BaseException]:
             yield value
         elif isinstance(value, (list, tuple)):
             yield from (item for item in value if isinstance(item, BaseException))
+
+
+def _clear_frames(trace: types.TracebackType | None) -> None:
+    while trace is not None:
+        if not _is_suspended(trace):
+            # A frame that is still running says so with a RuntimeError, and keeps its locals.
+            with contextlib.suppress(RuntimeError):
+                trace.tb_frame.clear()
+        trace = trace.tb_next
+
+
+def _is_suspended(trace: types.TracebackType) -> bool:
+    """Tell whether a frame has caught the exception and waits at a ``yield`` or ``await`` since.
+
+    Before Python 3.13, ``frame.clear()`` ends such a generator or coroutine without a word: a task
+    that hands its exception to another task to report would never go on.
+    """
+    frame = trace.tb_frame
+    if not frame.f_code.co_flags & _RESUMABLE or frame.f_lasti < 0:
+        return False
+    opcode = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+    return opcode in _YIELDS and frame.f_lasti != trace.tb_lasti
 
 
 def _mask_fields(error: BaseException) -> None:
@@ -107,21 +133,26 @@ def _set(error: BaseException, member: Any, value: object) -> None:
 def _stand_ins(found: list[BaseException]) -> dict[int, BaseException]:
     """Put other exceptions in the place of those that still show a secret, by their id."""
     stand_ins: dict[int, BaseException] = {}
-    # A group is immutable, so a new child needs a new group, and that may be a child in turn.
-    for _ in found:
-        dirty = [
-            error for error in found if id(error) not in stand_ins and _is_dirty(error, stand_ins)
+    while dirty := _dirty(found, stand_ins):
+        # Innermost first: one that only quotes another is clean as soon as that one is.
+        innermost = [
+            error for error in dirty.values() if not any(id(x) in dirty for x in _linked(error))
         ]
-        for error in dirty:
-            stand_in = _stand_in(error, stand_ins)
-            if stand_in is not error:
-                _copy_links(error, stand_in)
-                stand_ins[id(error)] = stand_in
-        if not dirty:
-            break
+        for error in innermost or list(dirty.values()):
+            stand_ins[id(error)] = _stand_in(error, stand_ins)
         for error in (*found, *stand_ins.values()):
             _relink(error, stand_ins)
     return stand_ins
+
+
+def _dirty(
+    found: list[BaseException], stand_ins: dict[int, BaseException]
+) -> dict[int, BaseException]:
+    return {
+        id(error): error
+        for error in found
+        if id(error) not in stand_ins and _is_dirty(error, stand_ins)
+    }
 
 
 def _is_dirty(error: BaseException, stand_ins: dict[int, BaseException]) -> bool:
@@ -133,17 +164,21 @@ def _is_dirty(error: BaseException, stand_ins: dict[int, BaseException]) -> bool
 
 
 def _stand_in(error: BaseException, stand_ins: dict[int, BaseException]) -> BaseException:
-    if isinstance(error, _GROUP):
-        return _group_stand_in(error, stand_ins)
-    if isinstance(error, ValidationError):
-        return _validation_stand_in(error)
     text, representation = (redact(part) for part in shown(error))
-    try:
-        # A class of Python whose __str__ is its own: the same object shows the masked text.
-        error.__class__ = _silenced(type(error), text, representation)
-    except TypeError:
-        return RedactedError(f"{type(error).__name__}: {text}")
-    return error
+    if isinstance(error, _GROUP):
+        stand_in = _group_stand_in(error, stand_ins)
+    elif isinstance(error, ValidationError):
+        stand_in = _validation_stand_in(error)
+    else:
+        try:
+            # A class of Python whose __str__ is its own: the same object shows the masked text.
+            object.__setattr__(error, "__class__", _silenced(type(error), text, representation))
+        except TypeError:
+            stand_in = RedactedError(f"{type(error).__name__}: {text}")
+        else:
+            return error
+    _copy_links(error, stand_in)
+    return stand_in
 
 
 def _silenced(kind: type[BaseException], text: str, representation: str) -> type[BaseException]:
@@ -174,18 +209,18 @@ def _group_stand_in(error: Any, stand_ins: dict[int, BaseException]) -> BaseExce
 def _validation_stand_in(error: ValidationError) -> ValidationError:
     problems: list[InitErrorDetails] = [
         {
-            "type": PydanticCustomError(problem["type"], redact(problem["msg"])),  # type: ignore[arg-type]
+            "type": PydanticCustomError(problem["type"], redact(problem["msg"])),
             "loc": tuple(mask_value(part) for part in problem["loc"]),
             "input": mask_value(problem["input"]),
         }
         for problem in error.errors(include_url=False, include_context=False)
     ]
-    return ValidationError.from_exception_data(redact(error.title), problems, hide_input=True)
+    return ValidationError.from_exception_data(redact(error.title), problems)
 
 
 def _copy_links(source: BaseException, target: BaseException) -> None:
     for name in ("__traceback__", *_LINKS, "__suppress_context__"):
-        setattr(target, name, getattr(source, name))
+        object.__setattr__(target, name, getattr(source, name))
     if notes := vars(source).get("__notes__"):
         vars(target)["__notes__"] = list(notes)
 
@@ -200,8 +235,8 @@ def _relink(error: BaseException, stand_ins: dict[int, BaseException]) -> None:
 
     suppressed = error.__suppress_context__
     for name in _LINKS:
-        setattr(error, name, current(getattr(error, name)))
-    error.__suppress_context__ = suppressed
+        object.__setattr__(error, name, current(getattr(error, name)))
+    object.__setattr__(error, "__suppress_context__", suppressed)
     _set(error, BaseException.args, tuple(current(item) for item in error.args))
     attributes = vars(error)
     for name, value in list(attributes.items()):

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from vinci_code.core.redaction.text import redact
-from vinci_code.core.redaction.values import mask_arguments, mask_value, shown
+from vinci_code.core.redaction.values import mask_arguments, mask_entry, mask_value, shown
 
+_STANDARD_FIELDS = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
 RecordFactory = Callable[..., logging.LogRecord]
 
 
@@ -25,7 +26,9 @@ def masking_factory(previous: RecordFactory, *args: Any, **kwargs: Any) -> loggi
     _mask_exc_info(record)
     if record.stack_info:
         record.stack_info = redact(record.stack_info)
-    record.__dict__ = _MaskingFields(record.__dict__)
+    record.__dict__ = fields = _MaskingFields(record.__dict__)
+    for name in fields.keys() - _STANDARD_FIELDS:
+        fields[name] = fields[name]
     return record
 
 
@@ -33,7 +36,7 @@ class _MaskingFields(dict[str, Any]):
     """The ``__dict__`` of a record: ``extra=`` is put there after the factory has run."""
 
     def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, mask_value(value))
+        super().__setitem__(key, mask_entry(key, value))
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set several fields, as `logging.makeLogRecord` does, each masked."""

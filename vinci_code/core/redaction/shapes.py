@@ -24,6 +24,7 @@ _LITERAL_NAMES = (
     rf"""(?:{_NAMES}(?:["']\s{{0,4}}[:=]|\s{{0,4}}=)|authorization["']\s{{0,4}}[:,=])"""
 )
 _AMPERSAND = r"(?:[?&]|%(?:25){0,3}(?:26|3f)|\\u0026)"
+_WORD = r"""[^\s"'<>\\,;)}\]&]"""
 
 
 class _Shape(NamedTuple):
@@ -43,10 +44,19 @@ class _Shape(NamedTuple):
 def mask_shapes(text: str, mask: str) -> str:
     """Return ``text`` with everything that looks like a credential replaced by ``mask``."""
     lowered = text.lower()
+    # Nearly every log line ends here.
+    if not _any_hint().search(lowered):
+        return text
     for shape in _shapes(mask):
         if any(hint in lowered for hint in shape.hints):
             text = shape.pattern.sub(shape.replacement, text)
     return text
+
+
+@functools.cache
+def _any_hint() -> re.Pattern[str]:
+    hints = {hint for shape in _shapes("") for hint in shape.hints}
+    return re.compile("|".join(re.escape(hint) for hint in sorted(hints)))
 
 
 @functools.cache
@@ -80,12 +90,15 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
             r"""(://[^\s/:@"'<>]*:)(?!\d+[?#])[^\s/"'<>]+@""",
             rf"\g<1>{mask}@",
         ),
-        # `Authorization: Bearer …` as a header has it.
+        # `Authorization: Bearer …` as a header has it: one word, or the whole line where the scheme
+        # has several fields, or a word with a digit and no scheme. Prose has none of them.
         shape(
             "authorization",
-            r"(authorization\s{0,4}[:=]\s{0,4}(?:(?:bearer|basic|token|negotiate)(?:\s{1,4}|%20))?)"
-            r"""[^\s"'<>\\,;)}\]&]+""",
-            rf"\g<1>{mask}",
+            r"(authorization\s{0,4}[:=]\s{0,4})(?:"
+            r"((?:bearer|basic|negotiate|token)(?:\s{1,4}|%20|\+))" + _WORD + "+"
+            r"""|((?:digest|aws4-hmac-sha256)\s{1,4})[^"'\\\r\n]+"""
+            r"|(?=[a-z._~+/=-]{0,4096}\d)" + _WORD + "{8,})",
+            rf"\g<1>\g<2>\g<3>{mask}",
         ),
         # `Bearer …` by itself: prose ("Bearer authentication") has no digit in the word.
         shape(
@@ -113,10 +126,12 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
             rf"\g<1>\g<2>{mask}\g<2>",
         ),
         # `password=…` with nothing around it. Code has that form too (`token=self._token` in the
-        # lines of a traceback), so the value has to look like a secret: a digit, no call.
+        # lines of a traceback, `token = :token_1` in SQL), so the value has to look like a secret:
+        # a digit, no call, no mark of a placeholder.
         shape(
             names,
-            rf"({_NAMES}\s{{0,4}}=\s{{0,4}})(?=[^\s\d\"'()\[\]=]{{0,4096}}\d)"
+            rf"({_NAMES}\s{{0,4}}=\s{{0,4}})(?![\s:$%?{{])"
+            r"(?=[^\s\d\"'()\[\]=]{0,4096}\d)"
             r"""[^\s"'<>()\[\]&,;]{8,}""",
             rf"\g<1>{mask}",
         ),

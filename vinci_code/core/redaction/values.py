@@ -54,6 +54,11 @@ def mask_value(value: Any, keep: tuple[type, ...] = ()) -> Any:
     return _Masking(keep).mask(value)
 
 
+def mask_entry(key: object, value: Any) -> Any:
+    """Mask what stands under a name: of ``password="x"`` only the pair shows that "x" is one."""
+    return _Masking(()).mask_entry(key, value)
+
+
 def shown(value: object) -> tuple[str, str]:
     """Return ``str`` and ``repr`` of a value; what cannot be shown shows its type."""
     try:
@@ -86,24 +91,25 @@ class _Masking:
 
     def _mask_object(self, value: Any) -> Any:
         text, representation = shown(value)
-        clean = MaskedObject(redact(text), redact(representation))
-        if (str(clean), repr(clean)) == (text, representation):
+        clean_text = redact(text)
+        clean_representation = clean_text if text == representation else redact(representation)
+        if clean_text == text and clean_representation == representation:
             return value
         if isinstance(value, dict):
-            return {self.mask(key): self._mask_item(key, item) for key, item in value.items()}
+            return {self.mask(key): self.mask_entry(key, item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return self._mask_sequence(value)
         if isinstance(value, (set, frozenset)):
             return {self.mask(item) for item in value}
-        return clean
+        return MaskedObject(clean_text, clean_representation)
 
-    def _mask_item(self, key: object, item: object) -> object:
-        """Mask one entry: in ``{"password": "x"}`` only the pair shows that "x" is a secret."""
-        if isinstance(key, str) and isinstance(item, (str, bytes)):
-            pair = repr({key: item})
+    def mask_entry(self, key: object, item: Any) -> Any:
+        masked = self.mask(item)
+        if isinstance(key, str) and isinstance(masked, (str, bytes)):
+            pair = repr({key: masked})
             if redact(pair) != pair:
                 return MASK
-        return self.mask(item)
+        return masked
 
     def _mask_sequence(self, value: Any) -> Any:
         masked = [self.mask(item) for item in value]
@@ -121,8 +127,7 @@ def mask_arguments(arguments: Any) -> Any:
     ``str`` tells.
     """
     if isinstance(arguments, Mapping):
-        masking = _Masking(())
-        items = {key: masking._mask_item(key, item) for key, item in arguments.items()}
+        items = {key: mask_entry(key, item) for key, item in arguments.items()}
         return arguments if all(items[key] is arguments[key] for key in items) else items
     if isinstance(arguments, tuple):
         masked = tuple(mask_value(item) for item in arguments)
