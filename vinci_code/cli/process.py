@@ -1,0 +1,76 @@
+"""What the command needs of its process: streams, signals, warnings, the exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import TextIO
+
+from vinci_code.cli.app import app
+from vinci_code.cli.failures import Interruption, report
+from vinci_code.cli.output import tell
+
+
+def run() -> int:
+    """Run the command line in ``sys.argv``, and see to it that it ends with a line and a code."""
+    signal.signal(signal.SIGTERM, _end)
+    warnings.showwarning = _show_warning
+    _make_printable(sys.stdout)
+    try:
+        code = _run_app()
+        # Here, and not at the interpreter's exit: a full disk is to end in our words.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, Interruption) as error:  # noqa: BLE001
+        # The outermost boundary: whatever comes here ends in one line instead of a traceback.
+        code = report(error)
+    _let_go_of_output()
+    return code
+
+
+def _run_app() -> int:
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _end(signum: int, _: FrameType | None) -> None:
+    raise Interruption(signum)
+
+
+def _make_printable(stream: TextIO | None) -> None:
+    # A terminal that is not UTF-8 shows \u escapes for the rest, instead of ending the command.
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - the signature of warnings.showwarning
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    tell(f"Warning: {message}")
+
+
+def _let_go_of_output() -> None:
+    """Send what could not be written nowhere: the interpreter would complain about it at its exit.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
