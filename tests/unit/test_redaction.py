@@ -151,6 +151,18 @@ def test_the_longer_of_two_secrets_wins() -> None:
     assert redact("abcdefgh1234 abcdefgh") == f"{MASK} {MASK}"
 
 
+def test_a_process_that_renews_its_token_for_months_keeps_a_bounded_number() -> None:
+    register_secret(PASSWORD)
+    tokens = [f"eyJhbGciOi.{number:08}.signature" for number in range(100)]
+    for token in tokens:
+        register_secret(token)
+    # In base64 no shape finds it, so this shows which are registered.
+    found = [token for token in tokens if MASK in redact(base64_text(token.encode()))]
+    assert found == tokens[-24:]
+    assert all(redact(token) == MASK for token in tokens)
+    assert redact(PASSWORD) == MASK
+
+
 @pytest.mark.parametrize(
     ("text", "clean"),
     [

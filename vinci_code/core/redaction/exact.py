@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 # half of every log). No credential of Databricks or of a cloud is that short.
 SHORTEST_SECRET = 8
 
+_MOST_WEB_TOKENS = 24
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _NAMED_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
 _HTML = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
@@ -33,17 +34,25 @@ class _Form(NamedTuple):
     pattern: str
 
 
+class _Finder(NamedTuple):
+    """What finds one secret.
+
+    Attributes:
+        anchors: Texts of which one is there wherever the pattern matches.
+        pattern: Every spelling of the secret, in a look-ahead: a match may begin inside another.
+    """
+
+    anchors: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
 class ExactValues:
-    """The secrets in use, and one pattern that finds any spelling of any of them."""
+    """The secrets in use; finds any spelling of any of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: set[str] = set()
-        # One attribute, so that a thread that masks sees either all of a new pattern or none of it.
-        self._finder: tuple[tuple[str, ...], re.Pattern[str]] | None = None
-
-    def __bool__(self) -> bool:
-        return self._finder is not None
+        # Replaced as a whole, so that a thread that masks while another adds sees either of both.
+        self._finders: dict[str, _Finder] = {}
 
     def add(self, value: str) -> None:
         """Look for ``value`` from now on; see `SHORTEST_SECRET` for what is ignored."""
@@ -51,30 +60,46 @@ class ExactValues:
         if len(secret) < SHORTEST_SECRET or not secret.strip("*"):
             return
         with self._lock:
-            if secret not in self._values:
-                self._values.add(secret)
-                self._finder = _compile(self._values)
+            if secret not in self._finders:
+                self._finders = _bounded({**self._finders, secret: _finder(secret)})
 
     def clear(self) -> None:
         """Forget every value."""
         with self._lock:
-            self._values.clear()
-            self._finder = None
+            self._finders = {}
 
     def mask(self, text: str, mask: str) -> str:
         """Return ``text`` with every spelling of every value replaced by ``mask``."""
-        finder = self._finder
-        if finder is None:
-            return text
-        anchors, pattern = finder
-        if not any(anchor in text for anchor in anchors):
-            return text
+        spans = [
+            match.span(1)
+            for finder in self._finders.values()
+            if any(anchor in text for anchor in finder.anchors)
+            for match in finder.pattern.finditer(text)
+        ]
         kept = []
         rest = 0
-        for start, end in _merged(match.span(1) for match in pattern.finditer(text)):
+        for start, end in _merged(sorted(spans)):
             kept.append(text[rest:start])
             rest = end
         return mask.join((*kept, text[rest:]))
+
+
+def _bounded(finders: dict[str, _Finder]) -> dict[str, _Finder]:
+    """Forget the oldest JSON web token where there are too many.
+
+    A process that lives for months gets an OAuth token an hour; those of last week have expired,
+    and are known by their shape besides.
+    """
+    tokens = [value for value in finders if value.startswith("eyJ")]
+    if len(tokens) > _MOST_WEB_TOKENS:
+        del finders[tokens[0]]
+    return finders
+
+
+def _finder(value: str) -> _Finder:
+    forms = sorted(set(_forms(value)), reverse=True)
+    anchors = tuple(dict.fromkeys(form.anchor for form in forms))
+    return _Finder(anchors, re.compile(f"(?=({'|'.join(form.pattern for form in forms)}))"))
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -89,13 +114,6 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         start, end = next_start, next_end
     if end > start:
         yield start, end
-
-
-def _compile(values: set[str]) -> tuple[tuple[str, ...], re.Pattern[str]]:
-    forms = sorted({form for value in values for form in _forms(value)}, reverse=True)
-    anchors = tuple(dict.fromkeys(form.anchor for form in forms))
-    # A look-ahead, so that a match may begin inside the one before it.
-    return anchors, re.compile(f"(?=({'|'.join(form.pattern for form in forms)}))")
 
 
 def _forms(value: str) -> Iterator[_Form]:
