@@ -124,10 +124,15 @@ def _reason_for_host(host: str) -> str | None:
     first_label = host.partition(".")[0]
     if any(re.fullmatch(r"x{3,}", part) for part in first_label.split("-")) or "*" in first_label:
         return MASKED
-    # databricks.acme.com may well be an address of the acme company; a workspace that
-    # Databricks itself named "workspace" is not.
-    generic = _GENERIC if host.endswith(_DATABRICKS_DOMAINS) else frozenset[str]()
-    return UNFILLED if _is_made_of_words(first_label, generic) else None
+    return UNFILLED if _is_made_of_words(first_label, _generic_for_host(host)) else None
+
+
+def _generic_for_host(host: str) -> frozenset[str]:
+    if "." not in host:
+        return _GENERIC_SECRET
+    # databricks.acme.com may well be an address of the acme company; a workspace that Databricks
+    # itself named "workspace" is not.
+    return _GENERIC if host.endswith(_DATABRICKS_DOMAINS) else frozenset()
 
 
 def _is_masked(value: str) -> bool:

@@ -38,6 +38,9 @@ from vinci_code.core.config.validation import Collected
 from vinci_code.core.errors import ConfigurationError
 from vinci_code.core.redaction import MASK, Secret, redact, register_secret
 
+ENV_FILE = Path(".env")
+"""The file with settings, in the working directory."""
+
 AuthMethod = Literal["token", "profile", "oauth_m2m"]
 
 
@@ -55,7 +58,6 @@ class DatabaseSettings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
-        env_file=".env",
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
     )
@@ -126,8 +128,12 @@ class DatabaseSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put one source in place of pydantic's: it keeps name, place and alias of each value."""
-        assert isinstance(dotenv_settings, DotEnvSettingsSource)  # noqa: S101 - for the type checker
-        return init_settings, _EnvironmentSource(settings_cls, _path_of(dotenv_settings.env_file))
+        # pydantic-settings would read the file itself, without its lines, if it knew of it.
+        given = (
+            dotenv_settings.env_file if isinstance(dotenv_settings, DotEnvSettingsSource) else None
+        )
+        path = given if isinstance(given, (str, Path)) else ENV_FILE
+        return init_settings, _EnvironmentSource(settings_cls, Path(path))
 
     @model_validator(mode="wrap")
     @classmethod
@@ -254,7 +260,7 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
     # Not the name of any setting: carries the file's own problems along with its values.
     KEY: ClassVar[str] = "(.env)"
 
-    def __init__(self, settings_cls: type[BaseSettings], env_file: Path | None) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], env_file: Path) -> None:
         super().__init__(settings_cls)
         self._path = env_file
 
@@ -336,10 +342,6 @@ def _as_readings(name: str, value: Any) -> list[Reading]:
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     return [Reading(str(value), name, "argument")]
-
-
-def _path_of(env_file: object) -> Path | None:
-    return Path(env_file) if isinstance(env_file, (str, Path)) else None
 
 
 def _shown(value: object) -> str | None:

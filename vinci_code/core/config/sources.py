@@ -60,14 +60,14 @@ class EnvFile:
     problems: tuple[ConfigurationProblem, ...] = ()
 
 
-def read_env_file(path: Path | None) -> EnvFile:
+def read_env_file(path: Path) -> EnvFile:
     """Read a ``.env`` file; one that does not exist holds nothing.
 
     References such as ``${TOKEN}`` are not expanded: what they name is not what the file says, and
     a value that was never filled in is to be recognised as such.
     """
     # A folder called .env is a virtual environment, not a mistake.
-    if path is None or not path.is_file():
+    if not path.is_file():
         return EnvFile({})
     try:
         with path.open(encoding="utf-8-sig") as stream:
@@ -105,10 +105,10 @@ def readings_of(variable: Variable, env_file: EnvFile) -> list[Reading]:
     return found
 
 
-def warn_if_readable_by_others(path: Path | None, secrets: list[Reading]) -> None:
+def warn_if_readable_by_others(path: Path, secrets: list[Reading]) -> None:
     """Warn about a file that holds a secret and can be read by other users of the machine."""
     held = [reading.variable for reading in secrets if reading.place != "environment"]
-    if path is None or not held or os.name == "nt":
+    if not held or os.name == "nt":
         return
     try:
         mode = stat.S_IMODE(path.stat().st_mode)

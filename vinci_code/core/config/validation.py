@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -212,7 +213,7 @@ def parse_path(raw: str) -> Path:
     text = unwrap(raw)
     if "\0" in text:
         raise _RefusedError("a name with a null character", "the name of a file")
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
 
 
 def parse_ca_file(raw: str) -> Path:

@@ -131,7 +131,8 @@ def _current(connection: Connection) -> str | None:
     if len(found) > 1:
         raise SchemaError(
             f"The table {_VERSION_TABLE} names {len(found)} revisions "
-            f"({', '.join(sorted(found))}); this release expects one. Another application may be using this database."
+            f"({', '.join(sorted(found))}); this release expects one. Another application may be "
+            "using this database."
         )
     return found[0] if found else None
 
