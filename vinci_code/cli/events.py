@@ -38,6 +38,12 @@ class OnError(str, Enum):
     skip = "skip"
 
 
+def _require_name(value: str) -> str:
+    if not value:
+        raise typer.BadParameter("the name of a file is empty")
+    return value
+
+
 _FORM_HELP = "The file's form; by default by its name, .csv or .csv.gz, else JSON lines."
 
 
@@ -58,6 +64,7 @@ def import_(
             metavar="FILE",
             help="The file; '-' is standard input, '.gz' is unpacked.",
             show_default=False,
+            callback=_require_name,
         ),
     ],
     form: Annotated[
@@ -209,6 +216,7 @@ def export(
             metavar="FILE",
             help="The file; '-' is standard output, '.gz' is packed.",
             show_default=False,
+            callback=_require_name,
         ),
     ],
     form: Annotated[

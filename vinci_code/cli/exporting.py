@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 import time
 from pathlib import Path
@@ -23,7 +25,10 @@ def run_export(file: str, kind: Literal["jsonl", "csv"] | None) -> tuple[int, fl
     from vinci_code.database.models import Event
     from vinci_code.database.session import session_scope
 
-    _require_another_file(file)
+    if file == "-":
+        _prepare_output()
+    else:
+        _require_a_file(file)
     started = time.monotonic()
     # Where the events go to the terminal themselves, a bar would stand among them.
     silent = file == "-" and is_terminal(sys.stdout)
@@ -36,16 +41,27 @@ def run_export(file: str, kind: Literal["jsonl", "csv"] | None) -> tuple[int, fl
     return count, time.monotonic() - started
 
 
-def _require_another_file(file: str) -> None:
+def _prepare_output() -> None:
+    """Make standard output take the text of the events as it is, whatever its encoding was."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed", "standard output")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="strict", newline="")
+
+
+def _require_a_file(file: str) -> None:
     """A slip of the hand (`export vinci.db`) is not to replace the database by its events."""
     from vinci_code.core.config import get_settings
     from vinci_code.database.sqlite import file_of
 
     settings = get_settings().database
     database = None if settings.use_databricks else file_of(settings.database_url)
-    if database is None or file == "-":
-        return
     target = Path(file)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file in it", file)
+    if database is None:
+        return
     for path in (database, *(Path(f"{database}{end}") for end in ("-wal", "-shm", "-journal"))):
         if target.exists() and path.exists() and target.samefile(path):
-            raise FileExistsError(17, "this is the database itself; name another file", file)
+            reason = "this is the database itself; name another file"
+            raise FileExistsError(errno.EEXIST, reason, file)

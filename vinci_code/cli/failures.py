@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vinci_code.cli.output import print_document, tell
+from vinci_code.cli.output import print_document, shown, tell
 from vinci_code.core.errors import (
     EXIT_FAILED,
     EXIT_UNAVAILABLE,
@@ -81,20 +81,26 @@ def _described(error: BaseException, message: str, code: int) -> dict[str, Any]:
         "exit_code": code,
     }
     if isinstance(error, ConfigurationError):
-        document["problems"] = [vars(problem) for problem in error.problems]
+        document["problems"] = [asdict(problem) for problem in error.problems]
     return document
 
 
 def _as_known(error: BaseException) -> tuple[str, int] | None:
-    """The message and exit code of a failure that users meet."""
+    """The message and exit code of a failure that users meet.
+
+    Whatever is in it, a file name with a line break for one, it is one line; only the list of what
+    is wrong with the configuration is several.
+    """
     if isinstance(error, (KeyboardInterrupt, Interruption)):
         signum = error.signum if isinstance(error, Interruption) else signal.SIGINT
         word = "Interrupted." if signum == signal.SIGINT else "Terminated."
         return word, _BY_SIGNAL + signum
-    if isinstance(error, VinciError):
+    if isinstance(error, ConfigurationError):
         return f"Error: {error}", error.exit_code
+    if isinstance(error, VinciError):
+        return f"Error: {shown(error)}", error.exit_code
     if isinstance(error, OSError):
-        return f"Error: {_reason(error)}", EXIT_FAILED
+        return f"Error: {shown(_reason(error))}", EXIT_FAILED
     return _as_database_error(error)
 
 
@@ -112,7 +118,7 @@ def _as_database_error(error: BaseException) -> tuple[str, int] | None:
     if not isinstance(error, StatementError):
         return None
     if isinstance(error.orig, VinciError):
-        return f"Error: {error.orig}", error.orig.exit_code
+        return f"Error: {shown(error.orig)}", error.orig.exit_code
     if not isinstance(error, DBAPIError):
         return None
     from vinci_code.core.config import get_settings
@@ -120,15 +126,15 @@ def _as_database_error(error: BaseException) -> tuple[str, int] | None:
 
     settings = get_settings().database
     if settings.use_databricks:
-        return f"Error: the warehouse refused a statement: {error.orig}", EXIT_UNAVAILABLE
+        return f"Error: the warehouse refused a statement: {shown(error.orig)}", EXIT_UNAVAILABLE
     explained = explain(error, file_of(settings.database_url))
-    return f"Error: {explained}", explained.exit_code
+    return f"Error: {shown(explained)}", explained.exit_code
 
 
 def _internal(error: BaseException) -> tuple[str, int]:
     hint = "" if os.environ.get("VINCI_DEBUG") else " Set VINCI_DEBUG=1 to see the traceback."
     return (
-        f"Error: this is a mistake in vinci_code: {type(error).__name__}: {error}.{hint}",
+        f"Error: this is a mistake in vinci_code: {type(error).__name__}: {shown(error)}.{hint}",
         EXIT_INTERNAL,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from vinci_code.cli.failures import Run
 from vinci_code.cli.interruption import Breaks
+from vinci_code.cli.output import is_terminal, tell
 from vinci_code.cli.progress import Meter, meter
 from vinci_code.core.errors import InputDataError
 
@@ -71,6 +73,7 @@ def run_import(order: Order, run: Run) -> Outcome:
     outcome = Outcome(ImportReport())
     started = time.monotonic()
     begun = False
+    _prepare_input(order)
     try:
         # The file first: a name that was mistyped is not to leave an empty database behind.
         with open_source(order.file, order.kind) as source:
@@ -98,6 +101,15 @@ def run_import(order: Order, run: Run) -> Outcome:
         raise
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+def _prepare_input(order: Order) -> None:
+    if order.file != "-":
+        return
+    if sys.stdin is None:
+        raise InputDataError("<stdin>", None, "is closed")
+    if is_terminal(sys.stdin):
+        tell("Reading events from the terminal; Ctrl-D ends them.")
 
 
 def summary(outcome: Outcome, order: Order) -> list[str]:

@@ -28,9 +28,8 @@ def tell(text: str) -> None:
 
 def print_document(value: object) -> None:
     """Print one JSON document on standard output; what looks like a secret in it is masked."""
-    text = json.dumps(masked(value), indent=2, ensure_ascii=not _is_utf8(sys.stdout))
     if sys.stdout is not None:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{_dumped(masked(value), ascii_only=not _is_utf8(sys.stdout))}\n")
 
 
 def masked(value: object) -> Any:
@@ -39,26 +38,43 @@ def masked(value: object) -> Any:
     The finished text cannot be masked as a whole: a mask that takes a quote or a backslash with it
     would leave something that no machine can read.
     """
-    from vinci_code.core.redaction import redact
+    document = {"": value}
+    # Not by recursion: somebody may have stored a payload that is nested a thousand levels deep.
+    waiting: list[Any] = [document]
+    while waiting:
+        container = waiting.pop()
+        pairs = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, inner in list(pairs):
+            container[key] = _masked_member(key, inner)
+            if isinstance(container[key], (dict, list)):
+                waiting.append(container[key])
+    return document[""]
 
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {redact(str(key)): _masked_member(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [masked(item) for item in value]
-    return value
 
-
-def _masked_member(key: str, value: object) -> Any:
+def _masked_member(key: object, value: object) -> Any:
+    """A member of a container: a text masked, a container copied with only its keys masked."""
     from vinci_code.core.redaction import MASK, redact
 
-    clean = masked(value)
-    if not isinstance(clean, str) or clean == MASK:
+    if isinstance(value, dict):
+        return {redact(str(name)): inner for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if not isinstance(value, str):
+        return value
+    clean = redact(value)
+    if clean == MASK or not isinstance(key, str):
         return clean
     # Some secrets show only beside their name: {"password": "…"}.
     pair = json.dumps({key: clean})
     return clean if redact(pair) == pair else MASK
+
+
+def _dumped(value: object, *, ascii_only: bool) -> str:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=ascii_only)
+    except RecursionError:
+        # Indenting is done in Python, a frame or more a level; without, it goes deeper.
+        return json.dumps(value, ensure_ascii=ascii_only)
 
 
 def shown(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ def run() -> int:
     signal.signal(signal.SIGTERM, _end)
     warnings.showwarning = _show_warning
     _make_printable(sys.stdout)
+    _log_to_standard_error()
     try:
         code = _run_app()
         # Here, and not at the interpreter's exit: a full disk is to end in our words.
@@ -48,6 +50,15 @@ def _make_printable(stream: TextIO | None) -> None:
     # A terminal that is not UTF-8 shows \u escapes for the rest, instead of ending the command.
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
+
+
+def _log_to_standard_error() -> None:
+    # SQLAlchemy would write the statements of DATABASE_ECHO to standard output, where a machine
+    # expects one JSON document, unless this very logger has a handler by then
+    # (sqlalchemy/log.py, InstanceLogger).
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger("sqlalchemy.engine.Engine").addHandler(handler)
 
 
 def _show_warning(
