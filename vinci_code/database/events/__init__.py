@@ -2,7 +2,13 @@
 
 from vinci_code.database.events.exporting import export_events
 from vinci_code.database.events.importing import ImportReport, import_events
-from vinci_code.database.events.reading import EventRow, EventSource, open_source, parse_instant
+from vinci_code.database.events.reading import (
+    EventRow,
+    EventSource,
+    checked_event,
+    open_source,
+    parse_instant,
+)
 from vinci_code.database.events.statistics import EventStatistics, newest_events, statistics
 
 __all__ = [
@@ -10,6 +16,7 @@ __all__ = [
     "EventSource",
     "EventStatistics",
     "ImportReport",
+    "checked_event",
     "export_events",
     "import_events",
     "newest_events",

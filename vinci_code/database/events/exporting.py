@@ -16,6 +16,7 @@ from typing import IO, Any, Literal, cast
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from vinci_code.core.errors import DatabaseFileError
 from vinci_code.database.events.reading import COLUMNS
 from vinci_code.database.models import Event
 from vinci_code.database.models.types import dump_json
@@ -33,7 +34,7 @@ def export_events(
     """Write every event, in the order of their ids; return their number.
 
     A file is written beside its final name and put in place when it is complete: an interrupted
-    export leaves what was there before.
+    export leaves what was there before. A pipe or device is written to as it is.
 
     CSV has one form for "no value" and for an empty text; JSON lines keep the difference.
 
@@ -46,7 +47,9 @@ def export_events(
 
     Raises:
         OSError: The file cannot be written.
+        DatabaseFileError: The file is the very database that is exported.
     """
+    _refuse_the_database(session, file)
     kind = format or ("csv" if file.removesuffix(".gz").endswith(".csv") else "jsonl")
     write_row = _write_csv_row if kind == "csv" else _write_json_line
     count = 0
@@ -59,6 +62,16 @@ def export_events(
                 on_progress(count)
     on_progress(count)
     return count
+
+
+def _refuse_the_database(session: Session, file: str) -> None:
+    database = session.get_bind().engine.url.database
+    if file == "-" or not database or not Path(file).exists() or not Path(database).exists():
+        return
+    if Path(file).samefile(database):
+        raise DatabaseFileError(
+            f"{file} is the database itself; exporting onto it would destroy it. Name another file."
+        )
 
 
 def _rows(session: Session) -> Iterator[Row[Any]]:
@@ -85,16 +98,34 @@ def _instant(value: datetime) -> str:
 
 @contextmanager
 def _destination(file: str) -> Iterator[IO[str]]:
-    if file == "-":
-        yield sys.stdout
-        sys.stdout.flush()
-        return
+    packed = file.endswith(".gz")
     path = Path(file)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("wb") as raw, _text(raw, packed=file.endswith(".gz")) as stream:
+    if file == "-":
+        with _text(sys.stdout.buffer, packed=False) as stream:
             yield stream
-        unfinished.replace(path)
+    else:
+        # A pipe or a device is written to, never replaced; a folder is an error of open().
+        in_place = path.exists() and not path.is_file()
+        with _opened(path) if in_place else _replacing(path) as raw:
+            with _text(raw, packed=packed) as stream:
+                yield stream
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("wb") as raw:
+        yield raw
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Write beside ``path``, and put the result in its place when it is complete."""
+    target = path.resolve()  # what a link points to is replaced, not the link
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as raw:
+            yield raw
+        unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -102,10 +133,15 @@ def _destination(file: str) -> Iterator[IO[str]]:
 @contextmanager
 def _text(raw: IO[bytes], *, packed: bool) -> Iterator[IO[str]]:
     # No time and no name inside: the same events make the same bytes.
-    binary = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) if packed else raw
-    stream = io.TextIOWrapper(cast("IO[bytes]", binary), encoding="utf-8", newline="")
-    yield stream
-    stream.flush()
-    stream.detach()
+    binary: IO[bytes] = raw
+    if packed:
+        binary = cast("IO[bytes]", gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0))
+    stream = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+    try:
+        yield stream
+        stream.flush()
+    finally:
+        stream.detach()
     if packed:
         binary.close()
+    raw.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects.sqlite import insert
@@ -73,38 +73,60 @@ def import_events(
         raise ValueError(
             f"batch_size is the number of records in a transaction, found {batch_size}"
         )
-    batch: list[EventRow] = []
-    skipped = 0
-    for record in records:
-        if not isinstance(record, InputDataError):
-            batch.append(record)
-        elif on_error == "stop":
-            raise record
-        else:
-            skipped += 1
-            on_skip(record)
-        if len(batch) + skipped >= batch_size:
-            _store(engine, batch, skipped, report)
-            on_commit(report)
-            batch, skipped = [], 0
-    if batch or skipped:
-        _store(engine, batch, skipped, report)
-        on_commit(report)
+    batch = _Batch(engine, report, on_commit)
+    try:
+        for record in records:
+            if not isinstance(record, InputDataError):
+                batch.rows.append(record)
+            elif on_error == "stop":
+                raise record
+            else:
+                batch.skipped += 1
+                on_skip(record)
+            if len(batch.rows) + batch.skipped >= batch_size:
+                batch.commit()
+    except InputDataError:
+        # The file ends in the middle of nothing, as a damaged .gz does: what came before is good.
+        if on_error == "skip":
+            batch.commit()
+        raise
+    batch.commit()
     return report
 
 
-def _store(engine: Engine, batch: list[EventRow], skipped: int, report: ImportReport) -> None:
-    inserted = 0
-    if batch:
+class _Batch:
+    """The records of one transaction."""
+
+    def __init__(
+        self, engine: Engine, report: ImportReport, on_commit: Callable[[ImportReport], None]
+    ) -> None:
+        self.rows: list[EventRow] = []
+        self.skipped = 0
+        self._engine = engine
+        self._report = report
+        self._on_commit = on_commit
+
+    def commit(self) -> None:
+        """Store the rows and start anew; nothing happens without any."""
+        if not self.rows and not self.skipped:
+            return
+        inserted = self._insert() if self.rows else 0
+        report = self._report
+        report.read += len(self.rows) + self.skipped
+        report.inserted += inserted
+        report.already_there += len(self.rows) - inserted
+        report.skipped += self.skipped
+        report.without_key += sum(row["event_key"] is None for row in self.rows)
+        self.rows, self.skipped = [], 0
+        self._on_commit(report)
+
+    def _insert(self) -> int:
         now = utc_now()
-        rows: list[dict[str, Any]] = [{**row, "created_at": now} for row in batch]
-        with engine.begin() as connection:
-            inserted = connection.execute(_INSERT_NEW, rows).rowcount
-    report.read += len(batch) + skipped
-    report.inserted += inserted
-    report.already_there += len(batch) - inserted
-    report.skipped += skipped
-    report.without_key += sum(row["event_key"] is None for row in batch)
+        rows = cast("list[dict[str, Any]]", self.rows)
+        for row in rows:
+            row["created_at"] = now
+        with self._engine.begin() as connection:
+            return connection.execute(_INSERT_NEW, rows).rowcount
 
 
 _INSERT_NEW = insert(Event).on_conflict_do_nothing(index_elements=["event_key"])

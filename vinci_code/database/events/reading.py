@@ -8,10 +8,11 @@ import io
 import json
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime, timezone
 from pathlib import Path
 from typing import IO, Any, Literal, TypedDict, cast
 
@@ -59,6 +60,10 @@ class EventSource:
     position: Callable[[], int]
 
 
+class UnusableRecordError(ValueError):
+    """A record that cannot be used; the message is the reason."""
+
+
 @contextmanager
 def open_source(file: str, format: Format | None = None) -> Iterator[EventSource]:  # noqa: A002 - the option's name
     """Open a file of events; ``-`` is standard input, ``.gz`` is unpacked on the way.
@@ -88,6 +93,35 @@ def open_source(file: str, format: Format | None = None) -> Iterator[EventSource
             raw.close()
 
 
+def checked_event(record: Any) -> EventRow:
+    """Check the fields of one event, as they stand in a JSON object.
+
+    Raises:
+        ValueError: A field is missing, unknown or of the wrong kind; the message is the reason.
+    """
+    if type(record) is not dict:
+        raise UnusableRecordError(
+            f"is a JSON {_kind(record)}; an object with the event's fields is wanted"
+        )
+    if not _FIELDS.issuperset(record):
+        unknown = sorted(set(record) - _FIELDS)
+        raise UnusableRecordError(
+            f"has the unknown field {unknown[0]!r}; known: {', '.join(COLUMNS)}"
+        )
+    get = record.get
+    payload = get("payload")
+    if payload is not None and type(payload) is not dict:
+        raise UnusableRecordError(f"payload is a JSON {_kind(payload)}; an object is wanted")
+    return {
+        "event_key": _text(get("event_key"), "event_key", required=False),
+        "event_type": cast("str", _text(get("event_type"), "event_type", required=True)),
+        "source": cast("str", _text(get("source"), "source", required=True)),
+        "description": _text(get("description"), "description", required=False),
+        "occurred_at": _instant(get("occurred_at")),
+        "payload": payload,
+    }
+
+
 def parse_instant(text: str) -> datetime:
     """Read an ISO 8601 date and time with its offset, such as ``2018-01-31T01:49:59.650Z``.
 
@@ -106,7 +140,13 @@ def parse_instant(text: str) -> datetime:
             raise ValueError("a time finer than a microsecond, which cannot be stored unchanged")
         clock = f"{clock}.{fraction[:6]:0<6}"
     # Python 3.10 knows neither "Z" nor fractions of other than three or six digits.
-    return datetime.fromisoformat(clock + ("+00:00" if offset in "Zz" else offset))
+    instant = datetime.fromisoformat(clock + ("+00:00" if offset in "Zz" else offset))
+    if instant.year in {MINYEAR, MAXYEAR}:
+        try:
+            instant.astimezone(timezone.utc)
+        except OverflowError:
+            raise ValueError("an instant outside of the years 1 to 9999 in UTC") from None
+    return instant
 
 
 _INSTANT = re.compile(
@@ -135,8 +175,8 @@ def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputD
         if not line.strip():
             continue
         try:
-            yield _checked(_load(line))
-        except _UnusableError as error:
+            yield checked_event(_load(line))
+        except UnusableRecordError as error:
             yield InputDataError(name, number, str(error))
 
 
@@ -157,57 +197,34 @@ def _lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes | InputDat
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             yield number, line
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         # A damaged or cut-off .gz ends here; there is nothing after it that could be read.
         raise InputDataError(name, number + 1, f"cannot be read on: {error}") from error
 
 
-class _UnusableError(ValueError):
-    """A record that cannot be used; the message is the reason."""
-
-
-# orjson reads an integer beyond 64 bits as a float: digits would be lost without a word.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# orjson reads an integer beyond 64 bits, which has 19 digits or more, as a float: digits would be
+# lost without a word. Every digit becomes 0 and a search for text finds a long number, ten times as
+# fast as a regular expression does.
+_DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
 _MOST_BRACKETS = 100
 
 
 def _load(line: bytes) -> Any:
     try:
         value = orjson.loads(line)
-        if _LONG_NUMBER.search(line):
+        if _LONG_NUMBER in line.translate(_DIGITS_TO_ZERO):
             value = json.loads(line)
             dump_json(value)
         elif line.count(b"[") + line.count(b"{") > _MOST_BRACKETS:
             dump_json(value)
     except ValueRefusedError as error:
-        raise _UnusableError(f"cannot be stored: {error}") from None
+        raise UnusableRecordError(f"cannot be stored: {error}") from None
     except RecursionError:
-        raise _UnusableError("is nested too deeply") from None
+        raise UnusableRecordError("is nested too deeply") from None
     except ValueError as error:
-        raise _UnusableError(f"is not JSON: {error}") from None
+        raise UnusableRecordError(f"is not JSON: {error}") from None
     return value
-
-
-def _checked(record: Any) -> EventRow:
-    if type(record) is not dict:
-        raise _UnusableError(
-            f"is a JSON {_kind(record)}; an object with the event's fields is wanted"
-        )
-    if not _FIELDS.issuperset(record):
-        unknown = sorted(set(record) - _FIELDS)
-        raise _UnusableError(f"has the unknown field {unknown[0]!r}; known: {', '.join(COLUMNS)}")
-    get = record.get
-    payload = get("payload")
-    if payload is not None and type(payload) is not dict:
-        raise _UnusableError(f"payload is a JSON {_kind(payload)}; an object is wanted")
-    return {
-        "event_key": _text(get("event_key"), "event_key", required=False),
-        "event_type": cast("str", _text(get("event_type"), "event_type", required=True)),
-        "source": cast("str", _text(get("source"), "source", required=True)),
-        "description": _text(get("description"), "description", required=False),
-        "occurred_at": _instant(get("occurred_at")),
-        "payload": payload,
-    }
 
 
 _FIELDS = frozenset(COLUMNS)
@@ -219,19 +236,19 @@ def _text(value: Any, field: str, *, required: bool) -> str | None:
     if value is None and not required:
         return None
     if value is None or value == "":
-        raise _UnusableError(f"{field} is missing or empty")
-    raise _UnusableError(f"{field} is a JSON {_kind(value)}; text is wanted")
+        raise UnusableRecordError(f"{field} is missing or empty")
+    raise UnusableRecordError(f"{field} is a JSON {_kind(value)}; text is wanted")
 
 
 def _instant(value: Any) -> datetime:
     if value is None:
-        raise _UnusableError("occurred_at is missing")
+        raise UnusableRecordError("occurred_at is missing")
     if type(value) is not str:
-        raise _UnusableError(f"occurred_at is a JSON {_kind(value)}; text is wanted")
+        raise UnusableRecordError(f"occurred_at is a JSON {_kind(value)}; text is wanted")
     try:
         return parse_instant(value)
     except ValueError as error:
-        raise _UnusableError(f"occurred_at is {value[:40]!r}: {error}") from None
+        raise UnusableRecordError(f"occurred_at is {value[:40]!r}: {error}") from None
 
 
 def _kind(value: Any) -> str:
@@ -262,8 +279,8 @@ def _read_csv(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataErro
             yield InputDataError(name, reader.line_num, f"is not CSV: {error}")
             continue
         try:
-            yield _checked(_record(header, cells))
-        except _UnusableError as error:
+            yield checked_event(_record(header, cells))
+        except UnusableRecordError as error:
             yield InputDataError(name, reader.line_num, str(error))
 
 
@@ -290,13 +307,13 @@ def _require_header(name: str, header: list[str]) -> None:
 
 def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
     if len(cells) != len(header):
-        raise _UnusableError(f"has {len(cells)} cells, the header has {len(header)}")
+        raise UnusableRecordError(f"has {len(cells)} cells, the header has {len(header)}")
     record: dict[str, Any] = {}
     for column, cell in zip(header, cells, strict=True):
         try:
             cell.encode()
         except UnicodeEncodeError:
-            raise _UnusableError(f"{column} holds bytes that are not UTF-8") from None
+            raise UnusableRecordError(f"{column} holds bytes that are not UTF-8") from None
         record[column] = cell or None  # CSV has one form for "no value" and for "no text"
     if record.get("payload") is not None:
         record["payload"] = _load(record["payload"].encode())

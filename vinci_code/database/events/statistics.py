@@ -39,9 +39,19 @@ def statistics(session: Session) -> EventStatistics:
     )
 
 
-def newest_events(session: Session, limit: int = 10) -> list[Event]:
-    """The events that occurred last, the newest first."""
+def newest_events(
+    session: Session,
+    limit: int = 10,
+    *,
+    event_type: str | None = None,
+    source: str | None = None,
+) -> list[Event]:
+    """The events that occurred last, the newest first, of one type or source if asked for."""
     query = select(Event).order_by(Event.occurred_at.desc(), Event.id.desc()).limit(limit)
+    if event_type is not None:
+        query = query.where(Event.event_type == event_type)
+    if source is not None:
+        query = query.where(Event.source == source)
     return list(session.scalars(query))
 
 
