@@ -149,14 +149,14 @@ if hasattr(os, "register_at_fork"):
 def _create_with_tables(settings: DatabaseSettings) -> Engine:
     # Not at the top: models and Alembic's runner are loaded by those who use a database, not by
     # those who import a name.
-    from vinci_code.database import migrations
+    from vinci_code.database.migrations import apply_pending, require_head
 
     engine = create_configured_engine(settings)
     try:
         if settings.use_databricks:
-            migrations.require_head(engine)
+            require_head(engine)
         else:
-            migrations.apply_pending(engine)
+            apply_pending(engine)
     except DBAPIError as error:
         engine.dispose()
         if settings.use_databricks:

@@ -105,10 +105,9 @@ def _destination(file: str) -> Iterator[IO[str]]:
             yield stream
     else:
         # A pipe or a device is written to, never replaced; a folder is an error of open().
-        in_place = path.exists() and not path.is_file()
-        with _opened(path) if in_place else _replacing(path) as raw:
-            with _text(raw, packed=packed) as stream:
-                yield stream
+        writing = _opened if path.exists() and not path.is_file() else _replacing
+        with writing(path) as raw, _text(raw, packed=packed) as stream:
+            yield stream
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""Importing the data layer opens nothing and loads nothing that is not needed to make a session."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "alembic",
+    "databricks",
+    "duckdb",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "rich",
+    "sqlglot",
+    "typer",
+}
+SESSION = "from vinci_code.database.session import SessionLocal"
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        SESSION,
+        "from vinci_code.database.models import Event",
+        "import vinci_code.core.config, vinci_code.core.redaction",
+        "import vinci_code.database.databricks_connector",
+        "import vinci_code.diagnostics",
+    ],
+)
+def test_no_heavy_module_is_loaded(statement: str) -> None:
+    assert loaded_by(statement) & HEAVY == set()
+
+
+def test_a_heavy_module_would_be_seen() -> None:
+    assert "alembic" in loaded_by(f"{SESSION}\nSessionLocal().close()")
+
+
+def test_import_makes_no_file() -> None:
+    loaded_by(SESSION)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.slow
+def test_import_costs_little_more_than_what_it_stands_on() -> None:
+    """At most 1.4 times the floor; the least of many alternating runs, since machines are noisy."""
+    floor = [seconds("import sqlalchemy.orm, pydantic_settings")]
+    ours = [seconds(SESSION)]
+    for _ in range(40):
+        floor.append(seconds("import sqlalchemy.orm, pydantic_settings"))
+        ours.append(seconds(SESSION))
+        if len(ours) >= 8 and min(ours) <= 1.4 * min(floor):
+            break
+    print(f"floor {min(floor):.3f} s, ours {min(ours):.3f} s, ratio {min(ours) / min(floor):.2f}")
+    assert min(ours) <= 1.4 * min(floor)
+
+
+def seconds(statement: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", statement], check=True, timeout=60, cwd=Path.cwd())
+    return time.perf_counter() - started

@@ -1,0 +1,122 @@
+"""Who may import whom, read from the import lines: a wrong one fails where it is written."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vinci_code
+
+PACKAGE = Path(vinci_code.__file__).parent
+
+# A part, and what it may import of ours beside itself. A module belongs to the longest part that
+# its name starts with. `vinci_code` alone, which holds only the version, may be imported by all.
+ALLOWED: dict[str, set[str]] = {
+    "vinci_code.core.errors": set(),
+    "vinci_code.core.redaction": set(),
+    "vinci_code.core.config": {"vinci_code.core"},
+    "vinci_code.core": set(),
+    "vinci_code.database.dialect": {"vinci_code.core.errors", "vinci_code.core.redaction"},
+    "vinci_code.database.models": {"vinci_code.core.errors", "vinci_code.database.dialect"},
+    "vinci_code.database.sqlite": {"vinci_code.core.errors", "vinci_code.database.models"},
+    "vinci_code.database.events": {"vinci_code.core.errors", "vinci_code.database.models"},
+    "vinci_code.database.migrations": {"vinci_code.core.errors", "vinci_code.database.models"},
+    "vinci_code.database.session": {
+        "vinci_code.core",
+        "vinci_code.database.databricks",
+        "vinci_code.database.sqlite",
+        "vinci_code.database.migrations",
+    },
+    # databricks_connector.py and the modules that it is made of
+    "vinci_code.database.databricks": {
+        "vinci_code.core",
+        "vinci_code.database.deadlines",
+        "vinci_code.database.dialect",
+    },
+    "vinci_code.database.deadlines": {"vinci_code.core.errors"},
+    "vinci_code.database": set(),
+    "vinci_code.diagnostics": {"vinci_code.core", "vinci_code.database"},
+    "vinci_code.warehouse": {"vinci_code.core.errors", "vinci_code.core.redaction"},
+    "vinci_code.cli": {"vinci_code"},
+    "vinci_code.__main__": {"vinci_code.cli"},
+    "vinci_code": set(),
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(module: str) -> str:
+    return max((part for part in ALLOWED if is_within(module, part)), key=len)
+
+
+def is_within(module: str, part: str) -> bool:
+    # "databricks" stands for every module whose name starts so.
+    return module == part or module.startswith((part + ".", part + "_"))
+
+
+def imports_of(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            assert node.module is not None
+            yield node.module
+
+
+def violations(module: str, source: str) -> list[str]:
+    part = part_of(module)
+    allowed = ALLOWED[part] | {part}
+    return [
+        f"{module} imports {name}; {part} may import {', '.join(sorted(allowed))}"
+        for name in imports_of(source)
+        if name.startswith("vinci_code.") and not any(is_within(name, a) for a in allowed)
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_keep_their_direction(path: Path) -> None:
+    assert violations(name_of(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("vinci_code.core.errors", "from vinci_code.core.redaction import redact"),
+        ("vinci_code.core.redaction.text", "import vinci_code.core.config"),
+        ("vinci_code.database.models.event", "from vinci_code.database.session import get_engine"),
+        ("vinci_code.warehouse.server", "from vinci_code.database.models import Event"),
+        ("vinci_code.database.session", "def f():\n    from vinci_code.cli import main"),
+        ("vinci_code.diagnostics.checks", "import vinci_code.cli"),
+    ],
+)
+def test_a_wrong_direction_is_seen(module: str, line: str) -> None:
+    assert violations(module, line)
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {
+        name_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"environ", "getenv", "environb"}
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    }
+    assert readers - MAY_READ_THE_ENVIRONMENT == set()
+
+
+MAY_READ_THE_ENVIRONMENT = {
+    "vinci_code.core.config.sources",
+    "vinci_code.cli.output",  # NO_COLOR and COLUMNS, which belong to the terminal
+    "vinci_code.cli.failures",  # VINCI_DEBUG: needed to show a failure of the settings themselves
+}
