@@ -143,6 +143,8 @@ class MigrationsPendingError(SchemaError):
 class ValueRefusedError(VinciError, ValueError):
     """A value that the database cannot hold unchanged; it was not written."""
 
+    exit_code = EXIT_DATA
+
 
 class InputDataError(VinciError):
     """A line of an input file cannot be used.

@@ -122,7 +122,11 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
     target = path.resolve()  # what a link points to is replaced, not the link
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
-        with unfinished.open("wb") as raw:
+        raw = unfinished.open("wb")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    try:
+        with raw:
             yield raw
         unfinished.replace(target)
     finally:

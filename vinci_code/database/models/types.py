@@ -7,6 +7,7 @@ anything is written.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,6 +20,9 @@ from vinci_code.core.errors import ValueRefusedError
 
 # SQLite gives out keys for a column of exactly the type INTEGER; its integers have 64 bits as well.
 INTEGER_KEY = BigInteger().with_variant(Integer(), "sqlite")
+
+MAX_JSON_DEPTH = 100
+"""How many levels a JSON document may have; what a parser manages depends on its stack."""
 
 # None is stored as SQL's NULL, so that `IS NULL` finds it; JSON's own null only stands inside.
 JSON_VALUE = JSON(none_as_null=True)
@@ -94,8 +98,6 @@ def dump_json(value: object) -> str:
         text = _encode(value)
         # A lone surrogate cannot be stored as UTF-8, and is better refused here than by the driver.
         text.encode()
-    except RecursionError:
-        raise ValueRefusedError("a JSON value that is nested too deeply") from None
     except UnicodeEncodeError as error:
         raise ValueRefusedError(
             f"a JSON value with text that is no Unicode: {error.reason}"
@@ -114,24 +116,25 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 def _require_json(value: object) -> None:
     """Refuse what json.dumps would change: a key 1 becomes "1", a tuple becomes a list."""
-    pending = [value]
-    seen = 0
+    pending = [(value, 1)]
     while pending:
-        item = pending.pop()
-        seen += 1
-        kind = type(item)
-        if kind is dict:
-            for key, inner in item.items():  # type: ignore[attr-defined]
+        item, depth = pending.pop()
+        if type(item) is dict:
+            for key in item:
                 if type(key) is not str:
                     raise ValueRefusedError(
                         f"a JSON object with a key that is a {type(key).__name__}; keys are text"
                     )
-                if type(inner) not in _SCALARS:
-                    pending.append(inner)
-        elif kind is list:
-            pending.extend(inner for inner in item if type(inner) not in _SCALARS)  # type: ignore[attr-defined]
-        elif kind not in _SCALARS:
+            inner: Iterable[object] = item.values()
+        elif type(item) is list:
+            inner = item
+        elif type(item) in _SCALARS:
+            continue
+        else:
             raise ValueRefusedError(
-                f"a JSON value that holds a {kind.__name__}; "
+                f"a JSON value that holds a {type(item).__name__}; "
                 "it may hold dict, list, str, int, float, bool and None"
             )
+        if depth > MAX_JSON_DEPTH:
+            raise ValueRefusedError(f"a JSON value with more than {MAX_JSON_DEPTH} levels")
+        pending += [(part, depth + 1) for part in inner if type(part) not in _SCALARS]
