@@ -27,6 +27,10 @@ class SqlError(Exception):
     """A statement fails, with the text that the server shows."""
 
 
+class HangUp(BaseException):
+    """The server goes away without an answer; Thrift would turn an Exception into a reply."""
+
+
 class SqlService:
     """Sessions, statements, and what scratch tables hold."""
 
@@ -43,6 +47,8 @@ class SqlService:
         """Beginning of a statement → the error it ends with."""
         self.pause_before: dict[str, float] = {}
         """Beginning of a statement → seconds to wait before it is answered."""
+        self.hang_up_on: str | None = None
+        """Beginning of the statement that is executed and never answered."""
         self._lock = threading.Lock()
         service: Any = TCLIService  # generated, without types
         self._processor = service.Processor(_Handler(self))
@@ -66,7 +72,10 @@ class SqlService:
         for pattern, function in _STATEMENTS:
             match = re.fullmatch(pattern, sql, re.DOTALL)
             if match:
-                return function(self, match)
+                answer = function(self, match)
+                if self.hang_up_on is not None and sql.startswith(self.hang_up_on):
+                    raise HangUp
+                return answer
         raise SqlError(f"[PARSE_SYNTAX_ERROR] the fake knows no such statement: {sql}")
 
 

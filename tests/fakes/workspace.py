@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fakes.certificates import ServerCertificate
-from tests.fakes.sql_service import SqlService
+from tests.fakes.certificates import Authority, ServerCertificate
+from tests.fakes.sql_service import HangUp, SqlService
+from vinci_code.core.config import DatabaseSettings
 
 WAREHOUSE_ID = "1a2b3c4d5e6f7a8b"
 HTTP_PATH = f"/sql/1.0/warehouses/{WAREHOUSE_ID}"
@@ -100,6 +101,18 @@ class FakeWorkspace:
         self._server.hang_up()
         self._server.server_close()
         self._thread.join()
+
+    def settings(self, authority: Authority, **arguments: object) -> DatabaseSettings:
+        """Settings for it, with the token unless the arguments say how else to authenticate."""
+        given: dict[str, Any] = {
+            "use_databricks": True,
+            "databricks_server_hostname": self.host,
+            "databricks_http_path": self.http_path,
+            "databricks_ca_file": authority.file,
+            "databricks_access_token": TOKEN,
+            **arguments,
+        }
+        return DatabaseSettings(**{name: v for name, v in given.items() if v is not None})
 
     def attempt(self) -> bool:
         """Whether the warehouse runs, after one more attempt to connect to it."""
@@ -232,7 +245,16 @@ class _Handler(BaseHTTPRequestHandler):
             reason = "TEMPORARILY_UNAVAILABLE: Cluster 1123-fake is temporarily unavailable"
             self._json(503, {}, {"x-thriftserver-error-message": reason, "Retry-After": "1"})
         else:
-            self._send(200, workspace.sql.answer(body), {"Content-Type": "application/x-thrift"})
+            self._answer_thrift(body)
+
+    def _answer_thrift(self, body: bytes) -> None:
+        try:
+            reply = self.workspace.sql.answer(body)
+        except HangUp:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            self._send(200, reply, {"Content-Type": "application/x-thrift"})
 
     def _let_in(self) -> bool:
         header = self.headers.get("Authorization", "")

@@ -26,19 +26,14 @@ from vinci_code.core.errors import (
     NotYetAvailableError,
 )
 from vinci_code.core.redaction import redact, redact_exception
-from vinci_code.database.databricks_auth import Credentials, resolve_access
-from vinci_code.database.databricks_failures import (
-    ExplainedError,
-    Target,
-    connection_error,
-    explain,
-    real_time_warehouse,
-)
 from vinci_code.database.deadlines import run_with_deadline
 
 if TYPE_CHECKING:
     from databricks.sql.client import Connection
     from sqlalchemy.engine import Engine
+
+    from vinci_code.database.databricks_auth import Credentials
+    from vinci_code.database.databricks_failures import Failure, Target
 
 CONNECT_TIMEOUT = 20.0
 """Seconds after which opening a connection is given up."""
@@ -111,6 +106,10 @@ class DatabricksConnector:
         database = _database_settings(settings)
         _require_switched_on(database)
         require_databricks_extra()
+        # Here and below, what only Databricks needs is imported where it is used: ssl, http and the
+        # rest are nothing that an application on SQLite should wait for.
+        from vinci_code.database.databricks_auth import resolve_access
+
         access = resolve_access(database)
         self._target = access.target
         self._credentials = access.credentials
@@ -190,7 +189,9 @@ class DatabricksConnector:
         try:
             return self.open(statement_timeout=statement_timeout)
         except Exception as error:  # noqa: BLE001 - those of urllib3, ssl and thrift come through
-            raise self._explained(error) from redact_exception(error)
+            from vinci_code.database.databricks_failures import connection_error
+
+            raise connection_error(self.explain(error)) from redact_exception(error)
 
     def open(self, *, statement_timeout: float = STATEMENT_TIMEOUT) -> Connection:
         """Like :meth:`connect`, but raises whatever the driver raises."""
@@ -218,9 +219,15 @@ class DatabricksConnector:
             finally:
                 self._close(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what the result is about
-            failure = explain(redact_exception(error), self._target)
+            failure = self.explain(redact_exception(error))
             return replace(known, error=failure.cause, next_step=failure.next_step)
         return replace(known, ok=True, latency_ms=latency)
+
+    def explain(self, error: BaseException) -> Failure:
+        """What an error on the way to the warehouse means, and what to do about it."""
+        from vinci_code.database.databricks_failures import explain
+
+        return explain(error, self._target)
 
     def close(self) -> None:
         """Close every connection that was opened here; may be called more than once."""
@@ -261,9 +268,6 @@ class DatabricksConnector:
             "_retry_delay_min": 0.1,
             "_retry_delay_max": 5.0,
         }
-
-    def _explained(self, error: BaseException) -> DatabricksConnectionError:
-        return connection_error(explain(error, self._target))
 
     def _close(self, connection: Connection) -> None:
         self._connections[:] = [kept for kept in self._connections if kept is not connection]
@@ -364,6 +368,8 @@ def _refuse_known_real_time(host: str, http_path: str) -> None:
 
     warehouse_id = extract_warehouse_id(http_path)
     if warehouse_id is not None and is_known_reyden(host, warehouse_id):
+        from vinci_code.database.databricks_failures import ExplainedError, real_time_warehouse
+
         raise ExplainedError(real_time_warehouse(http_path))
 
 

@@ -399,18 +399,22 @@ def _namespace(chain: Chain, target: Target) -> Failure | None:
 def _network(chain: Chain, target: Target) -> Failure | None:
     for error in chain:
         how = _how_unreachable(error)
-        if how is None:
-            continue
-        if proxy_for(target.host) is not None:
-            return _unreachable_proxy(target, how)
-        return Failure(
-            Kind.NETWORK,
-            f"{target.host}, port {target.port}, cannot be reached: {how}.",
-            "check the network, VPN and firewall: this machine must be allowed to open outbound "
-            f"connections to {target.host} on port {target.port}; where a proxy is required, set "
-            "HTTPS_PROXY",
-        )
+        if how is not None:
+            return unreachable(target, how)
     return None
+
+
+def unreachable(target: Target, how: str) -> Failure:
+    """No connection can be made to the workspace, or to the proxy on the way."""
+    if proxy_for(target.host) is not None:
+        return _unreachable_proxy(target, how)
+    return Failure(
+        Kind.NETWORK,
+        f"{target.host}, port {target.port}, cannot be reached: {how}.",
+        "check the network, VPN and firewall: this machine must be allowed to open outbound "
+        f"connections to {target.host} on port {target.port}; where a proxy is required, set "
+        "HTTPS_PROXY",
+    )
 
 
 def _how_unreachable(error: BaseException) -> str | None:

@@ -141,11 +141,13 @@ def open_socket(host: str, port: int, timeout: float) -> socket.socket:
         OSError: Nobody answers.
     """
     proxy = proxy_for(host)
-    if proxy is None:
-        return socket.create_connection((host, port), timeout)
-    connection = socket.create_connection((proxy.host, proxy.port), timeout)
+    address = (host, port) if proxy is None else (proxy.host, proxy.port)
+    connection = socket.create_connection(address, timeout)
     try:
-        _open_tunnel(connection, proxy, host, port)
+        # The end of the TLS handshake and the request after it are two small segments.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if proxy is not None:
+            _open_tunnel(connection, proxy, host, port)
     except BaseException:
         connection.close()
         raise

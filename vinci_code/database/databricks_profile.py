@@ -13,7 +13,7 @@ from __future__ import annotations
 import configparser
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ from vinci_code.database.databricks_failures import ExplainedError, Failure, Kin
 from vinci_code.database.deadlines import run_with_deadline
 
 if TYPE_CHECKING:
-    from databricks.sdk.config import Config
+    from databricks.sdk.config import Config, ConfigAttribute
 
 _HTTP_TIMEOUT = 10
 _RETRY_BUDGET = 1
@@ -288,6 +288,11 @@ def _profile_config_class() -> type[Config]:
     from databricks.sdk.config import Config
 
     class ProfileConfig(Config):
+        @classmethod
+        def attributes(cls) -> Iterable[ConfigAttribute]:
+            """Those of the base class: it looks for them in the class it is called on alone."""
+            return Config.attributes()
+
         def _load_from_env(self) -> None:
             """Read nothing: the profile was named, and is all that counts."""
 

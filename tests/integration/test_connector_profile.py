@@ -1,0 +1,126 @@
+"""Profiles whose credentials have to be fetched: by OAuth, or from a command-line tool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.certificates import Authority
+from tests.fakes.workspace import CLIENT_ID, CLIENT_SECRET, TOKEN, FakeWorkspace
+from vinci_code.core.errors import AuthenticationError, DeadlineExceededError
+from vinci_code.database import databricks_profile
+from vinci_code.database.databricks_connector import DatabricksConnector
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def workspace(authority: Authority) -> Iterator[FakeWorkspace]:
+    with FakeWorkspace(authority.issue()) as serving:
+        yield serving
+
+
+def connector(workspace: FakeWorkspace, authority: Authority, profile: str) -> DatabricksConnector:
+    (Path.home() / ".databrickscfg").write_text(
+        f"[work]\nhost = https://{workspace.host}\n{profile}"
+    )
+    settings = workspace.settings(
+        authority, databricks_access_token=None, databricks_profile="work"
+    )
+    return DatabricksConnector(settings)
+
+
+def test_a_service_principal_in_a_profile(workspace: FakeWorkspace, authority: Authority) -> None:
+    made = connector(
+        workspace, authority, f"client_id = {CLIENT_ID}\nclient_secret = {CLIENT_SECRET}\n"
+    )
+    assert made.validate()
+    assert workspace.issued == 1
+
+
+def test_building_the_connector_contacts_nobody(
+    workspace: FakeWorkspace, authority: Authority
+) -> None:
+    connector(workspace, authority, f"client_id = {CLIENT_ID}\nclient_secret = {CLIENT_SECRET}\n")
+    connector(workspace, authority, "auth_type = databricks-cli\n")
+    assert workspace.requests == []
+
+
+def command_line_tool(folder: Path, answer_to_token: str) -> str:
+    """Lines of a profile that gets its tokens from a tool, which is written into ``folder``."""
+    tool = folder / "databricks"
+    tool.write_text(
+        f"""#!/bin/sh
+if [ "$1" = version ]; then
+    echo '{{"Major": 0, "Minor": 300, "Patch": 0}}'
+else
+    {answer_to_token}
+fi
+"""
+    )
+    tool.chmod(0o755)
+    return f"auth_type = databricks-cli\ndatabricks_cli_path = {tool}\n"
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
+    """What the SDK's own requests trust."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_kind_that_asks_a_command_line_tool(
+    workspace: FakeWorkspace, authority: Authority, tmp_path: Path
+) -> None:
+    token = (
+        f'{{"access_token": "{TOKEN}", "token_type": "Bearer", "expiry": "2099-01-01 00:00:00"}}'
+    )
+    made = connector(workspace, authority, command_line_tool(tmp_path, f"echo '{token}'"))
+    result = made.validate()
+    assert result.ok, result
+    assert result.auth_method == "profile"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_tool_that_fails_is_told(
+    workspace: FakeWorkspace, authority: Authority, tmp_path: Path
+) -> None:
+    tool = command_line_tool(tmp_path, "echo 'refresh token is invalid' >&2; exit 1")
+    made = connector(workspace, authority, tool)
+    with pytest.raises(AuthenticationError, match="refresh token is invalid") as caught:
+        made.connect()
+    assert "databricks auth login --profile work" in str(caught.value)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_tool_that_hangs_is_left_by_the_deadline(
+    workspace: FakeWorkspace,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(databricks_profile, "CREDENTIALS_TIMEOUT", 1.0)
+    made = connector(workspace, authority, command_line_tool(tmp_path, "exec sleep 4"))
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        made.connect()
+    assert time.monotonic() - began < 3.0
+
+
+def test_a_host_that_the_sdk_cannot_ask_is_left_in_time(
+    workspace: FakeWorkspace, authority: Authority, tmp_path: Path
+) -> None:
+    # Without REQUESTS_CA_BUNDLE the SDK does not trust this host; it would try for five minutes.
+    token = (
+        f'{{"access_token": "{TOKEN}", "token_type": "Bearer", "expiry": "2099-01-01 00:00:00"}}'
+    )
+    made = connector(workspace, authority, command_line_tool(tmp_path, f"echo '{token}'"))
+    began = time.monotonic()
+    assert made.validate()
+    assert time.monotonic() - began < 10.0

@@ -1,0 +1,266 @@
+"""The checks for a SQL warehouse, from the driver to the scratch table."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import statistics
+import time
+
+from vinci_code.core.config import DatabaseSettings
+from vinci_code.core.config.normalise import warehouse_id_of
+from vinci_code.core.errors import MissingExtraError
+from vinci_code.core.redaction import redact_exception
+from vinci_code.database.databricks_connector import (
+    DatabricksConnector,
+    require_databricks_extra,
+    select_one,
+)
+from vinci_code.database.databricks_failures import (
+    Failure,
+    Kind,
+    Target,
+    refused_by_status,
+    status_of,
+)
+from vinci_code.database.databricks_http import Reply, request
+from vinci_code.diagnostics.checks import Check, Context
+from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
+from vinci_code.diagnostics.report import Finding, Status
+from vinci_code.diagnostics.scratch import check_scratch_table
+
+STATEMENT_TIMEOUT = 20.0
+"""Seconds that the driver waits for each answer during the checks."""
+
+LATENCY_CALLS = 5
+
+# https://docs.databricks.com/api/workspace/currentuser/me
+_WHO_AM_I = "/api/2.0/preview/scim/v2/Me"
+# https://docs.databricks.com/api/workspace/warehouses/get
+_WAREHOUSE = "/api/2.0/sql/warehouses/"
+_GONE = ("DELETED", "DELETING")
+_POLL_EVERY = 2.0
+
+
+def check_databricks_settings(context: Context, database: DatabaseSettings) -> Finding:
+    """Resolve address and credentials; a profile is read here."""
+    try:
+        connector = DatabricksConnector(database)
+    except MissingExtraError:
+        # The next check says so.
+        return Finding(Status.OK, f"Databricks, {database.databricks_server_hostname or 'profile'}")
+    context.connector = connector
+    source = database.provenance[
+        {
+            "token": "databricks_access_token",
+            "profile": "databricks_profile",
+            "oauth_m2m": "databricks_client_secret",
+        }[database.auth_method or "token"]
+    ]
+    target = connector.target
+    return Finding(
+        Status.OK,
+        f"Databricks, {target}{target.http_path}, {target.auth} from {source}, "
+        f"transactions {database.databricks_transactions}, "
+        f"atomicity {database.databricks_atomicity}",
+    )
+
+
+def _check_driver(_context: Context) -> Finding:
+    require_databricks_extra()
+    versions = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("databricks-sql-connector", "databricks-sdk")
+    ]
+    return Finding(Status.OK, ", ".join(versions))
+
+
+def _check_authentication(context: Context) -> Finding:
+    connector = context.the_connector()
+    reply = _ask(connector, _WHO_AM_I)
+    if reply.ok:
+        name = reply.json().get("userName") or reply.json().get("displayName") or "somebody"
+        return Finding(Status.OK, f"signed in as {name} with {connector.target.auth}")
+    if reply.status in (401, 403, 429) or reply.status >= 500:
+        return _failed(status_of(reply, connector.target), reply)
+    # A host that does not answer this question may still serve the warehouse, which tells.
+    return Finding(
+        Status.WARNING,
+        f"{connector.target} does not say who is signed in (status {reply.status})",
+        cause="The workspace does not answer the question for the current user.",
+        next_step="nothing, if the warehouse answers below",
+    )
+
+
+def _check_warehouse(context: Context) -> Finding:
+    """Ask for the warehouse's state, then open a session, waiting while it starts."""
+    connector = context.the_connector()
+    reply = _ask(connector, _WAREHOUSE + warehouse_id_of(connector.http_path))
+    state = str(reply.json().get("state") or "unknown")
+    refusal = _refusal(reply, state, connector.target)
+    if refusal is not None:
+        return refusal
+    began = time.monotonic()
+    failure = _open_or_wait(context, state, began + context.start_budget)
+    if failure is not None:
+        return Finding(Status.FAILED, cause=failure.cause, next_step=failure.next_step)
+    took = time.monotonic() - began
+    named = reply.json().get("name")
+    label = f"'{named}' ({warehouse_id_of(connector.http_path)})" if named else connector.http_path
+    if state in ("RUNNING", "unknown"):
+        return Finding(Status.OK, f"{label} is running; a session opened in {took * 1000:.0f} ms")
+    return Finding(Status.OK, f"{label} was {state} and started in {took:.1f} s")
+
+
+def _check_select(context: Context) -> Finding:
+    connection = context.the_connection()
+    times = sorted(select_one(connection) for _ in range(LATENCY_CALLS))
+    return Finding(
+        Status.OK,
+        f"{LATENCY_CALLS} calls: min {times[0]:.0f} ms, median {statistics.median(times):.0f} ms, "
+        f"max {times[-1]:.0f} ms",
+    )
+
+
+def _check_namespace(context: Context) -> Finding:
+    assert context.settings is not None  # noqa: S101 - this check needs 'settings'
+    database = context.settings.database
+    with context.the_connection().cursor() as cursor:
+        cursor.execute("SELECT current_catalog(), current_schema()")
+        row = cursor.fetchone()
+        catalog, schema = (str(row[0]), str(row[1])) if row is not None else ("", "")
+        # Names are kept in lower case, however they are written.
+        wanted = (database.databricks_catalog or catalog, database.databricks_schema or schema)
+        if (catalog.lower(), schema.lower()) != (wanted[0].lower(), wanted[1].lower()):
+            return Finding(
+                Status.FAILED,
+                cause=f"The session is in {catalog}.{schema} and not in {'.'.join(wanted)}.",
+                next_step="check DATABRICKS_CATALOG and DATABRICKS_SCHEMA",
+            )
+        cursor.execute(f"DESCRIBE SCHEMA {quoted(catalog)}.{quoted(schema)}")
+    given = "" if database.databricks_schema else "; DATABRICKS_SCHEMA is not set"
+    return Finding(Status.OK, f"{catalog}.{schema} can be used{given}")
+
+
+def quoted(name: str) -> str:
+    """An identifier in backticks, which are doubled inside."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _without_write(context: Context) -> str | None:
+    return None if context.write else "only with --write"
+
+
+CHECKS = (
+    Check("driver", "Driver", 20.0, _check_driver, needs=("settings",)),
+    Check(
+        "name_resolution",
+        "Name resolution",
+        10.0,
+        check_name,
+        needs=("driver",),
+        when_late="this machine's DNS servers do not answer: check the network and VPN",
+    ),
+    Check(
+        "tcp",
+        "TCP",
+        10.0,
+        check_tcp,
+        needs=("name_resolution",),
+        when_late="a firewall drops the traffic: ask for outbound port 443 to the workspace",
+    ),
+    Check("tls", "TLS", 4 * SOCKET_TIMEOUT, check_tls, needs=("tcp",)),
+    Check("authentication", "Authentication", 40.0, _check_authentication, needs=("tls",)),
+    Check(
+        "warehouse",
+        "Warehouse",
+        45.0,
+        _check_warehouse,
+        needs=("authentication",),
+        waits_for_start=True,
+        when_late="start the warehouse under SQL Warehouses in the workspace, then try again",
+    ),
+    Check("select_1", "SELECT 1", 60.0, _check_select, needs=("warehouse",)),
+    Check("namespace", "Catalog and schema", 45.0, _check_namespace, needs=("select_1",)),
+    Check(
+        "scratch_table",
+        "Scratch table",
+        150.0,
+        check_scratch_table,
+        needs=("namespace",),
+        skip_if=_without_write,
+    ),
+)
+"""In the order in which they are run."""
+
+
+def _ask(connector: DatabricksConnector, path: str) -> Reply:
+    headers = dict(connector.credentials.headers())
+    workspace = connector.http_path.partition("?o=")[2]
+    if workspace:
+        # Which of several workspaces on one host is meant (session.py of the driver).
+        headers["x-databricks-org-id"] = workspace
+    return request(
+        "GET",
+        connector.host,
+        connector.port,
+        path,
+        timeout=SOCKET_TIMEOUT,
+        ca_file=connector.target.ca_file,
+        headers=headers,
+    )
+
+
+def _failed(failure: Failure | None, reply: Reply) -> Finding:
+    if failure is None:
+        return Finding(
+            Status.FAILED,
+            cause=f"The workspace answered with status {reply.status}.",
+            next_step="check that DATABRICKS_SERVER_HOSTNAME is the workspace itself",
+        )
+    return Finding(Status.FAILED, cause=failure.cause, next_step=failure.next_step)
+
+
+def _refusal(reply: Reply, state: str, target: Target) -> Finding | None:
+    """Why the warehouse cannot be used, as far as its state already tells."""
+    if state in _GONE:
+        said = f"the warehouse is {state}"
+        return _failed(refused_by_status(404, said, target), reply)
+    if reply.ok:
+        return None
+    code = str(reply.json().get("error_code") or "")
+    unknown = code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
+    if unknown or reply.status == 400:
+        return _failed(refused_by_status(404, reply.message(), target), reply)
+    # Whoever may use a warehouse may not always look at it, and a host may not have this question:
+    # the session below tells.
+    return None
+
+
+def _open_or_wait(context: Context, state: str, give_up: float) -> Failure | None:
+    """Open the session that later checks use; a warehouse that is asked starts by itself."""
+    connector = context.the_connector()
+    told = False
+    while True:
+        try:
+            context.connection = connector.open(statement_timeout=STATEMENT_TIMEOUT)
+            return None
+        except Exception as error:  # noqa: BLE001 - explained, whatever the driver lets through
+            failure = connector.explain(redact_exception(error))
+        slow_start = failure.kind is Kind.TIMEOUT and state in ("STOPPED", "STARTING", "STOPPING")
+        if failure.kind is not Kind.STARTING and not slow_start:
+            return failure
+        left = give_up - time.monotonic()
+        if left <= 0:
+            return Failure(
+                Kind.STARTING,
+                f"The warehouse was {state} and did not start within {context.start_budget:g} s. "
+                f"{failure.cause}",
+                "start it under SQL Warehouses in the workspace and try again when it runs, or ask "
+                "its owner",
+            )
+        if not told:
+            told = True
+            context.progress(
+                f"The warehouse is not ready (state {state}); waiting up to {left:.0f} s for it …"
+            )
+        time.sleep(min(_POLL_EVERY, left))

@@ -1,0 +1,172 @@
+"""What the checks found, as lines for people and as one JSON object for machines."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import dataclass
+from enum import Enum
+
+from vinci_code import __version__
+from vinci_code.core.errors import EXIT_CONFIG, EXIT_FAILED
+from vinci_code.core.redaction import redact
+
+_WIDTH = 100
+_INDENT = " " * 10
+
+
+class Status(Enum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found out.
+
+    Attributes:
+        status: How it ended.
+        detail: What was found.
+        cause: On failure or warning, what is wrong.
+        next_step: On failure or warning, the one thing to do next.
+        is_configuration: Whether the configuration is at fault, and nothing else.
+    """
+
+    status: Status
+    detail: str = ""
+    cause: str | None = None
+    next_step: str | None = None
+    is_configuration: bool = False
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of the report.
+
+    Attributes:
+        name: The check's name for machines: ``"tls"``.
+        title: Its name for people.
+        milliseconds: How long it took.
+        finding: What it found.
+    """
+
+    name: str
+    title: str
+    milliseconds: float
+    finding: Finding
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+        return self.finding.status
+
+    def as_dict(self) -> dict[str, object]:
+        """The result as JSON values, without a secret."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "status": self.status.value,
+            "milliseconds": round(self.milliseconds, 1),
+            "detail": redact(self.finding.detail),
+            "cause": None if self.finding.cause is None else redact(self.finding.cause),
+            "next_step": None if self.finding.next_step is None else redact(self.finding.next_step),
+        }
+
+    def as_text(self) -> str:
+        """The result as lines of text, without a secret and without a line end."""
+        mark = self.status.value if self.status is not Status.FAILED else "FAILED"
+        took = "" if self.status is Status.SKIPPED else f" ({_duration(self.milliseconds)})"
+        head = f"{mark:<9} {self.title}{took}"
+        lines = [f"{head}: {self.finding.detail}" if self.finding.detail else head]
+        for label, text in (("cause", self.finding.cause), ("next", self.finding.next_step)):
+            if text and text != self.finding.detail:
+                lines += _wrapped(f"{label + ':':<7}", text)
+        return redact("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What all checks found, in their order.
+
+    Attributes:
+        backend: ``"sqlite"`` or ``"databricks"``; ``None`` if the settings do not say.
+        results: One result for each check.
+    """
+
+    backend: str | None
+    results: tuple[CheckResult, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no check failed, 78 if the configuration is at fault, 1 otherwise."""
+        failed = [result for result in self.results if result.status is Status.FAILED]
+        if any(result.finding.is_configuration for result in failed):
+            return EXIT_CONFIG
+        return EXIT_FAILED if failed else 0
+
+    def result(self, name: str) -> CheckResult:
+        """The result of the check of this name.
+
+        Raises:
+            KeyError: There is no such check.
+        """
+        for result in self.results:
+            if result.name == name:
+                return result
+        raise KeyError(name)
+
+    def summary(self) -> str:
+        """One line that says how it all ended."""
+        failed = [result.title for result in self.results if result.status is Status.FAILED]
+        warned = [result.title for result in self.results if result.status is Status.WARNING]
+        if failed:
+            return f"Failed: {', '.join(failed)}."
+        if warned:
+            return f"All checks passed, with a warning: {', '.join(warned)}."
+        return "All checks passed."
+
+    def as_text(self) -> str:
+        """All results and the summary, as lines of text."""
+        return "\n".join([*(result.as_text() for result in self.results), "", self.summary()])
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as JSON values, without a secret."""
+        return {
+            "version": __version__,
+            "backend": self.backend,
+            "ok": self.ok,
+            "exit_code": self.exit_code,
+            "checks": [result.as_dict() for result in self.results],
+        }
+
+    def as_json(self) -> str:
+        """The report as one JSON object, on one line."""
+        return json.dumps(self.as_dict(), ensure_ascii=False)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    """The paragraphs of ``text`` behind ``label``, with commands and paths left in one piece."""
+    lines: list[str] = []
+    for number, paragraph in enumerate(text.splitlines()):
+        lines += textwrap.wrap(
+            paragraph,
+            width=_WIDTH,
+            initial_indent=_INDENT + (label if number == 0 else " " * len(label)),
+            subsequent_indent=_INDENT + " " * len(label),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:.1f} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
