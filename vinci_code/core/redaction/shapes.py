@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 _NAMES = (
@@ -33,12 +34,12 @@ class _Shape(NamedTuple):
     Attributes:
         hints: Lower-case texts; where a text has none of them, the pattern is not tried.
         pattern: What to look for.
-        replacement: What to put there, a template of `re.sub`.
+        replace: Makes what is put there.
     """
 
     hints: tuple[str, ...]
     pattern: re.Pattern[str]
-    replacement: str
+    replace: Callable[[re.Match[str]], str]
 
 
 def mask_shapes(text: str, mask: str) -> str:
@@ -49,7 +50,7 @@ def mask_shapes(text: str, mask: str) -> str:
         return text
     for shape in _shapes(mask):
         if any(hint in lowered for hint in shape.hints):
-            text = shape.pattern.sub(shape.replacement, text)
+            text = shape.pattern.sub(shape.replace, text)
     return text
 
 
@@ -63,9 +64,9 @@ def _any_hint() -> re.Pattern[str]:
 def _shapes(mask: str) -> tuple[_Shape, ...]:
     """Compile the shapes at first use, so that importing costs nothing."""
 
-    def shape(hints: str, pattern: str, replacement: str) -> _Shape:
+    def shape(hints: str, pattern: str, *parts: int | str) -> _Shape:
         compiled = re.compile(pattern, re.ASCII | re.IGNORECASE | re.MULTILINE)
-        return _Shape(tuple(hints.split()), compiled, replacement)
+        return _Shape(tuple(hints.split()), compiled, functools.partial(_join, parts))
 
     names = "token secret pwd pass key amz goog signature"
     return (
@@ -88,7 +89,8 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
         shape(
             "://",
             r"""(://[^\s/:@"'<>]*:)(?!\d+[?#])[^\s/"'<>]+@""",
-            rf"\g<1>{mask}@",
+            1,
+            f"{mask}@",
         ),
         # `Authorization: Bearer …` as a header has it: one word, or the whole line where the scheme
         # has several fields, or a word with a digit and no scheme. Prose has none of them.
@@ -98,32 +100,43 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
             r"((?:bearer|basic|negotiate|token)(?:\s{1,4}|%20|\+))" + _WORD + "+"
             r"""|((?:digest|aws4-hmac-sha256)\s{1,4})[^"'\\\r\n]+"""
             r"|(?=[a-z._~+/=-]{0,4096}\d)" + _WORD + "{8,})",
-            rf"\g<1>\g<2>\g<3>{mask}",
+            1,
+            2,
+            3,
+            mask,
         ),
         # `Bearer …` by itself: prose ("Bearer authentication") has no digit in the word.
         shape(
             "bearer basic",
             r"\b((?:bearer|basic)(?:\s{1,4}|%20))(?=[a-z._~+/=-]{0,4096}\d)[\w.~+/=-]{16,}",
-            rf"\g<1>{mask}",
+            1,
+            mask,
         ),
         # Presigned URLs (S3, Google, Azure) and tokens in a query string.
         shape(
             "sig= sig% token secret passw pwd signature credential key",
             rf"({_AMPERSAND}{_QUERY_NAMES}(?:=|%(?:25){{0,3}}3d))" + r"""[^\s&"'<>\\]+""",
-            rf"\g<1>{mask}",
+            1,
+            mask,
         ),
         # `'password': '…'`, `"password": "…"`, `password='…'`: the literal, up to the end of the
         # line where it was cut off. It may also be a header in a list of pairs.
         shape(
             names + " authorization",
             rf"""({_LITERAL_NAMES}\s{{0,4}}[bru]{{0,2}})(["'])(?!\2)[^\n]*?(?:(?<!\\)\2|$)""",
-            rf"\g<1>\g<2>{mask}\g<2>",
+            1,
+            2,
+            mask,
+            2,
         ),
         # The same in JSON that was put into JSON: `\"password\": \"…\"`.
         shape(
             names + " authorization",
             rf"""({_NAMES}\\+["']\s{{0,4}}[:=]\s{{0,4}})(\\+["'])(?!\2)[^\n]*?(?:(?<!\\)\2|$)""",
-            rf"\g<1>\g<2>{mask}\g<2>",
+            1,
+            2,
+            mask,
+            2,
         ),
         # `password=…` with nothing around it. Code has that form too (`token=self._token` in the
         # lines of a traceback, `token = :token_1` in SQL), so the value has to look like a secret:
@@ -133,6 +146,16 @@ def _shapes(mask: str) -> tuple[_Shape, ...]:
             rf"({_NAMES}\s{{0,4}}=\s{{0,4}})(?![\s:$%?{{])"
             r"(?=[^\s\d\"'()\[\]=]{0,4096}\d)"
             r"""[^\s"'<>()\[\]&,;]{8,}""",
-            rf"\g<1>{mask}",
+            1,
+            mask,
         ),
     )
+
+
+def _join(parts: tuple[int | str, ...], match: re.Match[str]) -> str:
+    """Put groups of a match and texts together.
+
+    A template for `re.sub` would do, but needs an import the first time that it is used, and a
+    finaliser that fails while the interpreter ends can import nothing any more.
+    """
+    return "".join(part if isinstance(part, str) else match[part] or "" for part in parts)
