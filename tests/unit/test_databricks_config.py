@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import string
 import time
 import warnings
@@ -448,6 +450,22 @@ def test_secret_is_masked_wherever_the_settings_are_shown(environment: SetEnviro
     for text in shown:
         assert TOKEN not in text
     assert isinstance(settings.databricks_access_token, SecretStr)
+
+
+def test_settings_are_copied_with_their_secret_and_never_pickled(
+    environment: SetEnvironment,
+) -> None:
+    settings = environment(**COMPLETE)
+    for copied in (copy.deepcopy(settings), settings.model_copy(deep=True)):
+        assert copied == settings
+        assert copied.provenance == settings.provenance
+    with pytest.raises(TypeError):
+        pickle.dumps(settings)
+
+
+def test_settings_without_a_secret_can_be_pickled(environment: SetEnvironment) -> None:
+    settings = environment(DATABASE_ECHO="true")
+    assert pickle.loads(pickle.dumps(settings)).provenance == settings.provenance
 
 
 def test_secret_pasted_into_another_variable_is_not_repeated(environment: SetEnvironment) -> None:

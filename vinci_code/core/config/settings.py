@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -116,7 +115,7 @@ class DatabaseSettings(BaseSettings):
         default=False, description="true logs every SQL statement, without its parameters"
     )
 
-    _provenance: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _provenance: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -144,7 +143,7 @@ class DatabaseSettings(BaseSettings):
         if collected.problems:
             raise ConfigurationError(collected.problems)
         settings = build(collected.values)
-        settings._provenance = MappingProxyType(collected.sources)
+        settings._provenance = collected.sources
         return settings
 
     @classmethod
