@@ -106,7 +106,8 @@ class DatabaseSettings(BaseSettings):
     )
     databricks_ca_file: Annotated[Path | None, Variable("DATABRICKS_CA_FILE")] = Field(
         default=None,
-        description="file with further CA certificates (PEM); verification is never off",
+        description="file with the CA certificates (PEM) to trust instead of the system's; "
+        "verification is never off",
     )
     database_url: Annotated[str, Variable("DATABASE_URL")] = Field(
         default="sqlite:///vinci.db", description="the SQLite file that is used without Databricks"

@@ -219,7 +219,7 @@ def parse_path(raw: str) -> Path:
 def parse_ca_file(raw: str) -> Path:
     """Read the name of a file with certificates in PEM form."""
     path = parse_path(raw)
-    accepted = "a readable file with the certificates (PEM) to trust beside the system's own"
+    accepted = "a readable file with the certificates (PEM) to trust instead of the system's own"
     try:
         content = path.read_bytes()
     except OSError as error:
