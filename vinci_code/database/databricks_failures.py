@@ -397,11 +397,9 @@ def _namespace(chain: Chain, target: Target) -> Failure | None:
 
 
 def _network(chain: Chain, target: Target) -> Failure | None:
-    for error in chain:
-        how = _how_unreachable(error)
-        if how is not None:
-            return unreachable(target, how)
-    return None
+    # What is wrapped innermost is what happened; urllib3 only says that it could not connect.
+    reasons = [how for error in chain if (how := _how_unreachable(error)) is not None]
+    return unreachable(target, reasons[-1]) if reasons else None
 
 
 def unreachable(target: Target, how: str) -> Failure:
@@ -418,20 +416,20 @@ def unreachable(target: Target, how: str) -> Failure:
 
 
 def _how_unreachable(error: BaseException) -> str | None:
-    name = type(error).__name__
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"
-    if name == "ConnectTimeoutError":
-        return "nothing answers"
     if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
         return "the connection was cut off"
-    if name == "RemoteDisconnected":
-        return "the connection was closed before an answer"
-    if (
-        isinstance(error, OSError)
-        and error.errno is not None
-        and not isinstance(error, TimeoutError)
-    ):
+    # The driver's dependencies, by name: this module is imported where they are not installed.
+    by_name = {
+        "ConnectTimeoutError": "nothing answers",
+        "NewConnectionError": "no connection can be made",
+        "RemoteDisconnected": "the connection was closed before an answer",
+    }
+    name = type(error).__name__
+    if name in by_name:
+        return by_name[name]
+    if isinstance(error, OSError) and error.errno and not isinstance(error, TimeoutError):
         return (error.strerror or name).lower()
     return None
 
