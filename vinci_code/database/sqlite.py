@@ -6,8 +6,9 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -22,7 +23,11 @@ def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
     """Create an engine on a SQLite file; the file is opened at the first connection.
 
     Every connection has foreign keys enforced, write-ahead logging, so that readers and one writer
-    do not wait for each other, and a busy timeout of :data:`BUSY_TIMEOUT_S` seconds.
+    do not wait for each other, and a busy timeout of :data:`BUSY_TIMEOUT_S` seconds, unless the URL
+    says another one (``?timeout=5``).
+
+    A database in memory has one connection, for one transaction at a time; a second session waits
+    until the first is closed, and gives up with SQLAlchemy's ``TimeoutError``.
 
     Args:
         url: ``sqlite:///FILE`` or ``sqlite:///:memory:``.
@@ -34,14 +39,22 @@ def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
     path = file_of(url)
     options: dict[str, Any] = {}
     if path is None:
-        # One connection for all threads: another one would see another, empty database.
-        options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        # Another connection would see another, empty database. Lent to one user at a time: were it
+        # shared, as by StaticPool, the end of one transaction would be the end of both.
+        options = {
+            "poolclass": QueuePool,
+            "pool_size": 1,
+            "max_overflow": 0,
+            "pool_timeout": BUSY_TIMEOUT_S,
+            "connect_args": {"check_same_thread": False},
+        }
     elif not path.parent.is_dir():
         raise DatabaseFileError(
             f"The folder of the SQLite file {path} does not exist. Create it, or set DATABASE_URL "
             "to a file in a folder that does."
         )
-    options.setdefault("connect_args", {})["timeout"] = BUSY_TIMEOUT_S
+    if "timeout" not in make_url(url).query:
+        options.setdefault("connect_args", {})["timeout"] = BUSY_TIMEOUT_S
     engine = create_engine(
         url, echo=echo, hide_parameters=True, json_serializer=dump_json, **options
     )
@@ -50,12 +63,20 @@ def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
     return engine
 
 
-def file_of(url: str) -> Path | None:
+def file_of(url: str | URL) -> Path | None:
     """The file that a SQLite URL names, absolute; ``None`` for a database in memory."""
-    database = make_url(url).database
-    if not database or database == ":memory:" or database.startswith("file:"):
-        return None
-    return Path(database).absolute()
+    parsed = make_url(url)
+    database = parsed.database
+    if database and database.startswith("file:") and "uri" in parsed.query:
+        # https://www.sqlite.org/uri.html
+        in_memory = parsed.query.get("mode") == "memory"
+        database = None if in_memory else unquote(urlsplit(database).path)
+    return Path(database).absolute() if database and database != ":memory:" else None
+
+
+def is_in_memory(engine: Engine) -> bool:
+    """Whether the engine is one on a SQLite database that ends with its process."""
+    return engine.dialect.name == "sqlite" and file_of(engine.url) is None
 
 
 def explain(error: Exception, path: Path | None) -> DatabaseFileError:
@@ -69,6 +90,14 @@ def explain(error: Exception, path: Path | None) -> DatabaseFileError:
 
 
 def _prepare_connection(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    try:
+        _set_up(connection)
+    except BaseException:
+        connection.close()  # nobody else does: the pool never gets to see it
+        raise
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
     # sqlite3 would open transactions by guessing from the statement's first word, and not before a
     # SELECT or a SAVEPOINT: SQLAlchemy's BEGIN below says it instead.
     # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable
@@ -96,5 +125,6 @@ def _write_ahead_log_is_on(connection: sqlite3.Connection) -> bool:
 
 
 def _begin(connection: Connection) -> None:
-    kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {kind}")
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":  # asked for, as VACUUM needs it
+        connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
