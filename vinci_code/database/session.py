@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from vinci_code.core.config import DatabaseSettings, Settings, get_settings
 from vinci_code.database.databricks_connector import create_databricks_engine
-from vinci_code.database.sqlite import create_sqlite_engine, explain, file_of
+from vinci_code.database.sqlite import create_sqlite_engine, explain, file_of, is_in_memory
 
 Backend = Literal["sqlite", "databricks"]
 
@@ -69,8 +69,9 @@ class _ConfiguredSessionmaker(sessionmaker[Session]):
     """A ``sessionmaker`` that finds its engine when a session is made."""
 
     def __call__(self, **local_kw: Any) -> Session:
-        if self.kw.get("bind") is None:
-            local_kw.setdefault("bind", get_engine())
+        # Not even created where the caller brings an engine: it might be a file that nobody wants.
+        if self.kw.get("bind") is None and "bind" not in local_kw:
+            local_kw["bind"] = get_engine()
         return super().__call__(**local_kw)
 
 
@@ -115,13 +116,17 @@ class _EngineHolder:
         self._lock = threading.Lock()
 
     def get(self, settings: Settings) -> Engine:
-        # Asked for at every session: no lock once it is there.
-        if self.made_from is settings and self.engine is not None:
-            return self.engine
+        # Asked for at every session: no lock once it is there. Read once, since another thread may
+        # forget it between two looks.
+        engine = self.engine
+        if engine is not None and self.made_from is settings:
+            return engine
         with self._lock:
             if self.engine is None or self.made_from is not settings:
                 self._dispose()
-                self.engine = _create_with_tables(settings.database)
+                engine = _create_with_tables(settings.database)
+                # In this order: who reads without the lock never finds it under other settings.
+                self.engine = engine
                 self.made_from = settings
             return self.engine
 
@@ -130,15 +135,18 @@ class _EngineHolder:
             self._dispose()
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to the parent: they cannot be shared with a child."""
+        """Leave the parent's connections to the parent: they cannot be shared with a child.
+
+        A database in memory was copied with the rest of the process, and is the child's own.
+        """
         self._lock = threading.Lock()
-        if self.engine is not None:
+        if self.engine is not None and not is_in_memory(self.engine):
             self.engine.dispose(close=False)
 
     def _dispose(self) -> None:
         if self.engine is not None:
             self.engine.dispose()
-        self.engine = self.made_from = None
+        self.made_from = self.engine = None
 
 
 _the_engine = _EngineHolder()
