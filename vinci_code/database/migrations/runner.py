@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ It is written down here so that an application that is up to date starts without
 """
 
 _VERSION_TABLE = "alembic_version"
+
+# Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
+# each with a database of its own, would migrate one of the two twice.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
 
     with _writing(engine) as connection:
         before = _current(connection)
-        with _as_schema_errors(f"upgrade to {revision}"):
+        with _alembic_at_work(f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
         after = _current(connection)
         return tuple(_between(before, after))
@@ -117,7 +122,7 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
 
     with _writing(engine) as connection:
         before = _current(connection)
-        with _as_schema_errors(f"downgrade to {revision}"):
+        with _alembic_at_work(f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
         after = _current(connection)
         return tuple(reversed(_between(after, before)))
@@ -168,18 +173,19 @@ def _writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _as_schema_errors(what: str) -> Iterator[None]:
+def _alembic_at_work(what: str) -> Iterator[None]:
     from alembic.util import CommandError
 
     try:
-        yield
+        with _one_at_a_time:
+            yield
     except CommandError as error:
         raise SchemaError(f"Cannot {what}: {error}") from error
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
         raise SchemaError(
-            f"Cannot {what}: {reason}. Nothing was changed. The tables in this database were not "
-            "made by these migrations; use another database, or move them out of the way."
+            f"Cannot {what}: {reason}. Nothing was changed. If the tables in this database were "
+            "not made by these migrations, use another database, or move them out of the way."
         ) from error
 
 
