@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from vinci_code.core.errors import DatabaseFileError
 from vinci_code.database.events.reading import COLUMNS
 from vinci_code.database.models import Event
-from vinci_code.database.models.types import dump_json
+from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
 
 _ROWS_AT_A_TIME = 1_000
 
@@ -82,7 +82,8 @@ def _rows(session: Session) -> Iterator[Row[Any]]:
 
 def _write_json_line(stream: IO[str], row: Row[Any]) -> None:
     record = {**row._mapping, "occurred_at": _instant(row.occurred_at)}
-    stream.write(dump_json(record) + "\n")
+    # The record is one level around a payload that may have all of them.
+    stream.write(dump_json(record, MAX_JSON_DEPTH + 1) + "\n")
 
 
 def _write_csv_row(stream: IO[str], row: Row[Any]) -> None:

@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,7 @@ from typing import IO, Any, Literal, TypedDict, cast
 import orjson
 
 from vinci_code.core.errors import InputDataError, ValueRefusedError
-from vinci_code.database.models.types import dump_json
+from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
 
 Format = Literal["jsonl", "csv"]
 
@@ -47,11 +49,11 @@ class EventSource:
 
     Attributes:
         name: What the file is called in messages.
-        total_bytes: The size of the file, ``None`` where it is not known (standard input).
+        total_bytes: The size of the file, ``None`` where it is not known (standard input, a pipe).
         records: The events in their order; an ``InputDataError`` stands in the place of a record
             that cannot be used. To be iterated over once.
         position: The number of bytes read from the file so far, to be compared with
-            ``total_bytes``.
+            ``total_bytes``; 0 where that is not known.
     """
 
     name: str
@@ -77,7 +79,7 @@ def open_source(file: str, format: Format | None = None) -> Iterator[EventSource
         InputDataError: The file cannot be opened.
     """
     if file == "-":
-        name, raw, total = "<stdin>", sys.stdin.buffer, None
+        name, raw, total = "<stdin>", cast("IO[bytes]", sys.stdin.buffer), None
     else:
         name = file
         raw, total = _open_file(file)
@@ -154,17 +156,20 @@ _INSTANT = re.compile(
 )
 
 
-def _open_file(file: str) -> tuple[IO[bytes], int]:
+def _open_file(file: str) -> tuple[IO[bytes], int | None]:
     path = Path(file)
     try:
         if path.is_dir():
             raise InputDataError(
                 file, None, "is a folder; name a file in it, or - for standard input"
             )
-        return path.open("rb"), path.stat().st_size
+        raw = path.open("rb")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputDataError(file, None, f"cannot be opened: {reason}") from error
+    found = os.fstat(raw.fileno())
+    # A pipe, as `<(…)` of a shell is one, has neither a size nor a position.
+    return raw, found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
@@ -175,7 +180,7 @@ def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputD
         if not line.strip():
             continue
         try:
-            yield checked_event(_load(line))
+            yield checked_event(_load(line, MAX_JSON_DEPTH + 1))
         except UnusableRecordError as error:
             yield InputDataError(name, number, str(error))
 
@@ -207,17 +212,16 @@ def _lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes | InputDat
 # fast as a regular expression does.
 _DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _LONG_NUMBER = b"0" * 19
-_MOST_BRACKETS = 100
 
 
-def _load(line: bytes) -> Any:
+def _load(line: bytes, max_depth: int) -> Any:
     try:
         value = orjson.loads(line)
         if _LONG_NUMBER in line.translate(_DIGITS_TO_ZERO):
             value = json.loads(line)
-            dump_json(value)
-        elif line.count(b"[") + line.count(b"{") > _MOST_BRACKETS:
-            dump_json(value)
+            dump_json(value, max_depth)
+        elif line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH:
+            dump_json(value, max_depth)
     except ValueRefusedError as error:
         raise UnusableRecordError(f"cannot be stored: {error}") from None
     except RecursionError:
@@ -266,22 +270,29 @@ def _read_csv(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataErro
     # A cell may hold what a line may; the default of 128 KiB is less than what is exported.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
     reader = csv.reader(_no_errors(lines), strict=True)
-    header = next(reader, None)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise InputDataError(name, 1, f"is not CSV: {error}") from None
     if header is None:
         return
     _require_header(name, header)
     while True:
+        # Where the record begins: a quote that is never closed ends on the last line of the file.
+        number = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield InputDataError(name, reader.line_num, f"is not CSV: {error}")
+            yield InputDataError(name, number, f"is not CSV: {error}")
+            continue
+        if not cells:  # a blank line
             continue
         try:
             yield checked_event(_record(header, cells))
         except UnusableRecordError as error:
-            yield InputDataError(name, reader.line_num, str(error))
+            yield InputDataError(name, number, str(error))
 
 
 def _no_errors(lines: Iterator[str | InputDataError]) -> Iterator[str]:
@@ -316,5 +327,5 @@ def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
             raise UnusableRecordError(f"{column} holds bytes that are not UTF-8") from None
         record[column] = cell or None  # CSV has one form for "no value" and for "no text"
     if record.get("payload") is not None:
-        record["payload"] = _load(record["payload"].encode())
+        record["payload"] = _load(record["payload"].encode(), MAX_JSON_DEPTH)
     return record

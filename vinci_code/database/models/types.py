@@ -86,14 +86,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(timezone.utc)
 
 
-def dump_json(value: object) -> str:
+def dump_json(value: object, max_depth: int = MAX_JSON_DEPTH) -> str:
     """Write a JSON document that reads back equal; the engines' ``json_serializer``.
 
+    Args:
+        value: What ``json`` reads: dict, list, str, int, float, bool and None.
+        max_depth: How many levels it may have.
+
     Raises:
-        ValueRefusedError: The value holds something that JSON has no form for, and that other
-            writers change silently: NaN and infinities, keys that are not text, tuples, dates.
+        ValueRefusedError: The value is nested too deeply, or holds something that JSON has no form
+            for, and that other writers change silently: NaN and infinities, keys that are not text,
+            tuples, dates.
     """
-    _require_json(value)
+    _require_json(value, max_depth)
     try:
         text = _encode(value)
         # A lone surrogate cannot be stored as UTF-8, and is better refused here than by the driver.
@@ -114,7 +119,7 @@ _encode = json.JSONEncoder(
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-def _require_json(value: object) -> None:
+def _require_json(value: object, max_depth: int) -> None:
     """Refuse what json.dumps would change: a key 1 becomes "1", a tuple becomes a list."""
     pending = [(value, 1)]
     while pending:
@@ -135,6 +140,6 @@ def _require_json(value: object) -> None:
                 f"a JSON value that holds a {type(item).__name__}; "
                 "it may hold dict, list, str, int, float, bool and None"
             )
-        if depth > MAX_JSON_DEPTH:
-            raise ValueRefusedError(f"a JSON value with more than {MAX_JSON_DEPTH} levels")
+        if depth > max_depth:
+            raise ValueRefusedError(f"a JSON value with more than {max_depth} levels")
         pending += [(part, depth + 1) for part in inner if type(part) not in _SCALARS]
