@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from vinci_code.core.errors import DatabaseFileError
 from vinci_code.database.events.reading import COLUMNS
 from vinci_code.database.models import Event
 from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
+from vinci_code.database.sqlite import file_of
 
 _ROWS_AT_A_TIME = 1_000
 
@@ -65,10 +67,11 @@ def export_events(
 
 
 def _refuse_the_database(session: Session, file: str) -> None:
-    database = session.get_bind().engine.url.database
-    if file == "-" or not database or not Path(file).exists() or not Path(database).exists():
+    engine = session.get_bind().engine
+    database = file_of(engine.url) if engine.dialect.name == "sqlite" else None
+    if file == "-" or database is None or not Path(file).exists() or not database.exists():
         return
-    if Path(file).samefile(database):
+    if database.samefile(file):
         raise DatabaseFileError(
             f"{file} is the database itself; exporting onto it would destroy it. Name another file."
         )
@@ -128,7 +131,10 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         raise type(error)(error.errno, error.strerror, str(path)) from error
     try:
         with raw:
+            if target.exists():
+                shutil.copymode(target, unfinished)  # what was closed to others stays closed
             yield raw
+            os.fsync(raw.fileno())  # or a crash could leave the name without the content
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
