@@ -11,7 +11,7 @@ from vinci_code.cli.help import examples
 
 EXAMPLES = examples(
     "vinci check",
-    "vinci check --write                          may tables be created and written to?",
+    "vinci check --write            may tables be created and written to?",
     "vinci check --json | jq '.checks[] | select(.status == \"failed\")'",
 )
 

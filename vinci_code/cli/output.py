@@ -70,6 +70,15 @@ def _masked_member(key: object, value: object) -> Any:
 
 
 def _dumped(value: object, *, ascii_only: bool) -> str:
+    text = _dumped_at_any_depth(value, ascii_only=ascii_only)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _dumped_at_any_depth(value, ascii_only=True)
+    return text
+
+
+def _dumped_at_any_depth(value: object, *, ascii_only: bool) -> str:
     try:
         return json.dumps(value, indent=2, ensure_ascii=ascii_only)
     except RecursionError:
@@ -134,9 +143,10 @@ def listing(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
 
 
-# C0 without the line break, DEL, C1, and the marks that turn the direction of writing.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_CONTROL_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0, DEL, C1, the marks that turn the direction of writing, and lone surrogates: bytes of the
+# environment or the command line that are no UTF-8, and that no stream can encode.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_IN_LINES = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f"))
 
 
 def _escaped(match: re.Match[str]) -> str:

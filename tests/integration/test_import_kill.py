@@ -1,0 +1,137 @@
+"""An import that is killed at any moment loses nothing that it cannot make up for."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.cli_process import SAMPLE, environment
+
+KILLS = 50
+
+# Imports in a process of their own, and kills them. Each is a fork of one that has loaded
+# everything: the moments lie in the import, and not in Python's start. It reads "NUMBER SECONDS"
+# or "NUMBER -" (let it run to its end), and answers with the wait status and the seconds it took.
+FORKS = """
+import os, signal, sys, time
+import alembic.command, alembic.config, sqlalchemy.dialects.sqlite, sqlalchemy.orm
+import vinci_code.cli.app, vinci_code.database.events, vinci_code.database.session
+
+for line in sys.stdin:
+    number, _, delay = line.strip().partition(" ")
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os.environ["DATABASE_URL"] = f"sqlite:///{number}.db"
+        sys.argv = ["vinci", "events", "import", FILE, "--batch-size", "50"]
+        sys.stdout = sys.stderr = open(f"{number}.log", "a")
+        code = vinci_code.cli.main()
+        sys.stdout.flush()
+        os._exit(code)
+    if delay != "-":
+        time.sleep(float(delay))
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    print(status, time.monotonic() - started, flush=True)
+"""
+
+
+class Forks:
+    """The process that forks the imports."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, number: int, kill_after: float | None = None) -> tuple[int, float]:
+        """Import into ``NUMBER.db``; return the exit code or minus the signal, and the seconds."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        delay = "-" if kill_after is None else repr(kill_after)
+        self._process.stdin.write(f"{number} {delay}\n")
+        self._process.stdin.flush()
+        status, seconds = self._process.stdout.readline().split()
+        killed = int(status) & 0x7F
+        return (-killed if killed else int(status) >> 8), float(seconds)
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS.replace("FILE", repr(str(SAMPLE)))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        yield Forks(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(30)
+
+
+def table(database: Path) -> list[tuple[Any, ...]]:
+    """Everything that is stored but for the time of storing."""
+    with closing(sqlite3.connect(database)) as connection:
+        query = (
+            "SELECT id, event_key, event_type, source, description, payload, occurred_at "
+            "FROM events ORDER BY id"
+        )
+        return connection.execute(query).fetchall()
+
+
+def rows_in(database: Path) -> int:
+    """How many rows there are; 0 where a kill came before the tables."""
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        has_table = "SELECT count(*) FROM sqlite_master WHERE name = 'events'"
+        if connection.execute(has_table).fetchone() == (0,):
+            return 0
+        (count,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        return int(count)
+
+
+@pytest.mark.slow
+def test_killed_at_fifty_moments_and_run_again(forks: Forks) -> None:
+    # Twice: the first one warms the caches of the file system.
+    forks.run(9998)
+    code, seconds = forks.run(9999)
+    assert code == 0
+    expected = table(Path("9999.db"))
+    assert len(expected) == 1707
+
+    rng = random.Random(50)
+    moments = sorted(rng.uniform(0, seconds * 0.95) for _ in range(KILLS))
+    left = []
+    for number, moment in enumerate(moments):
+        code, _ = forks.run(number, moment)
+        assert code in {0, -signal.SIGKILL}
+        database = Path(f"{number}.db")
+        left.append(rows_in(database))
+        assert left[-1] % 50 == 0 or left[-1] == len(expected), "a part of a batch was kept"
+        assert forks.run(number)[0] == 0, Path(f"{number}.log").read_text()
+        assert table(database) == expected
+    # The moments have to lie inside of the import, or nothing was shown.
+    assert sum(0 < rows < len(expected) for rows in left) >= KILLS // 5, left
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_still_gets_there(forks: Forks) -> None:
+    _, seconds = forks.run(9999)
+    rng = random.Random(51)
+    before = 0
+    for _ in range(15):
+        forks.run(0, rng.uniform(0, seconds * 0.6))
+        rows = rows_in(Path("0.db"))
+        assert rows >= before, "what was committed is gone"
+        before = rows
+    assert forks.run(0)[0] == 0
+    assert table(Path("0.db")) == table(Path("9999.db"))
