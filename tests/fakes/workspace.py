@@ -38,6 +38,7 @@ class FakeWorkspace:
         state: What the warehouse is doing: ``RUNNING``, ``STOPPED``, ``STARTING`` …
         starts_after: How many connection attempts a stopped warehouse needs until it runs;
             ``None`` means that it never does.
+        knows_users: Whether it answers the question for the current user.
         rest_status: Status with which every path but the warehouse's is answered, or ``None``.
         warehouse_status: Status with which the warehouse's own path is answered, or ``None``.
         delay: Seconds to wait before any answer.
@@ -55,6 +56,7 @@ class FakeWorkspace:
         self.token_lifetime = 3600
         self.state = "RUNNING"
         self.starts_after: int | None = None
+        self.knows_users = True
         self.rest_status: int | None = None
         self.warehouse_status: int | None = None
         self.warehouse_message = ""
@@ -223,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_api(self, path: str) -> None:
         if not self._let_in():
             return
-        if path == "/api/2.0/preview/scim/v2/Me":
+        if path == "/api/2.0/preview/scim/v2/Me" and self.workspace.knows_users:
             self._json(200, {"userName": "ada@example.com", "active": True})
         elif path == f"/api/2.0/sql/warehouses/{self.workspace.warehouse_id}":
             self._json(200, {"name": "Small one", "state": self.workspace.state})

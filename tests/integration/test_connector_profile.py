@@ -44,14 +44,6 @@ def test_a_service_principal_in_a_profile(workspace: FakeWorkspace, authority: A
     assert workspace.issued == 1
 
 
-def test_building_the_connector_contacts_nobody(
-    workspace: FakeWorkspace, authority: Authority
-) -> None:
-    connector(workspace, authority, f"client_id = {CLIENT_ID}\nclient_secret = {CLIENT_SECRET}\n")
-    connector(workspace, authority, "auth_type = databricks-cli\n")
-    assert workspace.requests == []
-
-
 def command_line_tool(folder: Path, answer_to_token: str) -> str:
     """Lines of a profile that gets its tokens from a tool, which is written into ``folder``."""
     tool = folder / "databricks"
@@ -72,6 +64,15 @@ fi
 def trusted(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
     """What the SDK's own requests trust."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_building_the_connector_contacts_nobody(
+    workspace: FakeWorkspace, authority: Authority
+) -> None:
+    connector(workspace, authority, f"client_id = {CLIENT_ID}\nclient_secret = {CLIENT_SECRET}\n")
+    connector(workspace, authority, "auth_type = databricks-cli\n")
+    assert workspace.requests == []
 
 
 @pytest.mark.usefixtures("trusted")

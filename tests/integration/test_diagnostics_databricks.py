@@ -189,7 +189,18 @@ def test_a_stopped_warehouse_is_waited_for(workspace: FakeWorkspace, authority: 
     assert "waiting up to" in told[0]
 
 
-def test_a_workspace_without_the_question_for_the_user_is_no_failure(
+def test_a_workspace_that_knows_no_current_user_is_asked_for_the_warehouse(
+    check: Callable[..., Report], workspace: FakeWorkspace
+) -> None:
+    workspace.knows_users = False
+    report = check()
+    assert report.result("authentication").status is Status.OK, report.as_text()
+    assert "accepts the personal access token" in report.result("authentication").finding.detail
+    wrong = check(databricks_access_token=WRONG_TOKEN)
+    the_failure(wrong, "authentication")
+
+
+def test_a_workspace_without_rest_is_no_failure(
     check: Callable[..., Report], workspace: FakeWorkspace
 ) -> None:
     workspace.rest_status = 404

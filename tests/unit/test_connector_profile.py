@@ -87,10 +87,18 @@ def test_another_file_can_be_named(tmp_path: Path) -> None:
 
 
 def test_the_secrets_of_a_profile_are_masked_from_then_on() -> None:
-    write(f"[work]\nhost = {HOST}\nclient_id = {CLIENT}\nclient_secret = {SECRET}-with-a-tail\n")
-    made = connector()
-    assert made.auth_method == "oauth-m2m"
-    assert redact(f"x {SECRET}-with-a-tail y") == f"x {MASK} y"
+    secret = "Xy7-not-of-any-known-shape"
+    write(
+        f"[work]\nhost = {HOST}\nazure_tenant_id = {CLIENT}\n"
+        f"azure_client_id = {CLIENT}\nazure_client_secret = {secret}\n"
+    )
+    assert connector().auth_method == "profile"
+    assert redact(f"x {secret} y") == f"x {MASK} y"
+
+
+def test_a_service_principal_in_a_profile_is_oauth() -> None:
+    write(f"[work]\nhost = {HOST}\nclient_id = {CLIENT}\nclient_secret = {SECRET}\n")
+    assert connector().auth_method == "oauth-m2m"
 
 
 @pytest.mark.parametrize(

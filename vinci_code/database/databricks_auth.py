@@ -239,7 +239,6 @@ class OAuthTokens:
         value = reply.json()
         token, lifetime = value.get("access_token"), value.get("expires_in")
         if reply.ok and isinstance(token, str) and isinstance(lifetime, int | float):
-            register_secret(token)
             return f"{value.get('token_type') or 'Bearer'} {token}", float(lifetime)
         said = reply.message()
         raise ExplainedError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -116,7 +117,8 @@ class DatabricksConnector:
         self._catalog = database.databricks_catalog
         self._schema = database.databricks_schema
         self._connect_timeout = connect_timeout
-        self._connections: list[Connection] = []
+        # Weak, so that a connection that its user has closed and forgotten is not kept for ever.
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     @property
     def target(self) -> Target:
@@ -204,7 +206,7 @@ class DatabricksConnector:
             f"opening a connection to {self._target}",
             dispose=lambda late: late.close(),
         )
-        self._connections.append(connection)
+        self._connections.add(connection)
         return connection
 
     def validate(self) -> ValidationResult:
@@ -231,8 +233,8 @@ class DatabricksConnector:
 
     def close(self) -> None:
         """Close every connection that was opened here; may be called more than once."""
-        while self._connections:
-            self._close(self._connections[-1])
+        for connection in list(self._connections):
+            self._close(connection)
 
     def __enter__(self) -> DatabricksConnector:
         return self
@@ -270,7 +272,7 @@ class DatabricksConnector:
         }
 
     def _close(self, connection: Connection) -> None:
-        self._connections[:] = [kept for kept in self._connections if kept is not connection]
+        self._connections.discard(connection)
         try:
             run_with_deadline(connection.close, _CLOSE_TIMEOUT, "closing a connection")
         except Exception as error:  # noqa: BLE001 - what is closed is gone, whatever it says

@@ -80,15 +80,24 @@ def _check_authentication(context: Context) -> Finding:
     if reply.ok:
         name = reply.json().get("userName") or reply.json().get("displayName") or "somebody"
         return Finding(Status.OK, f"signed in as {name} with {connector.target.auth}")
-    if reply.status in (401, 403, 429) or reply.status >= 500:
+    if not _is_definite(reply):
+        # A host that does not know this question may still know the warehouse.
+        reply = _ask(connector, _WAREHOUSE + warehouse_id_of(connector.http_path))
+        if reply.ok:
+            return Finding(Status.OK, f"{connector.target} accepts {connector.target.auth}")
+    if _is_definite(reply):
         return _failed(status_of(reply, connector.target), reply)
-    # A host that does not answer this question may still serve the warehouse, which tells.
     return Finding(
         Status.WARNING,
         f"{connector.target} does not say who is signed in (status {reply.status})",
         cause="The workspace does not answer the question for the current user.",
         next_step="nothing, if the warehouse answers below",
     )
+
+
+def _is_definite(reply: Reply) -> bool:
+    """Whether a reply that is not ok says something about the credentials or the workspace."""
+    return reply.status in (401, 403, 429) or reply.status >= 500
 
 
 def _check_warehouse(context: Context) -> Finding:
