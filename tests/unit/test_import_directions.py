@@ -22,7 +22,11 @@ ALLOWED: dict[str, set[str]] = {
     "vinci_code.database.dialect": {"vinci_code.core.errors", "vinci_code.core.redaction"},
     "vinci_code.database.models": {"vinci_code.core.errors", "vinci_code.database.dialect"},
     "vinci_code.database.sqlite": {"vinci_code.core.errors", "vinci_code.database.models"},
-    "vinci_code.database.events": {"vinci_code.core.errors", "vinci_code.database.models"},
+    "vinci_code.database.events": {
+        "vinci_code.core.errors",
+        "vinci_code.database.models",
+        "vinci_code.database.sqlite",
+    },
     "vinci_code.database.migrations": {"vinci_code.core.errors", "vinci_code.database.models"},
     "vinci_code.database.session": {
         "vinci_code.core",
