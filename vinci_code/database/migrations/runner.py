@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
 
@@ -101,6 +101,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
     Raises:
         SchemaError: There is no such revision, or the tables in the database are not those of the
             migrations.
+        DBAPIError: The database could not be changed: SQLAlchemy's error, as it came.
     """
     from alembic import command
 
@@ -181,12 +182,19 @@ def _alembic_at_work(what: str) -> Iterator[None]:
             yield
     except CommandError as error:
         raise SchemaError(f"Cannot {what}: {error}") from error
-    except SQLAlchemyError as error:
-        reason = getattr(error, "orig", None) or error
+    except DBAPIError as error:
+        # A file that may only be read, or a full disk, says nothing about the tables.
+        if not any(words in str(error.orig) for words in _TABLES_IN_THE_WAY):
+            raise
         raise SchemaError(
-            f"Cannot {what}: {reason}. Nothing was changed. If the tables in this database were "
-            "not made by these migrations, use another database, or move them out of the way."
+            f"Cannot {what}: {error.orig}. Nothing was changed. The tables in this database were "
+            "not made by these migrations; use another database, or move them out of the way."
         ) from error
+
+
+# How SQLite words it: https://www.sqlite.org/src/file/src/build.c; its error code for all of them
+# is the unspecific SQLITE_ERROR.
+_TABLES_IN_THE_WAY = ("already exists", "no such table", "no such column", "duplicate column")
 
 
 def _config(connection: Connection) -> Config:
