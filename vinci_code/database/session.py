@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Engine
@@ -105,30 +104,24 @@ def get_db() -> Iterator[Session]:
         yield session
 
 
-@dataclass
 class _EngineHolder:
-    """The engine of the process, and the settings it was made from."""
+    """The engine of the process, together with the settings it was made from."""
 
-    engine: Engine | None = None
-    made_from: Settings | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
+        # One attribute, so that who reads without the lock never sees an engine of other settings.
+        self._current: tuple[Settings, Engine] | None = None
 
     def get(self, settings: Settings) -> Engine:
-        # Asked for at every session: no lock once it is there. Read once, since another thread may
-        # forget it between two looks.
-        engine = self.engine
-        if engine is not None and self.made_from is settings:
-            return engine
+        current = self._current  # asked for at every session: no lock once it is there
+        if current is not None and current[0] is settings:
+            return current[1]
         with self._lock:
-            if self.engine is None or self.made_from is not settings:
+            current = self._current
+            if current is None or current[0] is not settings:
                 self._dispose()
-                engine = _create_with_tables(settings.database)
-                # In this order: who reads without the lock never finds it under other settings.
-                self.engine = engine
-                self.made_from = settings
-            return self.engine
+                current = self._current = (settings, _create_with_tables(settings.database))
+            return current[1]
 
     def forget(self) -> None:
         with self._lock:
@@ -140,13 +133,13 @@ class _EngineHolder:
         A database in memory was copied with the rest of the process, and is the child's own.
         """
         self._lock = threading.Lock()
-        if self.engine is not None and not is_in_memory(self.engine):
-            self.engine.dispose(close=False)
+        if self._current is not None and not is_in_memory(self._current[1]):
+            self._current[1].dispose(close=False)
 
     def _dispose(self) -> None:
-        if self.engine is not None:
-            self.engine.dispose()
-        self.made_from = self.engine = None
+        if self._current is not None:
+            self._current[1].dispose()
+        self._current = None
 
 
 _the_engine = _EngineHolder()
