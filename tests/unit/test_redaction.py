@@ -63,8 +63,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "url, lower-case": lambda secret: re.sub("%..", lambda m: m[0].lower(), quote(secret)),
     "url, twice": lambda secret: quote(quote(secret, safe=""), safe=""),
     "form": quote_plus,
-    "json": json.dumps,
-    "json, not ascii": lambda secret: json.dumps(secret, ensure_ascii=False),
+    "json": lambda secret: json.dumps(secret)[1:-1],
+    "json, not ascii": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
     "json in json": lambda secret: json.dumps(json.dumps({"text": secret})),
     "repr": repr,
     "repr of repr": lambda secret: repr(repr(secret)),
@@ -149,6 +149,23 @@ def test_the_longer_of_two_secrets_wins() -> None:
     register_secret("abcdefgh")
     register_secret("abcdefgh1234")
     assert redact("abcdefgh1234 abcdefgh") == f"{MASK} {MASK}"
+
+
+@pytest.mark.parametrize("after", [b"", b"1", b"12"])
+@pytest.mark.parametrize("before", [b"", b"1", b"12", b"123"])
+def test_no_digit_of_base64_is_left_that_holds_bits_of_the_secret(
+    before: bytes, after: bytes
+) -> None:
+    register_secret("abcdefgh1234")
+    digits = base64_text(before + b"abcdefgh1234" + after).rstrip("=")
+    first, last = len(before) * 8 // 6, -(-(len(before) + 12) * 8 // 6)
+    assert redact(digits) == f"{digits[:first]}{MASK}{digits[last:]}"
+
+
+def test_basic_auth_in_latin_1_is_found() -> None:
+    # That is how requests encodes it.
+    register_secret("pässwörter")
+    assert MASK in redact(base64_text("id:pässwörter".encode("latin-1")))
 
 
 def test_a_process_that_renews_its_token_for_months_keeps_a_bounded_number() -> None:
@@ -285,6 +302,18 @@ def log_exception(log: logging.Logger) -> None:
         log.exception("failed")
 
 
+class QuietError(Exception):
+    def __str__(self) -> str:
+        return "quiet"
+
+
+def log_quiet_exception(log: logging.Logger) -> None:
+    try:
+        raise QuietError(PASSWORD)
+    except QuietError:
+        log.exception("failed: %s", PASSWORD)
+
+
 def log_exception_argument(log: logging.Logger) -> None:
     log.warning("failed: %s %r", ValueError(PASSWORD), ValueError(PASSWORD))
 
@@ -307,11 +336,13 @@ CHANNELS: dict[str, Callable[[logging.Logger], None]] = {
     "url": lambda log: log.debug("GET %s", "/?x=" + quote_plus(PASSWORD)),
     "basic auth": lambda log: log.debug("%s", {"Auth": base64_text(b"id:" + PASSWORD.encode())}),
     "bytes": lambda log: log.debug("send %r", PASSWORD.encode()),
+    "dict, object not used": lambda log: log.debug("with %(host)s", {"host": "h", "x": Lazy()}),
     "nested": lambda log: log.debug("%s", {"a": [1, ("b", {"c": PASSWORD})]}),
     "object": lambda log: log.debug("with %s", Lazy()),
     "object, repr": lambda log: log.debug("with %s", Quiet()),
     "object as message": lambda log: log.debug(Lazy()),
     "exception": log_exception,
+    "exception that only repr shows": log_quiet_exception,
     "exception as argument": log_exception_argument,
     "stack": lambda log: log.debug("here", stack_info=True, extra={"x": PASSWORD}),
     "extra": lambda log: log.debug("here", extra={"request": {"secret": PASSWORD}}),
@@ -336,6 +367,7 @@ class Collect(logging.Handler):
         self.texts.append(repr(vars(record)))
         if isinstance(record.exc_info, tuple):
             self.texts += traceback.format_exception(*record.exc_info)
+            self.texts.append(repr(record.exc_info))
 
     @property
     def everything(self) -> str:
@@ -383,6 +415,35 @@ def test_a_secret_of_known_shape_is_hidden_where_only_the_whole_message_shows_it
     log.debug("databricks://token:%s@%s", "anything", "host")
     log.debug("%s: %s %s", "Authorization", "Bearer", "anything")
     assert "anything" not in collected.everything
+
+
+def test_a_secret_that_only_its_name_gives_away_is_hidden(collected: Collect) -> None:
+    register_secret(PASSWORD)
+    log = logging.getLogger("masked")
+    log.debug("with %(user)s", {"user": "ada", "password": "anything"})
+    log.debug(
+        "hello", extra={"client_secret": "anything", "headers": {"Authorization": "anything"}}
+    )
+    assert "anything" not in collected.everything
+    assert "with ada" in collected.everything
+
+
+def test_a_secret_in_a_source_line_of_the_stack_is_hidden(
+    collected: Collect, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"log.debug('here', stack_info=True)  # {TOKEN}\n")
+    code, names = (
+        compile(script.read_text(), str(script), "exec"),
+        {"log": logging.getLogger("masked")},
+    )
+    exec(code, names)
+    assert TOKEN in collected.everything  # the control
+    collected.texts.clear()
+    register_secret(TOKEN)
+    exec(code, names)
+    assert f"# {MASK}" in collected.everything
+    assert TOKEN not in collected.everything
 
 
 def test_a_record_with_nothing_to_hide_is_left_as_it_was(collected: Collect) -> None:
@@ -562,6 +623,25 @@ def test_the_hook_for_unraisable_exceptions_gets_a_masked_one(
     assert "Fragile.__del__" in text
 
 
+def test_the_object_that_an_unraisable_exception_comes_from_is_masked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Telling(Quiet):
+        def __del__(self) -> None:
+            raise KeyError("no secret")
+
+    seen: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    register_secret("Telling.__del__")
+    telling = Telling()
+    del telling
+    assert seen == []
+    reported = capsys.readouterr().err
+    assert reported.startswith("Exception ignored in: <function ")
+    assert "KeyError: 'no secret'" in reported
+    assert "Telling.__del__" not in reported
+
+
 def test_a_secret_in_the_source_or_in_a_global_keeps_the_next_hook_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -735,10 +815,16 @@ if sys.version_info >= (3, 11):
     def group(message: str, *children: Exception) -> Exception:
         return ExceptionGroup(message, children)  # noqa: F821 (Python 3.11 and newer)
 
+    def without_arguments() -> Exception:
+        error = group("two", ValueError(PASSWORD))
+        error.args = ()
+        return error
+
     EXCEPTIONS["group"] = lambda: group(
         "two", ValueError(PASSWORD), group("in", KeyError(PASSWORD))
     )
     EXCEPTIONS["group's message"] = lambda: group(f"two {PASSWORD}", ValueError("fine"))
+    EXCEPTIONS["group without arguments"] = without_arguments
     EXCEPTIONS["group of validations"] = lambda: group("two", group("in", validation_error()))
 
 
@@ -799,6 +885,7 @@ def test_an_exception_is_masked_in_place(name: str) -> None:
 def test_a_stand_in_takes_the_place_in_the_chain() -> None:
     register_secret(PASSWORD)
     inner = validation_error()
+    vars(inner)["__notes__"] = [f"note {PASSWORD}"]
     try:
         try:
             raise inner
@@ -814,6 +901,7 @@ def test_a_stand_in_takes_the_place_in_the_chain() -> None:
     assert outer.args == ("outer", stand_in)
     assert outer.__suppress_context__
     assert stand_in.__traceback__ is inner.__traceback__
+    assert vars(stand_in)["__notes__"] == [f"note {MASK}"]
     assert stand_in.error_count() == 1
     assert stand_in.errors()[0]["loc"] == ("number",)
     assert stand_in.errors()[0]["input"] == MASK
@@ -826,6 +914,11 @@ def test_what_is_not_suppressed_stays_so() -> None:
     hidden = linked("__cause__")
     hidden.__suppress_context__ = False
     assert not redact_exception(hidden).__suppress_context__
+    replaced = ValueError("outer")
+    replaced.__cause__ = validation_error()
+    replaced.__suppress_context__ = False
+    assert redact_exception(replaced) is replaced
+    assert not replaced.__suppress_context__
 
 
 def test_an_exception_without_a_secret_keeps_its_fields() -> None:
