@@ -249,7 +249,7 @@ class TestInstants:
         assert before <= event.created_at <= after
 
     def test_another_database_gets_a_timestamp_with_time_zone(self) -> None:
-        dialect = postgresql.dialect()
+        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
         column = UtcDateTime()
         elsewhere = INSTANT.astimezone(timezone(timedelta(hours=-7)))
 
@@ -263,7 +263,7 @@ class TestInstants:
             assert (read, read.tzinfo) == (INSTANT, timezone.utc)
 
     def test_null_stays_null(self) -> None:
-        dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+        dialect = sqlite.dialect()
 
         assert UtcDateTime().process_bind_param(None, dialect) is None
         assert UtcDateTime().process_result_value(None, dialect) is None
