@@ -8,8 +8,11 @@ URLs, and ``password=…`` and its like in query strings, ``repr`` and JSON.
 
 The first registered secret puts the mask in front of every way out that the interpreter has: the
 records of every logger, `warnings`, and the hooks for uncaught exceptions (`sys`, `threading`,
-unraisable ones). What the mask cannot see, it cannot cover: a secret that was cut into pieces, and
-text written with ``print`` or ``sys.exit``; pass that through `redact` first.
+unraisable ones).
+
+What the mask cannot see, it cannot cover: a secret that was cut short or into pieces; text written
+with ``print`` or ``sys.exit``, which has to pass through `redact`; the locals of a function that is
+still running; and hooks that are set later without calling the one before them.
 """
 
 from __future__ import annotations

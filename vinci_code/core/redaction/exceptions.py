@@ -116,8 +116,8 @@ def _mask_field(value: Any) -> Any:
 def _mask_member(error: BaseException, member: Any) -> None:
     try:
         value = member.__get__(error, type(error))
-    except AttributeError:
-        return  # a slot that was never set
+    except Exception:  # noqa: BLE001 (a slot that was never set, or a getter that raises anything)
+        return
     clean = _mask_field(value)
     if clean is not value:
         _set(error, member, clean)

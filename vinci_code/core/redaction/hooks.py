@@ -100,8 +100,8 @@ def _unraisablehook(previous: Hook, unraisable: sys.UnraisableHookArgs) -> None:
     text = None if clean is None else _text_that_hides(clean, trace)
     if text is None and clean is error and redact(heading) == heading:
         previous(unraisable)
-    elif clean is not None:
-        _print(heading + "".join(traceback.format_exception(type(clean), clean, trace)))
+    else:
+        _print(heading + "".join(traceback.format_exception(unraisable.exc_type, clean, trace)))
 
 
 def _formatwarning(previous: Hook, *args: Any, **kwargs: Any) -> str:

@@ -139,7 +139,10 @@ def mask_arguments(arguments: Any) -> Any:
 def _mask_bytes(value: bytes | bytearray) -> bytes | bytearray:
     text = value.decode("latin-1")
     clean = redact(text)
-    return value if clean == text else type(value)(clean.encode("latin-1"))
+    if clean == text:
+        return value
+    octets = clean.encode("latin-1")
+    return bytearray(octets) if isinstance(value, bytearray) else octets
 
 
 def _shows_nothing(value: object) -> bool:
