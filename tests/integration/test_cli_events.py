@@ -180,22 +180,22 @@ def test_add_needs_only_type_and_source() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--type", ""), "--type: is empty"),
+        (("--type", ""), "event_type is missing or empty"),
         (("--payload", "{"), "--payload: is not JSON"),
-        (("--payload", "[1]"), "--payload: is not a JSON object"),
+        (("--payload", "[1]"), "payload is a JSON array; an object is wanted"),
         (("--payload", '{"a": NaN}'), "--payload: is not JSON: NaN"),
         (("--payload", '{"a": "\\ud800"}'), "no Unicode"),
-        (("--occurred-at", "yesterday"), "--occurred-at: is 'yesterday'"),
-        (("--occurred-at", "2018-01-31T00:00:00"), "--occurred-at"),
+        (("--occurred-at", "yesterday"), "occurred_at is 'yesterday'"),
+        (("--occurred-at", "2018-01-31T00:00:00"), "with an offset"),
         (("--occurred-at", "0001-01-01T00:00:00+10:00"), "outside of the years"),
         (("--event-key", "taken"), "--event-key: an event 'taken' is stored already"),
-        (("--description", "\udcff"), "--description: holds bytes that are not UTF-8"),
+        (("--description", "\udcff"), "holds bytes that are not UTF-8"),
     ],
 )
 def test_add_refuses_what_cannot_be_stored(options: tuple[str, str], message: str) -> None:
     run("events", "add", "--type", "t", "--source", "s", "--event-key", "taken")
     found = run("events", "add", "--type", "t", "--source", "s", *options)
-    assert found.code in {1, 65}
+    assert found.code == 65
     assert found.err.startswith("Error: ")
     assert message in found.err
     assert len(found.err.splitlines()) == 1
@@ -295,10 +295,11 @@ def test_export_as_json() -> None:
 def test_export_refuses_to_replace_the_database() -> None:
     run("events", "add", "--type", "t", "--source", "s", "--event-key", "kept")
     Path("link.jsonl").symlink_to("vinci.db")
-    for name in ("vinci.db", "./vinci.db", "link.jsonl"):
+    Path("vinci.db-wal").touch()
+    for name in ("vinci.db", "./vinci.db", "link.jsonl", "vinci.db-wal"):
         found = run("events", "export", name)
-        assert found.code == 1
-        assert "this is the database itself" in found.err
+        assert found.code == 69
+        assert f"{name} is a file of the database itself" in found.err
     assert keys() == ["kept"]
 
 
@@ -329,7 +330,7 @@ def test_a_secret_in_an_event_is_masked_in_what_people_see_and_kept_in_what_is_e
 
 def test_deeply_nested_payloads_are_shown() -> None:
     payload: dict[str, Any] = {}
-    for _ in range(300):
+    for _ in range(99):
         payload = {"a": payload}
     run("events", "add", "--type", "t", "--source", "s", "--payload", json.dumps(payload))
     assert run("events", "list", "--json").document()[0]["payload"] == payload

@@ -69,12 +69,15 @@ def export_events(
 def _refuse_the_database(session: Session, file: str) -> None:
     engine = session.get_bind().engine
     database = file_of(engine.url) if engine.dialect.name == "sqlite" else None
-    if file == "-" or database is None or not Path(file).exists() or not database.exists():
+    if file == "-" or database is None or not Path(file).exists():
         return
-    if database.samefile(file):
-        raise DatabaseFileError(
-            f"{file} is the database itself; exporting onto it would destroy it. Name another file."
-        )
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        part = database.with_name(database.name + suffix)
+        if part.exists() and part.samefile(file):
+            raise DatabaseFileError(
+                f"{file} is a file of the database itself; exporting onto it would destroy it. "
+                "Name another file."
+            )
 
 
 def _rows(session: Session) -> Iterator[Row[Any]]:
