@@ -180,8 +180,9 @@ def _alembic_at_work(what: str) -> Iterator[None]:
     try:
         with _one_at_a_time:
             yield
-    except CommandError as error:
-        raise SchemaError(f"Cannot {what}: {error}") from error
+    except (CommandError, AssertionError) as error:
+        # Alembic asserts that a revision is not empty, and that there is one above "head+1".
+        raise SchemaError(f"Cannot {what}: {str(error) or 'there is no such revision'}") from error
     except DBAPIError as error:
         # A file that may only be read, or a full disk, says nothing about the tables.
         if not any(words in str(error.orig) for words in _TABLES_IN_THE_WAY):
