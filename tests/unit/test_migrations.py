@@ -1,0 +1,287 @@
+"""Migrations: up, down, what is pending, and databases that are not ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from vinci_code.core.config import reload_settings
+from vinci_code.core.errors import MigrationsPendingError, SchemaError
+from vinci_code.database import migrations
+from vinci_code.database.migrations import (
+    HEAD,
+    MigrationStatus,
+    apply_pending,
+    downgrade,
+    require_head,
+    status,
+    upgrade,
+)
+from vinci_code.database.models import Base, Event
+from vinci_code.database.session import get_engine
+from vinci_code.database.sqlite import create_sqlite_engine
+
+SCRIPTS = ScriptDirectory(Path(migrations.__file__).parent)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = create_sqlite_engine(f"sqlite:///{tmp_path / 'data.db'}")
+    yield engine
+    engine.dispose()
+
+
+def execute(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names())
+
+
+class TestHistory:
+    def test_the_revision_that_is_written_down_is_the_newest_one(self) -> None:
+        assert SCRIPTS.get_heads() == [HEAD]
+        assert len(SCRIPTS.get_bases()) == 1
+
+    def test_the_migrated_tables_are_those_of_the_models(self, engine: Engine) -> None:
+        upgrade(engine)
+
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "compare_server_default": True}
+            )
+            assert compare_metadata(context, Base.metadata) == []
+
+    def test_constraints_have_the_names_that_the_models_give_them(
+        self, engine: Engine, tmp_path: Path
+    ) -> None:
+        # compare_metadata looks at no name of a primary key.
+        upgrade(engine)
+        other = create_sqlite_engine(f"sqlite:///{tmp_path / 'models.db'}")
+        Base.metadata.create_all(other)
+
+        def constraints(engine: Engine) -> object:
+            found = inspect(engine)
+            return found.get_pk_constraint("events"), found.get_unique_constraints("events")
+
+        assert constraints(engine) == constraints(other)
+        other.dispose()
+
+    def test_every_revision_can_be_taken_back_and_applied_again(self, engine: Engine) -> None:
+        upgrade(engine)
+        before = schema(engine)
+
+        downgrade(engine, "base")
+        assert tables(engine) == {"alembic_version"}
+        upgrade(engine)
+
+        assert schema(engine) == before
+
+
+class TestMoving:
+    def test_up_and_down_say_what_they_did(self, engine: Engine) -> None:
+        assert status(engine) == MigrationStatus(None, HEAD, ("0001",))
+        assert not status(engine).is_current
+
+        assert upgrade(engine) == ("0001",)
+        assert status(engine) == MigrationStatus("0001", HEAD, ())
+        assert status(engine).is_current
+        assert upgrade(engine) == ()
+
+        assert downgrade(engine, "-1") == ("0001",)
+        assert status(engine) == MigrationStatus(None, HEAD, ("0001",))
+        assert downgrade(engine, "base") == ()
+
+        assert upgrade(engine, "+1") == ("0001",)
+
+    def test_asking_changes_nothing(self, engine: Engine) -> None:
+        status(engine)
+        with pytest.raises(MigrationsPendingError):
+            require_head(engine)
+
+        assert tables(engine) == set()
+
+    def test_what_is_pending_is_applied_once(self, engine: Engine) -> None:
+        assert apply_pending(engine)
+        assert not apply_pending(engine)
+        require_head(engine)
+
+    def test_what_is_pending_is_told_with_the_command_that_applies_it(self, engine: Engine) -> None:
+        with pytest.raises(MigrationsPendingError, match="vinci db upgrade") as caught:
+            require_head(engine)
+
+        assert "(none)" in str(caught.value)
+        assert HEAD in str(caught.value)
+
+    def test_events_stay_when_nothing_is_to_be_done(self, engine: Engine) -> None:
+        upgrade(engine)
+        with Session(engine) as session:
+            session.add(Event(event_type="t", source="s"))
+            session.commit()
+
+        upgrade(engine)
+        apply_pending(engine)
+
+        with Session(engine) as session:
+            assert session.query(Event).count() == 1
+
+    @pytest.mark.parametrize("move", [upgrade, downgrade])
+    @pytest.mark.parametrize("revision", ["9999", "head+1", "no such", "+5", "-5", "", "%(x)s"])
+    def test_a_revision_that_does_not_exist(
+        self, engine: Engine, move: Callable[[Engine, str], object], revision: str
+    ) -> None:
+        upgrade(engine)
+        before = schema(engine)
+
+        with pytest.raises(SchemaError, match="Cannot "):
+            move(engine, revision)
+
+        assert schema(engine) == before
+
+    def test_a_path_with_a_percent_sign_is_one(self, tmp_path: Path) -> None:
+        folder = tmp_path / "100%(here)s"
+        folder.mkdir()
+        engine = create_sqlite_engine(f"sqlite:///{folder / 'data.db'}")
+
+        assert upgrade(engine) == ("0001",)
+        engine.dispose()
+
+    def test_a_database_that_sqlalchemy_opened_by_itself_can_be_migrated(
+        self, tmp_path: Path
+    ) -> None:
+        engine = create_engine(f"sqlite:///{tmp_path / 'plain.db'}")
+
+        upgrade(engine)
+
+        assert status(engine).is_current
+        engine.dispose()
+
+    def test_threads_each_with_a_database_of_its_own(self, tmp_path: Path) -> None:
+        failures: list[BaseException] = []
+        together = threading.Barrier(4)
+
+        def migrate(name: int) -> None:
+            together.wait(30)
+            for turn in range(4):
+                engine = create_sqlite_engine(f"sqlite:///{tmp_path / f'{name}-{turn}.db'}")
+                try:
+                    upgrade(engine)
+                    downgrade(engine, "base")
+                    upgrade(engine)
+                    assert tables(engine) == {"alembic_version", "events"}
+                except BaseException as error:  # noqa: BLE001 - a thread hands everything over
+                    failures.append(error)
+                finally:
+                    engine.dispose()
+
+        threads = [threading.Thread(target=migrate, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert failures == []
+
+
+class TestForeignDatabases:
+    def test_a_table_of_the_same_name_is_left_as_it_is(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        execute(engine, "CREATE TABLE events (theirs TEXT)", "INSERT INTO events VALUES ('kept')")
+        before = schema(engine)
+
+        for move in (upgrade, apply_pending):
+            with pytest.raises(SchemaError, match="table events already exists") as caught:
+                move(engine)
+            assert "Nothing was changed" in str(caught.value)
+
+        assert schema(engine) == before
+        monkeypatch.setenv("DATABASE_URL", str(engine.url))
+        reload_settings()
+        with pytest.raises(SchemaError, match="already exists"):
+            get_engine()
+
+    @pytest.mark.parametrize("ask", [status, require_head, apply_pending, upgrade])
+    def test_a_revision_that_is_not_known(
+        self, engine: Engine, ask: Callable[[Engine], object]
+    ) -> None:
+        upgrade(engine)
+        execute(engine, "UPDATE alembic_version SET version_num = 'fedcba987654'")
+        before = schema(engine)
+
+        with pytest.raises(SchemaError, match="fedcba987654"):
+            ask(engine)
+
+        assert schema(engine) == before
+
+    @pytest.mark.parametrize("ask", [status, require_head, apply_pending, upgrade])
+    def test_a_history_with_several_heads(
+        self, engine: Engine, ask: Callable[[Engine], object]
+    ) -> None:
+        upgrade(engine)
+        execute(engine, "INSERT INTO alembic_version VALUES ('aaaa')")
+
+        with pytest.raises(SchemaError, match=r"names 2 revisions \(0001, aaaa\)"):
+            ask(engine)
+
+    def test_a_table_that_was_taken_away_cannot_be_taken_back(self, engine: Engine) -> None:
+        upgrade(engine)
+        execute(engine, "DROP TABLE events")
+
+        with pytest.raises(SchemaError, match="no such table"):
+            downgrade(engine, "base")
+
+        assert status(engine).is_current
+
+    def test_a_database_that_is_full_is_no_matter_of_its_tables(self, engine: Engine) -> None:
+        # One page more than it has: the first table fits, the rest does not.
+        execute(engine, "CREATE TABLE theirs (id INTEGER)")
+        with engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+        with pytest.raises(OperationalError, match="full"):
+            upgrade(engine)
+
+        assert tables(engine) == {"theirs"}
+
+    def test_alembic_by_itself_is_told_what_to_use(self, tmp_path: Path) -> None:
+        (tmp_path / "alembic.ini").write_text(
+            f"[alembic]\nscript_location = {SCRIPTS.dir}\npath_separator = os\n"
+        )
+
+        run = subprocess.run(
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+        assert run.returncode != 0
+        assert "vinci db upgrade" in run.stderr
+
+
+def schema(engine: Engine) -> list[tuple[str, ...]]:
+    """What SQLite's catalogue and the note of the revision say."""
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"))
+        rows = [tuple(map(str, row)) for row in found]
+        if "alembic_version" in tables(engine):
+            versions = connection.execute(text("SELECT version_num FROM alembic_version"))
+            rows += [tuple(row) for row in versions]
+    return rows
