@@ -151,8 +151,9 @@ def parse_instant(text: str) -> datetime:
     return instant
 
 
+# The minutes of the offset are checked here: fromisoformat reads +00:99 as +01:39.
 _INSTANT = re.compile(
-    r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|z|[+-]\d{2}:\d{2})", re.ASCII
+    r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|z|[+-]\d{2}:[0-5]\d)", re.ASCII
 )
 
 
