@@ -226,6 +226,15 @@ def _refused_connect() -> None:
             print("the connection was not refused")
 
 
+def _refused_open() -> None:
+    connector = DatabricksConnector()
+    for attempt in (connector.open, connector.credentials.headers):
+        try:
+            attempt()
+        except Exception as error:  # noqa: BLE001
+            _show_exception(error)
+
+
 def _validate() -> None:
     from vinci_code.database.databricks_connector import validate_databricks_connection
 
@@ -396,6 +405,7 @@ CHANNELS: dict[str, Callable[[], None]] = {
     "pickles": _pickle_objects,
     "engine": _refuse_engine,
     "refused connect": _refused_connect,
+    "refused open": _refused_open,
     "validate": _validate,
     "chain": _masked_chain,
     "SQL": _sql_statement,
@@ -405,7 +415,7 @@ CHANNELS: dict[str, Callable[[], None]] = {
     "command line": _command_line,
 }
 # Nothing leaks here even without a mask, so the control needs another leak.
-TIGHT = {"engine", "refused connect", "validate", "driver", "SDK"}
+TIGHT = {"engine", "refused connect", "refused open", "validate", "driver", "SDK"}
 # Each of these ends the interpreter, or shows when it ends.
 CRASHES: dict[str, Callable[[], None]] = {
     "uncaught": _crash,

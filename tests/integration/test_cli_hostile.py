@@ -152,7 +152,7 @@ def test_an_export_to_what_is_a_folder() -> None:
     found = run("events", "export", "folder")
     assert (found.code, found.err) == (
         1,
-        "Error: folder: this is a folder; name a file in it\n",
+        "Error: folder: Is a directory\n",
     )
     assert list(Path("folder").iterdir()) == []
 

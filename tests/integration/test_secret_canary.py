@@ -187,6 +187,7 @@ REACHED = {
     "pickles": "cannot be pickled",
     "engine": "NotYetAvailableError",
     "refused connect": "AuthenticationError",
+    "refused open": "Error",
     "validate": "ValidationResult(ok=False",
     "chain": f"KeyError: 'url https://u:{MASK}@host'",
     "SQL": f"SELECT '{MASK}', ? FROM missing",
@@ -230,6 +231,22 @@ def test_no_channel_leaks_where_the_credentials_are_good(place: Place, kind: str
     assert leaks("\n".join(output.values())) == set()
     # What OAuth hands out is a secret from then on.
     assert "opaque-oauth-token" not in "".join(output.values())
+
+
+@pytest.mark.slow
+def test_no_channel_leaks_where_nobody_answers(place: Place) -> None:
+    # The driver's frames hold the header then: only the test for a lost connection sees that.
+    names = ["refused connect", "refused open", "validate", "driver", "SDK"]
+    with closed_port() as port:
+        host = {"DATABRICKS_SERVER_HOSTNAME": f"localhost:{port}"}
+        environment = {**place.environment("token"), **host}
+        output = place.run_program(*names, environment=environment)
+        assert {name for name in names if leaks(output[name])} == set()
+        assert "DatabricksConnectionError" in output["refused connect"]
+        control = place.run_program("driver", environment={**environment, **CONTROL})
+        # Not planted: this is what the driver itself would show.
+        assert "'Authorization': 'Bearer " in control["driver"]
+        assert leaks(control["driver"]) == {"token"}
 
 
 # --- the end of the interpreter -------------------------------------------------------------------

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from vinci_code.core.errors import InputDataError
+
+if TYPE_CHECKING:
+    from vinci_code.database.events import EventRow
+
+_WHERE = "the command line"
 
 
 @dataclass
@@ -40,17 +44,9 @@ def add_event(new: NewEvent) -> int:
     from sqlalchemy.exc import IntegrityError
 
     from vinci_code.database.models import Event
-    from vinci_code.database.models.types import utc_now
     from vinci_code.database.session import session_scope
 
-    event = Event(
-        event_type=_text("--type", new.event_type),
-        source=_text("--source", new.source),
-        event_key=_text("--event-key", new.event_key),
-        description=_text("--description", new.description),
-        payload=_payload(new.payload),
-        occurred_at=_instant(new.occurred_at) or utc_now(),
-    )
+    event = Event(**_checked(new))
     try:
         with session_scope() as session:
             session.add(event)
@@ -63,40 +59,34 @@ def add_event(new: NewEvent) -> int:
         ) from error
 
 
-def _text(option: str, value: str | None) -> str | None:
-    if value is None:
-        return None
-    if not value:
-        raise InputDataError(option, None, "is empty")
+def _checked(new: NewEvent) -> EventRow:
+    from vinci_code.database.events import checked_event
+    from vinci_code.database.models.types import utc_now
+
+    record = {
+        **asdict(new),
+        "payload": _payload(new.payload),
+        "occurred_at": utc_now().isoformat() if new.occurred_at is None else new.occurred_at,
+    }
     try:
-        value.encode()
+        for text in asdict(new).values():
+            # The command line may hold any bytes; those that are no UTF-8 are lone surrogates.
+            (text or "").encode()
+        return checked_event(record)
     except UnicodeEncodeError:
-        raise InputDataError(option, None, "holds bytes that are not UTF-8") from None
-    return value
+        raise InputDataError(_WHERE, None, "holds bytes that are not UTF-8") from None
+    except ValueError as error:
+        raise InputDataError(_WHERE, None, str(error)) from None
 
 
-def _payload(text: str | None) -> dict[str, Any] | None:
+def _payload(text: str | None) -> object:
     if text is None:
         return None
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InputDataError("--payload", None, f"is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InputDataError("--payload", None, 'is not a JSON object, such as {"level": 3}')
-    return value
 
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _instant(text: str | None) -> datetime | None:
-    from vinci_code.database.events import parse_instant
-
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise InputDataError("--occurred-at", None, f"is {text[:40]!r}: {error}") from None

@@ -175,9 +175,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the events that occurred last, the newest first."""
-    from vinci_code.cli.showing import events_table, find_events, record_of
+    from vinci_code.cli.showing import events_table, record_of
+    from vinci_code.database.events import newest_events
+    from vinci_code.database.session import session_scope
 
-    events = find_events(limit, event_type, source)
+    with session_scope() as session:
+        events = newest_events(session, limit, event_type=event_type, source=source)
     if as_json:
         print_document([record_of(event) for event in events])
     elif events:

@@ -29,7 +29,7 @@ def tell(text: str) -> None:
 def print_document(value: object) -> None:
     """Print one JSON document on standard output; what looks like a secret in it is masked."""
     if sys.stdout is not None:
-        sys.stdout.write(f"{_dumped(masked(value), ascii_only=not _is_utf8(sys.stdout))}\n")
+        sys.stdout.write(f"{_dumped(masked(value))}\n")
 
 
 def masked(value: object) -> Any:
@@ -38,52 +38,33 @@ def masked(value: object) -> Any:
     The finished text cannot be masked as a whole: a mask that takes a quote or a backslash with it
     would leave something that no machine can read.
     """
-    document = {"": value}
-    # Not by recursion: somebody may have stored a payload that is nested a thousand levels deep.
-    waiting: list[Any] = [document]
-    while waiting:
-        container = waiting.pop()
-        pairs = container.items() if isinstance(container, dict) else enumerate(container)
-        for key, inner in list(pairs):
-            container[key] = _masked_member(key, inner)
-            if isinstance(container[key], (dict, list)):
-                waiting.append(container[key])
-    return document[""]
-
-
-def _masked_member(key: object, value: object) -> Any:
-    """A member of a container: a text masked, a container copied with only its keys masked."""
-    from vinci_code.core.redaction import MASK, redact
+    from vinci_code.core.redaction import redact
 
     if isinstance(value, dict):
-        return {redact(str(name)): inner for name, inner in value.items()}
+        return {redact(name): _masked_member(name, inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return list(value)
-    if not isinstance(value, str):
-        return value
-    clean = redact(value)
-    if clean == MASK or not isinstance(key, str):
+        return [masked(item) for item in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+def _masked_member(name: str, value: object) -> Any:
+    from vinci_code.core.redaction import MASK, redact
+
+    clean = masked(value)
+    if not isinstance(clean, str) or clean == MASK:
         return clean
     # Some secrets show only beside their name: {"password": "…"}.
-    pair = json.dumps({key: clean})
+    pair = json.dumps({name: clean})
     return clean if redact(pair) == pair else MASK
 
 
-def _dumped(value: object, *, ascii_only: bool) -> str:
-    text = _dumped_at_any_depth(value, ascii_only=ascii_only)
+def _dumped(value: object) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=not _is_utf8(sys.stdout))
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _dumped_at_any_depth(value, ascii_only=True)
+        return json.dumps(value, indent=2)
     return text
-
-
-def _dumped_at_any_depth(value: object, *, ascii_only: bool) -> str:
-    try:
-        return json.dumps(value, indent=2, ensure_ascii=ascii_only)
-    except RecursionError:
-        # Indenting is done in Python, a frame or more a level; without, it goes deeper.
-        return json.dumps(value, ensure_ascii=ascii_only)
 
 
 def shown(value: object) -> str:

@@ -20,22 +20,6 @@ _DAYS = 31
 _NAMES = 15
 
 
-def find_events(limit: int, event_type: str | None, source: str | None) -> list[Event]:
-    """The events of a type and a source that occurred last, the newest first."""
-    from sqlalchemy import select
-
-    from vinci_code.database.models import Event
-    from vinci_code.database.session import session_scope
-
-    query = select(Event).order_by(Event.occurred_at.desc(), Event.id.desc()).limit(limit)
-    if event_type is not None:
-        query = query.where(Event.event_type == event_type)
-    if source is not None:
-        query = query.where(Event.source == source)
-    with session_scope() as session:
-        return list(session.scalars(query))
-
-
 def record_of(event: Event) -> dict[str, Any]:
     """An event for a machine."""
     return {
