@@ -118,6 +118,19 @@ def test_a_long_line_is_skipped_and_the_next_one_read() -> None:
     assert keys() == ["key-0", "key-2"]
 
 
+def test_what_stands_before_the_damage_is_stored_with_skip() -> None:
+    packed = gzip.compress(SAMPLE.read_bytes())
+    Path("a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    found = run("events", "import", "a.jsonl.gz", "--on-error", "skip")
+    assert found.code == 65
+    error, kept, *_ = found.err.splitlines()
+    assert "cannot be read on: Compressed file ended" in error
+    count = len(keys())
+    assert count > 500
+    assert f"kept: {count:,} new events; 0 already there." in kept
+    assert "nothing is kept" not in kept
+
+
 def test_what_is_no_file() -> None:
     Path("folder").mkdir()
     found = run("events", "import", "folder")

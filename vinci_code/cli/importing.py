@@ -93,10 +93,10 @@ def run_import(order: Order, run: Run) -> Outcome:
                     on_commit=lambda report: bar.moved(report.read, source.position()),
                 )
                 breaks.check()
-    except BaseException:
+    except BaseException as error:
         # Told and passed on, whatever it is: what was committed stays.
         outcome.seconds = time.monotonic() - started
-        run.told += _told(outcome.report, order) if begun else []
+        run.told += _told(outcome.report, order, error) if begun else []
         run.fields |= outcome.fields(order, completed=False)
         raise
     outcome.seconds = time.monotonic() - started
@@ -120,13 +120,16 @@ def summary(outcome: Outcome, order: Order) -> list[str]:
     return [f"{done} in {outcome.seconds:.1f} s; {_rest(report)}.", *_about_keys(report)]
 
 
-def _told(report: ImportReport, order: Order) -> list[str]:
+def _told(report: ImportReport, order: Order, error: BaseException) -> list[str]:
     if not report.read:
         return ["Nothing was committed before it."]
-    kept = f"{_count(report.inserted, 'new event')}; {_rest(report)}"
-    lines = [
-        f"Committed before it, and kept: {kept}. Of the batch in which it ended, nothing is kept."
-    ]
+    line = (
+        f"Committed before it, and kept: {_count(report.inserted, 'new event')}; {_rest(report)}."
+    )
+    # With "skip", what stands before the place where a file is damaged is stored, too.
+    if order.on_error == "stop" or not isinstance(error, InputDataError):
+        line += " Of the batch in which it ended, nothing is kept."
+    lines = [line]
     if report.without_key == 0 and order.file != "-":
         lines.append("The same command goes on from there: what is stored is left as it is.")
     return lines + _about_keys(report)
