@@ -18,13 +18,13 @@ from vinci_code.core.errors import (
     DatabricksConnectionError,
     DeadlineExceededError,
 )
+from vinci_code.database.databricks_explain import explain
 from vinci_code.database.databricks_failures import (
     ExplainedError,
     Failure,
     Kind,
     Target,
     connection_error,
-    explain,
     refused_by_status,
 )
 

@@ -227,7 +227,7 @@ class DatabricksConnector:
 
     def explain(self, error: BaseException) -> Failure:
         """What an error on the way to the warehouse means, and what to do about it."""
-        from vinci_code.database.databricks_failures import explain
+        from vinci_code.database.databricks_explain import explain
 
         return explain(error, self._target)
 

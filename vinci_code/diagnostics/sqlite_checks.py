@@ -70,6 +70,9 @@ def _check_rights(context: Context) -> Finding:
         )
     if not path.exists():
         return Finding(Status.OK, f"{path.parent} can be written")
+    if not os.access(path, os.W_OK):
+        # SQLite opens such a file for reading and even gives out the write lock.
+        return _not_writable(path, "permission denied")
     try:
         with _opened(path) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -82,11 +85,7 @@ def _check_rights(context: Context) -> Finding:
                 cause="Another process is writing, or was stopped in the middle of it.",
                 next_step=f"wait for it to end; 'fuser {path}' names it",
             )
-        return Finding(
-            Status.FAILED,
-            cause=f"{path} cannot be written ({error}).",
-            next_step=f"get the right to write it: chmod u+rw {path}",
-        )
+        return _not_writable(path, str(error))
     return Finding(Status.OK, "the file and its folder can be written")
 
 
@@ -163,6 +162,14 @@ CHECKS = (
 def _file(context: Context) -> Path | None:
     assert context.settings is not None  # noqa: S101 - these checks need 'settings'
     return file_of(context.settings.database.database_url)
+
+
+def _not_writable(path: Path, reason: str) -> Finding:
+    return Finding(
+        Status.FAILED,
+        cause=f"{path} cannot be written ({reason}).",
+        next_step=f"get the right to write it: chmod u+rw {path}",
+    )
 
 
 def _existing_file(context: Context) -> Path | None:
