@@ -58,7 +58,7 @@ def check(workspace: FakeWorkspace, authority: Authority) -> Callable[..., Repor
     def run(*, write: bool = False, start_budget: float = 3.0, **arguments: object) -> Report:
         database = workspace.settings(authority, **arguments)
         return run_checks(
-            lambda: Settings.model_construct(database=database),
+            lambda: Settings(database=database),
             write=write,
             start_budget=start_budget,
         )
@@ -179,7 +179,7 @@ def test_a_stopped_warehouse_is_waited_for(workspace: FakeWorkspace, authority: 
     told: list[str] = []
     database = workspace.settings(authority)
     report = run_checks(
-        lambda: Settings.model_construct(database=database),
+        lambda: Settings(database=database),
         start_budget=60,
         on_progress=told.append,
     )
@@ -412,12 +412,12 @@ def test_the_deadline_for_all_ends_a_statement_that_never_does(
     workspace: FakeWorkspace, authority: Authority
 ) -> None:
     run_checks(
-        lambda: Settings.model_construct(database=workspace.settings(authority))
+        lambda: Settings(database=workspace.settings(authority))
     )  # the driver is loaded
     workspace.sql.pause_before["SELECT 1"] = 4.0
     began = time.monotonic()
     report = run_checks(
-        lambda: Settings.model_construct(database=workspace.settings(authority)), deadline=1.5
+        lambda: Settings(database=workspace.settings(authority)), deadline=1.5
     )
     assert time.monotonic() - began < 8.0
     cause, _ = the_failure(report, "select_1")

@@ -19,6 +19,7 @@ from vinci_code.core import config
 from vinci_code.core.config import (
     ConfigurationError,
     DatabaseSettings,
+    Settings,
     get_settings,
     reload_settings,
 )
@@ -109,6 +110,11 @@ def test_settings_are_built_once_and_rebuilt_on_demand(environment: SetEnvironme
     assert get_settings() is not first
     assert get_settings().database.database_url == "sqlite:///other.db"
     assert environment_before.database_url == "sqlite:///vinci.db"
+
+
+def test_settings_may_be_put_together_from_parts() -> None:
+    part = DatabaseSettings(database_echo=True)
+    assert Settings(database=part).database is part
 
 
 def test_settings_are_frozen() -> None:

@@ -138,8 +138,12 @@ class DatabaseSettings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _check_everything(
-        cls, raw: dict[str, Any], build: ModelWrapValidatorHandler[DatabaseSettings]
+        cls,
+        raw: dict[str, Any] | DatabaseSettings,
+        build: ModelWrapValidatorHandler[DatabaseSettings],
     ) -> DatabaseSettings:
+        if isinstance(raw, DatabaseSettings):
+            return raw  # part of a Settings object, and checked when it was made
         collected = _collect(cls.variables(), raw)
         if collected.problems:
             raise ConfigurationError(collected.problems)
