@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,11 @@ hypothesis.settings.register_profile(
     "steady", derandomize=True, deadline=None, print_blob=True, database=None
 )
 hypothesis.settings.load_profile("steady")
+
+# A shell that starts this in the background ignores Ctrl-C for it, and for all of its children:
+# the tests that send it would wait for nothing.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FOREIGN = ("DATABRICKS_", "ARM_", "VINCI_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
