@@ -354,6 +354,9 @@ def _open(arguments: Mapping[str, Any], statement_timeout: float) -> Connection:
     # to standard error where nobody has configured logging.
     logging.getLogger("databricks").addHandler(_SILENT)
     connection = sql.connect(**arguments)
+    # It writes out every request and reply in full, whoever listens (backend/thrift_backend.py sets
+    # it to DEBUG): data that nobody asked for, and time for each byte of it.
+    logging.getLogger("databricks.sql.unsafe").disabled = True
     backend: Any = connection.session.backend
     # The driver sends a statement again when the connection breaks before the answer, though it
     # may have been executed: one INSERT was executed four times by a server that cut the line. It
