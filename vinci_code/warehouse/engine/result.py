@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
-from vinci_code.warehouse.sql.types import SqlType
+from vinci_code.warehouse.sql.types import BIGINT, STRING, Column, SqlType
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table or of a result.
-
-    Attributes:
-        name: The name as it was written; compared without regard to case.
-        type: The Databricks type.
-        nullable: Whether a NULL may appear in it.
-        comment: The column's comment, where it has one.
-    """
-
-    name: str
-    type: SqlType
-    nullable: bool = True
-    comment: str | None = None
+__all__ = ["Column", "Result"]
 
 
 @dataclass
@@ -39,6 +25,7 @@ class Result:
         num_modified_rows: Rows that the statement changed; ``None`` unless it is DML.
         statement_kind: ``SELECT``, ``INSERT``, ``UPDATE``, ``DELETE``, ``MERGE``, ``DDL``, ``SHOW``,
             ``DESCRIBE``, ``SET``, ``USE`` or ``TRANSACTION``.
+        on_close: What to do when the result is closed.
     """
 
     columns: list[Column]
@@ -53,3 +40,38 @@ class Result:
         if self.on_close is not None:
             on_close, self.on_close = self.on_close, None
             on_close()
+
+
+def empty_result(kind: str = "DDL") -> Result:
+    """Return what a warehouse answers to DDL: the column ``Result`` and no rows."""
+    return Result([Column("Result", STRING)], iter(()), None, kind)
+
+
+def counts_result(kind: str, counts: Sequence[tuple[str, int]]) -> Result:
+    """Return the one row of a DML statement; its first count is the number of affected rows."""
+    columns = [Column(name, BIGINT) for name, _ in counts]
+    result = rows_result(kind, columns, [[count for _, count in counts]])
+    result.num_modified_rows = counts[0][1]
+    return result
+
+
+def rows_result(kind: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Result:
+    """Return rows that are at hand as Python values."""
+    listed = list(rows)
+    schema = pa.schema([pa.field(column.name, column.type.arrow()) for column in columns])
+    arrays = [
+        pa.array([row[index] for row in listed], type=field.type)
+        for index, field in enumerate(schema)
+    ]
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return Result(list(columns), iter((batch,)), None, kind)
+
+
+def text_columns(*names: str) -> list[Column]:
+    """Return columns of type STRING."""
+    return [Column(name, STRING) for name in names]
+
+
+def typed_columns(*columns: tuple[str, SqlType]) -> list[Column]:
+    """Return nullable columns of the given names and types."""
+    return [Column(name, kind) for name, kind in columns]
