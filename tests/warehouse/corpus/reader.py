@@ -76,11 +76,13 @@ def refused() -> dict[str, str]:
 def read(path: Path) -> list[Case]:
     """The cases of one file."""
     found: list[Case] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
+    number = 0
+    line = ""
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             _take(line, number, path.stem, found)
-        except (CorpusError, ValueError, IndexError) as error:
-            raise CorpusError(f"{path.name}:{number}: {error}: {line!r}") from error
+    except (CorpusError, ValueError, IndexError) as error:
+        raise CorpusError(f"{path.name}:{number}: {error}: {line!r}") from error
     names = [case.name for case in found]
     for name in names:
         if names.count(name) > 1:
