@@ -8,15 +8,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pyarrow as pa
 
 from vinci_code.warehouse.engine.result import Column, Result
-from vinci_code.warehouse.local import LocalWarehouse
+from vinci_code.warehouse.local import EngineLike, LocalWarehouse
 from vinci_code.warehouse.sql import types
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+def _wall(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
 
 EVERY_TYPE: list[tuple[str, types.SqlType, list[Any]]] = [
     ("c_boolean", types.BOOLEAN, [True, None, False]),
@@ -43,7 +51,7 @@ EVERY_TYPE: list[tuple[str, types.SqlType, list[Any]]] = [
     (
         "c_timestamp_ntz",
         types.TIMESTAMP_NTZ,
-        [dt.datetime(2021, 6, 15, 12, 34, 56), None, dt.datetime(2021, 1, 1, 0, 0, 0, 1)],
+        [_wall("2021-06-15 12:34:56"), None, _wall("2021-01-01 00:00:00.000001")],
     ),
     ("c_array", types.array(types.INT), [[1, None, 3], None, []]),
     ("c_map", types.map_of(types.STRING, types.INT), [[("a", 1)], None, []]),
@@ -92,7 +100,7 @@ class FakeSession:
     def close(self) -> None:
         self.closed = True
 
-    def catalog_view(self) -> Any:
+    def catalog_view(self) -> FakeView:
         return FakeView()
 
 
@@ -160,14 +168,22 @@ class FakeEngine:
         self.closed = True
 
 
+class Options(TypedDict, total=False):
+    """Options of ``LocalWarehouse`` that tests set."""
+
+    latency: float
+    token_lifetime: float
+    record_limit: int | None
+
+
 class FakeWarehouse(LocalWarehouse):
     """A local warehouse with the fake engine behind the real wire."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.engine = FakeEngine()
 
-    def _make_engine(self) -> Any:
+    def _make_engine(self) -> EngineLike:
         return self.engine
 
 
@@ -175,19 +191,21 @@ Answer = Callable[[FakeSession, "re.Match[str]", Sequence[Parameter]], Result]
 
 
 def _table(
-    columns: list[tuple[str, types.SqlType, list[Any]]], kind: str = "SELECT", **more: Any
+    columns: list[tuple[str, types.SqlType, list[Any]]],
+    kind: str = "SELECT",
+    num_modified_rows: int | None = None,
 ) -> Result:
     arrays = [pa.array(values, sql_type.arrow()) for _, sql_type, values in columns]
     batch = pa.RecordBatch.from_arrays(arrays, names=[name for name, _, _ in columns])
     shown = [Column(name, sql_type) for name, sql_type, _ in columns]
-    return Result(shown, iter([batch]), more.get("num_modified_rows"), kind)
+    return Result(shown, iter([batch]), num_modified_rows, kind)
 
 
 def _one(_session: FakeSession, match: re.Match[str], _parameters: Sequence[Parameter]) -> Result:
     return _table([(match.group(1), types.INT, [int(match.group(1))])])
 
 
-def _every_type(*_: Any) -> Result:
+def _every_type(*_: object) -> Result:
     return _table(EVERY_TYPE)
 
 
@@ -202,7 +220,7 @@ def _range(_session: FakeSession, match: re.Match[str], _parameters: Sequence[Pa
     return Result([Column("id", types.BIGINT, nullable=False)], batches(), None, "SELECT")
 
 
-def _late_error(*_: Any) -> Result:
+def _late_error(*_: object) -> Result:
     def batches() -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([pa.array([1], pa.int32())], names=["x"])
         raise SqlError("DIVIDE_BY_ZERO", "22012", "Division by zero.")
@@ -235,7 +253,7 @@ def _shown(arguments: Sequence[Parameter]) -> str:
     )
 
 
-def _namespace(session: FakeSession, *_: Any) -> Result:
+def _namespace(session: FakeSession, *_: object) -> Result:
     return _table(
         [
             ("catalog", types.STRING, [session.catalog]),
@@ -245,11 +263,11 @@ def _namespace(session: FakeSession, *_: Any) -> Result:
     )
 
 
-def _ddl(*_: Any) -> Result:
+def _ddl(*_: object) -> Result:
     return Result([Column("Result", types.STRING)], iter(()), None, "DDL")
 
 
-def _insert(*_: Any) -> Result:
+def _insert(*_: object) -> Result:
     columns = [("num_affected_rows", types.BIGINT, [3]), ("num_inserted_rows", types.BIGINT, [3])]
     return _table(columns, "INSERT", num_modified_rows=3)
 
@@ -259,11 +277,11 @@ def _set(session: FakeSession, match: re.Match[str], _parameters: Sequence[Param
     return _table([("key", types.STRING, [match.group(1)])], "SET")
 
 
-def _defect(*_: Any) -> Result:
+def _defect(*_: object) -> Result:
     raise ZeroDivisionError("a defect")
 
 
-def _raise(*_: Any) -> Result:
+def _raise(*_: object) -> Result:
     raise SqlError("USER_RAISED_EXCEPTION", "P0001", "scripted")
 
 

@@ -131,6 +131,8 @@ class RequestLog:
         bytes_out: int,
     ) -> None:
         """Complete a record just before its answer leaves."""
+        if record.error is not None:
+            record.error = self.scrub(record.error)
         record.status = status
         record.bytes_out = bytes_out
         record.duration = clock()
