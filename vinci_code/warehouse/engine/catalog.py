@@ -1,10 +1,11 @@
-"""The catalogs of an engine: found by name, changed under one lock, written through to the store."""
+"""The catalogs of an engine: found by name, changed under one lock, kept in the store."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from typing import Any
 
 import duckdb
 
@@ -24,8 +25,8 @@ SYSTEM_CATALOG = "system"
 class CatalogStore:
     """Every catalog, schema, table and view.
 
-    Readers take ``lock`` for as long as they look; whoever changes something holds the store's commit
-    lock as well, writes to DuckDB first and then here.
+    Readers take ``lock`` for as long as they look; whoever changes something holds the store's
+    commit lock as well, writes to DuckDB first and then here.
     """
 
     def __init__(self, store: Store, owner: str) -> None:
@@ -155,6 +156,7 @@ class CatalogStore:
             "columns": [
                 [item.name, item.type.text, item.nullable, item.comment] for item in view.columns
             ],
+            "outputs": view.outputs,
             "catalog": view.catalog,
             "schema": view.schema,
             "comment": view.comment,
@@ -203,7 +205,7 @@ class CatalogStore:
         for number, physical, value in self.store.identities():
             self.identity[number, physical] = int(value)
 
-    def _load_table(self, name: TableName, data: dict[str, object]) -> None:
+    def _load_table(self, name: TableName, data: dict[str, Any]) -> None:
         number = int(str(data["id"]))
         schemas = [
             (version, model.schema_from_json(item)) for version, item in self.store.schemas(number)
@@ -222,13 +224,14 @@ class CatalogStore:
         self.catalogs[name.catalog].schemas[name.schema].tables[name.name] = table
         self._next_table = max(self._next_table, number + 1)
 
-    def _load_view(self, name: TableName, data: dict[str, object]) -> None:
+    def _load_view(self, name: TableName, data: dict[str, Any]) -> None:
         columns = tuple(
             Column(label, parse_type(kind), nullable, comment)
-            for label, kind, nullable, comment in data.pop("columns")  # type: ignore[attr-defined]
+            for label, kind, nullable, comment in data.pop("columns")
         )
         created = datetime.fromisoformat(str(data.pop("created")))
-        view = View(name=name, columns=columns, created=created, **data)  # type: ignore[arg-type]
+        outputs = tuple(data.pop("outputs"))
+        view = View(name=name, columns=columns, outputs=outputs, created=created, **data)
         self.catalogs[name.catalog].schemas[name.schema].views[name.name] = view
 
 
@@ -310,5 +313,5 @@ def _record(item: Catalog | Schema) -> dict[str, object]:
     }
 
 
-def _from_record(data: dict[str, object]) -> dict[str, object]:
+def _from_record(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "created": datetime.fromisoformat(str(data["created"]))}

@@ -165,8 +165,9 @@ class Commit:
         added: Rows added.
         removed: Rows removed.
         metadata: Whether it changed the table's metadata.
-        replaced: Whether it replaced the whole table.
+        protocol: Whether it changed the table's protocol, that is its features.
         isolation: ``WriteSerializable`` or ``Serializable``.
+        sequence: Its place among the commits to all tables since the engine started.
     """
 
     version: int
@@ -179,8 +180,9 @@ class Commit:
     added: int = 0
     removed: int = 0
     metadata: bool = False
-    replaced: bool = False
+    protocol: bool = False
     isolation: str = "WriteSerializable"
+    sequence: int = 0
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,15 @@ class Table:
         """The full name."""
         return self.state.name
 
+    def as_of(self, sequence: int) -> TableState:
+        """Return the table as it was before any commit later than the given one."""
+        for commit in reversed(self.commits):
+            if commit.sequence <= sequence:
+                return (
+                    self.state if commit.version == self.state.version else self.at(commit.version)
+                )
+        return self.state
+
     def at(self, version: int) -> TableState:
         """Return the table as it was at a version that exists."""
         start, schema = next(item for item in reversed(self.schemas) if item[0] <= version)
@@ -236,11 +247,25 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """A view: its query's text and the namespace in which its names are looked up."""
+    """A view: its query's text and the namespace in which its names are looked up.
+
+    Attributes:
+        name: Its full name; for a temporary view the last part alone counts.
+        text: The text of its query.
+        columns: Its columns.
+        outputs: The names, in lower case, that the query itself gives to these columns.
+        catalog: The catalog in which its names are looked up.
+        schema: The schema in which its names are looked up.
+        comment: Its comment, if any.
+        properties: Its properties.
+        created: When it was created.
+        owner: Who created it.
+    """
 
     name: TableName
     text: str
     columns: tuple[Column, ...]
+    outputs: tuple[str, ...]
     catalog: str
     schema: str
     comment: str | None = None
@@ -330,8 +355,7 @@ def schema_to_json(schema: TableSchema) -> dict[str, Any]:
                 "kind": key.kind,
                 "columns": key.columns,
                 "rely": key.rely,
-                "parent": key.parent
-                and [key.parent.catalog, key.parent.schema, key.parent.name],
+                "parent": key.parent and [key.parent.catalog, key.parent.schema, key.parent.name],
                 "parent_columns": key.parent_columns,
             }
             for key in schema.keys

@@ -219,11 +219,9 @@ class Reader:
         return self.text[start : self.tokens[self.index - 1].start].strip()
 
     def until(self, *stops: str) -> str:
-        """Read up to one of these words or a closing parenthesis outside of any; as it was written."""
-        if self.done:
-            raise self.error()
+        """Read up to one of these words or the end of the enclosing parentheses."""
         first = self.index
-        while not self.done and not any(self.peek(stop) for stop in stops) and not self.peek(")"):
+        while not self.done and not any(self.peek(stop) for stop in (*stops, ")")):
             token = self.next()
             if token.text in _OPEN:
                 self._skip_to_close(_OPEN[token.text])
@@ -256,9 +254,7 @@ class Reader:
             key = self.property_key()
             self.accept("=")
             if key in found:
-                raise SqlError(
-                    "DUPLICATE_KEY", "23505", f"Found duplicate keys `{key}`."
-                )
+                raise SqlError("DUPLICATE_KEY", "23505", f"Found duplicate keys `{key}`.")
             found[key] = self.property_value()
             if not self.accept(","):
                 break
@@ -351,3 +347,44 @@ def _end_of_comment(text: str, start: int) -> int:
 def _place(text: str, offset: int) -> tuple[int, int]:
     line = text.count("\n", 0, offset) + 1
     return line, offset - (text.rfind("\n", 0, offset) + 1)
+
+
+def split_atomic(text: str) -> list[str]:
+    """Return the statements of ``BEGIN ATOMIC … END``, those of inner blocks included, in order.
+
+    Raises:
+        SqlError: ``PARSE_SYNTAX_ERROR`` where a semicolon or the END is missing.
+    """
+    reader = Reader(text)
+    reader.expect("BEGIN", "ATOMIC")
+    found = _block(reader)
+    reader.end()
+    return found
+
+
+def _block(reader: Reader) -> list[str]:
+    found: list[str] = []
+    while not reader.accept("END"):
+        if reader.accept("BEGIN", "ATOMIC"):
+            found += _block(reader)
+        else:
+            found.append(_block_statement(reader))
+        reader.expect(";")
+    return found
+
+
+def _block_statement(reader: Reader) -> str:
+    first, depth = reader.index, 0
+    while not reader.done and not (depth == 0 and reader.peek(";")):
+        if reader.accept("CASE"):
+            depth += 1
+        elif reader.accept("END"):
+            depth -= 1
+            if depth < 0:
+                reader.index -= 1
+                raise reader.error()
+        else:
+            reader.next()
+    if reader.index == first:
+        raise reader.error()
+    return reader.text[reader.tokens[first].start : reader.tokens[reader.index - 1].end]

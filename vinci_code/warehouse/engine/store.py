@@ -9,6 +9,8 @@ a transaction has staged. A commit is one DuckDB transaction on ``wh``: after a 
 whole commits only.
 """
 
+# ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
+
 from __future__ import annotations
 
 import itertools
@@ -250,6 +252,7 @@ def commit_to_json(commit: Commit) -> dict[str, Any]:
     data = dict(vars(commit))
     data["timestamp"] = commit.timestamp.isoformat()
     data["parameters"], data["metrics"] = dict(commit.parameters), dict(commit.metrics)
+    del data["sequence"]
     return data
 
 
