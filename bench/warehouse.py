@@ -179,9 +179,8 @@ def report(
     for label, times in ((name, ours), (peer, theirs)):
         slow = statistics.quantiles(times, n=20)[-1] if len(times) >= 20 else max(times)
         middle = statistics.median(times)
-        print(
-            f"    {label:<{width}}  median {middle * scale:9.2f} {unit}  p95 {slow * scale:9.2f} {unit}  n={len(times)}"
-        )
+        figures = f"median {middle * scale:9.2f} {unit}  p95 {slow * scale:9.2f} {unit}"
+        print(f"    {label:<{width}}  {figures}  n={len(times)}")
     print(f"    ratio of medians: {statistics.median(ours) / statistics.median(theirs):.2f}")
 
 

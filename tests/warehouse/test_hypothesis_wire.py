@@ -39,7 +39,7 @@ class Client:
         self.warehouse = warehouse
         self._context = ssl.create_default_context(cafile=str(warehouse.ca_file))
         self._good = sql.connect(**warehouse.connect_args)
-        self.session = self._good.session.get_id()
+        self.session = self._good.session.session_id
 
     def close(self) -> None:
         """Close the good connection."""
