@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 from databricks import sql
-from databricks.sql.client import Connection, Cursor
 
 from tests.warehouse.corpus import compare, reader
 from tests.warehouse.corpus.reader import Case, Step
+from tests.warehouse.driver import Connection, Cursor
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 CASES = list(reader.cases())

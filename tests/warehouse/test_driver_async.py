@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from databricks import sql
 from databricks.sql import exc
 from databricks.sql.backend.types import CommandState
-from databricks.sql.client import Connection
 
+from tests.warehouse.driver import Connection, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 # Minutes of work on any machine, if nobody stops it.

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import pytest
 from databricks import sql
 from databricks.sql import exc
-from databricks.sql.client import Connection
 
+from tests.warehouse.driver import Connection
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 CATALOG_COMMITS = "TBLPROPERTIES ('delta.feature.catalogManaged' = 'supported')"

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from databricks import sql
 from databricks.sql import exc
-from databricks.sql.client import Connection, Cursor
 from urllib3.exceptions import HTTPError
 
+from tests.warehouse.driver import Connection, Cursor, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 # The driver tries again for up to 15 minutes unless it is told otherwise (auth/retry.py).

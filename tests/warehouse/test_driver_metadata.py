@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from databricks import sql
-from databricks.sql.client import Cursor
 
+from tests.warehouse.driver import Cursor
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 # java.sql.Types, as JDBC's getColumns tells them.

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from databricks import sql
-from databricks.sql import parameters as typed
-from databricks.sql.client import Cursor
 
+from tests.warehouse.driver import Cursor
+from tests.warehouse.driver import parameters as typed
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 UTC = dt.timezone.utc

@@ -11,9 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from databricks import sql
-from databricks.sql.client import Cursor
 
+from tests.warehouse.driver import Cursor, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 UTC = dt.timezone.utc

@@ -97,7 +97,7 @@ def test_reflected_keys(tables: sa.Engine) -> None:
 
 def test_reflected_table_can_be_queried(tables: sa.Engine) -> None:
     with tables.begin() as connection:
-        connection.execute(sa.insert(Author.__table__), {"id": 1, "name": "Ann", "born": None})
+        connection.execute(sa.insert(Author), {"id": 1, "name": "Ann", "born": None})
         reflected = sa.Table("author", sa.MetaData(), autoload_with=connection)
         assert connection.execute(sa.select(reflected)).all() == [(1, "Ann", None)]
 

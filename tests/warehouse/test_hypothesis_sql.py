@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 from databricks import sql
 from databricks.sql import exc
-from databricks.sql.client import Connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.warehouse.driver import Connection
 from vinci_code.warehouse import LocalWarehouse
 
 SCHEMA = "random_sql"

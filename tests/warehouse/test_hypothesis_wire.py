@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from databricks import sql
-from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
+from databricks.sql.thrift_api.TCLIService import TCLIService
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
+from tests.warehouse.driver import Connection, sql, ttypes
 from vinci_code.warehouse import LocalWarehouse
 
 DEADLINE = 10.0  # seconds for any answer
@@ -38,7 +38,7 @@ class Client:
     def __init__(self, warehouse: LocalWarehouse) -> None:
         self.warehouse = warehouse
         self._context = ssl.create_default_context(cafile=str(warehouse.ca_file))
-        self._good = sql.connect(**warehouse.connect_args)
+        self._good: Connection = sql.connect(**warehouse.connect_args)
         self.session = self._good.session.session_id
 
     def close(self) -> None:
