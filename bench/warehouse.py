@@ -23,18 +23,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 from databricks import sql
 from databricks.sql.client import Connection
-from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
+from databricks.sql.thrift_api.TCLIService import TCLIService
+from databricks.sql.thrift_api.TCLIService import ttypes as _ttypes
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.tls import Identity
+
+ttypes: Any = _ttypes  # generated, without annotations
 
 WARM_UP = 20
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/x-thrift\r\nContent-Length: {length}\r\n\r\n"
