@@ -130,8 +130,8 @@ def _check_added(column: TableColumn, has_keys: bool) -> None:
         raise SqlError(
             "WRONG_COLUMN_DEFAULTS_FOR_DELTA_ALTER_TABLE_ADD_COLUMN_NOT_SUPPORTED",
             "0AKDC",
-            "Failed to execute the command because DEFAULT values are not supported when adding new "
-            "columns to previously existing Delta tables; please add the column without a default "
+            "Failed to execute the command because DEFAULT values are not supported when adding "
+            "new columns to previously existing Delta tables; please add the column without a default "
             "value first, then run a second ALTER TABLE ALTER COLUMN SET DEFAULT command to apply "
             "for future inserted rows instead.",
         )
@@ -236,8 +236,8 @@ def _refuse_layout(schema: TableSchema, column: TableColumn) -> None:
         )
     if any(lowered in {name.lower() for name in key.columns} for key in schema.keys):
         raise invalid_key(
-            f"Cannot drop the column {backtick(column.name)} because a key constraint uses it. Drop "
-            "the constraint first."
+            f"Cannot drop the column {backtick(column.name)} because a key constraint uses it. "
+            "Drop the constraint first."
         )
 
 
@@ -501,8 +501,8 @@ def _add_constraint(change: _Alteration) -> None:
         if loose:
             raise invalid_key(
                 f"Cannot create the primary key {backtick(spec.name or 'primary key')} because its "
-                f"child column(s) {', '.join(backtick(item) for item in loose)} is nullable. Please "
-                "change the column nullability and retry."
+                f"child column(s) {', '.join(backtick(item) for item in loose)} is nullable. "
+                "Please change the column nullability and retry."
             )
     key = resolve_key(change.work, change.table.name, schema, spec)
     change.commit(replace(schema, keys=(*schema.keys, key)), "ADD CONSTRAINT", {"name": key.name})

@@ -1,4 +1,4 @@
-"""A read-only listing of everything in the catalogs, for metadata calls and ``information_schema``."""
+"""A read-only listing of the catalogs, for metadata calls and ``information_schema``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATALOG, CatalogStore
-from vinci_code.warehouse.engine.model import Check, Key, Table, TableColumn, View
+from vinci_code.warehouse.engine.model import Check, Key, Table, TableColumn, TableSchema, View
+from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.sql.types import Column, SqlType
 
 
@@ -37,7 +38,7 @@ class TableInfo:
         catalog: Its catalog.
         schema: Its schema.
         name: Its name.
-        type: ``TABLE`` or ``VIEW``.
+        kind: ``TABLE`` or ``VIEW``.
         owner: Who owns it.
         comment: Its comment, if any.
         created: When it was created.
@@ -48,7 +49,7 @@ class TableInfo:
     catalog: str
     schema: str
     name: str
-    type: str
+    kind: str
     owner: str
     comment: str | None
     created: datetime
@@ -89,28 +90,8 @@ class ColumnInfo:
     partition_index: int | None = None
 
 
-@dataclass(frozen=True)
-class ConstraintInfo:
-    """A constraint of a table: a key, or a CHECK."""
-
-    table: TableInfo
-    key: Key | None
-    check: Check | None
-
-    @property
-    def name(self) -> str:
-        """The constraint's name."""
-        found = self.key or self.check
-        return "" if found is None else found.name
-
-    @property
-    def type(self) -> str:
-        """``PRIMARY KEY``, ``FOREIGN KEY``, ``UNIQUE`` or ``CHECK``."""
-        return "CHECK" if self.key is None else self.key.kind
-
-
 class CatalogView:
-    """The catalogs as they are now; names are exact and in lower case, patterns are the caller's."""
+    """The catalogs as they are now. Names are exact, in any case; patterns are the caller's."""
 
     def __init__(self, catalogs: CatalogStore) -> None:
         self._catalogs = catalogs
@@ -120,7 +101,11 @@ class CatalogView:
         with self._catalogs.lock:
             return sorted([*self._catalogs.catalogs, SYSTEM_CATALOG])
 
-    def schemas(self, catalog: str) -> list[SchemaInfo]:
+    def schemas(self, catalog: str) -> list[str]:
+        """Return the names of a catalog's schemas; none for a catalog that is not there."""
+        return [item.name for item in self.schema_infos(catalog)]
+
+    def schema_infos(self, catalog: str) -> list[SchemaInfo]:
         """Return the schemas of a catalog; none for a catalog that is not there."""
         catalog = catalog.lower()
         with self._catalogs.lock:
@@ -162,19 +147,20 @@ class CatalogView:
                 return _view_columns(holder.views[name])
         return []
 
-    def constraints(self, catalog: str, schema: str, table: str) -> list[ConstraintInfo]:
-        """Return the constraints of a table; none where there is no such table."""
-        with self._catalogs.lock:
-            found = self._catalogs.catalogs.get(catalog.lower())
-            holder = None if found is None else found.schemas.get(schema.lower())
-            entry = None if holder is None else holder.tables.get(table.lower())
-            if entry is None:
-                return []
-            info, state = _table_info(entry), entry.state.schema
-            return [
-                *(ConstraintInfo(info, key, None) for key in state.keys),
-                *(ConstraintInfo(info, None, check) for check in state.checks),
-            ]
+    def constraints(self, catalog: str, schema: str, table: str) -> list[Key]:
+        """Return the keys of a table; none where there is no such table."""
+        found = self._schema_of(catalog, schema, table)
+        return [] if found is None else list(found.keys)
+
+    def checks(self, catalog: str, schema: str, table: str) -> list[Check]:
+        """Return the CHECK constraints of a table; none where there is no such table."""
+        found = self._schema_of(catalog, schema, table)
+        return [] if found is None else list(found.checks)
+
+    def _schema_of(self, catalog: str, schema: str, table: str) -> TableSchema | None:
+        name = TableName(catalog.lower(), schema.lower(), table.lower())
+        found = self._catalogs.find_table(name)
+        return None if found is None else found.state.schema
 
 
 def _table_info(table: Table) -> TableInfo:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from vinci_code.warehouse.engine.model import (
     Identity,
@@ -100,11 +99,11 @@ def _skip_angles(reader: Reader) -> None:
 def _read_option(reader: Reader, spec: ColumnSpec) -> None:
     column = spec.column
     if reader.accept("NOT", "NULL"):
-        spec.column = _changed(column, nullable=False)
+        spec.column = replace(column, nullable=False)
     elif reader.accept("COMMENT"):
-        spec.column = _changed(column, comment=reader.string())
+        spec.column = replace(column, comment=reader.string())
     elif reader.accept("DEFAULT"):
-        spec.column = _changed(column, default=reader.until(*_OPTIONS))
+        spec.column = replace(column, default=reader.until(*_OPTIONS))
     elif reader.accept("GENERATED"):
         spec.column = _read_generated(reader, column)
     elif reader.accept("MASK"):
@@ -124,7 +123,7 @@ def _read_generated(reader: Reader, column: TableColumn) -> TableColumn:
     if not reader.accept("IDENTITY"):
         if not always:
             raise reader.error()
-        return _changed(column, generated=reader.enclosed())
+        return replace(column, generated=reader.enclosed())
     start, step = 1, 1
     if reader.accept("("):
         while not reader.accept(")"):
@@ -134,11 +133,7 @@ def _read_generated(reader: Reader, column: TableColumn) -> TableColumn:
                 step = reader.integer()
             else:
                 raise reader.error()
-    return _changed(column, identity=Identity(always, start, step), nullable=False)
-
-
-def _changed(column: TableColumn, **values: Any) -> TableColumn:
-    return TableColumn(**{**vars(column), **values})
+    return replace(column, identity=Identity(always, start, step), nullable=False)
 
 
 def read_key(reader: Reader, own_column: str | None = None) -> KeySpec:
@@ -146,7 +141,8 @@ def read_key(reader: Reader, own_column: str | None = None) -> KeySpec:
 
     Args:
         reader: At CONSTRAINT, PRIMARY, UNIQUE, FOREIGN or REFERENCES.
-        own_column: The column whose definition it is part of; ``None`` for a constraint of the table.
+        own_column: The column whose definition it is part of; ``None`` for a constraint of the
+        table.
     """
     name = reader.identifier() if reader.accept("CONSTRAINT") else None
     columns: tuple[str, ...] = () if own_column is None else (own_column,)
@@ -321,14 +317,15 @@ def check_default(work: Work, schema: TableSchema, column: TableColumn) -> None:
     """Check a column's default.
 
     Raises:
-        SqlError: ``WRONG_COLUMN_DEFAULTS_FOR_DELTA_FEATURE_NOT_ENABLED``, ``INVALID_DEFAULT_VALUE``.
+        SqlError: ``WRONG_COLUMN_DEFAULTS_FOR_DELTA_FEATURE_NOT_ENABLED``,
+        ``INVALID_DEFAULT_VALUE``.
     """
     if not schema.column_defaults:
         raise SqlError(
             "WRONG_COLUMN_DEFAULTS_FOR_DELTA_FEATURE_NOT_ENABLED",
             "0AKDE",
-            "Failed to execute CREATE TABLE command because it assigned a column DEFAULT value, but "
-            "the corresponding table feature was not enabled. Please retry the command again after "
+            "Failed to execute CREATE TABLE command because it assigned a column DEFAULT value, "
+            "but the corresponding table feature was not enabled. Please retry the command again after "
             "executing ALTER TABLE tableName SET TBLPROPERTIES"
             "('delta.feature.allowColumnDefaults' = 'supported').",
         )
@@ -348,8 +345,8 @@ def check_default(work: Work, schema: TableSchema, column: TableColumn) -> None:
 def _invalid_default(detail: str, column: TableColumn) -> SqlError:
     reason = {
         "UNRESOLVED_EXPRESSION": "which fails to resolve as a valid expression",
-        "DATA_TYPE": f'which requires "{column.type.text}" type, but the statement provided a value '
-        "of an incompatible type",
+        "DATA_TYPE": f'which requires "{column.type.text}" type, but the statement provided a '
+        "value of an incompatible type",
     }[detail]
     return SqlError(
         f"INVALID_DEFAULT_VALUE.{detail}",

@@ -1,9 +1,9 @@
 """Whether a commit conflicts with those that came first since its snapshot.
 
-Delta's optimistic concurrency (https://docs.databricks.com/aws/en/optimizations/isolation-level): blind
-appends conflict with nothing; a change of metadata conflicts with every writer; UPDATE, DELETE and
-MERGE conflict with each other. Outside of transactions row-level concurrency lets them pass where they
-touch different rows of a table without partitions that has deletion vectors.
+Delta's optimistic concurrency (https://docs.databricks.com/aws/en/optimizations/isolation-level):
+blind appends conflict with nothing; a change of metadata conflicts with every writer; UPDATE,
+DELETE and MERGE conflict with each other. Outside of transactions row-level concurrency lets them
+pass where they touch different rows of a table without partitions that has deletion vectors.
 """
 
 # ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
@@ -52,8 +52,8 @@ def check(cursor: duckdb.DuckDBPyConnection, table: Table, attempt: Attempt) -> 
     """Raise where the attempt conflicts with a commit after its snapshot.
 
     Raises:
-        SqlError: ``DELTA_METADATA_CHANGED``, ``DELTA_PROTOCOL_CHANGED``, ``DELTA_CONCURRENT_APPEND``
-            or ``DELTA_CONCURRENT_DELETE_READ``, SQLSTATE 2D521.
+        SqlError: ``DELTA_METADATA_CHANGED``, ``DELTA_PROTOCOL_CHANGED``,
+            ``DELTA_CONCURRENT_APPEND`` or ``DELTA_CONCURRENT_DELETE_READ``, SQLSTATE 2D521.
     """
     base = attempt.base.version
     if table.state.version == base:
@@ -87,17 +87,11 @@ def _check_rows(
         return
     if _same_rows(cursor, attempt, winner):
         raise errors.concurrent_change(winner, table.name, "ROW_LEVEL_CHANGES")
-    if attempt.in_transaction:
+    if attempt.in_transaction or _same_files(cursor, attempt, winner):
         raise errors.concurrent_change(winner, table.name, "WITHOUT_HINT")
     if attempt.removed is None or (attempt.inserted and winner.added > winner.removed):
         # It read the table to decide what to insert, and the winner's rows may belong to that.
         raise errors.concurrent_change(winner, table.name, "WHOLE_TABLE_READ")
-    schema = attempt.base.schema
-    if schema.partition_by:
-        if _same_partition(cursor, attempt, winner):
-            raise errors.concurrent_change(winner, table.name, "WITHOUT_HINT")
-    elif not schema.enabled(_DELETION_VECTORS, default=True):
-        raise errors.concurrent_change(winner, table.name, "WITHOUT_HINT")
 
 
 def _same_rows(cursor: duckdb.DuckDBPyConnection, attempt: Attempt, winner: Commit) -> bool:
@@ -108,6 +102,16 @@ def _same_rows(cursor: duckdb.DuckDBPyConnection, attempt: Attempt, winner: Comm
         f"AND rowid IN (SELECT rid FROM {attempt.removed}) LIMIT 1"
     )
     return bool(cursor.execute(query).fetchall())
+
+
+def _same_files(cursor: duckdb.DuckDBPyConnection, attempt: Attempt, winner: Commit) -> bool:
+    """Whether both may have touched a file where row-level concurrency does not apply."""
+    schema = attempt.base.schema
+    if attempt.removed is None:
+        return False
+    if schema.partition_by:
+        return _same_partition(cursor, attempt, winner)
+    return not schema.enabled(_DELETION_VECTORS, default=True)
 
 
 def _same_partition(cursor: duckdb.DuckDBPyConnection, attempt: Attempt, winner: Commit) -> bool:

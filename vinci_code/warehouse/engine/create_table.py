@@ -128,9 +128,7 @@ def _read_columns(reader: Reader, definition: _Definition) -> None:
 
 def _read_clause(reader: Reader, definition: _Definition) -> None:
     if reader.accept("USING"):
-        kind = reader.identifier()
-        if kind.upper() != "DELTA":
-            raise unsupported(f"tables in the format {kind.upper()}")
+        _check_word(reader, "DELTA", "tables in the format")
     elif reader.accept("COMMENT"):
         definition.comment = reader.string()
     elif reader.accept("TBLPROPERTIES"):
@@ -140,14 +138,17 @@ def _read_clause(reader: Reader, definition: _Definition) -> None:
     elif reader.accept("CLUSTER", "BY"):
         _read_cluster(reader, definition)
     elif reader.accept("DEFAULT", "COLLATION"):
-        if reader.identifier().upper() != "UTF8_BINARY":
-            raise unsupported("a DEFAULT COLLATION other than UTF8_BINARY")
+        _check_word(reader, "UTF8_BINARY", "DEFAULT COLLATION")
     elif reader.accept("AS"):
         definition.query = reader.rest()
-    elif reader.peek("SELECT") or reader.peek("WITH", "("):
-        raise reader.error()
     else:
         _refuse_clause(reader)
+
+
+def _check_word(reader: Reader, wanted: str, what: str) -> None:
+    word = reader.identifier().upper()
+    if word != wanted:
+        raise unsupported(f"{what} {word}")
 
 
 def _read_cluster(reader: Reader, definition: _Definition) -> None:

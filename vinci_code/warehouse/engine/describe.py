@@ -1,7 +1,7 @@
 """DESCRIBE in its forms.
 
-https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-describe-table and the pages
-beside it. The layout of DESCRIBE TABLE EXTENDED is that which databricks-sqlalchemy reads
+https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-describe-table and the
+pages beside it. The layout of DESCRIBE TABLE EXTENDED is that which databricks-sqlalchemy reads
 (``databricks/sqlalchemy/_parse.py``), that of AS JSON the one which dbt-databricks reads.
 """
 

@@ -314,7 +314,7 @@ def update(work: Work, expression: exp.Update) -> Result:
         f"SELECT {staged_action(UPDATE, f'{duckdb_name(alias)}.{ROW_ID}')}, "
         f"{select_list(state, values)} FROM ({rows}) AS {duckdb_name(alias)}{condition}"
     )
-    changed = {state.schema.column(name).physical for name in _set_names(expression, alias)}
+    changed = {state.schema.column(name).physical for name in _set_names(expression)}
     generated = [
         item
         for item in state.schema.columns
@@ -471,7 +471,7 @@ def _assigned(state: TableState, target: exp.Expression, aliases: Sequence[str])
     return state.schema.column(parts[-1])
 
 
-def _set_names(expression: exp.Update, alias: str) -> list[str]:
+def _set_names(expression: exp.Update) -> list[str]:
     return [item.this.parts[-1].name for item in expression.expressions]
 
 

@@ -36,8 +36,8 @@ class Engine:
             path: The file that holds everything; ``None`` keeps it in memory.
             transactions: ``False`` for a workspace where they are not enabled.
             user: The name of the user.
-            appends_conflict: Whether two transactions that only insert into the same table conflict.
-                Delta lets them pass; the driver's documentation says that they conflict.
+            appends_conflict: Whether two transactions that only insert into the same table
+                conflict. Delta lets them pass; the driver's documentation says that they conflict.
         """
         self.transactions = transactions
         self.user = user

@@ -16,9 +16,9 @@ from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATAL
 from vinci_code.warehouse.engine.catalog_view import (
     CatalogView,
     ColumnInfo,
-    ConstraintInfo,
     TableInfo,
 )
+from vinci_code.warehouse.engine.model import Check, Key
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.sql.query import Relation
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, TIMESTAMP, Column, SqlType
@@ -71,7 +71,7 @@ def _columns(*described: str | tuple[str, SqlType]) -> list[Column]:
 def _all_tables(view: CatalogView, catalogs: list[str]) -> Iterator[TableInfo]:
     for catalog in catalogs:
         for schema in view.schemas(catalog):
-            yield from view.tables(catalog, schema.name)
+            yield from view.tables(catalog, schema)
 
 
 def _all_columns(view: CatalogView, catalogs: list[str]) -> Iterator[ColumnInfo]:
@@ -79,9 +79,16 @@ def _all_columns(view: CatalogView, catalogs: list[str]) -> Iterator[ColumnInfo]
         yield from view.columns(table.catalog, table.schema, table.name)
 
 
-def _all_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[ConstraintInfo]:
+def _all_keys(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, Key]]:
     for table in _all_tables(view, catalogs):
-        yield from view.constraints(table.catalog, table.schema, table.name)
+        for key in view.constraints(table.catalog, table.schema, table.name):
+            yield table, key
+
+
+def _all_checks(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, Check]]:
+    for table in _all_tables(view, catalogs):
+        for check in view.checks(table.catalog, table.schema, table.name):
+            yield table, check
 
 
 def _catalogs(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -92,7 +99,7 @@ def _catalogs(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...
 
 def _schemata(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
     for catalog in catalogs:
-        for item in view.schemas(catalog):
+        for item in view.schema_infos(catalog):
             yield (
                 catalog, item.name, item.owner, item.comment,
                 item.created, item.owner, item.created, item.owner,
@@ -101,7 +108,7 @@ def _schemata(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...
 
 def _tables(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
     for item in _all_tables(view, catalogs):
-        is_view = item.type == "VIEW"
+        is_view = item.kind == "VIEW"
         yield (
             item.catalog, item.schema, item.name, "VIEW" if is_view else "MANAGED",
             "NO" if is_view else "YES", "NO", item.owner, item.comment,
@@ -112,7 +119,7 @@ def _tables(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]
 
 def _views(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
     for item in _all_tables(view, catalogs):
-        if item.type == "VIEW":
+        if item.kind == "VIEW":
             yield (
                 item.catalog, item.schema, item.name, item.view_text,
                 "NONE", "NO", "NO", "false", None,
@@ -121,119 +128,96 @@ def _views(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
 
 def _column_rows(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
     for item in _all_columns(view, catalogs):
-        kind = item.type
-        generated = item.generated is not None
+        kind, partition = item.type, item.partition_index
         yield (
             item.table.catalog, item.table.schema, item.table.name, item.name,
-            item.position, item.default, "YES" if item.nullable else "NO",
-            kind.text.upper(), _short(kind),
-            kind.length, _octets(kind), _precision(kind), _radix(kind), kind.scale,
-            "YES" if item.identity else "NO", item.identity,
-            _text(item.identity_start), _text(item.identity_step), None, None,
-            "NO" if item.identity else None,
-            "ALWAYS" if generated else "NEVER", item.generated, "NO", "YES",
-            item.partition_index, item.comment,
+            item.position + 1, item.default, "YES" if item.nullable else "NO",
+            kind.simple, "INTERVAL" if kind.is_interval else kind.name,
+            None, None, _precision(kind), _radix(kind), 0 if kind.is_integral else kind.scale,
+            _DATETIME_PRECISION.get(kind.name), None, None, None,
+            "NO", None, None, None, None, None, None,
+            None, None, "NO", "NO", None, "YES",
+            None if partition is None else partition + 1, item.comment,
         )  # fmt: skip
 
 
-def _short(kind: SqlType) -> str:
-    return "INTERVAL" if kind.is_interval else kind.name
-
-
-def _octets(kind: SqlType) -> int | None:
-    sizes = {"TINYINT": 1, "SMALLINT": 2, "INT": 4, "BIGINT": 8, "FLOAT": 4, "DOUBLE": 8}
-    return None if kind.name in sizes or kind.length is None else kind.length * 4
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64, "FLOAT": 24, "DOUBLE": 53}
+_DATETIME_PRECISION = {"DATE": 0, "TIMESTAMP": 3, "TIMESTAMP_NTZ": 3}
 
 
 def _precision(kind: SqlType) -> int | None:
-    fixed = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 19, "FLOAT": 24, "DOUBLE": 53}
-    return fixed.get(kind.name, kind.precision)
+    return _BITS.get(kind.name, kind.precision)
 
 
 def _radix(kind: SqlType) -> int | None:
-    return {"FLOAT": 2, "DOUBLE": 2}.get(kind.name, 10 if kind.is_numeric else None)
-
-
-def _text(value: int | None) -> str | None:
-    return None if value is None else str(value)
+    if kind.name == "DECIMAL":
+        return 10
+    return 2 if kind.name in _BITS else None
 
 
 def _table_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
-    for item in _all_constraints(view, catalogs):
-        table = item.table
-        enforced = "YES" if item.type == "CHECK" else "NO"
+    listed = [(table, key.name, key.kind, "NO") for table, key in _all_keys(view, catalogs)]
+    listed += [(table, item.name, "CHECK", "YES") for table, item in _all_checks(view, catalogs)]
+    for table, name, kind, enforced in listed:
         yield (
-            table.catalog, table.schema, item.name,
-            table.catalog, table.schema, table.name, item.type, "NO", "NO", enforced,
+            table.catalog, table.schema, name,
+            table.catalog, table.schema, table.name, kind, "NO", "NO", enforced,
         )  # fmt: skip
 
 
 def _key_column_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
-    for item in _all_constraints(view, catalogs):
-        if item.key is None:
-            continue
-        table, key = item.table, item.key
+    for table, key in _all_keys(view, catalogs):
         foreign = key.kind == "FOREIGN KEY"
-        for index, name in enumerate(key.columns):
+        for position, name in enumerate(key.columns, 1):
             yield (
                 table.catalog, table.schema, key.name,
                 table.catalog, table.schema, table.name, name,
-                index + 1, index + 1 if foreign else None,
+                position, position if foreign else None,
             )  # fmt: skip
 
 
+def _referenced(table: TableInfo, key: Key) -> tuple[str, str, str]:
+    if key.parent is not None:
+        return key.parent.catalog, key.parent.schema, key.parent.name
+    return table.catalog, table.schema, table.name
+
+
 def _constraint_column_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
-    for item in _all_constraints(view, catalogs):
-        if item.key is None:
-            continue
-        table, key = item.table, item.key
-        place = (table.catalog, table.schema, table.name)
-        names = key.columns
-        if key.parent is not None:
-            place = (key.parent.catalog, key.parent.schema, key.parent.name)
-            names = key.parent_columns
-        for name in names:
-            yield (*place, name, table.catalog, table.schema, key.name)
+    for table, key in _all_keys(view, catalogs):
+        for name in key.columns if key.parent is None else key.parent_columns:
+            yield (*_referenced(table, key), name, table.catalog, table.schema, key.name)
 
 
 def _constraint_table_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
-    for item in _all_constraints(view, catalogs):
-        if item.key is None:
-            continue
-        table, parent = item.table, item.key.parent
-        place = (table.catalog, table.schema, table.name)
-        if parent is not None:
-            place = (parent.catalog, parent.schema, parent.name)
-        yield (*place, table.catalog, table.schema, item.name)
+    for table, key in _all_keys(view, catalogs):
+        yield (*_referenced(table, key), table.catalog, table.schema, key.name)
 
 
 def _referential_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
-    for item in _all_constraints(view, catalogs):
-        if item.key is None or item.key.parent is None:
+    for table, key in _all_keys(view, catalogs):
+        if key.parent is None:
             continue
-        table, parent = item.table, item.key.parent
-        wanted = sorted(name.lower() for name in item.key.parent_columns)
-        unique = next(
-            (
-                found.name
-                for found in view.constraints(parent.catalog, parent.schema, parent.name)
-                if found.key is not None
-                and found.key.parent is None
-                and sorted(name.lower() for name in found.key.columns) == wanted
-            ),
-            None,
-        )
+        parent = key.parent
         yield (
-            table.catalog, table.schema, item.name,
-            parent.catalog, parent.schema, unique, "FULL", "NO ACTION", "NO ACTION",
+            table.catalog, table.schema, key.name,
+            parent.catalog, parent.schema, _unique_name(view, key), "FULL", "NO ACTION",
+            "NO ACTION",
         )  # fmt: skip
 
 
+def _unique_name(view: CatalogView, key: Key) -> str | None:
+    if key.parent is None:
+        return None
+    wanted = sorted(name.lower() for name in key.parent_columns)
+    for found in view.constraints(key.parent.catalog, key.parent.schema, key.parent.name):
+        if found.parent is None and sorted(name.lower() for name in found.columns) == wanted:
+            return found.name
+    return None
+
+
 def _check_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
-    for item in _all_constraints(view, catalogs):
-        if item.check is not None:
-            table = item.table
-            yield table.catalog, table.schema, item.name, item.check.condition, None
+    for table, check in _all_checks(view, catalogs):
+        yield table.catalog, table.schema, check.name, check.condition, None
 
 
 def _catalog_name(_view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -276,11 +260,14 @@ TABLES: dict[str, tuple[list[Column], _Rows]] = {
         _columns(
             "table_catalog", "table_schema", "table_name", "column_name",
             ("ordinal_position", INT), "column_default", "is_nullable", "full_data_type",
-            "data_type", ("character_maximum_length", BIGINT), ("character_octet_length", BIGINT),
+            "data_type", ("character_maximum_length", INT), "character_octet_length",
             ("numeric_precision", INT), ("numeric_precision_radix", INT), ("numeric_scale", INT),
-            "is_identity", "identity_generation", "identity_start", "identity_increment",
-            "identity_maximum", "identity_minimum", "identity_cycle", "is_generated",
-            "generation_expression", "is_system_time_period_start", "is_updatable",
+            ("datetime_precision", INT), "interval_type", ("interval_precision", INT),
+            ("maximum_cardinality", BIGINT), "is_identity", "identity_generation",
+            "identity_start", "identity_increment", "identity_maximum", "identity_minimum",
+            "identity_cycle", "is_generated", "generation_expression",
+            "is_system_time_period_start", "is_system_time_period_end",
+            "system_time_period_timestamp_generation", "is_updatable",
             ("partition_index", INT), "comment",
         ),
         _column_rows,

@@ -57,7 +57,8 @@ class Clause:
         action: ``INSERT``, ``UPDATE`` or ``DELETE`` as a number.
         condition: The SQL of its condition; ``None`` where it has none.
         values: The SQL of the new values by physical name.
-        fill: The generated columns, and for INSERT the identity columns, that it gives no value for.
+        fill: The generated columns, and for INSERT the identity columns, that it gives no value
+        for.
         explicit: The generated columns that it gives a value for.
     """
 
@@ -365,8 +366,8 @@ def _check_matches(work: Work, rows: str, deletes_only: bool) -> str:
             "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE",
             "21506",
             "Cannot perform Merge as multiple source rows matched and attempted to modify the same "
-            "target row in the Delta table in possibly conflicting ways. By SQL semantics of Merge, "
-            "when multiple source rows match on the same target row, the result may be ambiguous "
+            "target row in the Delta table in possibly conflicting ways. By SQL semantics of "
+            "Merge, when multiple source rows match on the same target row, the result may be ambiguous "
             "as it is unclear which source row should be used to update or delete the matching "
             "target row. You can preprocess the source table to eliminate the possibility of "
             f"multiple matches. Please refer to {_USAGE}",

@@ -1,4 +1,4 @@
-"""What a table name in a query means: a temporary view, a table, a view or ``information_schema``."""
+"""What a name in a query means: a temporary view, a table, a view, ``information_schema``."""
 
 from __future__ import annotations
 

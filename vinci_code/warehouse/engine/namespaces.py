@@ -99,8 +99,8 @@ def drop_catalog(work: Work, reader: Reader) -> Result:
             raise SqlError(
                 "CATALOG_NOT_EMPTY",
                 "2BP01",
-                f"Catalog {backtick(name)} is not empty. Use CASCADE to drop it with all that is in "
-                "it.",
+                f"Catalog {backtick(name)} is not empty. Use CASCADE to drop it with all that is "
+                "in it.",
             )
 
         def persist() -> None:

@@ -247,7 +247,7 @@ class Reader:
         return names
 
     def properties(self) -> dict[str, str]:
-        """Read ``('key' = 'value', …)``; keys may be names with dots, values need not be strings."""
+        """Read ``('key' = 'value', …)``; a key may be a name with dots."""
         self.expect("(")
         found: dict[str, str] = {}
         while True:

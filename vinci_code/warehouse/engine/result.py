@@ -1,4 +1,4 @@
-"""What a statement gives back: named, typed columns and Arrow batches that are made when asked for."""
+"""What a statement gives back: named, typed columns and Arrow batches."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Result:
         batches: Arrow record batches of the types ``SqlType.arrow()``, produced as they are read;
             a VARIANT is its JSON text. Reading may raise ``SqlError``.
         num_modified_rows: Rows that the statement changed; ``None`` unless it is DML.
-        statement_kind: ``SELECT``, ``INSERT``, ``UPDATE``, ``DELETE``, ``MERGE``, ``DDL``, ``SHOW``,
-            ``DESCRIBE``, ``SET``, ``USE`` or ``TRANSACTION``.
+        statement_kind: ``SELECT``, ``INSERT``, ``UPDATE``, ``DELETE``, ``MERGE``, ``DDL``,
+            ``SHOW``, ``DESCRIBE``, ``SET``, ``USE`` or ``TRANSACTION``.
         on_close: What to do when the result is closed.
     """
 

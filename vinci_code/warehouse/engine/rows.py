@@ -1,7 +1,8 @@
 """From the values that a statement gives to whole rows: defaults, identity and generated columns.
 
-A statement's new rows are a SELECT of ``_action``, ``_rid`` and one expression for each physical column.
-What the statement does not give is filled in here, and the staged rows are checked before they count.
+A statement's new rows are a SELECT of ``_action``, ``_rid`` and one expression for each physical
+column. What the statement does not give is filled in here, and the staged rows are checked before
+they count.
 """
 
 # ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
@@ -60,8 +61,8 @@ def default_value(work: Work, column: TableColumn) -> str | None:
         raise SqlError(
             "DELTA_MISSING_NOT_NULL_COLUMN_VALUE",
             "23502",
-            f"Column {column.name}, which has a NOT NULL constraint, is missing from the data being "
-            "written into the table.",
+            f"Column {column.name}, which has a NOT NULL constraint, is missing from the data "
+            "being written into the table.",
         )
     return null_of(column)
 
@@ -123,7 +124,8 @@ def check_rows(work: Work, state: TableState, rows: str) -> None:
     """Enforce NOT NULL and CHECK on staged rows.
 
     Raises:
-        SqlError: ``DELTA_NOT_NULL_CONSTRAINT_VIOLATED`` or ``DELTA_VIOLATE_CONSTRAINT_WITH_VALUES``.
+        SqlError: ``DELTA_NOT_NULL_CONSTRAINT_VIOLATED`` or
+        ``DELTA_VIOLATE_CONSTRAINT_WITH_VALUES``.
     """
     required = [item for item in state.schema.columns if not item.nullable]
     if required:

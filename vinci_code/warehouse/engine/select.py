@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from vinci_code.warehouse.engine.session import EngineSession
 
 BATCH_ROWS = 122_880  # a row group of DuckDB
-# A warehouse computes the whole result before it answers, so an error in the last row is an error of
-# the statement. Results up to this size behave the same here; the rest of a larger one is read later.
+# A warehouse computes the whole result before it answers, so an error in the last row is an error
+# of the statement. Results up to this size behave the same here; the rest of a larger one is read
+# later.
 EAGER_BYTES = 256 * 1024 * 1024
 
 
@@ -32,7 +33,7 @@ def select(work: Work, expression: exp.Expression) -> Result:
 
 
 def run(session: EngineSession, translated: TranslatedQuery) -> Result:
-    """Run a translated query on a connection of its own, so that its rows can be read at leisure."""
+    """Run a translated query on a connection of its own, so that its rows can be read later."""
     sql = query.output_sql(translated)
     session.check_interrupt()
     source = _Source(session, sql, dict(translated.binds), translated.columns)

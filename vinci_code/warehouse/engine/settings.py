@@ -41,8 +41,8 @@ def initial(given: Mapping[str, str]) -> dict[str, str]:
     """Return the configuration of a new session.
 
     Args:
-        given: What the client sent; names that are no session parameters are kept as they are, since
-            clients send settings of the transport this way.
+        given: What the client sent; names that are no session parameters are kept as they are,
+            since clients send settings of the transport this way.
 
     Raises:
         SqlError: For a value that cannot be taken.
@@ -126,9 +126,9 @@ def set_statement(session: EngineSession, reader: Reader) -> Result:
     name = _ALIASES.get(key.upper(), key.upper())
     if name not in DEFAULTS:
         raise SqlError("CONFIG_NOT_AVAILABLE", "42K0I", f"Configuration {key} is not available.")
-    if reader.done:
+    if not reader.accept("="):
+        reader.end()
         return _pairs([(key, session.configuration[name])])
-    reader.expect("=")
     text = reader.string() if reader.at_string else reader.rest()
     reader.end()
     value = checked(name, text)

@@ -62,7 +62,7 @@ def _schemas(work: Work, reader: Reader) -> Result:
     view = CatalogView(work.catalogs)
     if catalog.lower() not in view.catalogs():
         work.catalogs.catalog(catalog)
-    names = [item.name for item in view.schemas(catalog) if matches(item.name)]
+    names = [name for name in view.schemas(catalog) if matches(name)]
     return rows_result("SHOW", text_columns("databaseName"), [[name] for name in names])
 
 
@@ -95,7 +95,7 @@ def _views(work: Work, reader: Reader) -> Result:
     rows: list[tuple[object, ...]] = [
         (schema, item.name, False, False)
         for item in found
-        if item.type == "VIEW" and matches(item.name)
+        if item.kind == "VIEW" and matches(item.name)
     ]
     rows += [("", name, True, False) for name in sorted(work.temporary_views) if matches(name)]
     columns = typed_columns(

@@ -1,12 +1,12 @@
 """Where rows live: one DuckDB table per Delta table, holding the rows of every version.
 
-Each physical table has the columns ``_added`` (the version that added the row) and ``_removed`` (the
-version that removed it, NULL while the row is live). Rows are never deleted, so a version can be read
-for as long as the table exists, and a row keeps its ``rowid``.
+Each physical table has the columns ``_added`` (the version that added the row) and ``_removed``
+(the version that removed it, NULL while the row is live). Rows are never deleted, so a version can
+be read for as long as the table exists, and a row keeps its ``rowid``.
 
-Two databases are attached: ``wh`` holds what lasts (a file, or memory), ``memory`` what a statement or
-a transaction has staged. A commit is one DuckDB transaction on ``wh``: after a crash the file holds
-whole commits only.
+Two databases are attached: ``wh`` holds what lasts (a file, or memory), ``memory`` what a statement
+or a transaction has staged. A commit is one DuckDB transaction on ``wh``: after a crash the file
+holds whole commits only.
 """
 
 # ruff: noqa: S608 - the names and values in this SQL are made by the engine itself

@@ -79,8 +79,8 @@ def protocol_changed(winner: Commit, name: TableName) -> SqlError:
     return SqlError(
         "DELTA_PROTOCOL_CHANGED",
         _CONFLICT_STATE,
-        f"ProtocolChangedException: The protocol version of the Delta table {name} has been changed "
-        f"by a concurrent update ({winner.operation}, version {winner.version}). Please try the "
+        f"ProtocolChangedException: The protocol version of the Delta table {name} has been "
+        f"changed by a concurrent update ({winner.operation}, version {winner.version}). Please try the "
         f"operation again. Refer to {_ISOLATION} for more details.",
     )
 
@@ -100,6 +100,13 @@ def command_not_supported(command: str) -> SqlError:
         "COMMAND",
         f"Command {command} is not supported in a transaction. Only SELECT / INSERT / MERGE / "
         "UPDATE / DELETE / DESCRIBE TABLE are supported.",
+    )
+
+
+def metadata_not_supported() -> SqlError:
+    """Return the refusal of a metadata call within a transaction."""
+    return not_supported(
+        "COMMAND", "Metadata calls are not supported within a multi-statement transaction."
     )
 
 

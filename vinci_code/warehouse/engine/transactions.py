@@ -34,8 +34,9 @@ class Effect:
 
     Attributes:
         state: The table as the statement saw it.
-        rows: A staged relation: ``_action`` (0 insert, 1 update, 2 delete), ``_rid`` (the row that is
-            updated or deleted) and the physical columns (the new values); ``None`` for no such row.
+        rows: A staged relation: ``_action`` (0 insert, 1 update, 2 delete), ``_rid`` (the row that
+            is updated or deleted) and the physical columns (the new values); ``None`` for no such
+            row.
         remove_all: Whether all rows that were there are removed.
         inserted: Rows inserted.
         updated: Rows updated.
@@ -162,8 +163,8 @@ class Transaction:
             room: The engine's parts.
             cursor: The session's connection.
             shield: Keeps the body from being interrupted.
-            interactive: Whether it has several statements: ``BEGIN TRANSACTION``, an implicit one, or
-                ``BEGIN ATOMIC``.
+            interactive: Whether it has several statements: ``BEGIN TRANSACTION``, an implicit one,
+                or ``BEGIN ATOMIC``.
         """
         self.room = room
         self.cursor = cursor
@@ -351,7 +352,8 @@ class Transaction:
             blind_append=attempt.blind,
             added=counts[0],
             removed=counts[1],
-            # The next identity value is metadata, so tables that have one take no concurrent writers.
+            # The next identity value is metadata, so tables that have one take no concurrent
+            # writers.
             metadata=any(effect.identity for effect in effects),
         )
         identity: dict[str, int] = {}

@@ -66,7 +66,7 @@ def _view(
 ) -> View:
     if work.context.parameters:
         raise unsupported("a view whose query has parameters")
-    if not name.catalog == "":
+    if name.catalog != "":
         _refuse_temporary_references(work, name, text)
     translated = work.translate_text(text)
     work.binds.clear()
@@ -122,8 +122,8 @@ def _create_temporary(work: Work, view: View, *, replace: bool, tolerant: bool) 
         raise SqlError(
             "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS",
             "42P07",
-            f"Cannot create the temporary view {backtick(name)} because it already exists. Choose a "
-            "different name, drop or replace the existing view, or add the IF NOT EXISTS clause to "
+            f"Cannot create the temporary view {backtick(name)} because it already exists. Choose "
+            "a different name, drop or replace the existing view, or add the IF NOT EXISTS clause to "
             "tolerate pre-existing views.",
         )
     if name in work.temporary_views and _mentions(view.text, name):

@@ -123,7 +123,7 @@ class Work:
         return self.expression(parse.parse_expression(text).copy(), *relations)
 
     def evaluate_timestamp(self, expression: exp.Expression) -> datetime | None:
-        """Return the instant that an expression without columns means; ``None`` where it is none."""
+        """Return the instant that an expression without columns means; ``None`` for no instant."""
         cast = exp.Cast(this=expression.copy(), to=exp.DataType.build("TIMESTAMP"))
         translated = query.translate_expression(cast, self.context)
         if translated.type != TIMESTAMP:
