@@ -131,9 +131,9 @@ def _check_added(column: TableColumn, has_keys: bool) -> None:
             "WRONG_COLUMN_DEFAULTS_FOR_DELTA_ALTER_TABLE_ADD_COLUMN_NOT_SUPPORTED",
             "0AKDC",
             "Failed to execute the command because DEFAULT values are not supported when adding "
-            "new columns to previously existing Delta tables; please add the column without a default "
-            "value first, then run a second ALTER TABLE ALTER COLUMN SET DEFAULT command to apply "
-            "for future inserted rows instead.",
+            "new columns to previously existing Delta tables; please add the column without a "
+            "default value first, then run a second ALTER TABLE ALTER COLUMN SET DEFAULT command "
+            "to apply for future inserted rows instead.",
         )
     if not column.nullable and column.identity is None:
         raise unsupported(

@@ -325,8 +325,8 @@ def check_default(work: Work, schema: TableSchema, column: TableColumn) -> None:
             "WRONG_COLUMN_DEFAULTS_FOR_DELTA_FEATURE_NOT_ENABLED",
             "0AKDE",
             "Failed to execute CREATE TABLE command because it assigned a column DEFAULT value, "
-            "but the corresponding table feature was not enabled. Please retry the command again after "
-            "executing ALTER TABLE tableName SET TBLPROPERTIES"
+            "but the corresponding table feature was not enabled. Please retry the command "
+            "again after executing ALTER TABLE tableName SET TBLPROPERTIES"
             "('delta.feature.allowColumnDefaults' = 'supported').",
         )
     try:

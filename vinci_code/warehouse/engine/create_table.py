@@ -37,7 +37,7 @@ from vinci_code.warehouse.engine.model import (
 from vinci_code.warehouse.engine.names import TableName, duckdb_name
 from vinci_code.warehouse.engine.reader import Reader, qualify
 from vinci_code.warehouse.engine.result import Result, empty_result
-from vinci_code.warehouse.engine.rows import check_rows, count_actions, select_list, staged_action
+from vinci_code.warehouse.engine.rows import check_rows, select_list, staged_action
 from vinci_code.warehouse.engine.store import Change
 from vinci_code.warehouse.engine.transactions import ACTION, DELETE, INSERT
 from vinci_code.warehouse.engine.work import Work
@@ -111,6 +111,8 @@ def _read(reader: Reader) -> _Definition:
 def _read_columns(reader: Reader, definition: _Definition) -> None:
     reader.expect("(")
     while True:
+        if reader.peek("CHECK", "("):
+            raise reader.error()
         if reader.peek("CONSTRAINT") or (
             reader.peek("PRIMARY", "KEY")
             or reader.peek("FOREIGN", "KEY")
@@ -299,13 +301,12 @@ class _Creation:
             )
             for column, index in zip(plan.columns, plan.order, strict=True)
         }
-        rows = work.stage(
+        rows, count = work.stage(
             f"SELECT {staged_action(INSERT)}, {select_list(state, values)} "
             f'FROM ({translated.duckdb_sql}) AS "_q"'
         )
         check_rows(work, state, rows)
         listed = ", ".join(item.physical for item in schema.columns)
-        count = count_actions(work, rows).get(INSERT, 0)
         return f"(SELECT {listed} FROM {rows} WHERE {ACTION} < {DELETE})", count
 
     def _create(self, schema: TableSchema, staged: tuple[str, int] | None) -> None:

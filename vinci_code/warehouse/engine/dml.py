@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import duckdb
 from sqlglot import exp
 
 from vinci_code.warehouse.engine.model import TableColumn, TableState, unresolved_column
@@ -14,7 +15,6 @@ from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.result import Result, counts_result, empty_result
 from vinci_code.warehouse.engine.rows import (
-    count_actions,
     default_value,
     select_list,
     stage_rows,
@@ -30,10 +30,11 @@ from vinci_code.warehouse.engine.transactions import (
 )
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import parse
-from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.errors import SqlError, from_duckdb, unsupported
 from vinci_code.warehouse.sql.query import Relation, TranslatedQuery
 
 APPEND_ONLY = "delta.appendOnly"
+_OVERFLOWS = ("CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION")
 
 
 # ---- INSERT
@@ -84,8 +85,12 @@ def write_query(
         f'FROM ({plan.source.duckdb_sql}) AS "_q"'
     )
     explicit = [item for item in plan.columns if item.generated is not None]
-    staged = stage_rows(work, state, select, fill, explicit)
-    count = count_actions(work, staged.rows).get(INSERT, 0)
+    binds = dict(work.binds)
+    try:
+        staged = stage_rows(work, state, select, fill, explicit)
+    except duckdb.Error as error:
+        raise _insert_error(work, plan, binds, error) from error
+    count = staged.count
     effect = Effect(
         state,
         staged.rows,
@@ -98,6 +103,41 @@ def write_query(
         identity=staged.identity,
     )
     return count, effect
+
+
+def _insert_error(
+    work: Work, plan: InsertPlan, binds: dict[str, object], error: duckdb.Error
+) -> SqlError:
+    """Tell an overflow in the query itself from one in storing its values."""
+    found = from_duckdb(error, "")
+    if found.error_class not in _OVERFLOWS:
+        return found
+    for column, index in zip(plan.columns, plan.order, strict=True):
+        source = plan.source.columns[index]
+        if not (source.type.is_numeric and column.type.is_numeric):
+            continue
+        value = f'"_q".{duckdb_name(plan.source.physical[index])}'
+        rows = f'FROM ({plan.source.duckdb_sql}) AS "_q"'
+        if not _fails(work, f"SELECT max({value}) {rows}", binds) and _fails(
+            work, f"SELECT max({work.stored(value, source.type, column)}) {rows}", binds
+        ):
+            return SqlError(
+                "CAST_OVERFLOW_IN_TABLE_INSERT",
+                "22003",
+                f'Fail to assign a value of "{source.type.text}" type to the '
+                f'"{column.type.text}" type column or variable {backtick(column.name)} due to an '
+                "overflow. Use `try_cast` on the input value to tolerate overflow and return NULL "
+                "instead.",
+            )
+    return found
+
+
+def _fails(work: Work, sql: str, binds: dict[str, object]) -> bool:
+    try:
+        work.run(sql, binds)
+    except duckdb.Error:
+        return True
+    return False
 
 
 def by_position(state: TableState, source: TranslatedQuery) -> InsertPlan:
@@ -326,7 +366,7 @@ def update(work: Work, expression: exp.Update) -> Result:
         if item.generated is not None and item.physical in changed
     ]
     staged = stage_rows(work, state, select, generated, explicit)
-    count = count_actions(work, staged.rows).get(UPDATE, 0)
+    count = staged.count
     predicate = _predicate(expression)
     work.transaction.apply(
         Effect(
@@ -348,8 +388,7 @@ def delete(work: Work, expression: exp.Delete) -> Result:
         f"SELECT {staged_action(DELETE, f'{duckdb_name(alias)}.{ROW_ID}')} "
         f"FROM ({rows}) AS {duckdb_name(alias)}{condition}"
     )
-    staged = work.stage(select)
-    count = count_actions(work, staged).get(DELETE, 0)
+    staged, count = work.stage(select)
     work.transaction.apply(
         Effect(
             state,

@@ -367,12 +367,13 @@ def _check_matches(work: Work, rows: str, deletes_only: bool) -> str:
             "21506",
             "Cannot perform Merge as multiple source rows matched and attempted to modify the same "
             "target row in the Delta table in possibly conflicting ways. By SQL semantics of "
-            "Merge, when multiple source rows match on the same target row, the result may be ambiguous "
-            "as it is unclear which source row should be used to update or delete the matching "
-            "target row. You can preprocess the source table to eliminate the possibility of "
+            "Merge, when multiple source rows match on the same target row, the result may be "
+            "ambiguous as it is unclear which source row should be used to update or delete the "
+            "matching target row. You can preprocess the source table to eliminate the possibility of "
             f"multiple matches. Please refer to {_USAGE}",
         )
-    return work.stage(
+    once, _ = work.stage(
         f"SELECT * FROM {rows} WHERE {ACTION} = {INSERT} UNION ALL "
         f"SELECT DISTINCT ON ({ROW_ID}) * FROM {rows} WHERE {ACTION} > {INSERT}"
     )
+    return once

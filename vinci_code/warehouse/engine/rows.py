@@ -24,9 +24,10 @@ _ROWS = "_rows"
 
 @dataclass
 class Staged:
-    """Rows that a statement has staged and checked."""
+    """Rows that a statement has staged and checked, their number and the identity values used."""
 
     rows: str
+    count: int
     identity: dict[str, int] = field(default_factory=dict)
 
 
@@ -107,11 +108,11 @@ def stage_rows(
         select = _with_identity(select, item, starts[item.physical])
     if generated:
         select = _with_generated(work, state, select, generated)
-    rows = work.stage(select)
+    rows, count = work.stage(select)
     check_rows(work, state, rows)
     for item in given:
         _check_generated(work, state, rows, item)
-    return Staged(rows, _after(work, rows, identity, starts))
+    return Staged(rows, count, _after(work, rows, identity, starts))
 
 
 def count_actions(work: Work, rows: str) -> dict[int, int]:

@@ -18,6 +18,7 @@ from vinci_code.warehouse.engine.namespace import full_name
 from vinci_code.warehouse.engine.reader import Reader, qualify_schema
 from vinci_code.warehouse.engine.result import Result, rows_result, text_columns, typed_columns
 from vinci_code.warehouse.engine.work import Work
+from vinci_code.warehouse.sql.builtins import FUNCTIONS
 from vinci_code.warehouse.sql.errors import unsupported
 from vinci_code.warehouse.sql.types import BOOLEAN, STRING
 
@@ -158,8 +159,23 @@ def _properties(work: Work, reader: Reader) -> Result:
     return rows_result("SHOW", text_columns("key", "value"), rows)
 
 
-def _functions(_work: Work, _reader: Reader) -> Result:
-    raise unsupported("SHOW FUNCTIONS")
+def _all_functions(work: Work, reader: Reader) -> Result:
+    return _list_functions(work, reader, sorted(FUNCTIONS))
+
+
+def _user_functions(work: Work, reader: Reader) -> Result:
+    # There are none, since CREATE FUNCTION is refused.
+    return _list_functions(work, reader, [])
+
+
+def _list_functions(work: Work, reader: Reader, names: list[str]) -> Result:
+    if reader.accept_any("IN", "FROM"):
+        catalog, schema = qualify_schema(reader.name_parts(), work.session.catalog)
+        work.catalogs.schema(catalog, schema)
+    matches = like_pattern(reader)
+    reader.end()
+    rows = [[name.lower()] for name in names if matches(name)]
+    return rows_result("SHOW", text_columns("function"), rows)
 
 
 def _create_table(work: Work, reader: Reader) -> Result:
@@ -252,6 +268,8 @@ _FORMS: tuple[tuple[tuple[str, ...], Callable[[Work, Reader], Result]], ...] = (
     (("COLUMNS",), _columns),
     (("TBLPROPERTIES",), _properties),
     (("CREATE", "TABLE"), _create_table),
-    (("FUNCTIONS",), _functions),
-    (("USER", "FUNCTIONS"), _functions),
+    (("FUNCTIONS",), _all_functions),
+    (("ALL", "FUNCTIONS"), _all_functions),
+    (("SYSTEM", "FUNCTIONS"), _all_functions),
+    (("USER", "FUNCTIONS"), _user_functions),
 )

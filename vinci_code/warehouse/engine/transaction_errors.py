@@ -80,8 +80,8 @@ def protocol_changed(winner: Commit, name: TableName) -> SqlError:
         "DELTA_PROTOCOL_CHANGED",
         _CONFLICT_STATE,
         f"ProtocolChangedException: The protocol version of the Delta table {name} has been "
-        f"changed by a concurrent update ({winner.operation}, version {winner.version}). Please try the "
-        f"operation again. Refer to {_ISOLATION} for more details.",
+        f"changed by a concurrent update ({winner.operation}, version {winner.version}). Please "
+        f"try the operation again. Refer to {_ISOLATION} for more details.",
     )
 
 

@@ -242,10 +242,16 @@ class Transaction:
 
     def stage(self, select: str, binds: Mapping[str, object] | None = None) -> str:
         """Run a SELECT into a new staged relation and return its name."""
+        return self.stage_counted(select, binds)[0]
+
+    def stage_counted(
+        self, select: str, binds: Mapping[str, object] | None = None
+    ) -> tuple[str, int]:
+        """Run a SELECT into a new staged relation; return its name and the number of its rows."""
         name = self.room.store.stage_name()
-        self.cursor.execute(f"CREATE TABLE {name} AS {select}", binds or None)
+        rows = self.cursor.execute(f"CREATE TABLE {name} AS {select}", binds or None).fetchall()
         self._staged.append(name)
-        return name
+        return name, int(rows[0][0])
 
     def next_identity(self, state: TableState, physical: str, start: int) -> int:
         """Return the next value of an identity column as this transaction sees it."""

@@ -123,8 +123,8 @@ def _create_temporary(work: Work, view: View, *, replace: bool, tolerant: bool) 
             "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS",
             "42P07",
             f"Cannot create the temporary view {backtick(name)} because it already exists. Choose "
-            "a different name, drop or replace the existing view, or add the IF NOT EXISTS clause to "
-            "tolerate pre-existing views.",
+            "a different name, drop or replace the existing view, or add the IF NOT EXISTS clause "
+            "to tolerate pre-existing views.",
         )
     if name in work.temporary_views and _mentions(view.text, name):
         raise unsupported("a temporary view that replaces itself in its own query")

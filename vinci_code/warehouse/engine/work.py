@@ -141,8 +141,12 @@ class Work:
         """Run DuckDB SQL on the session's connection and return its rows."""
         return self.cursor.execute(sql, binds or None).fetchall()
 
-    def stage(self, select: str) -> str:
-        """Run a SELECT, with the parameters collected so far, into a staged relation."""
+    def stage(self, select: str) -> tuple[str, int]:
+        """Run a SELECT, with the parameters collected so far, into a staged relation.
+
+        Returns:
+            The relation's name and the number of its rows.
+        """
         self.session.check_interrupt()
         binds, self.binds = self.binds, {}
-        return self.transaction.stage(select, binds)
+        return self.transaction.stage_counted(select, binds)
