@@ -18,7 +18,8 @@ from vinci_code.warehouse.pytest_plugin import (  # noqa: F401 (fixtures, used b
 @pytest.fixture(scope="session")
 def wire_server() -> Iterator[FakeWarehouse]:
     """A warehouse with the fake engine, for the whole run."""
-    with FakeWarehouse() as warehouse:
+    warehouse = FakeWarehouse()
+    with warehouse:
         yield warehouse
 
 

@@ -12,7 +12,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 from databricks.sql.client import Connection, Cursor
-from databricks.sql.parameters import (
+from databricks.sql.parameters.native import (
     BigIntegerParameter,
     DecimalParameter,
     StringParameter,
@@ -20,6 +20,7 @@ from databricks.sql.parameters import (
 )
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from tests.warehouse.wire_client import WireClient
 from tests.warehouse.wire_engine import EVERY_TYPE, FakeWarehouse
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -42,9 +43,13 @@ def test_the_session_configuration_reaches_the_engine_without_the_server_s_own(
     assert wire.requests[0].configuration["TIMEZONE"] == "Asia/Tokyo"
 
 
-def test_the_server_answers_protocol_version_8(connection: Connection) -> None:
-    assert connection.get_protocol_version(_open_session(connection)) == 42248
-    assert ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8 == 42248
+def test_the_server_answers_protocol_version_8(wire: FakeWarehouse) -> None:
+    version = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V9
+    with WireClient(wire) as client:
+        response = client.call("OpenSession", client_protocol_i64=version)
+    assert response.serverProtocolVersion == 42248
+    assert response.sessionHandle.serverProtocolVersion == 42248
+    assert response.canUseMultipleCatalogs is True
 
 
 def test_a_missing_catalog_fails_the_connection_attempt(wire: FakeWarehouse) -> None:
@@ -251,7 +256,7 @@ def test_a_failed_statement_is_a_server_operation_error(cursor: Cursor) -> None:
     assert str(caught.value).startswith(
         "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'INSER'. SQLSTATE: 42601 (line 1, pos 0)"
     )
-    assert uuid.UUID(caught.value.context["operation-id"])
+    assert uuid.UUID(caught.value.context["operation-id"]).version == 4
 
 
 def test_an_error_in_a_late_row_fails_the_statement_and_not_a_page(cursor: Cursor) -> None:
@@ -358,7 +363,7 @@ def test_parameters_are_recorded(wire: FakeWarehouse, cursor: Cursor) -> None:
 def test_an_asynchronous_statement_is_polled_and_fetched(
     wire: FakeWarehouse, cursor: Cursor
 ) -> None:
-    cursor.ASYNC_DEFAULT_POLLING_INTERVAL = 0.01
+    cursor.ASYNC_DEFAULT_POLLING_INTERVAL = 0  # seconds
     cursor.execute_async("SELECT sleep(0.2)")
     cursor.get_async_execution_result()
     assert cursor.fetchall() == [("0.2",)]
@@ -462,12 +467,3 @@ def _await_operation(wire: FakeWarehouse, name: str) -> None:
     while not any(record.operation == name for record in wire.requests):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def _open_session(connection: Connection) -> ttypes.TOpenSessionResp:
-    client = connection.session.backend._client
-    return client.OpenSession(
-        ttypes.TOpenSessionReq(
-            client_protocol_i64=ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V9
-        )
-    )

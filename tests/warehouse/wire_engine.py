@@ -7,11 +7,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import pyarrow as pa
 
+from vinci_code.warehouse.engine.catalog_view import (
+    ColumnInfo,
+    TableInfo,
+)
+from vinci_code.warehouse.engine.model import Key
+from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.local import EngineLike, LocalWarehouse
 from vinci_code.warehouse.sql import types
@@ -77,6 +82,7 @@ class FakeSession:
         self.configuration = configuration
         self._interrupted = threading.Event()
         self.closed = False
+        self.in_transaction = False
 
     def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
         check_limits(parameters)
@@ -105,7 +111,7 @@ class FakeSession:
 
 
 class FakeView:
-    """One catalog with one schema and one table."""
+    """Two catalogs with three schemas and one table and view."""
 
     def catalogs(self) -> list[str]:
         return ["main", "other_one"]
@@ -113,35 +119,32 @@ class FakeView:
     def schemas(self, catalog: str) -> list[str]:
         return ["default", "information_schema"] if catalog == "main" else ["s"]
 
-    def tables(self, catalog: str, schema: str) -> list[Any]:
+    def tables(self, catalog: str, schema: str) -> list[TableInfo]:
         if (catalog, schema) != ("main", "default"):
             return []
+        return [_entry("orders", "TABLE", "All orders"), _entry("recent", "VIEW", None)]
+
+    def columns(self, catalog: str, schema: str, table: str) -> list[ColumnInfo]:
+        owner = _entry(table, "TABLE", None)
         return [
-            SimpleNamespace(name="orders", kind="TABLE", comment="All orders"),
-            SimpleNamespace(name="recent", kind="VIEW", comment=None),
+            ColumnInfo(owner, "id", 0, types.BIGINT, False, None, "the key", "ALWAYS"),
+            ColumnInfo(owner, "amount", 1, types.decimal(10, 2), True, None, None),
+            ColumnInfo(owner, "tags", 2, types.array(types.STRING), True, None, None),
         ]
 
-    def columns(self, catalog: str, schema: str, table: str) -> list[Any]:
+    def constraints(self, catalog: str, schema: str, table: str) -> list[Key]:
+        parent = TableName("main", "default", "customers")
         return [
-            Column("id", types.BIGINT, nullable=False, comment="the key"),
-            Column("amount", types.decimal(10, 2)),
-            Column("tags", types.array(types.STRING)),
+            Key("pk", "PRIMARY KEY", ("id",)),
+            Key("fk", "FOREIGN KEY", ("a", "b"), False, parent, ("x", "y")),
         ]
 
-    def constraints(self, catalog: str, schema: str, table: str) -> list[Any]:
-        parent = SimpleNamespace(catalog="main", schema="default", name="customers")
-        return [
-            SimpleNamespace(
-                name="pk", kind="PRIMARY KEY", columns=("id",), parent=None, parent_columns=()
-            ),
-            SimpleNamespace(
-                name="fk",
-                kind="FOREIGN KEY",
-                columns=("a", "b"),
-                parent=parent,
-                parent_columns=("x", "y"),
-            ),
-        ]
+
+NOW = dt.datetime.now(dt.timezone.utc)
+
+
+def _entry(name: str, kind: str, comment: str | None) -> TableInfo:
+    return TableInfo("main", "default", name, kind, "", comment, NOW, NOW)
 
 
 class FakeEngine:
@@ -184,7 +187,7 @@ class FakeWarehouse(LocalWarehouse):
         self.engine = FakeEngine()
 
     def _make_engine(self) -> EngineLike:
-        return self.engine
+        return cast("EngineLike", self.engine)
 
 
 Answer = Callable[[FakeSession, "re.Match[str]", Sequence[Parameter]], Result]

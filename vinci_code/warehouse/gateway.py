@@ -142,10 +142,23 @@ class Gateway:
             cold = self._cold(refusal, call, record)
             if cold is not None:
                 return cold
-        slow = fault is not None and fault.kind == faults.SLOW_POLL
-        hidden = time.monotonic() + fault.seconds if slow and fault is not None else 0.0
-        answer = _reply(call, self._service.serve(call, record, hidden=hidden))
+        answer = self._served(call, record, fault)
         return answer if fault is None else self._spoil(fault, call, answer)
+
+    def _served(self, call: Call, record: RequestRecord, fault: Fault | None) -> Answer:
+        hidden = 0.0
+        if fault is not None and fault.kind == faults.SLOW_POLL:
+            hidden = time.monotonic() + fault.seconds
+        try:
+            return _reply(call, self._service.serve(call, record, hidden=hidden))
+        except BadRequestError:
+            raise
+        except Exception as error:
+            # A defect behind a call becomes the call's error: as HTTP 500 the driver would send it
+            # again and again, a minute apart.
+            logger.exception("A call failed inside the warehouse")
+            record.error = f"[INTERNAL_ERROR] {type(error).__name__}: {error} SQLSTATE: XX000"
+            return _reply(call, self._service.failure(call, record.error, "XX000"))
 
     def _cold(self, refusal: Refusal, call: Call, record: RequestRecord) -> Answer | None:
         record.fault = faults.COLD_START

@@ -8,12 +8,14 @@ the three-level names of Databricks; the column lists are those that the driver'
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from vinci_code.warehouse.engine.catalog_view import CatalogView, ColumnInfo, TableInfo
+from vinci_code.warehouse.engine.model import Key
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.operations import EngineSession
 from vinci_code.warehouse.sql.types import (
@@ -28,59 +30,10 @@ from vinci_code.warehouse.sql.types import (
 TABLE_TYPES = ("TABLE", "VIEW", "SYSTEM TABLE")
 
 
-class ColumnEntry(Protocol):
-    """A column as the catalog lists it."""
-
-    name: str
-    type: SqlType
-    nullable: bool
-    comment: str | None
-
-
-class TableEntry(Protocol):
-    """A table or view as the catalog lists it; ``kind`` is one of ``TABLE_TYPES``."""
-
-    name: str
-    kind: str
-    comment: str | None
-
-
-class KeyEntry(Protocol):
-    """A constraint that is kept and not enforced."""
-
-    name: str
-    kind: str
-    columns: Sequence[str]
-    parent: Any
-    parent_columns: Sequence[str]
-
-
 class _TablePatterns(Protocol):
     catalogName: str | None  # noqa: N815 (Thrift's names)
     schemaName: str | None  # noqa: N815
     tableName: str | None  # noqa: N815
-
-
-class CatalogView(Protocol):
-    """What the engine lists, each in the order of the names.
-
-    Listing raises ``SqlError`` where a real warehouse refuses, as it does inside a transaction.
-    """
-
-    def catalogs(self) -> Iterable[str]:
-        """The names of the catalogs."""
-
-    def schemas(self, catalog: str) -> Iterable[str]:
-        """The names of a catalog's schemas."""
-
-    def tables(self, catalog: str, schema: str) -> Iterable[TableEntry]:
-        """A schema's tables and views."""
-
-    def columns(self, catalog: str, schema: str, table: str) -> Iterable[ColumnEntry]:
-        """The columns of a table or view."""
-
-    def constraints(self, catalog: str, schema: str, table: str) -> Iterable[KeyEntry]:
-        """The keys of a table."""
 
 
 def catalogs(session: EngineSession, _request: ttypes.TGetCatalogsReq) -> Result:
@@ -110,9 +63,9 @@ def columns(session: EngineSession, request: ttypes.TGetColumnsReq) -> Result:
     view = session.catalog_view()
     wanted = _pattern(request.columnName)
     rows = [
-        _column_row(catalog, schema, table.name, column, position)
+        _column_row(catalog, schema, table.name, column)
         for catalog, schema, table in _tables(view, request)
-        for position, column in enumerate(view.columns(catalog, schema, table.name))
+        for column in view.columns(catalog, schema, table.name)
         if wanted(column.name)
     ]
     return _result(_COLUMN_COLUMNS, rows)
@@ -141,7 +94,7 @@ def cross_reference(session: EngineSession, request: ttypes.TGetCrossReferenceRe
         session, request.foreignCatalogName, request.foreignSchemaName, request.foreignTableName
     )
     for place, key in found:
-        if key.kind != "FOREIGN KEY":
+        if key.kind != "FOREIGN KEY" or key.parent is None:
             continue
         parent = (key.parent.catalog, key.parent.schema, key.parent.name)
         if wanted and list(parent[-len(wanted) :]) != wanted:
@@ -211,7 +164,7 @@ def _schemas(
                     yield catalog, schema
 
 
-def _tables(view: CatalogView, request: _TablePatterns) -> Iterator[tuple[str, str, TableEntry]]:
+def _tables(view: CatalogView, request: _TablePatterns) -> Iterator[tuple[str, str, TableInfo]]:
     table_matches = _pattern(request.tableName)
     for catalog, schema in _schemas(view, request.catalogName, request.schemaName):
         for table in view.tables(catalog, schema):
@@ -221,7 +174,7 @@ def _tables(view: CatalogView, request: _TablePatterns) -> Iterator[tuple[str, s
 
 def _keys(
     session: EngineSession, catalog: str | None, schema: str | None, table: str | None
-) -> Iterator[tuple[tuple[str, str, str], KeyEntry]]:
+) -> Iterator[tuple[tuple[str, str, str], Key]]:
     if not table:
         return
     place = (
@@ -243,9 +196,7 @@ def _result(columns: list[Column], rows: Sequence[tuple[Any, ...]]) -> Result:
     return Result(columns, iter([batch]), None, "SHOW")
 
 
-def _column_row(
-    catalog: str, schema: str, table: str, column: ColumnEntry, position: int
-) -> tuple[Any, ...]:
+def _column_row(catalog: str, schema: str, table: str, column: ColumnInfo) -> tuple[Any, ...]:
     kind = column.type
     return (
         catalog,
@@ -264,13 +215,13 @@ def _column_row(
         None,
         None,
         None,
-        position,
+        column.position,
         "YES" if column.nullable else "NO",
         None,
         None,
         None,
         None,
-        "NO" if getattr(column, "identity", None) is None else "YES",
+        "NO" if column.identity is None else "YES",
     )
 
 

@@ -4,7 +4,7 @@ A statement runs in a worker thread while the request that brought it waits a li
 takes longer is polled for. Statements of one session run one after another. An operation is done
 when its whole result was computed, so that what goes wrong in a row is the statement's error and
 not a surprise in a later page; only results of more than ``READ_AHEAD_BYTES`` are read on while
-the client fetches.
+the client fetches, each from a connection of its own that the next statement leaves alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
 
 if TYPE_CHECKING:
-    from vinci_code.warehouse.metadata import CatalogView
+    from vinci_code.warehouse.engine.catalog_view import CatalogView
 
 READ_AHEAD_BYTES = 256 * 1024 * 1024
 
@@ -63,6 +63,10 @@ class EngineSession(Protocol):
 
     def close(self) -> None:
         """End the session; an open transaction is discarded."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether an interactive transaction is open, aborted or not."""
 
     def catalog_view(self) -> CatalogView:
         """The read-only listing of catalogs, schemas, tables and columns."""
@@ -129,14 +133,6 @@ class Session:
                 return
             pause *= 2
         logger.warning("The engine did not stop working for operation %s", operation.handle.text)
-
-    def settle(self) -> None:
-        """Read the open results to their end, so that the next statement cannot disturb them.
-
-        Call it within a turn.
-        """
-        for operation in list(self.operations.values()):
-            operation.settle()
 
     def close(self) -> None:
         """End the session with everything on it."""
@@ -218,7 +214,7 @@ class Operation:
             if timer is not None:
                 timer.cancel()
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float = threading.TIMEOUT_MAX) -> bool:
         """Wait until it is done, at most ``seconds``; whether it is."""
         deadline = time.monotonic() + seconds
         with self._condition:
@@ -227,7 +223,8 @@ class Operation:
                 if left <= 0:
                     return False
                 hidden = self.hidden_until - time.monotonic()
-                self._condition.wait(min(left, hidden) if hidden > 0 else left)
+                left = min(left, hidden) if hidden > 0 else left
+                self._condition.wait(min(left, threading.TIMEOUT_MAX))
             return True
 
     @property
@@ -265,18 +262,6 @@ class Operation:
         Raises:
             SqlError: A row that was not read ahead could not be computed.
         """
-        if self._rows.exhausted:
-            return self._page(max_rows, max_bytes)
-        with self.session.turn(self):
-            return self._page(max_rows, max_bytes)
-
-    def settle(self) -> None:
-        """Read the rest of its rows from the engine."""
-        with self._rows_lock:
-            if not self._rows.exhausted:
-                self._rows.read_ahead(float("inf"))
-
-    def _page(self, max_rows: int, max_bytes: int) -> tuple[ttypes.TRowSet, bool]:
         with self._rows_lock:
             offset = self._rows.position
             batches = self._rows.take(max_rows, max_bytes)
@@ -284,7 +269,6 @@ class Operation:
         return self._encoder.row_set(batches, offset), more
 
     def _compute(self) -> None:
-        self.session.settle()
         result = self._run()
         rows = Rows(result.batches, self._limit)
         try:

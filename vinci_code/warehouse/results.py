@@ -75,11 +75,6 @@ class Rows:
         self.position = 0
         """How many rows were taken so far."""
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether everything that the engine has was read from it."""
-        return self._source is None
-
     def read_ahead(self, max_bytes: float) -> None:
         """Read from the engine until it has no more or ``max_bytes`` wait to be taken."""
         size = sum(batch.nbytes for batch in self._waiting)

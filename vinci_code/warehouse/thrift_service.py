@@ -414,7 +414,7 @@ class ThriftService:
         call.operation = operation
         operation.start(self._executor)
         if not request.runAsync:
-            operation.wait(float("inf"))
+            operation.wait()
             return self._synchronous(call, record, operation)
         response = ttypes.TExecuteStatementResp(
             status=_status(), operationHandle=_operation_handle(operation)
@@ -523,6 +523,13 @@ class ThriftService:
 
     def _metadata(self, call: Call, record: RequestRecord) -> Struct:
         session = self._session(call)
+        if session.engine.in_transaction:
+            # The transaction stays usable (databricks-sql-python, tests/e2e/test_transactions.py).
+            raise StatusError(
+                f"[TRANSACTION_NOT_SUPPORTED.COMMAND] Command {call.name} is not supported in a "
+                "multi-statement transaction. SQLSTATE: 0A000",
+                "0A000",
+            )
         kind, listing = metadata.CALLS[call.name]
 
         def run() -> Result:
@@ -532,7 +539,7 @@ class ThriftService:
         call.operation = operation
         record.operation_id = operation.handle.text
         operation.start(self._executor)
-        operation.wait(float("inf"))
+        operation.wait()
         if operation.error is not None:
             operation.close()
             raise StatusError(str(operation.error), operation.error.sqlstate)
