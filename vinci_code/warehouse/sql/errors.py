@@ -90,7 +90,9 @@ def syntax_error(near: str, statement: str, line: int = 1, column: int = 0) -> S
 
 def encode(error: SqlError) -> str:
     """Pack an error into text that survives the way through DuckDB's ``error()``."""
-    return f"{_START}{error.error_class}{_SEPARATOR}{error.sqlstate}{_SEPARATOR}{error.message}{_END}"
+    return (
+        f"{_START}{error.error_class}{_SEPARATOR}{error.sqlstate}{_SEPARATOR}{error.message}{_END}"
+    )
 
 
 def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:
@@ -122,7 +124,7 @@ def arithmetic_overflow(what: str = "overflow", hint: str = "") -> SqlError:
     return SqlError(
         "ARITHMETIC_OVERFLOW",
         "22003",
-        f"{what}.{advice} If necessary set ansi_mode to \"false\" to bypass this error.",
+        f'{what}.{advice} If necessary set ansi_mode to "false" to bypass this error.',
     )
 
 
@@ -156,6 +158,23 @@ def _decimal_overflow(_match: re.Match[str]) -> SqlError:
         "NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION",
         "22003",
         "The value cannot be represented as a decimal of the required precision and scale.",
+    )
+
+
+def _sum_overflow(_match: re.Match[str]) -> SqlError:
+    return arithmetic_overflow("long overflow", "try_sum")
+
+
+def _small_overflow(match: re.Match[str]) -> SqlError:
+    suffix = "T" if match.group(2).upper() == "INT8" else "S"
+    symbol = {"addition": "+", "subtraction": "-", "multiplication": "*"}.get(match.group(1), "?")
+    left, _, right = match.group(3).partition(f" {symbol} ")
+    advice = _FORMS.get(match.group(1), "")
+    return SqlError(
+        "BINARY_ARITHMETIC_OVERFLOW",
+        "22003",
+        f"{left}{suffix} {symbol} {right}{suffix} caused overflow. Use `{advice}` to ignore overflow "
+        "problem and return NULL.",
     )
 
 
@@ -209,10 +228,13 @@ def _spark_name(duckdb_name: str) -> str:
 
 
 # Most specific first: (DuckDB's class, pattern in its text, what it means on Databricks).
-_TRANSLATIONS: tuple[
-    tuple[type[Exception], str, Callable[[re.Match[str]], SqlError]], ...
-] = (
+_TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlError]], ...] = (
     (duckdb.InterruptException, r".*", _interrupted),
+    (
+        duckdb.OutOfRangeException,
+        r"Overflow in (\w+) of (INT8|INT16) \(([^)]*)\)",
+        _small_overflow,
+    ),
     (
         duckdb.OutOfRangeException,
         r"Overflow in (\w+) of (INT8|INT16|INT32|INT64|INT128|DECIMAL)",
@@ -220,6 +242,11 @@ _TRANSLATIONS: tuple[
     ),
     (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
     (duckdb.OutOfRangeException, r"DECIMAL", _decimal_overflow),
+    (
+        duckdb.ConversionException,
+        r"Type INT128 with value (\S+) can't be cast .* destination type INT64",
+        _sum_overflow,
+    ),
     (
         duckdb.ConversionException,
         r"Type (\w+) with value (\S+) can't be cast .* destination type (\w+)",

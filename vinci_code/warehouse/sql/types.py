@@ -310,7 +310,9 @@ class _TypeReader:
         self._text = text
         self._words = _WORDS.findall(text)
         self._index = 0
-        if "".join(self._words) != "".join(re.findall(r"`(?:[^`]|``)*`|'(?:\\.|[^'\\])*'|\S", text)):
+        if "".join(self._words) != "".join(
+            re.findall(r"`(?:[^`]|``)*`|'(?:\\.|[^'\\])*'|\S", text)
+        ):
             raise self._error(text)
 
     def type(self) -> SqlType:
@@ -351,9 +353,7 @@ class _TypeReader:
         if name in _REFUSED:
             raise unsupported(f"the type {name}")
         if name not in _DUCKDB:
-            raise SqlError(
-                "UNSUPPORTED_DATATYPE", "0A000", f'Unsupported data type "{word}".'
-            )
+            raise SqlError("UNSUPPORTED_DATATYPE", "0A000", f'Unsupported data type "{word}".')
         if name == "STRING" and self._peek().upper() == "COLLATE":
             self._next()
             collation = self._next().upper()
