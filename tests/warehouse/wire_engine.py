@@ -175,6 +175,7 @@ class Options(TypedDict, total=False):
     """Options of ``LocalWarehouse`` that tests set."""
 
     latency: float
+    port: int
     token_lifetime: float
     record_limit: int | None
 
