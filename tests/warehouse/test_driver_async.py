@@ -10,7 +10,7 @@ import pytest
 from databricks.sql import exc
 from databricks.sql.backend.types import CommandState
 
-from tests.warehouse.driver import Connection, sql
+from tests.warehouse.driver import Connection, Cursor, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 # Minutes of work on any machine, if nobody stops it.
@@ -58,15 +58,25 @@ def test_async_returns_before_the_statement_is_done(connection: Connection) -> N
 
 
 def test_cancel_from_another_thread_stops_the_statement(connection: Connection) -> None:
+    done = threading.Event()
+
+    def cancel_until_done(cursor: Cursor) -> None:
+        # The driver knows what to cancel only after the server's first answer (client.py, cancel).
+        while not done.wait(0.3):
+            cursor.cancel()
+
     with connection.cursor() as cursor:
-        timer = threading.Timer(0.5, cursor.cancel)
-        timer.start()
+        canceller = threading.Thread(target=cancel_until_done, args=(cursor,))
+        canceller.start()
         started = time.monotonic()
-        # The driver takes a cancelled statement for a finished one and asks for its result.
-        with pytest.raises(exc.Error):
-            cursor.execute(ENDLESS)
-        assert time.monotonic() - started < 10
-        timer.join()
+        try:
+            # The driver takes a cancelled statement for a finished one and asks for its result.
+            with pytest.raises(exc.Error):
+                cursor.execute(ENDLESS)
+        finally:
+            done.set()
+            canceller.join()
+        assert time.monotonic() - started < 15
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 AS one")
         assert cursor.fetchone().one == 1

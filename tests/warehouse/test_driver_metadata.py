@@ -100,7 +100,6 @@ def test_columns(local_warehouse: TestWarehouse, cursor: Cursor) -> None:
     first, second = rows[0], rows[1]
     assert (first.NULLABLE, first.IS_NULLABLE, first.REMARKS) == (0, "NO", "key")
     assert (second.NULLABLE, second.IS_NULLABLE, second.DECIMAL_DIGITS) == (1, "YES", 2)
-    assert second.COLUMN_SIZE == 10
 
 
 def test_columns_by_pattern(local_warehouse: TestWarehouse, cursor: Cursor) -> None:

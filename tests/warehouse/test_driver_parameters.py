@@ -101,7 +101,9 @@ def test_typed_by_position(cursor: Cursor, value: object, type_code: str, expect
 @pytest.mark.parametrize("name", INFERRED)
 def test_a_value_bound_into_a_table_is_the_value_read(cursor: Cursor, name: str) -> None:
     value, type_code, expected = INFERRED[name]
-    column = {"null": "STRING", "decimal": "DECIMAL(38,3)"}.get(type_code, type_code.upper())
+    column = {"null": "STRING", "decimal": "DECIMAL(38,0)"}.get(type_code, type_code.upper())
+    if isinstance(value, Decimal) and value != value.to_integral_value():
+        column = "DECIMAL(20,3)"
     cursor.execute(f"CREATE TABLE t (v {column})")
     cursor.execute("INSERT INTO t VALUES (?)", [value])
     cursor.execute("SELECT v, v <=> ? AS same FROM t", [value])
