@@ -57,7 +57,9 @@ def cast(
     Raises:
         SqlError: ``DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION`` for types that cannot be cast.
     """
-    name = name or f"CAST({value.name} AS {target.text})"
+    if not name:
+        plain = target.is_nested or value.type.name == "VARIANT"
+        name = value.name if plain else f"CAST({value.name} AS {target.text})"
     if value.type == target:
         return Typed(value.sql, target, name, value.nullable, value.constant)
     if value.type == VOID:

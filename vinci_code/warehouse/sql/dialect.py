@@ -72,6 +72,8 @@ class WarehouseParser(DatabricksParser):
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
         name: DatabricksParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE")
     }
+    # array[0] reads an element; it never builds one.
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, bool]] = {}
     STATEMENT_PARSERS = {
         key: value
         for key, value in DatabricksParser.STATEMENT_PARSERS.items()

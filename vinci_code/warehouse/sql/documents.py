@@ -195,7 +195,7 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
 
 
 def _normal(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
-    """Numbers are what VARIANT holds: decimals to 38 digits, else doubles; 1.50 is 1.5."""
+    """Numbers are what VARIANT holds: decimals to 38 digits with their scale, else doubles."""
     if isinstance(value, dict):
         return {key: _normal(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -212,8 +212,7 @@ def _normal_number(text: Number) -> Any:  # noqa: ANN401 - JSON is any value
     digits = number.as_tuple().digits
     if len(digits) > 38:
         return Number(java_float(repr(float(text))))
-    trimmed = f"{number:f}".rstrip("0").rstrip(".")
-    return Number(trimmed or "0")
+    return Number(f"{number:f}")
 
 
 def variant_text(text: str | None) -> str | None:

@@ -153,7 +153,7 @@ def _read_letter(letter: str, width: int, pattern: str) -> str:
         return r"Z|[+-]\d{2}:?(?:\d{2})?"
     if letter in "VzO":
         return r"[A-Za-z][\w/+:-]*"
-    if letter not in "dDHhKkms":
+    if letter not in "MLdDHhKkms":
         raise _unknown(letter, pattern)
     return r"\d{1,2}" if width == 1 else r"\d{" + str(width) + "}"
 

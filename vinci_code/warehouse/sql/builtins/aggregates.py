@@ -179,7 +179,8 @@ def build_listagg(call: Call) -> Typed:
     separator = call.text(1) if len(call.args) == 2 else "''"
     order = f" ORDER BY {call.order}" if call.order else ""
     sql = f"string_agg({call.distinct}{value.sql}, {separator}{order}){call.suffix}"
-    return Typed(sql, STRING, call.shown)
+    shown = call.shown if len(call.args) == 2 else f"{call.shown[:-1]}, NULL)"
+    return Typed(sql, STRING, shown)
 
 
 _STATISTICS = {
@@ -231,10 +232,30 @@ def build_two_statistics(call: Call) -> Typed:
 
 
 def _share(call: Call, index: int = 1) -> tuple[str, bool]:
-    value = call.args[index]
-    if value.type.element is not None:
-        return call.binder.cast(value, array(DOUBLE)).sql, True
-    return call.argument(index, DOUBLE).sql, False
+    node = call.nodes[index]
+    if isinstance(node, exp.Anonymous) and str(node.this).lower() == "array":
+        values = call.binder.expressions(node.expressions, call.scope)
+        return f"[{', '.join(_constant_share(call, value) for value in values)}]", True
+    return _constant_share(call, call.args[index]), False
+
+
+def _constant_share(call: Call, value: Typed) -> str:
+    if not value.is_constant or value.constant is None or not value.type.is_numeric:
+        raise SqlError(
+            "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
+            "42K09",
+            f'Cannot resolve "{call.shown}" due to data type mismatch: the input `percentage` should '
+            f'be a foldable "DOUBLE" expression; however, got "{value.name}".',
+        )
+    share = float(str(value.constant))
+    if not 0 <= share <= 1:
+        raise SqlError(
+            "DATATYPE_MISMATCH.VALUE_OUT_OF_RANGE",
+            "42K09",
+            f'Cannot resolve "{call.shown}" due to data type mismatch: The `percentage` must be '
+            f"between [0.0, 1.0] (current value = {share}).",
+        )
+    return repr(share)
 
 
 @aggregate("percentile", 2, 3)
@@ -269,9 +290,7 @@ def build_percentile_within(call: Call) -> Typed:
     share, many = _share(call, 0)
     value = call.binder.cast(call.order_values[0], DOUBLE).sql
     if " DESC " in call.order:
-        share = f"list_transform({share}, lambda p: 1 - p)" if many else f"(1 - {share})"
-        if call.name == "percentile_disc":
-            raise unsupported("percentile_disc in descending order")
+        raise unsupported(f"{call.name} in descending order")
     verb = "quantile_cont" if call.name == "percentile_cont" else "quantile_disc"
     name = f"{call.name}({call.args[0].name}) WITHIN GROUP (ORDER BY {call.order_values[0].name})"
     return Typed(f"{verb}({value}, {share}){call.suffix}", array(DOUBLE) if many else DOUBLE, name)

@@ -12,6 +12,7 @@ from vinci_code.warehouse.sql.builtins.registry import Call, function
 from vinci_code.warehouse.sql.casts import let, variable
 from vinci_code.warehouse.sql.coercion import comparable
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.rewrites.predicates import LAMBDA_VARIABLE
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import (
     BOOLEAN,
@@ -471,7 +472,7 @@ def _lambda(
         )
     sql_names = [variable(f"{seed}/{name}/{index}") for name in names]
     known = {
-        name.lower(): Typed(sql, kind, name)
+        name.lower(): Typed(sql, kind, LAMBDA_VARIABLE)
         for name, sql, kind in zip(names, sql_names, parameters, strict=False)
     }
     body = call.binder.expression(node.this, Scope(parent=call.scope, variables=known))
@@ -479,7 +480,7 @@ def _lambda(
 
 
 def _shown(call: Call, values: Sequence[Typed], body: Typed, names: Sequence[str]) -> str:
-    labels = ", ".join("namedlambdavariable()" for _ in names)
+    labels = ", ".join(LAMBDA_VARIABLE for _ in names)
     inner = ", ".join(value.name for value in values)
     return f"{call.name}({inner}, lambdafunction({body.name}, {labels}))"
 

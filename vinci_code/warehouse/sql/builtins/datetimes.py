@@ -257,7 +257,7 @@ def _add_units(call: Call) -> Typed:
     unit = _unit(call)
     count = call.argument(1, INT).sql
     moment = call.args[2]
-    name = f"{call.name}({unit}, {call.args[1].name}, {moment.name})"
+    name = f"timestampadd({_word(call.nodes[0])}, {call.args[1].name}, {moment.name})"
     if unit in _MONTH_UNITS:
         step = f"to_months(CAST({count} * {_MONTH_UNITS[unit]} AS INTEGER))"
     else:
@@ -276,7 +276,7 @@ def build_datediff(call: Call) -> Typed:
         sql = f"CAST({_day(call, 0)} - {_day(call, 1)} AS INTEGER)"
         return Typed(sql, INT, f"datediff({call.args[0].name}, {call.args[1].name})")
     unit = _unit(call)
-    name = f"{call.name}({unit}, {call.args[1].name}, {call.args[2].name})"
+    name = f"timestampdiff({_word(call.nodes[0])}, {call.args[1].name}, {call.args[2].name})"
     start, end = wall_clock(call, 1), wall_clock(call, 2)
     if unit in _MONTH_UNITS:
         sql = f"vinci_months_between({end}, {start}) // {_MONTH_UNITS[unit]}"

@@ -124,7 +124,13 @@ def build_variant_get(call: Call) -> Typed:
         return found.named(call.shown)
     target = parse_type(str(call.constant(2, "type")))
     attempt = call.name.startswith("try")
-    return cast(found, target, call.binder.zone, attempt=attempt, name=call.shown)
+    return cast(
+        found,
+        target,
+        call.binder.zone,
+        attempt=attempt,
+        name=f"{call.name}({value.name}, {call.args[1].name})",
+    )
 
 
 @function("is_variant_null", 1)

@@ -10,13 +10,15 @@ from vinci_code.warehouse.sql.values import Typed
 @function("row_number rank dense_rank", 0, 0, "window")
 def build_rank(call: Call) -> Typed:
     """The position of the row, as INT."""
-    return Typed(f"CAST({call.name}(){call.suffix} AS INTEGER)", INT, call.shown, False)
+    shown = "row_number()" if call.name == "row_number" else f"{call.name.upper()}()"
+    return Typed(f"CAST({call.name}(){call.suffix} AS INTEGER)", INT, shown, False)
 
 
 @function("percent_rank cume_dist", 0, 0, "window")
 def build_share(call: Call) -> Typed:
     """The position of the row as a share."""
-    return Typed(f"{call.name}(){call.suffix}", DOUBLE, call.shown, False)
+    shown = "PERCENT_RANK()" if call.name == "percent_rank" else call.shown
+    return Typed(f"{call.name}(){call.suffix}", DOUBLE, shown, False)
 
 
 @function("ntile", 1, 1, "window")

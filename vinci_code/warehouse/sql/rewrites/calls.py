@@ -160,7 +160,14 @@ def _modified(
         modifiers["windowed"] = True
     modifiers.update(filter=condition, over=over)
     value = _call(binder, node, scope, **modifiers)
+    if call_name(node) in _ROW_FRAMED:
+        label = label.replace(_DEFAULT_FRAME, "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
     return value.named(value.name + label)
+
+
+_DEFAULT_FRAME = "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+# Functions of the row's place: their frame is one of rows, and a name shows it so.
+_ROW_FRAMED = ("row_number", "rank", "dense_rank", "percent_rank", "ntile")
 
 
 def _over(binder: Binder, node: exp.Window, scope: Scope) -> tuple[str, str]:
@@ -177,7 +184,7 @@ def _over(binder: Binder, node: exp.Window, scope: Scope) -> tuple[str, str]:
     frame = _frame(binder, spec, scope) if spec is not None else ""
     if frame:
         parts.append(frame)
-    default = "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW" if order is not None else ""
+    default = _DEFAULT_FRAME if order is not None else ""
     shown.append(frame or (default or "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"))
     return " ".join(parts), " ".join(shown)
 

@@ -98,6 +98,7 @@ def _bind_recursive(binder: Binder, table: exp.CTE, scope: Scope) -> str:
     scope.tables[table.alias.lower()] = CommonTable(name, columns, (*anchor.physical,), True)
     step = _bind_step(binder, union.expression, scope)
     step = _fit_step(binder, step, columns)
+    scope.tables[table.alias.lower()] = CommonTable(name, columns, anchor.physical)
     first = f'SELECT {", ".join(labels)}, 0 AS {quote(LEVEL)} FROM ({anchor.sql}) AS "anchor"'
     declared = ", ".join([*labels, quote(LEVEL)])
     return f"{quote(name)}({declared}) AS ({first} UNION ALL {step})"

@@ -55,17 +55,32 @@ def bind_group(
     only(group, "expressions", "all", "rollup", "cube", "grouping_sets")
     if group.args.get("all"):
         return _group_all(nodes, values)
-    parts = [_group_item(binder, node, values, nodes, scope) for node in group.expressions]
+    parts = [_group_part(binder, node, values, nodes, scope) for node in group.expressions]
     text = _with_words(group, parts)
     if text is None:
-        for word, key in (("ROLLUP", "rollup"), ("CUBE", "cube")):
-            for item in group.args.get(key) or []:
-                inner = [_set(binder, one, values, nodes, scope) for one in item.expressions]
-                parts.append(f"{word} ({', '.join(inner)})")
-        for item in group.args.get("grouping_sets") or []:
-            parts.append(_grouping_sets(binder, item, values, nodes, scope))
+        for key in ("rollup", "cube", "grouping_sets"):
+            parts += [
+                _group_part(binder, item, values, nodes, scope)
+                for item in group.args.get(key) or []
+            ]
         text = ", ".join(parts)
     return f" GROUP BY {text}" if text else ""
+
+
+def _group_part(
+    binder: Binder,
+    node: exp.Expression,
+    values: Sequence[Typed],
+    nodes: Sequence[exp.Expression],
+    scope: Scope,
+) -> str:
+    if isinstance(node, (exp.Rollup, exp.Cube)):
+        word = "ROLLUP" if isinstance(node, exp.Rollup) else "CUBE"
+        inner = [_set(binder, one, values, nodes, scope) for one in node.expressions]
+        return f"{word} ({', '.join(inner)})"
+    if isinstance(node, exp.GroupingSets):
+        return _grouping_sets(binder, node, values, nodes, scope)
+    return _group_item(binder, node, values, nodes, scope)
 
 
 def _with_words(group: exp.Group, parts: list[str]) -> str | None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
 
 
+# What Databricks calls every parameter of a lambda function in a column's name.
+LAMBDA_VARIABLE = "namedlambdavariable()"
+
+
 def rewrite_column(binder: Binder, node: exp.Column, scope: Scope) -> Typed:
     """A name is a column, a lambda's parameter or an alias; what is left over are fields."""
     parts = [part.name for part in node.parts]
@@ -32,6 +36,8 @@ def rewrite_identifier(binder: Binder, node: exp.Identifier, scope: Scope) -> Ty
 def resolve_name(parts: list[str], scope: Scope) -> Typed:
     """Return what a dotted name means."""
     value, rest = scope.resolve(parts)
+    if value.name == LAMBDA_VARIABLE and not rest:
+        return value
     for name in rest:
         value = field(value, name)
     return value.named(rest[-1]) if rest else value.named(_column_name(parts, value))
@@ -304,6 +310,8 @@ def _like_one(
     name = f"{value.name} {word} {pattern.name}"
     if word == "ILIKE":
         name = f"ilike({value.name}, {pattern.name})"
+    if escape != "\\":
+        name += f" ESCAPE '{escape}'"
     if pattern.constant is not MISSING and isinstance(pattern.constant, str):
         _check_pattern(pattern.constant, escape)
     return Typed(f"({value.sql} {word} {pattern.sql} ESCAPE {text_sql(escape)})", BOOLEAN, name)
@@ -335,7 +343,7 @@ def _like_many(
     parts = [_like_one(binder, value, item, word, "\\", scope) for item in nodes]
     joiner = "OR" if isinstance(node, exp.Any) else "AND"
     label = "any" if joiner == "OR" else "all"
-    name = f"like{label}({', '.join([value.name, *(part.name for part in parts)])})"
+    name = f"like{label}({value.name})"
     return Typed("(" + f" {joiner} ".join(part.sql for part in parts) + ")", BOOLEAN, name)
 
 

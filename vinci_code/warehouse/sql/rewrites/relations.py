@@ -73,14 +73,18 @@ def _relation(binder: Binder, node: exp.Expression, scope: Scope, before: str) -
 
 
 def _plain_relation(binder: Binder, node: exp.Expression, scope: Scope) -> tuple[str, Source]:
+    from vinci_code.warehouse.sql.rewrites.queries import bind_values
+
     if isinstance(node, exp.Table):
         return _table(binder, node, scope)
     if isinstance(node, exp.Subquery):
         return _subquery(binder, node, scope)
     if isinstance(node, exp.Values):
-        only(node, "expressions", "alias")
-        inner = exp.Values(expressions=node.expressions)
-        bound = binder.query(inner, scope.parent)
+        only(node, "expressions", "alias", "pivots", "sample", "joins")
+        # A copy would be slow for thousands of rows, and a new parent would take the rows away.
+        bound = bind_values(binder, node, scope.parent or Scope())
+        if node.args.get("pivots") or node.args.get("sample"):
+            return _finished(binder, node, scope, bound, ())
         return _derived(binder, bound, node.args.get("alias"), "rows")
     raise refused(node)
 
@@ -152,10 +156,11 @@ def _finished(
         bound = replace(bound, sql=_sampled(binder, bound, sample))
     alias = node.args.get("alias")
     for pivot in node.args.get("pivots") or []:
+        bound = replace(bound, columns=rename(bound.columns, alias))
         bound, label = apply_pivot(
             binder, pivot, bound, name or ((alias.name,) if alias else ()), scope
         )
-        alias = label or alias
+        alias = label
     return _derived(binder, bound, alias, name[-1] if name else "rows", name)
 
 
