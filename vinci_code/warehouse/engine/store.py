@@ -33,6 +33,7 @@ from vinci_code.warehouse.engine.model import (
     schema_to_json,
 )
 from vinci_code.warehouse.engine.names import duckdb_literal, duckdb_name
+from vinci_code.warehouse.sql import functions
 
 DATABASE = "wh"
 ADDED = "_added"
@@ -84,6 +85,7 @@ class Store:
         target = ":memory:" if path is None else str(path)
         self.root.execute(f"ATTACH {duckdb_literal(target)} AS {DATABASE}")
         self.root.execute(_LAYOUT)
+        functions.register(self.root)
         self.root.execute("SET enable_external_access = false")
         self.root.execute("SET TimeZone = 'UTC'")
         self.commit_lock = threading.RLock()
