@@ -10,6 +10,7 @@ import ssl
 import stat
 import time
 import urllib.parse
+from typing import Any
 
 import pytest
 from databricks import sql
@@ -158,7 +159,9 @@ def test_thrift_is_posted(wire: FakeWarehouse) -> None:
 # --- OAuth machine-to-machine -------------------------------------------------------------------
 
 
-def _ask_for_token(client: WireClient, identifier: str, secret: str, **form: str) -> object:
+def _ask_for_token(
+    client: WireClient, identifier: str, secret: str, **form: str
+) -> tuple[int, dict[str, Any]]:
     pair = f"{urllib.parse.quote(identifier)}:{urllib.parse.quote(secret)}"
     headers = {
         "Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),

@@ -168,7 +168,8 @@ def test_a_fault_for_any_request_leaves_the_rest_endpoints_alone(wire: FakeWareh
 def test_a_cold_start_refuses_until_the_warehouse_runs(wire: FakeWarehouse) -> None:
     wire.inject(Fault.cold_start(0.4, stopped=0.2, retry_after=3))
     body = message("OpenSession", client_protocol_i64=42247)
-    states, answers = [], []
+    states: list[str] = []
+    answers: list[tuple[int, dict[str, str], bytes]] = []
     with WireClient(wire) as client:
         deadline = time.monotonic() + 10
         while not answers or answers[-1][0] != 200:

@@ -33,6 +33,7 @@ input()
 """
 
 
+@pytest.mark.slow
 def test_200_sessions_are_open_at_once(local_warehouse: TestWarehouse) -> None:
     warehouse = local_warehouse.warehouse
     before = warehouse.session_count

@@ -56,9 +56,7 @@ class WireClient:
         received = {name.lower(): value for name, value in response.getheaders()}
         return response.status, received, response.read()
 
-    def json(
-        self, method: str, path: str, body: bytes | None = None
-    ) -> tuple[int, dict[str, object]]:
+    def json(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
         """Send an authenticated request and read a JSON answer."""
         status, _, content = self.request(method, path, body)
         return status, json.loads(content)

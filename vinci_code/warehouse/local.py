@@ -17,6 +17,8 @@ from vinci_code.warehouse.thrift_service import ThriftService
 from vinci_code.warehouse.tls import Identity
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from vinci_code.warehouse.operations import EngineSession
 
 HOST_NAME = "localhost"
@@ -88,7 +90,7 @@ class LocalWarehouse:
 
     # --- its life -------------------------------------------------------------------------------
 
-    def start(self) -> LocalWarehouse:
+    def start(self) -> Self:
         """Start; connections are accepted when this returns.
 
         Raises:
@@ -106,7 +108,7 @@ class LocalWarehouse:
         if running is not None:
             running.close()
 
-    def __enter__(self) -> LocalWarehouse:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

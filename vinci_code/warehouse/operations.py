@@ -211,6 +211,7 @@ class Operation:
             logger.exception("A statement failed inside the engine")
             self._fail(SqlError("INTERNAL_ERROR", "XX000", f"{type(error).__name__}: {error}"))
         finally:
+            self._run = _done  # it holds the statement's text, which may be large
             if timer is not None:
                 timer.cancel()
 
@@ -327,6 +328,10 @@ class Operation:
         timer.daemon = True
         timer.start()
         return timer
+
+
+def _done() -> Result:
+    raise RuntimeError("an operation runs once")
 
 
 _WITH_RESULT = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "DESCRIBE"})

@@ -71,12 +71,13 @@ class RequestLog:
         self._limit = limit
         self._lock = threading.Lock()
         self._records: list[RequestRecord] = []
-        self._secrets: set[str] = set()
+        # Replaced, never changed: it is read without the lock.
+        self._secrets: tuple[str, ...] = ()
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Mask these values in everything that is recorded from now on."""
         with self._lock:
-            self._secrets.update(secret for secret in secrets if secret)
+            self._secrets += tuple(secret for secret in secrets if secret)
 
     def open(self, operation: str, method: str, path: str, bytes_in: int) -> RequestRecord:
         """Start a record: it is visible at once, and completed as the request proceeds."""
@@ -105,7 +106,7 @@ class RequestLog:
 
     def scrub(self, text: str) -> str:
         """The text without the warehouse's own credentials."""
-        for secret in tuple(self._secrets):
+        for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, MASK)
         return text

@@ -458,4 +458,10 @@ def _quoted(text: str) -> str:
 
 
 def _zone_info(zone: str) -> dt.tzinfo:
-    return dt.timezone.utc if zone.lower() in UTC_NAMES else zoneinfo.ZoneInfo(zone)
+    if zone.lower() in UTC_NAMES:
+        return dt.timezone.utc
+    if zone[0] in "+-":
+        hours, minutes = zone[1:].split(":")
+        offset = dt.timedelta(hours=int(hours), minutes=int(minutes))
+        return dt.timezone(offset if zone[0] == "+" else -offset)
+    return zoneinfo.ZoneInfo(zone)

@@ -222,6 +222,9 @@ class _Connection(BaseHTTPRequestHandler):
     """One connection's requests, one after another."""
 
     protocol_version = "HTTP/1.1"
+    # What the base class assumes of a request that it cannot read: with its own "HTTP/0.9" it would
+    # answer without a status line.
+    default_request_version = "HTTP/1.1"
     server_version = "vinci-warehouse"
     sys_version = ""
 
@@ -263,7 +266,12 @@ class _Connection(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return
-        target = urllib.parse.urlsplit(self.path)
+        try:
+            target = urllib.parse.urlsplit(self.path)
+        except ValueError:
+            self.close_connection = True
+            self._refuse(400, "the request's target is no URL")
+            return
         query = dict(urllib.parse.parse_qsl(target.query))
         request = Request(self.command, target.path, query, self.headers, body)
         self._send(self._application(request))

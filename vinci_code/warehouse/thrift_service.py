@@ -42,6 +42,10 @@ meanwhile, so that a cancel from another thread waits for this long."""
 DEFAULT_PAGE_ROWS = 100_000
 DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
 
+# The default, and the longest, of STATEMENT_TIMEOUT: two days, in seconds
+# (https://docs.databricks.com/aws/en/sql/language-manual/parameters/statement_timeout).
+_NO_TIMEOUT = 172_800
+
 # A list or map may not claim more entries than this: the decoder allocates what is claimed.
 _MAX_CONTAINER = 1_000_000
 
@@ -616,24 +620,20 @@ def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
     native = request.useArrowNativeTypes or ttypes.TSparkArrowTypes(
         timestampAsArrow=True, decimalAsArrow=True, complexTypesAsArrow=True
     )
-    configuration = {key.upper(): value for key, value in session.engine.configuration.items()}
     return Format(
         arrow=bool(request.canReadArrowResult),
         lz4=bool(request.canReadArrowResult and request.canDecompressLZ4Result),
         native_timestamps=bool(native.timestampAsArrow),
         native_decimals=bool(native.decimalAsArrow),
         native_complex=bool(native.complexTypesAsArrow),
-        zone=configuration.get("TIMEZONE", "Etc/UTC"),
+        zone=session.engine.configuration.get("TIMEZONE", "Etc/UTC"),
     )
 
 
 def _timeout(request: ttypes.TExecuteStatementReq, session: Session) -> float | None:
-    configuration = {key.upper(): value for key, value in session.engine.configuration.items()}
-    given = [request.queryTimeout or 0]
-    if configuration.get("STATEMENT_TIMEOUT", "").isdigit():
-        given.append(int(configuration["STATEMENT_TIMEOUT"]))
-    positive = [seconds for seconds in given if seconds > 0]
-    return min(positive) if positive else None
+    configured = session.engine.configuration.get("STATEMENT_TIMEOUT", "0").strip()
+    given = [request.queryTimeout or 0, int(configured) if configured.isdigit() else 0]
+    return min((seconds for seconds in given if 0 < seconds < _NO_TIMEOUT), default=None)
 
 
 def _check_limits(error: SqlError) -> None:
