@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from vinci_code.warehouse.sql.coercion import interval_units
+from vinci_code.warehouse.sql.coercion import interval_units, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
@@ -58,8 +58,7 @@ def cast(
         SqlError: ``DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION`` for types that cannot be cast.
     """
     if not name:
-        plain = target.is_nested or value.type.name == "VARIANT"
-        name = value.name if plain else f"CAST({value.name} AS {target.text})"
+        name = value.name if target.is_nested else f"CAST({value.name} AS {target.text})"
     if value.type == target:
         return Typed(value.sql, target, name, value.nullable, value.constant)
     if value.type == VOID:
@@ -406,7 +405,17 @@ def to_text(sql: str, source: SqlType, zone: str) -> str:
         return sql
     if kind == "variant":
         return f"vinci_variant_text({sql})"
+    if kind == "decimal":
+        return decimal_text(sql, source)
     return f"CAST({sql} AS VARCHAR)"
+
+
+def decimal_text(sql: str, source: SqlType) -> str:
+    """Return the SQL of a decimal's text; DuckDB writes .5 where there are no whole digits."""
+    precision, scale = precision_scale(source)
+    if precision > scale:
+        return f"CAST({sql} AS VARCHAR)"
+    return f"regexp_replace(CAST({sql} AS VARCHAR), '^(-?)\\.', '\\10.')"
 
 
 def _interval_text(sql: str, source: SqlType) -> str:
@@ -486,7 +495,9 @@ def _json_string(text: str) -> str:
 
 def _json_scalar(sql: str, source: SqlType, zone: str) -> str:
     kind = _kind(source)
-    if kind in ("integral", "decimal", "boolean"):
+    if kind == "decimal":
+        return decimal_text(sql, source)
+    if kind in ("integral", "boolean"):
         return f"CAST({sql} AS VARCHAR)"
     if kind == "fractional":
         return f"vinci_number_json({to_text(sql, source, zone)})"

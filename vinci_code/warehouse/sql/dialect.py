@@ -69,8 +69,10 @@ class WarehouseParser(DatabricksParser):
     FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
         name: DatabricksParser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST")
     }
+    # ANY is a quantifier behind LIKE, and an aggregate anywhere else.
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
-        name: DatabricksParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE")
+        "ANY": lambda self: self._parse_any(),
+        "CASE": lambda self: self._parse_case(),
     }
     # array[0] reads an element; it never builds one.
     ARRAY_CONSTRUCTORS: ClassVar[dict[str, bool]] = {}
@@ -79,6 +81,15 @@ class WarehouseParser(DatabricksParser):
         for key, value in DatabricksParser.STATEMENT_PARSERS.items()
         if key not in (TokenType.PRAGMA, TokenType.COPY, TokenType.LOAD, TokenType.CACHE)
     }
+
+    def _parse_any(self) -> exp.Expression | None:
+        before = self._tokens[self._index - 2].token_type if self._index > 1 else None
+        if before in (TokenType.LIKE, TokenType.ILIKE, TokenType.RLIKE):
+            return self.expression(exp.Any(this=self._parse_bitwise()))
+        if not self._match(TokenType.L_PAREN, advance=False):
+            self.raise_error("Expected (")
+        arguments = self._parse_wrapped_csv(self._parse_lambda)
+        return self.expression(exp.Anonymous(this="any", expressions=arguments))
 
     def raise_error(self, message: str, token: Token | None = None) -> None:
         """Raise at once, with the token at which reading stopped."""

@@ -150,7 +150,18 @@ def get_json_object(text: str | None, path: str | None) -> str | None:
         return None
     if isinstance(found, list) and len(found) == 1 and any(kind == "star" for kind, _ in steps):
         found = found[0]
-    return str(found) if isinstance(found, str) else dump(found)
+    if isinstance(found, str) and not isinstance(found, Number):
+        return found
+    return dump(_as_doubles(found))
+
+
+def _as_doubles(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    """Jackson copies a number with a point as a double."""
+    if isinstance(value, dict):
+        return {key: _as_doubles(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_doubles(item) for item in value]
+    return Number(java_float(repr(float(value)))) if isinstance(value, Number) else value
 
 
 def variant_get(text: str | None, path: str | None) -> str | None:

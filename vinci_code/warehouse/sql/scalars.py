@@ -144,7 +144,8 @@ def unbase64(text: str) -> bytes:
     Raises:
         SqlError: ``CONVERSION_INVALID_INPUT``.
     """
-    compact = re.sub(r"[\r\n\t ]", "", text)
+    # Letters outside of the alphabet are passed over, as Java's MIME decoder does.
+    compact = re.sub(r"[^A-Za-z0-9+/]", "", text.split("=")[0])
     try:
         return b64decode(compact + "=" * (-len(compact) % 4), validate=True)
     except (Base64Error, ValueError):

@@ -112,6 +112,10 @@ def _zone(text: str) -> tzinfo | None:
         return None
 
 
+# Java prints two digits at least, and for the smallest floats the second one is exact.
+_SMALLEST = {"5e-324": "4.9E-324", "1e-45": "1.4E-45"}
+
+
 def java_float(text: str) -> str:
     """Return a float as Java's ``Double.toString`` prints it, from its shortest decimal form."""
     lowered = text.lower()
@@ -119,6 +123,8 @@ def java_float(text: str) -> str:
         return "NaN"
     if "inf" in lowered:
         return "-Infinity" if lowered.startswith("-") else "Infinity"
+    if lowered.lstrip("-") in _SMALLEST:
+        return lowered.replace(lowered.lstrip("-"), _SMALLEST[lowered.lstrip("-")])
     sign, digits, exponent = Decimal(text).as_tuple()
     number = "".join(map(str, digits)).lstrip("0")
     if not number:

@@ -14,7 +14,6 @@ from vinci_code.warehouse.sql.types import (
     BIGINT,
     BOOLEAN,
     DOUBLE,
-    INTERVAL_DAY_SECOND,
     STRING,
     SqlType,
     array,
@@ -87,7 +86,7 @@ def _sum_interval(call: Call) -> Typed:
     if value.type.is_month_interval:
         raise unsupported("sum of intervals of months")
     sql = f"to_microseconds(CAST(sum({call.distinct}epoch_us({value.sql})){call.suffix} AS BIGINT))"
-    return Typed(sql, INTERVAL_DAY_SECOND, call.shown)
+    return Typed(sql, value.type, call.shown)
 
 
 @aggregate("avg mean try_avg", 1)
@@ -140,7 +139,7 @@ def build_first(call: Call) -> Typed:
     ignore = call.ignore_nulls
     if len(call.args) == 2:
         ignore = bool(call.constant(1, "ignoreNull"))
-    name = f"{call.name}({value.name})" + (" ignore nulls" if ignore else "")
+    name = f"{call.name}({value.name})"
     last = call.name.startswith("last")
     if call.windowed:
         verb = "last_value" if last else "first_value"

@@ -36,6 +36,13 @@ def build_from_json(call: Call) -> Typed:
             "expression must be string literal and not null.",
         )
     kind = parse_row_type(schema)
+    if not kind.is_nested and kind != VARIANT:
+        raise SqlError(
+            "DATATYPE_MISMATCH.INVALID_JSON_SCHEMA",
+            "42K09",
+            f'Cannot resolve "from_json({call.args[0].name})" due to data type mismatch: Input schema '
+            f'"{kind.text}" must be a struct, an array, a map or a variant.',
+        )
     mode = _mode(call)
     zone = call.binder.zone
     text = f"vinci_from_json({call.text(0)}, {text_sql(kind.text)}, '{mode}', {text_sql(zone)})"

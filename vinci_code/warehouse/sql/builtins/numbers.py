@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
-from vinci_code.warehouse.sql.casts import let
+from vinci_code.warehouse.sql.casts import decimal_text, let
 from vinci_code.warehouse.sql.coercion import precision_scale
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
@@ -95,7 +95,7 @@ def build_round(call: Call) -> Typed:
     mode = "up" if call.name == "round" else "even"
     if value.type.name == "DECIMAL":
         kind = _rounded_type(value.type, scale)
-        text = f"vinci_round_text(CAST({value.sql} AS VARCHAR), {scale}, '{mode}')"
+        text = f"vinci_round_text({decimal_text(value.sql, value.type)}, {scale}, '{mode}')"
         if mode == "up" and scale >= 0:
             return Typed(cast_sql(value.sql, kind), kind, name)
         return Typed(cast_sql(text, kind), kind, name)
@@ -140,7 +140,7 @@ def _scaled_ceil(call: Call, value: Typed, verb: str, name: str) -> Typed:
         precision = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 20}.get(value.type.name)
         value = call.binder.cast(value, decimal(precision, 0) if precision else decimal(30, 15))
     kind = _rounded_type(value.type, scale)
-    text = f"vinci_round_text(CAST({value.sql} AS VARCHAR), {scale}, '{verb}')"
+    text = f"vinci_round_text({decimal_text(value.sql, value.type)}, {scale}, '{verb}')"
     return Typed(cast_sql(text, kind), kind, name)
 
 

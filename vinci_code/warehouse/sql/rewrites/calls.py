@@ -94,8 +94,22 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
             "42000" if distinct else "42P20",
             f"The function `{name}` does not support DISTINCT, FILTER or OVER.",
         )
+    if builtin.kind == "aggregate" and not modifiers.get("windowed"):
+        _refuse_nested(nodes)
     call = Call(binder, name, nodes, scope, distinct, **modifiers)  # type: ignore[arg-type]
     return builtin.build(call)
+
+
+def _refuse_nested(nodes: Sequence[exp.Expression]) -> None:
+    from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
+
+    if any(has_aggregate(node) for node in nodes):
+        raise SqlError(
+            "NESTED_AGGREGATE_FUNCTION",
+            "42607",
+            "It is not allowed to use an aggregate function in the argument of another aggregate "
+            "function. Please use the inner aggregate function in a sub-query.",
+        )
 
 
 def _arguments(nodes: Sequence[exp.Expression]) -> tuple[Sequence[exp.Expression], str]:
@@ -119,6 +133,15 @@ def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
         spec = node
         only(node, "this", "partition_by", "order", "spec", "over", "first")
     over, shown = _over(binder, spec, scope)
+    inner = node.this.this if isinstance(node.this, exp.IgnoreNulls) else node.this
+    name = call_name(inner) if isinstance(inner, exp.Anonymous) else ""
+    ordered = spec.args.get("order") is not None
+    if not ordered and name in FUNCTIONS and FUNCTIONS[name].kind == "window":
+        raise SqlError(
+            "WINDOW_FUNCTION_FRAME_NOT_ORDERED",
+            "42601",
+            f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
+        )
     return _modified(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})", windowed=True)
 
 

@@ -131,7 +131,10 @@ def rewrite_cast(binder: Binder, node: exp.Cast, scope: Scope) -> Typed:
     only(node, "this", "to", "safe")
     if node.meta.get("typed_literal"):
         return typed_literal(node.this.this, from_sqlglot(node.args["to"]), binder.zone)
-    return cast(binder.expression(node.this, scope), _target(node), binder.zone)
+    value = binder.expression(node.this, scope)
+    # A path keeps its own name: value:a.b::int is the column b.
+    name = value.name if isinstance(node.this, exp.JSONExtract) else ""
+    return cast(value, _target(node), binder.zone, name=name)
 
 
 def rewrite_try_cast(binder: Binder, node: exp.TryCast, scope: Scope) -> Typed:

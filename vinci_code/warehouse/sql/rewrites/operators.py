@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only
+from vinci_code.warehouse.sql.binder import only, unexpected_input
 from vinci_code.warehouse.sql.casts import let, local_sql
 from vinci_code.warehouse.sql.coercion import (
     INTEGER_DECIMALS,
@@ -388,7 +388,10 @@ def _truth(binder: Binder, node: exp.Expression, scope: Scope, word: str) -> Typ
 def rewrite_not(binder: Binder, node: exp.Not, scope: Scope) -> Typed:
     """``NOT`` on BOOLEAN; ``IS NOT NULL`` keeps its own name."""
     only(node, "this")
-    value = _truth(binder, node.this, scope, "NOT")
+    value = binder.expression(node.this, scope)
+    if value.type.name not in ("BOOLEAN", "VOID", "STRING"):
+        raise unexpected_input(f"(NOT {value.name})", 1, "BOOLEAN", value)
+    value = binder.cast(value, BOOLEAN)
     name = f"(NOT {value.name})"
     inner = node.this
     if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):

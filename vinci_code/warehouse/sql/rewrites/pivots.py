@@ -80,7 +80,9 @@ def _pivoted(
     name = label
     if count > 1:
         name = f"{label}_{suffix or binder.expression(node, scope).name}"
-    return value.named(name)
+    # A value that no row has gives NULL, even for count.
+    sql = f"CASE WHEN count(*) FILTER (WHERE {test}) > 0 THEN {value.sql} END"
+    return Typed(f"({sql})", value.type, name)
 
 
 class _Raw(exp.Expression):

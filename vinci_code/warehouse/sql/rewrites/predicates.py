@@ -40,12 +40,7 @@ def resolve_name(parts: list[str], scope: Scope) -> Typed:
         return value
     for name in rest:
         value = field(value, name)
-    return value.named(rest[-1]) if rest else value.named(_column_name(parts, value))
-
-
-def _column_name(parts: list[str], value: Typed) -> str:
-    # A column keeps the name it was declared with; an alias the one it was given.
-    return value.name if value.name.lower() == parts[-1].lower() else parts[-1]
+    return value.named(parts[-1])
 
 
 def rewrite_dot(binder: Binder, node: exp.Dot, scope: Scope) -> Typed:

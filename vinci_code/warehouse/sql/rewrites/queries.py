@@ -459,7 +459,18 @@ def aligned_query(
 
 def bind_values(binder: Binder, node: exp.Values, scope: Scope) -> BoundQuery:
     """``VALUES`` has columns col1, col2 … of the least common types."""
-    only(node, "expressions", "alias", "with_", "order", "limit", "offset")
+    only(
+        node,
+        "expressions",
+        "alias",
+        "with_",
+        "order",
+        "limit",
+        "offset",
+        "pivots",
+        "sample",
+        "joins",
+    )
     rows = []
     for row in node.expressions:
         cells = row.expressions if isinstance(row, exp.Tuple) else [row]
