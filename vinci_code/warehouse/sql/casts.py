@@ -1,9 +1,10 @@
 """Casts between Databricks types, in DuckDB SQL.
 
-https://docs.databricks.com/aws/en/sql/language-manual/functions/cast says which types can be cast to
-which, and how. ANSI mode raises where a value does not fit; the ``try`` form gives NULL.
+https://docs.databricks.com/aws/en/sql/language-manual/functions/cast says which types can be cast
+to which, and how. ANSI mode raises where a value does not fit; the ``try`` form gives NULL.
 """
 
+# ruff: noqa: ARG001, ARG002 - every cast has the same parameters
 from __future__ import annotations
 
 import zlib
@@ -323,7 +324,7 @@ class _Caster:
         return let(sql, lambda value: build(value) or "NULL", atom=atom)
 
     def _narrow(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
-        low, high = _LIMITS[target.name]
+        _low, high = _LIMITS[target.name]
         if _LIMITS[source.name][1] <= high:
             return cast_sql(sql, target)
         error = cast_overflow(source, target)
@@ -336,7 +337,7 @@ class _Caster:
     def _truncate(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
         error = cast_overflow(source, target)
         suffix = "BD" if source.name == "DECIMAL" else ""
-        _, high = _LIMITS[target.name]
+        _, _high = _LIMITS[target.name]
 
         def body(v: str) -> str:
             whole = f"TRY_CAST(trunc({v}) AS {target.duckdb()})"
@@ -401,7 +402,7 @@ def to_text(sql: str, source: SqlType, zone: str) -> str:
         return _interval_text(sql, source)
     if kind in ("array", "map", "struct"):
         return _nested_text(sql, source, zone)
-    if kind in ("string",):
+    if kind == "string":
         return sql
     if kind == "variant":
         return f"vinci_variant_text({sql})"
@@ -612,7 +613,10 @@ def _parse_decimal(v: str, target: SqlType, zone: str) -> str:
 
 
 def _parse_fractional(v: str, target: SqlType, zone: str) -> str:
-    number = "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?[\\x00-\\x20]*$"
+    number = (
+        "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+        "[dDfF]?[\\x00-\\x20]*$"
+    )
     kind = target.duckdb()
     word = f"lower({_trimmed(v)})"
     return (
@@ -633,7 +637,8 @@ def _parse_boolean(v: str, target: SqlType, zone: str) -> str:
 
 def _parse_date(v: str, target: SqlType, zone: str) -> str:
     return (
-        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS DATE) "
+        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS "
+        f"DATE) "
         f"ELSE vinci_date({v}) END"
     )
 

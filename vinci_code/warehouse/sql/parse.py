@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from vinci_code.warehouse.sql.dialect import UnexpectedTokenError, parse_tokens, tokenize
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
@@ -153,13 +153,52 @@ def _statement(tokens: list[Token], text: str) -> Statement:
 
 _KINDS = {
     word: word
-    for word in (
-        "SHOW", "SET", "RESET", "USE", "COMMIT", "ROLLBACK", "EXPLAIN", "COMMENT", "OPTIMIZE", "VACUUM",
-        "ANALYZE", "REFRESH", "CACHE", "UNCACHE", "CLEAR", "GRANT", "REVOKE", "DENY", "PUT", "GET", "REMOVE",
-        "LIST", "COPY", "CALL", "DECLARE", "EXECUTE", "RESTORE", "MSCK", "CONVERT", "FSCK", "UNDROP", "SYNC",
-        "LOAD", "ADD", "REPAIR", "CREATE", "DROP", "ALTER", "TRUNCATE", "INSERT", "UPDATE", "DELETE", "MERGE",
-    )
-}  # fmt: skip
+    for word in [
+        "SHOW",
+        "SET",
+        "RESET",
+        "USE",
+        "COMMIT",
+        "ROLLBACK",
+        "EXPLAIN",
+        "COMMENT",
+        "OPTIMIZE",
+        "VACUUM",
+        "ANALYZE",
+        "REFRESH",
+        "CACHE",
+        "UNCACHE",
+        "CLEAR",
+        "GRANT",
+        "REVOKE",
+        "DENY",
+        "PUT",
+        "GET",
+        "REMOVE",
+        "LIST",
+        "COPY",
+        "CALL",
+        "DECLARE",
+        "EXECUTE",
+        "RESTORE",
+        "MSCK",
+        "CONVERT",
+        "FSCK",
+        "UNDROP",
+        "SYNC",
+        "LOAD",
+        "ADD",
+        "REPAIR",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "TRUNCATE",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "MERGE",
+    ]
+}
 _KINDS |= {
     "DESC": "DESCRIBE",
     "DESCRIBE": "DESCRIBE",
@@ -180,7 +219,7 @@ _EXPRESSION_KINDS: tuple[tuple[type, str], ...] = (
 _STARTERS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "(", *_READ)
 
 
-def _kind(expression: exp.Expression, word: str) -> str:
+def _kind(expression: exp.Expr, word: str) -> str:
     for node, kind in _EXPRESSION_KINDS:
         if isinstance(expression, node):
             return kind
@@ -200,9 +239,12 @@ def _read(tokens: list[Token], text: str) -> exp.Expression:
         raise syntax_error("", text) from error
     if len(found) != 1 or not isinstance(found[0], _ACCEPTED):
         raise _unexpected(tokens[-1] if len(tokens) == 1 else tokens[1], text)
-    if isinstance(found[0], exp.Select) and not found[0].expressions:
+    expression = found[0]
+    if not isinstance(expression, exp.Expression) or (
+        isinstance(expression, exp.Select) and not expression.expressions
+    ):
         raise _unexpected(None, text)
-    return found[0]
+    return expression
 
 
 _ACCEPTED = (

@@ -19,7 +19,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyType
+    from duckdb.sqltypes import DuckDBPyType
 
 MAX_PRECISION = 38
 DEFAULT_DECIMAL = (10, 0)

@@ -24,7 +24,7 @@ def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
     return _call(binder, node, scope)
 
 
-def rewrite_no_paren_call(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def rewrite_no_paren_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     """``current_date`` and the like stand without parentheses."""
     name = _NO_PAREN[type(node)]
     return _call(binder, exp.Anonymous(this=name, expressions=[]), scope)
@@ -40,10 +40,10 @@ _NO_PAREN: dict[type, str] = {
 }
 
 
-def call_name(node: exp.Expression) -> str:
+def call_name(node: exp.Expr) -> str:
     """Return a called function's name in lower case."""
     this = node.this
-    return (this.name if isinstance(this, exp.Expression) else str(this)).lower()
+    return (this.name if isinstance(this, exp.Expr) else str(this)).lower()
 
 
 def find_function(name: str, binder: Binder) -> Builtin:
@@ -100,7 +100,7 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
     return builtin.build(call)
 
 
-def _refuse_nested(nodes: Sequence[exp.Expression]) -> None:
+def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
     from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
 
     if any(has_aggregate(node) for node in nodes):
@@ -112,14 +112,14 @@ def _refuse_nested(nodes: Sequence[exp.Expression]) -> None:
         )
 
 
-def _arguments(nodes: Sequence[exp.Expression]) -> tuple[Sequence[exp.Expression], str]:
+def _arguments(nodes: Sequence[exp.Expr]) -> tuple[Sequence[exp.Expr], str]:
     if len(nodes) == 1 and isinstance(nodes[0], exp.Distinct):
         only(nodes[0], "expressions")
         return nodes[0].expressions, "DISTINCT "
     return nodes, ""
 
 
-def rewrite_modified_call(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def rewrite_modified_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     """``FILTER (WHERE …)``, ``IGNORE NULLS`` and ``WITHIN GROUP`` belong to the call inside."""
     return _modified(binder, node, scope, "", "", windowed=False)
 
@@ -158,7 +158,7 @@ def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
 
 
 def _modified(
-    binder: Binder, node: exp.Expression, scope: Scope, over: str, shown: str, *, windowed: bool
+    binder: Binder, node: exp.Expr, scope: Scope, over: str, shown: str, *, windowed: bool
 ) -> Typed:
     modifiers: dict[str, object] = {}
     label = shown
@@ -222,22 +222,22 @@ def _frame(binder: Binder, spec: exp.WindowSpec, scope: Scope) -> str:
 
 def _bound(binder: Binder, value: object, side: object, scope: Scope) -> str:
     word = str(side or "").upper()
-    if isinstance(value, exp.Expression):
+    if isinstance(value, exp.Expr):
         return f"{binder.expression(value, scope).sql} {word}"
     return f"{str(value).upper()} {word}".strip()
 
 
-def order_sql(binder: Binder, ordered: Sequence[exp.Expression], scope: Scope) -> str:
+def order_sql(binder: Binder, ordered: Sequence[exp.Expr], scope: Scope) -> str:
     """Return the items of an ORDER BY with NULLs where Databricks puts them."""
     return ", ".join(binder.expression(item.this, scope).sql + direction(item) for item in ordered)
 
 
-def order_name(binder: Binder, ordered: Sequence[exp.Expression], scope: Scope) -> str:
+def order_name(binder: Binder, ordered: Sequence[exp.Expr], scope: Scope) -> str:
     """Return the items of an ORDER BY as they show in a column's name."""
     return ", ".join(binder.expression(item.this, scope).name + direction(item) for item in ordered)
 
 
-def direction(item: exp.Expression) -> str:
+def direction(item: exp.Expr) -> str:
     """Return the direction of an ORDER BY item: NULLs come first when ascending, else last."""
     only(item, "this", "desc", "nulls_first", "explicit_null_ordering")
     word = "DESC" if item.args.get("desc") else "ASC"
