@@ -22,7 +22,7 @@ from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter, bind_parameter
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, STRING, Column, SqlType
-from vinci_code.warehouse.sql.values import MAX_INLINE_TEXT, Typed, text_sql
+from vinci_code.warehouse.sql.values import MAX_INLINE_TEXT, Typed, recast_literal, text_sql
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.query import QueryContext
@@ -105,6 +105,10 @@ class Binder:
         """Convert a value to another type, implicitly: its name stays."""
         if value.type == target:
             return value
+        if value.is_constant:
+            known = recast_literal(value, target)
+            if known is not None:
+                return known
         return cast(value, target, self.zone, name=value.name if keep_name else "")
 
     def condition(self, node: exp.Expr, scope: Scope, clause: str = "Filter") -> Typed:

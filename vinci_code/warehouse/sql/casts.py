@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from vinci_code.warehouse.sql.coercion import interval_units, precision_scale
+from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, interval_units, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
@@ -176,7 +176,7 @@ class _Caster:
         if kind == "integral":
             return self._narrow(sql, source, target, atom)
         if kind == "decimal":
-            return self._to_decimal(sql, target, atom)
+            return self._to_decimal(sql, target, atom, INTEGER_DECIMALS[source.name])
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
@@ -192,7 +192,7 @@ class _Caster:
         if kind == "integral":
             return self._truncate(sql, source, target, atom)
         if kind == "decimal":
-            return self._to_decimal(sql, target, atom)
+            return self._to_decimal(sql, target, atom, source)
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
@@ -349,7 +349,11 @@ class _Caster:
 
         return let(sql, body, atom=atom)
 
-    def _to_decimal(self, sql: str, target: SqlType, atom: bool) -> str:
+    def _to_decimal(
+        self, sql: str, target: SqlType, atom: bool, source: SqlType | None = None
+    ) -> str:
+        if source is not None and _holds(source, target):
+            return cast_sql(sql, target)
         error = out_of_range(target)
         return let(
             sql, lambda v: self._checked(v, f"TRY_CAST({v} AS {target.duckdb()})", error), atom=atom
@@ -372,6 +376,12 @@ class _Caster:
         if first != last:
             return None
         return interval_sql(sql, first)
+
+
+def _holds(source: SqlType, target: SqlType) -> bool:
+    """Return whether every value of one decimal type is a value of another."""
+    (p1, s1), (p2, s2) = precision_scale(source), precision_scale(target)
+    return s2 >= s1 and p2 - s2 >= p1 - s1
 
 
 def interval_sql(number: str, unit: str) -> str:

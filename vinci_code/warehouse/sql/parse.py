@@ -117,9 +117,20 @@ def _tokens(text: str) -> list[Token]:
     try:
         return tokenize(text)
     except TokenError as error:
-        start = getattr(error, "start", None) or 0
+        start = _open_quote(text)
         line, column = _position(text, start)
-        raise syntax_error(text[start : start + 1], text, line, column) from None
+        raise syntax_error(text[start : start + 1], text, line, column) from error
+
+
+_QUOTED = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:[^`]|``)*`|(?P<open>['"`])|.""",
+    re.DOTALL,
+)
+
+
+def _open_quote(text: str) -> int:
+    """Return where a quote is opened and never closed, 0 where there is none."""
+    return next((m.start() for m in _QUOTED.finditer(text) if m["open"]), 0)
 
 
 def _number_markers(tokens: list[Token]) -> None:

@@ -136,13 +136,28 @@ def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
     inner = node.this.this if isinstance(node.this, exp.IgnoreNulls) else node.this
     name = call_name(inner) if isinstance(inner, exp.Anonymous) else ""
     ordered = spec.args.get("order") is not None
-    if not ordered and name in FUNCTIONS and FUNCTIONS[name].kind == "window":
+    ranking = name in FUNCTIONS and FUNCTIONS[name].kind == "window"
+    if ranking and spec.args.get("spec") is not None and name != "nth_value":
+        _check_frame(binder, name, spec.args["spec"], scope)
+    if not ordered and ranking:
         raise SqlError(
             "WINDOW_FUNCTION_FRAME_NOT_ORDERED",
             "42601",
             f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
         )
     return _modified(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})", windowed=True)
+
+
+def _check_frame(binder: Binder, name: str, spec: exp.WindowSpec, scope: Scope) -> None:
+    frame = _frame(binder, spec, scope)
+    required = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    if name in ("lag", "lead") or frame != required:
+        raise SqlError(
+            "WINDOW_FUNCTION_AND_FRAME_MISMATCH",
+            "42K0E",
+            f"{name}() function can only be evaluated in an ordered row-based window frame with a "
+            "single offset.",
+        )
 
 
 def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
@@ -215,6 +230,8 @@ def _over(binder: Binder, node: exp.Window, scope: Scope) -> tuple[str, str]:
 def _frame(binder: Binder, spec: exp.WindowSpec, scope: Scope) -> str:
     only(spec, "kind", "start", "start_side", "end", "end_side")
     kind = str(spec.args["kind"]).upper()
+    if kind not in ("ROWS", "RANGE"):
+        raise refused(spec, kind)
     start = _bound(binder, spec.args.get("start"), spec.args.get("start_side"), scope)
     end = _bound(binder, spec.args.get("end") or "CURRENT ROW", spec.args.get("end_side"), scope)
     return f"{kind} BETWEEN {start} AND {end}"

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.rewrites.calls import direction
 from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, bind_with
 from vinci_code.warehouse.sql.rewrites.generators import (
@@ -180,6 +180,8 @@ def _finish(
     binder: Binder, node: exp.Select, scope: Scope, values: list[Typed], tail: str
 ) -> BoundQuery:
     """Assemble a SELECT of plain expressions."""
+    if not values:
+        raise unsupported("a SELECT without columns")
     physical = distinct_names([value.name for value in values])
     items = ", ".join(
         f"{value.sql} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
