@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import threading
 import time
 import uuid
@@ -70,7 +71,9 @@ def test_a_closed_session_is_an_invalid_handle(wire: FakeWarehouse) -> None:
     connection = sql.connect(**wire.connect_args)
     cursor = connection.cursor()
     session_id = connection.get_session_id_hex()
-    wire._live.service.close()
+    service = wire._live.service
+    service.close()
+    service._closed = False
     with pytest.raises(exc.DatabaseError) as caught:
         cursor.execute("SELECT 1")
     assert str(caught.value) == f"Invalid SessionHandle: SessionHandle [{session_id}]"
@@ -200,6 +203,30 @@ def test_a_page_is_bounded_in_bytes(wire: FakeWarehouse) -> None:
         assert [row.id for row in cursor.fetchall()] == list(range(5000))
         pages = [record for record in wire.requests if record.operation == "FetchResults"]
         assert len(pages) == 4  # 1000 rows of 8 bytes each, one page came with the statement
+
+
+def test_pages_of_changing_sizes_lose_and_repeat_nothing(wire: FakeWarehouse) -> None:
+    with WireClient(wire) as client:
+        response = client.call(
+            "ExecuteStatement",
+            sessionHandle=client.open_session(),
+            statement="SELECT * FROM range(5000)",
+            runAsync=True,
+        )
+        seen: list[object] = []
+        for rows in itertools.cycle((7, 7, 1500, 1, 640, 640)):
+            page = client.call(
+                "FetchResults",
+                operationHandle=response.operationHandle,
+                orientation=ttypes.TFetchOrientation.FETCH_NEXT,
+                maxRows=rows,
+                maxBytes=100_000,
+            )
+            assert page.results.startRowOffset == len(seen)
+            seen += client.columns(page)[0]
+            if not page.hasMoreRows:
+                break
+    assert seen == list(range(5000))
 
 
 def test_a_row_limit_cuts_the_result(wire: FakeWarehouse) -> None:

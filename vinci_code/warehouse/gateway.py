@@ -228,7 +228,7 @@ class Gateway:
 
     def _spoil(self, fault: Fault, call: Call | None, answer: Answer) -> Answer:
         """What becomes of an answer that is ready."""
-        if call is not None and call.operation is not None and fault.kind != faults.SLOW_POLL:
+        if fault.kind in (faults.HTTP, faults.RESET) and call is not None and call.operation:
             call.operation.wait(_EXECUTION_WAIT_SECONDS)
         if fault.kind == faults.DELAY:
             self._closing.wait(fault.seconds)

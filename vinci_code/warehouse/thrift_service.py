@@ -188,6 +188,7 @@ class ThriftService:
         self._log = log
         self._lock = threading.Lock()
         self._sessions: dict[bytes, Session] = {}
+        self._closed = False
 
     # --- what surrounds the calls ---------------------------------------------------------------
 
@@ -198,19 +199,12 @@ class ThriftService:
             return len(self._sessions)
 
     def close(self) -> None:
-        """End every session."""
+        """End every session, with the statements that run on them, and open no more."""
         with self._lock:
+            self._closed = True
             sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session.close()
-
-    def interrupt(self) -> None:
-        """Stop every statement that runs, so that whoever waits for one comes to an end."""
-        with self._lock:
-            sessions = list(self._sessions.values())
-        for session in sessions:
-            for operation in list(session.operations.values()):
-                operation.cancel()
 
     def describe(self, call: Call, record: RequestRecord) -> None:
         """Write on the record what the call is about."""
@@ -343,7 +337,12 @@ class ThriftService:
         )
         session = Session(engine_session)
         with self._lock:
-            self._sessions[session.handle.guid] = session
+            refused = self._closed
+            if not refused:
+                self._sessions[session.handle.guid] = session
+        if refused:
+            session.close()
+            raise StatusError("The local warehouse is shutting down.", "08004")
         record.session_id = session.handle.text
         return ttypes.TOpenSessionResp(
             status=_status(),
