@@ -11,9 +11,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.engine.transaction_errors import from_engine
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import query
-from vinci_code.warehouse.sql.errors import from_duckdb
 from vinci_code.warehouse.sql.query import TranslatedQuery
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Source:
             try:
                 batch = self._next()
             except duckdb.Error as error:
-                raise from_duckdb(error, self._sql) from error
+                raise from_engine(error, self._sql) from error
             if batch is None:
                 return
             yield batch
