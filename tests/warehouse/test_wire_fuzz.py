@@ -214,7 +214,7 @@ def test_requests_can_be_sent_before_the_answers_are_read(
 
 
 def test_every_rpc_of_the_service_has_an_answer() -> None:
-    assert frozenset(NAMES) == thrift_service._RPCS
+    assert frozenset(thrift_service._HANDLERS) == messages.RPCS == frozenset(NAMES)
 
 
 _TEXTS = ("statement", "functionName", "owner", "renewer", "delegationToken")
