@@ -444,12 +444,23 @@ def test_canceling_one_statement_leaves_the_next_alone(
         assert second.fetchall() == [("0.3",)]
 
 
-def test_a_statement_timeout_stops_the_statement(wire: FakeWarehouse) -> None:
-    arguments = wire.connect_args | {"session_configuration": {"STATEMENT_TIMEOUT": "1"}}
-    with sql.connect(**arguments) as connection, connection.cursor() as cursor:
-        with pytest.raises(exc.DatabaseError, match="found TIMEDOUT"):
-            cursor.execute("SELECT sleep(60)")
-        assert cursor.execute("SELECT 1").fetchall() == [(1,)]
+def test_a_client_s_own_timeout_stops_the_statement(wire: FakeWarehouse) -> None:
+    with WireClient(wire) as client:
+        session = client.open_session()
+        response = client.call(
+            "ExecuteStatement",
+            sessionHandle=session,
+            statement="SELECT sleep(60)",
+            runAsync=True,
+            queryTimeout=1,
+        )
+        handle, state = response.operationHandle, ttypes.TOperationState.RUNNING_STATE
+        while state == ttypes.TOperationState.RUNNING_STATE:
+            state = client.call("GetOperationStatus", operationHandle=handle).operationState
+        assert state == ttypes.TOperationState.TIMEDOUT_STATE
+        response = client.call("GetResultSetMetadata", operationHandle=handle)
+        assert response.status.errorMessage == "Expected states: [FINISHED], but found TIMEDOUT"
+        client.call("CloseSession", sessionHandle=session)
 
 
 def test_closing_a_session_stops_its_statement(wire: FakeWarehouse) -> None:

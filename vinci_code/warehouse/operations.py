@@ -347,7 +347,8 @@ class Operation:
     def _start_timer(self) -> threading.Timer | None:
         if self._timeout is None:
             return None
-        timer = threading.Timer(self._timeout, self.cancel, args=(State.TIMEDOUT_STATE,))
+        seconds = min(self._timeout, threading.TIMEOUT_MAX)
+        timer = threading.Timer(seconds, self.cancel, args=(State.TIMEDOUT_STATE,))
         timer.daemon = True
         timer.start()
         return timer

@@ -36,10 +36,6 @@ meanwhile, so that a cancel from another thread waits for this long."""
 DEFAULT_PAGE_ROWS = 100_000
 DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
 
-# The default, and the longest, of STATEMENT_TIMEOUT: two days, in seconds
-# (https://docs.databricks.com/aws/en/sql/language-manual/parameters/statement_timeout).
-_NO_TIMEOUT = 172_800
-
 # Settings of the Thrift server itself, which the driver always sends and the engine has no use for.
 _SERVER_SETTINGS = ("spark.thriftserver.",)
 
@@ -287,8 +283,8 @@ class ThriftService:
             ttypes.TOperationType.EXECUTE_STATEMENT,
             _format(request, session),
             run,
-            limit=request.resultRowLimit,
-            timeout=_timeout(request, session),
+            limit=_unless_negative(request.resultRowLimit),
+            timeout=_unless_negative(request.queryTimeout) or None,
         )
         operation.hidden_until = call.hidden_until
         record.executed = None
@@ -485,12 +481,6 @@ def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
     )
 
 
-def _timeout(request: ttypes.TExecuteStatementReq, session: Session) -> float | None:
-    configured = session.engine.configuration.get("STATEMENT_TIMEOUT", "0").strip()
-    given = [request.queryTimeout or 0, int(configured) if configured.isdigit() else 0]
-    return min((seconds for seconds in given if 0 < seconds < _NO_TIMEOUT), default=None)
-
-
 def _check_limits(error: SqlError) -> None:
     # Beyond the limits of a request a real server answers with HTTP 400, not with a failed
     # statement (databricks-sqlalchemy issue 24, databricks-sql-nodejs issue 308).
@@ -500,6 +490,10 @@ def _check_limits(error: SqlError) -> None:
 
 def _at_least_one(value: int | None, default: int) -> int:
     return value if value is not None and value > 0 else default
+
+
+def _unless_negative(value: int | None) -> int | None:
+    return None if value is None or value < 0 else value
 
 
 def _lower(name: str | None) -> str | None:
