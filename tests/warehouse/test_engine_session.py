@@ -12,6 +12,7 @@ import pytest
 
 from tests.warehouse.engine_client import Client, db, engine
 from vinci_code.warehouse.engine.engine import Engine
+from vinci_code.warehouse.engine.names import used_binds
 from vinci_code.warehouse.sql.errors import SqlError
 
 SLOW = (
@@ -191,8 +192,9 @@ def test_closing_a_result_frees_it(db: Client) -> None:
 def test_batches_have_exactly_the_declared_types(db: Client) -> None:
     db.script(
         "CREATE TABLE t (a TINYINT, b SMALLINT, c INT, d BIGINT, e FLOAT, f DOUBLE, "
-        "g DECIMAL(5,2), h STRING, i BINARY, j BOOLEAN, k DATE, l TIMESTAMP, m TIMESTAMP_NTZ, n ARRAY<INT>, "
-        "o MAP<STRING, INT>, p STRUCT<x: INT>, q VARCHAR(3), r VARIANT)",
+        "g DECIMAL(5,2), h STRING, i BINARY, j BOOLEAN, k DATE, l TIMESTAMP, "
+        "m TIMESTAMP_NTZ, n ARRAY<INT>, o MAP<STRING, INT>, p STRUCT<x: INT>, "
+        "q VARCHAR(3), r VARIANT)",
         "INSERT INTO t (c) VALUES (1)",
     )
     result = db.result("SELECT * FROM t")
@@ -271,3 +273,9 @@ def test_names_given_by_identifier(db: Client) -> None:
 def test_conditions_are_not_left_to_chance(db: Client, statement: str) -> None:
     db.script("CREATE TABLE t (i INT)", "INSERT INTO t VALUES (1)")
     db.fails(statement, "DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED", "0AKDC")
+
+
+def test_only_parameters_that_occur_are_handed_over() -> None:
+    binds = {"b1": 1, "b10": 2, "text": 3, "name": 4}
+    sql = """SELECT $b10, '$text ''$text', "$name" FROM t"""
+    assert used_binds(sql, binds) == {"b10": 2}

@@ -14,7 +14,7 @@ from sqlglot import exp
 from vinci_code.warehouse.engine import information_schema
 from vinci_code.warehouse.engine.catalog import CatalogStore
 from vinci_code.warehouse.engine.model import TableColumn, View
-from vinci_code.warehouse.engine.names import TableName
+from vinci_code.warehouse.engine.names import TableName, used_binds
 from vinci_code.warehouse.engine.namespace import Resolver, full_name
 from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.transactions import Transaction
@@ -199,7 +199,8 @@ class Work:
 
     def run(self, sql: str, binds: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Run DuckDB SQL on the session's connection and return its rows."""
-        return self.cursor.execute(sql, binds or None).fetchall()
+        used = used_binds(sql, binds or {})
+        return self.cursor.execute(sql, used or None).fetchall()
 
     def stage(self, select: str) -> tuple[str, int]:
         """Run a SELECT, with the parameters collected so far, into a staged relation.
@@ -209,4 +210,4 @@ class Work:
         """
         self.session.check_interrupt()
         binds, self.binds = self.binds, {}
-        return self.transaction.stage_counted(select, binds)
+        return self.transaction.stage_counted(select, used_binds(select, binds))
