@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
 from thrift.protocol import TBinaryProtocol
 from thrift.protocol.TProtocol import TProtocolException
-from thrift.Thrift import TApplicationException, TMessageType
+from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer, TTransportException
 
 from vinci_code.warehouse.operations import Operation, State
@@ -109,16 +109,11 @@ def decode(body: bytes) -> Call:
 
 
 def encode(call: Call, response: Struct) -> bytes:
-    """Write the answer to a call; an exception of Thrift's own kind is one too."""
+    """Write the answer to a call."""
     buffer = TMemoryBuffer()
     protocol = TBinaryProtocol.TBinaryProtocolAccelerated(buffer)
-    failed = isinstance(response, TApplicationException)
-    kind = TMessageType.EXCEPTION if failed else TMessageType.REPLY
-    protocol.writeMessageBegin(call.name, kind, call.sequence)
-    if failed:
-        response.write(protocol)
-    else:
-        getattr(TCLIService, f"{call.name}_result")(success=response).write(protocol)
+    protocol.writeMessageBegin(call.name, TMessageType.REPLY, call.sequence)
+    getattr(TCLIService, f"{call.name}_result")(success=response).write(protocol)
     protocol.writeMessageEnd()
     return bytes(buffer.getvalue())
 
