@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -279,3 +281,27 @@ def test_only_parameters_that_occur_are_handed_over() -> None:
     binds = {"b1": 1, "b10": 2, "text": 3, "name": 4}
     sql = """SELECT $b10, '$text ''$text', "$name" FROM t"""
     assert used_binds(sql, binds) == {"b10": 2}
+
+
+def test_statements_do_not_import_pandas() -> None:
+    program = """
+import sys
+from vinci_code.warehouse.engine.engine import Engine
+engine = Engine()
+session = engine.open_session()
+for statement in (
+    "CREATE TABLE t (i INT, s STRING)",
+    "INSERT INTO t VALUES (1, 'a')",
+    "UPDATE t SET i = 2",
+    "SELECT * FROM t",
+    "DELETE FROM t",
+):
+    for batch in session.execute(statement).batches:
+        pass
+print("pandas" in sys.modules)
+engine.close()
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == "False"
