@@ -208,7 +208,7 @@ def _insert_source(expression: exp.Insert) -> exp.Expression:
         if not isinstance(table, exp.Table):
             raise unsupported("INSERT without a query")
         source = exp.select("*").from_(table.copy())
-    source = source.copy()
+    source = source.pop()  # it is a copy already, and may be long
     with_ = expression.args.get("with_")
     if with_ is not None:
         if source.args.get("with_") is not None:
