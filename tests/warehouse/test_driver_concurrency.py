@@ -57,6 +57,7 @@ def test_sixteen_clients_read(local_warehouse: TestWarehouse) -> None:
     assert at_once(local_warehouse, 16, read) == 16
 
 
+@pytest.mark.slow
 def test_two_hundred_sessions_stay_open(local_warehouse: TestWarehouse) -> None:
     with ExitStack() as stack:
         opened = [
