@@ -277,8 +277,10 @@ class Operation:
         elif ahead.size == size:
             page = ahead.page.result()
         else:
+            # Waited for before the lock is taken: whoever encodes the page ahead needs it too.
+            unwanted = ahead.page.result().batches
             with self._rows_lock:
-                self._rows.put_back(ahead.page.result().batches)
+                self._rows.put_back(unwanted)
             page = self._take(size)
         if page.more and self._executor is not None:
             with self._rows_lock:
