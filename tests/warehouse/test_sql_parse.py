@@ -145,10 +145,25 @@ def test_syntax_error_reads_as_sparks() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "  ", ";", "-- only a comment", "/* a */ ;"])
+@pytest.mark.parametrize("text", ["", "  "])
 def test_empty_statement(text: str) -> None:
     with pytest.raises(SqlError, match="PARSE_EMPTY_STATEMENT"):
         parse_statement(text)
+
+
+@pytest.mark.parametrize("text", [";", "-- only a comment", "/* a */ ;"])
+def test_statement_of_nothing_but_comments(text: str) -> None:
+    with pytest.raises(SqlError, match="Syntax error at or near end of input"):
+        parse_statement(text)
+
+
+def test_version_behind_an_at_sign() -> None:
+    expression = parse_statement("SELECT * FROM a.t@v12 AS x").expression
+    assert expression is not None
+    table = expression.find(exp.Table)
+    assert table is not None
+    assert table.args["version"].expression.this == "12"
+    assert table.alias == "x"
 
 
 def test_statement_of_more_than_16_mib_is_refused() -> None:

@@ -63,11 +63,18 @@ def cast(
     if value.type == target:
         return Typed(value.sql, target, name, value.nullable, value.constant)
     if value.type == VOID:
-        return Typed(f"CAST(NULL AS {target.duckdb()})", target, name, constant=None)
+        return _cast_void(value, target, name)
     sql = _Caster(zone, attempt).convert(value.sql, value.type, target, atom=value.is_atom)
     if sql is None:
         raise cast_mismatch(name, value.type, target)
     return Typed(sql, target, name, value.nullable or attempt)
+
+
+def _cast_void(value: Typed, target: SqlType, name: str) -> Typed:
+    if value.is_atom:
+        return Typed(cast_sql("NULL", target), target, name, constant=None)
+    # raise_error() is VOID as well: it has to be computed, and DuckDB must not see that it is NULL.
+    return Typed(cast_sql(f"CAST({value.sql} AS VARCHAR)", target), target, name)
 
 
 def can_cast(source: SqlType, target: SqlType) -> bool:
@@ -208,7 +215,9 @@ class _Caster:
         if kind == "integral":
             return self._truncate(sql, source, target, atom)
         if kind == "decimal":
-            return self._to_decimal(f"CAST({sql} AS VARCHAR)", target, False)
+            # NaN and infinity have no decimal: NULL, even in ANSI mode.
+            text = let(sql, lambda v: f"CASE WHEN isfinite({v}) THEN CAST({v} AS VARCHAR) END")
+            return self._to_decimal(text, target, False)
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
@@ -278,7 +287,7 @@ class _Caster:
         mode = "try" if self._attempt else "cast"
         schema = text_sql(target.text)
         text = f"vinci_variant_cast({sql}, {schema}, '{mode}', {text_sql(self._zone)})"
-        return decode_json(text, target, self._zone)
+        return cast_sql(decode_json(text, target), target)
 
     def _from_array(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
         if target.name == "VARIANT":
@@ -528,7 +537,7 @@ def _json_scalar(sql: str, source: SqlType, zone: str) -> str:
     return f"CAST(to_json({to_text(sql, source, zone)}) AS VARCHAR)"
 
 
-def decode_json(sql: str, target: SqlType, zone: str) -> str:
+def decode_json(sql: str, target: SqlType) -> str:
     """Return the SQL that makes a typed value of JSON text that was checked against ``target``.
 
     Leaves are JSON strings of DuckDB's own text forms, so that no digit is lost; an instant is

@@ -292,10 +292,35 @@ def tokenize(text: str) -> list[Token]:
             suffix = text[number.start : raw[index + 1].end + 1]
             tokens[-1] = _moved(number, TokenType.NUMBER, suffix, raw[index + 1].end)
             index += 1
+        elif _is_version(raw, index):
+            tokens += _version(raw[index + 1])
+            index += 1
         else:
             tokens.append(token)
         index += 1
     return tokens
+
+
+def _is_version(raw: list[Token], index: int) -> bool:
+    """``t@v3`` is ``t VERSION AS OF 3``."""
+    return (
+        raw[index].token_type == TokenType.PARAMETER
+        and index + 1 < len(raw)
+        and index > 0
+        and raw[index].text == "@"
+        and raw[index - 1].end + 1 == raw[index].start
+        and re.fullmatch(r"[vV]\d+", raw[index + 1].text) is not None
+    )
+
+
+def _version(token: Token) -> list[Token]:
+    words = (
+        (TokenType.VAR, "VERSION"),
+        (TokenType.ALIAS, "AS"),
+        (TokenType.VAR, "OF"),
+        (TokenType.NUMBER, token.text[1:]),
+    )
+    return [_moved(token, kind, text, token.end) for kind, text in words]
 
 
 def parse_tokens(tokens: list[Token], text: str) -> list[exp.Expr | None]:

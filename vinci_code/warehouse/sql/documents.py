@@ -18,6 +18,7 @@ from typing import Any
 
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.patterns import parse_datetime
 from vinci_code.warehouse.sql.texts import (
     java_float,
     parse_date,
@@ -341,7 +342,12 @@ def _schema_type(schema: str) -> SqlType:
     return parse_type(schema)
 
 
-def from_json(text: str | None, schema: str, mode: str, zone: str) -> str | None:
+@lru_cache(maxsize=256)
+def _loaded_options(text: str) -> dict[str, str]:
+    return dict(json.loads(text))
+
+
+def from_json(text: str | None, schema: str, options: str, zone: str) -> str | None:
     """Return JSON text that fits a schema, every leaf a text that DuckDB casts without loss.
 
     Raises:
@@ -350,7 +356,9 @@ def from_json(text: str | None, schema: str, mode: str, zone: str) -> str | None
     if text is None:
         return None
     kind = _schema_type(schema)
-    fitter = _Fitter(zone, strict=mode == "FAILFAST")
+    settings = _loaded_options(options)
+    mode = settings["mode"]
+    fitter = _Fitter(zone, strict=mode == "FAILFAST", formats=settings)
     try:
         if not text.strip():
             return None
@@ -385,8 +393,9 @@ def _permissive_null(kind: SqlType) -> str | None:
 class _Fitter:
     """Fits JSON values to types as Spark's JSON reader does."""
 
-    def __init__(self, zone: str, *, strict: bool) -> None:
+    def __init__(self, zone: str, *, strict: bool, formats: dict[str, str] | None = None) -> None:
         self._zone = zone
+        self._formats = formats or {}
         self._strict = strict
 
     def top(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
@@ -418,6 +427,9 @@ class _Fitter:
                 str(_leaf(key, kind.key, self._zone)): self.fit(item, kind.value)
                 for key, item in value.items()
             }
+        pattern = self._formats.get(_FORMAT_OPTIONS.get(kind.name, ""))
+        if pattern is not None and isinstance(value, str):
+            return _formatted(value, pattern, kind, self._zone)
         return _leaf(value, kind, self._zone)
 
     def _struct(self, value: Any, kind: SqlType) -> dict[str, Any]:  # noqa: ANN401
@@ -438,6 +450,20 @@ class _Fitter:
                 raise
             # PERMISSIVE keeps the other fields.
             return None
+
+
+_FORMAT_OPTIONS = {
+    "TIMESTAMP": "timestampformat",
+    "TIMESTAMP_NTZ": "timestampntzformat",
+    "DATE": "dateformat",
+}
+
+
+def _formatted(text: str, pattern: str, kind: SqlType, zone: str) -> str:
+    moment = parse_datetime(text, pattern, zone if kind.name == "TIMESTAMP" else "UTC")
+    if moment is None:
+        raise BadRecordError(text)
+    return moment.date().isoformat() if kind.name == "DATE" else moment.isoformat(" ")
 
 
 def _leaf(value: Any, kind: SqlType, zone: str) -> Any:  # noqa: ANN401 - JSON is any value

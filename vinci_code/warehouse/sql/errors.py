@@ -201,6 +201,18 @@ def _missing_aggregation(match: re.Match[str]) -> SqlError:
     )
 
 
+def _abs_overflow(_match: re.Match[str]) -> SqlError:
+    return arithmetic_overflow("overflow")
+
+
+def _like_escape(_match: re.Match[str]) -> SqlError:
+    return SqlError(
+        "INVALID_FORMAT.ESC_AT_THE_END",
+        "42601",
+        "The format is invalid. The escape character is not allowed to end with.",
+    )
+
+
 def _scalar_subquery(_match: re.Match[str]) -> SqlError:
     return SqlError(
         "SCALAR_SUBQUERY_TOO_MANY_ROWS",
@@ -242,6 +254,8 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         _operator_overflow,
     ),
     (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
+    (duckdb.OutOfRangeException, r"Overflow on abs", _abs_overflow),
+    (duckdb.Error, r"Like pattern must not end with escape character", _like_escape),
     (duckdb.OutOfRangeException, r"DECIMAL", _decimal_overflow),
     (
         duckdb.ConversionException,

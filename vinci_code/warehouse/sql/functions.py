@@ -180,6 +180,8 @@ PYTHON_FUNCTIONS = _functions(
         # Text
         ("upper", str.upper, "VARCHAR", "VARCHAR"),
         ("initcap", scalars.initcap, "VARCHAR", "VARCHAR"),
+        ("levenshtein", scalars.levenshtein, "VARCHAR VARCHAR", "INTEGER"),
+        ("to_binary", scalars.to_binary, "VARCHAR VARCHAR BOOLEAN", "BLOB"),
         ("soundex", scalars.soundex, "VARCHAR", "VARCHAR"),
         ("reverse", lambda text: text[::-1], "VARCHAR", "VARCHAR"),
         ("substring_index", scalars.substring_index, "VARCHAR VARCHAR INTEGER", "VARCHAR"),

@@ -106,6 +106,8 @@ def _parse(text: str) -> Statement:
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
     if not tokens:
+        if text.strip():
+            raise _unexpected(None, text)
         raise SqlError(
             "PARSE_EMPTY_STATEMENT", "42617", "Syntax error, unexpected empty statement."
         )

@@ -546,6 +546,47 @@ def str_to_map(text: str, pair: str, inner: str) -> dict[str, str | None]:
     return result
 
 
+def levenshtein(left: str, right: str) -> int:
+    """Return the edit distance, counted in characters."""
+    row = list(range(len(right) + 1))
+    for index, one in enumerate(left, 1):
+        previous, row[0] = row[0], index
+        for column, other in enumerate(right, 1):
+            previous, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, previous + (one != other)),
+            )
+    return row[-1]
+
+
+def to_binary(text: str, form: str, attempt: bool) -> bytes | None:
+    """Return the bytes of a text in a form.
+
+    Raises:
+        SqlError: ``CONVERSION_INVALID_INPUT`` unless ``attempt`` is set.
+    """
+    if form in ("utf-8", "utf8"):
+        return text.encode()
+    try:
+        if form == "hex":
+            return bytes.fromhex(text if len(text) % 2 == 0 else f"0{text}")
+        return b64decode(re.sub(r"\s", "", text), validate=True)
+    except (Base64Error, ValueError):
+        if attempt:
+            return None
+        raise _not_binary(text, form) from None
+
+
+def _not_binary(text: str, form: str) -> SqlError:
+    return SqlError(
+        "CONVERSION_INVALID_INPUT",
+        "22018",
+        f'The value \'{text}\' ("{form.upper()}") cannot be converted to "BINARY" because it is '
+        "malformed. Correct the value as per the syntax, or change its format. Use `try_to_binary` "
+        "to tolerate malformed input and return NULL instead.",
+    )
+
+
 def soundex(text: str) -> str:
     """Return the Soundex code; a text that begins with no letter is returned as it is."""
     if not text or not ("a" <= text[0].lower() <= "z"):

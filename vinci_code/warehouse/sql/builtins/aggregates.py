@@ -10,6 +10,7 @@ from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Builder, Call, function
 from vinci_code.warehouse.sql.coercion import comparable, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.types import (
     BIGINT,
     BOOLEAN,
@@ -121,6 +122,10 @@ def build_extreme(call: Call) -> Typed:
             f'Cannot resolve "{call.shown}" due to data type mismatch: The `{call.name}` does not '
             f'support ordering on type "{value.type.text}".',
         )
+    if value.type.is_nested:
+        key = sort_key(value.sql, value.type)
+        sql = f"arg_{call.name}({value.sql}, {key}){call.suffix}"
+        return Typed(sql, value.type, call.shown)
     return Typed(f"{call.name}({value.sql}){call.suffix}", value.type, call.shown)
 
 

@@ -278,7 +278,7 @@ def build_array_repeat(call: Call) -> Typed:
     value = call.args[0]
     count = call.argument(1, INT).sql
     one = value.sql if value.sql != "NULL" else cast_sql("NULL", value.type)
-    sql = f"list_transform(range(greatest({count}, 0)), lambda i: {one})"
+    sql = f"list_transform(range(CASE WHEN {count} < 0 THEN 0 ELSE {count} END), lambda i: {one})"
     return Typed(sql, array(value.type), call.shown)
 
 

@@ -21,7 +21,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import Typed, fail_sql, literal, text_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, literal, text_sql
 
 _UNITS = {
     "MICROSECOND": 1,
@@ -332,7 +332,8 @@ def build_timestamp_seconds(call: Call) -> Typed:
     """Seconds since the epoch, with their fraction."""
     value = call.args[0]
     number = value if value.type.is_numeric else call.argument(0, BIGINT)
-    sql = f"timezone('UTC', make_timestamp(CAST({number.sql} * 1000000 AS BIGINT)))"
+    wide = cast_sql(number.sql, BIGINT) if number.type.is_integral else number.sql
+    sql = f"timezone('UTC', make_timestamp(CAST({wide} * 1000000 AS BIGINT)))"
     return Typed(sql, TIMESTAMP, call.shown)
 
 

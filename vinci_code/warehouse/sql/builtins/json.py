@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, decode_json, json_text
@@ -15,7 +17,7 @@ from vinci_code.warehouse.sql.types import (
     parse_row_type,
     parse_type,
 )
-from vinci_code.warehouse.sql.values import Typed, literal, text_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, literal, text_sql
 
 simple("get_json_object", (STRING, STRING), STRING, "vinci_get_json_object({0}, {1})")
 simple("json_array_length", (STRING,), INT, "vinci_json_array_length({0})")
@@ -43,10 +45,12 @@ def build_from_json(call: Call) -> Typed:
             f'Cannot resolve "from_json({call.args[0].name})" due to data type mismatch: Input '
             f'schema "{kind.text}" must be a struct, an array, a map or a variant.',
         )
-    mode = _mode(call)
+    options = json.dumps(_json_options(call))
     zone = call.binder.zone
-    text = f"vinci_from_json({call.text(0)}, {text_sql(kind.text)}, '{mode}', {text_sql(zone)})"
-    return Typed(decode_json(text, kind, zone), kind, f"from_json({call.args[0].name})")
+    settings = ", ".join(text_sql(one) for one in (kind.text, options, zone))
+    text = f"vinci_from_json({call.text(0)}, {settings})"
+    # A cast, since DuckDB gives a constant NULL no type.
+    return Typed(cast_sql(decode_json(text, kind), kind), kind, f"from_json({call.args[0].name})")
 
 
 def _options(call: Call, index: int) -> dict[str, str]:
@@ -72,12 +76,13 @@ def _options(call: Call, index: int) -> dict[str, str]:
     }
 
 
-def _mode(call: Call) -> str:
-    if len(call.nodes) < 3:
-        return "PERMISSIVE"
-    options = _options(call, 2)
+_JSON_OPTIONS = ("mode", "timestampformat", "timestampntzformat", "dateformat")
+
+
+def _json_options(call: Call) -> dict[str, str]:
+    options = _options(call, 2) if len(call.nodes) == 3 else {}
     for name in options:
-        if name != "mode":
+        if name not in _JSON_OPTIONS:
             raise unsupported(f"the option {name} of from_json")
     mode = options.get("mode", "PERMISSIVE").upper()
     if mode not in ("PERMISSIVE", "FAILFAST"):
@@ -87,7 +92,7 @@ def _mode(call: Call) -> str:
             f"The function `from_json` doesn't support the {mode} mode. Acceptable modes are "
             "PERMISSIVE and FAILFAST.",
         )
-    return mode
+    return {**options, "mode": mode}
 
 
 @function("to_json", 1, 2)

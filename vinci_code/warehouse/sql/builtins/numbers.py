@@ -6,7 +6,7 @@ from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import decimal_text, let
 from vinci_code.warehouse.sql.coercion import precision_scale
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql
 
@@ -40,7 +40,12 @@ simple(
 )
 simple("power pow", (DOUBLE, DOUBLE), DOUBLE, "power({0}, {1})", shown="POWER")
 simple("hypot", (DOUBLE, DOUBLE), DOUBLE, "vinci_hypot({0}, {1})", shown="HYPOT")
-simple("sign signum", (DOUBLE,), DOUBLE, "CAST(sign({0}) AS DOUBLE)")
+simple(
+    "sign signum",
+    (DOUBLE,),
+    DOUBLE,
+    "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS DOUBLE) END",
+)
 simple("rint", (DOUBLE,), DOUBLE, "round_even({0}, 0)")
 simple("pi", (), DOUBLE, "pi()", shown="PI")
 simple("e", (), DOUBLE, "exp(1.0::DOUBLE)", shown="E")
@@ -126,9 +131,8 @@ def build_ceil(call: Call) -> Typed:
     sql = let(
         value.sql,
         lambda v: (
-            f"CASE WHEN isnan({v}) THEN 0 WHEN {v} >= 9223372036854775807 THEN 9223372036854775807 "
-            f"WHEN {v} <= -9223372036854775808 THEN -9223372036854775808 "
-            f"ELSE CAST({verb}({v}) AS BIGINT) END"
+            f"CASE WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
+            f"WHEN {v} IS NOT NULL THEN {fail_sql(arithmetic_overflow('overflow'))} END"
         ),
     )
     return Typed(f"CAST({sql} AS BIGINT)", BIGINT, name)

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, let
+from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.rewrites.operators import bit_shift, concat
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -26,12 +27,12 @@ _PLAIN_REGEX = re.compile(r"[\w\s@#%&=:;,<>/'\"!~-]*\Z")
 simple("upper ucase", (STRING,), STRING, "vinci_upper({0})")
 simple("lower lcase", (STRING,), STRING, "lower({0})")
 simple("ascii", (STRING,), INT, "ascii({0})")
-simple("space", (INT,), STRING, "repeat(' ', greatest({0}, 0))")
+simple("space", (INT,), STRING, "repeat(' ', CASE WHEN {0} < 0 THEN 0 ELSE {0} END)")
 simple("initcap", (STRING,), STRING, "vinci_initcap({0})")
 simple("soundex", (STRING,), STRING, "vinci_soundex({0})")
 simple("translate", (STRING, STRING, STRING), STRING, "translate({0}, {1}, {2})")
 simple("instr", (STRING, STRING), INT, "CAST(instr({0}, {1}) AS INTEGER)")
-simple("repeat", (STRING, INT), STRING, "repeat({0}, greatest({1}, 0))")
+simple("repeat", (STRING, INT), STRING, "repeat({0}, CASE WHEN {1} < 0 THEN 0 ELSE {1} END)")
 simple("substring_index", (STRING, STRING, INT), STRING, "vinci_substring_index({0}, {1}, {2})")
 simple("find_in_set", (STRING, STRING), INT, "vinci_find_in_set({0}, {1})")
 simple("format_number", (DOUBLE, INT), STRING, "vinci_format_number({0}, {1})")
@@ -85,12 +86,14 @@ def build_substring(call: Call) -> Typed:
     def body(value: str) -> str:
         first = (
             f"(CASE WHEN {start} > 0 THEN CAST({start} AS BIGINT) - 1 WHEN {start} < 0 "
-            f"THEN {size}({value}) + {start} ELSE 0 END)"
+            f"THEN {size}({value}) + {start} WHEN {start} = 0 THEN 0 END)"
         )
 
         def cut(begin: str) -> str:
-            begun = f"greatest({begin}, 0)"
-            count = f"greatest({begin} + {length} - {begun}, 0)"
+            # greatest() would pass over NULL.
+            begun = f"(CASE WHEN {begin} < 0 THEN 0 ELSE {begin} END)"
+            rest = f"({begin} + {length} - {begun})"
+            count = f"(CASE WHEN {rest} < 0 THEN 0 ELSE {rest} END)"
             if binary:
                 return f"vinci_binary_slice({value}, {begun}, {count})"
             return f"substring({value}, {begun} + 1, {count})"
@@ -108,7 +111,8 @@ def build_substring(call: Call) -> Typed:
 def build_end(call: Call) -> Typed:
     """The first or last characters; none for a negative count."""
     count = call.argument(1, INT).sql
-    return Typed(f"{call.name}({call.text(0)}, greatest({count}, 0))", STRING, call.shown)
+    kept = f"CASE WHEN {count} < 0 THEN 0 ELSE {count} END"
+    return Typed(f"{call.name}({call.text(0)}, {kept})", STRING, call.shown)
 
 
 @function("lpad rpad", 2, 3)
@@ -279,7 +283,7 @@ def build_hex(call: Call) -> Typed:
 @function("levenshtein", 2)
 def build_levenshtein(call: Call) -> Typed:
     """The edit distance."""
-    return Typed(f"CAST(levenshtein({call.text(0)}, {call.text(1)}) AS INTEGER)", INT, call.shown)
+    return Typed(f"vinci_levenshtein({call.text(0)}, {call.text(1)})", INT, call.shown)
 
 
 @function("overlay", 3, 4)
@@ -339,6 +343,22 @@ def build_like(call: Call) -> Typed:
     escape = call.text(2) if len(call.args) == 3 else "'\\'"
     sql = f"({call.text(0)} {call.name.upper()} {call.text(1)} ESCAPE {escape})"
     return Typed(sql, BOOLEAN, call.shown)
+
+
+@function("to_binary try_to_binary", 1, 2)
+def build_to_binary(call: Call) -> Typed:
+    """The bytes of a text in hexadecimal digits, Base64 or UTF-8."""
+    form = str(call.constant(1, "fmt")).lower() if len(call.args) == 2 else "hex"
+    if form not in ("hex", "base64", "utf-8", "utf8"):
+        raise SqlError(
+            "DATATYPE_MISMATCH.INVALID_ARG_VALUE",
+            "42K09",
+            f'Cannot resolve "{call.shown}" due to data type mismatch: The `fmt` value must '
+            "to be a \"case-insensitive 'hex', 'utf-8', 'utf8', or 'base64'\" literal of "
+            f"\"STRING\", but got '{form}'.",
+        )
+    attempt = "TRUE" if call.name.startswith("try") else "FALSE"
+    return Typed(f"vinci_to_binary({call.text(0)}, '{form}', {attempt})", BINARY, call.shown)
 
 
 @function("collation", 1)

@@ -36,8 +36,8 @@ def build_neighbour(call: Call) -> Typed:
     offset = call.argument(1, INT).sql if len(call.args) > 1 else "1"
     default, kind = "NULL", value.type
     if len(call.args) == 3:
-        values, kind = call.binder.unify([value, call.args[2]], call.shown)
-        value, default = values[0], values[1].sql
+        # The default takes the type of the value.
+        default = call.argument(2, kind).sql
     nulls = " IGNORE NULLS" if call.ignore_nulls else ""
     names = [arg.name for arg in call.args] + ["1", "NULL"][len(call.args) - 1 :]
     sql = f"{call.name}({value.sql}, {offset}, {default}{nulls}){call.suffix}"

@@ -12,6 +12,7 @@ from vinci_code.warehouse.sql.builtins.documented import DOCUMENTED
 from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Builtin, Call, check_arity
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.literals import rewrite_intervals
+from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.values import Typed
 
@@ -71,6 +72,8 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
     name = call_name(node)
     if name == "#interval":
         return rewrite_intervals(binder, node.expressions, scope)
+    if name == "identifier":
+        return _identified(binder, node, scope)
     builtin = find_function(name, binder)
     nodes, distinct = _arguments(node.expressions)
     check_arity(name, builtin, len(nodes))
@@ -98,6 +101,14 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
         _refuse_nested(nodes)
     call = Call(binder, name, nodes, scope, distinct, **modifiers)  # type: ignore[arg-type]
     return builtin.build(call)
+
+
+def _identified(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
+    """``IDENTIFIER('a.b')`` names a column by a constant text."""
+    from vinci_code.warehouse.sql.rewrites.predicates import resolve_name
+    from vinci_code.warehouse.sql.rewrites.relations import identifier_parts
+
+    return resolve_name(identifier_parts(binder, node), scope)
 
 
 def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
@@ -246,7 +257,13 @@ def _bound(binder: Binder, value: object, side: object, scope: Scope) -> str:
 
 def order_sql(binder: Binder, ordered: Sequence[exp.Expr], scope: Scope) -> str:
     """Return the items of an ORDER BY with NULLs where Databricks puts them."""
-    return ", ".join(binder.expression(item.this, scope).sql + direction(item) for item in ordered)
+    return ", ".join(
+        _key(binder.expression(item.this, scope)) + direction(item) for item in ordered
+    )
+
+
+def _key(value: Typed) -> str:
+    return sort_key(value.sql, value.type) if value.type.is_nested else value.sql
 
 
 def order_name(binder: Binder, ordered: Sequence[exp.Expr], scope: Scope) -> str:

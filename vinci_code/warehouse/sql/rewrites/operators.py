@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import only, unexpected_input
-from vinci_code.warehouse.sql.casts import let, local_sql
+from vinci_code.warehouse.sql.casts import let, local_sql, variable
 from vinci_code.warehouse.sql.coercion import (
     INTEGER_DECIMALS,
     arithmetic_decimal,
@@ -34,7 +34,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
@@ -251,7 +251,7 @@ def modulo(binder: Binder, left: Typed, right: Typed, *, attempt: bool = False) 
 def negate(binder: Binder, value: Typed) -> Typed:
     """Return ``- value``."""
     name = f"(- {value.name})"
-    if value.type.is_string:
+    if value.type.is_string or value.type.name == "VOID":
         value = binder.cast(value, DOUBLE)
     if value.type.is_interval:
         return Typed(f"(-{value.sql})", value.type, name)
@@ -353,9 +353,26 @@ def compare(binder: Binder, left: Typed, right: Typed, symbol: str) -> Typed:
             f'ordering on type "{kind.text}".',
         )
     one, two = binder.cast(left, kind), binder.cast(right, kind)
+    if kind.is_nested and symbol in ("<", "<=", ">", ">="):
+        one = Typed(sort_key(one.sql, kind), kind, one.name)
+        two = Typed(sort_key(two.sql, kind), kind, two.name)
     operator = "IS NOT DISTINCT FROM" if symbol == "<=>" else symbol
     nullable = symbol != "<=>" and (left.nullable or right.nullable)
     return Typed(f"({one.sql} {operator} {two.sql})", BOOLEAN, name, nullable)
+
+
+def sort_key(sql: str, kind: SqlType) -> str:
+    """Return SQL that DuckDB orders as Databricks orders the value: NULL inside comes first."""
+    if not kind.is_nested:
+        return f"{{'n': {sql} IS NOT NULL, 'v': {sql}}}"
+    if kind.element is not None:
+        name = variable(sql)
+        return f"list_transform({sql}, lambda {name}: {sort_key(name, kind.element)})"
+    fields = ", ".join(
+        f"'f{index}': {sort_key(f'({sql}).{quote(item.name)}', item.type)}"
+        for index, item in enumerate(kind.fields)
+    )
+    return f"CASE WHEN {sql} IS NOT NULL THEN {{{fields}}} END"
 
 
 def rewrite_logic(binder: Binder, node: exp.Connector, scope: Scope) -> Typed:
@@ -507,7 +524,9 @@ def _native_decimal(operator: str, left: Typed, right: Typed, kind: SqlType) -> 
             f"({cast_sql(left.sql, kind)} {operator} {cast_sql(right.sql, kind)})::{kind.duckdb()}"
         )
     if operator == "*" and p1 + p2 <= 37:
-        return f"({left.sql} * {right.sql})::{kind.duckdb()}"
+        # DuckDB multiplies in 64 bits where both have at most 18 digits.
+        one, two = (cast_sql(v.sql, decimal(38, s)) for v, s in ((left, s1), (right, s2)))
+        return f"({one} * {two})::{kind.duckdb()}"
     return None
 
 

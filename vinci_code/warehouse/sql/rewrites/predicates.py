@@ -12,6 +12,7 @@ from vinci_code.warehouse.sql.binder import only, refused
 from vinci_code.warehouse.sql.casts import let
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
 from vinci_code.warehouse.sql.rewrites.operators import compare
+from vinci_code.warehouse.sql.scalars import regex
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, INT, STRING, VARIANT, SqlType, array
 from vinci_code.warehouse.sql.values import MISSING, Typed, fail_sql, quote, text_sql
@@ -368,6 +369,8 @@ def rewrite_rlike(binder: Binder, node: exp.RegexpLike, scope: Scope) -> Typed:
     pattern = binder.as_string(binder.expression(node.expression, scope), "rlike", 2)
     name = f"RLIKE({value.name}, {pattern.name})"
     plain = isinstance(pattern.constant, str) and _SIMPLE_REGEX.match(pattern.constant)
+    if isinstance(pattern.constant, str):
+        regex(pattern.constant)
     sql = f"{'regexp_matches' if plain else 'vinci_rlike'}({value.sql}, {pattern.sql})"
     if node.args.get("negate"):
         return Typed(f"(NOT {sql})", BOOLEAN, f"(NOT {name})")

@@ -14,7 +14,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
-from vinci_code.warehouse.sql.rewrites.calls import direction
+from vinci_code.warehouse.sql.rewrites.calls import call_name, direction
 from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, bind_with
 from vinci_code.warehouse.sql.rewrites.generators import (
     Generator,
@@ -22,6 +22,7 @@ from vinci_code.warehouse.sql.rewrites.generators import (
     generator_call,
 )
 from vinci_code.warehouse.sql.rewrites.grouping import bind_group, has_aggregate
+from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.rewrites.relations import bind_from
 from vinci_code.warehouse.sql.rewrites.stars import expand_star
 from vinci_code.warehouse.sql.scope import Scope
@@ -87,6 +88,7 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
     where = node.args.get("where")
     if where is not None:
         _no_aggregate(where.this, "WHERE")
+        _no_window(where.this)
         tail += f" WHERE {binder.condition(where.this, scope).sql}"
     for window in node.args.get("windows") or []:
         scope.windows[window.this.name.lower()] = window
@@ -95,7 +97,7 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
     if group is not None:
         values = [item.value for item in items if item.value is not None]
         tail += bind_group(binder, group, node.expressions, values, scope)
-    tail += _conditions(binder, node, scope)
+    tail += _conditions(binder, node, scope, guarded=_has_sets(group))
     generators = [item for item in items if item.generator is not None]
     if generators:
         return _with_generator(binder, node, scope, items, tail)
@@ -105,15 +107,33 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
     return _finish(binder, node, scope, values, tail)
 
 
-def _conditions(binder: Binder, node: exp.Select, scope: Scope) -> str:
-    text = ""
+def _has_sets(group: exp.Expr | None) -> bool:
+    return group is not None and group.find(exp.Rollup, exp.Cube, exp.GroupingSets) is not None
+
+
+def _conditions(binder: Binder, node: exp.Select, scope: Scope, *, guarded: bool) -> str:
+    # Grouping sets of no rows have no total: DuckDB would give one.
+    tests = ["count(*) > 0"] if guarded else []
     having = node.args.get("having")
     if having is not None:
-        text += f" HAVING {binder.condition(having.this, scope).sql}"
+        tests.append(binder.condition(having.this, scope).sql)
+    text = f" HAVING {' AND '.join(tests)}" if tests else ""
     qualify = node.args.get("qualify")
     if qualify is not None:
         text += f" QUALIFY {binder.condition(qualify.this, scope).sql}"
     return text
+
+
+def _no_window(node: exp.Expr) -> None:
+    if isinstance(node, exp.Window):
+        raise SqlError(
+            "WINDOW_FUNCTION_NOT_ALLOWED_IN_CLAUSE",
+            "42601",
+            "It is not allowed to use window functions inside WHERE clause.",
+        )
+    if not isinstance(node, exp.Query):
+        for child in node.iter_expressions():
+            _no_window(child)
 
 
 def _no_aggregate(node: exp.Expr, clause: str) -> None:
@@ -312,8 +332,10 @@ def _order_item(
             f'Cannot resolve "{value.name}" due to data type mismatch: The `sortorder` does not '
             f'support ordering on type "{value.type.text}".',
         )
+    if value.type.is_nested and not distinct:
+        return sort_key(value.sql, value.type)
     for index, output in enumerate(values):
-        if output.sql == value.sql:
+        if output.sql == value.sql and not value.type.is_nested:
             return str(index + 1)
     if distinct:
         raise SqlError(
@@ -493,6 +515,13 @@ def bind_values(binder: Binder, node: exp.Values, scope: Scope) -> BoundQuery:
     rows = []
     for row in node.expressions:
         cells = row.expressions if isinstance(row, exp.Tuple) else [row]
+        if (
+            len(cells) == 1
+            and isinstance(cells[0], exp.Anonymous)
+            and call_name(cells[0]) == "struct"
+        ):
+            # A row of nothing but struct(…) is the row of its fields.
+            cells = cells[0].expressions
         rows.append([_cell(binder, cell, scope) for cell in cells])
     if len({len(row) for row in rows}) != 1:
         raise SqlError(
