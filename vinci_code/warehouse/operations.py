@@ -187,6 +187,8 @@ class Operation:
         self._state: int = State.PENDING_STATE
         self._result: Result | None = None
         self._rows = Rows(iter(()))
+        # Two fetches at once take their pages one after the other; taken before _rows_lock.
+        self._fetch_lock = threading.Lock()
         self._rows_lock = threading.Lock()
         self._executor: Executor | None = None
         # The next page, encoded while the client still reads the last one.
@@ -269,7 +271,11 @@ class Operation:
         Raises:
             SqlError: A row that was not read ahead could not be computed.
         """
-        size = (max_rows, max_bytes)
+        with self._fetch_lock:
+            page = self._next_page((max_rows, max_bytes))
+        return page.row_set, page.more
+
+    def _next_page(self, size: tuple[int, int]) -> _Page:
         with self._rows_lock:
             ahead, self._ahead = self._ahead, None
         if ahead is None:
@@ -285,7 +291,7 @@ class Operation:
         if page.more and self._executor is not None:
             with self._rows_lock:
                 self._ahead = _Ahead(size, self._executor.submit(self._take, size))
-        return page.row_set, page.more
+        return page
 
     def _take(self, size: tuple[int, int]) -> _Page:
         with self._rows_lock:
