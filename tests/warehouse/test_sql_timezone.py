@@ -43,7 +43,9 @@ CASES = {
     "to_date('2020-01-01', 'yyyy-MM-dd')": date(2020, 1, 1),
     "unix_timestamp('1970-01-01 00:00:00')": 18000,
     "from_unixtime(0)": "1969-12-31 19:00:00",
-    "to_json(struct(TIMESTAMP '2020-01-01 00:00:00' AS t))": '{"t":"2020-01-01T00:00:00.000-05:00"}',
+    "to_json(struct(TIMESTAMP '2020-01-01 00:00:00' AS t))": (
+        '{"t":"2020-01-01T00:00:00.000-05:00"}'
+    ),
     "from_json('{\"t\":\"2020-01-01 00:00:00\"}', 't TIMESTAMP').t": utc(2020, 1, 1, 5),
     "current_timezone()": NEW_YORK,
     "current_date()": date(2024, 2, 29),
