@@ -15,8 +15,8 @@ from typing import Any
 
 from databricks.sql.thrift_api.TCLIService import TCLIService
 from databricks.sql.thrift_api.TCLIService import ttypes as generated_types
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # type: ignore[import-untyped]
-from thrift.transport.TTransport import TMemoryBuffer  # type: ignore[import-untyped]
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.transport.TTransport import TMemoryBuffer
 
 Rows = list[list[Any]]
 ttypes: Any = generated_types  # generated, without types

@@ -9,10 +9,6 @@ from databricks import sql
 from databricks.sql.client import Connection, Cursor
 
 from tests.warehouse.wire_engine import FakeWarehouse
-from vinci_code.warehouse.pytest_plugin import (  # noqa: F401 (fixtures, used by name)
-    local_warehouse,
-    local_warehouse_server,
-)
 
 
 @pytest.fixture(scope="session")

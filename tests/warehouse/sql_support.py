@@ -46,7 +46,7 @@ class Answer:
         return [column.type.text for column in self.query.columns]
 
     @property
-    def value(self) -> Any:  # noqa: ANN401 - a value of any type
+    def value(self) -> Any:
         assert len(self.rows) == 1
         assert len(self.rows[0]) == 1
         return self.rows[0][0]
@@ -102,14 +102,14 @@ class Database:
             cursor.close()
         return Answer(query, [tuple(row[name] for name in query.physical) for row in rows])
 
-    def value(self, sql: str, *parameters: Parameter, **configuration: str) -> Any:  # noqa: ANN401
+    def value(self, sql: str, *parameters: Parameter, **configuration: str) -> Any:
         return self.run(f"SELECT {sql}", *parameters, **configuration).value
 
     def close(self) -> None:
         self.connection.close()
 
 
-def plain(value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - a value of any type
+def plain(value: Any, kind: SqlType) -> Any:
     """Return a value in the JSON form of the recorded answers."""
     if value is None or isinstance(value, (bool, int, str)):
         return value

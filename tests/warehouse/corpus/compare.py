@@ -76,7 +76,7 @@ def arrow_type(found: pa.DataType) -> str:
     return _PLAIN.get(found, str(found))
 
 
-def canonical(value: Any, found: pa.DataType) -> object:  # noqa: ANN401 (any value at all)
+def canonical(value: Any, found: pa.DataType) -> object:
     """One value of an Arrow column in the corpus's notation."""
     if value is None:
         return None

@@ -4,7 +4,7 @@ https://docs.databricks.com/aws/en/sql/language-manual/functions/cast says which
 to which, and how. ANSI mode raises where a value does not fit; the ``try`` form gives NULL.
 """
 
-# ruff: noqa: ARG001, ARG002 - every cast has the same parameters
+# ruff: noqa: ARG001 - every cast has the same parameters
 from __future__ import annotations
 
 import zlib

@@ -129,8 +129,8 @@ class WarehouseParser(DatabricksParser):
 
     def _parse_interval(  # type: ignore[override]  # sqlglot would sum several parts
         self,
-        require_interval: bool = True,  # noqa: ARG002 - sqlglot's signature
-        parse_function_unit: bool = True,  # noqa: ARG002 - sqlglot's signature
+        require_interval: bool = True,
+        parse_function_unit: bool = True,
     ) -> exp.Expr | None:
         index = self._index
         if not self._match(TokenType.INTERVAL):

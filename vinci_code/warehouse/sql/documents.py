@@ -41,7 +41,7 @@ class BadRecordError(ValueError):
     """A JSON value does not fit the schema."""
 
 
-def load(text: str) -> Any:  # noqa: ANN401 - JSON is any value
+def load(text: str) -> Any:
     """Return JSON text as Python values; numbers that are not integers keep their text.
 
     Raises:
@@ -50,11 +50,11 @@ def load(text: str) -> Any:  # noqa: ANN401 - JSON is any value
     return json.loads(text, parse_float=Number, parse_constant=_no_constant)
 
 
-def _no_constant(name: str) -> Any:  # noqa: ANN401 - the signature json asks for
+def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def dump(value: Any, *, sort: bool = False) -> str:  # noqa: ANN401 - JSON is any value
+def dump(value: Any, *, sort: bool = False) -> str:
     """Return compact JSON text."""
     if isinstance(value, Number):
         return str(value)
@@ -110,7 +110,7 @@ def _step(match: re.Match[str]) -> tuple[str, Any]:
 _MISSING = object()
 
 
-def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401 - JSON is any value
+def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:
     """Return what a path finds; several finds of ``[*]`` are a list, ``_MISSING`` for none."""
     for number, (kind, name) in enumerate(steps):
         if kind == "star":
@@ -125,7 +125,7 @@ def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401
     return value
 
 
-def _take(value: Any, kind: str, name: Any) -> Any:  # noqa: ANN401 - JSON is any value
+def _take(value: Any, kind: str, name: Any) -> Any:
     if kind == "index":
         return value[name] if isinstance(value, list) and name < len(value) else _MISSING
     if not isinstance(value, dict):
@@ -156,7 +156,7 @@ def get_json_object(text: str | None, path: str | None) -> str | None:
     return dump(_as_doubles(found))
 
 
-def _as_doubles(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+def _as_doubles(value: Any) -> Any:
     """Jackson copies a number with a point as a double."""
     if isinstance(value, dict):
         return {key: _as_doubles(item) for key, item in value.items()}
@@ -207,7 +207,7 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
         ) from None
 
 
-def _normal(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+def _normal(value: Any) -> Any:
     """Numbers are what VARIANT holds: decimals to 38 digits with their scale, else doubles."""
     if isinstance(value, dict):
         return {key: _normal(item) for key, item in value.items()}
@@ -218,7 +218,7 @@ def _normal(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
     return value
 
 
-def _normal_number(text: Number) -> Any:  # noqa: ANN401 - JSON is any value
+def _normal_number(text: Number) -> Any:
     if "e" in text.lower():
         return Number(java_float(repr(float(text))))
     number = Decimal(text)
@@ -269,7 +269,7 @@ def json_object_keys(text: str | None) -> list[str] | None:
     return list(value) if isinstance(value, dict) else None
 
 
-def _loaded(text: str | None) -> Any:  # noqa: ANN401 - JSON is any value
+def _loaded(text: str | None) -> Any:
     try:
         return None if text is None else load(text)
     except (ValueError, RecursionError):
@@ -292,7 +292,7 @@ def schema_of_json(text: str) -> str:
         ) from None
 
 
-def _schema(value: Any) -> SqlType:  # noqa: ANN401 - JSON is any value
+def _schema(value: Any) -> SqlType:
     from vinci_code.warehouse.sql.coercion import common_type
     from vinci_code.warehouse.sql.types import BIGINT, BOOLEAN, DOUBLE, STRING, array, struct
 
@@ -313,7 +313,7 @@ def schema_of_variant(text: str | None) -> str | None:
     return None if text is None else _variant_schema(load(text))
 
 
-def _variant_schema(value: Any) -> str:  # noqa: ANN401 - JSON is any value
+def _variant_schema(value: Any) -> str:
     if value is None:
         return "VOID"
     if isinstance(value, dict):
@@ -398,7 +398,7 @@ class _Fitter:
         self._formats = formats or {}
         self._strict = strict
 
-    def top(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+    def top(self, value: Any, kind: SqlType) -> Any:
         """Fit the outermost value; an object stands for an array of one."""
         if kind.element is not None and kind.element.name == "STRUCT" and isinstance(value, dict):
             return [self.fit(value, kind.element)]
@@ -406,7 +406,7 @@ class _Fitter:
             raise BadRecordError(kind.name)
         return self.fit(value, kind)
 
-    def fit(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+    def fit(self, value: Any, kind: SqlType) -> Any:
         """Return the value for a type.
 
         Raises:
@@ -432,7 +432,7 @@ class _Fitter:
             return _formatted(value, pattern, kind, self._zone)
         return _leaf(value, kind, self._zone)
 
-    def _struct(self, value: Any, kind: SqlType) -> dict[str, Any]:  # noqa: ANN401
+    def _struct(self, value: Any, kind: SqlType) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise BadRecordError(kind.name)
         result = {}
@@ -440,7 +440,7 @@ class _Fitter:
             result[item.name] = self._field(value.get(item.name, _MISSING), item.type)
         return result
 
-    def _field(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+    def _field(self, value: Any, kind: SqlType) -> Any:
         if value is _MISSING:
             return None
         try:
@@ -466,7 +466,7 @@ def _formatted(text: str, pattern: str, kind: SqlType, zone: str) -> str:
     return moment.date().isoformat() if kind.name == "DATE" else moment.isoformat(" ")
 
 
-def _leaf(value: Any, kind: SqlType, zone: str) -> Any:  # noqa: ANN401 - JSON is any value
+def _leaf(value: Any, kind: SqlType, zone: str) -> Any:
     if kind.is_string:
         return str(value) if isinstance(value, str) else dump(value)
     if kind.name == "VARIANT":
@@ -482,11 +482,11 @@ def _leaf(value: Any, kind: SqlType, zone: str) -> Any:  # noqa: ANN401 - JSON i
     return found
 
 
-def _read_boolean(value: Any, _kind: SqlType, _zone: str) -> bool | None:  # noqa: ANN401
+def _read_boolean(value: Any, _kind: SqlType, _zone: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _read_integer(value: Any, kind: SqlType, _zone: str) -> int | None:  # noqa: ANN401
+def _read_integer(value: Any, kind: SqlType, _zone: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     limit = _RANGES[kind.name]
@@ -504,7 +504,7 @@ _FLOAT_WORDS = {
 }
 
 
-def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, Number)):
@@ -512,7 +512,7 @@ def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: 
     return _FLOAT_WORDS.get(value) if isinstance(value, str) else None
 
 
-def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     precision, scale = kind.precision or 10, kind.scale or 0
@@ -528,28 +528,28 @@ def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:  # noqa:
     return f"{rounded:f}" if abs(rounded) < Decimal(10) ** (precision - scale) else None
 
 
-def _read_date(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+def _read_date(value: Any, _kind: SqlType, _zone: str) -> str | None:
     if not isinstance(value, str) or isinstance(value, Number):
         return None
     day = parse_date(value)
     return day.isoformat() if day else None
 
 
-def _read_timestamp(value: Any, _kind: SqlType, zone: str) -> str | None:  # noqa: ANN401
+def _read_timestamp(value: Any, _kind: SqlType, zone: str) -> str | None:
     if not isinstance(value, str) or isinstance(value, Number):
         return None
     moment = parse_timestamp(value, zone)
     return moment.isoformat(" ") if moment else None
 
 
-def _read_ntz(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+def _read_ntz(value: Any, _kind: SqlType, _zone: str) -> str | None:
     if not isinstance(value, str) or isinstance(value, Number):
         return None
     clock = parse_timestamp_ntz(value)
     return clock.isoformat(" ") if clock else None
 
 
-def _read_binary(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+def _read_binary(value: Any, _kind: SqlType, _zone: str) -> str | None:
     if not isinstance(value, str) or isinstance(value, Number):
         return None
     try:
@@ -559,7 +559,7 @@ def _read_binary(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa:
     return value
 
 
-def _read_interval(value: Any, kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+def _read_interval(value: Any, kind: SqlType, _zone: str) -> str | None:
     if not isinstance(value, str):
         return None
     count = parse_interval(value, *interval_units(kind))
@@ -607,7 +607,7 @@ def variant_cast(text: str | None, schema: str, mode: str, zone: str) -> str | N
 class _VariantFitter(_Fitter):
     """Fits VARIANT values: scalars are cast as CAST does, text to numbers too."""
 
-    def fit(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+    def fit(self, value: Any, kind: SqlType) -> Any:
         if value is None:
             return "null" if kind.name == "VARIANT" else None
         if isinstance(value, (dict, list)) or kind.is_nested or kind.name == "VARIANT":
@@ -615,7 +615,7 @@ class _VariantFitter(_Fitter):
         return super().fit(_recast(value, kind), kind)
 
 
-def _recast(value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+def _recast(value: Any, kind: SqlType) -> Any:
     if kind.name == "BOOLEAN":
         return _recast_boolean(value)
     if kind.is_integral:
@@ -625,7 +625,7 @@ def _recast(value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any val
     return value
 
 
-def _recast_boolean(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+def _recast_boolean(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Number):
         return {
             "true": True,
@@ -642,7 +642,7 @@ def _recast_boolean(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
     return bool(float(value))
 
 
-def _recast_integer(value: Any) -> int:  # noqa: ANN401 - JSON is any value
+def _recast_integer(value: Any) -> int:
     if isinstance(value, Number):
         return int(Decimal(value))
     if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value):
@@ -650,7 +650,7 @@ def _recast_integer(value: Any) -> int:  # noqa: ANN401 - JSON is any value
     return int(value)
 
 
-def _recast_number(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+def _recast_number(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, str) and not isinstance(value, Number):

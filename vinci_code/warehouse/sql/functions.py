@@ -113,7 +113,7 @@ def _zone_offset(minutes: int) -> str:
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
-def _parse_timestamp(text: str, pattern: str, mode: str, zone: str) -> Any:  # noqa: ANN401
+def _parse_timestamp(text: str, pattern: str, mode: str, zone: str) -> Any:
     found = patterns.parse_datetime(text, pattern, zone)
     if found is None and mode != "try":
         raise SqlError(
