@@ -37,6 +37,7 @@ def served(arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, process.stdout.readline()
         finally:
             watchdog.cancel()
+            watchdog.join()
             if process.poll() is None:
                 process.kill()
 
