@@ -136,9 +136,10 @@ def error_matches(step: Step, message: str) -> bool:
     pattern = step.error_class
     right_class = any(fnmatch.fnmatchcase(found_class[1], p) for p in (pattern, f"{pattern}.*"))
     right_state = fnmatch.fnmatchcase(found_state[1], step.sqlstate or "*")
-    # Where any error will do, a refusal is one.
+    # Where any error will do, a refusal is one; a failure inside of the warehouse never is.
     refused = found_class[1] == "UNSUPPORTED_BY_LOCAL_WAREHOUSE" and pattern != "*"
-    return right_class and right_state and not refused and step.error_text in message
+    broken = found_class[1] == "INTERNAL_ERROR"
+    return right_class and right_state and not (refused or broken) and step.error_text in message
 
 
 def _is_year_month(name: str) -> bool:
