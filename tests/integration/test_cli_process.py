@@ -44,6 +44,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("events", "list"),
     ("events", "stats"),
     ("events", "export"),
+    ("warehouse",),
+    ("warehouse", "serve"),
 )
 
 HEAVY = ("sqlalchemy", "alembic", "databricks", "pandas", "pyarrow", "numpy", "rich", "orjson")
@@ -126,7 +128,7 @@ def completed(words: str) -> list[str]:
 
 
 def test_the_shell_completes_commands_options_and_choices() -> None:
-    assert completed("vinci ") == ["demo", "check", "config", "db", "events"]
+    assert completed("vinci ") == ["demo", "check", "config", "db", "events", "warehouse"]
     assert completed("vinci events ex") == ["export"]
     assert completed("vinci events import --on") == ["--on-error"]
     assert completed("vinci events import --on-error ") == ["stop", "skip"]

@@ -24,7 +24,7 @@ app = typer.Typer(
         "vinci events import examples/earthquakes.jsonl",
         "vinci events stats",
         "DATABASE_URL=sqlite:///other.db vinci db status",
-        "vinci warehouse serve                       a Databricks SQL warehouse, on this machine",
+        "vinci warehouse serve                       a SQL warehouse, on this machine",
         "vinci --install-completion                  complete commands in your shell",
     ),
 )
