@@ -10,7 +10,11 @@ import typer
 from vinci_code.cli.group import AsJson
 from vinci_code.cli.help import examples
 
-app = typer.Typer(no_args_is_help=True, help="Run a local warehouse, for development and tests.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Run a local warehouse, for development and tests.",
+    epilog=examples("vinci warehouse serve        prints the variables to export"),
+)
 
 
 @app.command(
