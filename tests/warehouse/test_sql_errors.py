@@ -84,12 +84,44 @@ def test_error(database: Database, sql: str) -> None:
     assert (caught.value.error_class, caught.value.sqlstate) == ERRORS[sql]
 
 
+@pytest.mark.parametrize("symbol", ["=", "<>", "<", "<=", ">", ">=", "<=>"])
+@pytest.mark.parametrize(
+    ("kind", "most", "error"),
+    [
+        ("TINYINT", 127, "BINARY_ARITHMETIC_OVERFLOW"),
+        ("SMALLINT", 32767, "BINARY_ARITHMETIC_OVERFLOW"),
+        ("INT", 2147483647, "ARITHMETIC_OVERFLOW"),
+        ("BIGINT", 9223372036854775807, "ARITHMETIC_OVERFLOW"),
+    ],
+)
+def test_a_comparison_with_a_constant_keeps_the_overflow(
+    database: Database, kind: str, most: int, error: str, symbol: str
+) -> None:
+    one, two, six = (f"CAST({number} AS {kind})" for number in (1, 2, 6))
+    table = f"FROM (SELECT CAST(id AS {kind}) AS x FROM range({most}, {most} + 1)) AS v"
+    if kind == "BIGINT":
+        table = f"FROM (SELECT id + 1 AS x FROM range({most} - 1, {most})) AS v"
+    for sum_ in (f"x + {one}", f"{one} + x", f"x - (-{one})", f"-{two} - x", f"{two} * x"):
+        for comparison in (f"{sum_} {symbol} {six}", f"{six} {symbol} {sum_}"):
+            with pytest.raises(SqlError) as caught:
+                database.run(f"SELECT {comparison} {table}")
+            assert (caught.value.error_class, caught.value.sqlstate) == (error, "22003")
+
+
 QUERY_ERRORS = {
     "SELECT x FROM t": ("UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
     "SELECT * FROM nosuch": ("TABLE_OR_VIEW_NOT_FOUND", "42P01"),
     "SELECT a FROM t JOIN t AS u ON t.a = u.a": ("AMBIGUOUS_REFERENCE", "42704"),
     "SELECT a, count(*) FROM t": ("MISSING_AGGREGATION", "42803"),
     "SELECT a FROM t WHERE sum(a) > 1": ("INVALID_WHERE_CONDITION", "42903"),
+    "SELECT sum(sum(sum(a) OVER (ORDER BY b)) OVER (ORDER BY b)) OVER (ORDER BY b) FROM t": (
+        "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+        "0A000",
+    ),
+    "SELECT rank() OVER (ORDER BY sum(a) OVER ()) FROM t": (
+        "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+        "0A000",
+    ),
     "SELECT a FROM t WHERE a": ("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN", "42K09"),
     "SELECT a FROM t GROUP BY 2": ("GROUP_BY_POS_OUT_OF_RANGE", "42805"),
     "SELECT a FROM t ORDER BY 2": ("ORDER_BY_POS_OUT_OF_RANGE", "42805"),

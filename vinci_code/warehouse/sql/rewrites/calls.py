@@ -137,6 +137,7 @@ def rewrite_modified_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed
 
 def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
     """``f(…) OVER (…)`` with Databricks' order of NULLs and default frame."""
+    _refuse_nested_window(node)
     if node.args.get("alias") is not None:
         spec = _named_window(node, scope)
         only(node, "this", "alias", "over")
@@ -157,6 +158,20 @@ def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
             f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
         )
     return _modified(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})", windowed=True)
+
+
+def _refuse_nested_window(node: exp.Window) -> None:
+    """Refuse a window function inside of another; one in a sub-query is not inside."""
+    if any(_has_window(child) for child in node.iter_expressions()):
+        raise unsupported("a window function inside of a window function")
+
+
+def _has_window(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Window):
+        return True
+    if isinstance(node, exp.Query):
+        return False
+    return any(_has_window(child) for child in node.iter_expressions())
 
 
 def _check_frame(binder: Binder, name: str, spec: exp.WindowSpec, scope: Scope) -> None:

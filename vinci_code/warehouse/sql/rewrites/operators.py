@@ -258,7 +258,8 @@ def negate(binder: Binder, value: Typed) -> Typed:
     if not value.type.is_numeric and value.type.name != "VOID":
         raise _wrong_type(name, '"NUMERIC" or "INTERVAL"', value)
     if value.type.is_integral:
-        return Typed(f"({cast_sql('0', value.type)} - {value.sql})", value.type, name)
+        sql = f"{_CHECKED['-']}({cast_sql('0', value.type)}, {value.sql})"
+        return Typed(sql, value.type, name)
     return Typed(f"(-{value.sql})", value.type, name)
 
 
@@ -472,7 +473,15 @@ def _numeric(binder: Binder, operator: str, left: Typed, right: Typed, name: str
     one, two = binder.cast(left, kind), binder.cast(right, kind)
     # Two integer literals: DuckDB would choose a type of its own for them.
     first = cast_sql(one.sql, kind) if one.is_constant and kind == INT else one.sql
-    return Typed(f"({first} {operator} {two.sql})", kind, name, left.nullable or right.nullable)
+    sql = f"({first} {operator} {two.sql})"
+    if kind.is_integral:
+        sql = f"{_CHECKED[operator]}({first}, {two.sql})"
+    return Typed(sql, kind, name, left.nullable or right.nullable)
+
+
+# DuckDB's optimiser takes `a + 1 > 5` for `a > 4` and `sum(a + 1)` for `sum(a) + count(a)`, which
+# loses the overflow of `a + 1`. It knows the operators only, not the functions of the same meaning.
+_CHECKED = {"+": "add", "-": "subtract", "*": "multiply"}
 
 
 def try_arithmetic(binder: Binder, operator: str, left: Typed, right: Typed, name: str) -> Typed:
