@@ -1,0 +1,1 @@
+"""The warehouse's engine: catalog, versioned tables, transactions and the statements on them."""

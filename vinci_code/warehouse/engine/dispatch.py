@@ -1,0 +1,362 @@
+"""From the text of a statement to what runs it, within or without a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from vinci_code.warehouse.engine import (
+    alter,
+    create_table,
+    describe,
+    dml,
+    drop,
+    merge,
+    namespaces,
+    select,
+    settings,
+    show,
+    views,
+)
+from vinci_code.warehouse.engine import transaction_errors as errors
+from vinci_code.warehouse.engine.reader import Reader, first_word, split_atomic
+from vinci_code.warehouse.engine.result import Result, empty_result, rows_result
+from vinci_code.warehouse.engine.transactions import Transaction
+from vinci_code.warehouse.engine.work import Work
+from vinci_code.warehouse.sql import parse
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.sql.types import STRING, Column
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.engine.session import EngineSession
+
+_QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "MAP", "REDUCE")
+_DML_WORDS = ("INSERT", "UPDATE", "DELETE", "MERGE")
+_BEGIN, _COMMIT, _ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
+# Statements that Databricks has and the local warehouse does not.
+_REFUSED = frozenset(
+    (
+        "ANALYZE", "CACHE", "CALL", "CLEAR", "CONVERT", "COPY", "DECLARE", "DENY", "EXECUTE",
+        "EXPLAIN", "FSCK", "GENERATE", "GET", "GRANT", "KILL", "LIST", "LOAD", "MSCK", "OPTIMIZE",
+        "PUT", "REFRESH", "REMOVE", "REORG", "REPAIR", "RESTORE", "REVOKE", "SIGNAL", "SYNC",
+        "UNCACHE", "UNDROP", "UNSET", "VACUUM",
+    )
+)  # fmt: skip
+
+
+def execute(session: EngineSession, text: str, parameters: Sequence[Parameter]) -> Result:
+    """Run one statement of a session.
+
+    Raises:
+        SqlError: Whatever goes wrong; an open transaction is aborted by it.
+    """
+    try:
+        word = first_word(text)
+        control = _control(session, word, text)
+    except SqlError:
+        _abort_if_open(session)
+        raise
+    if control is not None:
+        return control(parameters)
+    if session.aborted:
+        raise errors.rollback_required()
+    if session.open_transaction is None and session.autocommit:
+        return _run_alone(session, word, text, parameters)
+    return _run_within(session, word, text, parameters)
+
+
+def _abort_if_open(session: EngineSession) -> None:
+    if session.open_transaction is not None or not session.autocommit:
+        session.abort()
+
+
+def _run_alone(
+    session: EngineSession, word: str, text: str, parameters: Sequence[Parameter]
+) -> Result:
+    transaction = session.begin(interactive=False)
+    try:
+        result = run(Work(session, transaction, parameters), word, text)
+        session.check_interrupt()
+        transaction.commit()
+    finally:
+        transaction.discard()
+    return result
+
+
+def _run_within(
+    session: EngineSession, word: str, text: str, parameters: Sequence[Parameter]
+) -> Result:
+    if session.open_transaction is None:
+        session.open_transaction = session.begin(interactive=True)
+        session.implicit = True
+    try:
+        check_allowed(word, text)
+        session.open_transaction.begin_statement()
+        result = run(Work(session, session.open_transaction, parameters), word, text)
+        session.check_interrupt()
+    except BaseException:
+        session.abort()
+        raise
+    return result
+
+
+def run(work: Work, word: str, text: str) -> Result:
+    """Run a statement that is not about transactions."""
+    if word in _QUERY_WORDS or word in _DML_WORDS:
+        return _run_query(work, text)
+    command = _COMMANDS.get(word)
+    if command is not None:
+        return command(work, Reader(text))
+    if not word:
+        raise SqlError(
+            "PARSE_EMPTY_STATEMENT", "42617", "Syntax error, unexpected empty statement."
+        )
+    if word in _REFUSED:
+        raise unsupported(f"the statement {word}")
+    raise syntax_error(word if word.isidentifier() else text.strip()[:1], text)
+
+
+def _run_query(work: Work, text: str) -> Result:
+    expression = parse.parse_statement(text).expression
+    if expression is None:
+        raise unsupported(f"the statement {text[:40]!r}")
+    expression = expression.copy()
+    if isinstance(expression, exp.Insert):
+        return dml.insert(work, expression)
+    if isinstance(expression, exp.Update):
+        return dml.update(work, expression)
+    if isinstance(expression, exp.Delete):
+        return dml.delete(work, expression)
+    if isinstance(expression, exp.Merge):
+        return merge.merge(work, expression)
+    return select.select(work, expression)
+
+
+def _create(work: Work, reader: Reader) -> Result:
+    reader.expect("CREATE")
+    replace = reader.accept("OR", "REPLACE")
+    if reader.accept("OR", "REFRESH"):
+        raise unsupported("CREATE OR REFRESH")
+    if reader.accept_any("CATALOG"):
+        return namespaces.create_catalog(work, reader)
+    if reader.accept_any("SCHEMA", "DATABASE"):
+        return namespaces.create_schema(work, reader)
+    if reader.accept("GLOBAL"):
+        raise unsupported("CREATE GLOBAL TEMPORARY VIEW")
+    if reader.accept("EXTERNAL"):
+        raise unsupported("CREATE EXTERNAL TABLE")
+    temporary = reader.accept_any("TEMPORARY", "TEMP") is not None
+    if reader.accept("VIEW"):
+        return views.create(work, reader, replace=replace, temporary=temporary)
+    if reader.accept("TABLE"):
+        if temporary:
+            raise unsupported("CREATE TEMPORARY TABLE")
+        return create_table.create(work, reader, replace=replace)
+    raise _unsupported_object(reader, "CREATE")
+
+
+def _replace(work: Work, reader: Reader) -> Result:
+    reader.expect("REPLACE", "TABLE")
+    return create_table.create(work, reader, replace=True, must_exist=True)
+
+
+def _drop(work: Work, reader: Reader) -> Result:
+    reader.expect("DROP")
+    if reader.accept("CATALOG"):
+        return namespaces.drop_catalog(work, reader)
+    if reader.accept_any("SCHEMA", "DATABASE"):
+        return namespaces.drop_schema(work, reader)
+    if reader.accept("TABLE"):
+        return drop.drop_table(work, reader)
+    if reader.accept("VIEW"):
+        return drop.drop_view(work, reader)
+    raise _unsupported_object(reader, "DROP")
+
+
+def _alter(work: Work, reader: Reader) -> Result:
+    reader.expect("ALTER")
+    if reader.accept("TABLE"):
+        return alter.alter_table(work, reader)
+    if reader.accept("VIEW"):
+        return views.alter(work, reader)
+    if reader.accept("CATALOG"):
+        return namespaces.alter_catalog(work, reader)
+    if reader.accept_any("SCHEMA", "DATABASE"):
+        return namespaces.alter_schema(work, reader)
+    raise _unsupported_object(reader, "ALTER")
+
+
+def _unsupported_object(reader: Reader, verb: str) -> SqlError:
+    if reader.at_name and not reader.done:
+        word = reader.next().text.upper()
+        if word in _OBJECTS:
+            return unsupported(f"{verb} {word}")
+        reader.index -= 1
+    return reader.error()
+
+
+_OBJECTS = frozenset(
+    (
+        "BLOOMFILTER", "CONNECTION", "CREDENTIAL", "EXTERNAL", "FUNCTION", "GROUP", "LOCATION",
+        "MATERIALIZED", "POLICY", "PROCEDURE", "RECIPIENT", "SERVER", "SHARE", "STORAGE",
+        "STREAMING", "VARIABLE", "VOLUME",
+    )
+)  # fmt: skip
+
+_COMMANDS: dict[str, Callable[[Work, Reader], Result]] = {
+    "CREATE": _create,
+    "REPLACE": _replace,
+    "DROP": _drop,
+    "ALTER": _alter,
+    "COMMENT": lambda work, reader: alter.comment_on(work, reader),
+    "TRUNCATE": lambda work, reader: dml.truncate(work, reader),
+    "USE": lambda work, reader: namespaces.use(work, reader),
+    "SET": lambda work, reader: settings.set_statement(work.session, reader),
+    "RESET": lambda work, reader: settings.reset_statement(work.session, reader),
+    "SHOW": lambda work, reader: show.show(work, reader),
+    "DESCRIBE": lambda work, reader: describe.describe(work, reader),
+    "DESC": lambda work, reader: describe.describe(work, reader),
+}
+
+
+# ---- transactions
+
+
+def check_allowed(word: str, text: str) -> None:
+    """Refuse what may not stand in a transaction.
+
+    Raises:
+        SqlError: ``TRANSACTION_NOT_SUPPORTED.COMMAND``.
+    """
+    if word in _QUERY_WORDS or word in _DML_WORDS or (word not in _COMMANDS):
+        return
+    reader = Reader(text)
+    if word == "SHOW" and reader.accept("SHOW", "COLUMNS"):
+        return
+    if word in ("DESC", "DESCRIBE") and describe.allowed_in_transaction(reader):
+        return
+    words = [token.text.upper() for token in reader.tokens[:2] if token.kind == "word"]
+    raise errors.command_not_supported(" ".join(words))
+
+
+_Control = Callable[[Sequence[Parameter]], Result]
+
+
+def _control(session: EngineSession, word: str, text: str) -> _Control | None:
+    """Return what runs a statement about transactions; ``None`` for any other."""
+    if word not in (_BEGIN, _COMMIT, _ROLLBACK, "SET", "START"):
+        return None
+    reader = Reader(text)
+    reader.next()
+    if word == "SET":
+        if not reader.accept("AUTOCOMMIT"):
+            return None
+        return lambda _: _autocommit(session, reader)
+    if word == "START":
+        reader.expect("TRANSACTION")
+        raise unsupported("START TRANSACTION")
+    if word == _BEGIN:
+        if reader.accept("ATOMIC"):
+            return lambda parameters: _atomic(session, text, parameters)
+        if reader.accept_any("TRANSACTION", "WORK") is None:
+            raise unsupported("a compound statement: BEGIN … END")
+    else:
+        reader.accept_any("TRANSACTION", "WORK")
+    reader.end()
+    action = {_BEGIN: _begin, _COMMIT: _commit, _ROLLBACK: _rollback}[word]
+    return lambda _: action(session)
+
+
+def _begin(session: EngineSession) -> Result:
+    session.check_transactions()
+    if session.aborted:
+        raise errors.rollback_required()
+    if session.open_transaction is not None:
+        session.abort()
+        raise errors.nested_transaction()
+    session.open_transaction = session.begin(interactive=True)
+    session.implicit = False
+    return empty_result("TRANSACTION")
+
+
+def _commit(session: EngineSession) -> Result:
+    session.check_transactions()
+    if session.aborted:
+        raise errors.rollback_required()
+    transaction = session.open_transaction
+    if transaction is None:
+        if session.autocommit:
+            raise errors.no_active_transaction()
+        return empty_result("TRANSACTION")
+    try:
+        transaction.commit()
+    except BaseException:
+        session.abort()
+        raise
+    session.open_transaction = None
+    return empty_result("TRANSACTION")
+
+
+def _rollback(session: EngineSession) -> Result:
+    session.check_transactions()
+    if session.open_transaction is not None:
+        session.open_transaction.discard()
+        session.open_transaction = None
+    session.aborted = False
+    return empty_result("TRANSACTION")
+
+
+def _autocommit(session: EngineSession, reader: Reader) -> Result:
+    if reader.done:
+        value = "true" if session.autocommit else "false"
+        return rows_result("SET", [Column("AUTOCOMMIT", STRING)], [[value]])
+    reader.accept("=")
+    word = reader.accept_any("TRUE", "FALSE", "ON", "OFF")
+    if word is None:
+        raise reader.error()
+    reader.end()
+    session.check_transactions()
+    wanted = word in ("TRUE", "ON")
+    if session.in_transaction and not session.implicit:
+        raise errors.autocommit_in_transaction()
+    if session.in_transaction and wanted:
+        raise errors.autocommit_in_implicit_transaction()
+    if not wanted and not session.autocommit:
+        raise errors.autocommit_already_disabled()
+    session.autocommit = wanted
+    return empty_result("SET")
+
+
+def _atomic(session: EngineSession, text: str, parameters: Sequence[Parameter]) -> Result:
+    session.check_transactions()
+    if session.aborted:
+        raise errors.rollback_required()
+    statements = split_atomic(text)
+    if session.open_transaction is not None or not session.autocommit:
+        session.abort()
+        raise errors.nested_transaction()
+    transaction = session.begin(interactive=True)
+    result = empty_result()
+    try:
+        for statement in statements:
+            result.close()
+            result = _atomic_statement(session, transaction, statement, parameters)
+        transaction.commit()
+    finally:
+        transaction.discard()
+    return result
+
+
+def _atomic_statement(
+    session: EngineSession, transaction: Transaction, text: str, parameters: Sequence[Parameter]
+) -> Result:
+    word = first_word(text)
+    if word in (_COMMIT, _ROLLBACK, _BEGIN, "START"):
+        raise errors.command_not_supported(word)
+    check_allowed(word, text)
+    session.check_interrupt()
+    transaction.begin_statement()
+    return run(Work(session, transaction, parameters), word, text)

@@ -1,0 +1,86 @@
+"""The engine: catalogs, tables and sessions behind one store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from vinci_code.warehouse.engine.catalog import CatalogStore
+from vinci_code.warehouse.engine.session import EngineSession
+from vinci_code.warehouse.engine.store import Store
+from vinci_code.warehouse.engine.transactions import Engineroom
+
+DEFAULT_USER = "local@warehouse"
+
+
+class Engine:
+    """A Databricks SQL engine, in memory or in a file.
+
+    Attributes:
+        transactions: Whether transactions are enabled.
+        user: The user that owns what is created and that ``current_user()`` answers.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        transactions: bool = True,
+        *,
+        user: str = DEFAULT_USER,
+        appends_conflict: bool = False,
+    ) -> None:
+        """Open the engine.
+
+        Args:
+            path: The file that holds everything; ``None`` keeps it in memory.
+            transactions: ``False`` for a workspace where they are not enabled.
+            user: The name of the user.
+            appends_conflict: Whether two transactions that only insert into the same table
+                conflict. Delta lets them pass; the driver's documentation says that they conflict.
+        """
+        self.transactions = transactions
+        self.user = user
+        self._store = Store(path)
+        self._room = Engineroom(self._store, CatalogStore(self._store, user), appends_conflict)
+        self._sessions: set[EngineSession] = set()
+        self._lock = threading.Lock()
+
+    def open_session(
+        self,
+        catalog: str | None = None,
+        schema: str | None = None,
+        configuration: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> EngineSession:
+        """Open a session.
+
+        Args:
+            catalog: The first current catalog.
+            schema: The first current schema.
+            configuration: Session parameters.
+            user: The name of the user, where it is not the engine's.
+
+        Raises:
+            SqlError: For a catalog, schema or parameter that cannot be taken.
+        """
+        session = EngineSession(
+            self._room,
+            catalog=catalog,
+            schema=schema,
+            configuration=configuration,
+            user=user or self.user,
+            transactions=self.transactions,
+        )
+        with self._lock:
+            self._sessions = {item for item in self._sessions if not item.closed}
+            self._sessions.add(session)
+        return session
+
+    def close(self) -> None:
+        """Close every session and the store; what was committed is in the file."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, set()
+        for session in sessions:
+            session.close()
+        self._store.close()

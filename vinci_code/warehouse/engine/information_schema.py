@@ -1,0 +1,320 @@
+"""``information_schema`` of each catalog, and ``system.information_schema`` over all of them.
+
+https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-information-schema
+"""
+
+# ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATALOG
+from vinci_code.warehouse.engine.catalog_view import (
+    CatalogView,
+    ColumnInfo,
+    TableInfo,
+)
+from vinci_code.warehouse.engine.model import Check, Key
+from vinci_code.warehouse.engine.names import TableName
+from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, TIMESTAMP, Column, SqlType
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.engine.work import Work
+
+_Rows = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
+_OWNER_ID = "System user"
+
+
+def relation(work: Work, name: TableName) -> Relation | None:
+    """Return a table of ``information_schema`` as a staged relation, or ``None``."""
+    if name.schema != INFORMATION_SCHEMA:
+        return None
+    view = CatalogView(work.catalogs)
+    known = view.catalogs()
+    table = TABLES.get(name.name)
+    if name.catalog not in known or table is None:
+        return None
+    chosen = known if name.catalog == SYSTEM_CATALOG else [name.catalog]
+    columns, rows = table
+    arrow = _arrow(columns, list(rows(view, chosen)))
+    label = f"is_{id(arrow)}"
+    work.cursor.register(label, arrow)
+    try:
+        staged = work.transaction.stage(f"SELECT * FROM {label}")
+    finally:
+        work.cursor.unregister(label)
+    full = (name.catalog, name.schema, name.name)
+    return Relation(staged, tuple(columns), full, tuple(item.name for item in columns))
+
+
+def _arrow(columns: list[Column], rows: list[tuple[Any, ...]]) -> pa.Table:
+    schema = pa.schema([pa.field(item.name, item.type.arrow()) for item in columns])
+    arrays = [
+        pa.array([row[index] for row in rows], type=field.type)
+        for index, field in enumerate(schema)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _columns(*described: str | tuple[str, SqlType]) -> list[Column]:
+    return [
+        Column(item, STRING) if isinstance(item, str) else Column(item[0], item[1])
+        for item in described
+    ]
+
+
+def _all_tables(view: CatalogView, catalogs: list[str]) -> Iterator[TableInfo]:
+    for catalog in catalogs:
+        for schema in view.schemas(catalog):
+            yield from view.tables(catalog, schema)
+
+
+def _all_columns(view: CatalogView, catalogs: list[str]) -> Iterator[ColumnInfo]:
+    for table in _all_tables(view, catalogs):
+        yield from view.columns(table.catalog, table.schema, table.name)
+
+
+def _all_keys(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, Key]]:
+    for table in _all_tables(view, catalogs):
+        for key in view.constraints(table.catalog, table.schema, table.name):
+            yield table, key
+
+
+def _all_checks(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, Check]]:
+    for table in _all_tables(view, catalogs):
+        for check in view.checks(table.catalog, table.schema, table.name):
+            yield table, check
+
+
+def _catalogs(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for name in view.catalogs():
+        if name in catalogs:
+            yield name, _OWNER_ID, None, None, None, None, None
+
+
+def _schemata(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for catalog in catalogs:
+        for item in view.schema_infos(catalog):
+            yield (
+                catalog, item.name, item.owner, item.comment,
+                item.created, item.owner, item.created, item.owner,
+            )  # fmt: skip
+
+
+def _tables(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for item in _all_tables(view, catalogs):
+        is_view = item.kind == "VIEW"
+        yield (
+            item.catalog, item.schema, item.name, "VIEW" if is_view else "MANAGED",
+            "NO" if is_view else "YES", "NO", item.owner, item.comment,
+            item.created, item.owner, item.altered, item.owner,
+            "UNKNOWN_DATA_SOURCE_FORMAT" if is_view else "DELTA", None, None,
+        )  # fmt: skip
+
+
+def _views(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for item in _all_tables(view, catalogs):
+        if item.kind == "VIEW":
+            yield (
+                item.catalog, item.schema, item.name, item.view_text,
+                "NONE", "NO", "NO", "false", None,
+            )  # fmt: skip
+
+
+def _column_rows(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for item in _all_columns(view, catalogs):
+        kind, partition = item.type, item.partition_index
+        yield (
+            item.table.catalog, item.table.schema, item.table.name, item.name,
+            item.position + 1, item.default, "YES" if item.nullable else "NO",
+            kind.simple, "INTERVAL" if kind.is_interval else kind.name,
+            None, None, _precision(kind), _radix(kind), 0 if kind.is_integral else kind.scale,
+            _DATETIME_PRECISION.get(kind.name), None, None, None,
+            "NO", None, None, None, None, None, None,
+            None, None, "NO", "NO", None, "YES",
+            None if partition is None else partition + 1, item.comment,
+        )  # fmt: skip
+
+
+_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64, "FLOAT": 24, "DOUBLE": 53}
+_DATETIME_PRECISION = {"DATE": 0, "TIMESTAMP": 3, "TIMESTAMP_NTZ": 3}
+
+
+def _precision(kind: SqlType) -> int | None:
+    return _BITS.get(kind.name, kind.precision)
+
+
+def _radix(kind: SqlType) -> int | None:
+    if kind.name == "DECIMAL":
+        return 10
+    return 2 if kind.name in _BITS else None
+
+
+def _table_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    listed = [(table, key.name, key.kind, "NO") for table, key in _all_keys(view, catalogs)]
+    listed += [(table, item.name, "CHECK", "YES") for table, item in _all_checks(view, catalogs)]
+    for table, name, kind, enforced in listed:
+        yield (
+            table.catalog, table.schema, name,
+            table.catalog, table.schema, table.name, kind, "NO", "NO", enforced,
+        )  # fmt: skip
+
+
+def _key_column_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for table, key in _all_keys(view, catalogs):
+        foreign = key.kind == "FOREIGN KEY"
+        for position, name in enumerate(key.columns, 1):
+            yield (
+                table.catalog, table.schema, key.name,
+                table.catalog, table.schema, table.name, name,
+                position, position if foreign else None,
+            )  # fmt: skip
+
+
+def _referenced(table: TableInfo, key: Key) -> tuple[str, str, str]:
+    if key.parent is not None:
+        return key.parent.catalog, key.parent.schema, key.parent.name
+    return table.catalog, table.schema, table.name
+
+
+def _constraint_column_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for table, key in _all_keys(view, catalogs):
+        for name in key.columns if key.parent is None else key.parent_columns:
+            yield (*_referenced(table, key), name, table.catalog, table.schema, key.name)
+
+
+def _constraint_table_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for table, key in _all_keys(view, catalogs):
+        yield (*_referenced(table, key), table.catalog, table.schema, key.name)
+
+
+def _referential_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for table, key in _all_keys(view, catalogs):
+        if key.parent is None:
+            continue
+        parent = key.parent
+        yield (
+            table.catalog, table.schema, key.name,
+            parent.catalog, parent.schema, _unique_name(view, key), "FULL", "NO ACTION",
+            "NO ACTION",
+        )  # fmt: skip
+
+
+def _unique_name(view: CatalogView, key: Key) -> str | None:
+    if key.parent is None:
+        return None
+    wanted = sorted(name.lower() for name in key.parent_columns)
+    for found in view.constraints(key.parent.catalog, key.parent.schema, key.parent.name):
+        if found.parent is None and sorted(name.lower() for name in found.columns) == wanted:
+            return found.name
+    return None
+
+
+def _check_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for table, check in _all_checks(view, catalogs):
+        yield table.catalog, table.schema, check.name, check.condition, None
+
+
+def _catalog_name(_view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    yield (catalogs[0] if len(catalogs) == 1 else SYSTEM_CATALOG,)
+
+
+TABLES: dict[str, tuple[list[Column], _Rows]] = {
+    "catalogs": (
+        _columns(
+            "catalog_name", "catalog_owner", "comment", ("created", TIMESTAMP), "created_by",
+            ("last_altered", TIMESTAMP), "last_altered_by",
+        ),
+        _catalogs,
+    ),
+    "information_schema_catalog_name": (_columns("catalog_name"), _catalog_name),
+    "schemata": (
+        _columns(
+            "catalog_name", "schema_name", "schema_owner", "comment", ("created", TIMESTAMP),
+            "created_by", ("last_altered", TIMESTAMP), "last_altered_by",
+        ),
+        _schemata,
+    ),
+    "tables": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "table_type", "is_insertable_into",
+            "commit_action", "table_owner", "comment", ("created", TIMESTAMP), "created_by",
+            ("last_altered", TIMESTAMP), "last_altered_by", "data_source_format",
+            "storage_sub_directory", "storage_path",
+        ),
+        _tables,
+    ),
+    "views": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "view_definition", "check_option",
+            "is_updatable", "is_insertable_into", "is_materialized", "sql_path",
+        ),
+        _views,
+    ),
+    "columns": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "column_name",
+            ("ordinal_position", INT), "column_default", "is_nullable", "full_data_type",
+            "data_type", ("character_maximum_length", INT), "character_octet_length",
+            ("numeric_precision", INT), ("numeric_precision_radix", INT), ("numeric_scale", INT),
+            ("datetime_precision", INT), "interval_type", ("interval_precision", INT),
+            ("maximum_cardinality", BIGINT), "is_identity", "identity_generation",
+            "identity_start", "identity_increment", "identity_maximum", "identity_minimum",
+            "identity_cycle", "is_generated", "generation_expression",
+            "is_system_time_period_start", "is_system_time_period_end",
+            "system_time_period_timestamp_generation", "is_updatable",
+            ("partition_index", INT), "comment",
+        ),
+        _column_rows,
+    ),
+    "table_constraints": (
+        _columns(
+            "constraint_catalog", "constraint_schema", "constraint_name", "table_catalog",
+            "table_schema", "table_name", "constraint_type", "is_deferrable",
+            "initially_deferred", "enforced",
+        ),
+        _table_constraints,
+    ),
+    "key_column_usage": (
+        _columns(
+            "constraint_catalog", "constraint_schema", "constraint_name", "table_catalog",
+            "table_schema", "table_name", "column_name", ("ordinal_position", INT),
+            ("position_in_unique_constraint", INT),
+        ),
+        _key_column_usage,
+    ),
+    "constraint_column_usage": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "column_name", "constraint_catalog",
+            "constraint_schema", "constraint_name",
+        ),
+        _constraint_column_usage,
+    ),
+    "constraint_table_usage": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "constraint_catalog",
+            "constraint_schema", "constraint_name",
+        ),
+        _constraint_table_usage,
+    ),
+    "referential_constraints": (
+        _columns(
+            "constraint_catalog", "constraint_schema", "constraint_name",
+            "unique_constraint_catalog", "unique_constraint_schema", "unique_constraint_name",
+            "match_option", "update_rule", "delete_rule",
+        ),
+        _referential_constraints,
+    ),
+    "check_constraints": (
+        _columns(
+            "constraint_catalog", "constraint_schema", "constraint_name", "check_clause",
+            "sql_path",
+        ),
+        _check_constraints,
+    ),
+}  # fmt: skip

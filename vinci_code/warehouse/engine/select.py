@@ -1,0 +1,126 @@
+"""Running a query and giving its rows as Arrow batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.engine.work import Work
+from vinci_code.warehouse.sql import query
+from vinci_code.warehouse.sql.errors import from_duckdb
+from vinci_code.warehouse.sql.query import TranslatedQuery
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.engine.session import EngineSession
+
+BATCH_ROWS = 122_880  # a row group of DuckDB
+# A warehouse computes the whole result before it answers, so an error in the last row is an error
+# of the statement. Results up to this size behave the same here; the rest of a larger one is read
+# later.
+EAGER_BYTES = 256 * 1024 * 1024
+
+
+def select(work: Work, expression: exp.Expression) -> Result:
+    """Run a query."""
+    translated = work.translate(expression)
+    return run(work.session, translated)
+
+
+def run(session: EngineSession, translated: TranslatedQuery) -> Result:
+    """Run a translated query on a connection of its own, so that its rows can be read later."""
+    sql = query.output_sql(translated)
+    session.check_interrupt()
+    source = _Source(session, sql, dict(translated.binds), translated.columns)
+    return Result(list(translated.columns), iter(source), None, "SELECT", source.close)
+
+
+class _Source:
+    """The batches of one query; gives its connection back when they are read or not wanted."""
+
+    def __init__(
+        self,
+        session: EngineSession,
+        sql: str,
+        binds: dict[str, object],
+        columns: Sequence[Column],
+    ) -> None:
+        self._session = session
+        self._sql = sql
+        self._schema = pa.schema(
+            [pa.field(column.name, column.type.arrow(), nullable=True) for column in columns]
+        )
+        self._store = session.room.store
+        self._cursor: duckdb.DuckDBPyConnection | None = self._store.cursor()
+        self._reader: pa.RecordBatchReader | None = None
+        self._ready: list[pa.RecordBatch] = []
+        try:
+            with session.interruptible(self._cursor):
+                relation = self._cursor.sql(sql, params=binds or None)
+                self._reader = relation.to_arrow_reader(BATCH_ROWS)
+                del relation
+                self._read_ahead()
+        except BaseException:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        ready, self._ready = self._ready, []
+        return chain(ready, self._remaining())
+
+    def close(self) -> None:
+        """Drop what was not read and give the connection back."""
+        self._ready = []
+        self._reader = None
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            self._store.give_back(cursor)
+
+    def _read_ahead(self) -> None:
+        size = 0
+        while size < EAGER_BYTES:
+            batch = self._next()
+            if batch is None:
+                return
+            size += batch.nbytes
+            self._ready.append(batch)
+
+    def _remaining(self) -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                batch = self._next()
+            except duckdb.Error as error:
+                raise from_duckdb(error, self._sql) from error
+            if batch is None:
+                return
+            yield batch
+
+    def _next(self) -> pa.RecordBatch | None:
+        if self._reader is None:
+            return None
+        try:
+            batch = self._reader.read_next_batch()
+        except StopIteration:
+            self.close_reader()
+            return None
+        return as_schema(batch, self._schema)
+
+    def close_reader(self) -> None:
+        """Give the connection back; what was read ahead stays."""
+        ready = self._ready
+        self.close()
+        self._ready = ready
+
+
+def as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with these names and types."""
+    arrays = [
+        array if array.type == field.type else array.cast(field.type)
+        for array, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

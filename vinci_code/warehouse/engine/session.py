@@ -1,0 +1,231 @@
+"""A session: one client's namespace, configuration and transaction on the shared engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import duckdb
+
+from vinci_code.warehouse.engine import dispatch, settings
+from vinci_code.warehouse.engine import transaction_errors as errors
+from vinci_code.warehouse.engine.catalog import DEFAULT_CATALOG, DEFAULT_SCHEMA
+from vinci_code.warehouse.engine.catalog_view import CatalogView
+from vinci_code.warehouse.engine.model import View
+from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.engine.transactions import Engineroom, Transaction
+from vinci_code.warehouse.sql.errors import SqlError, from_duckdb
+from vinci_code.warehouse.sql.parameters import Parameter, check_limits
+
+__all__ = ["Column", "EngineSession", "Result"]
+
+_INTERRUPT_PATIENCE = 5.0  # seconds; a commit that is under way is let finish
+_INTERRUPT_STEP = 0.01
+
+
+@dataclass
+class _Running:
+    """The statement that a session is executing."""
+
+    cursors: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
+    interrupted: bool = False
+    finished: threading.Event = field(default_factory=threading.Event)
+
+
+class EngineSession:
+    """What one client sees of an engine.
+
+    Statements of a session run one after another; ``interrupt`` may be called from another thread.
+
+    Attributes:
+        catalog: The current catalog.
+        schema: The current schema.
+        configuration: Session parameters by name.
+        user: What ``current_user()`` answers.
+        autocommit: Whether each statement is its own transaction.
+        temporary_views: The session's temporary views by name.
+    """
+
+    def __init__(
+        self,
+        room: Engineroom,
+        *,
+        catalog: str | None = None,
+        schema: str | None = None,
+        configuration: Mapping[str, str] | None = None,
+        user: str = "local@warehouse",
+        transactions: bool = True,
+    ) -> None:
+        """Open a session.
+
+        Args:
+            room: The engine's parts.
+            catalog: The first current catalog; the engine's default where ``None``.
+            schema: The first current schema; ``default`` where ``None``.
+            configuration: Session parameters.
+            user: The name of the user.
+            transactions: Whether the workspace has transactions.
+
+        Raises:
+            SqlError: For a catalog or schema that is not there, or a parameter that cannot be
+            taken.
+        """
+        self.room = room
+        self.user = user
+        self.transactions = transactions
+        self.configuration = settings.initial(configuration or {})
+        self.catalog, self.schema = DEFAULT_CATALOG, DEFAULT_SCHEMA
+        if catalog is not None:
+            self.use_catalog(catalog)
+        if schema is not None:
+            self.use_schema(self.catalog, schema)
+        self.autocommit = True
+        self.temporary_views: dict[str, View] = {}
+        self.open_transaction: Transaction | None = None
+        self.implicit = False
+        self.aborted = False
+        self.cursor = room.store.cursor()
+        self._lock = threading.RLock()
+        self._running: _Running | None = None
+        self._shield_lock = threading.Lock()
+        self._shielded = 0
+        self._closed = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether an interactive transaction is open, aborted or not."""
+        return self.open_transaction is not None or self.aborted
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session was closed."""
+        return self._closed
+
+    def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
+        """Run one statement.
+
+        Args:
+            text: Databricks SQL.
+            parameters: Its parameters in the order sent.
+
+        Raises:
+            SqlError: In the words of a real warehouse.
+        """
+        with self._lock:
+            running = self._running = _Running([self.cursor])
+            try:
+                check_limits(parameters)
+                return dispatch.execute(self, text, parameters)
+            except duckdb.Error as error:
+                raise from_duckdb(error, text) from error
+            finally:
+                self._running = None
+                running.finished.set()
+
+    def interrupt(self) -> None:
+        """Stop the statement that is running in another thread; without one, do nothing."""
+        running = self._running
+        if running is None:
+            return
+        running.interrupted = True
+        deadline = time.monotonic() + _INTERRUPT_PATIENCE
+        # DuckDB forgets an interruption that comes just before a query starts, so it is repeated.
+        while not running.finished.is_set() and time.monotonic() < deadline:
+            with self._shield_lock:
+                if not self._shielded:
+                    for cursor in tuple(running.cursors):
+                        cursor.interrupt()
+            running.finished.wait(_INTERRUPT_STEP)
+
+    def close(self) -> None:
+        """Discard an open transaction and free what the session holds."""
+        self.interrupt()
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self.open_transaction is not None:
+                self.open_transaction.discard()
+                self.open_transaction = None
+            self.room.store.give_back(self.cursor)
+
+    def catalog_view(self) -> CatalogView:
+        """Return a read-only listing of catalogs, schemas, tables and columns.
+
+        Raises:
+            SqlError: Within a transaction, which stays usable: the driver's own tests
+                (``tests/e2e/test_transactions.py``) expect both.
+        """
+        if self.in_transaction:
+            raise errors.metadata_not_supported()
+        return CatalogView(self.room.catalog)
+
+    def use_catalog(self, name: str) -> None:
+        """Make a catalog the current one, and its schema ``default`` the current schema."""
+        self.catalog = self.room.catalog.catalog(name).name
+        self.schema = DEFAULT_SCHEMA
+
+    def use_schema(self, catalog: str, name: str) -> None:
+        """Make a schema the current one."""
+        found = self.room.catalog.schema(catalog, name)
+        self.catalog, self.schema = catalog.lower(), found.name
+
+    # ---- for the statements
+
+    def begin(self, *, interactive: bool) -> Transaction:
+        """Return a new transaction."""
+        return Transaction(self.room, self.cursor, self.shielded, interactive=interactive)
+
+    def check_interrupt(self) -> None:
+        """Stop here if the statement was interrupted.
+
+        Raises:
+            SqlError: ``OPERATION_CANCELED``.
+        """
+        if self._running is not None and self._running.interrupted:
+            raise SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
+
+    @contextmanager
+    def interruptible(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Let an interruption reach another connection while the body runs."""
+        running = self._running
+        if running is None:
+            yield
+            return
+        running.cursors.append(cursor)
+        try:
+            self.check_interrupt()
+            yield
+        finally:
+            with self._shield_lock:
+                running.cursors.remove(cursor)
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Keep an interruption away while the body runs."""
+        with self._shield_lock:
+            self._shielded += 1
+        try:
+            yield
+        finally:
+            with self._shield_lock:
+                self._shielded -= 1
+
+    def abort(self) -> None:
+        """Abort the open transaction: nothing but ROLLBACK goes from here on."""
+        if self.open_transaction is not None:
+            self.open_transaction.discard()
+            self.open_transaction = None
+        self.aborted = True
+
+    def check_transactions(self) -> None:
+        """Refuse transactions where the workspace has none.
+
+        Raises:
+            SqlError: ``TRANSACTION_NOT_SUPPORTED.PREVIEW_NOT_ENABLED``.
+        """
+        if not self.transactions:
+            raise errors.preview_not_enabled()

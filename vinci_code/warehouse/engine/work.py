@@ -1,0 +1,152 @@
+"""One statement at work: its context, its names, its translations and what it stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from sqlglot import exp
+
+from vinci_code.warehouse.engine import information_schema
+from vinci_code.warehouse.engine.catalog import CatalogStore
+from vinci_code.warehouse.engine.model import TableColumn, View
+from vinci_code.warehouse.engine.names import TableName
+from vinci_code.warehouse.engine.namespace import Resolver, full_name
+from vinci_code.warehouse.engine.transactions import Transaction
+from vinci_code.warehouse.sql import parse, query
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.sql.query import (
+    QueryContext,
+    Relation,
+    TranslatedExpression,
+    TranslatedQuery,
+)
+from vinci_code.warehouse.sql.types import TIMESTAMP, SqlType
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.engine.session import EngineSession
+
+
+class Work:
+    """The surroundings of one statement of a session."""
+
+    def __init__(
+        self, session: EngineSession, transaction: Transaction, parameters: Sequence[Parameter]
+    ) -> None:
+        self.session = session
+        self.transaction = transaction
+        self.room = session.room
+        self.binds: dict[str, object] = {}
+        self._fragments = 0
+        self.resolver = Resolver(self)
+        self.context = QueryContext(
+            resolve=self.resolver,
+            catalog=session.catalog,
+            schema=session.schema,
+            user=session.user,
+            configuration=session.configuration,
+            parameters=parameters,
+            now=datetime.now(timezone.utc),
+        )
+
+    @property
+    def catalogs(self) -> CatalogStore:
+        """Where names are found."""
+        return self.session.room.catalog
+
+    @property
+    def temporary_views(self) -> dict[str, View]:
+        """The session's temporary views."""
+        return self.session.temporary_views
+
+    @property
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """The session's own connection."""
+        return self.session.cursor
+
+    def name(self, parts: list[str]) -> TableName:
+        """Return the full name of a table or view, looked up from the session's namespace."""
+        return full_name(parts, self.session.catalog, self.session.schema)
+
+    def information_schema(self, name: TableName) -> Relation | None:
+        """Return a table of ``information_schema``, or ``None``."""
+        return information_schema.relation(self, name)
+
+    def translate(self, expression: exp.Expression) -> TranslatedQuery:
+        """Translate a query; its parameters are kept for the statement that it becomes part of."""
+        translated = query.translate_query(expression, self.context)
+        self.binds.update(translated.binds)
+        return translated
+
+    def translate_text(self, text: str) -> TranslatedQuery:
+        """Translate the text of a query."""
+        expression = parse.parse_statement(text).expression
+        if expression is None or not isinstance(expression, exp.Query):
+            raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
+        return self.translate(expression.copy())
+
+    def expression(
+        self, expression: exp.Expression, *relations: tuple[str, Relation]
+    ) -> TranslatedExpression:
+        """Translate a scalar expression over relations."""
+        self._fragments += 1
+        translated = query.translate_expression(
+            expression, self.context, relations, bind_prefix=f"e{self._fragments}_"
+        )
+        self.binds.update(translated.binds)
+        return translated
+
+    def condition(self, expression: exp.Expression, *relations: tuple[str, Relation]) -> str:
+        """Translate a condition.
+
+        Raises:
+            SqlError: ``DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN`` where it is not BOOLEAN.
+        """
+        translated = self.expression(expression, *relations)
+        if translated.type.name not in ("BOOLEAN", "VOID"):
+            shown = expression.sql(dialect="databricks")
+            raise SqlError(
+                "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN",
+                "42K09",
+                f'Cannot resolve "{shown}" due to data type mismatch: Filter expression "{shown}" '
+                f'of type "{translated.type.text}" is not a boolean.',
+            )
+        if translated.type.name == "VOID":
+            return f"CAST({translated.sql} AS BOOLEAN)"
+        return translated.sql
+
+    def text_expression(self, text: str, *relations: tuple[str, Relation]) -> TranslatedExpression:
+        """Translate the text of a scalar expression over relations."""
+        return self.expression(parse.parse_expression(text).copy(), *relations)
+
+    def evaluate_timestamp(self, expression: exp.Expression) -> datetime | None:
+        """Return the instant that an expression without columns means; ``None`` for no instant."""
+        cast = exp.Cast(this=expression.copy(), to=exp.DataType.build("TIMESTAMP"))
+        translated = query.translate_expression(cast, self.context)
+        if translated.type != TIMESTAMP:
+            return None
+        rows = self.run(f"SELECT epoch_us({translated.sql})", translated.binds)
+        micros = rows[0][0]
+        return None if micros is None else datetime.fromtimestamp(micros / 1e6, timezone.utc)
+
+    def stored(self, sql: str, source: SqlType, column: TableColumn) -> str:
+        """Return SQL that stores a value in a column of a table."""
+        zone = self.session.configuration["TIMEZONE"]
+        return query.store_assignment(sql, source, column.type, column.name, zone)
+
+    def run(self, sql: str, binds: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Run DuckDB SQL on the session's connection and return its rows."""
+        return self.cursor.execute(sql, binds or None).fetchall()
+
+    def stage(self, select: str) -> tuple[str, int]:
+        """Run a SELECT, with the parameters collected so far, into a staged relation.
+
+        Returns:
+            The relation's name and the number of its rows.
+        """
+        self.session.check_interrupt()
+        binds, self.binds = self.binds, {}
+        return self.transaction.stage_counted(select, binds)

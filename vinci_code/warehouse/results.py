@@ -1,0 +1,467 @@
+"""Results on the wire: Arrow batches for clients that read Arrow, column sets for the others.
+
+The shapes are those that the driver reads (``utils.py`` and ``backend/thrift_backend.py`` of
+databricks-sql-connector) and that real servers send (the recorded traffic in databricks-jdbc,
+``src/test/resources``): a bare IPC schema message beside the batches, each batch one IPC message
+without schema or end mark, compressed as one LZ4 frame where the client offered it, and the Spark
+type of every field in its metadata.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import lz4.frame
+import pyarrow as pa
+import pyarrow.compute as pc
+from databricks.sql.thrift_api.TCLIService import ttypes
+
+from vinci_code.warehouse.engine.result import Column
+from vinci_code.warehouse.sql.types import SqlType
+
+SQL_NAME = b"Spark:DataType:SqlName"
+JSON_TYPE = b"Spark:DataType:JsonType"
+
+UTC_NAMES = frozenset({"utc", "etc/utc", "z", "gmt", "+00:00"})
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one statement's rows are to be sent.
+
+    Attributes:
+        arrow: As Arrow batches; otherwise as column sets.
+        lz4: Compressed, for Arrow.
+        native_timestamps: Timestamps as Arrow timestamps rather than text.
+        native_decimals: Decimals as Arrow decimals rather than text.
+        native_complex: Arrays, maps and structs as Arrow types rather than JSON text.
+        zone: The session's time zone, in which instants are shown.
+    """
+
+    arrow: bool = True
+    lz4: bool = False
+    native_timestamps: bool = True
+    native_decimals: bool = True
+    native_complex: bool = True
+    zone: str = "Etc/UTC"
+
+
+COLUMNS = Format(arrow=False)
+
+# What Arrow's to_pylist gives: which Python type it is depends on the SqlType beside it.
+Value: TypeAlias = Any
+
+
+class Rows:
+    """A result's rows, read from the engine as far as they are asked for.
+
+    Args:
+        batches: The engine's batches.
+        limit: At most this many rows, where the client set a limit.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], limit: int | None = None) -> None:
+        self._source: Iterator[pa.RecordBatch] | None = batches
+        self._limit = limit
+        self._waiting: list[pa.RecordBatch] = []
+        self._offset = 0
+        self.position = 0
+        """How many rows were taken so far."""
+
+    def read_ahead(self, max_bytes: float) -> None:
+        """Read from the engine until it has no more or ``max_bytes`` wait to be taken."""
+        size = sum(batch.nbytes for batch in self._waiting)
+        while self._source is not None and size < max_bytes:
+            batch = self._read()
+            if batch is not None:
+                size += batch.nbytes
+
+    def take(self, max_rows: int, max_bytes: int) -> list[pa.RecordBatch]:
+        """The next rows: at most ``max_rows``, and at most ``max_bytes`` unless one row is more."""
+        taken: list[pa.RecordBatch] = []
+        rows, size = max_rows, max_bytes
+        while rows > 0 and size > 0 and self._fill():
+            batch = self._waiting[0]
+            count = min(rows, batch.num_rows - self._offset)
+            piece = batch.slice(self._offset, count)
+            piece = _shorten(piece, size, at_least=0 if taken else 1)
+            if piece.num_rows == 0:
+                break
+            taken.append(piece)
+            rows -= piece.num_rows
+            size -= piece.nbytes
+            self._advance(piece.num_rows)
+        return taken
+
+    def has_more(self) -> bool:
+        """Whether another row can be taken."""
+        return self._fill()
+
+    def close(self) -> None:
+        """Forget what was not taken."""
+        self._source = None
+        self._waiting.clear()
+
+    def _fill(self) -> bool:
+        while not self._waiting and self._source is not None:
+            self._read()
+        return bool(self._waiting)
+
+    def _read(self) -> pa.RecordBatch | None:
+        batch = None if self._source is None else next(self._source, None)
+        if batch is not None and self._limit is not None:
+            batch = batch.slice(0, self._limit)
+            self._limit -= batch.num_rows
+        if batch is None or self._limit == 0:
+            self._source = None
+        if batch is None or batch.num_rows == 0:
+            return None
+        self._waiting.append(batch)
+        return batch
+
+    def _advance(self, count: int) -> None:
+        self._offset += count
+        self.position += count
+        if self._offset == self._waiting[0].num_rows:
+            del self._waiting[0]
+            self._offset = 0
+
+
+class Encoder:
+    """Encodes one result's schema and rows.
+
+    Args:
+        columns: The result's columns.
+        form: How to send it.
+        empty_schema: Whether the statement has no result of its own. Its Thrift schema then names
+            one column ``Result``, while its Arrow schema has no field, as Spark's thrift server
+            answers (``SparkExecuteStatementOperation.getResultSetSchema``).
+    """
+
+    def __init__(
+        self, columns: Sequence[Column], form: Format, *, empty_schema: bool = False
+    ) -> None:
+        self._columns = list(columns)
+        self._form = form
+        shown = [] if empty_schema else self._columns
+        self._converters = [_converter(column.type, form) for column in shown]
+        fields = [_field(column, form) for column in shown] if form.arrow else []
+        self._schema = pa.schema(fields)
+
+    def metadata(self) -> ttypes.TGetResultSetMetadataResp:
+        """The answer to GetResultSetMetadata."""
+        kind = ttypes.TSparkRowSetType
+        response = ttypes.TGetResultSetMetadataResp(
+            status=ttypes.TStatus(statusCode=ttypes.TStatusCode.SUCCESS_STATUS),
+            schema=table_schema(self._columns),
+            resultFormat=kind.ARROW_BASED_SET if self._form.arrow else kind.COLUMN_BASED_SET,
+            lz4Compressed=self._form.arrow and self._form.lz4,
+            isStagingOperation=False,
+        )
+        if self._form.arrow:
+            response.arrowSchema = self._schema.serialize().to_pybytes()
+        return response
+
+    def row_set(self, batches: Sequence[pa.RecordBatch], offset: int) -> ttypes.TRowSet:
+        """The rows of one page.
+
+        Args:
+            batches: The rows, as the engine gave them.
+            offset: The number of the first of them within the result.
+        """
+        row_set = ttypes.TRowSet(startRowOffset=offset, rows=[])
+        if self._form.arrow:
+            row_set.arrowBatches = [self._arrow_batch(batch) for batch in batches]
+        else:
+            row_set.columns = self._column_set(batches)
+        return row_set
+
+    def _arrow_batch(self, batch: pa.RecordBatch) -> ttypes.TSparkArrowBatch:
+        arrays = [convert(batch.column(index)) for index, convert in enumerate(self._converters)]
+        message = pa.RecordBatch.from_arrays(arrays, schema=self._schema).serialize()
+        content = lz4.frame.compress(message) if self._form.lz4 else message.to_pybytes()
+        return ttypes.TSparkArrowBatch(batch=content, rowCount=batch.num_rows)
+
+    def _column_set(self, batches: Sequence[pa.RecordBatch]) -> list[ttypes.TColumn]:
+        columns = []
+        for index, column in enumerate(self._columns):
+            values: list[Any] = []
+            for batch in batches:
+                values += _plain_values(batch.column(index), column.type, self._form)
+            columns.append(_t_column(values, column.type))
+        return columns
+
+
+def table_schema(columns: Sequence[Column]) -> ttypes.TTableSchema:
+    """The Thrift schema of a result."""
+    return ttypes.TTableSchema(
+        columns=[
+            ttypes.TColumnDesc(
+                columnName=column.name,
+                typeDesc=ttypes.TTypeDesc(
+                    types=[ttypes.TTypeEntry(primitiveEntry=_primitive(column.type))]
+                ),
+                position=position,
+                comment=column.comment or "",
+            )
+            for position, column in enumerate(columns, 1)
+        ]
+    )
+
+
+@lru_cache(maxsize=1024)
+def json_type(kind: SqlType) -> str:
+    """The type in Spark's JSON form, as ``DataType.json`` writes it."""
+    return json.dumps(_json_type(kind), separators=(",", ":"))
+
+
+def _json_type(kind: SqlType) -> object:
+    if kind.element is not None:
+        element = _json_type(kind.element)
+        return {"type": "array", "elementType": element, "containsNull": True}
+    if kind.key is not None and kind.value is not None:
+        return {
+            "type": "map",
+            "keyType": _json_type(kind.key),
+            "valueType": _json_type(kind.value),
+            "valueContainsNull": True,
+        }
+    if kind.name == "STRUCT":
+        inner = [
+            {
+                "name": item.name,
+                "type": _json_type(item.type),
+                "nullable": item.nullable,
+                "metadata": {} if item.comment is None else {"comment": item.comment},
+            }
+            for item in kind.fields
+        ]
+        return {"type": "struct", "fields": inner}
+    return _JSON_NAMES.get(kind.name, kind.text.lower())
+
+
+# Spark's names where they differ from the SQL name in lower case (DataType.typeName).
+_JSON_NAMES = {
+    "TINYINT": "byte",
+    "SMALLINT": "short",
+    "INT": "integer",
+    "BIGINT": "long",
+    "CHAR": "string",
+    "VARCHAR": "string",
+}
+
+
+def _sql_name(kind: SqlType) -> str:
+    # VARCHAR columns report STRING (databricks-jdbc's recorded traffic).
+    return "STRING" if kind.is_string else kind.text
+
+
+def _field(column: Column, form: Format) -> pa.Field:
+    metadata = {SQL_NAME: _sql_name(column.type), JSON_TYPE: json_type(column.type)}
+    return pa.field(column.name, _wire_type(column.type, form), column.nullable, metadata)
+
+
+def _wire_type(kind: SqlType, form: Format) -> pa.DataType:
+    if _as_text(kind, form):
+        return pa.string()
+    return _in_zone(kind.arrow(), form.zone)
+
+
+def _as_text(kind: SqlType, form: Format) -> bool:
+    if kind.is_nested:
+        return not form.native_complex
+    if kind.name == "DECIMAL":
+        return not form.native_decimals
+    return kind.name in ("TIMESTAMP", "TIMESTAMP_NTZ") and not form.native_timestamps
+
+
+def _in_zone(kind: pa.DataType, zone: str) -> pa.DataType:
+    # The instants stay the same; only the zone in which a client shows them differs.
+    if zone.lower() in UTC_NAMES or not pa.types.is_timestamp(kind) or kind.tz is None:
+        return kind
+    return pa.timestamp(kind.unit, tz=zone)
+
+
+def _converter(kind: SqlType, form: Format) -> Callable[[pa.Array], pa.Array]:
+    if _as_text(kind, form):
+        return lambda array: pa.array(_texts(array, kind, form), pa.string())
+    wanted = _wire_type(kind, form)
+    return lambda array: array if array.type == wanted else array.cast(wanted)
+
+
+def _shorten(batch: pa.RecordBatch, max_bytes: int, at_least: int) -> pa.RecordBatch:
+    while batch.num_rows > at_least and batch.nbytes > max_bytes:
+        count = int(batch.num_rows * max_bytes / batch.nbytes)
+        batch = batch.slice(0, max(at_least, min(count, batch.num_rows - 1)))
+    return batch
+
+
+# --- Thrift types -------------------------------------------------------------------------------
+
+_TYPE_IDS = {
+    "BOOLEAN": ttypes.TTypeId.BOOLEAN_TYPE,
+    "TINYINT": ttypes.TTypeId.TINYINT_TYPE,
+    "SMALLINT": ttypes.TTypeId.SMALLINT_TYPE,
+    "INT": ttypes.TTypeId.INT_TYPE,
+    "BIGINT": ttypes.TTypeId.BIGINT_TYPE,
+    "FLOAT": ttypes.TTypeId.FLOAT_TYPE,
+    "DOUBLE": ttypes.TTypeId.DOUBLE_TYPE,
+    "DECIMAL": ttypes.TTypeId.DECIMAL_TYPE,
+    "STRING": ttypes.TTypeId.STRING_TYPE,
+    "CHAR": ttypes.TTypeId.STRING_TYPE,
+    "VARCHAR": ttypes.TTypeId.STRING_TYPE,
+    # The driver makes it "variant" by the field's SqlName (thrift_backend.py, _col_to_description).
+    "VARIANT": ttypes.TTypeId.STRING_TYPE,
+    "BINARY": ttypes.TTypeId.BINARY_TYPE,
+    "DATE": ttypes.TTypeId.DATE_TYPE,
+    "TIMESTAMP": ttypes.TTypeId.TIMESTAMP_TYPE,
+    "TIMESTAMP_NTZ": ttypes.TTypeId.TIMESTAMP_TYPE,
+    "VOID": ttypes.TTypeId.NULL_TYPE,
+    "ARRAY": ttypes.TTypeId.ARRAY_TYPE,
+    "MAP": ttypes.TTypeId.MAP_TYPE,
+    "STRUCT": ttypes.TTypeId.STRUCT_TYPE,
+}
+
+
+def type_id(kind: SqlType) -> int:
+    """The Thrift type id of a Databricks type."""
+    if kind.is_interval:
+        ids = ttypes.TTypeId
+        month = kind.is_month_interval
+        return int(ids.INTERVAL_YEAR_MONTH_TYPE if month else ids.INTERVAL_DAY_TIME_TYPE)
+    return int(_TYPE_IDS[kind.name])
+
+
+def _primitive(kind: SqlType) -> ttypes.TPrimitiveTypeEntry:
+    entry = ttypes.TPrimitiveTypeEntry(type=type_id(kind))
+    if kind.name == "DECIMAL":
+        entry.typeQualifiers = ttypes.TTypeQualifiers(
+            qualifiers={
+                "precision": ttypes.TTypeQualifierValue(i32Value=kind.precision),
+                "scale": ttypes.TTypeQualifierValue(i32Value=kind.scale),
+            }
+        )
+    return entry
+
+
+# --- column sets --------------------------------------------------------------------------------
+
+_COLUMN_KINDS: dict[str, tuple[str, type, Any]] = {
+    "BOOLEAN": ("boolVal", ttypes.TBoolColumn, False),
+    "TINYINT": ("byteVal", ttypes.TByteColumn, 0),
+    "SMALLINT": ("i16Val", ttypes.TI16Column, 0),
+    "INT": ("i32Val", ttypes.TI32Column, 0),
+    "BIGINT": ("i64Val", ttypes.TI64Column, 0),
+    "FLOAT": ("doubleVal", ttypes.TDoubleColumn, 0.0),
+    "DOUBLE": ("doubleVal", ttypes.TDoubleColumn, 0.0),
+    "BINARY": ("binaryVal", ttypes.TBinaryColumn, b""),
+}
+_TEXT_COLUMN = ("stringVal", ttypes.TStringColumn, "")
+
+
+def _t_column(values: list[Any], kind: SqlType) -> ttypes.TColumn:
+    name, wrapper, placeholder = _COLUMN_KINDS.get(kind.name, _TEXT_COLUMN)
+    nulls = bytearray((len(values) + 7) // 8)
+    for index, value in enumerate(values):
+        if value is None:
+            nulls[index >> 3] |= 1 << (index & 7)
+            values[index] = placeholder
+    return ttypes.TColumn(**{name: wrapper(values=values, nulls=bytes(nulls))})
+
+
+def _plain_values(array: pa.Array, kind: SqlType, form: Format) -> list[Any]:
+    if kind.name == "FLOAT":
+        # By way of the text, as Hive's ColumnBuffer does: 1.1 and not 1.10000002384.
+        return [None if text is None else float(text) for text in _cast_text(array)]
+    if kind.name in _COLUMN_KINDS:
+        return list(array.to_pylist())
+    return _texts(array, kind, form)
+
+
+def _texts(array: pa.Array, kind: SqlType, form: Format) -> list[str | None]:
+    if kind.is_nested:
+        zone = form.zone
+        values = array.to_pylist()
+        return [None if value is None else _json_text(value, kind, zone) for value in values]
+    if kind.name == "DECIMAL":
+        return [None if value is None else format(value, "f") for value in array.to_pylist()]
+    if kind.name == "TIMESTAMP":
+        return [_trimmed(text) for text in _cast_text(_wall_clock(array, form.zone))]
+    if kind.name == "TIMESTAMP_NTZ":
+        return [_trimmed(text) for text in _cast_text(array)]
+    return _cast_text(array)
+
+
+def _cast_text(array: pa.Array) -> list[str | None]:
+    return list(array.cast(pa.string()).to_pylist())
+
+
+def _wall_clock(array: pa.Array, zone: str) -> pa.Array:
+    if zone.lower() in UTC_NAMES:
+        return array.cast(pa.timestamp("us"))
+    return pc.local_timestamp(array.cast(pa.timestamp("us", tz=zone)))
+
+
+def _trimmed(text: str | None) -> str | None:
+    # Spark prints no more digits of a second than it has: 12:34:56.789, 12:34:56.
+    if text is None or "." not in text:
+        return text
+    return text.rstrip("0").rstrip(".")
+
+
+def _json_text(value: Value, kind: SqlType, zone: str) -> str:
+    """A nested value as Spark's thrift server writes it (``HiveResult.toHiveString``)."""
+    if value is None:
+        return "null"
+    if kind.element is not None:
+        return "[" + ",".join(_json_text(item, kind.element, zone) for item in value) + "]"
+    if kind.key is not None and kind.value is not None:
+        pairs = (
+            _quoted(_json_text(key, kind.key, zone)) + ":" + _json_text(item, kind.value, zone)
+            for key, item in value
+        )
+        return "{" + ",".join(pairs) + "}"
+    if kind.name == "STRUCT":
+        items = (
+            json.dumps(field.name, ensure_ascii=False)
+            + ":"
+            + _json_text(value[field.name], field.type, zone)
+            for field in kind.fields
+        )
+        return "{" + ",".join(items) + "}"
+    return _json_scalar(value, zone)
+
+
+def _json_scalar(value: Value, zone: str) -> str:
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(_zone_info(zone)).replace(tzinfo=None)
+        return f'"{_trimmed(value.isoformat(" ", "microseconds"))}"'
+    if isinstance(value, dt.date):
+        return f'"{value.isoformat()}"'
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _quoted(text: str) -> str:
+    return text if text.startswith('"') else f'"{text}"'
+
+
+def _zone_info(zone: str) -> dt.tzinfo:
+    if zone.lower() in UTC_NAMES:
+        return dt.timezone.utc
+    if zone[0] in "+-":
+        hours, minutes = zone[1:].split(":")
+        offset = dt.timedelta(hours=int(hours), minutes=int(minutes))
+        return dt.timezone(offset if zone[0] == "+" else -offset)
+    return zoneinfo.ZoneInfo(zone)

@@ -1,0 +1,343 @@
+"""The HTTPS listener: one thread per connection, HTTP/1.1 with keep-alive, loopback only.
+
+It knows nothing of Thrift or SQL: it reads a request within its deadline, asks an application for
+the answer, and sends it, or cuts the connection where the answer says so.
+
+``TCP_NODELAY`` is set on every connection: an answer leaves as two small segments, and without it
+the second waits for the client's delayed acknowledgement, 40 ms later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import selectors
+import socket
+import ssl
+import struct
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+HOST = "127.0.0.1"
+
+IDLE_SECONDS = 900.0
+"""How long a connection may stay idle between requests (the driver's own socket timeout)."""
+
+ARRIVAL_SECONDS = 30.0
+"""How long a request may take to arrive once its first byte is there, and a TLS handshake."""
+
+SEND_SECONDS = 300.0
+"""How long a client may take to accept one answer."""
+
+MAX_BODY = 64 * 1024 * 1024
+"""The largest request body: a statement of 16 MiB and its parameters, with room to spare."""
+
+_SMALL = 64 * 1024
+_BACKLOG = 512
+# struct linger {on, seconds}: closing with zero seconds sends RST instead of FIN.
+_LINGER_RESET = struct.pack("ii", 1, 0)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, wholly read."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Message
+    body: bytes
+
+
+@dataclass
+class Answer:
+    """What to send back.
+
+    Attributes:
+        status: HTTP status.
+        body: The body; its length becomes ``Content-Length``.
+        headers: Further headers.
+        cut: Where to cut the connection with a reset instead of finishing the answer: ``None``
+            (not at all), ``before`` (nothing is sent), ``mid`` (the headers and half of the body).
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: str | None = None
+
+    @property
+    def sent(self) -> int:
+        """How many bytes of the body will reach the client."""
+        if self.cut is None:
+            return len(self.body)
+        return 0 if self.cut == "before" else len(self.body) // 2
+
+
+Application = Callable[[Request], Answer]
+
+
+class Server:
+    """Listens on a port of the loopback address until it is closed.
+
+    Args:
+        application: Called in the connection's thread for each request; must not raise.
+        context: The TLS context.
+        port: The port, or 0 for a free one.
+    """
+
+    def __init__(self, application: Application, context: ssl.SSLContext, port: int = 0) -> None:
+        self._application = application
+        self._context = context
+        self._lock = threading.Lock()
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        self._closing = False
+        self._listener = socket.create_server((HOST, port), backlog=_BACKLOG)
+        self.port: int = self._listener.getsockname()[1]
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._acceptor = threading.Thread(
+            target=self._accept_all, name=f"warehouse-accept-{self.port}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Accept connections from now on; the port answered connection attempts already."""
+        self._acceptor.start()
+
+    def close(self, *, grace: float = 10.0) -> None:
+        """Stop listening, end every connection and wait for its thread.
+
+        Args:
+            grace: Seconds to wait for requests that are being worked on.
+        """
+        with self._lock:
+            self._closing = True
+        self._wake_sender.send(b"x")
+        if self._acceptor.is_alive():
+            self._acceptor.join()
+        self._listener.close()
+        self._wake_sender.close()
+        self._wake_receiver.close()
+        with self._lock:
+            connections = dict(self._connections)
+        for connection in connections.values():
+            _shut_down(connection)
+        deadline = time.monotonic() + grace
+        for thread in connections:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open."""
+        with self._lock:
+            return len(self._connections)
+
+    def _accept_all(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._wake_receiver, selectors.EVENT_READ)
+            while not self._closing:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if self._listener in ready and not self._closing:
+                    self._accept_one()
+
+    def _accept_one(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            # The client is gone again, or the process is out of file descriptors: neither may end
+            # the listener. The pause keeps the second case from spinning.
+            logger.warning("A connection could not be accepted: %s", error)
+            time.sleep(0.05)
+            return
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        thread = threading.Thread(
+            target=self._serve, args=(connection,), name=f"warehouse-{self.port}", daemon=True
+        )
+        with self._lock:
+            self._connections[thread] = connection
+        thread.start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        connection = plain
+        try:
+            plain.settimeout(ARRIVAL_SECONDS)
+            connection = self._context.wrap_socket(plain, server_side=True)
+            with self._lock:
+                self._connections[threading.current_thread()] = connection
+                closing = self._closing
+            if not closing:
+                _Connection(connection, self._application)
+        except OSError as error:
+            # A client without the CA, one that speaks no TLS, one that went away, or a connection
+            # that was shut down: its own affair, and no reason to end the server.
+            logger.debug("A connection ended: %s", error)
+        finally:
+            with contextlib.suppress(OSError):
+                connection.close()
+            with self._lock:
+                self._connections.pop(threading.current_thread(), None)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    # Not SSLSocket.shutdown: it drops the TLS layer under the thread that reads, which would then
+    # read the ciphertext. The plain shutdown wakes that thread with an end of file.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads a socket, each time allowing only what is left until a deadline."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = 0.0
+
+    def allow(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request took too long to arrive")
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
+class _Connection(BaseHTTPRequestHandler):
+    """One connection's requests, one after another."""
+
+    protocol_version = "HTTP/1.1"
+    # What the base class assumes of a request that it cannot read: with its own "HTTP/0.9" it would
+    # answer without a status line.
+    default_request_version = "HTTP/1.1"
+    server_version = "vinci-warehouse"
+    sys_version = ""
+
+    def __init__(self, connection: socket.socket, application: Application) -> None:
+        self._application = application
+        self._reader = _DeadlineReader(connection)
+        super().__init__(connection, ("", 0), None)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        self.connection = self.request
+        self.rfile = self._input = io.BufferedReader(self._reader, buffer_size=_SMALL)
+        # The base class writes its headers here; _send puts them before the body.
+        self.wfile = self._head = io.BytesIO()
+
+    def finish(self) -> None:
+        self.rfile.close()
+
+    def handle_one_request(self) -> None:
+        self._reader.allow(IDLE_SECONDS)
+        if not self._input.peek(1):
+            self.close_connection = True
+            return
+        self._reader.allow(ARRIVAL_SECONDS)
+        self.raw_requestline = self.rfile.readline(65537)
+        if len(self.raw_requestline) > 65536:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(414)
+            self._flush()
+            return
+        if not self.parse_request():
+            self._flush()
+            self.close_connection = True
+            return
+        self._flush()  # "100 Continue", where the client waits for it
+        self._exchange()
+
+    def _exchange(self) -> None:
+        body = self._read_body()
+        if body is None:
+            self.close_connection = True
+            return
+        try:
+            target = urllib.parse.urlsplit(self.path)
+        except ValueError:
+            self.close_connection = True
+            self._refuse(400, "the request's target is no URL")
+            return
+        query = dict(urllib.parse.parse_qsl(target.query))
+        request = Request(self.command, target.path, query, self.headers, body)
+        self._send(self._application(request))
+
+    def _read_body(self) -> bytes | None:
+        if "transfer-encoding" in self.headers:
+            self._refuse(411, "a request needs a Content-Length")
+            return None
+        text = self.headers.get("content-length", "0").strip()
+        if not (text.isascii() and text.isdigit()):
+            self._refuse(400, "the Content-Length is no number")
+            return None
+        length = int(text)
+        if length > MAX_BODY:
+            self._refuse(413, f"a request may have {MAX_BODY} bytes, not {length}")
+            return None
+        body = self.rfile.read(length)
+        return body if len(body) == length else None
+
+    def _refuse(self, status: int, reason: str) -> None:
+        headers = {"Content-Type": "text/plain", "Connection": "close"}
+        self._send(Answer(status, reason.encode(), headers))
+
+    def _send(self, answer: Answer) -> None:
+        if answer.cut == "before":
+            self._reset()
+            return
+        self.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        head = self._drain()
+        self.connection.settimeout(SEND_SECONDS)
+        if answer.cut == "mid":
+            self.connection.sendall(head + answer.body[: len(answer.body) // 2])
+            self._reset()
+        elif self.command == "HEAD":
+            self.connection.sendall(head)
+        elif len(answer.body) <= _SMALL:
+            self.connection.sendall(head + answer.body)
+        else:
+            self.connection.sendall(head)
+            self.connection.sendall(answer.body)
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+
+    def _flush(self) -> None:
+        pending = self._drain()
+        if pending:
+            self.connection.settimeout(SEND_SECONDS)
+            self.connection.sendall(pending)
+
+    def _drain(self) -> bytes:
+        content = self._head.getvalue()
+        self._head.seek(0)
+        self._head.truncate()
+        return content
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        # http.server looks up do_GET, do_POST, …; which there are is the application's matter.
+        if name.startswith("do_"):
+            return self._exchange
+        raise AttributeError(name)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        logger.debug(format, *args)

@@ -1,0 +1,1 @@
+"""Databricks SQL on the way to DuckDB: reading, types, errors, parameters and translation."""

@@ -1,0 +1,162 @@
+"""Functions on JSON text and on VARIANT (carried as JSON text)."""
+
+from __future__ import annotations
+
+from vinci_code.warehouse.sql.binder import unexpected_input
+from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.casts import cast, decode_json, json_text
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.types import (
+    BOOLEAN,
+    INT,
+    STRING,
+    VARIANT,
+    array,
+    parse_row_type,
+    parse_type,
+)
+from vinci_code.warehouse.sql.values import Typed, literal, text_sql
+
+simple("get_json_object", (STRING, STRING), STRING, "vinci_get_json_object({0}, {1})")
+simple("json_array_length", (STRING,), INT, "vinci_json_array_length({0})")
+simple("json_object_keys", (STRING,), array(STRING), "vinci_json_object_keys({0})")
+simple("parse_json", (STRING,), VARIANT, "vinci_parse_json({0}, FALSE)")
+simple("try_parse_json", (STRING,), VARIANT, "vinci_parse_json({0}, TRUE)")
+
+
+@function("from_json", 2, 3)
+def build_from_json(call: Call) -> Typed:
+    """JSON text as a typed value; what does not fit follows the ``mode``."""
+    schema = call.constant(1, "schema")
+    if not isinstance(schema, str):
+        raise SqlError(
+            "INVALID_SCHEMA.NON_STRING_LITERAL",
+            "42K07",
+            f'The input schema "{call.args[1].name}" is not a valid schema string. The input '
+            "expression must be string literal and not null.",
+        )
+    kind = parse_row_type(schema)
+    if not kind.is_nested and kind != VARIANT:
+        raise SqlError(
+            "DATATYPE_MISMATCH.INVALID_JSON_SCHEMA",
+            "42K09",
+            f'Cannot resolve "from_json({call.args[0].name})" due to data type mismatch: Input schema '
+            f'"{kind.text}" must be a struct, an array, a map or a variant.',
+        )
+    mode = _mode(call)
+    zone = call.binder.zone
+    text = f"vinci_from_json({call.text(0)}, {text_sql(kind.text)}, '{mode}', {text_sql(zone)})"
+    return Typed(decode_json(text, kind, zone), kind, f"from_json({call.args[0].name})")
+
+
+def _options(call: Call, index: int) -> dict[str, str]:
+    """Return the options of ``map('mode', 'FAILFAST')``."""
+    node = call.nodes[index]
+    names = getattr(node, "this", "")
+    if str(names).lower() != "map":
+        raise SqlError(
+            "INVALID_OPTIONS.NON_MAP_FUNCTION",
+            "42K06",
+            "Invalid options: Must use the `map()` function for options.",
+        )
+    values = call.binder.expressions(node.expressions, call.scope)
+    if any(not isinstance(value.constant, str) for value in values):
+        raise SqlError(
+            "INVALID_OPTIONS.NON_STRING_TYPE",
+            "42K06",
+            "Invalid options: A type of keys and values in `map()` must be string.",
+        )
+    return {
+        str(key.constant).lower(): str(value.constant)
+        for key, value in zip(values[::2], values[1::2], strict=True)
+    }
+
+
+def _mode(call: Call) -> str:
+    if len(call.nodes) < 3:
+        return "PERMISSIVE"
+    options = _options(call, 2)
+    for name in options:
+        if name != "mode":
+            raise unsupported(f"the option {name} of from_json")
+    mode = options.get("mode", "PERMISSIVE").upper()
+    if mode not in ("PERMISSIVE", "FAILFAST"):
+        raise SqlError(
+            "PARSE_MODE_UNSUPPORTED",
+            "42601",
+            f"The function `from_json` doesn't support the {mode} mode. Acceptable modes are "
+            "PERMISSIVE and FAILFAST.",
+        )
+    return mode
+
+
+@function("to_json", 1, 2)
+def build_to_json(call: Call) -> Typed:
+    """A struct, array, map or VARIANT as JSON text; NULL fields are left out."""
+    if len(call.nodes) == 2:
+        raise unsupported("to_json with options")
+    value = call.args[0]
+    name = f"to_json({value.name})"
+    if value.type == VARIANT:
+        return Typed(value.sql, STRING, name)
+    if not value.type.is_nested:
+        raise unexpected_input("to_json", 1, '("STRUCT" or "ARRAY" or "MAP" or "VARIANT")', value)
+    return Typed(json_text(value.sql, value.type, call.binder.zone), STRING, name)
+
+
+@function("schema_of_json", 1, 2)
+def build_schema_of_json(call: Call) -> Typed:
+    """The DDL of a JSON literal's schema."""
+    from vinci_code.warehouse.sql.documents import schema_of_json
+
+    value = call.constant(0, "json")
+    if len(call.nodes) == 2:
+        raise unsupported("schema_of_json with options")
+    return literal(schema_of_json(str(value))).named(call.shown)
+
+
+def _variant(call: Call) -> Typed:
+    value = call.args[0]
+    if value.type != VARIANT and value.type.name != "VOID":
+        raise unexpected_input(call.name, 1, "VARIANT", value)
+    return value
+
+
+@function("variant_get try_variant_get", 2, 3)
+def build_variant_get(call: Call) -> Typed:
+    """A part of a VARIANT, cast to a type."""
+    value = _variant(call)
+    found = Typed(f"vinci_variant_get({value.sql}, {call.text(1)})", VARIANT, value.name)
+    if len(call.args) == 2:
+        return found.named(call.shown)
+    target = parse_type(str(call.constant(2, "type")))
+    attempt = call.name.startswith("try")
+    return cast(
+        found,
+        target,
+        call.binder.zone,
+        attempt=attempt,
+        name=f"{call.name}({value.name}, {call.args[1].name})",
+    )
+
+
+@function("is_variant_null", 1)
+def build_is_variant_null(call: Call) -> Typed:
+    """Whether it is the JSON null, which SQL NULL is not."""
+    return Typed(f"coalesce({_variant(call).sql} = 'null', FALSE)", BOOLEAN, call.shown, False)
+
+
+@function("to_variant_object", 1)
+def build_to_variant_object(call: Call) -> Typed:
+    """A struct, array or map as VARIANT."""
+    value = call.args[0]
+    if not value.type.is_nested:
+        raise unexpected_input("to_variant_object", 1, "a nested type", value)
+    text = json_text(value.sql, value.type, call.binder.zone)
+    return Typed(f"vinci_parse_json({text}, FALSE)", VARIANT, call.shown)
+
+
+@function("schema_of_variant", 1)
+def build_schema_of_variant(call: Call) -> Typed:
+    """The schema of a VARIANT as text."""
+    return Typed(f"vinci_schema_of_variant({_variant(call).sql})", STRING, call.shown)

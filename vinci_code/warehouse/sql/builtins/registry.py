@@ -1,0 +1,193 @@
+"""The allow-list of functions: what Databricks calls them, and what DuckDB computes for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.types import SqlType
+from vinci_code.warehouse.sql.values import Typed
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.sql.binder import Binder
+
+
+@dataclass
+class Call:
+    """One call of a function.
+
+    Attributes:
+        binder: Of the statement.
+        name: The function's name in lower case.
+        nodes: The arguments as they were read.
+        scope: Where the call stands.
+        distinct: ``DISTINCT `` for an aggregate of distinct values, else empty.
+        filter: The condition of ``FILTER (WHERE …)``.
+        over: `` OVER (…)`` of a window function.
+        order: ORDER BY of the aggregate's values, for ``WITHIN GROUP``.
+        ignore_nulls: Whether ``IGNORE NULLS`` was given.
+        windowed: Whether the call has an OVER clause.
+    """
+
+    binder: Binder
+    name: str
+    nodes: Sequence[exp.Expression]
+    scope: Scope
+    distinct: str = ""
+    filter: str = ""
+    over: str = ""
+    order: str = ""
+    order_values: tuple[Typed, ...] = ()
+    ignore_nulls: bool = False
+    windowed: bool = False
+    _args: list[Typed] | None = field(default=None)
+
+    @property
+    def args(self) -> list[Typed]:
+        """The translated arguments."""
+        if self._args is None:
+            self._args = self.binder.expressions(self.nodes, self.scope)
+        return self._args
+
+    @property
+    def suffix(self) -> str:
+        """FILTER and OVER, to stand behind the call in DuckDB."""
+        return self.suffixed()
+
+    def suffixed(self, condition: str = "") -> str:
+        """Return FILTER and OVER with one more condition on the values."""
+        tests = " AND ".join(test for test in (self.filter, condition) if test)
+        return (f" FILTER (WHERE {tests})" if tests else "") + self.over
+
+    @property
+    def shown(self) -> str:
+        """What a result column made of the call alone is named."""
+        inner = ", ".join(arg.name for arg in self.args)
+        return f"{self.name}({self.distinct}{inner})"
+
+    def argument(self, index: int, kind: SqlType) -> Typed:
+        """Return an argument cast to the type the function takes."""
+        return self.binder.argument(self.args[index], kind, self.name, index + 1)
+
+    def text(self, index: int) -> str:
+        """Return the SQL of an argument as STRING."""
+        return self.binder.as_string(self.args[index], self.name, index + 1).sql
+
+    def constant(self, index: int, what: str = "") -> object:
+        """Return an argument that must be a literal.
+
+        Raises:
+            SqlError: ``DATATYPE_MISMATCH.NON_FOLDABLE_INPUT``.
+        """
+        value = self.args[index]
+        if not value.is_constant:
+            raise SqlError(
+                "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
+                "42K09",
+                f'Cannot resolve "{self.shown}" due to data type mismatch: the input '
+                f'`{what or "argument"}` should be a foldable "{value.type.text}" expression; '
+                f'however, got "{value.name}".',
+            )
+        return value.constant
+
+
+Builder = Callable[[Call], Typed]
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """A function of the allow-list.
+
+    Attributes:
+        build: Makes the SQL.
+        low: The least number of arguments.
+        high: The greatest number, ``None`` for any.
+        kind: ``scalar``, ``aggregate``, ``window``, ``generator`` or ``table``.
+    """
+
+    build: Builder
+    low: int
+    high: int | None
+    kind: str = "scalar"
+
+
+FUNCTIONS: dict[str, Builtin] = {}
+
+
+def function(
+    names: str, low: int, high: int | None = -1, kind: str = "scalar"
+) -> Callable[[Builder], Builder]:
+    """Register a builder under one or more names.
+
+    Args:
+        names: The names, separated by blanks.
+        low: The least number of arguments.
+        high: The greatest; the same as ``low`` where it is left out, ``None`` for any number.
+        kind: Of the function.
+    """
+
+    def register(build: Builder) -> Builder:
+        top = low if high == -1 else high
+        for name in names.split():
+            FUNCTIONS[name] = Builtin(build, low, top, kind)
+        return build
+
+    return register
+
+
+def simple(
+    names: str,
+    kinds: Sequence[SqlType],
+    result: SqlType,
+    template: str,
+    *,
+    optional: int = 0,
+    shown: str = "",
+) -> None:
+    """Register a function that DuckDB computes by one expression.
+
+    Args:
+        names: The names, separated by blanks.
+        kinds: The types that the arguments are cast to.
+        result: The type of the result.
+        template: DuckDB SQL with ``{0}``, ``{1}`` … for the arguments; ``{all}`` for all of them.
+        optional: How many of the last arguments may be left out.
+        shown: The name Databricks gives it in a result column, where it differs.
+    """
+
+    def build(call: Call) -> Typed:
+        values = [call.argument(index, kinds[index]).sql for index in range(len(call.args))]
+        sql = template.format(*values, all=", ".join(values))
+        name = call.shown
+        if shown:
+            name = f"{shown}({', '.join(arg.name for arg in call.args)})"
+        return Typed(sql, result, name)
+
+    function(names, len(kinds) - optional, len(kinds))(build)
+
+
+def check_arity(name: str, builtin: Builtin, count: int) -> None:
+    """Refuse a wrong number of arguments.
+
+    Raises:
+        SqlError: ``WRONG_NUM_ARGS.WITHOUT_SUGGESTION``.
+    """
+    if count >= builtin.low and (builtin.high is None or count <= builtin.high):
+        return
+    if builtin.high is None:
+        wanted = f"> {builtin.low - 1}"
+    elif builtin.low == builtin.high:
+        wanted = str(builtin.low)
+    else:
+        wanted = f"[{', '.join(str(n) for n in range(builtin.low, builtin.high + 1))}]"
+    raise SqlError(
+        "WRONG_NUM_ARGS.WITHOUT_SUGGESTION",
+        "42605",
+        f"The `{name}` requires {wanted} parameters but the actual number is {count}. Please, refer "
+        "to 'https://docs.databricks.com/sql/language-manual/sql-ref-functions.html' for a fix.",
+    )

@@ -1,0 +1,344 @@
+"""Functions on strings and binaries."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.casts import cast, let
+from vinci_code.warehouse.sql.rewrites.operators import bit_shift, concat
+from vinci_code.warehouse.sql.types import (
+    BIGINT,
+    BINARY,
+    BOOLEAN,
+    DOUBLE,
+    INT,
+    STRING,
+    array,
+    map_of,
+)
+from vinci_code.warehouse.sql.values import Typed, literal
+
+_PLAIN_REGEX = re.compile(r"[\w\s@#%&=:;,<>/'\"!~-]*\Z")
+
+simple("upper ucase", (STRING,), STRING, "vinci_upper({0})")
+simple("lower lcase", (STRING,), STRING, "lower({0})")
+simple("ascii", (STRING,), INT, "ascii({0})")
+simple("space", (INT,), STRING, "repeat(' ', greatest({0}, 0))")
+simple("initcap", (STRING,), STRING, "vinci_initcap({0})")
+simple("soundex", (STRING,), STRING, "vinci_soundex({0})")
+simple("translate", (STRING, STRING, STRING), STRING, "translate({0}, {1}, {2})")
+simple("instr", (STRING, STRING), INT, "CAST(instr({0}, {1}) AS INTEGER)")
+simple("repeat", (STRING, INT), STRING, "repeat({0}, greatest({1}, 0))")
+simple("substring_index", (STRING, STRING, INT), STRING, "vinci_substring_index({0}, {1}, {2})")
+simple("find_in_set", (STRING, STRING), INT, "vinci_find_in_set({0}, {1})")
+simple("format_number", (DOUBLE, INT), STRING, "vinci_format_number({0}, {1})")
+simple("unbase64", (STRING,), BINARY, "vinci_unbase64({0})")
+simple("unhex", (STRING,), BINARY, "vinci_unhex({0})")
+simple("url_encode", (STRING,), STRING, "vinci_url_encode({0})")
+simple("url_decode", (STRING,), STRING, "vinci_url_decode({0})")
+simple("conv", (STRING, INT, INT), STRING, "vinci_conv({0}, {1}, {2})")
+simple("bin", (BIGINT,), STRING, "vinci_bin({0})")
+simple("split_part", (STRING, STRING, INT), STRING, "vinci_split_part({0}, {1}, {2})")
+simple(
+    "chr char",
+    (BIGINT,),
+    STRING,
+    "CASE WHEN {0} < 0 THEN '' ELSE chr(CAST({0} % 256 AS INTEGER)) END",
+)
+simple("regexp_count", (STRING, STRING), INT, "vinci_regexp_count({0}, {1})")
+simple("regexp_substr", (STRING, STRING), STRING, "vinci_regexp_substr({0}, {1})")
+simple("regexp_like rlike regexp", (STRING, STRING), BOOLEAN, "vinci_rlike({0}, {1})")
+simple("luhn_check", (STRING,), BOOLEAN, "vinci_luhn({0})")
+
+
+@function("length char_length character_length len", 1)
+def build_length(call: Call) -> Typed:
+    """Characters of a string, bytes of a binary."""
+    if call.args[0].type == BINARY:
+        return Typed(f"CAST(octet_length({call.args[0].sql}) AS INTEGER)", INT, call.shown)
+    return Typed(f"CAST(length({call.text(0)}) AS INTEGER)", INT, call.shown)
+
+
+@function("octet_length bit_length", 1)
+def build_octet_length(call: Call) -> Typed:
+    """Bytes, or bits, of a string in UTF-8 or of a binary."""
+    data = call.args[0].sql if call.args[0].type == BINARY else f"encode({call.text(0)})"
+    factor = " * 8" if call.name == "bit_length" else ""
+    return Typed(f"CAST(octet_length({data}){factor} AS INTEGER)", INT, call.shown)
+
+
+@function("substring substr", 2, 3)
+def build_substring(call: Call) -> Typed:
+    """Positions count from 1, 0 is 1, and negative ones count from the end."""
+    source = call.args[0]
+    binary = source.type == BINARY
+    text = source.sql if binary else call.text(0)
+    start = call.argument(1, INT).sql
+    length = call.argument(2, INT).sql if len(call.args) == 3 else "2147483647"
+    name = f"{call.name}({source.name}, {call.args[1].name}, "
+    name += (call.args[2].name if len(call.args) == 3 else "2147483647") + ")"
+    size = "octet_length" if binary else "length"
+
+    def body(value: str) -> str:
+        first = (
+            f"(CASE WHEN {start} > 0 THEN CAST({start} AS BIGINT) - 1 WHEN {start} < 0 "
+            f"THEN {size}({value}) + {start} ELSE 0 END)"
+        )
+
+        def cut(begin: str) -> str:
+            begun = f"greatest({begin}, 0)"
+            count = f"greatest({begin} + {length} - {begun}, 0)"
+            if binary:
+                return f"vinci_binary_slice({value}, {begun}, {count})"
+            return f"substring({value}, {begun} + 1, {count})"
+
+        return let(first, cut)
+
+    return Typed(
+        let(text, body, atom=source.is_atom and source.type == STRING),
+        source.type if binary else STRING,
+        name,
+    )
+
+
+@function("left right", 2)
+def build_end(call: Call) -> Typed:
+    """The first or last characters; none for a negative count."""
+    count = call.argument(1, INT).sql
+    return Typed(f"{call.name}({call.text(0)}, greatest({count}, 0))", STRING, call.shown)
+
+
+@function("lpad rpad", 2, 3)
+def build_pad(call: Call) -> Typed:
+    """Pad or cut to a length."""
+    fill = call.text(2) if len(call.args) == 3 else "' '"
+    shown = call.shown if len(call.args) == 3 else f"{call.shown[:-1]},  )"
+    return Typed(
+        f"vinci_{call.name}({call.text(0)}, {call.argument(1, INT).sql}, {fill})", STRING, shown
+    )
+
+
+@function("trim", 1, 3)
+def build_trim(call: Call) -> Typed:
+    """``trim(x)`` and ``trim(LEADING y FROM x)``; only blanks are cut by default."""
+    words = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
+    side = (
+        call.nodes[1].name if len(call.nodes) > 1 and isinstance(call.nodes[1], exp.Var) else "BOTH"
+    )
+    value = call.binder.expression(call.nodes[0], call.scope)
+    text = call.binder.as_string(value, "trim").sql
+    if len(call.nodes) == 3:
+        letters = call.binder.as_string(call.binder.expression(call.nodes[2], call.scope), "trim")
+        name = f"TRIM({side} {letters.name} FROM {value.name})"
+        return Typed(f"{words[side]}({text}, {letters.sql})", STRING, name)
+    return Typed(f"{words[side]}({text}, ' ')", STRING, f"trim({value.name})")
+
+
+@function("ltrim rtrim btrim", 1, 2)
+def build_one_trim(call: Call) -> Typed:
+    """``ltrim(x)`` and the two-argument form, whose letters come first except for btrim."""
+    verb = {"btrim": "trim"}.get(call.name, call.name)
+    if len(call.args) == 1:
+        return Typed(f"{verb}({call.text(0)}, ' ')", STRING, call.shown)
+    text, letters = (0, 1) if call.name == "btrim" else (1, 0)
+    return Typed(f"{verb}({call.text(text)}, {call.text(letters)})", STRING, call.shown)
+
+
+@function("concat", 0, None)
+def build_concat(call: Call) -> Typed:
+    """NULL where any argument is NULL."""
+    return concat(call.binder, call.args)
+
+
+@function("concat_ws", 1, None)
+def build_concat_ws(call: Call) -> Typed:
+    """Joins strings and arrays of strings; NULLs are left out."""
+    separator = call.text(0)
+    lists = []
+    for index, arg in enumerate(call.args[1:], 2):
+        if arg.type.element is not None:
+            texts = call.binder.cast(arg, array(STRING)).sql
+            lists.append(f"coalesce({texts}, [])")
+        else:
+            lists.append(f"[{call.binder.as_string(arg, call.name, index).sql}]")
+    if not lists:
+        return Typed(f"CASE WHEN {separator} IS NOT NULL THEN '' END", STRING, call.shown)
+    joined = lists[0]
+    for one in lists[1:]:
+        joined = f"list_concat({joined}, {one})"
+    sql = f"CASE WHEN {separator} IS NOT NULL THEN coalesce(array_to_string(list_filter({joined}, lambda x: x IS NOT NULL), {separator}), '') END"
+    return Typed(f"({sql})", STRING, call.shown)
+
+
+@function("reverse", 1)
+def build_reverse(call: Call) -> Typed:
+    """Of a string or of an array."""
+    value = call.args[0]
+    if value.type.element is not None:
+        return Typed(f"list_reverse({value.sql})", value.type, call.shown)
+    return Typed(f"vinci_reverse({call.text(0)})", STRING, call.shown)
+
+
+@function("replace", 2, 3)
+def build_replace(call: Call) -> Typed:
+    """An empty search text changes nothing."""
+    target = call.text(2) if len(call.args) == 3 else "''"
+    text, search = call.text(0), call.text(1)
+    name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, )"
+    sql = f"CASE WHEN {search} = '' THEN {text} ELSE replace({text}, {search}, {target}) END"
+    return Typed(f"({sql})", STRING, name)
+
+
+@function("locate position charindex", 2, 3)
+def build_locate(call: Call) -> Typed:
+    """The position of one text in another from a start, 0 where it is not found."""
+    start = call.argument(2, INT).sql if len(call.args) == 3 else "1"
+    name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, 1)"
+    return Typed(f"vinci_locate({call.text(0)}, {call.text(1)}, {start})", INT, name)
+
+
+@function("split", 2, 3)
+def build_split(call: Call) -> Typed:
+    """Splits by a regular expression."""
+    limit = call.argument(2, INT).sql if len(call.args) == 3 else "-1"
+    name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, -1)"
+    pattern = call.args[1].constant
+    if limit == "-1" and isinstance(pattern, str) and pattern and _PLAIN_REGEX.match(pattern):
+        return Typed(f"string_split({call.text(0)}, {call.text(1)})", array(STRING), name)
+    return Typed(f"vinci_split({call.text(0)}, {call.text(1)}, {limit})", array(STRING), name)
+
+
+@function("regexp_replace", 3, 4)
+def build_regexp_replace(call: Call) -> Typed:
+    """Replaces every match; ``$1`` is a group."""
+    start = call.argument(3, INT).sql if len(call.args) == 4 else "1"
+    name = call.shown if len(call.args) == 4 else f"{call.shown[:-1]}, 1)"
+    sql = f"vinci_regexp_replace({call.text(0)}, {call.text(1)}, {call.text(2)}, {start})"
+    return Typed(sql, STRING, name)
+
+
+@function("regexp_extract", 2, 3)
+def build_regexp_extract(call: Call) -> Typed:
+    """A group of the first match, the first group by default; empty where nothing matches."""
+    group = call.argument(2, INT).sql if len(call.args) == 3 else "1"
+    name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, 1)"
+    return Typed(f"vinci_regexp_extract({call.text(0)}, {call.text(1)}, {group})", STRING, name)
+
+
+@function("regexp_extract_all", 2, 3)
+def build_regexp_extract_all(call: Call) -> Typed:
+    """A group of every match, the first group by default."""
+    group = call.argument(2, INT).sql if len(call.args) == 3 else "1"
+    name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, 1)"
+    sql = f"vinci_regexp_extract_all({call.text(0)}, {call.text(1)}, {group})"
+    return Typed(sql, array(STRING), name)
+
+
+@function("regexp_instr", 2)
+def build_regexp_instr(call: Call) -> Typed:
+    """Where the first match begins, 0 where there is none."""
+    name = f"{call.shown[:-1]}, 0)"
+    return Typed(f"vinci_regexp_instr({call.text(0)}, {call.text(1)})", INT, name)
+
+
+@function("startswith endswith contains", 2)
+def build_affix(call: Call) -> Typed:
+    """Whether one text begins with, ends with or holds another."""
+    verb = {"startswith": "starts_with", "endswith": "ends_with"}.get(call.name, "contains")
+    return Typed(f"{verb}({call.text(0)}, {call.text(1)})", BOOLEAN, call.shown)
+
+
+@function("base64", 1)
+def build_base64(call: Call) -> Typed:
+    """Base64 of a binary (a string counts as its UTF-8 bytes)."""
+    value = call.args[0]
+    data = (
+        value.sql
+        if value.type == BINARY
+        else cast(call.binder.as_string(value, "base64"), BINARY).sql
+    )
+    return Typed(f"to_base64({data})", STRING, call.shown)
+
+
+@function("hex", 1)
+def build_hex(call: Call) -> Typed:
+    """Hexadecimal digits of an integer, of bytes, or of a string's UTF-8 bytes."""
+    value = call.args[0]
+    if value.type.is_numeric:
+        return Typed(f"vinci_hex({call.argument(0, BIGINT).sql})", STRING, call.shown)
+    data = value.sql if value.type == BINARY else f"encode({call.text(0)})"
+    return Typed(f"hex({data})", STRING, call.shown)
+
+
+@function("levenshtein", 2)
+def build_levenshtein(call: Call) -> Typed:
+    """The edit distance."""
+    return Typed(f"CAST(levenshtein({call.text(0)}, {call.text(1)}) AS INTEGER)", INT, call.shown)
+
+
+@function("overlay", 3, 4)
+def build_overlay(call: Call) -> Typed:
+    """Puts one text over another from a position."""
+    length = call.argument(3, INT).sql if len(call.args) == 4 else "-1"
+    sql = f"vinci_overlay({call.text(0)}, {call.text(1)}, {call.argument(2, INT).sql}, {length})"
+    shown = call.shown if len(call.args) == 4 else f"{call.shown[:-1]}, -1)"
+    return Typed(sql, STRING, shown)
+
+
+@function("elt", 2, None)
+def build_elt(call: Call) -> Typed:
+    """The n-th text; NULL beyond the end is an error in ANSI mode."""
+    texts = ", ".join(call.text(index) for index in range(1, len(call.args)))
+    index = call.argument(0, INT).sql
+    return Typed(f"vinci_elt({index}, [{texts}])", STRING, call.shown)
+
+
+@function("format_string printf", 1, None)
+def build_format_string(call: Call) -> Typed:
+    """Java's ``String.format`` for the conversions d, s, f, x, e, c, b and %."""
+    kinds, parts = [], []
+    for arg in call.args[1:]:
+        kinds.append(arg.type.name)
+        parts.append(call.binder.cast(arg, STRING).sql)
+    values = f"[{', '.join(parts)}]" if parts else "CAST([] AS VARCHAR[])"
+    names = ",".join(kinds)
+    return Typed(f"vinci_format_string({call.text(0)}, {values}, '{names}')", STRING, call.shown)
+
+
+@function("str_to_map", 1, 3)
+def build_str_to_map(call: Call) -> Typed:
+    """Splits ``a:1,b:2`` into a map."""
+    pair = call.text(1) if len(call.args) > 1 else "','"
+    inner = call.text(2) if len(call.args) > 2 else "':'"
+    names = [arg.name for arg in call.args] + [",", ":"][len(call.args) - 1 :]
+    sql = f"vinci_str_to_map({call.text(0)}, {pair}, {inner})"
+    return Typed(sql, map_of(STRING, STRING), f"str_to_map({', '.join(names)})")
+
+
+@function("shiftleft shiftright shiftrightunsigned", 2)
+def build_shift(call: Call) -> Typed:
+    """The function forms of the shifts."""
+    return bit_shift(call.binder, call.name, call.args[0], call.args[1]).named(call.shown)
+
+
+@function("bit_count", 1)
+def build_bit_count(call: Call) -> Typed:
+    """How many bits are set."""
+    return Typed(f"CAST(bit_count({call.argument(0, BIGINT).sql}) AS INTEGER)", INT, call.shown)
+
+
+@function("like ilike", 2, 3)
+def build_like(call: Call) -> Typed:
+    """The function forms of LIKE and ILIKE."""
+    escape = call.text(2) if len(call.args) == 3 else "'\\'"
+    sql = f"({call.text(0)} {call.name.upper()} {call.text(1)} ESCAPE {escape})"
+    return Typed(sql, BOOLEAN, call.shown)
+
+
+@function("collation", 1)
+def build_collation(call: Call) -> Typed:
+    """The only collation there is here."""
+    return literal("SYSTEM.BUILTIN.UTF8_BINARY").named(call.shown)

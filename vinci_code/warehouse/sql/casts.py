@@ -1,0 +1,718 @@
+"""Casts between Databricks types, in DuckDB SQL.
+
+https://docs.databricks.com/aws/en/sql/language-manual/functions/cast says which types can be cast to
+which, and how. ANSI mode raises where a value does not fit; the ``try`` form gives NULL.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from vinci_code.warehouse.sql.coercion import interval_units, precision_scale
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.types import (
+    DOUBLE,
+    STRING,
+    VOID,
+    SqlType,
+)
+from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote, text_sql
+
+_LIMITS = {
+    "TINYINT": (-(2**7), 2**7 - 1),
+    "SMALLINT": (-(2**15), 2**15 - 1),
+    "INT": (-(2**31), 2**31 - 1),
+    "BIGINT": (-(2**63), 2**63 - 1),
+}
+# How Spark writes the value in a CAST_OVERFLOW message: 300L, 300S, 1.0E20D.
+_SUFFIX = {"BIGINT": "L", "SMALLINT": "S", "TINYINT": "T", "DOUBLE": "D"}
+
+
+def variable(seed: str) -> str:
+    """Return a name for a lambda's parameter.
+
+    The same value gets the same name, so that an expression is the same text in SELECT and in
+    GROUP BY, where DuckDB compares them.
+    """
+    return f'"v{zlib.crc32(seed.encode()):x}"'
+
+
+def let(value: str, body: Callable[[str], str], *, atom: bool = False) -> str:
+    """Return SQL that computes ``value`` once and uses it in ``body`` as often as needed.
+
+    DuckDB has no LET: a lambda over a list of one is its nearest form.
+    """
+    if atom:
+        return body(value)
+    name = variable(value)
+    return f"list_transform([{value}], lambda {name}: {body(name)})[1]"
+
+
+def cast(
+    value: Typed, target: SqlType, zone: str = "UTC", *, attempt: bool = False, name: str = ""
+) -> Typed:
+    """Return ``CAST(value AS target)``, or ``TRY_CAST`` where ``attempt`` is set.
+
+    Raises:
+        SqlError: ``DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION`` for types that cannot be cast.
+    """
+    if not name:
+        name = value.name if target.is_nested else f"CAST({value.name} AS {target.text})"
+    if value.type == target:
+        return Typed(value.sql, target, name, value.nullable, value.constant)
+    if value.type == VOID:
+        return Typed(f"CAST(NULL AS {target.duckdb()})", target, name, constant=None)
+    sql = _Caster(zone, attempt).convert(value.sql, value.type, target, atom=value.is_atom)
+    if sql is None:
+        raise cast_mismatch(name, value.type, target)
+    return Typed(sql, target, name, value.nullable or attempt)
+
+
+def can_cast(source: SqlType, target: SqlType) -> bool:
+    """Return whether there is a cast from one type to the other at all."""
+    return (
+        source in (target, VOID) or _Caster("UTC", False).convert('"x"', source, target) is not None
+    )
+
+
+def cast_mismatch(name: str, source: SqlType, target: SqlType) -> SqlError:
+    """Return the refusal of a cast between types that have none."""
+    return SqlError(
+        "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
+        "42K09",
+        f'Cannot resolve "{name}" due to data type mismatch: cannot cast "{source.text}" to '
+        f'"{target.text}".',
+    )
+
+
+def local_sql(sql: str, zone: str) -> str:
+    """Return the wall clock of an instant (and the instant of a wall clock) in a time zone."""
+    return f"timezone({text_sql(zone)}, {sql})"
+
+
+def invalid_input(source: SqlType, target: SqlType) -> SqlError:
+    """Return ``CAST_INVALID_INPUT`` with a place for the value."""
+    return SqlError(
+        "CAST_INVALID_INPUT",
+        "22018",
+        f'The value \'{{}}\' of the type "{source.text}" cannot be cast to "{target.text}" because '
+        "it is malformed. Correct the value as per the syntax, or change its target type. Use "
+        "`try_cast` to tolerate malformed input and return NULL instead.",
+    )
+
+
+def cast_overflow(source: SqlType, target: SqlType) -> SqlError:
+    """Return ``CAST_OVERFLOW`` with a place for the value."""
+    return SqlError(
+        "CAST_OVERFLOW",
+        "22003",
+        f'The value {{}}{_SUFFIX.get(source.name, "")} of the type "{source.text}" cannot be cast '
+        f'to "{target.text}" due to an overflow. Use `try_cast` to tolerate overflow and return '
+        "NULL instead.",
+    )
+
+
+def out_of_range(target: SqlType) -> SqlError:
+    """Return ``NUMERIC_VALUE_OUT_OF_RANGE`` with a place for the value."""
+    return SqlError(
+        "NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION",
+        "22003",
+        f"{{}} cannot be represented as Decimal({target.precision}, {target.scale}). If necessary "
+        'set ansi_mode to "false" to bypass this error, and return NULL instead.',
+    )
+
+
+class _Caster:
+    """Builds the SQL of one cast, with casts of elements and fields inside it."""
+
+    def __init__(self, zone: str, attempt: bool) -> None:
+        self._zone = zone
+        self._attempt = attempt
+
+    def convert(
+        self, sql: str, source: SqlType, target: SqlType, *, atom: bool = False
+    ) -> str | None:
+        """Return the SQL, or ``None`` where the types have no cast."""
+        if source == target or (source.is_string and target.is_string):
+            return self._fit(sql, target)
+        if source == VOID:
+            return f"CAST(NULL AS {target.duckdb()})"
+        if target.is_string:
+            return to_text(sql, source, self._zone)
+        build = getattr(self, f"_from_{_kind(source)}")
+        result: str | None = build(sql, source, target, atom)
+        return result
+
+    def _fit(self, sql: str, target: SqlType) -> str:
+        # CAST(x AS VARCHAR(3)) cuts; only a column enforces its length.
+        if target.length is None:
+            return sql
+        cut = f"left({sql}, {target.length})"
+        return f"rpad({cut}, {target.length}, ' ')" if target.name == "CHAR" else cut
+
+    def _checked(self, value: str, result: str, error: SqlError, shown: str | None = None) -> str:
+        """Return ``result``, or the error where it is NULL though ``value`` is not."""
+        if self._attempt:
+            return result
+        failure = fail_sql(error, shown or value)
+        return f"CASE WHEN {value} IS NOT NULL THEN coalesce({result}, {failure}) END"
+
+    def _from_string(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.name == "BINARY":
+            return f"encode({sql})"
+        if target.name == "VARIANT":
+            return f"CAST(to_json({sql}) AS VARCHAR)"
+        parse = _STRING_PARSERS.get(_kind(target))
+        if parse is None:
+            return None
+        error = invalid_input(STRING, target)
+        zone = self._zone
+        return let(sql, lambda v: self._checked(v, parse(v, target, zone), error), atom=atom)
+
+    def _from_integral(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        kind = _kind(target)
+        if kind == "integral":
+            return self._narrow(sql, source, target, atom)
+        if kind == "decimal":
+            return self._to_decimal(sql, target, atom)
+        if kind == "boolean":
+            return f"({sql} <> 0)"
+        if kind == "timestamp":
+            return f"to_timestamp({sql})"
+        if kind in ("fractional", "variant"):
+            return cast_sql(sql, target)
+        if target.is_interval:
+            return self._number_to_interval(sql, target)
+        return None
+
+    def _from_decimal(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        kind = _kind(target)
+        if kind == "integral":
+            return self._truncate(sql, source, target, atom)
+        if kind == "decimal":
+            return self._to_decimal(sql, target, atom)
+        if kind == "boolean":
+            return f"({sql} <> 0)"
+        if kind == "timestamp":
+            return f"to_timestamp(CAST({sql} AS DOUBLE))"
+        return cast_sql(sql, target) if kind in ("fractional", "variant") else None
+
+    def _from_fractional(
+        self, sql: str, source: SqlType, target: SqlType, atom: bool
+    ) -> str | None:
+        kind = _kind(target)
+        if kind == "fractional":
+            return self._to_float(sql, target)
+        if kind == "integral":
+            return self._truncate(sql, source, target, atom)
+        if kind == "decimal":
+            return self._to_decimal(f"CAST({sql} AS VARCHAR)", target, False)
+        if kind == "boolean":
+            return f"({sql} <> 0)"
+        if kind == "timestamp":
+            return f"to_timestamp(CAST({sql} AS DOUBLE))"
+        if kind == "variant":
+            return f"vinci_number_json({to_text(sql, source, self._zone)})"
+        return None
+
+    def _from_boolean(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        kind = _kind(target)
+        if kind in ("integral", "decimal", "fractional"):
+            return cast_sql(f"CAST({sql} AS INTEGER)", target)
+        if kind == "variant":
+            return cast_sql(sql, STRING)
+        return None
+
+    def _from_date(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.name == "TIMESTAMP_NTZ":
+            return cast_sql(sql, target)
+        if target.name == "TIMESTAMP":
+            return local_sql(f"CAST({sql} AS TIMESTAMP)", self._zone)
+        return f"'\"' || CAST({sql} AS VARCHAR) || '\"'" if target.name == "VARIANT" else None
+
+    def _from_timestamp(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        kind = _kind(target)
+        if kind == "date":
+            return f"CAST({local_sql(sql, self._zone)} AS DATE)"
+        if kind == "ntz":
+            return local_sql(sql, self._zone)
+        if kind == "integral":
+            seconds = f"CAST(floor(epoch_us({sql}) / 1000000) AS BIGINT)"
+            return self._narrow(seconds, SqlType("BIGINT"), target, False)
+        if kind == "decimal":
+            return self._to_decimal(
+                f"(CAST(epoch_us({sql}) AS DECIMAL(20,0)) * 0.000001)", target, False
+            )
+        if kind == "fractional":
+            return cast_sql(f"(epoch_us({sql}) / 1000000)", target)
+        return f"'\"' || {to_text(sql, source, self._zone)} || '\"'" if kind == "variant" else None
+
+    def _from_ntz(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        kind = _kind(target)
+        if kind == "date":
+            return cast_sql(sql, target)
+        if kind == "timestamp":
+            return local_sql(sql, self._zone)
+        return f"'\"' || {to_text(sql, source, self._zone)} || '\"'" if kind == "variant" else None
+
+    def _from_binary(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        return None
+
+    def _from_interval(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.is_interval and source.is_month_interval == target.is_month_interval:
+            return sql
+        if _kind(target) == "integral" and len(set(interval_units(source))) == 1:
+            unit = _INTERVAL_MICROS.get(interval_units(source)[0])
+            count = (
+                f"(epoch_us({sql}) // {unit})"
+                if unit
+                else f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
+                + (" // 12" if source.name.endswith("YEAR") else "")
+            )
+            return self._narrow(count, SqlType("BIGINT"), target, False)
+        return None
+
+    def _from_variant(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        mode = "try" if self._attempt else "cast"
+        schema = text_sql(target.text)
+        text = f"vinci_variant_cast({sql}, {schema}, '{mode}', {text_sql(self._zone)})"
+        return decode_json(text, target, self._zone)
+
+    def _from_array(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.name == "VARIANT":
+            return json_text(sql, source, self._zone)
+        if target.element is None or source.element is None:
+            return None
+        name = variable(sql)
+        inner = self.convert(name, source.element, target.element, atom=True)
+        return None if inner is None else f"list_transform({sql}, lambda {name}: {inner})"
+
+    def _from_map(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.name == "VARIANT":
+            return json_text(sql, source, self._zone)
+        if not (target.key and target.value and source.key and source.value):
+            return None
+        entry = variable(sql)
+        key = self.convert(f"{entry}.key", source.key, target.key)
+        value = self.convert(f"{entry}.value", source.value, target.value)
+        if key is None or value is None:
+            return None
+        return (
+            f"map_from_entries(list_transform(map_entries({sql}), lambda {entry}: "
+            f"{{'key': {key}, 'value': {value}}}))"
+        )
+
+    def _from_struct(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.name == "VARIANT":
+            return json_text(sql, source, self._zone)
+        if target.name != "STRUCT" or len(source.fields) != len(target.fields):
+            return None
+
+        def build(value: str) -> str | None:
+            parts = []
+            for old, new in zip(source.fields, target.fields, strict=True):
+                inner = self.convert(f"({value}).{quote(old.name)}", old.type, new.type)
+                if inner is None:
+                    return None
+                parts.append(f"{quote(new.name)}: {inner}")
+            return f"CASE WHEN {value} IS NOT NULL THEN {{{', '.join(parts)}}} END"
+
+        if build('"x"') is None:
+            return None
+        return let(sql, lambda value: build(value) or "NULL", atom=atom)
+
+    def _narrow(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
+        low, high = _LIMITS[target.name]
+        if _LIMITS[source.name][1] <= high:
+            return cast_sql(sql, target)
+        error = cast_overflow(source, target)
+        return let(
+            sql,
+            lambda v: self._checked(v, f"TRY_CAST({v} AS {target.duckdb()})", error),
+            atom=atom,
+        )
+
+    def _truncate(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
+        error = cast_overflow(source, target)
+        suffix = "BD" if source.name == "DECIMAL" else ""
+        _, high = _LIMITS[target.name]
+
+        def body(v: str) -> str:
+            whole = f"TRY_CAST(trunc({v}) AS {target.duckdb()})"
+            if target.name == "BIGINT" and source.name != "DECIMAL":
+                # 2^63 is a double, 2^63-1 is not.
+                whole = f"CASE WHEN {v} < 9223372036854775808.0::DOUBLE THEN {whole} END"
+            shown = to_text(v, source, self._zone)
+            return self._checked(v, whole, error, f"({shown} || '{suffix}')")
+
+        return let(sql, body, atom=atom)
+
+    def _to_decimal(self, sql: str, target: SqlType, atom: bool) -> str:
+        error = out_of_range(target)
+        return let(
+            sql, lambda v: self._checked(v, f"TRY_CAST({v} AS {target.duckdb()})", error), atom=atom
+        )
+
+    def _to_float(self, sql: str, target: SqlType) -> str:
+        if target.name == "DOUBLE":
+            return cast_sql(sql, target)
+        # A double beyond FLOAT becomes infinite, as in Java; DuckDB would raise.
+        return let(
+            sql,
+            lambda v: (
+                f"coalesce(TRY_CAST({v} AS FLOAT), "
+                f"CASE WHEN {v} > 0 THEN 'inf'::FLOAT WHEN {v} < 0 THEN '-inf'::FLOAT END)"
+            ),
+        )
+
+    def _number_to_interval(self, sql: str, target: SqlType) -> str | None:
+        first, last = interval_units(target)
+        if first != last:
+            return None
+        return interval_sql(sql, first)
+
+
+def interval_sql(number: str, unit: str) -> str:
+    """Return a DuckDB interval of a whole number of units."""
+    if unit == "YEAR":
+        return f"to_months(CAST({number} * 12 AS INTEGER))"
+    if unit == "MONTH":
+        return f"to_months(CAST({number} AS INTEGER))"
+    return f"to_microseconds(CAST({number} * {_INTERVAL_MICROS[unit]} AS BIGINT))"
+
+
+def to_text(sql: str, source: SqlType, zone: str) -> str:
+    """Return the SQL of ``CAST(value AS STRING)``."""
+    kind = _kind(source)
+    if kind == "fractional":
+        return let(
+            sql,
+            lambda v: (
+                f"CASE WHEN {v} = 0 OR (abs({v}) >= 0.001 AND abs({v}) < 10000000) "
+                f"THEN CAST({v} AS VARCHAR) ELSE vinci_java_float(CAST({v} AS VARCHAR)) END"
+            ),
+        )
+    if kind == "timestamp":
+        return f"CAST({local_sql(sql, zone)} AS VARCHAR)"
+    if kind == "binary":
+        return f"decode({sql}, 'replace')"
+    if kind == "interval":
+        return _interval_text(sql, source)
+    if kind in ("array", "map", "struct"):
+        return _nested_text(sql, source, zone)
+    if kind in ("string",):
+        return sql
+    if kind == "variant":
+        return f"vinci_variant_text({sql})"
+    if kind == "decimal":
+        return decimal_text(sql, source)
+    return f"CAST({sql} AS VARCHAR)"
+
+
+def decimal_text(sql: str, source: SqlType) -> str:
+    """Return the SQL of a decimal's text; DuckDB writes .5 where there are no whole digits."""
+    precision, scale = precision_scale(source)
+    if precision > scale:
+        return f"CAST({sql} AS VARCHAR)"
+    return f"regexp_replace(CAST({sql} AS VARCHAR), '^(-?)\\.', '\\10.')"
+
+
+def _interval_text(sql: str, source: SqlType) -> str:
+    if source.is_month_interval:
+        count = f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
+    else:
+        count = f"epoch_us({sql})"
+    return f"vinci_interval_text(CAST({count} AS BIGINT), {text_sql(source.name)})"
+
+
+def _nested_text(sql: str, source: SqlType, zone: str) -> str:
+    def element(value: str, kind: SqlType) -> str:
+        return f"coalesce({to_text(value, kind, zone)}, 'null')"
+
+    if source.element is not None:
+        name, inner = variable(sql), source.element
+        items = f"list_transform({sql}, lambda {name}: {element(name, inner)})"
+        return f"('[' || array_to_string({items}, ', ') || ']')"
+    if source.key and source.value:
+        name = variable(sql)
+        entry = (
+            f"{element(f'{name}.key', source.key)} || ' -> ' || "
+            f"{element(f'{name}.value', source.value)}"
+        )
+        items = f"list_transform(map_entries({sql}), lambda {name}: {entry})"
+        return f"('{{' || array_to_string({items}, ', ') || '}}')"
+    fields = source.fields
+    return let(
+        sql,
+        lambda v: (
+            f"CASE WHEN {v} IS NOT NULL THEN '{{' || "
+            + " || ', ' || ".join(element(f"({v}).{quote(f.name)}", f.type) for f in fields)
+            + " || '}' END"
+        ),
+    )
+
+
+def json_text(sql: str, source: SqlType, zone: str, *, quoted_strings: bool = True) -> str:
+    """Return the SQL of ``to_json``: one value as JSON text, NULL where the value is NULL."""
+    kind = _kind(source)
+    if kind == "variant":
+        return sql
+    if source.element is not None:
+        name = variable(sql)
+        inner = f"coalesce({json_text(name, source.element, zone)}, 'null')"
+        return (
+            f"('[' || array_to_string(list_transform({sql}, lambda {name}: {inner}), ',') || ']')"
+        )
+    if source.key and source.value:
+        name = variable(sql)
+        key = f"CAST(to_json({to_text(f'{name}.key', source.key, zone)}) AS VARCHAR)"
+        value = f"coalesce({json_text(f'{name}.value', source.value, zone)}, 'null')"
+        items = f"list_transform(map_entries({sql}), lambda {name}: {key} || ':' || {value})"
+        return f"('{{' || array_to_string({items}, ',') || '}}')"
+    if kind == "struct":
+        return _json_struct(sql, source, zone)
+    return _json_scalar(sql, source, zone)
+
+
+def _json_struct(sql: str, source: SqlType, zone: str) -> str:
+    def body(v: str) -> str:
+        parts = []
+        for item in source.fields:
+            label = text_sql(f"{_json_string(item.name)}:")
+            value = json_text(f"({v}).{quote(item.name)}", item.type, zone)
+            parts.append(f"{label} || {value}")
+        inner = f"concat_ws(',', {', '.join(parts)})" if parts else "''"
+        return f"CASE WHEN {v} IS NOT NULL THEN '{{' || {inner} || '}}' END"
+
+    return let(sql, body)
+
+
+def _json_string(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _json_scalar(sql: str, source: SqlType, zone: str) -> str:
+    kind = _kind(source)
+    if kind == "decimal":
+        return decimal_text(sql, source)
+    if kind in ("integral", "boolean"):
+        return f"CAST({sql} AS VARCHAR)"
+    if kind == "fractional":
+        return f"vinci_number_json({to_text(sql, source, zone)})"
+    if kind == "date":
+        return f"('\"' || CAST({sql} AS VARCHAR) || '\"')"
+    if kind in ("timestamp", "ntz"):
+        local = local_sql(sql, zone) if kind == "timestamp" else sql
+        offset = f"CAST(date_diff('minute', {local_sql(sql, 'UTC')}, {local}) AS INTEGER)"
+        shift = f"vinci_zone_offset({offset})" if kind == "timestamp" else "''"
+        return f"('\"' || strftime({local}, '%Y-%m-%dT%H:%M:%S.%g') || {shift} || '\"')"
+    if kind == "binary":
+        return f"('\"' || to_base64({sql}) || '\"')"
+    return f"CAST(to_json({to_text(sql, source, zone)}) AS VARCHAR)"
+
+
+def decode_json(sql: str, target: SqlType, zone: str) -> str:
+    """Return the SQL that makes a typed value of JSON text that was checked against ``target``.
+
+    Leaves are JSON strings of DuckDB's own text forms, so that no digit is lost; an instant is
+    text in UTC.
+    """
+    if target.name == "VARIANT":
+        return sql
+    if target.is_nested:
+        carrier = _carrier(target)
+        value = f"json_transform_strict({sql}, {text_sql(_structure(carrier))})"
+        return _from_carrier(value, target)
+    if target.is_string:
+        return f"json_extract_string({sql}, '$')"
+    return _leaf(f"json_extract_string({sql}, '$')", target)
+
+
+def _carrier(kind: SqlType) -> SqlType:
+    """Return the type with every leaf that JSON cannot carry exactly as a STRING."""
+    if kind.element is not None:
+        return SqlType("ARRAY", element=_carrier(kind.element))
+    if kind.key and kind.value:
+        return SqlType("MAP", key=STRING, value=_carrier(kind.value))
+    if kind.name == "STRUCT":
+        fields = tuple(type(f)(f.name, _carrier(f.type)) for f in kind.fields)
+        return SqlType("STRUCT", fields=fields)
+    return kind if kind.name in ("BOOLEAN", "INT", "BIGINT", "SMALLINT", "TINYINT") else STRING
+
+
+def _structure(kind: SqlType) -> str:
+    if kind.element is not None:
+        return f"[{_structure(kind.element)}]"
+    if kind.name == "STRUCT":
+        inner = ",".join(f"{_json_string(f.name)}:{_structure(f.type)}" for f in kind.fields)
+        return f"{{{inner}}}"
+    return f'"{kind.duckdb()}"' if kind.key is None else _json_string(kind.duckdb())
+
+
+def _from_carrier(sql: str, kind: SqlType) -> str:
+    if _carrier(kind) == kind:
+        return sql
+    if kind.element is not None:
+        name = variable(sql)
+        return f"list_transform({sql}, lambda {name}: {_from_carrier(name, kind.element)})"
+    if kind.key and kind.value:
+        name = variable(sql)
+        pair = (
+            f"{{'key': {_leaf(f'{name}.key', kind.key)}, "
+            f"'value': {_from_carrier(f'{name}.value', kind.value)}}}"
+        )
+        return f"map_from_entries(list_transform(map_entries({sql}), lambda {name}: {pair}))"
+    if kind.name == "STRUCT":
+        fields = kind.fields
+
+        def body(v: str) -> str:
+            parts = ", ".join(
+                f"{quote(f.name)}: {_from_carrier(f'({v}).{quote(f.name)}', f.type)}"
+                for f in fields
+            )
+            return f"CASE WHEN {v} IS NOT NULL THEN {{{parts}}} END"
+
+        return let(sql, body)
+    return _leaf(sql, kind)
+
+
+def _leaf(sql: str, kind: SqlType) -> str:
+    if kind.is_string or kind.name == "VARIANT":
+        return sql
+    if kind.name == "BINARY":
+        return f"from_base64({sql})"
+    if kind.name == "TIMESTAMP":
+        return local_sql(f"CAST({sql} AS TIMESTAMP)", "UTC")
+    if kind.is_interval:
+        unit = (
+            "to_months(CAST({} AS INTEGER))"
+            if kind.is_month_interval
+            else "to_microseconds(CAST({} AS BIGINT))"
+        )
+        return unit.format(sql)
+    return cast_sql(sql, kind)
+
+
+def _trimmed(v: str) -> str:
+    return f"regexp_replace({v}, '^[\\x00-\\x20]+|[\\x00-\\x20]+$', '', 'g')"
+
+
+def _parse_integral(v: str, target: SqlType, zone: str) -> str:
+    digits = f"regexp_extract({v}, '^[\\x00-\\x20]*([+-]?[0-9]+)[\\x00-\\x20]*$', 1)"
+    return f"TRY_CAST(nullif({digits}, '') AS {target.duckdb()})"
+
+
+def _parse_decimal(v: str, target: SqlType, zone: str) -> str:
+    pattern = (
+        "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[\\x00-\\x20]*$"
+    )
+    return f"TRY_CAST(nullif(regexp_extract({v}, '{pattern}', 1), '') AS {target.duckdb()})"
+
+
+def _parse_fractional(v: str, target: SqlType, zone: str) -> str:
+    number = "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?[\\x00-\\x20]*$"
+    kind = target.duckdb()
+    word = f"lower({_trimmed(v)})"
+    return (
+        f"CASE WHEN {word} IN ('nan', '+nan', '-nan') THEN 'nan'::{kind} "
+        f"WHEN {word} IN ('inf', '+inf', 'infinity', '+infinity') THEN 'inf'::{kind} "
+        f"WHEN {word} IN ('-inf', '-infinity') THEN '-inf'::{kind} "
+        f"ELSE TRY_CAST(nullif(regexp_extract({v}, '{number}', 1), '') AS {kind}) END"
+    )
+
+
+def _parse_boolean(v: str, target: SqlType, zone: str) -> str:
+    word = f"lower({_trimmed(v)})"
+    return (
+        f"CASE WHEN {word} IN ('t', 'true', 'y', 'yes', '1') THEN TRUE "
+        f"WHEN {word} IN ('f', 'false', 'n', 'no', '0') THEN FALSE END"
+    )
+
+
+def _parse_date(v: str, target: SqlType, zone: str) -> str:
+    return (
+        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS DATE) "
+        f"ELSE vinci_date({v}) END"
+    )
+
+
+_PLAIN_TIMESTAMP = "\\d{4}-\\d{2}-\\d{2} \\d{2}:\\d{2}:\\d{2}(\\.\\d{1,6})?"
+
+
+def _parse_timestamp(v: str, target: SqlType, zone: str) -> str:
+    plain = local_sql(f"TRY_CAST({v} AS TIMESTAMP)", zone)
+    return (
+        f"CASE WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}') THEN {plain} "
+        f"ELSE {local_sql(f'vinci_timestamp({v}, {text_sql(zone)})', 'UTC')} END"
+    )
+
+
+def _parse_ntz(v: str, target: SqlType, zone: str) -> str:
+    return (
+        f"CASE WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}') THEN TRY_CAST({v} AS TIMESTAMP) "
+        f"ELSE vinci_timestamp_ntz({v}) END"
+    )
+
+
+def _parse_interval(v: str, target: SqlType, zone: str) -> str:
+    count = f"vinci_interval({v}, {text_sql(target.name)})"
+    if target.is_month_interval:
+        return f"to_months(CAST({count} AS INTEGER))"
+    return f"to_microseconds({count})"
+
+
+_STRING_PARSERS: dict[str, Callable[[str, SqlType, str], str]] = {
+    "integral": _parse_integral,
+    "decimal": _parse_decimal,
+    "fractional": _parse_fractional,
+    "boolean": _parse_boolean,
+    "date": _parse_date,
+    "timestamp": _parse_timestamp,
+    "ntz": _parse_ntz,
+    "interval": _parse_interval,
+}
+
+_INTERVAL_MICROS = {
+    "WEEK": 7 * 86_400_000_000,
+    "DAY": 86_400_000_000,
+    "HOUR": 3_600_000_000,
+    "MINUTE": 60_000_000,
+    "SECOND": 1_000_000,
+    "MILLISECOND": 1_000,
+    "MICROSECOND": 1,
+}
+
+
+def _kind(kind: SqlType) -> str:
+    """Return the family a type belongs to when it is cast."""
+    if kind.is_integral:
+        return "integral"
+    if kind.is_string:
+        return "string"
+    if kind.is_interval:
+        return "interval"
+    families = {
+        "DECIMAL": "decimal",
+        "FLOAT": "fractional",
+        "DOUBLE": "fractional",
+        "TIMESTAMP_NTZ": "ntz",
+    }
+    return families.get(kind.name, kind.name.lower())
+
+
+__all__ = [
+    "DOUBLE",
+    "can_cast",
+    "cast",
+    "cast_mismatch",
+    "decode_json",
+    "interval_sql",
+    "json_text",
+    "let",
+    "local_sql",
+    "to_text",
+    "unsupported",
+    "variable",
+]

@@ -1,0 +1,321 @@
+"""The sqlglot dialect with which statements are read: Databricks, without guesses.
+
+sqlglot's own Databricks dialect turns functions into the nearest neutral form, which loses what the
+user wrote (``date_add`` and ``dateadd`` become one thing, ``concat`` and ``||`` another). Here every
+function call stays a call by its name, so that the translation can apply Databricks' own rules and
+refuse whatever it does not know. String literals, numeric suffixes and intervals are read as the
+Databricks reference describes them:
+https://docs.databricks.com/aws/en/sql/language-manual/data-types/string-type,
+https://docs.databricks.com/aws/en/sql/language-manual/data-types/interval-type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.databricks import Databricks
+from sqlglot.errors import ParseError
+from sqlglot.parsers.databricks import DatabricksParser
+from sqlglot.tokens import Token, TokenType
+
+_ESCAPES = {
+    "0": "\0",
+    "b": "\b",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "Z": "\x1a",
+    "%": "\\%",
+    "_": "\\_",
+}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([01][0-7]{2})|(.))", re.DOTALL)
+# The suffixes of numeric literals, as types: 1L, 1S, 1Y, 1.5D, 1.5F, 1.5BD.
+SUFFIXES = {"L": "BIGINT", "S": "SMALLINT", "Y": "TINYINT", "D": "DOUBLE", "F": "FLOAT", "BD": ""}
+
+
+class UnexpectedTokenError(ParseError):
+    """The parser met a token that cannot stand where it stands."""
+
+    def __init__(self, message: str, token: Token) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+def unescape(body: str) -> str:
+    r"""Return what a string literal's body means: ``\n`` is a newline, ``\x`` is ``x``."""
+    if "\\" not in body:
+        return body
+    return _ESCAPE.sub(_unescape_one, body)
+
+
+def _unescape_one(match: re.Match[str]) -> str:
+    short, long, octal, letter = match.groups()
+    if short or long:
+        code = int(short or long, 16)
+        return chr(code) if code <= 0x10FFFF else "?"
+    if octal:
+        return chr(int(octal, 8))
+    return _ESCAPES.get(letter, letter)
+
+
+class WarehouseParser(DatabricksParser):
+    """Reads statements without changing the meaning of a function call."""
+
+    FUNCTIONS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {}
+    FUNCTIONS_WITH_ALIASED_ARGS: ClassVar[set[str]] = set()
+    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
+        name: DatabricksParser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST")
+    }
+    # ANY is a quantifier behind LIKE, and an aggregate anywhere else.
+    NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
+        "ANY": lambda self: self._parse_any(),
+        "CASE": lambda self: self._parse_case(),
+    }
+    # array[0] reads an element; it never builds one.
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, bool]] = {}
+    STATEMENT_PARSERS = {
+        key: value
+        for key, value in DatabricksParser.STATEMENT_PARSERS.items()
+        if key not in (TokenType.PRAGMA, TokenType.COPY, TokenType.LOAD, TokenType.CACHE)
+    }
+
+    def _parse_any(self) -> exp.Expression | None:
+        before = self._tokens[self._index - 2].token_type if self._index > 1 else None
+        if before in (TokenType.LIKE, TokenType.ILIKE, TokenType.RLIKE):
+            return self.expression(exp.Any(this=self._parse_bitwise()))
+        if not self._match(TokenType.L_PAREN, advance=False):
+            self.raise_error("Expected (")
+        arguments = self._parse_wrapped_csv(self._parse_lambda)
+        return self.expression(exp.Anonymous(this="any", expressions=arguments))
+
+    def raise_error(self, message: str, token: Token | None = None) -> None:
+        """Raise at once, with the token at which reading stopped."""
+        raise UnexpectedTokenError(message, token or self._curr or Token(TokenType.SENTINEL, ""))
+
+    def _parse_type(
+        self, parse_interval: bool = True, fallback_to_identifier: bool = False
+    ) -> exp.Expression | None:
+        # DATE '2020-01-01' is a typed literal, not a cast: its name and its error differ.
+        start = self._index
+        if (
+            self._curr.text.upper() in ("ARRAY", "MAP", "STRUCT")
+            and self._next
+            and self._next.token_type == TokenType.L_PAREN
+        ):
+            # array(1)[0] is a call, not a type.
+            return self._parse_column()
+        result = super()._parse_type(parse_interval, fallback_to_identifier)
+        following = self._tokens[start + 1] if start + 1 < len(self._tokens) else None
+        if (
+            isinstance(result, exp.Cast)
+            and following is not None
+            and following.token_type == TokenType.STRING
+            and self._tokens[start].text.upper() in _TYPED_LITERALS
+        ):
+            result.meta["typed_literal"] = True
+        return result
+
+    def _parse_function_args(self, alias: bool = False) -> list[exp.Expression]:
+        # EXTRACT(f FROM x), SUBSTRING(x FROM a FOR n), TRIM(BOTH y FROM x), POSITION(a IN b),
+        # OVERLAY(x PLACING y FROM a FOR n): the words become arguments named by keyword.
+        name = self._tokens[self._index - 2].text.upper()
+        special = _WORDED.get(name)
+        if special is not None:
+            return special(self)
+        return super()._parse_function_args(alias)
+
+    def _parse_interval(
+        self, require_interval: bool = True, parse_function_unit: bool = True
+    ) -> exp.Expression | None:
+        index = self._index
+        if not self._match(TokenType.INTERVAL):
+            return None
+        parts = []
+        while True:
+            part = self._parse_interval_part()
+            if part is None:
+                break
+            parts.append(part)
+            if part.args.get("unit") is None or isinstance(part.args["unit"], exp.IntervalSpan):
+                break
+            if not self._match_set(
+                (TokenType.STRING, TokenType.NUMBER, TokenType.DASH), advance=False
+            ):
+                break
+        if not parts:
+            self._retreat(index)
+            return None
+        if len(parts) == 1:
+            return parts[0]
+        return self.expression(exp.Anonymous(this="#interval", expressions=parts))
+
+    def _parse_interval_part(self) -> exp.Interval | None:
+        index = self._index
+        if self._match(TokenType.STRING, advance=False):
+            value = self._parse_primary()
+        else:
+            value = self._parse_unary()
+        unit = self._interval_unit()
+        if value is None or (unit is None and not value.is_string):
+            self._retreat(index)
+            return None
+        if unit is not None and self._match_text_seq("TO"):
+            end = self._interval_unit()
+            if end is None:
+                self.raise_error("Expected an interval unit")
+            unit = self.expression(exp.IntervalSpan(this=unit, expression=end))
+        return self.expression(exp.Interval(this=value, unit=unit))
+
+    def _interval_unit(self) -> exp.Var | None:
+        if self._curr and self._curr.text.upper() in INTERVAL_UNITS:
+            self._advance()
+            return exp.Var(this=INTERVAL_UNITS[self._prev.text.upper()])
+        return None
+
+    def _parse_placeholder(self) -> exp.Expression | None:
+        if self._match(TokenType.PLACEHOLDER):
+            return self.expression(exp.Placeholder(this=self._prev.text, kind="?"))
+        if self._curr and self._curr.token_type == TokenType.COLON and _is_marker(self._next):
+            self._advance(2)
+            return self.expression(exp.Placeholder(this=self._prev.text, kind=":"))
+        return None
+
+
+def _is_marker(token: Token | None) -> bool:
+    return bool(token) and token.token_type not in (
+        TokenType.STRING,
+        TokenType.NUMBER,
+        TokenType.COLON,
+        TokenType.L_PAREN,
+    )
+
+
+def _worded_extract(parser: WarehouseParser) -> list[exp.Expression]:
+    index = parser._index
+    if parser._curr and parser._next and parser._next.token_type == TokenType.FROM:
+        parser._advance(2)
+        field = exp.Literal.string(parser._tokens[index].text)
+        return [field, parser._parse_bitwise()]
+    return parser._parse_csv(parser._parse_lambda)
+
+
+def _worded_substring(parser: WarehouseParser) -> list[exp.Expression]:
+    args = parser._parse_csv(parser._parse_bitwise)
+    if parser._match(TokenType.FROM):
+        args.append(parser._parse_bitwise())
+    if parser._match(TokenType.FOR):
+        args.append(parser._parse_bitwise())
+    return args
+
+
+def _worded_overlay(parser: WarehouseParser) -> list[exp.Expression]:
+    args = parser._parse_csv(parser._parse_bitwise)
+    for word in ("PLACING", "FROM", "FOR"):
+        if parser._match_text_seq(word):
+            args.append(parser._parse_bitwise())
+    return args
+
+
+def _worded_position(parser: WarehouseParser) -> list[exp.Expression]:
+    args = parser._parse_csv(parser._parse_bitwise)
+    if parser._match(TokenType.IN):
+        args.append(parser._parse_bitwise())
+    return args
+
+
+def _worded_trim(parser: WarehouseParser) -> list[exp.Expression]:
+    side = ""
+    if parser._match_texts(("BOTH", "LEADING", "TRAILING")):
+        side = parser._prev.text.upper()
+    if parser._match(TokenType.FROM):
+        return [parser._parse_bitwise(), exp.Var(this=side or "BOTH")]
+    args = parser._parse_csv(parser._parse_bitwise)
+    if parser._match(TokenType.FROM):
+        return [parser._parse_bitwise(), exp.Var(this=side or "BOTH"), *args]
+    if side:
+        parser.raise_error("Expected FROM")
+    return args
+
+
+_WORDED: dict[str, Callable[[WarehouseParser], list[exp.Expression]]] = {
+    "EXTRACT": _worded_extract,
+    "SUBSTRING": _worded_substring,
+    "SUBSTR": _worded_substring,
+    "OVERLAY": _worded_overlay,
+    "POSITION": _worded_position,
+    "TRIM": _worded_trim,
+}
+
+_TYPED_LITERALS = ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ", "TIMESTAMP_LTZ")
+
+INTERVAL_UNITS = {
+    **{unit: unit for unit in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")},
+    **{f"{unit}S": unit for unit in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")},
+    "MILLISECOND": "MILLISECOND",
+    "MILLISECONDS": "MILLISECOND",
+    "MICROSECOND": "MICROSECOND",
+    "MICROSECONDS": "MICROSECOND",
+}
+
+
+class Warehouse(Databricks):
+    """Databricks SQL as the local warehouse reads it."""
+
+    Parser = WarehouseParser
+
+
+_DIALECT = Warehouse()
+
+
+def tokenize(text: str) -> list[Token]:
+    """Return the tokens of a statement, literals decoded and adjacent strings joined."""
+    tokens: list[Token] = []
+    raw = _DIALECT.tokenizer().tokenize(text)
+    index = 0
+    while index < len(raw):
+        token = raw[index]
+        if token.token_type in (TokenType.STRING, TokenType.RAW_STRING):
+            _add_string(tokens, token, text)
+        elif _is_suffix(raw, index, text):
+            number = tokens[-1]
+            suffix = text[number.start : raw[index + 1].end + 1]
+            tokens[-1] = _moved(number, TokenType.NUMBER, suffix, raw[index + 1].end)
+            index += 1
+        else:
+            tokens.append(token)
+        index += 1
+    return tokens
+
+
+def parse_tokens(tokens: list[Token], text: str) -> list[exp.Expression | None]:
+    """Parse tokens of ``text`` into statements."""
+    return _DIALECT.parser().parse(tokens, text)
+
+
+def _is_suffix(raw: list[Token], index: int, text: str) -> bool:
+    token = raw[index]
+    return (
+        token.token_type == TokenType.DCOLON
+        and index > 0
+        and raw[index - 1].token_type == TokenType.NUMBER
+        and text[token.start : token.end + 1] != "::"
+    )
+
+
+def _add_string(tokens: list[Token], token: Token, text: str) -> None:
+    source = text[token.start : token.end + 1]
+    if source[:1] in "rR":
+        value = source[2:-1]
+    else:
+        value = unescape(source[1:-1])
+    if tokens and tokens[-1].token_type == TokenType.STRING:
+        tokens[-1] = _moved(tokens[-1], TokenType.STRING, tokens[-1].text + value, token.end)
+    else:
+        tokens.append(_moved(token, TokenType.STRING, value, token.end))
+
+
+def _moved(token: Token, kind: TokenType, text: str, end: int) -> Token:
+    return Token(kind, text, token.line, token.col, token.start, end, token.comments)

@@ -1,0 +1,643 @@
+"""JSON text and VARIANT: paths, schemas, and values checked against a schema.
+
+The rules are those of Spark's ``JacksonParser`` (from_json), ``get_json_object`` and ``VariantGet``:
+https://docs.databricks.com/aws/en/sql/language-manual/functions/from_json,
+https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-json-path-expression.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterator
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from functools import lru_cache
+from typing import Any
+
+from vinci_code.warehouse.sql.coercion import interval_units
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.texts import (
+    java_float,
+    parse_date,
+    parse_interval,
+    parse_timestamp,
+    parse_timestamp_ntz,
+)
+from vinci_code.warehouse.sql.types import SqlType, parse_type
+
+_RANGES = {"TINYINT": 2**7, "SMALLINT": 2**15, "INT": 2**31, "BIGINT": 2**63}
+
+
+class Number(str):
+    """A JSON number with a point or an exponent, its text kept."""
+
+    __slots__ = ()
+
+
+class BadRecordError(ValueError):
+    """A JSON value does not fit the schema."""
+
+
+def load(text: str) -> Any:  # noqa: ANN401 - JSON is any value
+    """Return JSON text as Python values; numbers that are not integers keep their text.
+
+    Raises:
+        ValueError: The text is not JSON.
+    """
+    return json.loads(text, parse_float=Number, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Any:  # noqa: ANN401 - the signature json asks for
+    raise ValueError(f"{name} is not JSON")
+
+
+def dump(value: Any, *, sort: bool = False) -> str:  # noqa: ANN401 - JSON is any value
+    """Return compact JSON text."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        items = sorted(value.items()) if sort else value.items()
+        inner = ",".join(f"{_quoted(key)}:{dump(item, sort=sort)}" for key, item in items)
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return "[" + ",".join(dump(item, sort=sort) for item in value) + "]"
+    if isinstance(value, str):
+        return _quoted(value)
+    return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+_STEP = re.compile(
+    r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[(?P<star>\*)\]|"
+    r"\[(?P<loose>~?)(?P<quote>['\"])(?P<key>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\]|(?P<wild>\.\*)",
+    re.DOTALL,
+)
+
+
+@lru_cache(maxsize=4096)
+def parse_path(path: str) -> tuple[tuple[str, Any], ...] | None:
+    """Return the steps of ``$.a[0]['b']``, or ``None`` where it is no path."""
+    if not path.startswith("$"):
+        return None
+    steps: list[tuple[str, Any]] = []
+    position = 1
+    while position < len(path):
+        match = _STEP.match(path, position)
+        if match is None:
+            return None
+        steps.append(_step(match))
+        position = match.end()
+    return tuple(steps)
+
+
+def _step(match: re.Match[str]) -> tuple[str, Any]:
+    if match["index"] is not None:
+        return "index", int(match["index"])
+    if match["star"] is not None or match["wild"] is not None or match["name"] == "*":
+        return "star", None
+    if match["name"] is not None:
+        return "key", match["name"]
+    kind = "loose" if match["loose"] else "key"
+    return kind, re.sub(r"\\(.)", r"\1", match["key"])
+
+
+_MISSING = object()
+
+
+def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401 - JSON is any value
+    """Return what a path finds; several finds of ``[*]`` are a list, ``_MISSING`` for none."""
+    for number, (kind, name) in enumerate(steps):
+        if kind == "star":
+            if not isinstance(value, list):
+                return _MISSING
+            found = [walk(item, steps[number + 1 :]) for item in value]
+            kept = [item for item in found if item is not _MISSING]
+            return kept if kept else _MISSING
+        value = _take(value, kind, name)
+        if value is _MISSING:
+            return _MISSING
+    return value
+
+
+def _take(value: Any, kind: str, name: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    if kind == "index":
+        return value[name] if isinstance(value, list) and name < len(value) else _MISSING
+    if not isinstance(value, dict):
+        return _MISSING
+    if kind == "loose" and name not in value:
+        lowered = str(name).lower()
+        return next((item for key, item in value.items() if key.lower() == lowered), _MISSING)
+    return value.get(name, _MISSING)
+
+
+def get_json_object(text: str | None, path: str | None) -> str | None:
+    """Return what a path finds in JSON text: text as it is, anything else as JSON."""
+    if text is None or path is None:
+        return None
+    steps = parse_path(path)
+    if steps is None:
+        return None
+    try:
+        found = walk(load(text), steps)
+    except (ValueError, RecursionError):
+        return None
+    if found is _MISSING or found is None:
+        return None
+    if isinstance(found, list) and len(found) == 1 and any(kind == "star" for kind, _ in steps):
+        found = found[0]
+    if isinstance(found, str) and not isinstance(found, Number):
+        return found
+    return dump(_as_doubles(found))
+
+
+def _as_doubles(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    """Jackson copies a number with a point as a double."""
+    if isinstance(value, dict):
+        return {key: _as_doubles(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_doubles(item) for item in value]
+    return Number(java_float(repr(float(value)))) if isinstance(value, Number) else value
+
+
+def variant_get(text: str | None, path: str | None) -> str | None:
+    """Return a part of a VARIANT as a VARIANT.
+
+    Raises:
+        SqlError: ``INVALID_VARIANT_GET_PATH``.
+    """
+    if text is None or path is None:
+        return None
+    steps = parse_path(path)
+    if steps is None or any(kind == "star" for kind, _ in steps):
+        raise SqlError(
+            "INVALID_VARIANT_GET_PATH",
+            "22023",
+            f"The path `{path}` is not a valid variant extraction path in `variant_get`. A valid path "
+            "should start with `$` and is followed by zero or more segments like `[123]`, `.name`, "
+            "`['name']`, or `[\"name\"]`.",
+        )
+    found = walk(load(text), steps)
+    return None if found is _MISSING else dump(found, sort=True)
+
+
+def parse_json(text: str | None, attempt: bool) -> str | None:
+    """Return JSON text as a VARIANT.
+
+    Raises:
+        SqlError: ``MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION`` unless ``attempt`` is set.
+    """
+    if text is None:
+        return None
+    try:
+        return dump(_normal(load(text)), sort=True)
+    except (ValueError, RecursionError):
+        if attempt:
+            return None
+        raise SqlError(
+            "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
+            "22023",
+            f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
+        ) from None
+
+
+def _normal(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    """Numbers are what VARIANT holds: decimals to 38 digits with their scale, else doubles."""
+    if isinstance(value, dict):
+        return {key: _normal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_normal(item) for item in value]
+    if isinstance(value, Number):
+        return _normal_number(value)
+    return value
+
+
+def _normal_number(text: Number) -> Any:  # noqa: ANN401 - JSON is any value
+    if "e" in text.lower():
+        return Number(java_float(repr(float(text))))
+    number = Decimal(text)
+    digits = number.as_tuple().digits
+    if len(digits) > 38:
+        return Number(java_float(repr(float(text))))
+    return Number(f"{number:f}")
+
+
+def variant_text(text: str | None) -> str | None:
+    """Return ``CAST(variant AS STRING)``: text as it is, JSON null as NULL."""
+    if text is None:
+        return None
+    value = load(text)
+    if value is None:
+        return None
+    return str(value) if isinstance(value, str) else dump(value, sort=True)
+
+
+def variant_entries(text: str | None) -> str | None:
+    """Return the rows of ``variant_explode`` as a JSON array."""
+    if text is None:
+        return None
+    value = load(text)
+    if isinstance(value, dict):
+        pairs: Iterator[tuple[str | None, Any]] = iter(sorted(value.items()))
+    elif isinstance(value, list):
+        pairs = ((None, item) for item in value)
+    else:
+        return None
+    return json.dumps(
+        [
+            {"pos": index, "key": key, "value": dump(item, sort=True)}
+            for index, (key, item) in enumerate(pairs)
+        ]
+    )
+
+
+def json_array_length(text: str | None) -> int | None:
+    """Return the length of a JSON array, ``None`` for anything else."""
+    value = _loaded(text)
+    return len(value) if isinstance(value, list) else None
+
+
+def json_object_keys(text: str | None) -> list[str] | None:
+    """Return the keys of a JSON object, ``None`` for anything else."""
+    value = _loaded(text)
+    return list(value) if isinstance(value, dict) else None
+
+
+def _loaded(text: str | None) -> Any:  # noqa: ANN401 - JSON is any value
+    try:
+        return None if text is None else load(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def schema_of_json(text: str) -> str:
+    """Return the DDL of a JSON text's schema.
+
+    Raises:
+        SqlError: ``MALFORMED_RECORD_IN_PARSING`` where it is not JSON.
+    """
+    try:
+        return _schema(load(text)).text
+    except ValueError:
+        raise SqlError(
+            "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
+            "22023",
+            f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
+        ) from None
+
+
+def _schema(value: Any) -> SqlType:  # noqa: ANN401 - JSON is any value
+    from vinci_code.warehouse.sql.coercion import common_type
+    from vinci_code.warehouse.sql.types import BIGINT, BOOLEAN, DOUBLE, STRING, array, struct
+
+    if isinstance(value, dict):
+        return struct(*((key, _schema(item)) for key, item in sorted(value.items())))
+    if isinstance(value, list):
+        kinds = [_schema(item) for item in value]
+        return array(common_type(kinds) or STRING) if kinds else array(STRING)
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, int):
+        return BIGINT
+    return DOUBLE if isinstance(value, Number) else STRING
+
+
+def schema_of_variant(text: str | None) -> str | None:
+    """Return the schema of a VARIANT as ``schema_of_variant`` writes it."""
+    return None if text is None else _variant_schema(load(text))
+
+
+def _variant_schema(value: Any) -> str:  # noqa: ANN401 - JSON is any value
+    if value is None:
+        return "VOID"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key}: {_variant_schema(item)}" for key, item in sorted(value.items()))
+        return f"OBJECT<{inner}>"
+    if isinstance(value, list):
+        kinds = sorted({_variant_schema(item) for item in value} - {"VOID"})
+        return f"ARRAY<{kinds[0] if len(kinds) == 1 else 'VARIANT' if kinds else 'VOID'}>"
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, Number):
+        return _number_schema(value)
+    return "BIGINT" if isinstance(value, int) else "STRING"
+
+
+def _number_schema(text: Number) -> str:
+    if "e" in text.lower():
+        return "DOUBLE"
+    digits, exponent = Decimal(text).as_tuple()[1:]
+    scale = -int(exponent)
+    return f"DECIMAL({max(len(digits), scale)},{scale})"
+
+
+@lru_cache(maxsize=1024)
+def _schema_type(schema: str) -> SqlType:
+    return parse_type(schema)
+
+
+def from_json(text: str | None, schema: str, mode: str, zone: str) -> str | None:
+    """Return JSON text that fits a schema, every leaf a text that DuckDB casts without loss.
+
+    Raises:
+        SqlError: ``MALFORMED_RECORD_IN_PARSING`` in FAILFAST mode.
+    """
+    if text is None:
+        return None
+    kind = _schema_type(schema)
+    fitter = _Fitter(zone, strict=mode == "FAILFAST")
+    try:
+        if not text.strip():
+            return None
+        value = fitter.top(load(text), kind)
+    except (ValueError, RecursionError):
+        if mode == "FAILFAST":
+            raise SqlError(
+                "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
+                "22023",
+                f"Malformed records are detected in record parsing: {_excerpt(text)}. Parse Mode: "
+                "FAILFAST. To process malformed records as null result, try setting the option "
+                "'mode' as 'PERMISSIVE'.",
+            ) from None
+        return _permissive_null(kind)
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+_EXCERPT = 200
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
+
+
+def _permissive_null(kind: SqlType) -> str | None:
+    # A malformed record is a struct of NULLs where the schema is a struct, else NULL.
+    if kind.name == "STRUCT":
+        return json.dumps({item.name: None for item in kind.fields})
+    return None
+
+
+class _Fitter:
+    """Fits JSON values to types as Spark's JSON reader does."""
+
+    def __init__(self, zone: str, *, strict: bool) -> None:
+        self._zone = zone
+        self._strict = strict
+
+    def top(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+        """Fit the outermost value; an object stands for an array of one."""
+        if kind.element is not None and kind.element.name == "STRUCT" and isinstance(value, dict):
+            return [self.fit(value, kind.element)]
+        if kind.name == "STRUCT" and isinstance(value, list):
+            raise BadRecordError(kind.name)
+        return self.fit(value, kind)
+
+    def fit(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+        """Return the value for a type.
+
+        Raises:
+            BadRecordError: It does not fit.
+        """
+        if value is None:
+            return "null" if kind.name == "VARIANT" else None
+        if kind.name == "STRUCT":
+            return self._struct(value, kind)
+        if kind.element is not None:
+            if not isinstance(value, list):
+                raise BadRecordError(kind.name)
+            return [self.fit(item, kind.element) for item in value]
+        if kind.key is not None and kind.value is not None:
+            if not isinstance(value, dict):
+                raise BadRecordError(kind.name)
+            return {
+                str(_leaf(key, kind.key, self._zone)): self.fit(item, kind.value)
+                for key, item in value.items()
+            }
+        return _leaf(value, kind, self._zone)
+
+    def _struct(self, value: Any, kind: SqlType) -> dict[str, Any]:  # noqa: ANN401
+        if not isinstance(value, dict):
+            raise BadRecordError(kind.name)
+        known = value
+        result = {}
+        for item in kind.fields:
+            found = known.get(item.name, _MISSING)
+            if found is _MISSING:
+                found = self._other_case(known, item.name)
+            result[item.name] = self._field(found, item.type)
+        return result
+
+    def _field(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+        if value is _MISSING:
+            return None
+        try:
+            return self.fit(value, kind)
+        except ValueError:
+            if self._strict:
+                raise
+            # PERMISSIVE keeps the other fields.
+            return None
+
+    def _other_case(self, value: dict[str, Any], name: str) -> Any:  # noqa: ANN401
+        return _MISSING
+
+
+def _leaf(value: Any, kind: SqlType, zone: str) -> Any:  # noqa: ANN401 - JSON is any value
+    if kind.is_string:
+        return str(value) if isinstance(value, str) else dump(value)
+    if kind.name == "VARIANT":
+        return dump(_normal(value), sort=True)
+    reader = _LEAVES.get("INTEGRAL" if kind.is_integral else kind.name)
+    if kind.is_interval:
+        reader = _read_interval
+    if reader is None:
+        raise BadRecordError(kind.name)
+    found = reader(value, kind, zone)
+    if found is None:
+        raise BadRecordError(kind.name)
+    return found
+
+
+def _read_boolean(value: Any, _kind: SqlType, _zone: str) -> bool | None:  # noqa: ANN401
+    return value if isinstance(value, bool) else None
+
+
+def _read_integer(value: Any, kind: SqlType, _zone: str) -> int | None:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    limit = _RANGES[kind.name]
+    return value if -limit <= value < limit else None
+
+
+_FLOAT_WORDS = {
+    "NaN": "nan",
+    "+INF": "inf",
+    "INF": "inf",
+    "Infinity": "inf",
+    "+Infinity": "inf",
+    "-INF": "-inf",
+    "-Infinity": "-inf",
+}
+
+
+def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, Number)):
+        return repr(float(value))
+    return _FLOAT_WORDS.get(value) if isinstance(value, str) else None
+
+
+def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    precision, scale = kind.precision or 10, kind.scale or 0
+    with localcontext() as context:
+        context.prec = 120
+        try:
+            number = Decimal(str(value).strip())
+            if not number.is_finite():
+                return None
+            rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+        except InvalidOperation:
+            return None
+    return f"{rounded:f}" if abs(rounded) < Decimal(10) ** (precision - scale) else None
+
+
+def _read_date(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+    if not isinstance(value, str) or isinstance(value, Number):
+        return None
+    day = parse_date(value)
+    return day.isoformat() if day else None
+
+
+def _read_timestamp(value: Any, _kind: SqlType, zone: str) -> str | None:  # noqa: ANN401
+    if not isinstance(value, str) or isinstance(value, Number):
+        return None
+    moment = parse_timestamp(value, zone)
+    return moment.isoformat(" ") if moment else None
+
+
+def _read_ntz(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+    if not isinstance(value, str) or isinstance(value, Number):
+        return None
+    clock = parse_timestamp_ntz(value)
+    return clock.isoformat(" ") if clock else None
+
+
+def _read_binary(value: Any, _kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+    if not isinstance(value, str) or isinstance(value, Number):
+        return None
+    try:
+        b64decode(value, validate=True)
+    except (Base64Error, ValueError):
+        return None
+    return value
+
+
+def _read_interval(value: Any, kind: SqlType, _zone: str) -> str | None:  # noqa: ANN401
+    if not isinstance(value, str):
+        return None
+    count = parse_interval(value, *interval_units(kind))
+    return None if count is None else str(count)
+
+
+_LEAVES: dict[str, Callable[[Any, SqlType, str], Any]] = {
+    "BOOLEAN": _read_boolean,
+    "INTEGRAL": _read_integer,
+    "FLOAT": _read_float,
+    "DOUBLE": _read_float,
+    "DECIMAL": _read_decimal,
+    "DATE": _read_date,
+    "TIMESTAMP": _read_timestamp,
+    "TIMESTAMP_NTZ": _read_ntz,
+    "BINARY": _read_binary,
+}
+
+
+def variant_cast(text: str | None, schema: str, mode: str, zone: str) -> str | None:
+    """Return a VARIANT as checked JSON for a type; the casts between scalars are those of CAST.
+
+    Raises:
+        SqlError: ``INVALID_VARIANT_CAST`` unless the mode is ``try``.
+    """
+    if text is None:
+        return None
+    value = load(text)
+    if value is None:
+        return None
+    try:
+        found = _VariantFitter(zone, strict=True).fit(value, _schema_type(schema))
+    except ValueError:
+        if mode == "try":
+            return None
+        raise SqlError(
+            "INVALID_VARIANT_CAST",
+            "22023",
+            f"The variant value `{text}` cannot be cast into `{schema}`. Please use "
+            "`try_variant_get` instead.",
+        ) from None
+    return None if found is None else json.dumps(found, ensure_ascii=False)
+
+
+class _VariantFitter(_Fitter):
+    """Fits VARIANT values: scalars are cast as CAST does, text to numbers too."""
+
+    def fit(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+        if value is None:
+            return "null" if kind.name == "VARIANT" else None
+        if isinstance(value, (dict, list)) or kind.is_nested or kind.name == "VARIANT":
+            return super().fit(value, kind)
+        return super().fit(_recast(value, kind), kind)
+
+
+def _recast(value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
+    if kind.name == "BOOLEAN":
+        return _recast_boolean(value)
+    if kind.is_integral:
+        return _recast_integer(value)
+    if kind.name in ("DECIMAL", "DOUBLE", "FLOAT"):
+        return _recast_number(value)
+    return value
+
+
+def _recast_boolean(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    if isinstance(value, str) and not isinstance(value, Number):
+        return {
+            "true": True,
+            "t": True,
+            "yes": True,
+            "y": True,
+            "1": True,
+            "false": False,
+            "f": False,
+            "no": False,
+            "n": False,
+            "0": False,
+        }.get(value.strip().lower())
+    return bool(float(value))
+
+
+def _recast_integer(value: Any) -> int:  # noqa: ANN401 - JSON is any value
+    if isinstance(value, Number):
+        return int(Decimal(value))
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value):
+        raise BadRecordError(value)
+    return int(value)
+
+
+def _recast_number(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and not isinstance(value, Number):
+        if value in _FLOAT_WORDS:
+            return value
+        try:
+            return Number(str(Decimal(value.strip())))
+        except InvalidOperation:
+            raise BadRecordError(value) from None
+    return value

@@ -1,0 +1,262 @@
+"""What a warehouse answers when a statement fails: an error class, a SQLSTATE and a message.
+
+The classes and SQLSTATEs are those of the Databricks documentation
+(https://docs.databricks.com/aws/en/error-messages/error-classes) and of Apache Spark's
+``error-conditions.json``. An error that arises while DuckDB runs a statement travels through DuckDB
+as text: ``encode`` packs an ``SqlError`` into that text and ``from_duckdb`` unpacks it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import duckdb
+
+from vinci_code.core.errors import VinciError
+
+_START = "\x01"
+_SEPARATOR = "\x02"
+_END = "\x03"
+_ENCODED = re.compile(
+    f"{_START}([^{_SEPARATOR}]*){_SEPARATOR}([^{_SEPARATOR}]*){_SEPARATOR}([^{_END}]*){_END}",
+    re.DOTALL,
+)
+
+
+class SqlError(VinciError):
+    """A statement failed, in the words of a real warehouse.
+
+    Attributes:
+        error_class: The error class, for example ``TABLE_OR_VIEW_NOT_FOUND``.
+        sqlstate: The SQLSTATE, for example ``42P01``.
+        message: The text without class and SQLSTATE.
+        position: ``(line, column)`` in the statement, both as Spark counts them (line from 1,
+            column from 0), where the error is one of syntax.
+        statement: The text of the statement, where the error is one of syntax.
+    """
+
+    def __init__(
+        self,
+        error_class: str,
+        sqlstate: str,
+        message: str,
+        *,
+        position: tuple[int, int] | None = None,
+        statement: str | None = None,
+    ) -> None:
+        super().__init__(error_class, sqlstate, message)
+        self.error_class = error_class
+        self.sqlstate = sqlstate
+        self.message = message
+        self.position = position
+        self.statement = statement
+
+    def __str__(self) -> str:
+        text = f"[{self.error_class}] {self.message} SQLSTATE: {self.sqlstate}"
+        if self.position is None or self.statement is None:
+            return text
+        line, column = self.position
+        head = self.statement.split("\n")[:line]
+        tail = self.statement.split("\n")[line:]
+        marked = "\n".join([*head, "-" * column + "^^^", *tail])
+        return f"\n{text} (line {line}, pos {column})\n\n== SQL ==\n{marked}\n"
+
+
+def unsupported(construct: str) -> SqlError:
+    """Return the refusal of something that Databricks has and the local warehouse cannot compute."""
+    return SqlError(
+        "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+        "0A000",
+        f"The local warehouse cannot compute {construct}.",
+    )
+
+
+def syntax_error(near: str, statement: str, line: int = 1, column: int = 0) -> SqlError:
+    """Return ``PARSE_SYNTAX_ERROR`` in the shape of Spark's parser.
+
+    Args:
+        near: The offending word, or an empty string for the end of the input.
+        statement: The whole text, which the message repeats with a mark below the line.
+        line: The line of the offending word, counted from 1.
+        column: Its column, counted from 0.
+    """
+    place = f"'{near}'" if near else "end of input"
+    message = f"Syntax error at or near {place}."
+    return SqlError(
+        "PARSE_SYNTAX_ERROR", "42601", message, position=(line, column), statement=statement
+    )
+
+
+def encode(error: SqlError) -> str:
+    """Pack an error into text that survives the way through DuckDB's ``error()``."""
+    return (
+        f"{_START}{error.error_class}{_SEPARATOR}{error.sqlstate}{_SEPARATOR}{error.message}{_END}"
+    )
+
+
+def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:
+    """Translate what DuckDB raised into what Databricks would have answered.
+
+    Args:
+        error: The exception of DuckDB.
+        sql: The DuckDB SQL that was run; kept out of the message, since it is not the user's text.
+
+    Returns:
+        The matching error class. What has no match is ``INTERNAL_ERROR`` (XX000) with DuckDB's own
+        text, so that it is seen and never mistaken for a Databricks error.
+    """
+    text = str(error)
+    packed = _ENCODED.search(text)
+    if packed:
+        return SqlError(*packed.groups())
+    for kind, pattern, build in _TRANSLATIONS:
+        if isinstance(error, kind):
+            match = re.search(pattern, text, re.IGNORECASE | re.DOTALL)
+            if match:
+                return build(match)
+    return SqlError("INTERNAL_ERROR", "XX000", f"The engine failed: {text}")
+
+
+def arithmetic_overflow(what: str = "overflow", hint: str = "") -> SqlError:
+    """Return ``ARITHMETIC_OVERFLOW``; ``hint`` names the ``try_`` form of the function."""
+    advice = f" Use '{hint}' to tolerate overflow and return NULL instead." if hint else ""
+    return SqlError(
+        "ARITHMETIC_OVERFLOW",
+        "22003",
+        f'{what}.{advice} If necessary set ansi_mode to "false" to bypass this error.',
+    )
+
+
+def divide_by_zero() -> SqlError:
+    """Return ``DIVIDE_BY_ZERO``."""
+    return SqlError(
+        "DIVIDE_BY_ZERO",
+        "22012",
+        "Division by zero. Use `try_divide` to tolerate divisor being 0 and return NULL instead. "
+        'If necessary set ansi_mode to "false" to bypass this error.',
+    )
+
+
+def _overflow(match: re.Match[str]) -> SqlError:
+    return arithmetic_overflow(f"{match.group(1).lower()} caused overflow")
+
+
+_FORMS = {"addition": "try_add", "subtraction": "try_subtract", "multiplication": "try_multiply"}
+
+
+def _operator_overflow(match: re.Match[str]) -> SqlError:
+    operation = match.group(1).lower()
+    kind = {"INT64": "long", "INT32": "integer", "INT16": "short", "INT8": "byte"}.get(
+        match.group(2).upper(), "decimal"
+    )
+    return arithmetic_overflow(f"{kind} overflow", _FORMS.get(operation, ""))
+
+
+def _decimal_overflow(_match: re.Match[str]) -> SqlError:
+    return SqlError(
+        "NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION",
+        "22003",
+        "The value cannot be represented as a decimal of the required precision and scale.",
+    )
+
+
+def _sum_overflow(_match: re.Match[str]) -> SqlError:
+    return arithmetic_overflow("long overflow", "try_sum")
+
+
+def _small_overflow(match: re.Match[str]) -> SqlError:
+    suffix = "T" if match.group(2).upper() == "INT8" else "S"
+    symbol = {"addition": "+", "subtraction": "-", "multiplication": "*"}.get(match.group(1), "?")
+    left, _, right = match.group(3).partition(f" {symbol} ")
+    advice = _FORMS.get(match.group(1), "")
+    return SqlError(
+        "BINARY_ARITHMETIC_OVERFLOW",
+        "22003",
+        f"{left}{suffix} {symbol} {right}{suffix} caused overflow. Use `{advice}` to ignore overflow "
+        "problem and return NULL.",
+    )
+
+
+def _cast_overflow(match: re.Match[str]) -> SqlError:
+    return SqlError(
+        "CAST_OVERFLOW",
+        "22003",
+        f"The value {match.group(2)} of the type {_spark_name(match.group(1))} cannot be cast to "
+        f"{_spark_name(match.group(3))} due to an overflow. Use `try_cast` to tolerate overflow "
+        "and return NULL instead.",
+    )
+
+
+def _missing_aggregation(match: re.Match[str]) -> SqlError:
+    return SqlError(
+        "MISSING_AGGREGATION",
+        "42803",
+        f'The non-aggregating expression "{match.group(1)}" is based on columns which are not '
+        "participating in the GROUP BY clause. Add the columns or the expression to the GROUP BY, "
+        "aggregate the expression, or use "
+        f'"any_value({match.group(1)})" if you do not care which of the values within a group is '
+        "returned.",
+    )
+
+
+def _scalar_subquery(_match: re.Match[str]) -> SqlError:
+    return SqlError(
+        "SCALAR_SUBQUERY_TOO_MANY_ROWS",
+        "21000",
+        "More than one row returned by a subquery used as an expression.",
+    )
+
+
+def _interrupted(_match: re.Match[str]) -> SqlError:
+    return SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
+
+
+_SPARK_NAMES = {
+    "INT8": "TINYINT",
+    "INT16": "SMALLINT",
+    "INT32": "INT",
+    "INT64": "BIGINT",
+    "INT128": "DECIMAL(38,0)",
+    "VARCHAR": "STRING",
+    "BLOB": "BINARY",
+}
+
+
+def _spark_name(duckdb_name: str) -> str:
+    return _SPARK_NAMES.get(duckdb_name.upper(), duckdb_name.upper())
+
+
+# Most specific first: (DuckDB's class, pattern in its text, what it means on Databricks).
+_TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlError]], ...] = (
+    (duckdb.InterruptException, r".*", _interrupted),
+    (
+        duckdb.OutOfRangeException,
+        r"Overflow in (\w+) of (INT8|INT16) \(([^)]*)\)",
+        _small_overflow,
+    ),
+    (
+        duckdb.OutOfRangeException,
+        r"Overflow in (\w+) of (INT8|INT16|INT32|INT64|INT128|DECIMAL)",
+        _operator_overflow,
+    ),
+    (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
+    (duckdb.OutOfRangeException, r"DECIMAL", _decimal_overflow),
+    (
+        duckdb.ConversionException,
+        r"Type INT128 with value (\S+) can't be cast .* destination type INT64",
+        _sum_overflow,
+    ),
+    (
+        duckdb.ConversionException,
+        r"Type (\w+) with value (\S+) can't be cast .* destination type (\w+)",
+        _cast_overflow,
+    ),
+    (duckdb.ConversionException, r"to DECIMAL|DECIMAL\(", _decimal_overflow),
+    (
+        duckdb.BinderException,
+        r'column "?([^"]+?)"? must appear in the GROUP BY clause',
+        _missing_aggregation,
+    ),
+    (duckdb.Error, r"More than one row returned by a subquery", _scalar_subquery),
+)

@@ -1,0 +1,244 @@
+"""Python functions that the translated SQL calls, registered on a DuckDB database.
+
+Each takes whole columns as Arrow arrays. The names begin with ``vinci_``: no statement can reach
+them, since function names are looked up in the allow-list of ``sql/builtins`` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from vinci_code.warehouse.sql import documents, hashes, patterns, scalars, texts
+from vinci_code.warehouse.sql.coercion import interval_units
+from vinci_code.warehouse.sql.errors import SqlError, encode
+from vinci_code.warehouse.sql.types import SqlType
+
+_ARROW: dict[str, pa.DataType] = {
+    "VARCHAR": pa.string(),
+    "BLOB": pa.binary(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
+}
+
+
+@dataclass(frozen=True)
+class PythonFunction:
+    """A function of one row, and its DuckDB types.
+
+    Attributes:
+        name: As the SQL calls it.
+        call: Of one row.
+        arguments: DuckDB types, separated by blanks.
+        result: DuckDB type.
+        nulls: Whether it is called for NULL arguments; otherwise NULL gives NULL.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    arguments: str
+    result: str
+    nulls: bool = False
+
+
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the functions known to a database; every cursor of it then has them."""
+    for item in PYTHON_FUNCTIONS:
+        connection.create_function(
+            item.name,
+            _vectorised(item),
+            item.arguments.split(),
+            item.result,
+            type="arrow",
+            null_handling="special",
+        )
+
+
+def _vectorised(item: PythonFunction) -> Callable[..., pa.Array]:
+    kind = _ARROW[item.result]
+
+    def run(*columns: pa.ChunkedArray) -> pa.Array:
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        try:
+            return pa.array(_results(item, rows), type=kind)
+        except SqlError as error:
+            # DuckDB keeps only the text of an exception.
+            raise ValueError(encode(error)) from None
+
+    # DuckDB counts the parameters of the function that it is given.
+    return _fixed(run, len(item.arguments.split()))
+
+
+def _results(item: PythonFunction, rows: Iterator[tuple[Any, ...]]) -> list[Any]:
+    if item.nulls:
+        return [item.call(*row) for row in rows]
+    return [None if None in row else item.call(*row) for row in rows]
+
+
+def _fixed(run: Callable[..., pa.Array], count: int) -> Callable[..., pa.Array]:
+    wrappers: dict[int, Callable[..., pa.Array]] = {
+        1: lambda a: run(a),
+        2: lambda a, b: run(a, b),
+        3: lambda a, b, c: run(a, b, c),
+        4: lambda a, b, c, d: run(a, b, c, d),
+        5: lambda a, b, c, d, e: run(a, b, c, d, e),
+        6: lambda a, b, c, d, e, f: run(a, b, c, d, e, f),
+    }
+    return wrappers[count]
+
+
+def _units(name: str) -> tuple[str, str]:
+    return interval_units(SqlType(name))
+
+
+def _number_json(text: str) -> str:
+    return f'"{text}"' if text in ("NaN", "Infinity", "-Infinity") else text
+
+
+def _zone_offset(minutes: int) -> str:
+    if not minutes:
+        return "Z"
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def _parse_timestamp(text: str, pattern: str, mode: str, zone: str) -> Any:  # noqa: ANN401
+    found = patterns.parse_datetime(text, pattern, zone)
+    if found is None and mode != "try":
+        raise SqlError(
+            "CANNOT_PARSE_TIMESTAMP",
+            "22007",
+            f"Text '{text}' could not be parsed at index 0. Use `{mode}` to tolerate invalid input "
+            "string and return NULL instead.",
+        )
+    return found
+
+
+def _slice(data: bytes, start: int, length: int) -> bytes:
+    return data[start : start + length]
+
+
+def _lpad(text: str, length: int, fill: str) -> str:
+    return scalars.pad(text, length, fill, left=True)
+
+
+def _rpad(text: str, length: int, fill: str) -> str:
+    return scalars.pad(text, length, fill, left=False)
+
+
+def _map(text: str, pair: str, inner: str) -> list[tuple[str, str | None]]:
+    return list(scalars.str_to_map(text, pair, inner).items())
+
+
+def _functions(rows: Sequence[tuple[Any, ...]]) -> tuple[PythonFunction, ...]:
+    return tuple(PythonFunction(f"vinci_{name}", *rest) for name, *rest in rows)
+
+
+PYTHON_FUNCTIONS = _functions(
+    [
+        # Text forms of values
+        ("java_float", texts.java_float, "VARCHAR", "VARCHAR"),
+        ("number_json", _number_json, "VARCHAR", "VARCHAR"),
+        (
+            "interval_text",
+            lambda n, t: texts.interval_text(n, *_units(t)),
+            "BIGINT VARCHAR",
+            "VARCHAR",
+        ),
+        ("hive_interval", texts.hive_interval_text, "BIGINT BOOLEAN", "VARCHAR"),
+        ("zone_offset", _zone_offset, "INTEGER", "VARCHAR"),
+        ("date", texts.parse_date, "VARCHAR", "DATE"),
+        ("timestamp", texts.parse_timestamp, "VARCHAR VARCHAR", "TIMESTAMP"),
+        ("timestamp_ntz", texts.parse_timestamp_ntz, "VARCHAR", "TIMESTAMP"),
+        ("interval", lambda v, t: texts.parse_interval(v, *_units(t)), "VARCHAR VARCHAR", "BIGINT"),
+        # Numbers
+        (
+            "decimal",
+            scalars.decimal_arithmetic,
+            "VARCHAR VARCHAR VARCHAR INTEGER INTEGER",
+            "VARCHAR",
+        ),
+        ("round_text", scalars.round_text, "VARCHAR INTEGER VARCHAR", "VARCHAR"),
+        ("shift", scalars.shift, "BIGINT INTEGER VARCHAR INTEGER", "BIGINT"),
+        ("math", scalars.math_function, "VARCHAR DOUBLE", "DOUBLE"),
+        ("hypot", lambda a, b: scalars.math.hypot(a, b), "DOUBLE DOUBLE", "DOUBLE"),
+        ("width_bucket", scalars.width_bucket, "DOUBLE DOUBLE DOUBLE BIGINT", "BIGINT"),
+        ("conv", scalars.conv, "VARCHAR INTEGER INTEGER", "VARCHAR"),
+        ("bin", scalars.binary_digits, "BIGINT", "VARCHAR"),
+        ("hex", scalars.hex_digits, "BIGINT", "VARCHAR"),
+        # Text
+        ("upper", str.upper, "VARCHAR", "VARCHAR"),
+        ("initcap", scalars.initcap, "VARCHAR", "VARCHAR"),
+        ("soundex", scalars.soundex, "VARCHAR", "VARCHAR"),
+        ("reverse", lambda text: text[::-1], "VARCHAR", "VARCHAR"),
+        ("substring_index", scalars.substring_index, "VARCHAR VARCHAR INTEGER", "VARCHAR"),
+        ("find_in_set", scalars.find_in_set, "VARCHAR VARCHAR", "INTEGER"),
+        ("format_number", scalars.format_number, "DOUBLE INTEGER", "VARCHAR"),
+        ("format_string", scalars.format_string, "VARCHAR VARCHAR[] VARCHAR", "VARCHAR"),
+        ("split_part", scalars.split_part, "VARCHAR VARCHAR INTEGER", "VARCHAR"),
+        ("split", scalars.split, "VARCHAR VARCHAR INTEGER", "VARCHAR[]"),
+        ("lpad", _lpad, "VARCHAR INTEGER VARCHAR", "VARCHAR"),
+        ("rpad", _rpad, "VARCHAR INTEGER VARCHAR", "VARCHAR"),
+        ("locate", scalars.locate, "VARCHAR VARCHAR INTEGER", "INTEGER"),
+        ("overlay", scalars.overlay, "VARCHAR VARCHAR INTEGER INTEGER", "VARCHAR"),
+        ("elt", scalars.element, "INTEGER VARCHAR[]", "VARCHAR"),
+        ("luhn", scalars.luhn, "VARCHAR", "BOOLEAN"),
+        ("url_encode", scalars.url_encode, "VARCHAR", "VARCHAR"),
+        ("url_decode", scalars.url_decode, "VARCHAR", "VARCHAR"),
+        ("str_to_map", _map, "VARCHAR VARCHAR VARCHAR", "MAP(VARCHAR, VARCHAR)"),
+        # Regular expressions
+        ("rlike", scalars.rlike, "VARCHAR VARCHAR", "BOOLEAN"),
+        ("regexp_replace", scalars.regexp_replace, "VARCHAR VARCHAR VARCHAR INTEGER", "VARCHAR"),
+        ("regexp_extract", scalars.regexp_extract, "VARCHAR VARCHAR INTEGER", "VARCHAR"),
+        ("regexp_extract_all", scalars.regexp_extract_all, "VARCHAR VARCHAR INTEGER", "VARCHAR[]"),
+        ("regexp_count", scalars.regexp_count, "VARCHAR VARCHAR", "INTEGER"),
+        ("regexp_substr", scalars.regexp_substr, "VARCHAR VARCHAR", "VARCHAR"),
+        ("regexp_instr", scalars.regexp_instr, "VARCHAR VARCHAR", "INTEGER"),
+        # Bytes
+        ("unbase64", scalars.unbase64, "VARCHAR", "BLOB"),
+        ("unhex", scalars.unhex, "VARCHAR", "BLOB"),
+        ("decode_utf8", scalars.decode_utf8, "BLOB", "VARCHAR"),
+        ("decode", scalars.decode, "BLOB VARCHAR", "VARCHAR"),
+        ("encode", scalars.encode, "VARCHAR VARCHAR", "BLOB"),
+        ("binary_slice", _slice, "BLOB BIGINT BIGINT", "BLOB"),
+        ("sha2", scalars.sha2, "BLOB INTEGER", "VARCHAR"),
+        ("crc32", scalars.crc32, "BLOB", "BIGINT"),
+        ("murmur3", hashes.murmur3, "BLOB VARCHAR INTEGER", "INTEGER", True),
+        ("xxhash64", hashes.xxhash64, "BLOB VARCHAR BIGINT", "BIGINT", True),
+        # Dates
+        ("months_between", scalars.whole_months, "TIMESTAMP TIMESTAMP", "BIGINT"),
+        ("months_fraction", scalars.fractional_months, "TIMESTAMP TIMESTAMP BOOLEAN", "DOUBLE"),
+        ("next_day", scalars.next_day, "DATE VARCHAR", "DATE"),
+        ("make_date", scalars.make_date, "INTEGER INTEGER INTEGER", "DATE"),
+        (
+            "make_timestamp",
+            scalars.make_timestamp,
+            "INTEGER INTEGER INTEGER INTEGER INTEGER VARCHAR",
+            "TIMESTAMP",
+        ),
+        ("date_format", patterns.format_datetime, "TIMESTAMP VARCHAR VARCHAR", "VARCHAR"),
+        ("parse_timestamp", _parse_timestamp, "VARCHAR VARCHAR VARCHAR VARCHAR", "TIMESTAMP"),
+        # JSON and VARIANT
+        ("get_json_object", documents.get_json_object, "VARCHAR VARCHAR", "VARCHAR"),
+        ("json_path", documents.get_json_object, "VARCHAR VARCHAR", "VARCHAR"),
+        ("json_array_length", documents.json_array_length, "VARCHAR", "INTEGER"),
+        ("json_object_keys", documents.json_object_keys, "VARCHAR", "VARCHAR[]"),
+        ("from_json", documents.from_json, "VARCHAR VARCHAR VARCHAR VARCHAR", "VARCHAR"),
+        ("parse_json", documents.parse_json, "VARCHAR BOOLEAN", "VARCHAR"),
+        ("variant_get", documents.variant_get, "VARCHAR VARCHAR", "VARCHAR"),
+        ("variant_cast", documents.variant_cast, "VARCHAR VARCHAR VARCHAR VARCHAR", "VARCHAR"),
+        ("variant_text", documents.variant_text, "VARCHAR", "VARCHAR"),
+        ("variant_entries", documents.variant_entries, "VARCHAR", "VARCHAR"),
+        ("schema_of_variant", documents.schema_of_variant, "VARCHAR", "VARCHAR"),
+    ]
+)

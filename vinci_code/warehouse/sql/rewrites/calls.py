@@ -1,0 +1,245 @@
+"""Rewrites of function calls, aggregates and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from vinci_code.warehouse.sql.binder import only, refused
+from vinci_code.warehouse.sql.builtins import DOCUMENTED, FUNCTIONS
+from vinci_code.warehouse.sql.builtins.registry import Builtin, Call, check_arity
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.rewrites.literals import rewrite_intervals
+from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.values import Typed
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.sql.binder import Binder
+
+
+def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
+    """A function is looked up in the allow-list; nothing of DuckDB's own is reachable."""
+    return _call(binder, node, scope)
+
+
+def rewrite_no_paren_call(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+    """``current_date`` and the like stand without parentheses."""
+    name = _NO_PAREN[type(node)]
+    return _call(binder, exp.Anonymous(this=name, expressions=[]), scope)
+
+
+_NO_PAREN: dict[type, str] = {
+    exp.CurrentDate: "current_date",
+    exp.CurrentTimestamp: "current_timestamp",
+    exp.CurrentUser: "current_user",
+    exp.SessionUser: "session_user",
+    exp.Localtimestamp: "localtimestamp",
+    exp.CurrentTime: "current_time",
+}
+
+
+def call_name(node: exp.Expression) -> str:
+    """Return a called function's name in lower case."""
+    this = node.this
+    return (this.name if isinstance(this, exp.Expression) else str(this)).lower()
+
+
+def find_function(name: str, binder: Binder) -> Builtin:
+    """Return a function of the allow-list.
+
+    Raises:
+        SqlError: ``UNSUPPORTED_BY_LOCAL_WAREHOUSE`` where Databricks documents it,
+            ``UNRESOLVED_ROUTINE`` where it does not.
+    """
+    found = FUNCTIONS.get(name)
+    if found is not None:
+        return found
+    if name in DOCUMENTED:
+        raise unsupported(f"the function {name}")
+    context = binder.context
+    raise SqlError(
+        "UNRESOLVED_ROUTINE",
+        "42883",
+        f"Cannot resolve routine `{name}` on search path [`system`.`builtin`, `system`.`session`, "
+        f"`{context.catalog}`.`{context.schema}`].",
+    )
+
+
+def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object) -> Typed:
+    name = call_name(node)
+    if name == "#interval":
+        return rewrite_intervals(binder, node.expressions, scope)
+    builtin = find_function(name, binder)
+    nodes, distinct = _arguments(node.expressions)
+    check_arity(name, builtin, len(nodes))
+    if builtin.kind in ("generator", "table"):
+        raise SqlError(
+            "UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS",
+            "42K0E",
+            f'The generator is not supported: nested in expressions "{name}(…)".',
+        )
+    if builtin.kind == "window" and not modifiers.get("windowed"):
+        raise SqlError(
+            "WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE",
+            "42601",
+            f'Window function "{name}()" requires an OVER clause.',
+        )
+    if (distinct or any(modifiers.values())) and builtin.kind == "scalar":
+        raise SqlError(
+            "INVALID_SQL_SYNTAX.FUNCTION_WITH_UNSUPPORTED_SYNTAX"
+            if distinct
+            else "UNSUPPORTED_EXPR_FOR_WINDOW",
+            "42000" if distinct else "42P20",
+            f"The function `{name}` does not support DISTINCT, FILTER or OVER.",
+        )
+    if builtin.kind == "aggregate" and not modifiers.get("windowed"):
+        _refuse_nested(nodes)
+    call = Call(binder, name, nodes, scope, distinct, **modifiers)  # type: ignore[arg-type]
+    return builtin.build(call)
+
+
+def _refuse_nested(nodes: Sequence[exp.Expression]) -> None:
+    from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
+
+    if any(has_aggregate(node) for node in nodes):
+        raise SqlError(
+            "NESTED_AGGREGATE_FUNCTION",
+            "42607",
+            "It is not allowed to use an aggregate function in the argument of another aggregate "
+            "function. Please use the inner aggregate function in a sub-query.",
+        )
+
+
+def _arguments(nodes: Sequence[exp.Expression]) -> tuple[Sequence[exp.Expression], str]:
+    if len(nodes) == 1 and isinstance(nodes[0], exp.Distinct):
+        only(nodes[0], "expressions")
+        return nodes[0].expressions, "DISTINCT "
+    return nodes, ""
+
+
+def rewrite_modified_call(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+    """``FILTER (WHERE …)``, ``IGNORE NULLS`` and ``WITHIN GROUP`` belong to the call inside."""
+    return _modified(binder, node, scope, "", "", windowed=False)
+
+
+def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
+    """``f(…) OVER (…)`` with Databricks' order of NULLs and default frame."""
+    if node.args.get("alias") is not None:
+        spec = _named_window(node, scope)
+        only(node, "this", "alias", "over")
+    else:
+        spec = node
+        only(node, "this", "partition_by", "order", "spec", "over", "first")
+    over, shown = _over(binder, spec, scope)
+    inner = node.this.this if isinstance(node.this, exp.IgnoreNulls) else node.this
+    name = call_name(inner) if isinstance(inner, exp.Anonymous) else ""
+    ordered = spec.args.get("order") is not None
+    if not ordered and name in FUNCTIONS and FUNCTIONS[name].kind == "window":
+        raise SqlError(
+            "WINDOW_FUNCTION_FRAME_NOT_ORDERED",
+            "42601",
+            f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
+        )
+    return _modified(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})", windowed=True)
+
+
+def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
+    name = node.args["alias"].name.lower()
+    found = scope.windows.get(name)
+    if not isinstance(found, exp.Window):
+        raise SqlError(
+            "MISSING_WINDOW_SPECIFICATION",
+            "42P20",
+            f"Window specification is not defined in the WINDOW clause for {name}.",
+        )
+    return found
+
+
+def _modified(
+    binder: Binder, node: exp.Expression, scope: Scope, over: str, shown: str, *, windowed: bool
+) -> Typed:
+    modifiers: dict[str, object] = {}
+    label = shown
+    condition = ""
+    while not isinstance(node, exp.Anonymous):
+        if isinstance(node, exp.Filter):
+            test = binder.condition(node.expression.this, scope, "Filter")
+            condition = test.sql
+            label = f" FILTER (WHERE {test.name}){shown}"
+        elif isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)):
+            modifiers["ignore_nulls"] = isinstance(node, exp.IgnoreNulls)
+        elif isinstance(node, exp.WithinGroup):
+            ordered = node.expression.expressions
+            modifiers["order"] = order_sql(binder, ordered, scope)
+            modifiers["order_values"] = tuple(
+                binder.expression(item.this, scope) for item in ordered
+            )
+        else:
+            raise refused(node)
+        node = node.this
+    if windowed:
+        modifiers["windowed"] = True
+    modifiers.update(filter=condition, over=over)
+    value = _call(binder, node, scope, **modifiers)
+    if call_name(node) in _ROW_FRAMED:
+        label = label.replace(_DEFAULT_FRAME, "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
+    return value.named(value.name + label)
+
+
+_DEFAULT_FRAME = "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+# Functions of the row's place: their frame is one of rows, and a name shows it so.
+_ROW_FRAMED = ("row_number", "rank", "dense_rank", "percent_rank", "ntile")
+
+
+def _over(binder: Binder, node: exp.Window, scope: Scope) -> tuple[str, str]:
+    parts, shown = [], []
+    partition = binder.expressions(node.args.get("partition_by") or [], scope)
+    if partition:
+        parts.append("PARTITION BY " + ", ".join(value.sql for value in partition))
+        shown.append("PARTITION BY " + ", ".join(value.name for value in partition))
+    order = node.args.get("order")
+    if order is not None:
+        parts.append("ORDER BY " + order_sql(binder, order.expressions, scope))
+        shown.append("ORDER BY " + order_name(binder, order.expressions, scope))
+    spec = node.args.get("spec")
+    frame = _frame(binder, spec, scope) if spec is not None else ""
+    if frame:
+        parts.append(frame)
+    default = _DEFAULT_FRAME if order is not None else ""
+    shown.append(frame or (default or "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"))
+    return " ".join(parts), " ".join(shown)
+
+
+def _frame(binder: Binder, spec: exp.WindowSpec, scope: Scope) -> str:
+    only(spec, "kind", "start", "start_side", "end", "end_side")
+    kind = str(spec.args["kind"]).upper()
+    start = _bound(binder, spec.args.get("start"), spec.args.get("start_side"), scope)
+    end = _bound(binder, spec.args.get("end") or "CURRENT ROW", spec.args.get("end_side"), scope)
+    return f"{kind} BETWEEN {start} AND {end}"
+
+
+def _bound(binder: Binder, value: object, side: object, scope: Scope) -> str:
+    word = str(side or "").upper()
+    if isinstance(value, exp.Expression):
+        return f"{binder.expression(value, scope).sql} {word}"
+    return f"{str(value).upper()} {word}".strip()
+
+
+def order_sql(binder: Binder, ordered: Sequence[exp.Expression], scope: Scope) -> str:
+    """Return the items of an ORDER BY with NULLs where Databricks puts them."""
+    return ", ".join(binder.expression(item.this, scope).sql + direction(item) for item in ordered)
+
+
+def order_name(binder: Binder, ordered: Sequence[exp.Expression], scope: Scope) -> str:
+    """Return the items of an ORDER BY as they show in a column's name."""
+    return ", ".join(binder.expression(item.this, scope).name + direction(item) for item in ordered)
+
+
+def direction(item: exp.Expression) -> str:
+    """Return the direction of an ORDER BY item: NULLs come first when ascending, else last."""
+    only(item, "this", "desc", "nulls_first", "explicit_null_ordering")
+    word = "DESC" if item.args.get("desc") else "ASC"
+    nulls = "FIRST" if item.args.get("nulls_first") else "LAST"
+    return f" {word} NULLS {nulls}"

@@ -1,0 +1,515 @@
+"""Rewrites of whole queries: SELECT, set operations, VALUES and WITH."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
+from vinci_code.warehouse.sql.coercion import common_of_two, comparable
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.rewrites.calls import direction
+from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, bind_with
+from vinci_code.warehouse.sql.rewrites.generators import (
+    Generator,
+    bind_generator,
+    generator_call,
+)
+from vinci_code.warehouse.sql.rewrites.grouping import bind_group, has_aggregate
+from vinci_code.warehouse.sql.rewrites.relations import bind_from
+from vinci_code.warehouse.sql.rewrites.stars import expand_star
+from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.types import INT, Column
+from vinci_code.warehouse.sql.values import Typed, cast_sql, quote
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.sql.binder import Binder
+
+
+def bind_query(binder: Binder, node: exp.Expression, parent: Scope | None) -> BoundQuery:
+    """Translate a query of any kind; ``parent`` is what it can see around it."""
+    scope = Scope(parent=parent)
+    prefix = bind_with(binder, node.args.get("with_"), scope)
+    if isinstance(node, exp.Select):
+        bound = bind_select(binder, node, scope)
+    elif isinstance(node, exp.SetOperation):
+        bound = _bind_set_operation(binder, node, scope)
+    elif isinstance(node, exp.Subquery):
+        bound = _bind_parenthesised(binder, node, scope)
+    elif isinstance(node, exp.Values):
+        bound = bind_values(binder, node, scope)
+    else:
+        raise refused(node)
+    return replace(bound, sql=prefix + bound.sql) if prefix else bound
+
+
+@dataclass
+class Item:
+    """One item of a select list: an expression, or the columns of a generator."""
+
+    value: Typed | None
+    generator: Generator | None = None
+
+
+def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
+    """Translate one SELECT."""
+    only(
+        node,
+        "expressions",
+        "from_",
+        "joins",
+        "laterals",
+        "where",
+        "group",
+        "having",
+        "qualify",
+        "windows",
+        "distinct",
+        "order",
+        "limit",
+        "offset",
+        "hint",
+        "sort",
+        "distribute",
+        "cluster",
+        "with_",
+    )
+    if not node.expressions:
+        raise syntax_error("", node.sql("databricks"))
+    from_sql = bind_from(binder, node, scope)
+    tail = f" FROM {from_sql}" if from_sql else ""
+    where = node.args.get("where")
+    if where is not None:
+        _no_aggregate(where.this, "WHERE")
+        tail += f" WHERE {binder.condition(where.this, scope).sql}"
+    for window in node.args.get("windows") or []:
+        scope.windows[window.this.name.lower()] = window
+    items = _bind_items(binder, node.expressions, scope)
+    group = node.args.get("group")
+    if group is not None:
+        values = [item.value for item in items if item.value is not None]
+        tail += bind_group(binder, group, node.expressions, values, scope)
+    tail += _conditions(binder, node, scope)
+    generators = [item for item in items if item.generator is not None]
+    if generators:
+        return _with_generator(binder, node, scope, items, tail)
+    values = [item.value for item in items if item.value]
+    if scope.level:
+        values.append(Typed(f"({scope.level} + 1)", INT, LEVEL, False))
+    return _finish(binder, node, scope, values, tail)
+
+
+def _conditions(binder: Binder, node: exp.Select, scope: Scope) -> str:
+    text = ""
+    having = node.args.get("having")
+    if having is not None:
+        text += f" HAVING {binder.condition(having.this, scope).sql}"
+    qualify = node.args.get("qualify")
+    if qualify is not None:
+        text += f" QUALIFY {binder.condition(qualify.this, scope).sql}"
+    return text
+
+
+def _no_aggregate(node: exp.Expression, clause: str) -> None:
+    if has_aggregate(node):
+        raise SqlError(
+            f"INVALID_{clause}_CONDITION",
+            "42903",
+            f"The {clause} condition contains invalid expressions: aggregate functions. Rewrite the "
+            "query to avoid window functions, aggregate functions, and generator functions in the "
+            f"{clause} clause.",
+        )
+
+
+def _bind_items(binder: Binder, nodes: Sequence[exp.Expression], scope: Scope) -> list[Item]:
+    items: list[Item] = []
+    for node in nodes:
+        star = expand_star(binder, node, scope)
+        if star is not None:
+            items += [Item(value) for value in star]
+            continue
+        generator = _generator_item(binder, node, scope)
+        if generator is not None:
+            if any(item.generator for item in items):
+                raise SqlError(
+                    "UNSUPPORTED_GENERATOR.MULTI_GENERATOR",
+                    "42K0E",
+                    "The generator is not supported: only one generator allowed per SELECT clause.",
+                )
+            items.append(Item(None, generator))
+            continue
+        items.append(Item(_bind_item(binder, node, scope)))
+    return items
+
+
+def _bind_item(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+    if isinstance(node, exp.Alias):
+        only(node, "this", "alias")
+        value = binder.expression(node.this, scope).named(node.alias)
+        # A later item can name an earlier one where no column has that name.
+        scope.aliases.setdefault(node.alias.lower(), []).append(value)
+        return value
+    value = binder.expression(node, scope)
+    if isinstance(node, exp.Column):
+        # ORDER BY can name an output column; the same name twice is only ambiguous if they differ.
+        scope.aliases.setdefault(value.name.lower(), []).append(value)
+    return value
+
+
+def _generator_item(binder: Binder, node: exp.Expression, scope: Scope) -> Generator | None:
+    names: list[str] = []
+    inner = node
+    if isinstance(node, exp.Alias):
+        names, inner = [node.alias], node.this
+    elif isinstance(node, exp.Aliases):
+        names, inner = [name.name for name in node.expressions], node.this
+    call = generator_call(inner)
+    if call is None:
+        if isinstance(node, exp.Aliases):
+            raise refused(node)
+        return None
+    return bind_generator(binder, call, scope).renamed(names)
+
+
+def _finish(
+    binder: Binder, node: exp.Select, scope: Scope, values: list[Typed], tail: str
+) -> BoundQuery:
+    """Assemble a SELECT of plain expressions."""
+    physical = distinct_names([value.name for value in values])
+    items = ", ".join(
+        f"{value.sql} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
+    )
+    distinct = node.args.get("distinct")
+    if distinct is not None:
+        only(distinct)
+        _check_distinct(values)
+    word = "SELECT DISTINCT " if distinct is not None else "SELECT "
+    order = _order(binder, node, scope, values, distinct=distinct is not None)
+    sql = f"{word}{items}{tail}{order}{_limit(binder, node, scope)}"
+    return BoundQuery(sql, _columns(values), tuple(physical))
+
+
+def _columns(values: Sequence[Typed]) -> tuple[Column, ...]:
+    return tuple(Column(value.name, value.type, value.nullable) for value in values)
+
+
+def _check_distinct(values: Sequence[Typed]) -> None:
+    for value in values:
+        if not comparable(value.type):
+            raise SqlError(
+                "UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE",
+                "0A000",
+                "The feature is not supported: Cannot have MAP type columns in DataFrame which calls "
+                f"set operations (INTERSECT, EXCEPT, etc.), but the type of column `{value.name}` is "
+                f'"{value.type.text}".',
+            )
+
+
+def _with_generator(
+    binder: Binder, node: exp.Select, scope: Scope, items: list[Item], tail: str
+) -> BoundQuery:
+    """A generator in the select list: compute the rest, unnest, then name its columns."""
+    inner_name, outer_name = binder.alias("rows"), binder.alias("rows")
+    inner, values = [], []
+    generator: Generator | None = None
+    for index, item in enumerate(items):
+        if item.generator is not None:
+            generator = item.generator
+            values += generator.values(outer_name)
+            continue
+        if item.value is None:
+            continue
+        inner.append(f'{item.value.sql} AS "c{index}"')
+        values.append(replace(item.value, sql=f'{quote(outer_name)}."c{index}"'))
+    if generator is None:
+        raise refused(node)
+    kept = [f'{quote(inner_name)}."c{index}"' for index, item in enumerate(items) if item.value]
+    first = ", ".join([*inner, f'{generator.list_sql} AS "g"'])
+    second = ", ".join([*kept, *generator.unnest(f'{quote(inner_name)}."g"')])
+    source = f"(SELECT {second} FROM (SELECT {first}{tail}) AS {quote(inner_name)}) AS {quote(outer_name)}"
+    outer = Scope(parent=scope.parent, tables=scope.tables)
+    for value in values:
+        outer.aliases.setdefault(value.name.lower(), []).append(value)
+    return _finish(binder, node, outer, values, f" FROM {source}")
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return names that differ regardless of the case of letters."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name or " ", 1
+        while candidate.lower() in taken:
+            candidate = f"{name}:{number}"
+            number += 1
+        taken.add(candidate.lower())
+        result.append(candidate)
+    return result
+
+
+def _order(
+    binder: Binder, node: exp.Expression, scope: Scope, values: Sequence[Typed], *, distinct: bool
+) -> str:
+    order = node.args.get("order") or node.args.get("sort") or node.args.get("cluster")
+    if order is None:
+        return ""
+    parts = []
+    for item in order.expressions:
+        ordered = (
+            item if isinstance(item, exp.Ordered) else exp.Ordered(this=item, nulls_first=True)
+        )
+        if isinstance(ordered.this, exp.Var) and ordered.this.name.upper() == "ALL":
+            parts += [f"{index + 1}{direction(ordered)}" for index in range(len(values))]
+            continue
+        parts.append(_order_item(binder, ordered, scope, values, distinct) + direction(ordered))
+    return " ORDER BY " + ", ".join(parts)
+
+
+def _order_item(
+    binder: Binder, item: exp.Ordered, scope: Scope, values: Sequence[Typed], distinct: bool
+) -> str:
+    node = item.this
+    if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
+        position = int(node.this)
+        if not 1 <= position <= len(values):
+            raise SqlError(
+                "ORDER_BY_POS_OUT_OF_RANGE",
+                "42805",
+                f"ORDER BY position {position} is not in select list (valid range is "
+                f"[1, {len(values)}]).",
+            )
+        return str(position)
+    before = scope.aliases_first
+    scope.aliases_first = not has_aggregate(node)
+    try:
+        value = binder.expression(node, scope)
+    finally:
+        scope.aliases_first = before
+    if not comparable(value.type):
+        raise SqlError(
+            "DATATYPE_MISMATCH.INVALID_ORDERING_TYPE",
+            "42K09",
+            f'Cannot resolve "{value.name}" due to data type mismatch: The `sortorder` does not '
+            f'support ordering on type "{value.type.text}".',
+        )
+    for index, output in enumerate(values):
+        if output.sql == value.sql:
+            return str(index + 1)
+    if distinct:
+        raise SqlError(
+            "UNRESOLVED_COLUMN.WITH_SUGGESTION",
+            "42703",
+            f"A column, variable, or function parameter with name `{value.name}` cannot be resolved. "
+            "Did you mean one of the following? "
+            f"[{', '.join(f'`{output.name}`' for output in values)}].",
+        )
+    return f"({value.sql})" if value.is_constant else value.sql
+
+
+def _limit(binder: Binder, node: exp.Expression, scope: Scope) -> str:
+    text = ""
+    limit = node.args.get("limit")
+    if limit is not None:
+        only(limit, "expression")
+        count = limit.expression
+        if not (isinstance(count, exp.Var) and count.name.upper() == "ALL"):
+            text += f" LIMIT {_row_count(binder, count, 'limit')}"
+    offset = node.args.get("offset")
+    if offset is not None:
+        only(offset, "expression")
+        text += f" OFFSET {_row_count(binder, offset.expression, 'offset')}"
+    return text
+
+
+def _row_count(binder: Binder, node: exp.Expression, clause: str) -> str:
+    value = binder.expression(node, Scope())
+    problem = ""
+    if value.type.name not in ("INT", "BIGINT", "SMALLINT", "TINYINT"):
+        problem = "DATA_TYPE" if value.constant is not None else "IS_NULL"
+    elif isinstance(value.constant, int) and value.constant < 0:
+        problem = "IS_NEGATIVE"
+    elif value.constant is None:
+        problem = "IS_NULL"
+    if problem:
+        tail = {
+            "DATA_TYPE": f'must be integer type, but got "{value.type.text}"',
+            "IS_NULL": "must not be null",
+            "IS_NEGATIVE": f"must be equal to or greater than 0, but got {value.constant}",
+        }[problem]
+        raise SqlError(
+            f"INVALID_LIMIT_LIKE_EXPRESSION.{problem}",
+            "42K0E",
+            f'The limit like expression "{value.name}" is invalid. The evaluated expression '
+            f"{clause} {tail}.",
+        )
+    return (
+        value.sql
+        if value.is_constant and value.sql.isdigit()
+        else f"({cast_sql(value.sql, INT) if value.type == INT else value.sql})"
+    )
+
+
+def _bind_parenthesised(binder: Binder, node: exp.Subquery, scope: Scope) -> BoundQuery:
+    only(node, "this", "with_", "order", "limit", "offset", "alias", "sort", "distribute")
+    bound = bind_query(binder, node.this, scope)
+    if any(node.args.get(key) for key in ("order", "limit", "offset", "sort")):
+        return _wrapped(binder, node, scope, bound)
+    return bound
+
+
+def _wrapped(binder: Binder, node: exp.Expression, scope: Scope, bound: BoundQuery) -> BoundQuery:
+    """Put ORDER BY and LIMIT around a query that has none of its own at this level."""
+    name = binder.alias("rows")
+    values = [
+        Typed(f"{quote(name)}.{quote(physical)}", column.type, column.name, column.nullable)
+        for column, physical in zip(bound.columns, bound.physical, strict=True)
+    ]
+    outer = Scope(parent=scope.parent, tables=scope.tables)
+    for value in values:
+        outer.aliases.setdefault(value.name.lower(), []).append(value)
+    items = ", ".join(
+        f"{value.sql} AS {quote(physical)}"
+        for value, physical in zip(values, bound.physical, strict=True)
+    )
+    order = _order(binder, node, outer, values, distinct=False)
+    limit = _limit(binder, node, outer)
+    sql = f"SELECT {items} FROM ({bound.sql}) AS {quote(name)}{order}{limit}"
+    return replace(bound, sql=sql)
+
+
+def _bind_set_operation(binder: Binder, node: exp.SetOperation, scope: Scope) -> BoundQuery:
+    only(node, "this", "expression", "distinct", "with_", "order", "limit", "offset", "sort")
+    left = bind_query(binder, node.this, scope)
+    right = bind_query(binder, node.expression, scope)
+    word = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}[type(node)]
+    left, right = _aligned(binder, left, right, word)
+    if word != "UNION" or node.args.get("distinct"):
+        _check_distinct([Typed("", column.type, column.name) for column in left.columns])
+    every = "" if node.args.get("distinct") else " ALL"
+    columns = tuple(
+        replace(one, nullable=one.nullable or other.nullable)
+        for one, other in zip(left.columns, right.columns, strict=True)
+    )
+    bound = BoundQuery(f"({left.sql}) {word}{every} ({right.sql})", columns, left.physical)
+    return _wrapped(binder, node, scope, bound)
+
+
+def _aligned(
+    binder: Binder, left: BoundQuery, right: BoundQuery, word: str
+) -> tuple[BoundQuery, BoundQuery]:
+    if len(left.columns) != len(right.columns):
+        raise SqlError(
+            "NUM_COLUMNS_MISMATCH",
+            "42826",
+            f"{word} can only be performed on inputs with the same number of columns, but the first "
+            f"input has {len(left.columns)} columns and the second input has {len(right.columns)} "
+            "columns.",
+        )
+    kinds = []
+    for index, (one, other) in enumerate(zip(left.columns, right.columns, strict=True)):
+        kind = common_of_two(one.type, other.type)
+        if kind is None:
+            raise SqlError(
+                "INCOMPATIBLE_COLUMN_TYPE",
+                "42825",
+                f"{word} can only be performed on tables with compatible column types. The "
+                f'{_ordinal(index)} column of the second table is "{other.type.text}" type which is '
+                f'not compatible with "{one.type.text}" at the same column of the first table.',
+            )
+        kinds.append(kind)
+    return _retyped(binder, left, kinds), _retyped(binder, right, kinds)
+
+
+def _ordinal(index: int) -> str:
+    names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+    return names[index] if index < len(names) else f"{index + 1}th"
+
+
+def _retyped(binder: Binder, bound: BoundQuery, kinds: Sequence[object]) -> BoundQuery:
+    """Cast a query's columns; left as it is where all types agree."""
+    if all(column.type == kind for column, kind in zip(bound.columns, kinds, strict=True)):
+        return bound
+    name = binder.alias("rows")
+    items, columns = [], []
+    for column, physical, kind in zip(bound.columns, bound.physical, kinds, strict=True):
+        value = Typed(f"{quote(name)}.{quote(physical)}", column.type, column.name, column.nullable)
+        value = binder.cast(value, kind)  # type: ignore[arg-type]
+        items.append(f"{value.sql} AS {quote(physical)}")
+        columns.append(replace(column, type=value.type))
+    sql = f"SELECT {', '.join(items)} FROM ({bound.sql}) AS {quote(name)}"
+    return BoundQuery(sql, tuple(columns), bound.physical)
+
+
+def aligned_query(
+    binder: Binder, values: list[Typed], bound: BoundQuery
+) -> tuple[list[Typed], str]:
+    """Bring the left side of IN and its sub-query to common types."""
+    kinds, left = [], []
+    for value, column in zip(values, bound.columns, strict=True):
+        pair, kind = binder.unify(
+            [value, Typed("NULL", column.type, column.name)], f"in({value.name}, listquery())"
+        )
+        left.append(pair[0])
+        kinds.append(kind)
+    return left, _retyped(binder, bound, kinds).sql
+
+
+def bind_values(binder: Binder, node: exp.Values, scope: Scope) -> BoundQuery:
+    """``VALUES`` has columns col1, col2 … of the least common types."""
+    only(
+        node,
+        "expressions",
+        "alias",
+        "with_",
+        "order",
+        "limit",
+        "offset",
+        "pivots",
+        "sample",
+        "joins",
+    )
+    rows = []
+    for row in node.expressions:
+        cells = row.expressions if isinstance(row, exp.Tuple) else [row]
+        rows.append([_cell(binder, cell, scope) for cell in cells])
+    if len({len(row) for row in rows}) != 1:
+        raise SqlError(
+            "INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH",
+            "42000",
+            f"Invalid inline table: Inline table expected {len(rows[0])} columns but found "
+            f"{next(len(row) for row in rows if len(row) != len(rows[0]))} columns in row "
+            f"{next(i for i, row in enumerate(rows) if len(row) != len(rows[0]))}.",
+        )
+    return _values_query(binder, node, scope, rows)
+
+
+def _cell(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+    return binder.expression(node.this if isinstance(node, exp.Alias) else node, scope)
+
+
+def _values_query(
+    binder: Binder, node: exp.Values, scope: Scope, rows: list[list[Typed]]
+) -> BoundQuery:
+    names = [f"col{index + 1}" for index in range(len(rows[0]))]
+    columns, casted = [], []
+    for index, name in enumerate(names):
+        cells, kind = binder.unify([row[index] for row in rows], f"inline table {name}")
+        casted.append(
+            [cell.sql if cell.sql != "NULL" else f"CAST(NULL AS {kind.duckdb()})" for cell in cells]
+        )
+        columns.append(Column(name, kind, any(cell.nullable for cell in cells)))
+    text = ", ".join("(" + ", ".join(cells) + ")" for cells in zip(*casted, strict=True))
+    alias = binder.alias("rows")
+    labels = ", ".join(quote(name) for name in names)
+    items = ", ".join(f"{quote(alias)}.{quote(name)} AS {quote(name)}" for name in names)
+    bound = BoundQuery(
+        f"SELECT {items} FROM (VALUES {text}) AS {quote(alias)}({labels})",
+        tuple(columns),
+        tuple(names),
+    )
+    if any(node.args.get(key) for key in ("order", "limit", "offset")):
+        return _wrapped(binder, node, scope, bound)
+    return bound

@@ -1,0 +1,679 @@
+"""The Thrift service: one HTTP body in, one HTTP answer out.
+
+The messages are read and written with the driver's own generated classes. What is answered
+follows the driver's expectations (``backend/thrift_backend.py`` of databricks-sql-connector) and
+the traffic of real servers recorded in databricks-jdbc under ``src/test/resources``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
+from thrift.protocol import TBinaryProtocol
+from thrift.protocol.TProtocol import TProtocolException
+from thrift.Thrift import TApplicationException, TMessageType
+from thrift.transport.TTransport import TMemoryBuffer, TTransportException
+
+from vinci_code.warehouse import metadata, parameters
+from vinci_code.warehouse.engine.result import Result
+from vinci_code.warehouse.operations import EngineSession, Operation, Session, State
+from vinci_code.warehouse.recording import RequestLog, RequestRecord
+from vinci_code.warehouse.results import COLUMNS, Format
+from vinci_code.warehouse.server import MAX_BODY
+from vinci_code.warehouse.sql.errors import SqlError
+
+SERVER_PROTOCOL = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8
+"""What a real server answers, whatever the client offers (recorded traffic)."""
+
+DIRECT_RESULTS_SECONDS = 2.0
+"""How long ExecuteStatement waits for a result to send along."""
+
+LONG_POLL_SECONDS = 1.0
+"""How long GetOperationStatus waits for news: the driver polls without a pause, but holds a lock
+meanwhile, so that a cancel from another thread waits for this long."""
+
+DEFAULT_PAGE_ROWS = 100_000
+DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
+
+# The default, and the longest, of STATEMENT_TIMEOUT: two days, in seconds
+# (https://docs.databricks.com/aws/en/sql/language-manual/parameters/statement_timeout).
+_NO_TIMEOUT = 172_800
+
+# A list or map may not claim more entries than this: the decoder allocates what is claimed.
+_MAX_CONTAINER = 1_000_000
+
+_OK = ttypes.TStatusCode.SUCCESS_STATUS
+_ERROR = ttypes.TStatusCode.ERROR_STATUS
+
+# Settings of the Thrift server itself, which the driver always sends and the engine has no use for.
+_SERVER_SETTINGS = ("spark.thriftserver.",)
+
+logger = logging.getLogger(__name__)
+
+
+# A struct of the generated classes, which share no base and carry no types.
+Struct: TypeAlias = Any
+
+
+class MalformedMessageError(ValueError):
+    """The bytes are not a Thrift message that this service can read."""
+
+
+class BadRequestError(Exception):
+    """The request is refused as a whole, with HTTP status 400."""
+
+
+class StatusError(Exception):
+    """A call fails with an error in its ``TStatus``."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.sqlstate = sqlstate
+
+
+@dataclass
+class Call:
+    """One decoded call.
+
+    Attributes:
+        name: The name of the RPC.
+        sequence: The message's number, which the answer repeats.
+        request: Its request struct.
+        operation: The operation that it started or named, once known.
+    """
+
+    name: str
+    sequence: int
+    request: Struct
+    operation: Operation | None = None
+
+    @property
+    def statement(self) -> str | None:
+        """The SQL text, for ExecuteStatement."""
+        return getattr(self.request, "statement", None)
+
+    @property
+    def session_guid(self) -> bytes | None:
+        """The id of the session that it names."""
+        return _guid(getattr(self.request, "sessionHandle", None), "sessionId")
+
+    @property
+    def operation_guid(self) -> bytes | None:
+        """The id of the operation that it names."""
+        return _guid(getattr(self.request, "operationHandle", None), "operationId")
+
+
+def peek_name(body: bytes) -> str | None:
+    """The name of the call in a message, before it is worth decoding; ``None`` if there is none."""
+    if len(body) < 8 or body[:2] != b"\x80\x01":
+        return None
+    name = body[8 : 8 + min(int.from_bytes(body[4:8], "big"), 100)].decode("ascii", "replace")
+    return name if name in _RPCS else None
+
+
+def decode(body: bytes) -> Call:
+    """Read one call.
+
+    Raises:
+        MalformedMessageError: It is none, or not one of this service.
+    """
+    protocol = TBinaryProtocol.TBinaryProtocolAccelerated(
+        TMemoryBuffer(body),
+        string_length_limit=MAX_BODY,
+        container_length_limit=_MAX_CONTAINER,
+    )
+    try:
+        name, kind, sequence = protocol.readMessageBegin()
+        arguments_class = getattr(TCLIService, f"{name}_args", None)
+        if kind != TMessageType.CALL or name not in _RPCS or arguments_class is None:
+            raise MalformedMessageError(f"Invalid method name: '{name[:100]}'")
+        arguments = arguments_class()
+        arguments.read(protocol)
+        if arguments.req is None:
+            raise MalformedMessageError(f"{name} has no request")
+        arguments.req.validate()
+    except (
+        TProtocolException,
+        TTransportException,
+        EOFError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise MalformedMessageError(str(error) or type(error).__name__) from error
+    return Call(name, sequence, arguments.req)
+
+
+def encode(call: Call, response: Struct) -> bytes:
+    """Write the answer to a call; an exception of Thrift's own kind is one too."""
+    buffer = TMemoryBuffer()
+    protocol = TBinaryProtocol.TBinaryProtocolAccelerated(buffer)
+    failed = isinstance(response, TApplicationException)
+    kind = TMessageType.EXCEPTION if failed else TMessageType.REPLY
+    protocol.writeMessageBegin(call.name, kind, call.sequence)
+    if failed:
+        response.write(protocol)
+    else:
+        getattr(TCLIService, f"{call.name}_result")(success=response).write(protocol)
+    protocol.writeMessageEnd()
+    return bytes(buffer.getvalue())
+
+
+class ThriftService:
+    """Answers calls on the sessions that it keeps.
+
+    Args:
+        open_session: Opens a session of the engine: ``(catalog, schema, configuration)``.
+        executor: Runs the statements.
+        log: Masks credentials in what is written on the records.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[str | None, str | None, dict[str, str]], EngineSession],
+        executor: Executor,
+        log: RequestLog,
+    ) -> None:
+        self._open_session = open_session
+        self._executor = executor
+        self._log = log
+        self._lock = threading.Lock()
+        self._sessions: dict[bytes, Session] = {}
+
+    # --- what surrounds the calls ---------------------------------------------------------------
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions are open."""
+        with self._lock:
+            return len(self._sessions)
+
+    def close(self) -> None:
+        """End every session."""
+        with self._lock:
+            sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            session.close()
+
+    def interrupt(self) -> None:
+        """Stop every statement that runs, so that whoever waits for one comes to an end."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            for operation in list(session.operations.values()):
+                operation.cancel()
+
+    def describe(self, call: Call, record: RequestRecord) -> None:
+        """Write on the record what the call is about."""
+        record.session_id = self._session_text(call)
+        if call.operation_guid is not None:
+            record.operation_id = _uuid(call.operation_guid)
+        if call.name == "ExecuteStatement":
+            record.executed = False
+            record.statement = self._log.scrub(call.request.statement)
+            record.configuration = self._plain_map(call.request.confOverlay)
+        elif call.name == "OpenSession":
+            record.configuration = self._plain_map(call.request.configuration)
+
+    def serve(self, call: Call, record: RequestRecord, *, hidden: float = 0.0) -> Struct:
+        """Answer a call.
+
+        Args:
+            call: The call.
+            record: The request's record, to be completed.
+            hidden: The monotonic time until which a new statement is reported as running.
+
+        Raises:
+            BadRequestError: It goes beyond a limit that a real server answers with HTTP 400.
+        """
+        handler: Callable[[Call, RequestRecord], Any]
+        if call.name == "ExecuteStatement":
+            handler = lambda call, record: self._execute_statement(call, record, hidden)  # noqa: E731
+        else:
+            handler = _HANDLERS[call.name].__get__(self)
+        try:
+            return handler(call, record)
+        except StatusError as error:
+            record.error = error.message
+            return self.failure(call, error.message, error.sqlstate)
+        except SqlError as error:
+            record.error = str(error)
+            return self.failure(call, str(error), error.sqlstate)
+
+    def failure(self, call: Call, message: str, sqlstate: str | None = None) -> Struct:
+        """The answer to a call that failed, with the error in its status."""
+        status = ttypes.TStatus(
+            statusCode=_ERROR,
+            sqlState=sqlstate,
+            errorCode=0,
+            errorMessage=message,
+            displayMessage=message,
+        )
+        response = getattr(ttypes, f"T{call.name}Resp")(status=status)
+        if call.name == "OpenSession":
+            response.serverProtocolVersion = SERVER_PROTOCOL
+        return response
+
+    def fail_statement(self, call: Call, record: RequestRecord, error: SqlError) -> Struct:
+        """Answer ExecuteStatement as if its statement had failed, without running it."""
+
+        def run() -> Result:
+            # A statement that fails by itself first: inside a transaction it aborts it, as the
+            # scripted failure would.
+            with contextlib.suppress(SqlError):
+                for _ in session.engine.execute("SELECT raise_error('scripted')").batches:
+                    continue
+            raise error
+
+        try:
+            session = self._session(call)
+        except StatusError as lost:
+            return self.failure(call, lost.message, lost.sqlstate)
+        return self._run_statement(call, record, session, run, 0.0)
+
+    def lose_session(self, call: Call) -> str:
+        """Forget the call's session, as a restarted server has; returns the text that says so."""
+        session = self._find_session(call)
+        if session is None:
+            return _invalid_session(call.session_guid)
+        with self._lock:
+            self._sessions.pop(session.handle.guid, None)
+        session.close()
+        return _invalid_session(session.handle.guid)
+
+    def _session_text(self, call: Call) -> str | None:
+        guid = call.session_guid
+        if guid is None:
+            session = self._find_session(call)
+            return None if session is None else session.handle.text
+        return _uuid(guid)
+
+    def _find_session(self, call: Call) -> Session | None:
+        with self._lock:
+            if call.session_guid is not None:
+                return self._sessions.get(call.session_guid)
+            operation = call.operation_guid
+            for session in self._sessions.values():
+                if operation in session.operations:
+                    return session
+        return None
+
+    def _session(self, call: Call) -> Session:
+        session = self._find_session(call)
+        handle = call.request.sessionHandle
+        identifier = None if handle is None else handle.sessionId
+        if session is None or session.closed or not _owns(identifier, session.handle.secret):
+            raise StatusError(_invalid_session(call.session_guid), "08000")
+        return session
+
+    def _operation(self, call: Call) -> Operation:
+        session = self._find_session(call)
+        guid = call.operation_guid
+        operation = session.operations.get(guid) if session and guid is not None else None
+        handle = call.request.operationHandle
+        if operation is None or not _owns(handle.operationId, operation.handle.secret):
+            raise StatusError(_invalid_operation(guid), "08000")
+        call.operation = operation
+        return operation
+
+    def _plain_map(self, values: dict[str, str] | None) -> dict[str, str]:
+        return {key: self._log.scrub(value) for key, value in (values or {}).items()}
+
+    # --- sessions -------------------------------------------------------------------------------
+
+    def _open(self, call: Call, record: RequestRecord) -> Struct:
+        request = call.request
+        namespace = request.initialNamespace or ttypes.TNamespace()
+        configuration = {
+            key: value
+            for key, value in (request.configuration or {}).items()
+            if not key.lower().startswith(_SERVER_SETTINGS)
+        }
+        engine_session = self._open_session(
+            _lower(namespace.catalogName), _lower(namespace.schemaName), configuration
+        )
+        session = Session(engine_session)
+        with self._lock:
+            self._sessions[session.handle.guid] = session
+        record.session_id = session.handle.text
+        return ttypes.TOpenSessionResp(
+            status=_status(),
+            serverProtocolVersion=SERVER_PROTOCOL,
+            sessionHandle=ttypes.TSessionHandle(
+                sessionId=session.handle.thrift(), serverProtocolVersion=SERVER_PROTOCOL
+            ),
+            configuration=dict(request.configuration or {}),
+            initialNamespace=ttypes.TNamespace(
+                catalogName=engine_session.catalog, schemaName=engine_session.schema
+            ),
+            canUseMultipleCatalogs=True,
+        )
+
+    def _close_session(self, call: Call, _record: RequestRecord) -> Struct:
+        session = self._session(call)
+        with self._lock:
+            self._sessions.pop(session.handle.guid, None)
+        session.close()
+        return ttypes.TCloseSessionResp(status=_status())
+
+    def _get_info(self, call: Call, _record: RequestRecord) -> Struct:
+        self._session(call)
+        value = _INFO.get(call.request.infoType)
+        if value is None:
+            raise StatusError(f"Unrecognized GetInfoType value: {call.request.infoType}")
+        return ttypes.TGetInfoResp(
+            status=_status(), infoValue=ttypes.TGetInfoValue(stringValue=value)
+        )
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def _execute_statement(self, call: Call, record: RequestRecord, hidden: float) -> Struct:
+        session = self._session(call)
+        request = call.request
+        try:
+            bound = parameters.from_thrift(request.parameters)
+        except parameters.ParameterError as error:
+            raise BadRequestError(f"BAD_REQUEST: {error}") from error
+        record.parameters = self._log.scrub_parameters(parameters.plain(bound))
+
+        def run() -> Result:
+            return session.engine.execute(request.statement, bound)
+
+        return self._run_statement(call, record, session, run, hidden)
+
+    def _run_statement(
+        self,
+        call: Call,
+        record: RequestRecord,
+        session: Session,
+        run: Callable[[], Result],
+        hidden: float,
+    ) -> Struct:
+        request = call.request
+        operation = Operation(
+            session,
+            ttypes.TOperationType.EXECUTE_STATEMENT,
+            _format(request, session),
+            run,
+            limit=request.resultRowLimit,
+            timeout=_timeout(request, session),
+        )
+        operation.hidden_until = hidden
+        record.executed = None
+        record.operation_id = operation.handle.text
+
+        def note(succeeded: bool) -> None:
+            record.executed = succeeded
+
+        operation.on_done = note
+        call.operation = operation
+        operation.start(self._executor)
+        if not request.runAsync:
+            operation.wait()
+            return self._synchronous(call, record, operation)
+        response = ttypes.TExecuteStatementResp(
+            status=_status(), operationHandle=_operation_handle(operation)
+        )
+        direct = request.getDirectResults
+        if direct is not None:
+            operation.wait(DIRECT_RESULTS_SECONDS)
+            response.directResults = self._direct_results(operation, direct, record)
+        return response
+
+    def _synchronous(self, call: Call, record: RequestRecord, operation: Operation) -> Struct:
+        # A client that does not ask for runAsync finds the error in the status of the call.
+        error = operation.error
+        if error is not None:
+            operation.close()
+            _check_limits(error)
+            record.error = str(error)
+            response = self.failure(call, f"Error running query: {error}", error.sqlstate)
+            response.status.displayMessage = str(error)
+            return response
+        response = ttypes.TExecuteStatementResp(
+            status=_status(), operationHandle=_operation_handle(operation)
+        )
+        if call.request.getDirectResults is not None:
+            response.directResults = self._direct_results(
+                operation, call.request.getDirectResults, record
+            )
+        return response
+
+    def _direct_results(
+        self, operation: Operation, wanted: ttypes.TSparkGetDirectResults, record: RequestRecord
+    ) -> ttypes.TSparkDirectResults:
+        direct = ttypes.TSparkDirectResults(operationStatus=_operation_status(operation))
+        if operation.state == State.ERROR_STATE and operation.error is not None:
+            _check_limits(operation.error)
+            record.error = str(operation.error)
+        if operation.state != State.FINISHED_STATE:
+            return direct
+        direct.resultSetMetadata = operation.metadata()
+        row_set, more = operation.fetch(
+            _at_least_one(wanted.maxRows, DEFAULT_PAGE_ROWS),
+            _at_least_one(wanted.maxBytes, DEFAULT_PAGE_BYTES),
+        )
+        direct.resultSet = ttypes.TFetchResultsResp(
+            status=_status(), hasMoreRows=more, results=row_set
+        )
+        if not more:
+            # Recorded traffic: everything was delivered, so the server has closed the operation;
+            # a later CloseOperation finds an unknown handle.
+            operation.close()
+            direct.closeOperation = ttypes.TCloseOperationResp(status=_status())
+        return direct
+
+    # --- operations -----------------------------------------------------------------------------
+
+    def _get_operation_status(self, call: Call, record: RequestRecord) -> Struct:
+        operation = self._operation(call)
+        operation.wait(LONG_POLL_SECONDS)
+        if operation.error is not None and operation.state == State.ERROR_STATE:
+            record.error = str(operation.error)
+        return _operation_status(operation)
+
+    def _cancel_operation(self, call: Call, _record: RequestRecord) -> Struct:
+        self._operation(call).cancel()
+        return ttypes.TCancelOperationResp(status=_status())
+
+    def _close_operation(self, call: Call, _record: RequestRecord) -> Struct:
+        self._operation(call).close()
+        return ttypes.TCloseOperationResp(status=_status())
+
+    def _get_result_set_metadata(self, call: Call, _record: RequestRecord) -> Struct:
+        return self._finished(call).metadata()
+
+    def _fetch_results(self, call: Call, _record: RequestRecord) -> Struct:
+        request = call.request
+        operation = self._finished(call)
+        if request.orientation != ttypes.TFetchOrientation.FETCH_NEXT:
+            raise StatusError(
+                "The fetch type is not supported: a forward-only result is read with FETCH_NEXT.",
+                "HYC00",
+            )
+        if request.fetchType:
+            raise StatusError("Query logs are not kept by this server.", "HYC00")
+        row_set, more = operation.fetch(
+            _at_least_one(request.maxRows, DEFAULT_PAGE_ROWS),
+            _at_least_one(request.maxBytes, DEFAULT_PAGE_BYTES),
+        )
+        response = ttypes.TFetchResultsResp(status=_status(), hasMoreRows=more, results=row_set)
+        if request.includeResultSetMetadata:
+            response.resultSetMetadata = operation.metadata()
+        return response
+
+    def _finished(self, call: Call) -> Operation:
+        operation = self._operation(call)
+        operation.wait(LONG_POLL_SECONDS)
+        state = operation.state
+        if state == State.ERROR_STATE and operation.error is not None:
+            raise StatusError(f"Error running query: {operation.error}", operation.error.sqlstate)
+        if state != State.FINISHED_STATE:
+            # The text of Spark's thrift server (Operation.assertState).
+            found = State._VALUES_TO_NAMES[state].removesuffix("_STATE")
+            raise StatusError(f"Expected states: [FINISHED], but found {found}", "HY010")
+        return operation
+
+    # --- metadata -------------------------------------------------------------------------------
+
+    def _metadata(self, call: Call, record: RequestRecord) -> Struct:
+        session = self._session(call)
+        if session.engine.in_transaction:
+            # The transaction stays usable (databricks-sql-python, tests/e2e/test_transactions.py).
+            raise StatusError(
+                f"[TRANSACTION_NOT_SUPPORTED.COMMAND] Command {call.name} is not supported in a "
+                "multi-statement transaction. SQLSTATE: 0A000",
+                "0A000",
+            )
+        kind, listing = metadata.CALLS[call.name]
+
+        def run() -> Result:
+            return listing(session.engine, call.request)
+
+        operation = Operation(session, kind, COLUMNS, run)
+        call.operation = operation
+        record.operation_id = operation.handle.text
+        operation.start(self._executor)
+        operation.wait()
+        if operation.error is not None:
+            operation.close()
+            raise StatusError(str(operation.error), operation.error.sqlstate)
+        response = getattr(ttypes, f"T{call.name}Resp")(
+            status=_status(), operationHandle=_operation_handle(operation)
+        )
+        if call.request.getDirectResults is not None:
+            response.directResults = self._direct_results(
+                operation, call.request.getDirectResults, record
+            )
+        return response
+
+    def _no_delegation(self, _call: Call, _record: RequestRecord) -> Struct:
+        raise StatusError(
+            "Delegation token only supported over remote client with kerberos authentication"
+        )
+
+
+_HANDLERS: dict[str, Any] = {
+    "OpenSession": ThriftService._open,
+    "CloseSession": ThriftService._close_session,
+    "GetInfo": ThriftService._get_info,
+    "GetOperationStatus": ThriftService._get_operation_status,
+    "CancelOperation": ThriftService._cancel_operation,
+    "CloseOperation": ThriftService._close_operation,
+    "GetResultSetMetadata": ThriftService._get_result_set_metadata,
+    "FetchResults": ThriftService._fetch_results,
+    "GetDelegationToken": ThriftService._no_delegation,
+    "CancelDelegationToken": ThriftService._no_delegation,
+    "RenewDelegationToken": ThriftService._no_delegation,
+    **dict.fromkeys(metadata.CALLS, ThriftService._metadata),
+}
+_RPCS = frozenset(_HANDLERS) | {"ExecuteStatement"}
+
+# What Spark's thrift server says of itself (SparkSQLCLIService.getInfo).
+_INFO = {
+    ttypes.TGetInfoType.CLI_SERVER_NAME: "Spark SQL",
+    ttypes.TGetInfoType.CLI_DBMS_NAME: "Spark SQL",
+    ttypes.TGetInfoType.CLI_DBMS_VER: "3.5.0",
+}
+
+
+def _status() -> ttypes.TStatus:
+    return ttypes.TStatus(statusCode=_OK)
+
+
+def _operation_handle(operation: Operation) -> ttypes.TOperationHandle:
+    return ttypes.TOperationHandle(
+        operationId=operation.handle.thrift(), operationType=operation.kind, hasResultSet=True
+    )
+
+
+def _operation_status(operation: Operation) -> ttypes.TGetOperationStatusResp:
+    state = operation.state
+    response = ttypes.TGetOperationStatusResp(
+        status=_status(),
+        operationState=state,
+        operationStarted=int(operation.started * 1000),
+        hasResultSet=True,
+    )
+    if operation.completed is not None and state != State.RUNNING_STATE:
+        response.operationCompleted = int(operation.completed * 1000)
+    if state == State.FINISHED_STATE:
+        response.numModifiedRows = operation.num_modified_rows
+    if state == State.ERROR_STATE and operation.error is not None:
+        response.sqlState = operation.error.sqlstate
+        response.errorCode = 0
+        response.errorMessage = f"Error running query: {operation.error}"
+        response.displayMessage = str(operation.error)
+    return response
+
+
+def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
+    native = request.useArrowNativeTypes or ttypes.TSparkArrowTypes(
+        timestampAsArrow=True, decimalAsArrow=True, complexTypesAsArrow=True
+    )
+    return Format(
+        arrow=bool(request.canReadArrowResult),
+        lz4=bool(request.canReadArrowResult and request.canDecompressLZ4Result),
+        native_timestamps=bool(native.timestampAsArrow),
+        native_decimals=bool(native.decimalAsArrow),
+        native_complex=bool(native.complexTypesAsArrow),
+        zone=session.engine.configuration.get("TIMEZONE", "Etc/UTC"),
+    )
+
+
+def _timeout(request: ttypes.TExecuteStatementReq, session: Session) -> float | None:
+    configured = session.engine.configuration.get("STATEMENT_TIMEOUT", "0").strip()
+    given = [request.queryTimeout or 0, int(configured) if configured.isdigit() else 0]
+    return min((seconds for seconds in given if 0 < seconds < _NO_TIMEOUT), default=None)
+
+
+def _check_limits(error: SqlError) -> None:
+    # Beyond the limits of a request a real server answers with HTTP 400, not with a failed
+    # statement (databricks-sqlalchemy issue 24, databricks-sql-nodejs issue 308).
+    if error.error_class == "BAD_REQUEST":
+        raise BadRequestError(f"BAD_REQUEST: {error.message}")
+
+
+def _at_least_one(value: int | None, default: int) -> int:
+    return value if value is not None and value > 0 else default
+
+
+def _lower(name: str | None) -> str | None:
+    return name.lower() if name else None
+
+
+def _owns(identifier: ttypes.THandleIdentifier | None, secret: bytes) -> bool:
+    return identifier is not None and identifier.secret == secret
+
+
+def _guid(handle: Struct, name: str) -> bytes | None:
+    identifier = getattr(handle, name, None)
+    return getattr(identifier, "guid", None)
+
+
+def _uuid(guid: bytes | None) -> str:
+    """A handle's id as text; what is no id of 16 bytes is shown in hexadecimal."""
+    text = (guid or b"").hex()
+    if len(text) != 32:
+        return text
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _invalid_session(guid: bytes | None) -> str:
+    return f"Invalid SessionHandle: SessionHandle [{_uuid(guid)}]"
+
+
+def _invalid_operation(guid: bytes | None) -> str:
+    return (
+        "Invalid OperationHandle: OperationHandle "
+        f"[opType=UNKNOWN_OPERATION, getHandleIdentifier()={_uuid(guid)}]"
+    )
