@@ -262,7 +262,11 @@ class TestCsv:
             (HEADER.replace(b"event_key", b"source"), "each once"),
             (HEADER.replace(b"source", b" source"), "missing: source; unknown: ' source'"),
             (HEADER.replace(b"event_key", b"\xff"), "unknown: '\\udcff'"),
-            (HEADER.decode().encode("utf-16"), "the header has to name the columns"),
+            # The csv module reads no null characters before Python 3.11.
+            (
+                HEADER.decode().encode("utf-16"),
+                "the header has to name" if sys.version_info >= (3, 11) else "is not CSV",
+            ),
             (HEADER.replace(b"\n", b"\r"), "is not CSV: new-line character"),
             (b'"event_type"x,source\n', "is not CSV"),
             (b'"event_type,source\n', "is not CSV: unexpected end of data"),

@@ -200,12 +200,16 @@ class DatabricksConnector:
         # Asked for first, so that a refusal is told as it is and not as an error of the driver;
         # what was got is kept, so the driver's own asking costs nothing.
         self._credentials.headers()
-        connection = run_with_deadline(
-            lambda: _open(self.connect_arguments(), statement_timeout),
-            self._connect_timeout + _SLACK,
-            f"opening a connection to {self._target}",
-            dispose=lambda late: late.close(),
-        )
+        try:
+            connection = run_with_deadline(
+                lambda: _open(self.connect_arguments(), statement_timeout),
+                self._connect_timeout + _SLACK,
+                f"opening a connection to {self._target}",
+                dispose=lambda late: late.close(),
+            )
+        except Exception as error:  # noqa: BLE001 - it goes on, without the locals of its frames
+            # Where no answer came, those of the driver and of urllib3 hold the header.
+            raise redact_exception(error)  # noqa: B904 - the same object
         self._connections.add(connection)
         return connection
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
@@ -145,16 +145,34 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _text(raw: IO[bytes], *, packed: bool) -> Iterator[IO[str]]:
+    sink: Any = _Sink(raw)
     # No time and no name inside: the same events make the same bytes.
-    binary: IO[bytes] = raw
-    if packed:
-        binary = cast("IO[bytes]", gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0))
+    binary = gzip.GzipFile(filename="", fileobj=sink, mode="wb", mtime=0) if packed else sink
     stream = io.TextIOWrapper(binary, encoding="utf-8", newline="")
     try:
         yield stream
-        stream.flush()
-    finally:
-        stream.detach()
-    if packed:
-        binary.close()
-    raw.flush()
+        stream.close()
+        raw.flush()
+    except BaseException:
+        sink.dropping = True
+        stream.close()
+        raise
+
+
+class _Sink(io.BufferedIOBase):
+    """Hands bytes on, and stays open at the end, until it is told to drop them.
+
+    After a full disk, what is left in the buffers above would otherwise be written once more by
+    their finalisers, into a file that is closed by then: from Python 3.13 on, each tells so on
+    standard error.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self.dropping = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data) if self.dropping else self._raw.write(data)
