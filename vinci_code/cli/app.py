@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vinci_code import __version__
-from vinci_code.cli import check, config, db, demo, events
+from vinci_code.cli import check, config, db, demo, events, warehouse
 from vinci_code.cli.group import ReportingGroup
 from vinci_code.cli.help import examples
 
@@ -24,6 +24,7 @@ app = typer.Typer(
         "vinci events import examples/earthquakes.jsonl",
         "vinci events stats",
         "DATABASE_URL=sqlite:///other.db vinci db status",
+        "vinci warehouse serve                       a Databricks SQL warehouse, on this machine",
         "vinci --install-completion                  complete commands in your shell",
     ),
 )
@@ -32,6 +33,7 @@ app.command("check", epilog=check.EXAMPLES)(check.check)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(events.app, name="events")
+app.add_typer(warehouse.app, name="warehouse")
 
 
 def _print_version(value: bool) -> None:

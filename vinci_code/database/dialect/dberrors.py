@@ -1,0 +1,156 @@
+"""The exceptions of the dialect's DB-API module, and what each of them means.
+
+    Warning                            an important note that is no error (PEP 249)
+    Error                              the base of all that follow (also a VinciError)
+    ├── InterfaceError                 the module was used wrongly: a closed cursor, a wrong argument
+    └── DatabaseError                  the warehouse, or the way to it
+        ├── DataError                  a value does not fit
+        ├── IntegrityError             a constraint is violated
+        ├── InternalError              the warehouse's own defect
+        ├── ProgrammingError           the statement cannot be run as it is written
+        ├── NotSupportedError          the warehouse cannot do that
+        │   └── ProtocolUnsupported    it does not speak the Thrift protocol
+        └── OperationalError           nothing is wrong with the statement
+            ├── ConflictError          somebody else committed to the same rows first
+            ├── AuthenticationFailed   the credentials were not accepted
+            ├── PermissionDenied       they were, and may not do this
+            ├── LimitExceeded          too many, too large, or too much at once
+            ├── CancelledError         the statement was cancelled
+            │   └── StatementTimeout   …because its deadline had passed
+            ├── WarehouseStartTimeout  the warehouse did not start within the budget
+            ├── ConnectionLostError    the way to the warehouse is broken
+            │   ├── SessionLostError   the warehouse no longer knows the session
+            │   └── ConnectTimeout     it did not answer in time
+            └── AmbiguousWriteError    a write was sent, and its answer was lost
+
+Each carries what the warehouse said of it: ``error_class``, ``sqlstate``, ``statement_id``; and
+``retryable``, which says that the same statement may be sent again as it is, since it was not run.
+No message contains a secret.
+"""
+
+from __future__ import annotations
+
+from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
+from vinci_code.core.redaction import redact
+
+
+class Warning(Exception):  # noqa: A001, N818 - PEP 249 gives it this name
+    """An important note that is no error."""
+
+
+class Error(VinciError):
+    """The base of every exception of this module.
+
+    Args:
+        message: What happened; secrets in it are masked.
+        sqlstate: The five characters of the SQL standard, where the warehouse gave them.
+        error_class: Databricks' own name of the condition: ``TABLE_OR_VIEW_NOT_FOUND``.
+        statement_id: The statement, as the query history names it.
+
+    Attributes:
+        retryable: Whether the same statement may be sent again as it is: it was not run.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: object = "",
+        *,
+        sqlstate: str | None = None,
+        error_class: str | None = None,
+        statement_id: str | None = None,
+    ) -> None:
+        super().__init__(redact(str(message)))
+        self.sqlstate = sqlstate
+        self.error_class = error_class
+        self.statement_id = statement_id
+
+
+class InterfaceError(Error):
+    """The module was used wrongly, and nothing was sent."""
+
+
+class DatabaseError(Error):
+    """The warehouse, or the way to it."""
+
+
+class DataError(DatabaseError):
+    """A value does not fit where it was meant to go."""
+
+
+class IntegrityError(DatabaseError):
+    """A constraint is violated."""
+
+
+class InternalError(DatabaseError):
+    """The warehouse's own defect."""
+
+
+class ProgrammingError(DatabaseError):
+    """The statement cannot be run as it is written."""
+
+
+class NotSupportedError(DatabaseError):
+    """The warehouse cannot do that."""
+
+
+class ProtocolUnsupported(NotSupportedError):  # noqa: N818 - the state is the name
+    """The warehouse does not speak the Thrift protocol, as real-time warehouses do not."""
+
+
+class OperationalError(DatabaseError):
+    """Something that has nothing to do with how the statement is written."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class ConflictError(OperationalError):
+    """Somebody else committed to the same rows or tables first; nothing was written.
+
+    To try again means to read again: the whole unit of work is to be repeated, not the statement.
+    """
+
+
+class AuthenticationFailed(OperationalError):  # noqa: N818 - the state is the name
+    """The workspace did not accept the credentials."""
+
+
+class PermissionDenied(OperationalError):  # noqa: N818 - the state is the name
+    """The workspace accepted the credentials, which may not do this."""
+
+
+class LimitExceeded(OperationalError):  # noqa: N818 - the state is the name
+    """Too many, too large, or too much at once."""
+
+
+class CancelledError(OperationalError):
+    """The statement was cancelled."""
+
+
+class StatementTimeout(CancelledError):  # noqa: N818 - as TimeoutExpired in the standard library
+    """The statement was cancelled because its deadline had passed."""
+
+
+class WarehouseStartTimeout(OperationalError):  # noqa: N818 - as TimeoutExpired
+    """The warehouse did not start within the budget."""
+
+    retryable = True
+
+
+class ConnectionLostError(OperationalError):
+    """The way to the warehouse is broken, and nothing was written."""
+
+
+class SessionLostError(ConnectionLostError):
+    """The warehouse no longer knows the session; it refused the statement."""
+
+    retryable = True
+
+
+class ConnectTimeout(ConnectionLostError):  # noqa: N818 - as TimeoutExpired
+    """The warehouse did not answer in time."""
+
+
+class AmbiguousWriteError(OperationalError):
+    """A write was sent and its answer was lost: it may have been executed, or not."""
