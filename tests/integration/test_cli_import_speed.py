@@ -8,9 +8,10 @@ import pytest
 
 from bench.import_events import MAX_RSS_MB, MIN_RATIO, ROWS, compare, write_events
 
-# What is wanted is MIN_RATIO, measured by `make bench` on a quiet machine. Tests run beside others,
-# and this leaves them room; code that stores row by row falls far below it.
-ROOM = 0.75
+# What is wanted is MIN_RATIO by the clock, measured by `make bench` on a quiet machine. Tests run
+# beside others: here it is processor time, with some room. Code that stores row by row falls far
+# below it.
+ROOM = 0.8
 
 
 @pytest.mark.slow
@@ -18,7 +19,7 @@ def test_a_hundred_thousand_events(tmp_path: Path) -> None:
     found = compare(ROWS, rounds=2, folder=tmp_path)
     assert found.importing.rows == found.plain.rows == ROWS
     assert found.importing.peak_rss_mb < MAX_RSS_MB
-    assert found.ratio >= MIN_RATIO * ROOM
+    assert found.cpu_ratio >= MIN_RATIO * ROOM
 
 
 def test_the_generated_events_are_the_same_every_time(tmp_path: Path) -> None:

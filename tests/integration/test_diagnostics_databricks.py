@@ -411,14 +411,10 @@ def test_a_slow_workspace_does_not_hang_the_checks(
 def test_the_deadline_for_all_ends_a_statement_that_never_does(
     workspace: FakeWorkspace, authority: Authority
 ) -> None:
-    run_checks(
-        lambda: Settings(database=workspace.settings(authority))
-    )  # the driver is loaded
+    run_checks(lambda: Settings(database=workspace.settings(authority)))  # the driver is loaded
     workspace.sql.pause_before["SELECT 1"] = 4.0
     began = time.monotonic()
-    report = run_checks(
-        lambda: Settings(database=workspace.settings(authority)), deadline=1.5
-    )
+    report = run_checks(lambda: Settings(database=workspace.settings(authority)), deadline=1.5)
     assert time.monotonic() - began < 8.0
     cause, _ = the_failure(report, "select_1")
     assert "did not finish within" in cause

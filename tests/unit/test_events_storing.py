@@ -288,7 +288,7 @@ EVENTS = st.lists(
     unique_by=lambda event: object() if event["event_key"] is None else event["event_key"],
 )
 # Each example empties the table first.
-one_table = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+one_table = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def fill(engine: Engine, events: list[dict[str, Any]]) -> None:

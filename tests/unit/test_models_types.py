@@ -31,7 +31,7 @@ LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=timezone.utc)
 NAIVE = INSTANT.replace(tzinfo=None)
 
 # Rows of earlier examples do no harm: each example reads its own by its id.
-one_table = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+one_table = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

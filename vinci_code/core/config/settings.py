@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -224,6 +225,16 @@ class Settings(BaseModel):
 
 _lock = threading.Lock()
 _settings: Settings | None = None
+
+
+def _renew_lock() -> None:
+    """A forked child must not wait for a thread that only its parent has."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def get_settings() -> Settings:

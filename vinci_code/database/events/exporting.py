@@ -52,7 +52,7 @@ def export_events(
         DatabaseFileError: The file is the very database that is exported.
     """
     _refuse_the_database(session, file)
-    kind = format or ("csv" if file.removesuffix(".gz").endswith(".csv") else "jsonl")
+    kind = format or ("csv" if file.lower().removesuffix(".gz").endswith(".csv") else "jsonl")
     write_row = _write_csv_row if kind == "csv" else _write_json_line
     count = 0
     with _destination(file) as stream:

@@ -86,7 +86,7 @@ def open_source(file: str, format: Format | None = None) -> Iterator[EventSource
     stream: IO[bytes] = raw
     if file.endswith(".gz"):
         stream = cast("IO[bytes]", io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb")))
-    kind = format or ("csv" if file.removesuffix(".gz").endswith(".csv") else "jsonl")
+    kind = format or ("csv" if file.lower().removesuffix(".gz").endswith(".csv") else "jsonl")
     read = _read_csv if kind == "csv" else _read_json_lines
     try:
         yield EventSource(name, total, read(name, stream), raw.tell if total is not None else int)
