@@ -9,7 +9,9 @@ from sqlalchemy.engine import URL
 from vinci_code.core.redaction import register_secret
 from vinci_code.database.dialect.dberrors import InterfaceError
 
-FORM = "databricks+vinci://HOST[:PORT]?http_path=/sql/1.0/warehouses/ID&catalog=CATALOG&schema=SCHEMA"
+FORM = (
+    "databricks+vinci://HOST[:PORT]?http_path=/sql/1.0/warehouses/ID&catalog=CATALOG&schema=SCHEMA"
+)
 
 
 def create_connect_args(url: URL) -> dict[str, Any]:
