@@ -19,7 +19,9 @@ MANAGED = "TBLPROPERTIES ('delta.feature.catalogManaged' = 'supported')"
 class Client:
     """A session with helpers that read a result to its end."""
 
-    def __init__(self, engine: Engine, catalog: str | None = None, schema: str | None = None):
+    def __init__(
+        self, engine: Engine, catalog: str | None = None, schema: str | None = None
+    ) -> None:
         self.session: EngineSession = engine.open_session(catalog, schema)
 
     def result(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:

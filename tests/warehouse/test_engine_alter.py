@@ -1,22 +1,24 @@
 """ALTER TABLE and COMMENT ON."""
 
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
+
 from __future__ import annotations
 
 import pytest
 
-from tests.warehouse.engine_client import Client, db, engine  # noqa: F401 (fixtures)
+from tests.warehouse.engine_client import Client, db, engine
 
 MAPPED = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
 
 
 @pytest.fixture
-def table(db: Client) -> Client:  # noqa: F811
+def table(db: Client) -> Client:
     db.script("CREATE TABLE t (a INT, b STRING)", "INSERT INTO t VALUES (1, 'x'), (2, NULL)")
     return db
 
 
 @pytest.fixture
-def mapped(db: Client) -> Client:  # noqa: F811
+def mapped(db: Client) -> Client:
     db.script(
         f"CREATE TABLE t (a INT, b STRING, c INT) {MAPPED}", "INSERT INTO t VALUES (1, 'x', 3)"
     )

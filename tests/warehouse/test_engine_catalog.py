@@ -1,17 +1,19 @@
 """Catalogs, schemas, tables and views: CREATE, DROP, SHOW, DESCRIBE, information_schema."""
 
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
+
 from __future__ import annotations
 
 import json
 
 import pytest
 
-from tests.warehouse.engine_client import Client, db, engine  # noqa: F401 (fixtures)
+from tests.warehouse.engine_client import Client, db, engine
 
 pytestmark = pytest.mark.usefixtures("engine")
 
 
-def test_catalogs(db: Client) -> None:  # noqa: F811
+def test_catalogs(db: Client) -> None:
     db.script("CREATE CATALOG Sales COMMENT 'c'", "CREATE CATALOG IF NOT EXISTS sales")
     assert db.run("SHOW CATALOGS") == [("main",), ("sales",), ("system",)]
     assert db.run("SHOW CATALOGS LIKE 's*'") == [("sales",), ("system",)]
@@ -24,7 +26,7 @@ def test_catalogs(db: Client) -> None:  # noqa: F811
     db.run("DROP CATALOG IF EXISTS sales")
 
 
-def test_schemas(db: Client) -> None:  # noqa: F811
+def test_schemas(db: Client) -> None:
     db.script("CREATE SCHEMA s COMMENT 'it\\'s'", "CREATE DATABASE IF NOT EXISTS main.S")
     assert db.run("SHOW SCHEMAS") == [("default",), ("information_schema",), ("s",)]
     assert db.names("SHOW DATABASES IN main LIKE 's|x'") == ["databaseName"]
@@ -40,7 +42,7 @@ def test_schemas(db: Client) -> None:  # noqa: F811
     db.fails("CREATE TABLE nope.t (a INT)", "SCHEMA_NOT_FOUND", "42704")
 
 
-def test_show_tables_and_views(db: Client) -> None:  # noqa: F811
+def test_show_tables_and_views(db: Client) -> None:
     db.script(
         "CREATE TABLE t1 (a INT)", "CREATE TABLE T2 (a INT)", "CREATE VIEW v AS SELECT 1 AS x"
     )
@@ -65,21 +67,30 @@ def test_show_tables_and_views(db: Client) -> None:  # noqa: F811
         ("(a INT CHECK (a > 0))", "PARSE_SYNTAX_ERROR", "42601"),
         ("(a INT, CONSTRAINT c CHECK (a > 0))", "PARSE_SYNTAX_ERROR", "42601"),
         ("(a INT DEFAULT 1)", "WRONG_COLUMN_DEFAULTS_FOR_DELTA_FEATURE_NOT_ENABLED", "0AKDE"),
-        ("(a INT GENERATED ALWAYS AS IDENTITY)", "DELTA_IDENTITY_COLUMNS_UNSUPPORTED_DATA_TYPE", "428H2"),
-        ("(a BIGINT GENERATED ALWAYS AS IDENTITY (INCREMENT BY 0))", "DELTA_IDENTITY_COLUMNS_ILLEGAL_STEP", "42611"),
-        ("(a BIGINT GENERATED ALWAYS AS IDENTITY, b INT) PARTITIONED BY (a)", "DELTA_IDENTITY_COLUMNS_PARTITION_NOT_SUPPORTED", "42601"),
-        ("(a INT, b INT GENERATED ALWAYS AS (zz + 1))", "DELTA_INVALID_GENERATED_COLUMN_REFERENCES", "42621"),
-        ("(a INT, b STRING GENERATED ALWAYS AS (a + 1))", "DELTA_GENERATED_COLUMNS_EXPR_TYPE_MISMATCH", "42K09"),
+        ("(a INT GENERATED ALWAYS AS IDENTITY)",
+         "DELTA_IDENTITY_COLUMNS_UNSUPPORTED_DATA_TYPE", "428H2"),
+        ("(a BIGINT GENERATED ALWAYS AS IDENTITY (INCREMENT BY 0))",
+         "DELTA_IDENTITY_COLUMNS_ILLEGAL_STEP", "42611"),
+        ("(a BIGINT GENERATED ALWAYS AS IDENTITY, b INT) PARTITIONED BY (a)",
+         "DELTA_IDENTITY_COLUMNS_PARTITION_NOT_SUPPORTED", "42601"),
+        ("(a INT, b INT GENERATED ALWAYS AS (zz + 1))",
+         "DELTA_INVALID_GENERATED_COLUMN_REFERENCES", "42621"),
+        ("(a INT, b STRING GENERATED ALWAYS AS (a + 1))",
+         "DELTA_GENERATED_COLUMNS_EXPR_TYPE_MISMATCH", "42K09"),
         ("(`a b` INT)", "DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES", "42K05"),
         ("(a INT) USING parquet", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000"),
         ("(a INT) LOCATION 's3://x'", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000"),
         ("(a INT) PARTITIONED BY (z)", "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
         ("(a INT) PARTITIONED BY (a)", "DELTA_CANNOT_USE_ALL_COLUMNS_FOR_PARTITION", "428FT"),
-        ("(a INT, b INT) PARTITIONED BY (a) CLUSTER BY (b)", "DELTA_CLUSTER_BY_WITH_PARTITIONED_BY", "42613"),
+        ("(a INT, b INT) PARTITIONED BY (a) CLUSTER BY (b)",
+         "DELTA_CLUSTER_BY_WITH_PARTITIONED_BY", "42613"),
         ("(a INT) TBLPROPERTIES ('delta.nope' = '1')", "DELTA_UNKNOWN_CONFIGURATION", "F0000"),
-        ("(a INT) TBLPROPERTIES ('delta.feature.nope' = 'supported')", "DELTA_UNSUPPORTED_FEATURES_IN_CONFIG", "56038"),
-        ("(a INT) TBLPROPERTIES ('delta.feature.catalogManaged' = 'yes')", "DELTA_UNSUPPORTED_FEATURE_STATUS", "0AKDE"),
-        ("(a INT) TBLPROPERTIES ('delta.isolationLevel' = 'Snap')", "DELTA_INVALID_ISOLATION_LEVEL", "25000"),
+        ("(a INT) TBLPROPERTIES ('delta.feature.nope' = 'supported')",
+         "DELTA_UNSUPPORTED_FEATURES_IN_CONFIG", "56038"),
+        ("(a INT) TBLPROPERTIES ('delta.feature.catalogManaged' = 'yes')",
+         "DELTA_UNSUPPORTED_FEATURE_STATUS", "0AKDE"),
+        ("(a INT) TBLPROPERTIES ('delta.isolationLevel' = 'Snap')",
+         "DELTA_INVALID_ISOLATION_LEVEL", "25000"),
         ("(a INT PRIMARY KEY, b INT PRIMARY KEY)", "MULTIPLE_PRIMARY_KEYS", "42P16"),
         ("(a INT REFERENCES nope)", "TABLE_OR_VIEW_NOT_FOUND", "42P01"),
         ("(a INT) FROB", "PARSE_SYNTAX_ERROR", "42601"),
@@ -90,12 +101,12 @@ def test_show_tables_and_views(db: Client) -> None:  # noqa: F811
 )  # fmt: skip
 def test_tables_that_cannot_be(
     db: Client, definition: str, error_class: str, sqlstate: str
-) -> None:  # noqa: F811
+) -> None:
     db.fails(f"CREATE TABLE t {definition}", error_class, sqlstate)
     assert db.run("SHOW TABLES") == []
 
 
-def test_create_if_not_exists_or_replace(db: Client) -> None:  # noqa: F811
+def test_create_if_not_exists_or_replace(db: Client) -> None:
     db.script("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)")
     db.run("CREATE TABLE IF NOT EXISTS t (zz STRING)")
     assert db.names("SELECT * FROM t") == ["a"]
@@ -113,7 +124,7 @@ def test_create_if_not_exists_or_replace(db: Client) -> None:  # noqa: F811
     )
 
 
-def test_as_select_takes_names_and_types(db: Client) -> None:  # noqa: F811
+def test_as_select_takes_names_and_types(db: Client) -> None:
     db.run("CREATE TABLE t AS SELECT 1 AS i, 'x' AS s, 1.25 AS d, array(1) AS a")
     assert db.run("DESCRIBE t") == [
         ("i", "int", None),
@@ -127,7 +138,7 @@ def test_as_select_takes_names_and_types(db: Client) -> None:  # noqa: F811
 
 
 @pytest.fixture
-def keyed(db: Client) -> Client:  # noqa: F811
+def keyed(db: Client) -> Client:
     db.script(
         "CREATE TABLE p (a INT, b STRING, CONSTRAINT p_key PRIMARY KEY (a, b) RELY)",
         "CREATE TABLE c (id BIGINT PRIMARY KEY COMMENT 'key', x INT, y STRING NOT NULL, "
@@ -182,7 +193,7 @@ def test_describe_as_json(keyed: Client) -> None:
     keyed.fails("DESCRIBE TABLE c AS JSON", "DESCRIBE_JSON_NOT_EXTENDED", "0A000")
 
 
-def test_nested_types_as_json(db: Client) -> None:  # noqa: F811
+def test_nested_types_as_json(db: Client) -> None:
     db.run("CREATE TABLE t (a ARRAY<STRUCT<x: INT, y: DECIMAL(5,2)>>, m MAP<STRING, VARCHAR(3)>)")
     columns = json.loads(db.run("DESCRIBE EXTENDED t AS JSON")[0][0])["columns"]
     assert columns[0]["type"]["element_type"]["fields"][1]["type"] == {
@@ -193,7 +204,7 @@ def test_nested_types_as_json(db: Client) -> None:  # noqa: F811
     assert columns[1]["type"]["value_type"] == {"name": "varchar", "length": 3}
 
 
-def test_describe_of_what_is_not_there(db: Client) -> None:  # noqa: F811
+def test_describe_of_what_is_not_there(db: Client) -> None:
     for statement in (
         "DESCRIBE TABLE EXTENDED `main`.`default`.`nope`",
         "DESCRIBE nope",
@@ -270,7 +281,7 @@ def test_information_schema(keyed: Client) -> None:
     keyed.fails("SELECT * FROM information_schema.nope", "TABLE_OR_VIEW_NOT_FOUND", "42P01")
 
 
-def test_views_follow_their_tables(db: Client) -> None:  # noqa: F811
+def test_views_follow_their_tables(db: Client) -> None:
     db.script(
         "CREATE TABLE t (a INT, b STRING) TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
         "INSERT INTO t VALUES (1, 'x')",
@@ -286,7 +297,7 @@ def test_views_follow_their_tables(db: Client) -> None:  # noqa: F811
     db.fails("SELECT * FROM main.default.v", "INCOMPATIBLE_VIEW_SCHEMA_CHANGE", "51024")
 
 
-def test_views_change_and_go(db: Client) -> None:  # noqa: F811
+def test_views_change_and_go(db: Client) -> None:
     db.run("CREATE VIEW v AS SELECT 1 AS a")
     db.fails("CREATE VIEW v AS SELECT 2 AS a", "TABLE_OR_VIEW_ALREADY_EXISTS", "42P07")
     db.script(
@@ -305,7 +316,7 @@ def test_views_change_and_go(db: Client) -> None:  # noqa: F811
     db.fails("CREATE VIEW x AS SELECT * FROM nope", "TABLE_OR_VIEW_NOT_FOUND", "42P01")
 
 
-def test_names_in_three_parts_and_any_case(db: Client) -> None:  # noqa: F811
+def test_names_in_three_parts_and_any_case(db: Client) -> None:
     db.script(
         "CREATE TABLE MAIN.Default.`Mixed` (Col INT)", "INSERT INTO main.`DEFAULT`.mixed VALUES (1)"
     )

@@ -1,4 +1,6 @@
-"""Several sessions at once: conflicts outside of transactions, and random transactions in threads."""
+"""Several sessions at once: conflicts outside of transactions, random transactions in threads."""
+
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.warehouse.engine_client import MANAGED, Client, db, engine, other  # noqa: F401
+from tests.warehouse.engine_client import MANAGED, Client, db, engine, other
 from vinci_code.warehouse.engine import transactions
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
@@ -59,7 +61,7 @@ def test_conflicting_statements(
     between: Between,
     mine: str,
     theirs: str,
-    error_class: str,  # noqa: F811
+    error_class: str,
 ) -> None:
     db.script("CREATE TABLE t (k INT, n INT, p INT)", "INSERT INTO t VALUES (1, 0, 0), (2, 0, 0)")
     between(lambda: other.script(theirs))
@@ -96,8 +98,8 @@ def test_conflicting_statements(
     ],
 )
 def test_statements_that_pass_each_other(
-    db: Client,  # noqa: F811
-    other: Client,  # noqa: F811
+    db: Client,
+    other: Client,
     between: Between,
     mine: str,
     theirs: str,
@@ -112,7 +114,7 @@ def test_statements_that_pass_each_other(
 def test_no_row_level_concurrency_without_deletion_vectors(
     db: Client,
     other: Client,
-    between: Between,  # noqa: F811
+    between: Between,
 ) -> None:
     db.script(
         "CREATE TABLE t (k INT, n INT) TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')",
@@ -128,7 +130,7 @@ def test_partitions_decide_where_rows_cannot(
     other: Client,
     between: Between,
     partition: int,
-    conflict: bool,  # noqa: F811
+    conflict: bool,
 ) -> None:
     db.script(
         "CREATE TABLE t (k INT, p INT) PARTITIONED BY (p)",
@@ -145,7 +147,7 @@ def test_partitions_decide_where_rows_cannot(
 def test_two_merges_that_both_insert_conflict(
     db: Client,
     other: Client,
-    between: Between,  # noqa: F811
+    between: Between,
 ) -> None:
     merge = (
         "MERGE INTO t USING (VALUES (1)) s(k) ON t.k = s.k "
@@ -157,7 +159,7 @@ def test_two_merges_that_both_insert_conflict(
     assert db.run("SELECT k FROM t") == [(1,)]
 
 
-def test_readers_see_whole_commits_of_several_tables(engine: Engine, db: Client) -> None:  # noqa: F811
+def test_readers_see_whole_commits_of_several_tables(engine: Engine, db: Client) -> None:
     db.script(f"CREATE TABLE a (n INT) {MANAGED}", f"CREATE TABLE b (n INT) {MANAGED}")
     db.script("INSERT INTO a VALUES (0)", "INSERT INTO b VALUES (0)")
     wrong: list[object] = []
@@ -183,7 +185,7 @@ def test_readers_see_whole_commits_of_several_tables(engine: Engine, db: Client)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_random_transactions_agree_with_a_model(engine: Engine, db: Client, seed: int) -> None:  # noqa: F811
+def test_random_transactions_agree_with_a_model(engine: Engine, db: Client, seed: int) -> None:
     """Threads move amounts between accounts and add rows; what committed is what a model expects.
 
     A transfer reads both rows and writes both, so lost updates would change the total. Each thread
@@ -195,11 +197,10 @@ def test_random_transactions_agree_with_a_model(engine: Engine, db: Client, seed
         f"CREATE TABLE journal (worker INT, n INT) {MANAGED}",
         "INSERT INTO account VALUES " + ", ".join(f"({i}, 100)" for i in range(accounts)),
     )
-    committed: Counter[int] = Counter({i: 100 for i in range(accounts)})
+    committed: Counter[int] = Counter(dict.fromkeys(range(accounts), 100))
     entries: set[tuple[int, int]] = set()
     lock = threading.Lock()
     problems: list[BaseException] = []
-    conflicts = Counter[str]()
 
     def work(worker: int) -> None:
         chance = random.Random(seed * 100 + worker)
@@ -212,8 +213,8 @@ def test_random_transactions_agree_with_a_model(engine: Engine, db: Client, seed
                 try:
                     done = transfer(client, (worker, number), (source, target, amount), end)
                 except SqlError as error:
-                    assert error.sqlstate == "2D521", str(error)
-                    conflicts[error.error_class] += 1
+                    if error.sqlstate != "2D521":
+                        raise
                     client.run("ROLLBACK")
                     continue
                 if done:

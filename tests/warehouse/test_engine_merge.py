@@ -1,16 +1,18 @@
 """MERGE: all kinds of clauses, stars, errors; and random merges against a model in Python."""
 
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
+
 from __future__ import annotations
 
 import random
 
 import pytest
 
-from tests.warehouse.engine_client import Client, db, engine  # noqa: F401 (fixtures)
+from tests.warehouse.engine_client import Client, db, engine
 
 
 @pytest.fixture
-def merging(db: Client) -> Client:  # noqa: F811
+def merging(db: Client) -> Client:
     db.script(
         "CREATE TABLE t (k INT, v STRING, n INT)",
         "INSERT INTO t VALUES (1, 'one', 10), (2, 'two', 20), (3, 'three', 30)",
@@ -134,7 +136,7 @@ def test_constraints_hold_in_a_merge(merging: Client) -> None:
     )
 
 
-def test_a_merge_fills_in_defaults_and_identity(db: Client) -> None:  # noqa: F811
+def test_a_merge_fills_in_defaults_and_identity(db: Client) -> None:
     db.script(
         "CREATE TABLE t (id BIGINT GENERATED ALWAYS AS IDENTITY, k INT, d STRING DEFAULT 'dd') "
         "TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')",
@@ -156,7 +158,7 @@ def test_null_keys_match_nothing(merging: Client) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_merges_agree_with_a_model(db: Client, seed: int) -> None:  # noqa: F811
+def test_random_merges_agree_with_a_model(db: Client, seed: int) -> None:
     chance = random.Random(seed)
     target = {k: chance.randrange(100) for k in chance.sample(range(20), 10)}
     source = {k: chance.randrange(100) for k in chance.sample(range(20), 10)}

@@ -1,5 +1,7 @@
 """Sessions: namespace, parameters, interruption, results that are read later."""
 
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
+
 from __future__ import annotations
 
 import threading
@@ -8,7 +10,7 @@ import time
 import pyarrow as pa
 import pytest
 
-from tests.warehouse.engine_client import Client, db, engine  # noqa: F401 (fixtures)
+from tests.warehouse.engine_client import Client, db, engine
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
 
@@ -18,7 +20,7 @@ SLOW = (
 )
 
 
-def test_the_first_namespace(engine: Engine) -> None:  # noqa: F811
+def test_the_first_namespace(engine: Engine) -> None:
     client = Client(engine)
     assert client.run("SELECT current_catalog(), current_schema()") == [("main", "default")]
     client.script("CREATE CATALOG c", "CREATE SCHEMA c.s")
@@ -43,19 +45,19 @@ def test_the_first_namespace(engine: Engine) -> None:  # noqa: F811
         (["USE c.s", "USE CATALOG main"], ("main", "default")),
     ],
 )
-def test_use(db: Client, statements: list[str], namespace: tuple[str, str]) -> None:  # noqa: F811
+def test_use(db: Client, statements: list[str], namespace: tuple[str, str]) -> None:
     db.script("CREATE CATALOG c", "CREATE SCHEMA c.s", *statements)
     assert (db.session.catalog, db.session.schema) == namespace
     assert db.run("SELECT current_catalog(), current_schema()") == [namespace]
 
 
-def test_use_of_what_is_not_there_changes_nothing(db: Client) -> None:  # noqa: F811
+def test_use_of_what_is_not_there_changes_nothing(db: Client) -> None:
     db.fails("USE CATALOG nope", "NO_SUCH_CATALOG_EXCEPTION", "42704")
     db.fails("USE nope", "SCHEMA_NOT_FOUND", "42704")
     assert (db.session.catalog, db.session.schema) == ("main", "default")
 
 
-def test_session_parameters(db: Client) -> None:  # noqa: F811
+def test_session_parameters(db: Client) -> None:
     assert db.run("SET TIMEZONE") == [("TIMEZONE", "UTC")]
     db.run("SET TIMEZONE = 'Europe/Paris'")
     assert db.run("SELECT current_timezone()") == [("Europe/Paris",)]
@@ -87,12 +89,12 @@ def test_session_parameters(db: Client) -> None:  # noqa: F811
         ("SELECT 1; SELECT 2", "PARSE_SYNTAX_ERROR", "42601"),
     ],
 )
-def test_refusals(db: Client, statement: str, error_class: str, sqlstate: str) -> None:  # noqa: F811
+def test_refusals(db: Client, statement: str, error_class: str, sqlstate: str) -> None:
     db.fails(statement, error_class, sqlstate)
     assert db.run("SELECT 1") == [(1,)]
 
 
-def test_duckdb_itself_is_out_of_reach(db: Client) -> None:  # noqa: F811
+def test_duckdb_itself_is_out_of_reach(db: Client) -> None:
     for statement in (
         "SELECT * FROM wh.meta_object",
         "SELECT * FROM memory.s1",
@@ -108,7 +110,7 @@ def test_duckdb_itself_is_out_of_reach(db: Client) -> None:  # noqa: F811
 
 
 @pytest.fixture
-def big(db: Client) -> Client:  # noqa: F811
+def big(db: Client) -> Client:
     db.script("CREATE TABLE big (i BIGINT)", "INSERT INTO big SELECT id FROM range(5000) AS r(id)")
     return db
 
@@ -144,7 +146,7 @@ def interrupted(client: Client, statement: str) -> tuple[SqlError, float]:
     ],
 )
 def test_interrupt_stops_a_statement(big: Client, statement: str) -> None:
-    db = big  # noqa: F811
+    db = big
     db.script("CREATE TABLE t (i BIGINT)", "INSERT INTO t VALUES (1)")
     error, seconds = interrupted(db, statement)
     assert (error.error_class, error.sqlstate) == ("OPERATION_CANCELED", "HY008")
@@ -153,13 +155,13 @@ def test_interrupt_stops_a_statement(big: Client, statement: str) -> None:
     assert db.run("SHOW TABLES LIKE 'c'") == []
 
 
-def test_interrupt_without_a_statement_does_nothing(db: Client) -> None:  # noqa: F811
+def test_interrupt_without_a_statement_does_nothing(db: Client) -> None:
     db.session.interrupt()
     assert db.run("SELECT 1") == [(1,)]
 
 
 def test_interrupt_aborts_an_open_transaction(big: Client) -> None:
-    db = big  # noqa: F811
+    db = big
     db.run("BEGIN TRANSACTION")
     interrupted(db, SLOW)
     db.fails(
@@ -168,7 +170,7 @@ def test_interrupt_aborts_an_open_transaction(big: Client) -> None:
     db.run("ROLLBACK")
 
 
-def test_results_are_read_while_other_statements_run(db: Client) -> None:  # noqa: F811
+def test_results_are_read_while_other_statements_run(db: Client) -> None:
     db.script("CREATE TABLE t (i BIGINT)", "INSERT INTO t SELECT * FROM range(300000)")
     first = db.result("SELECT i FROM t")
     second = db.result("SELECT i FROM t WHERE i < 10")
@@ -178,7 +180,7 @@ def test_results_are_read_while_other_statements_run(db: Client) -> None:  # noq
     assert sum(batch.num_rows for batch in second.batches) == 10
 
 
-def test_closing_a_result_frees_it(db: Client) -> None:  # noqa: F811
+def test_closing_a_result_frees_it(db: Client) -> None:
     for _ in range(50):
         result = db.result("SELECT * FROM range(1000)")
         result.close()
@@ -186,7 +188,7 @@ def test_closing_a_result_frees_it(db: Client) -> None:  # noqa: F811
         assert list(result.batches) == []
 
 
-def test_batches_have_exactly_the_declared_types(db: Client) -> None:  # noqa: F811
+def test_batches_have_exactly_the_declared_types(db: Client) -> None:
     db.script(
         "CREATE TABLE t (a TINYINT, b SMALLINT, c INT, d BIGINT, e FLOAT, f DOUBLE, g DECIMAL(5,2), "
         "h STRING, i BINARY, j BOOLEAN, k DATE, l TIMESTAMP, m TIMESTAMP_NTZ, n ARRAY<INT>, "
@@ -201,12 +203,12 @@ def test_batches_have_exactly_the_declared_types(db: Client) -> None:  # noqa: F
     assert sum(item.num_rows for item in empty.batches) == 0
 
 
-def test_columns_of_the_same_name(db: Client) -> None:  # noqa: F811
+def test_columns_of_the_same_name(db: Client) -> None:
     assert db.names("SELECT 1 AS a, 2 AS a, 3 AS A") == ["a", "a", "A"]
     assert db.run("SELECT 1 AS a, 2 AS a, 3 AS A") == [(1, 2, 3)]
 
 
-def test_two_hundred_sessions(engine: Engine) -> None:  # noqa: F811
+def test_two_hundred_sessions(engine: Engine) -> None:
     clients = [Client(engine) for _ in range(200)]
     clients[0].run("CREATE TABLE t (i INT)")
     for index, client in enumerate(clients[::20]):
@@ -216,7 +218,7 @@ def test_two_hundred_sessions(engine: Engine) -> None:  # noqa: F811
         client.session.close()
 
 
-def test_temporary_views_belong_to_their_session(engine: Engine, db: Client) -> None:  # noqa: F811
+def test_temporary_views_belong_to_their_session(engine: Engine, db: Client) -> None:
     db.script(
         "CREATE TEMPORARY VIEW v AS SELECT 1 AS one",
         "CREATE OR REPLACE TEMP VIEW v AS SELECT 2 AS x",

@@ -1,5 +1,7 @@
 """What lasts: restarts, kill -9, time travel, history."""
 
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
+
 from __future__ import annotations
 
 import signal
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warehouse.engine_client import MANAGED, Client, db, engine  # noqa: F401 (fixtures)
+from tests.warehouse.engine_client import MANAGED, Client, db, engine
 from vinci_code.warehouse.engine.engine import Engine
 
 
@@ -95,7 +97,7 @@ def test_kill_9_leaves_whole_commits_only(tmp_path: Path, attempt: int) -> None:
     process.wait()
     acknowledged = max((int(line) for line in printed if line.strip().isdigit()), default=1)
 
-    engine = Engine(path)  # noqa: F811
+    engine = Engine(path)
     client = Client(engine)
     found = {}
     for name in ("a", "b"):
@@ -113,7 +115,7 @@ def test_kill_9_leaves_whole_commits_only(tmp_path: Path, attempt: int) -> None:
 
 
 @pytest.fixture
-def versions(db: Client) -> Client:  # noqa: F811
+def versions(db: Client) -> Client:
     db.script(
         "CREATE TABLE t (a INT) TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
         "INSERT INTO t VALUES (1)",
@@ -178,7 +180,7 @@ def test_versions_that_are_not_there(
     versions.fails(f"SELECT * FROM t {clause}", error_class, sqlstate)
 
 
-def test_history_tells_what_happened(db: Client) -> None:  # noqa: F811
+def test_history_tells_what_happened(db: Client) -> None:
     db.script(
         f"CREATE TABLE t (a INT) {MANAGED}",
         "INSERT INTO t VALUES (1), (2)",
@@ -206,7 +208,7 @@ def test_history_tells_what_happened(db: Client) -> None:  # noqa: F811
 def test_an_engine_may_be_closed_twice_over_and_holds_no_file(tmp_path: Path) -> None:
     path = tmp_path / "data.duckdb"
     for _ in range(2):
-        engine = Engine(path)  # noqa: F811
+        engine = Engine(path)
         session = engine.open_session()
         session.close()
         session.close()

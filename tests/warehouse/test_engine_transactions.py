@@ -4,13 +4,15 @@ The expectations are those of the driver's own tests (``tests/e2e/test_transacti
 databricks-sql-python) and of https://docs.databricks.com/aws/en/transactions/.
 """
 
+# ruff: noqa: F401, F811 - pytest finds fixtures by the name they are imported under
+
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.warehouse.engine_client import MANAGED, Client, db, engine, other  # noqa: F401
+from tests.warehouse.engine_client import MANAGED, Client, db, engine, other
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
 
@@ -20,7 +22,7 @@ NO_TRANSACTION = "MULTI_STATEMENT_TRANSACTION_NO_ACTIVE_TRANSACTION"
 
 
 @pytest.fixture
-def tables(db: Client) -> Client:  # noqa: F811
+def tables(db: Client) -> Client:
     db.script(
         f"CREATE TABLE m (id INT, value STRING) {MANAGED}",
         f"CREATE TABLE m2 (id INT, value STRING) {MANAGED}",
@@ -39,7 +41,7 @@ def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_commit_shows_all_tables_at_once(tables: Client, other: Client, way: str) -> None:  # noqa: F811
+def test_commit_shows_all_tables_at_once(tables: Client, other: Client, way: str) -> None:
     begin(tables, way)
     tables.run("INSERT INTO m VALUES (3, 'x')")
     tables.run("INSERT INTO m2 VALUES (1, 'y')")
@@ -50,7 +52,7 @@ def test_commit_shows_all_tables_at_once(tables: Client, other: Client, way: str
     assert other.run("SELECT * FROM m2") == [(1, "y")]
 
 
-def test_rollback_leaves_nothing(tables: Client, other: Client, way: str) -> None:  # noqa: F811
+def test_rollback_leaves_nothing(tables: Client, other: Client, way: str) -> None:
     begin(tables, way)
     tables.run("DELETE FROM m")
     tables.run("INSERT INTO m2 VALUES (1, 'y')")
@@ -84,7 +86,7 @@ def test_overwrite_and_then_more(tables: Client) -> None:
     assert tables.run("SELECT * FROM m ORDER BY id") == [(5, "five"), (101, "initial")]
 
 
-def test_reads_are_repeatable_from_first_access(tables: Client, other: Client, way: str) -> None:  # noqa: F811
+def test_reads_are_repeatable_from_first_access(tables: Client, other: Client, way: str) -> None:
     begin(tables, way)
     assert tables.run("SELECT value FROM m WHERE id = 1") == [("initial",)]
     other.run("UPDATE m SET value = 'modified' WHERE id = 1")
@@ -98,7 +100,7 @@ def test_reads_are_repeatable_from_first_access(tables: Client, other: Client, w
     assert tables.column("SELECT id FROM m2") == [9, 10]
 
 
-def test_a_view_in_a_transaction_reads_its_snapshot(tables: Client, other: Client) -> None:  # noqa: F811
+def test_a_view_in_a_transaction_reads_its_snapshot(tables: Client, other: Client) -> None:
     tables.run("CREATE VIEW v AS SELECT id FROM m")
     tables.run("BEGIN TRANSACTION")
     tables.run("INSERT INTO m VALUES (3, 'own')")
@@ -148,7 +150,7 @@ def test_conflicts_surface_at_commit(
     other: Client,
     mine: str,
     theirs: str,
-    error_class: str,  # noqa: F811
+    error_class: str,
 ) -> None:
     tables.run("BEGIN TRANSACTION")
     tables.run(mine)
@@ -171,7 +173,7 @@ def test_conflicts_surface_at_commit(
         ("INSERT INTO m2 SELECT * FROM m", "UPDATE m SET value = 'b' WHERE id = 2"),
     ],
 )
-def test_what_delta_lets_pass(tables: Client, other: Client, mine: str, theirs: str) -> None:  # noqa: F811
+def test_what_delta_lets_pass(tables: Client, other: Client, mine: str, theirs: str) -> None:
     tables.run("BEGIN TRANSACTION")
     tables.run(mine)
     other.run(theirs)
@@ -179,7 +181,7 @@ def test_what_delta_lets_pass(tables: Client, other: Client, mine: str, theirs: 
 
 
 def test_blind_appends_may_be_made_to_conflict() -> None:
-    engine = Engine(appends_conflict=True)  # noqa: F811
+    engine = Engine(appends_conflict=True)
     one, two = Client(engine), Client(engine)
     one.run(f"CREATE TABLE m (id INT) {MANAGED}")
     one.run("BEGIN TRANSACTION")
@@ -189,7 +191,7 @@ def test_blind_appends_may_be_made_to_conflict() -> None:
     engine.close()
 
 
-def test_serializable_tables_conflict_with_blind_appends(tables: Client, other: Client) -> None:  # noqa: F811
+def test_serializable_tables_conflict_with_blind_appends(tables: Client, other: Client) -> None:
     tables.run("ALTER TABLE m SET TBLPROPERTIES ('delta.isolationLevel' = 'Serializable')")
     tables.run("BEGIN TRANSACTION")
     tables.run("UPDATE m SET value = 'x' WHERE id = 1")
@@ -268,7 +270,7 @@ def test_metadata_calls_are_refused_and_abort_nothing(tables: Client) -> None:
     assert tables.column("SELECT id FROM m") == [1, 2, 3]
 
 
-def test_control_without_a_transaction(db: Client) -> None:  # noqa: F811
+def test_control_without_a_transaction(db: Client) -> None:
     db.fails("COMMIT", NO_TRANSACTION, "25000")
     db.run("ROLLBACK")
     db.run("ROLLBACK WORK")
@@ -309,7 +311,7 @@ def test_autocommit_within_an_explicit_transaction(tables: Client) -> None:
     tables.fails("SET AUTOCOMMIT = FALSE", "AUTOCOMMIT_SET_DURING_ACTIVE_TRANSACTION", "25000")
 
 
-def test_implicit_transactions_follow_one_another(tables: Client, other: Client) -> None:  # noqa: F811
+def test_implicit_transactions_follow_one_another(tables: Client, other: Client) -> None:
     tables.run("SET AUTOCOMMIT = FALSE")
     tables.run("INSERT INTO m VALUES (3, 'one')")
     tables.run("COMMIT")
@@ -322,7 +324,7 @@ def test_implicit_transactions_follow_one_another(tables: Client, other: Client)
     assert other.column("SELECT id FROM m") == [1, 2, 3, 5, 6]
 
 
-def test_closing_the_session_discards(engine: Engine, tables: Client) -> None:  # noqa: F811
+def test_closing_the_session_discards(engine: Engine, tables: Client) -> None:
     mine = Client(engine)
     mine.run("BEGIN TRANSACTION")
     mine.run("INSERT INTO m VALUES (3, 'pending')")
@@ -368,17 +370,17 @@ def test_atomic_block_fails_as_a_whole(
 @pytest.mark.parametrize(
     "text", ["BEGIN ATOMIC SELECT 1 END", "BEGIN ATOMIC SELECT 1;", "BEGIN ATOMIC ; END"]
 )
-def test_malformed_atomic_blocks(db: Client, text: str) -> None:  # noqa: F811
+def test_malformed_atomic_blocks(db: Client, text: str) -> None:
     db.fails(text, "PARSE_SYNTAX_ERROR", "42601")
 
 
-def test_other_compound_statements_are_refused_by_name(db: Client) -> None:  # noqa: F811
+def test_other_compound_statements_are_refused_by_name(db: Client) -> None:
     db.fails("BEGIN SELECT 1; END", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000", "BEGIN … END")
 
 
 @pytest.fixture
 def without() -> Iterator[Client]:
-    engine = Engine(transactions=False)  # noqa: F811
+    engine = Engine(transactions=False)
     yield Client(engine)
     engine.close()
 
@@ -397,7 +399,7 @@ def test_a_workspace_without_transactions(without: Client, statement: str) -> No
     assert without.run("SET AUTOCOMMIT") == [("true",)]
 
 
-def test_identity_continues_within_a_transaction(db: Client) -> None:  # noqa: F811
+def test_identity_continues_within_a_transaction(db: Client) -> None:
     db.run(f"CREATE TABLE i (id BIGINT GENERATED ALWAYS AS IDENTITY, s STRING) {MANAGED}")
     db.run("BEGIN TRANSACTION")
     db.run("INSERT INTO i (s) VALUES ('a'), ('b')")
@@ -407,7 +409,7 @@ def test_identity_continues_within_a_transaction(db: Client) -> None:  # noqa: F
     assert db.column("SELECT id FROM i") == [1, 2, 3, 4]
 
 
-def test_tables_with_identity_take_no_concurrent_writers(db: Client, other: Client) -> None:  # noqa: F811
+def test_tables_with_identity_take_no_concurrent_writers(db: Client, other: Client) -> None:
     db.run(f"CREATE TABLE i (id BIGINT GENERATED ALWAYS AS IDENTITY, s STRING) {MANAGED}")
     db.run("BEGIN TRANSACTION")
     db.run("INSERT INTO i (s) VALUES ('a')")

@@ -24,7 +24,7 @@ from vinci_code.warehouse.engine.columns import (
     read_key,
     resolve_key,
 )
-from vinci_code.warehouse.engine.dml import by_position
+from vinci_code.warehouse.engine.insert import by_position
 from vinci_code.warehouse.engine.model import (
     CATALOG_MANAGED,
     CATALOG_OWNED_PREVIEW,

@@ -9,10 +9,12 @@ from sqlglot import exp
 
 from vinci_code.warehouse.engine import (
     alter,
+    comments,
     create_table,
     describe,
     dml,
     drop,
+    insert,
     merge,
     namespaces,
     select,
@@ -125,7 +127,7 @@ def _run_query(work: Work, text: str) -> Result:
         raise unsupported(f"the statement {text[:40]!r}")
     expression = expression.copy()
     if isinstance(expression, exp.Insert):
-        return dml.insert(work, expression)
+        return insert.insert(work, expression)
     if isinstance(expression, exp.Update):
         return dml.update(work, expression)
     if isinstance(expression, exp.Delete):
@@ -211,7 +213,7 @@ _COMMANDS: dict[str, Callable[[Work, Reader], Result]] = {
     "REPLACE": _replace,
     "DROP": _drop,
     "ALTER": _alter,
-    "COMMENT": lambda work, reader: alter.comment_on(work, reader),
+    "COMMENT": lambda work, reader: comments.comment_on(work, reader),
     "TRUNCATE": lambda work, reader: dml.truncate(work, reader),
     "USE": lambda work, reader: namespaces.use(work, reader),
     "SET": lambda work, reader: settings.set_statement(work.session, reader),

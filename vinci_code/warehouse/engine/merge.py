@@ -12,16 +12,13 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from vinci_code.warehouse.engine.dml import (
-    assignments,
-    check_append_only,
-    dml_target,
-    is_default,
-)
+from vinci_code.warehouse.engine.assignments import assignments, is_default
+from vinci_code.warehouse.engine.dml import dml_target
 from vinci_code.warehouse.engine.model import TableColumn, TableState
 from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.result import Result, counts_result
 from vinci_code.warehouse.engine.rows import (
+    check_append_only,
     count_actions,
     default_value,
     null_of,
@@ -369,8 +366,8 @@ def _check_matches(work: Work, rows: str, deletes_only: bool) -> str:
             "target row in the Delta table in possibly conflicting ways. By SQL semantics of "
             "Merge, when multiple source rows match on the same target row, the result may be "
             "ambiguous as it is unclear which source row should be used to update or delete the "
-            "matching target row. You can preprocess the source table to eliminate the possibility of "
-            f"multiple matches. Please refer to {_USAGE}",
+            "matching target row. You can preprocess the source table to eliminate the "
+            f"possibility of multiple matches. Please refer to {_USAGE}",
         )
     once, _ = work.stage(
         f"SELECT * FROM {rows} WHERE {ACTION} = {INSERT} UNION ALL "

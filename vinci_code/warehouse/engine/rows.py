@@ -231,3 +231,23 @@ def _check_generated(work: Work, state: TableState, rows: str, column: TableColu
 def staged_action(action: int, row_id: str = "CAST(NULL AS BIGINT)") -> str:
     """Return the first two expressions of a SELECT of staged rows."""
     return f"{action}::TINYINT AS {ACTION}, {row_id} AS {ROW_ID}"
+
+
+APPEND_ONLY = "delta.appendOnly"
+
+
+def check_append_only(state: TableState) -> None:
+    """Refuse to change rows of a table that only takes new ones."""
+    if state.schema.enabled(APPEND_ONLY):
+        raise SqlError(
+            "DELTA_CANNOT_MODIFY_APPEND_ONLY",
+            "42809",
+            "This table is configured to only allow appends. If you would like to permit updates "
+            f"or deletes, use 'ALTER TABLE {state.name} SET TBLPROPERTIES ({APPEND_ONLY}=false)'.",
+        )
+
+
+def row_count(work: Work, state: TableState) -> int:
+    """Return the number of a table's rows as the transaction sees them."""
+    count: int = work.run(f"SELECT count(*) FROM ({work.transaction.rows_sql(state)})")[0][0]
+    return count

@@ -120,7 +120,40 @@ class _Source:
 def as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch with these names and types."""
     arrays = [
-        array if array.type == field.type else array.cast(field.type)
-        for array, field in zip(batch.columns, schema, strict=True)
+        as_type(array, field.type) for array, field in zip(batch.columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def as_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Return an array as this type; DuckDB has no type for VOID, and carries INTEGER in its place.
+
+    Raises:
+        TypeError: Where a VOID has a value, which cannot be.
+    """
+    if array.type == wanted:
+        return array
+    if pa.types.is_null(wanted):
+        if array.null_count != len(array):
+            raise TypeError("A column of type VOID has a value.")
+        return pa.nulls(len(array))
+    if pa.types.is_list(wanted):
+        values = as_type(array.values, wanted.value_type)
+        return pa.ListArray.from_arrays(
+            array.offsets, values, type=wanted, mask=array.is_null() if array.null_count else None
+        )
+    if pa.types.is_struct(wanted):
+        fields = [wanted.field(index) for index in range(wanted.num_fields)]
+        parts = [as_type(array.field(index), item.type) for index, item in enumerate(fields)]
+        mask = array.is_null() if array.null_count else None
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=mask)
+    if pa.types.is_map(wanted):
+        keys, items = array.keys, array.items
+        return pa.MapArray.from_arrays(
+            array.offsets,
+            as_type(keys, wanted.key_type),
+            as_type(items, wanted.item_type),
+            type=wanted,
+            mask=array.is_null() if array.null_count else None,
+        )
+    return array.cast(wanted)

@@ -134,6 +134,9 @@ class Work:
 
     def stored(self, sql: str, source: SqlType, column: TableColumn) -> str:
         """Return SQL that stores a value in a column of a table."""
+        if source.name == "VOID":
+            # A NULL of any type; it is evaluated all the same, since raise_error() has this type.
+            return f"CASE WHEN {sql} IS NULL THEN CAST(NULL AS {column.type.duckdb()}) END"
         zone = self.session.configuration["TIMEZONE"]
         return query.store_assignment(sql, source, column.type, column.name, zone)
 

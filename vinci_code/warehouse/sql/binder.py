@@ -1,8 +1,8 @@
 """Binds one statement: finds what every name means and gives every expression its type.
 
 The binder holds what the rewrites share: the session's context, the bound parameters, implicit
-casts, and the table of rewrites by node. Only what a rewrite produced reaches DuckDB; a node that no
-rewrite knows is refused.
+casts, and the table of rewrites by node. Only what a rewrite produced reaches DuckDB; a node that
+no rewrite knows is refused.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter, bind_parameter
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, STRING, Column, SqlType
-from vinci_code.warehouse.sql.values import MAX_INLINE_TEXT, Typed, text_sql
+from vinci_code.warehouse.sql.values import MAX_INLINE_TEXT, Typed, recast_literal, text_sql
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.query import QueryContext
 
-Rewriter = Callable[["Binder", exp.Expression, Scope], Typed]
+Rewriter = Callable[["Binder", exp.Expr, Scope], Typed]
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,18 @@ class Binder:
             return text_sql(value)
         return f"CAST({self.bind_value(value)} AS VARCHAR)"
 
-    def expression(self, node: exp.Expression | None, scope: Scope) -> Typed:
+    def expression(self, node: exp.Expr | None, scope: Scope) -> Typed:
         """Translate one scalar expression."""
         rewriter = self._rewriters.get(type(node))
         if rewriter is None or node is None:
             raise refused(node)
         return rewriter(self, node, scope)
 
-    def expressions(self, nodes: Sequence[exp.Expression], scope: Scope) -> list[Typed]:
+    def expressions(self, nodes: Sequence[exp.Expr], scope: Scope) -> list[Typed]:
         """Translate several scalar expressions."""
         return [self.expression(node, scope) for node in nodes]
 
-    def query(self, node: exp.Expression, scope: Scope | None) -> BoundQuery:
+    def query(self, node: exp.Expr, scope: Scope | None) -> BoundQuery:
         """Translate a query; ``scope`` is what it can see of the queries around it."""
         from vinci_code.warehouse.sql.rewrites.queries import bind_query
 
@@ -105,15 +105,19 @@ class Binder:
         """Convert a value to another type, implicitly: its name stays."""
         if value.type == target:
             return value
+        if value.is_constant:
+            known = recast_literal(value, target)
+            if known is not None:
+                return known
         return cast(value, target, self.zone, name=value.name if keep_name else "")
 
-    def condition(self, node: exp.Expression, scope: Scope, clause: str = "Filter") -> Typed:
+    def condition(self, node: exp.Expr, scope: Scope, clause: str = "Filter") -> Typed:
         """Translate an expression that must be BOOLEAN."""
         value = self.expression(node, scope)
         if not is_boolean(value.type):
             raise SqlError(
                 f"DATATYPE_MISMATCH.{clause.upper()}_NOT_BOOLEAN"
-                if clause in ("Filter",)
+                if clause == "Filter"
                 else "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE",
                 "42K09",
                 f'Cannot resolve "{value.name}" due to data type mismatch: {clause} expression '
@@ -133,8 +137,8 @@ class Binder:
             raise SqlError(
                 "DATATYPE_MISMATCH.DATA_DIFF_TYPES",
                 "42K09",
-                f'Cannot resolve "{what}" due to data type mismatch: Input to `{what.split("(")[0]}` '
-                f"should all be the same type, but it's ({types}).",
+                f'Cannot resolve "{what}" due to data type mismatch: Input to '
+                f"`{what.split('(')[0]}` should all be the same type, but it's ({types}).",
             )
         return [self.cast(value, kind) for value in values], kind
 
@@ -184,7 +188,8 @@ class Binder:
         raise SqlError(
             "UNBOUND_SQL_PARAMETER",
             "42P02",
-            f"Found the unbound parameter: _{position + 1}. Please, fix `args` and provide a mapping "
+            f"Found the unbound parameter: _{position + 1}. Please, fix `args` and provide a "
+            f"mapping "
             "of the parameter to either a SQL literal or collection constructor functions such as "
             "`map()`, `array()`, `struct()`.",
         )
@@ -215,14 +220,14 @@ def session_zone(configuration: object) -> str:
     return name
 
 
-def only(node: exp.Expression, *allowed: str) -> None:
+def only(node: exp.Expr, *allowed: str) -> None:
     """Refuse a node that carries anything but the given parts."""
     for key, value in node.args.items():
         if key not in allowed and value not in (None, False, [], ""):
-            raise refused(value if isinstance(value, exp.Expression) else node, key)
+            raise refused(value if isinstance(value, exp.Expr) else node, key)
 
 
-def refused(node: exp.Expression | None, part: str = "") -> SqlError:
+def refused(node: exp.Expr | None, part: str = "") -> SqlError:
     """Return the refusal of a construct that no rewrite knows."""
     if node is None:
         return syntax_error("", "")

@@ -1,15 +1,16 @@
 """Casts between Databricks types, in DuckDB SQL.
 
-https://docs.databricks.com/aws/en/sql/language-manual/functions/cast says which types can be cast to
-which, and how. ANSI mode raises where a value does not fit; the ``try`` form gives NULL.
+https://docs.databricks.com/aws/en/sql/language-manual/functions/cast says which types can be cast
+to which, and how. ANSI mode raises where a value does not fit; the ``try`` form gives NULL.
 """
 
+# ruff: noqa: ARG001, ARG002 - every cast has the same parameters
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
 
-from vinci_code.warehouse.sql.coercion import interval_units, precision_scale
+from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, interval_units, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
@@ -175,7 +176,7 @@ class _Caster:
         if kind == "integral":
             return self._narrow(sql, source, target, atom)
         if kind == "decimal":
-            return self._to_decimal(sql, target, atom)
+            return self._to_decimal(sql, target, atom, INTEGER_DECIMALS[source.name])
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
@@ -191,7 +192,7 @@ class _Caster:
         if kind == "integral":
             return self._truncate(sql, source, target, atom)
         if kind == "decimal":
-            return self._to_decimal(sql, target, atom)
+            return self._to_decimal(sql, target, atom, source)
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
@@ -323,7 +324,7 @@ class _Caster:
         return let(sql, lambda value: build(value) or "NULL", atom=atom)
 
     def _narrow(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
-        low, high = _LIMITS[target.name]
+        _low, high = _LIMITS[target.name]
         if _LIMITS[source.name][1] <= high:
             return cast_sql(sql, target)
         error = cast_overflow(source, target)
@@ -336,7 +337,7 @@ class _Caster:
     def _truncate(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
         error = cast_overflow(source, target)
         suffix = "BD" if source.name == "DECIMAL" else ""
-        _, high = _LIMITS[target.name]
+        _, _high = _LIMITS[target.name]
 
         def body(v: str) -> str:
             whole = f"TRY_CAST(trunc({v}) AS {target.duckdb()})"
@@ -348,7 +349,11 @@ class _Caster:
 
         return let(sql, body, atom=atom)
 
-    def _to_decimal(self, sql: str, target: SqlType, atom: bool) -> str:
+    def _to_decimal(
+        self, sql: str, target: SqlType, atom: bool, source: SqlType | None = None
+    ) -> str:
+        if source is not None and _holds(source, target):
+            return cast_sql(sql, target)
         error = out_of_range(target)
         return let(
             sql, lambda v: self._checked(v, f"TRY_CAST({v} AS {target.duckdb()})", error), atom=atom
@@ -371,6 +376,12 @@ class _Caster:
         if first != last:
             return None
         return interval_sql(sql, first)
+
+
+def _holds(source: SqlType, target: SqlType) -> bool:
+    """Return whether every value of one decimal type is a value of another."""
+    (p1, s1), (p2, s2) = precision_scale(source), precision_scale(target)
+    return s2 >= s1 and p2 - s2 >= p1 - s1
 
 
 def interval_sql(number: str, unit: str) -> str:
@@ -401,7 +412,7 @@ def to_text(sql: str, source: SqlType, zone: str) -> str:
         return _interval_text(sql, source)
     if kind in ("array", "map", "struct"):
         return _nested_text(sql, source, zone)
-    if kind in ("string",):
+    if kind == "string":
         return sql
     if kind == "variant":
         return f"vinci_variant_text({sql})"
@@ -612,7 +623,10 @@ def _parse_decimal(v: str, target: SqlType, zone: str) -> str:
 
 
 def _parse_fractional(v: str, target: SqlType, zone: str) -> str:
-    number = "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?[\\x00-\\x20]*$"
+    number = (
+        "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+        "[dDfF]?[\\x00-\\x20]*$"
+    )
     kind = target.duckdb()
     word = f"lower({_trimmed(v)})"
     return (
@@ -633,7 +647,8 @@ def _parse_boolean(v: str, target: SqlType, zone: str) -> str:
 
 def _parse_date(v: str, target: SqlType, zone: str) -> str:
     return (
-        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS DATE) "
+        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS "
+        f"DATE) "
         f"ELSE vinci_date({v}) END"
     )
 

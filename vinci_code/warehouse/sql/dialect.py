@@ -1,10 +1,10 @@
 """The sqlglot dialect with which statements are read: Databricks, without guesses.
 
 sqlglot's own Databricks dialect turns functions into the nearest neutral form, which loses what the
-user wrote (``date_add`` and ``dateadd`` become one thing, ``concat`` and ``||`` another). Here every
-function call stays a call by its name, so that the translation can apply Databricks' own rules and
-refuse whatever it does not know. String literals, numeric suffixes and intervals are read as the
-Databricks reference describes them:
+user wrote (``date_add`` and ``dateadd`` become one thing, ``concat`` and ``||`` another). Here
+every function call stays a call by its name, so that the translation can apply Databricks' own
+rules and refuse whatever it does not know. String literals, numeric suffixes and intervals are read
+as the Databricks reference describes them:
 https://docs.databricks.com/aws/en/sql/language-manual/data-types/string-type,
 https://docs.databricks.com/aws/en/sql/language-manual/data-types/interval-type.
 """
@@ -19,7 +19,7 @@ from sqlglot import exp
 from sqlglot.dialects.databricks import Databricks
 from sqlglot.errors import ParseError
 from sqlglot.parsers.databricks import DatabricksParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 _ESCAPES = {
     "0": "\0",
@@ -64,25 +64,25 @@ def _unescape_one(match: re.Match[str]) -> str:
 class WarehouseParser(DatabricksParser):
     """Reads statements without changing the meaning of a function call."""
 
-    FUNCTIONS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {}
+    FUNCTIONS: ClassVar[dict[str, Callable[..., exp.Expr]]] = {}
     FUNCTIONS_WITH_ALIASED_ARGS: ClassVar[set[str]] = set()
-    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
+    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expr]]] = {
         name: DatabricksParser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST")
     }
     # ANY is a quantifier behind LIKE, and an aggregate anywhere else.
-    NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expression]]] = {
+    NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expr]]] = {
         "ANY": lambda self: self._parse_any(),
         "CASE": lambda self: self._parse_case(),
     }
     # array[0] reads an element; it never builds one.
-    ARRAY_CONSTRUCTORS: ClassVar[dict[str, bool]] = {}
-    STATEMENT_PARSERS = {
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Func]]] = {}
+    STATEMENT_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr]]] = {
         key: value
         for key, value in DatabricksParser.STATEMENT_PARSERS.items()
         if key not in (TokenType.PRAGMA, TokenType.COPY, TokenType.LOAD, TokenType.CACHE)
     }
 
-    def _parse_any(self) -> exp.Expression | None:
+    def _parse_any(self) -> exp.Expr | None:
         before = self._tokens[self._index - 2].token_type if self._index > 1 else None
         if before in (TokenType.LIKE, TokenType.ILIKE, TokenType.RLIKE):
             return self.expression(exp.Any(this=self._parse_bitwise()))
@@ -97,7 +97,7 @@ class WarehouseParser(DatabricksParser):
 
     def _parse_type(
         self, parse_interval: bool = True, fallback_to_identifier: bool = False
-    ) -> exp.Expression | None:
+    ) -> exp.Expr | None:
         # DATE '2020-01-01' is a typed literal, not a cast: its name and its error differ.
         start = self._index
         if (
@@ -118,7 +118,7 @@ class WarehouseParser(DatabricksParser):
             result.meta["typed_literal"] = True
         return result
 
-    def _parse_function_args(self, alias: bool = False) -> list[exp.Expression]:
+    def _parse_function_args(self, alias: bool = False) -> list[exp.Expr]:
         # EXTRACT(f FROM x), SUBSTRING(x FROM a FOR n), TRIM(BOTH y FROM x), POSITION(a IN b),
         # OVERLAY(x PLACING y FROM a FOR n): the words become arguments named by keyword.
         name = self._tokens[self._index - 2].text.upper()
@@ -127,9 +127,11 @@ class WarehouseParser(DatabricksParser):
             return special(self)
         return super()._parse_function_args(alias)
 
-    def _parse_interval(
-        self, require_interval: bool = True, parse_function_unit: bool = True
-    ) -> exp.Expression | None:
+    def _parse_interval(  # type: ignore[override]  # sqlglot would sum several parts
+        self,
+        require_interval: bool = True,  # noqa: ARG002 - sqlglot's signature
+        parse_function_unit: bool = True,  # noqa: ARG002 - sqlglot's signature
+    ) -> exp.Expr | None:
         index = self._index
         if not self._match(TokenType.INTERVAL):
             return None
@@ -158,7 +160,7 @@ class WarehouseParser(DatabricksParser):
             value = self._parse_primary()
         else:
             value = self._parse_unary()
-        unit = self._interval_unit()
+        unit: exp.Expr | None = self._interval_unit()
         if value is None or (unit is None and not value.is_string):
             self._retreat(index)
             return None
@@ -175,7 +177,7 @@ class WarehouseParser(DatabricksParser):
             return exp.Var(this=INTERVAL_UNITS[self._prev.text.upper()])
         return None
 
-    def _parse_placeholder(self) -> exp.Expression | None:
+    def _parse_placeholder(self) -> exp.Expr | None:
         if self._match(TokenType.PLACEHOLDER):
             return self.expression(exp.Placeholder(this=self._prev.text, kind="?"))
         if self._curr and self._curr.token_type == TokenType.COLON and _is_marker(self._next):
@@ -185,7 +187,8 @@ class WarehouseParser(DatabricksParser):
 
 
 def _is_marker(token: Token | None) -> bool:
-    return bool(token) and token.token_type not in (
+    return token is not None and token.token_type not in (
+        TokenType.SENTINEL,
         TokenType.STRING,
         TokenType.NUMBER,
         TokenType.COLON,
@@ -193,54 +196,59 @@ def _is_marker(token: Token | None) -> bool:
     )
 
 
-def _worded_extract(parser: WarehouseParser) -> list[exp.Expression]:
+def _operand(parser: WarehouseParser) -> list[exp.Expr]:
+    value = parser._parse_bitwise()
+    return [] if value is None else [value]
+
+
+def _worded_extract(parser: WarehouseParser) -> list[exp.Expr]:
     index = parser._index
     if parser._curr and parser._next and parser._next.token_type == TokenType.FROM:
         parser._advance(2)
         field = exp.Literal.string(parser._tokens[index].text)
-        return [field, parser._parse_bitwise()]
+        return [field, *_operand(parser)]
     return parser._parse_csv(parser._parse_lambda)
 
 
-def _worded_substring(parser: WarehouseParser) -> list[exp.Expression]:
+def _worded_substring(parser: WarehouseParser) -> list[exp.Expr]:
     args = parser._parse_csv(parser._parse_bitwise)
     if parser._match(TokenType.FROM):
-        args.append(parser._parse_bitwise())
+        args += _operand(parser)
     if parser._match(TokenType.FOR):
-        args.append(parser._parse_bitwise())
+        args += _operand(parser)
     return args
 
 
-def _worded_overlay(parser: WarehouseParser) -> list[exp.Expression]:
+def _worded_overlay(parser: WarehouseParser) -> list[exp.Expr]:
     args = parser._parse_csv(parser._parse_bitwise)
     for word in ("PLACING", "FROM", "FOR"):
         if parser._match_text_seq(word):
-            args.append(parser._parse_bitwise())
+            args += _operand(parser)
     return args
 
 
-def _worded_position(parser: WarehouseParser) -> list[exp.Expression]:
+def _worded_position(parser: WarehouseParser) -> list[exp.Expr]:
     args = parser._parse_csv(parser._parse_bitwise)
     if parser._match(TokenType.IN):
-        args.append(parser._parse_bitwise())
+        args += _operand(parser)
     return args
 
 
-def _worded_trim(parser: WarehouseParser) -> list[exp.Expression]:
+def _worded_trim(parser: WarehouseParser) -> list[exp.Expr]:
     side = ""
     if parser._match_texts(("BOTH", "LEADING", "TRAILING")):
         side = parser._prev.text.upper()
     if parser._match(TokenType.FROM):
-        return [parser._parse_bitwise(), exp.Var(this=side or "BOTH")]
+        return [*_operand(parser), exp.Var(this=side or "BOTH")]
     args = parser._parse_csv(parser._parse_bitwise)
     if parser._match(TokenType.FROM):
-        return [parser._parse_bitwise(), exp.Var(this=side or "BOTH"), *args]
+        return [*_operand(parser), exp.Var(this=side or "BOTH"), *args]
     if side:
         parser.raise_error("Expected FROM")
     return args
 
 
-_WORDED: dict[str, Callable[[WarehouseParser], list[exp.Expression]]] = {
+_WORDED: dict[str, Callable[[WarehouseParser], list[exp.Expr]]] = {
     "EXTRACT": _worded_extract,
     "SUBSTRING": _worded_substring,
     "SUBSTR": _worded_substring,
@@ -290,7 +298,7 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def parse_tokens(tokens: list[Token], text: str) -> list[exp.Expression | None]:
+def parse_tokens(tokens: list[Token], text: str) -> list[exp.Expr | None]:
     """Parse tokens of ``text`` into statements."""
     return _DIALECT.parser().parse(tokens, text)
 
@@ -307,10 +315,7 @@ def _is_suffix(raw: list[Token], index: int, text: str) -> bool:
 
 def _add_string(tokens: list[Token], token: Token, text: str) -> None:
     source = text[token.start : token.end + 1]
-    if source[:1] in "rR":
-        value = source[2:-1]
-    else:
-        value = unescape(source[1:-1])
+    value = source[2:-1] if source[:1] in "rR" else unescape(source[1:-1])
     if tokens and tokens[-1].token_type == TokenType.STRING:
         tokens[-1] = _moved(tokens[-1], TokenType.STRING, tokens[-1].text + value, token.end)
     else:

@@ -1,7 +1,7 @@
 """JSON text and VARIANT: paths, schemas, and values checked against a schema.
 
-The rules are those of Spark's ``JacksonParser`` (from_json), ``get_json_object`` and ``VariantGet``:
-https://docs.databricks.com/aws/en/sql/language-manual/functions/from_json,
+The rules are those of Spark's ``JacksonParser`` (from_json), ``get_json_object`` and
+``VariantGet``: https://docs.databricks.com/aws/en/sql/language-manual/functions/from_json,
 https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-json-path-expression.
 """
 
@@ -117,7 +117,7 @@ def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401
                 return _MISSING
             found = [walk(item, steps[number + 1 :]) for item in value]
             kept = [item for item in found if item is not _MISSING]
-            return kept if kept else _MISSING
+            return kept or _MISSING
         value = _take(value, kind, name)
         if value is _MISSING:
             return _MISSING
@@ -177,7 +177,8 @@ def variant_get(text: str | None, path: str | None) -> str | None:
         raise SqlError(
             "INVALID_VARIANT_GET_PATH",
             "22023",
-            f"The path `{path}` is not a valid variant extraction path in `variant_get`. A valid path "
+            f"The path `{path}` is not a valid variant extraction path in `variant_get`. A "
+            f"valid path "
             "should start with `$` and is followed by zero or more segments like `[123]`, `.name`, "
             "`['name']`, or `[\"name\"]`.",
         )
@@ -422,13 +423,9 @@ class _Fitter:
     def _struct(self, value: Any, kind: SqlType) -> dict[str, Any]:  # noqa: ANN401
         if not isinstance(value, dict):
             raise BadRecordError(kind.name)
-        known = value
         result = {}
         for item in kind.fields:
-            found = known.get(item.name, _MISSING)
-            if found is _MISSING:
-                found = self._other_case(known, item.name)
-            result[item.name] = self._field(found, item.type)
+            result[item.name] = self._field(value.get(item.name, _MISSING), item.type)
         return result
 
     def _field(self, value: Any, kind: SqlType) -> Any:  # noqa: ANN401 - JSON is any value
@@ -441,9 +438,6 @@ class _Fitter:
                 raise
             # PERMISSIVE keeps the other fields.
             return None
-
-    def _other_case(self, value: dict[str, Any], name: str) -> Any:  # noqa: ANN401
-        return _MISSING
 
 
 def _leaf(value: Any, kind: SqlType, zone: str) -> Any:  # noqa: ANN401 - JSON is any value

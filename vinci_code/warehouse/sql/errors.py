@@ -64,7 +64,7 @@ class SqlError(VinciError):
 
 
 def unsupported(construct: str) -> SqlError:
-    """Return the refusal of something that Databricks has and the local warehouse cannot compute."""
+    """Return the refusal of what Databricks has and the local warehouse cannot compute."""
     return SqlError(
         "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
         "0A000",
@@ -95,7 +95,7 @@ def encode(error: SqlError) -> str:
     )
 
 
-def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:
+def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:  # noqa: ARG001 - for a debugger
     """Translate what DuckDB raised into what Databricks would have answered.
 
     Args:
@@ -173,7 +173,8 @@ def _small_overflow(match: re.Match[str]) -> SqlError:
     return SqlError(
         "BINARY_ARITHMETIC_OVERFLOW",
         "22003",
-        f"{left}{suffix} {symbol} {right}{suffix} caused overflow. Use `{advice}` to ignore overflow "
+        f"{left}{suffix} {symbol} {right}{suffix} caused overflow. Use `{advice}` to ignore "
+        f"overflow "
         "problem and return NULL.",
     )
 

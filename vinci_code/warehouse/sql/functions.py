@@ -6,6 +6,7 @@ them, since function names are looked up in the allow-list of ``sql/builtins`` f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class PythonFunction:
 def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the functions known to a database; every cursor of it then has them."""
     for item in PYTHON_FUNCTIONS:
-        connection.create_function(
+        connection.create_function(  # type: ignore[call-overload]  # the stubs lack these strings
             item.name,
             _vectorised(item),
             item.arguments.split(),
@@ -171,7 +172,7 @@ PYTHON_FUNCTIONS = _functions(
         ("round_text", scalars.round_text, "VARCHAR INTEGER VARCHAR", "VARCHAR"),
         ("shift", scalars.shift, "BIGINT INTEGER VARCHAR INTEGER", "BIGINT"),
         ("math", scalars.math_function, "VARCHAR DOUBLE", "DOUBLE"),
-        ("hypot", lambda a, b: scalars.math.hypot(a, b), "DOUBLE DOUBLE", "DOUBLE"),
+        ("hypot", math.hypot, "DOUBLE DOUBLE", "DOUBLE"),
         ("width_bucket", scalars.width_bucket, "DOUBLE DOUBLE DOUBLE BIGINT", "BIGINT"),
         ("conv", scalars.conv, "VARCHAR INTEGER INTEGER", "VARCHAR"),
         ("bin", scalars.binary_digits, "BIGINT", "VARCHAR"),

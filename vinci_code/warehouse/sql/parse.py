@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from vinci_code.warehouse.sql.dialect import UnexpectedTokenError, parse_tokens, tokenize
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
@@ -117,9 +117,20 @@ def _tokens(text: str) -> list[Token]:
     try:
         return tokenize(text)
     except TokenError as error:
-        start = getattr(error, "start", None) or 0
+        start = _open_quote(text)
         line, column = _position(text, start)
-        raise syntax_error(text[start : start + 1], text, line, column) from None
+        raise syntax_error(text[start : start + 1], text, line, column) from error
+
+
+_QUOTED = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:[^`]|``)*`|(?P<open>['"`])|.""",
+    re.DOTALL,
+)
+
+
+def _open_quote(text: str) -> int:
+    """Return where a quote is opened and never closed, 0 where there is none."""
+    return next((m.start() for m in _QUOTED.finditer(text) if m["open"]), 0)
 
 
 def _number_markers(tokens: list[Token]) -> None:
@@ -153,13 +164,52 @@ def _statement(tokens: list[Token], text: str) -> Statement:
 
 _KINDS = {
     word: word
-    for word in (
-        "SHOW", "SET", "RESET", "USE", "COMMIT", "ROLLBACK", "EXPLAIN", "COMMENT", "OPTIMIZE", "VACUUM",
-        "ANALYZE", "REFRESH", "CACHE", "UNCACHE", "CLEAR", "GRANT", "REVOKE", "DENY", "PUT", "GET", "REMOVE",
-        "LIST", "COPY", "CALL", "DECLARE", "EXECUTE", "RESTORE", "MSCK", "CONVERT", "FSCK", "UNDROP", "SYNC",
-        "LOAD", "ADD", "REPAIR", "CREATE", "DROP", "ALTER", "TRUNCATE", "INSERT", "UPDATE", "DELETE", "MERGE",
-    )
-}  # fmt: skip
+    for word in [
+        "SHOW",
+        "SET",
+        "RESET",
+        "USE",
+        "COMMIT",
+        "ROLLBACK",
+        "EXPLAIN",
+        "COMMENT",
+        "OPTIMIZE",
+        "VACUUM",
+        "ANALYZE",
+        "REFRESH",
+        "CACHE",
+        "UNCACHE",
+        "CLEAR",
+        "GRANT",
+        "REVOKE",
+        "DENY",
+        "PUT",
+        "GET",
+        "REMOVE",
+        "LIST",
+        "COPY",
+        "CALL",
+        "DECLARE",
+        "EXECUTE",
+        "RESTORE",
+        "MSCK",
+        "CONVERT",
+        "FSCK",
+        "UNDROP",
+        "SYNC",
+        "LOAD",
+        "ADD",
+        "REPAIR",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "TRUNCATE",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "MERGE",
+    ]
+}
 _KINDS |= {
     "DESC": "DESCRIBE",
     "DESCRIBE": "DESCRIBE",
@@ -180,7 +230,7 @@ _EXPRESSION_KINDS: tuple[tuple[type, str], ...] = (
 _STARTERS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "(", *_READ)
 
 
-def _kind(expression: exp.Expression, word: str) -> str:
+def _kind(expression: exp.Expr, word: str) -> str:
     for node, kind in _EXPRESSION_KINDS:
         if isinstance(expression, node):
             return kind
@@ -200,9 +250,12 @@ def _read(tokens: list[Token], text: str) -> exp.Expression:
         raise syntax_error("", text) from error
     if len(found) != 1 or not isinstance(found[0], _ACCEPTED):
         raise _unexpected(tokens[-1] if len(tokens) == 1 else tokens[1], text)
-    if isinstance(found[0], exp.Select) and not found[0].expressions:
+    expression = found[0]
+    if not isinstance(expression, exp.Expression) or (
+        isinstance(expression, exp.Select) and not expression.expressions
+    ):
         raise _unexpected(None, text)
-    return found[0]
+    return expression
 
 
 _ACCEPTED = (

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 
 _MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
 )  # fmt: skip
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _LETTERS = re.compile(r"([A-Za-z])\1*|'(?:[^']|'')*'|\[|\]|[^A-Za-z'\[\]]+")

@@ -5,6 +5,7 @@ knows the Databricks type of every expression. Only what has been translated rea
 syntax and no function of DuckDB's own is reachable from a statement.
 """
 
+# ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +98,7 @@ class TranslatedExpression:
     binds: Mapping[str, object]
 
 
-def translate_query(expression: exp.Expression, context: QueryContext) -> TranslatedQuery:
+def translate_query(expression: exp.Expr, context: QueryContext) -> TranslatedQuery:
     """Translate a SELECT, a set operation, VALUES or a WITH.
 
     Values of VARIANT columns are JSON text, intervals are DuckDB intervals (``output_sql`` makes
@@ -112,7 +113,7 @@ def translate_query(expression: exp.Expression, context: QueryContext) -> Transl
 
 
 def translate_expression(
-    expression: exp.Expression,
+    expression: exp.Expr,
     context: QueryContext,
     relations: Sequence[tuple[str, Relation]] = (),
     *,
@@ -174,10 +175,10 @@ def can_store(source: SqlType, target: SqlType) -> bool:
     if source.is_nested or target.is_nested:
         return _can_store_nested(source, target)
     if target.is_string:
-        return source.name not in ("BINARY",) and source.name != "VARIANT"
+        return source.name != "BINARY" and source.name != "VARIANT"
     if source.is_string:
         # Databricks casts text on insert, with CAST_INVALID_INPUT for what does not fit.
-        return target.name not in ("VARIANT",)
+        return target.name != "VARIANT"
     if source.is_numeric and target.is_numeric:
         return True
     if source.name in _DATETIMES and target.name in _DATETIMES:

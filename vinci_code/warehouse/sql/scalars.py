@@ -317,7 +317,7 @@ def rlike(text: str, pattern: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _replacement(text: str) -> str:
-    """Return Java's replacement (``$1``, ``\\$``) as Python's."""
+    r"""Return Java's replacement (``$1``, ``\\$``) as Python's."""
     result, index = "", 0
     while index < len(text):
         letter = text[index]
@@ -349,7 +349,8 @@ def _group(pattern: str, group: int, function: str) -> re.Pattern[str]:
         raise SqlError(
             "INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX",
             "22023",
-            f"The value of parameter(s) `idx` in `{function}` is invalid: Expects group index between "
+            f"The value of parameter(s) `idx` in `{function}` is invalid: Expects group index "
+            f"between "
             f"0 and {compiled.groups}, but got {group}.",
         )
     return compiled
@@ -386,7 +387,8 @@ def regexp_instr(text: str, pattern: str) -> int:
 
 def split(text: str, pattern: str, limit: int) -> list[str]:
     """Return the parts of a text between the matches of a pattern, as Java's ``split`` does."""
-    parts, index = [], 0
+    parts: list[str] = []
+    index = 0
     for match in regex(pattern).finditer(text):
         if limit > 0 and len(parts) == limit - 1:
             break
@@ -440,7 +442,8 @@ def element(index: int, items: list[str | None]) -> str | None:
             "INVALID_ARRAY_INDEX",
             "22003",
             f"The index {index} is out of bounds. The array has {len(items)} elements. Use the SQL "
-            "function `get()` to tolerate accessing element at invalid index and return NULL instead.",
+            "function `get()` to tolerate accessing element at invalid index and return NULL "
+            "instead.",
         )
     return items[index - 1]
 
@@ -585,7 +588,7 @@ def url_decode(text: str) -> str:
 
 
 def math_function(name: str, value: float) -> float:
-    """Return a function of Java's ``Math`` that DuckDB computes otherwise; NaN beyond its domain."""
+    """Return a function of Java's ``Math``; NaN outside its domain."""
     if name == "cbrt":
         root = math.copysign(abs(value) ** (1 / 3), value)
         whole = round(root)

@@ -1,7 +1,7 @@
 """Databricks' text forms of values: read and written in Python.
 
-The forms are those of Spark's ``DateTimeUtils``, ``IntervalUtils`` and of Java's ``Double.toString``:
-https://docs.databricks.com/aws/en/sql/language-manual/functions/cast.
+The forms are those of Spark's ``DateTimeUtils``, ``IntervalUtils`` and of Java's
+``Double.toString``: https://docs.databricks.com/aws/en/sql/language-manual/functions/cast.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ _WORDS = re.compile(r"([+-]?\d+(?:\.\d+)?)\s+([a-zA-Z]+)")
 def parse_interval_words(text: str) -> dict[str, Decimal] | None:
     """Return the units of ``1 day 2 hours``, or ``None`` where the text is not of that shape."""
     body = re.sub(r"\A\s*interval\s+", "", text, flags=re.IGNORECASE).strip()
-    found = {}
+    found: dict[str, Decimal] = {}
     for number, word in _WORDS.findall(body):
         unit = word.upper().removesuffix("S")
         if unit not in MICROS and unit not in MONTHS:

@@ -19,7 +19,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyType
+    from duckdb.sqltypes import DuckDBPyType
 
 MAX_PRECISION = 38
 DEFAULT_DECIMAL = (10, 0)
@@ -232,8 +232,27 @@ def parse_row_type(text: str) -> SqlType:
 
 
 def from_sqlglot(expression: exp.DataType) -> SqlType:
-    """Return the type that sqlglot read."""
-    return parse_type(expression.sql(dialect="databricks"))
+    """Return the type that sqlglot read.
+
+    Raises:
+        SqlError: ``UNSUPPORTED_DATATYPE`` for a type that only other dialects have.
+    """
+    inner = expression.this
+    if isinstance(inner, exp.Interval):
+        return parse_type(inner.sql(dialect="databricks"))
+    name = inner.name if isinstance(inner, exp.DType) else str(inner).upper()
+    if name in _SQLGLOT_NAMES:
+        return SqlType(_SQLGLOT_NAMES[name])
+    if name == "ARRAY" and len(expression.expressions) == 1:
+        return array(from_sqlglot(expression.expressions[0]))
+    if name == "MAP" and len(expression.expressions) == 2:
+        key, value = expression.expressions
+        return map_of(from_sqlglot(key), from_sqlglot(value))
+    if name in ("DECIMAL", "VARCHAR", "CHAR", "STRUCT", "TEXT", "INTERVAL"):
+        return parse_type(expression.sql(dialect="databricks"))
+    if name in _REFUSED:
+        raise unsupported(f"the type {name}")
+    raise SqlError("UNSUPPORTED_DATATYPE", "0A000", f'Unsupported data type "{name}".')
 
 
 def from_duckdb_type(kind: DuckDBPyType | str) -> SqlType:
@@ -542,6 +561,27 @@ _ALIASES = {
     "REAL": "FLOAT",
     "TIMESTAMP_LTZ": "TIMESTAMP",
     "NULL": "VOID",
+}
+
+# sqlglot's names of the types that need no more than a name.
+_SQLGLOT_NAMES = {
+    "NULL": "VOID",
+    "VOID": "VOID",
+    "BOOLEAN": "BOOLEAN",
+    "TINYINT": "TINYINT",
+    "SMALLINT": "SMALLINT",
+    "INT": "INT",
+    "BIGINT": "BIGINT",
+    "FLOAT": "FLOAT",
+    "DOUBLE": "DOUBLE",
+    "BINARY": "BINARY",
+    "VARBINARY": "BINARY",
+    "DATE": "DATE",
+    "TIMESTAMP": "TIMESTAMP",
+    "TIMESTAMPTZ": "TIMESTAMP",
+    "TIMESTAMPLTZ": "TIMESTAMP",
+    "TIMESTAMPNTZ": "TIMESTAMP_NTZ",
+    "VARIANT": "VARIANT",
 }
 
 _REFUSED = ("OBJECT", "GEOGRAPHY", "GEOMETRY", "TIME")

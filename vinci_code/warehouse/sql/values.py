@@ -8,7 +8,16 @@ from decimal import Decimal
 from typing import Final
 
 from vinci_code.warehouse.sql.errors import SqlError, encode
-from vinci_code.warehouse.sql.types import BIGINT, BOOLEAN, INT, STRING, VOID, SqlType, decimal
+from vinci_code.warehouse.sql.types import (
+    BIGINT,
+    BOOLEAN,
+    INT,
+    INTEGRAL,
+    STRING,
+    VOID,
+    SqlType,
+    decimal,
+)
 
 
 class _Missing:
@@ -96,6 +105,25 @@ def _decimal(value: Decimal, kind: SqlType | None) -> Typed:
     kind = kind or decimal(precision, scale)
     text = f"{value:f}"
     return Typed(f"CAST('{text}' AS {kind.duckdb()})", kind, text, False, value)
+
+
+def recast_literal(value: Typed, target: SqlType) -> Typed | None:
+    """Return a numeric literal in a wider numeric type, ``None`` where it needs a real cast."""
+    number = value.constant
+    if isinstance(number, bool) or not isinstance(number, (int, Decimal)):
+        return None
+    if value.type.is_integral and target.name in ("BIGINT", "INT", "SMALLINT"):
+        if INTEGRAL.index(value.type.name) > INTEGRAL.index(target.name):
+            return None
+        return replace(literal(int(number), target), name=value.name)
+    if target.name != "DECIMAL" or not value.type.is_numeric:
+        return None
+    exact = Decimal(number)
+    scale = max(-int(exact.as_tuple().exponent), 0)
+    fits = abs(exact) < Decimal(10) ** ((target.precision or 0) - (target.scale or 0))
+    if scale > (target.scale or 0) or not fits:
+        return None
+    return replace(_decimal(exact, target), name=value.name)
 
 
 def cast_sql(sql: str, kind: SqlType) -> str:

@@ -218,7 +218,8 @@ def build_skewness(call: Call) -> Typed:
 
 
 @aggregate(
-    "corr covar_pop covar_samp regr_slope regr_intercept regr_r2 regr_count regr_avgx regr_avgy regr_sxx regr_syy regr_sxy",
+    "corr covar_pop covar_samp regr_slope regr_intercept regr_r2 regr_count regr_avgx "
+    "regr_avgy regr_sxx regr_syy regr_sxy",
     2,
 )
 def build_two_statistics(call: Call) -> Typed:
@@ -243,8 +244,8 @@ def _constant_share(call: Call, value: Typed) -> str:
         raise SqlError(
             "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
             "42K09",
-            f'Cannot resolve "{call.shown}" due to data type mismatch: the input `percentage` should '
-            f'be a foldable "DOUBLE" expression; however, got "{value.name}".',
+            f'Cannot resolve "{call.shown}" due to data type mismatch: the input '
+            f'`percentage` should be a foldable "DOUBLE" expression; however, got "{value.name}".',
         )
     share = float(str(value.constant))
     if not 0 <= share <= 1:

@@ -92,8 +92,8 @@ def _checked_map(keys: str, values: str) -> str:
     return let(keys, body)
 
 
-def make_struct(binder: Binder, nodes: Sequence[exp.Expression], scope: Scope) -> Typed:
-    """Return ``struct(a, b + 1, c AS x)``: names from columns and aliases, else col1, col2 …"""
+def make_struct(binder: Binder, nodes: Sequence[exp.Expr], scope: Scope) -> Typed:
+    """Return ``struct(a, b + 1, c AS x)``: names from columns and aliases, else col1, col2 …."""
     fields, parts, shown = [], [], []
     for index, node in enumerate(nodes):
         inner = node.this if isinstance(node, exp.Alias) else node
@@ -137,7 +137,8 @@ def build_named_struct(call: Call) -> Typed:
         raise SqlError(
             "WRONG_NUM_ARGS.WITHOUT_SUGGESTION",
             "42605",
-            f"The `named_struct` requires 2n (n > 0) parameters but the actual number is {len(call.args)}.",
+            "The `named_struct` requires 2n (n > 0) parameters but the actual number is "
+            f"{len(call.args)}.",
         )
     names = [str(call.constant(index, "name")) for index in range(0, len(call.args), 2)]
     values = call.args[1::2]
@@ -174,12 +175,14 @@ def build_element_at(call: Call) -> Typed:
     zero = SqlError(
         "INVALID_INDEX_OF_ZERO",
         "22003",
-        "The index 0 is invalid. An index shall be either < 0 or > 0 (the first element has index 1).",
+        "The index 0 is invalid. An index shall be either < 0 or > 0 (the first element has "
+        "index 1).",
     )
     beyond = SqlError(
         "INVALID_ARRAY_INDEX_IN_ELEMENT_AT",
         "22003",
-        "The index {} is out of bounds. The array has {} elements. Use `try_element_at` to tolerate "
+        "The index {} is out of bounds. The array has {} elements. Use `try_element_at` to "
+        "tolerate "
         "accessing element at invalid index and return NULL instead.",
     )
 
@@ -341,7 +344,10 @@ def build_array_join(call: Call) -> Typed:
         kept = f"list_transform({texts}, lambda x: coalesce(x, {call.text(2)}))"
     else:
         kept = f"list_filter({texts}, lambda x: x IS NOT NULL)"
-    sql = f"CASE WHEN {texts} IS NOT NULL THEN coalesce(array_to_string({kept}, {call.text(1)}), '') END"
+    sql = (
+        f"CASE WHEN {texts} IS NOT NULL THEN coalesce(array_to_string({kept}, {call.text(1)}), "
+        f"'') END"
+    )
     return Typed(f"({sql})", STRING, call.shown)
 
 
@@ -409,7 +415,8 @@ def build_slice(call: Call) -> Typed:
     def body(a: str) -> str:
         first = f"CASE WHEN {start} < 0 THEN len({a}) + {start} + 1 ELSE {start} END"
         return (
-            f"CASE WHEN {start} = 0 THEN {fail_sql(zero)} WHEN {length} < 0 THEN {fail_sql(below, length)} "
+            f"CASE WHEN {start} = 0 THEN {fail_sql(zero)} WHEN {length} < 0 THEN "
+            f"{fail_sql(below, length)} "
             f"WHEN ({first}) < 1 THEN {a}[1:0] ELSE {a}[({first}):(({first}) + {length} - 1)] END"
         )
 
@@ -429,7 +436,10 @@ def build_arrays_zip(call: Call) -> Typed:
     inner = ", ".join(f"{quote(n)}: ({a.sql})[i]" for n, (a, _) in zip(names, arrays, strict=True))
     nulls = " OR ".join(f"{a.sql} IS NULL" for a, _ in arrays)
     kind = array(struct(*((n, e) for n, (_, e) in zip(names, arrays, strict=True))))
-    sql = f"(CASE WHEN NOT ({nulls}) THEN list_transform(range(1, {longest} + 1), lambda i: {{{inner}}}) END)"
+    sql = (
+        f"(CASE WHEN NOT ({nulls}) THEN list_transform(range(1, {longest} + 1), lambda i: "
+        f"{{{inner}}}) END)"
+    )
     return Typed(sql, kind, call.shown)
 
 
@@ -459,8 +469,8 @@ def _lambda(
         raise SqlError(
             "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE",
             "42K09",
-            f'Cannot resolve "{call.name}" due to data type mismatch: The argument number {index + 1} '
-            "must be a lambda function.",
+            f'Cannot resolve "{call.name}" due to data type mismatch: The argument number '
+            f"{index + 1} must be a lambda function.",
         )
     names = [item.name for item in node.expressions]
     if len(names) > len(parameters):
@@ -567,7 +577,10 @@ def build_aggregate(call: Call) -> Typed:
     state = start.type.duckdb()
     initial = f"{{'s': CAST({start.sql} AS {state}), 'e': CAST(NULL AS {element.duckdb()})}}"
     wrapped = variable(items.sql + "w")
-    pairs = f"list_transform({items.sql}, lambda {wrapped}: {{'s': CAST(NULL AS {state}), 'e': {wrapped}}})"
+    pairs = (
+        f"list_transform({items.sql}, lambda {wrapped}: "
+        f"{{'s': CAST(NULL AS {state}), 'e': {wrapped}}})"
+    )
     one, other = variable(items.sql + "1"), variable(items.sql + "2")
     inner = body.sql.replace(names[0], f"({one}).s").replace(names[1], f"({other}).e")
     step = f"{{'s': CAST({inner} AS {state}), 'e': CAST(NULL AS {element.duckdb()})}}"
@@ -684,7 +697,10 @@ def _map_lambda(call: Call) -> tuple[Typed, SqlType, SqlType, str, Typed]:
 def build_map_filter(call: Call) -> Typed:
     """The entries for which the function holds."""
     value, key, inner, entry, body = _map_lambda(call)
-    sql = f"map_from_entries(list_filter(map_entries({value.sql}), lambda {entry}: {_truth(call, body)}))"
+    sql = (
+        f"map_from_entries(list_filter(map_entries({value.sql}), lambda {entry}: "
+        f"{_truth(call, body)}))"
+    )
     return Typed(sql, map_of(key, inner), _shown(call, [value], body, ["k", "v"]))
 
 

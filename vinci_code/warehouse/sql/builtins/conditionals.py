@@ -257,7 +257,8 @@ def build_pmod(call: Call) -> Typed:
     sql = let(
         first.sql,
         lambda r: (
-            f"CASE WHEN {r} < 0 THEN CAST(({r} + {divisor.sql}) % {divisor.sql} AS {kind}) ELSE {r} END"
+            f"CASE WHEN {r} < 0 THEN CAST(({r} + {divisor.sql}) % {divisor.sql} AS {kind}) "
+            f"ELSE {r} END"
         ),
     )
     return Typed(sql, first.type, call.shown)
@@ -309,7 +310,8 @@ def build_version(call: Call) -> Typed:
 def build_current_version(call: Call) -> Typed:
     """The versions of the runtime and of Databricks SQL."""
     kind = parse_type(
-        "STRUCT<dbr_version: STRING, dbsql_version: STRING, u_build_hash: STRING, r_build_hash: STRING>"
+        "STRUCT<dbr_version: STRING, dbsql_version: STRING, u_build_hash: STRING, "
+        "r_build_hash: STRING>"
     )
     sql = (
         f"{{'dbr_version': NULL::VARCHAR, 'dbsql_version': '{_VERSION}', "

@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
-from vinci_code.warehouse.sql.casts import cast, let, local_sql
+from vinci_code.warehouse.sql.casts import cast, local_sql
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -150,7 +150,7 @@ def build_extract(call: Call) -> Typed:
     name += f" FROM {value.name})" if call.name == "extract" else f", {value.name})"
     call._args = [literal(field), value]
     if value.type.is_interval:
-        return _interval_field(call, field.upper(), value, name)
+        return _interval_field(field.upper(), value, name)
     found = _FIELDS.get(field.upper())
     if found is None:
         raise SqlError(
@@ -163,13 +163,13 @@ def build_extract(call: Call) -> Typed:
     return Typed(f"CAST({sql} AS INTEGER)", INT, name)
 
 
-def _word(node: exp.Expression) -> str:
+def _word(node: exp.Expr) -> str:
     if isinstance(node, (exp.Literal, exp.Column, exp.Identifier, exp.Var)):
         return str(node.name)
     raise refused(node)
 
 
-def _interval_field(call: Call, field: str, value: Typed, name: str) -> Typed:
+def _interval_field(field: str, value: Typed, name: str) -> Typed:
     months = f"(datepart('year', {value.sql}) * 12 + datepart('month', {value.sql}))"
     micros = f"epoch_us({value.sql})"
     templates: dict[str, tuple[str, SqlType]]
@@ -208,10 +208,22 @@ def build_date_trunc(call: Call) -> Typed:
 
 
 _TRUNCATIONS = {
-    "YEAR": "year", "YYYY": "year", "YY": "year", "QUARTER": "quarter", "MONTH": "month", "MM": "month",
-    "MON": "month", "WEEK": "week", "DAY": "day", "DD": "day", "HOUR": "hour", "MINUTE": "minute",
-    "SECOND": "second", "MILLISECOND": "milliseconds", "MICROSECOND": "microseconds",
-}  # fmt: skip
+    "YEAR": "year",
+    "YYYY": "year",
+    "YY": "year",
+    "QUARTER": "quarter",
+    "MONTH": "month",
+    "MM": "month",
+    "MON": "month",
+    "WEEK": "week",
+    "DAY": "day",
+    "DD": "day",
+    "HOUR": "hour",
+    "MINUTE": "minute",
+    "SECOND": "second",
+    "MILLISECOND": "milliseconds",
+    "MICROSECOND": "microseconds",
+}
 
 
 @function("trunc", 2)
@@ -245,7 +257,8 @@ def _unit(call: Call) -> str:
         raise SqlError(
             "INVALID_PARAMETER_VALUE.DATETIME_UNIT",
             "22023",
-            f"The value of parameter(s) `unit` in `{call.name}` is invalid: expects one of the units "
+            f"The value of parameter(s) `unit` in `{call.name}` is invalid: expects one of "
+            f"the units "
             "without quotes YEAR, QUARTER, MONTH, WEEK, DAY, DAYOFYEAR, HOUR, MINUTE, SECOND, "
             f"MILLISECOND, MICROSECOND, but got the string literal '{_word(call.nodes[0])}'.",
         )
@@ -418,7 +431,10 @@ def build_unix_timestamp(call: Call) -> Typed:
     if not call.args[0].type.is_string:
         return Typed(_seconds(call.argument(0, TIMESTAMP).sql), BIGINT, shown)
     text = call.text(1) if len(call.args) == 2 else text_sql(pattern)
-    clock = f"vinci_parse_timestamp({call.text(0)}, {text}, 'try_to_timestamp', {text_sql(call.binder.zone)})"
+    clock = (
+        f"vinci_parse_timestamp({call.text(0)}, {text}, 'try_to_timestamp', "
+        f"{text_sql(call.binder.zone)})"
+    )
     return Typed(_seconds(local_sql(clock, "UTC")), BIGINT, shown)
 
 
@@ -473,7 +489,10 @@ def build_sequence(call: Call) -> Typed:
         raise unexpected_input("sequence", 1, '("TIMESTAMP" or "DATE" or "INTEGRAL")', start)
     step = call.args[2].sql if len(call.args) == 3 else "INTERVAL 1 DAY"
     if kind == DATE:
-        items = f"generate_series(CAST({values[0].sql} AS TIMESTAMP), CAST({values[1].sql} AS TIMESTAMP), {step})"
+        items = (
+            f"generate_series(CAST({values[0].sql} AS TIMESTAMP), CAST({values[1].sql} AS "
+            f"TIMESTAMP), {step})"
+        )
         name = "x"
         return Typed(
             f"list_transform({items}, lambda {name}: CAST({name} AS DATE))", result, call.shown
@@ -491,8 +510,17 @@ def _number_sequence(call: Call, values: list[Typed], result: SqlType) -> Typed:
             "XX000",
             "Illegal sequence boundaries: {} to {} by {}",
         )
-        wrong = f"({step} = 0 AND {start} <> {stop}) OR ({step} > 0 AND {start} > {stop}) OR ({step} < 0 AND {start} < {stop})"
-        items = f"CASE WHEN {wrong} THEN {fail_sql(error, start, stop, step)} WHEN {step} = 0 THEN [{start}] ELSE generate_series({start}, {stop}, {step}) END"
+        wrong = (
+            f"({step} = 0 AND {start} <> {stop}) OR ({step} > 0 AND {start} > {stop}) OR ({step} "
+            f"< 0 AND {start} < {stop})"
+        )
+        items = (
+            f"CASE WHEN {wrong} THEN {fail_sql(error, start, stop, step)} WHEN {step} = 0 THEN "
+            f"[{start}] ELSE generate_series({start}, {stop}, {step}) END"
+        )
     else:
-        items = f"CASE WHEN {start} <= {stop} THEN generate_series({start}, {stop}) ELSE generate_series({start}, {stop}, -1) END"
+        items = (
+            f"CASE WHEN {start} <= {stop} THEN generate_series({start}, {stop}) ELSE "
+            f"generate_series({start}, {stop}, -1) END"
+        )
     return Typed(f"CAST({items} AS {element.duckdb()}[])", result, call.shown)

@@ -40,8 +40,8 @@ def build_from_json(call: Call) -> Typed:
         raise SqlError(
             "DATATYPE_MISMATCH.INVALID_JSON_SCHEMA",
             "42K09",
-            f'Cannot resolve "from_json({call.args[0].name})" due to data type mismatch: Input schema '
-            f'"{kind.text}" must be a struct, an array, a map or a variant.',
+            f'Cannot resolve "from_json({call.args[0].name})" due to data type mismatch: Input '
+            f'schema "{kind.text}" must be a struct, an array, a map or a variant.',
         )
     mode = _mode(call)
     zone = call.binder.zone

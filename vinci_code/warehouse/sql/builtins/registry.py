@@ -36,7 +36,7 @@ class Call:
 
     binder: Binder
     name: str
-    nodes: Sequence[exp.Expression]
+    nodes: Sequence[exp.Expr]
     scope: Scope
     distinct: str = ""
     filter: str = ""
@@ -188,6 +188,7 @@ def check_arity(name: str, builtin: Builtin, count: int) -> None:
     raise SqlError(
         "WRONG_NUM_ARGS.WITHOUT_SUGGESTION",
         "42605",
-        f"The `{name}` requires {wanted} parameters but the actual number is {count}. Please, refer "
+        f"The `{name}` requires {wanted} parameters but the actual number is {count}. Please, "
+        f"refer "
         "to 'https://docs.databricks.com/sql/language-manual/sql-ref-functions.html' for a fix.",
     )

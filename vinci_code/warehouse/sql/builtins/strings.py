@@ -169,7 +169,10 @@ def build_concat_ws(call: Call) -> Typed:
     joined = lists[0]
     for one in lists[1:]:
         joined = f"list_concat({joined}, {one})"
-    sql = f"CASE WHEN {separator} IS NOT NULL THEN coalesce(array_to_string(list_filter({joined}, lambda x: x IS NOT NULL), {separator}), '') END"
+    sql = (
+        f"CASE WHEN {separator} IS NOT NULL THEN coalesce(array_to_string(list_filter({joined}, "
+        f"lambda x: x IS NOT NULL), {separator}), '') END"
+    )
     return Typed(f"({sql})", STRING, call.shown)
 
 

@@ -2,9 +2,9 @@
 
 A rewrite is one function. It gets the binder, a node as sqlglot read it and the names in scope, and
 returns DuckDB SQL with the Databricks type. The list is the whole language of expressions: a node
-that is not in it is refused. Functions have a list of their own (``sql/builtins``), and whole queries
-are in ``queries.py``, ``relations.py``, ``grouping.py``, ``common_tables.py``, ``stars.py``,
-``generators.py`` and ``pivots.py``.
+that is not in it is refused. Functions have a list of their own (``sql/builtins``), and whole
+queries are in ``queries.py``, ``relations.py``, ``grouping.py``, ``common_tables.py``,
+``stars.py``, ``generators.py`` and ``pivots.py``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
     return _call(binder, node, scope)
 
 
-def rewrite_no_paren_call(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def rewrite_no_paren_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     """``current_date`` and the like stand without parentheses."""
     name = _NO_PAREN[type(node)]
     return _call(binder, exp.Anonymous(this=name, expressions=[]), scope)
@@ -40,10 +40,10 @@ _NO_PAREN: dict[type, str] = {
 }
 
 
-def call_name(node: exp.Expression) -> str:
+def call_name(node: exp.Expr) -> str:
     """Return a called function's name in lower case."""
     this = node.this
-    return (this.name if isinstance(this, exp.Expression) else str(this)).lower()
+    return (this.name if isinstance(this, exp.Expr) else str(this)).lower()
 
 
 def find_function(name: str, binder: Binder) -> Builtin:
@@ -100,7 +100,7 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
     return builtin.build(call)
 
 
-def _refuse_nested(nodes: Sequence[exp.Expression]) -> None:
+def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
     from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
 
     if any(has_aggregate(node) for node in nodes):
@@ -112,14 +112,14 @@ def _refuse_nested(nodes: Sequence[exp.Expression]) -> None:
         )
 
 
-def _arguments(nodes: Sequence[exp.Expression]) -> tuple[Sequence[exp.Expression], str]:
+def _arguments(nodes: Sequence[exp.Expr]) -> tuple[Sequence[exp.Expr], str]:
     if len(nodes) == 1 and isinstance(nodes[0], exp.Distinct):
         only(nodes[0], "expressions")
         return nodes[0].expressions, "DISTINCT "
     return nodes, ""
 
 
-def rewrite_modified_call(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def rewrite_modified_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     """``FILTER (WHERE …)``, ``IGNORE NULLS`` and ``WITHIN GROUP`` belong to the call inside."""
     return _modified(binder, node, scope, "", "", windowed=False)
 
@@ -136,13 +136,28 @@ def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
     inner = node.this.this if isinstance(node.this, exp.IgnoreNulls) else node.this
     name = call_name(inner) if isinstance(inner, exp.Anonymous) else ""
     ordered = spec.args.get("order") is not None
-    if not ordered and name in FUNCTIONS and FUNCTIONS[name].kind == "window":
+    ranking = name in FUNCTIONS and FUNCTIONS[name].kind == "window"
+    if ranking and spec.args.get("spec") is not None and name != "nth_value":
+        _check_frame(binder, name, spec.args["spec"], scope)
+    if not ordered and ranking:
         raise SqlError(
             "WINDOW_FUNCTION_FRAME_NOT_ORDERED",
             "42601",
             f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
         )
     return _modified(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})", windowed=True)
+
+
+def _check_frame(binder: Binder, name: str, spec: exp.WindowSpec, scope: Scope) -> None:
+    frame = _frame(binder, spec, scope)
+    required = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    if name in ("lag", "lead") or frame != required:
+        raise SqlError(
+            "WINDOW_FUNCTION_AND_FRAME_MISMATCH",
+            "42K0E",
+            f"{name}() function can only be evaluated in an ordered row-based window frame with a "
+            "single offset.",
+        )
 
 
 def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
@@ -158,7 +173,7 @@ def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
 
 
 def _modified(
-    binder: Binder, node: exp.Expression, scope: Scope, over: str, shown: str, *, windowed: bool
+    binder: Binder, node: exp.Expr, scope: Scope, over: str, shown: str, *, windowed: bool
 ) -> Typed:
     modifiers: dict[str, object] = {}
     label = shown
@@ -215,6 +230,8 @@ def _over(binder: Binder, node: exp.Window, scope: Scope) -> tuple[str, str]:
 def _frame(binder: Binder, spec: exp.WindowSpec, scope: Scope) -> str:
     only(spec, "kind", "start", "start_side", "end", "end_side")
     kind = str(spec.args["kind"]).upper()
+    if kind not in ("ROWS", "RANGE"):
+        raise refused(spec, kind)
     start = _bound(binder, spec.args.get("start"), spec.args.get("start_side"), scope)
     end = _bound(binder, spec.args.get("end") or "CURRENT ROW", spec.args.get("end_side"), scope)
     return f"{kind} BETWEEN {start} AND {end}"
@@ -222,22 +239,22 @@ def _frame(binder: Binder, spec: exp.WindowSpec, scope: Scope) -> str:
 
 def _bound(binder: Binder, value: object, side: object, scope: Scope) -> str:
     word = str(side or "").upper()
-    if isinstance(value, exp.Expression):
+    if isinstance(value, exp.Expr):
         return f"{binder.expression(value, scope).sql} {word}"
     return f"{str(value).upper()} {word}".strip()
 
 
-def order_sql(binder: Binder, ordered: Sequence[exp.Expression], scope: Scope) -> str:
+def order_sql(binder: Binder, ordered: Sequence[exp.Expr], scope: Scope) -> str:
     """Return the items of an ORDER BY with NULLs where Databricks puts them."""
     return ", ".join(binder.expression(item.this, scope).sql + direction(item) for item in ordered)
 
 
-def order_name(binder: Binder, ordered: Sequence[exp.Expression], scope: Scope) -> str:
+def order_name(binder: Binder, ordered: Sequence[exp.Expr], scope: Scope) -> str:
     """Return the items of an ORDER BY as they show in a column's name."""
     return ", ".join(binder.expression(item.this, scope).name + direction(item) for item in ordered)
 
 
-def direction(item: exp.Expression) -> str:
+def direction(item: exp.Expr) -> str:
     """Return the direction of an ORDER BY item: NULLs come first when ascending, else last."""
     only(item, "this", "desc", "nulls_first", "explicit_null_ordering")
     word = "DESC" if item.args.get("desc") else "ASC"

@@ -1,5 +1,6 @@
 """Rewrites of WITH: common table expressions, recursive ones too."""
 
+# ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
 from dataclasses import replace
@@ -85,8 +86,10 @@ def _bind_recursive(binder: Binder, table: exp.CTE, scope: Scope) -> str:
         raise SqlError(
             "INVALID_RECURSIVE_CTE",
             "42836",
-            "Invalid recursive definition found. Recursive queries must contain an UNION or an UNION "
-            "ALL statement with 2 children. The first child needs to be the anchor term without any "
+            "Invalid recursive definition found. Recursive queries must contain an UNION or "
+            "an UNION "
+            "ALL statement with 2 children. The first child needs to be the anchor term "
+            "without any "
             "recursive references.",
         )
     anchor = binder.query(union.this, scope)
@@ -96,15 +99,14 @@ def _bind_recursive(binder: Binder, table: exp.CTE, scope: Scope) -> str:
     )
     labels = [quote(physical) for physical in anchor.physical]
     scope.tables[table.alias.lower()] = CommonTable(name, columns, (*anchor.physical,), True)
-    step = _bind_step(binder, union.expression, scope)
-    step = _fit_step(binder, step, columns)
+    step = _fit_step(binder, _bind_step(binder, union.expression, scope), columns)
     scope.tables[table.alias.lower()] = CommonTable(name, columns, anchor.physical)
     first = f'SELECT {", ".join(labels)}, 0 AS {quote(LEVEL)} FROM ({anchor.sql}) AS "anchor"'
     declared = ", ".join([*labels, quote(LEVEL)])
     return f"{quote(name)}({declared}) AS ({first} UNION ALL {step})"
 
 
-def _bind_step(binder: Binder, node: exp.Expression, scope: Scope) -> BoundQuery:
+def _bind_step(binder: Binder, node: exp.Expr, scope: Scope) -> BoundQuery:
     bound = binder.query(node, scope)
     if LEVEL not in bound.physical:
         raise unsupported("a recursive common table expression whose step is not one plain SELECT")
@@ -117,7 +119,8 @@ def _fit_step(binder: Binder, step: BoundQuery, columns: tuple[Column, ...]) -> 
             "NUM_COLUMNS_MISMATCH",
             "42826",
             "UNION can only be performed on inputs with the same number of columns, but the first "
-            f"input has {len(columns)} columns and the second input has {len(step.columns)} columns.",
+            f"input has {len(columns)} columns and the second input has {len(step.columns)} "
+            f"columns.",
         )
     items = []
     for column, physical, wanted in zip(step.columns, step.physical, columns, strict=True):
@@ -126,7 +129,8 @@ def _fit_step(binder: Binder, step: BoundQuery, columns: tuple[Column, ...]) -> 
     limit = SqlError(
         "RECURSION_LEVEL_LIMIT_EXCEEDED",
         "42836",
-        f"Recursion level limit {MAX_RECURSION} reached but query has not exhausted, try increasing "
+        f"Recursion level limit {MAX_RECURSION} reached but query has not exhausted, try "
+        f"increasing "
         'it like "WITH RECURSIVE t(col) MAX RECURSION LEVEL 200".',
     )
     level = f'"step".{quote(LEVEL)}'

@@ -3,6 +3,7 @@
 DuckDB unnests a list; every generator becomes a list of elements and the columns read from one.
 """
 
+# ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -48,7 +49,8 @@ class Generator:
             raise SqlError(
                 "UDTF_ALIAS_NUMBER_MISMATCH",
                 "42802",
-                "The number of aliases supplied in the AS clause does not match the number of columns "
+                "The number of aliases supplied in the AS clause does not match the number "
+                "of columns "
                 f"output by the UDTF. Expected {len(self.columns)} aliases, but got "
                 f"{','.join(names)}. Please ensure that the number of aliases provided matches the "
                 "number of columns output by the UDTF.",
@@ -84,7 +86,7 @@ class Generator:
         return result
 
 
-def generator_call(node: exp.Expression) -> exp.Anonymous | None:
+def generator_call(node: exp.Expr) -> exp.Anonymous | None:
     """Return the node where it calls a generator."""
     if not isinstance(node, exp.Anonymous):
         return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
 
 
-def has_aggregate(node: exp.Expression) -> bool:
+def has_aggregate(node: exp.Expr) -> bool:
     """Return whether an aggregate stands in the expression, outside of windows and sub-queries."""
     if isinstance(node, exp.Window):
         parts = [*node.args.get("partition_by", []), node.args.get("order")]
@@ -39,7 +39,7 @@ def has_aggregate(node: exp.Expression) -> bool:
 def bind_group(
     binder: Binder,
     group: exp.Group,
-    nodes: Sequence[exp.Expression],
+    nodes: Sequence[exp.Expr],
     values: Sequence[Typed],
     scope: Scope,
 ) -> str:
@@ -69,9 +69,9 @@ def bind_group(
 
 def _group_part(
     binder: Binder,
-    node: exp.Expression,
+    node: exp.Expr,
     values: Sequence[Typed],
-    nodes: Sequence[exp.Expression],
+    nodes: Sequence[exp.Expr],
     scope: Scope,
 ) -> str:
     if isinstance(node, (exp.Rollup, exp.Cube)):
@@ -96,7 +96,7 @@ def _with_words(group: exp.Group, parts: list[str]) -> str | None:
     return None
 
 
-def _group_all(nodes: Sequence[exp.Expression], values: Sequence[Typed]) -> str:
+def _group_all(nodes: Sequence[exp.Expr], values: Sequence[Typed]) -> str:
     if len(nodes) == len(values):
         keys = [
             value.sql
@@ -111,15 +111,15 @@ def _group_all(nodes: Sequence[exp.Expression], values: Sequence[Typed]) -> str:
     return f" GROUP BY {', '.join(keys)}" if keys else ""
 
 
-def _alias_of(node: exp.Expression) -> str:
+def _alias_of(node: exp.Expr) -> str:
     return node.alias or node.sql("databricks")
 
 
 def _grouping_sets(
     binder: Binder,
-    item: exp.Expression,
+    item: exp.Expr,
     values: Sequence[Typed],
-    nodes: Sequence[exp.Expression],
+    nodes: Sequence[exp.Expr],
     scope: Scope,
 ) -> str:
     sets = []
@@ -136,9 +136,9 @@ def _grouping_sets(
 
 def _set(
     binder: Binder,
-    node: exp.Expression,
+    node: exp.Expr,
     values: Sequence[Typed],
-    nodes: Sequence[exp.Expression],
+    nodes: Sequence[exp.Expr],
     scope: Scope,
 ) -> str:
     if isinstance(node, exp.Tuple):
@@ -151,9 +151,9 @@ def _set(
 
 def _group_item(
     binder: Binder,
-    node: exp.Expression,
+    node: exp.Expr,
     values: Sequence[Typed],
-    nodes: Sequence[exp.Expression],
+    nodes: Sequence[exp.Expr],
     scope: Scope,
 ) -> str:
     value = None
@@ -167,14 +167,14 @@ def _group_item(
         raise SqlError(
             "GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE",
             "42822",
-            f'The expression "{value.name}" cannot be used as a grouping expression because its data '
-            f'type "{value.type.text}" is not an orderable data type.',
+            f'The expression "{value.name}" cannot be used as a grouping expression because its '
+            f'data type "{value.type.text}" is not an orderable data type.',
         )
     # DuckDB would take a bare number for the position of a column.
     return f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
 
 
-def _ordinal(position: int, values: Sequence[Typed], nodes: Sequence[exp.Expression]) -> Typed:
+def _ordinal(position: int, values: Sequence[Typed], nodes: Sequence[exp.Expr]) -> Typed:
     if not 1 <= position <= len(values):
         raise SqlError(
             "GROUP_BY_POS_OUT_OF_RANGE",
@@ -186,7 +186,8 @@ def _ordinal(position: int, values: Sequence[Typed], nodes: Sequence[exp.Express
         raise SqlError(
             "GROUP_BY_POS_AGGREGATE",
             "42903",
-            f"GROUP BY {position} refers to an expression {values[position - 1].name} that contains "
+            f"GROUP BY {position} refers to an expression {values[position - 1].name} that "
+            f"contains "
             "an aggregate function. Aggregate functions are not allowed in GROUP BY.",
         )
     return values[position - 1]

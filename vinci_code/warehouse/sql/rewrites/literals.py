@@ -1,5 +1,6 @@
 """Rewrites of literals, parameters and casts."""
 
+# ruff: noqa: ARG001 - every rewrite has the same parameters
 from __future__ import annotations
 
 from decimal import Decimal
@@ -146,7 +147,7 @@ def rewrite_try_cast(binder: Binder, node: exp.TryCast, scope: Scope) -> Typed:
     return cast(value, target, binder.zone, attempt=True, name=name)
 
 
-def _target(node: exp.Expression) -> SqlType:
+def _target(node: exp.Expr) -> SqlType:
     return from_sqlglot(node.args["to"])
 
 
@@ -191,7 +192,7 @@ def rewrite_interval(binder: Binder, node: exp.Interval, scope: Scope) -> Typed:
     return _interval_value(binder, binder.expression(value, scope), unit.name)
 
 
-def rewrite_intervals(binder: Binder, parts: list[exp.Expression], scope: Scope) -> Typed:
+def rewrite_intervals(binder: Binder, parts: list[exp.Expr], scope: Scope) -> Typed:
     """``INTERVAL 1 DAY 2 HOURS`` is the sum of its parts."""
     values = [binder.expression(part, scope) for part in parts]
     kind = values[0].type

@@ -84,7 +84,7 @@ def rewrite_modulo(binder: Binder, node: exp.Mod, scope: Scope) -> Typed:
     return modulo(binder, *_operands(binder, node, scope))
 
 
-def _operands(binder: Binder, node: exp.Expression, scope: Scope) -> tuple[Typed, Typed]:
+def _operands(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[Typed, Typed]:
     only(node, "this", "expression")
     return binder.expression(node.this, scope), binder.expression(node.expression, scope)
 
@@ -370,15 +370,15 @@ def rewrite_logic(binder: Binder, node: exp.Connector, scope: Scope) -> Typed:
     return Typed(f"({sql})", BOOLEAN, name, any(part.nullable for part in parts))
 
 
-def _flatten(node: exp.Expression, kind: type) -> list[exp.Expression]:
-    parts: list[exp.Expression] = []
+def _flatten(node: exp.Expr, kind: type) -> list[exp.Expr]:
+    parts: list[exp.Expr] = []
     while isinstance(node, kind):
         parts.append(node.expression)
         node = node.this
     return [node, *reversed(parts)]
 
 
-def _truth(binder: Binder, node: exp.Expression, scope: Scope, word: str) -> Typed:
+def _truth(binder: Binder, node: exp.Expr, scope: Scope, word: str) -> Typed:
     value = binder.expression(node, scope)
     if value.type.name not in ("BOOLEAN", "VOID", "STRING"):
         raise _wrong_type(f"({value.name} {word} …)", '"BOOLEAN"', value)
@@ -559,6 +559,6 @@ def _wrong_type(name: str, wanted: str, value: Typed) -> SqlError:
     return SqlError(
         "DATATYPE_MISMATCH.BINARY_OP_WRONG_TYPE",
         "42K09",
-        f'Cannot resolve "{name}" due to data type mismatch: the binary operator requires the input '
-        f'type ({wanted}), not "{value.type.text}".',
+        f'Cannot resolve "{name}" due to data type mismatch: the binary operator requires the '
+        f'input type ({wanted}), not "{value.type.text}".',
     )

@@ -1,5 +1,6 @@
 """Rewrites of PIVOT and UNPIVOT."""
 
+# ruff: noqa: ARG001, S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -49,8 +50,8 @@ def _pivot(binder: Binder, pivot: exp.Pivot, scope: Scope, source: str) -> Bound
     values = list(kept)
     for item in field.expressions:
         test, label = _pivot_value(binder, key, item, scope)
-        for aggregate in pivot.expressions:
-            values.append(_pivoted(binder, aggregate, test, label, len(pivot.expressions), scope))
+        count = len(pivot.expressions)
+        values += [_pivoted(binder, one, test, label, count, scope) for one in pivot.expressions]
     items = ", ".join(f"{value.sql} AS {quote(value.name)}" for value in values)
     group = f" GROUP BY {', '.join(value.sql for value in kept)}" if kept else ""
     columns = tuple(Column(value.name, value.type) for value in values)
@@ -59,7 +60,7 @@ def _pivot(binder: Binder, pivot: exp.Pivot, scope: Scope, source: str) -> Bound
     )
 
 
-def _pivot_value(binder: Binder, key: Typed, node: exp.Expression, scope: Scope) -> tuple[str, str]:
+def _pivot_value(binder: Binder, key: Typed, node: exp.Expr, scope: Scope) -> tuple[str, str]:
     label = ""
     if isinstance(node, (exp.PivotAlias, exp.Alias)):
         label = node.args["alias"].name
@@ -69,7 +70,7 @@ def _pivot_value(binder: Binder, key: Typed, node: exp.Expression, scope: Scope)
 
 
 def _pivoted(
-    binder: Binder, node: exp.Expression, test: str, label: str, count: int, scope: Scope
+    binder: Binder, node: exp.Expr, test: str, label: str, count: int, scope: Scope
 ) -> Typed:
     suffix = ""
     if isinstance(node, exp.Alias):
@@ -89,7 +90,7 @@ class _Raw(exp.Expression):
     """A condition that is DuckDB SQL already."""
 
 
-def rewrite_raw(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def rewrite_raw(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     """The condition on a pivoted value was translated before."""
     from vinci_code.warehouse.sql.types import BOOLEAN
 

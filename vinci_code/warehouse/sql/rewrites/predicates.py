@@ -1,5 +1,6 @@
 """Rewrites of predicates, CASE and access into nested values."""
 
+# ruff: noqa: ARG001 - every rewrite has the same parameters
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def rewrite_dot(binder: Binder, node: exp.Dot, scope: Scope) -> Typed:
     return field(value, node.expression.name).named(f"{value.name}.{node.expression.name}")
 
 
-def _dotted(node: exp.Expression) -> list[str] | None:
+def _dotted(node: exp.Expr) -> list[str] | None:
     if isinstance(node, exp.Column):
         return [part.name for part in node.parts]
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
@@ -98,7 +99,7 @@ def _find_field(kind: SqlType, name: str) -> tuple[str, SqlType]:
 
 
 def rewrite_bracket(binder: Binder, node: exp.Bracket, scope: Scope) -> Typed:
-    """``array[i]`` counts from 0 and raises beyond the end; ``map[key]`` is NULL for no such key."""
+    """``array[i]`` counts from 0 and raises beyond the end; ``map[key]`` gives NULL."""
     only(node, "this", "expressions", "json_access")
     if len(node.expressions) != 1:
         raise refused(node)
@@ -179,7 +180,7 @@ def _last(shown: str) -> str:
     return shown.split("[")[0].split(".")[-1] or shown
 
 
-def _path_text(path: exp.Expression) -> tuple[str, str]:
+def _path_text(path: exp.Expr) -> tuple[str, str]:
     """Return a path whose unquoted keys are marked ``~``: they match in any case of letters."""
     if not isinstance(path, exp.JSONPath):
         raise refused(path)
@@ -242,7 +243,7 @@ def rewrite_in(binder: Binder, node: exp.In, scope: Scope) -> Typed:
     return Typed(f"({cast[0].sql} IN ({items}))", BOOLEAN, name)
 
 
-def _in_query(binder: Binder, node: exp.In, query: exp.Expression, scope: Scope) -> Typed:
+def _in_query(binder: Binder, node: exp.In, query: exp.Expr, scope: Scope) -> Typed:
     from vinci_code.warehouse.sql.rewrites.queries import aligned_query
 
     left = node.this.unnest() if isinstance(node.this, exp.Paren) else node.this
@@ -299,7 +300,7 @@ def rewrite_like(binder: Binder, node: exp.Binary, scope: Scope, escape: str = "
 
 
 def _like_one(
-    binder: Binder, value: Typed, node: exp.Expression, word: str, escape: str, scope: Scope
+    binder: Binder, value: Typed, node: exp.Expr, word: str, escape: str, scope: Scope
 ) -> Typed:
     pattern = binder.as_string(binder.expression(node, scope), word.lower(), 2)
     name = f"{value.name} {word} {pattern.name}"
@@ -330,9 +331,7 @@ def _check_pattern(pattern: str, escape: str) -> None:
         index += 2
 
 
-def _like_many(
-    binder: Binder, value: Typed, node: exp.Expression, word: str, scope: Scope
-) -> Typed:
+def _like_many(binder: Binder, value: Typed, node: exp.Expr, word: str, scope: Scope) -> Typed:
     inner = node.this.unnest() if isinstance(node.this, exp.Paren) else node.this
     nodes = inner.expressions if isinstance(inner, exp.Tuple) else [inner]
     parts = [_like_one(binder, value, item, word, "\\", scope) for item in nodes]

@@ -1,5 +1,6 @@
 """Rewrites of whole queries: SELECT, set operations, VALUES and WITH."""
 
+# ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.rewrites.calls import direction
 from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, bind_with
 from vinci_code.warehouse.sql.rewrites.generators import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
 
 
-def bind_query(binder: Binder, node: exp.Expression, parent: Scope | None) -> BoundQuery:
+def bind_query(binder: Binder, node: exp.Expr, parent: Scope | None) -> BoundQuery:
     """Translate a query of any kind; ``parent`` is what it can see around it."""
     scope = Scope(parent=parent)
     prefix = bind_with(binder, node.args.get("with_"), scope)
@@ -113,18 +114,19 @@ def _conditions(binder: Binder, node: exp.Select, scope: Scope) -> str:
     return text
 
 
-def _no_aggregate(node: exp.Expression, clause: str) -> None:
+def _no_aggregate(node: exp.Expr, clause: str) -> None:
     if has_aggregate(node):
         raise SqlError(
             f"INVALID_{clause}_CONDITION",
             "42903",
-            f"The {clause} condition contains invalid expressions: aggregate functions. Rewrite the "
+            f"The {clause} condition contains invalid expressions: aggregate functions. "
+            f"Rewrite the "
             "query to avoid window functions, aggregate functions, and generator functions in the "
             f"{clause} clause.",
         )
 
 
-def _bind_items(binder: Binder, nodes: Sequence[exp.Expression], scope: Scope) -> list[Item]:
+def _bind_items(binder: Binder, nodes: Sequence[exp.Expr], scope: Scope) -> list[Item]:
     items: list[Item] = []
     for node in nodes:
         star = expand_star(binder, node, scope)
@@ -145,7 +147,7 @@ def _bind_items(binder: Binder, nodes: Sequence[exp.Expression], scope: Scope) -
     return items
 
 
-def _bind_item(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def _bind_item(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     if isinstance(node, exp.Alias):
         only(node, "this", "alias")
         value = binder.expression(node.this, scope).named(node.alias)
@@ -159,7 +161,7 @@ def _bind_item(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
     return value
 
 
-def _generator_item(binder: Binder, node: exp.Expression, scope: Scope) -> Generator | None:
+def _generator_item(binder: Binder, node: exp.Expr, scope: Scope) -> Generator | None:
     names: list[str] = []
     inner = node
     if isinstance(node, exp.Alias):
@@ -178,6 +180,8 @@ def _finish(
     binder: Binder, node: exp.Select, scope: Scope, values: list[Typed], tail: str
 ) -> BoundQuery:
     """Assemble a SELECT of plain expressions."""
+    if not values:
+        raise unsupported("a SELECT without columns")
     physical = distinct_names([value.name for value in values])
     items = ", ".join(
         f"{value.sql} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
@@ -188,7 +192,7 @@ def _finish(
         _check_distinct(values)
     word = "SELECT DISTINCT " if distinct is not None else "SELECT "
     order = _order(binder, node, scope, values, distinct=distinct is not None)
-    sql = f"{word}{items}{tail}{order}{_limit(binder, node, scope)}"
+    sql = f"{word}{items}{tail}{order}{_limit(binder, node)}"
     return BoundQuery(sql, _columns(values), tuple(physical))
 
 
@@ -202,8 +206,10 @@ def _check_distinct(values: Sequence[Typed]) -> None:
             raise SqlError(
                 "UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE",
                 "0A000",
-                "The feature is not supported: Cannot have MAP type columns in DataFrame which calls "
-                f"set operations (INTERSECT, EXCEPT, etc.), but the type of column `{value.name}` is "
+                "The feature is not supported: Cannot have MAP type columns in DataFrame "
+                "which calls "
+                "set operations (INTERSECT, EXCEPT, etc.), but the type of column "
+                f"`{value.name}` is "
                 f'"{value.type.text}".',
             )
 
@@ -229,7 +235,10 @@ def _with_generator(
     kept = [f'{quote(inner_name)}."c{index}"' for index, item in enumerate(items) if item.value]
     first = ", ".join([*inner, f'{generator.list_sql} AS "g"'])
     second = ", ".join([*kept, *generator.unnest(f'{quote(inner_name)}."g"')])
-    source = f"(SELECT {second} FROM (SELECT {first}{tail}) AS {quote(inner_name)}) AS {quote(outer_name)}"
+    source = (
+        f"(SELECT {second} FROM (SELECT {first}{tail}) AS {quote(inner_name)}) AS "
+        f"{quote(outer_name)}"
+    )
     outer = Scope(parent=scope.parent, tables=scope.tables)
     for value in values:
         outer.aliases.setdefault(value.name.lower(), []).append(value)
@@ -251,7 +260,7 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 
 
 def _order(
-    binder: Binder, node: exp.Expression, scope: Scope, values: Sequence[Typed], *, distinct: bool
+    binder: Binder, node: exp.Expr, scope: Scope, values: Sequence[Typed], *, distinct: bool
 ) -> str:
     order = node.args.get("order") or node.args.get("sort") or node.args.get("cluster")
     if order is None:
@@ -302,14 +311,15 @@ def _order_item(
         raise SqlError(
             "UNRESOLVED_COLUMN.WITH_SUGGESTION",
             "42703",
-            f"A column, variable, or function parameter with name `{value.name}` cannot be resolved. "
+            f"A column, variable, or function parameter with name `{value.name}` cannot be "
+            f"resolved. "
             "Did you mean one of the following? "
             f"[{', '.join(f'`{output.name}`' for output in values)}].",
         )
     return f"({value.sql})" if value.is_constant else value.sql
 
 
-def _limit(binder: Binder, node: exp.Expression, scope: Scope) -> str:
+def _limit(binder: Binder, node: exp.Expr) -> str:
     text = ""
     limit = node.args.get("limit")
     if limit is not None:
@@ -324,7 +334,7 @@ def _limit(binder: Binder, node: exp.Expression, scope: Scope) -> str:
     return text
 
 
-def _row_count(binder: Binder, node: exp.Expression, clause: str) -> str:
+def _row_count(binder: Binder, node: exp.Expr, clause: str) -> str:
     value = binder.expression(node, Scope())
     problem = ""
     if value.type.name not in ("INT", "BIGINT", "SMALLINT", "TINYINT"):
@@ -360,7 +370,7 @@ def _bind_parenthesised(binder: Binder, node: exp.Subquery, scope: Scope) -> Bou
     return bound
 
 
-def _wrapped(binder: Binder, node: exp.Expression, scope: Scope, bound: BoundQuery) -> BoundQuery:
+def _wrapped(binder: Binder, node: exp.Expr, scope: Scope, bound: BoundQuery) -> BoundQuery:
     """Put ORDER BY and LIMIT around a query that has none of its own at this level."""
     name = binder.alias("rows")
     values = [
@@ -375,7 +385,7 @@ def _wrapped(binder: Binder, node: exp.Expression, scope: Scope, bound: BoundQue
         for value, physical in zip(values, bound.physical, strict=True)
     )
     order = _order(binder, node, outer, values, distinct=False)
-    limit = _limit(binder, node, outer)
+    limit = _limit(binder, node)
     sql = f"SELECT {items} FROM ({bound.sql}) AS {quote(name)}{order}{limit}"
     return replace(bound, sql=sql)
 
@@ -404,7 +414,8 @@ def _aligned(
         raise SqlError(
             "NUM_COLUMNS_MISMATCH",
             "42826",
-            f"{word} can only be performed on inputs with the same number of columns, but the first "
+            f"{word} can only be performed on inputs with the same number of columns, but the "
+            f"first "
             f"input has {len(left.columns)} columns and the second input has {len(right.columns)} "
             "columns.",
         )
@@ -416,8 +427,8 @@ def _aligned(
                 "INCOMPATIBLE_COLUMN_TYPE",
                 "42825",
                 f"{word} can only be performed on tables with compatible column types. The "
-                f'{_ordinal(index)} column of the second table is "{other.type.text}" type which is '
-                f'not compatible with "{one.type.text}" at the same column of the first table.',
+                f'{_ordinal(index)} column of the second table is "{other.type.text}" type which '
+                f'is not compatible with "{one.type.text}" at the same column of the first table.',
             )
         kinds.append(kind)
     return _retyped(binder, left, kinds), _retyped(binder, right, kinds)
@@ -486,7 +497,7 @@ def bind_values(binder: Binder, node: exp.Values, scope: Scope) -> BoundQuery:
     return _values_query(binder, node, scope, rows)
 
 
-def _cell(binder: Binder, node: exp.Expression, scope: Scope) -> Typed:
+def _cell(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     return binder.expression(node.this if isinstance(node, exp.Alias) else node, scope)
 
 

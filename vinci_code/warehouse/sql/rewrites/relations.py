@@ -1,5 +1,6 @@
 """Rewrites of FROM: tables, sub-queries, joins, lateral views, samples."""
 
+# ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, rename
 from vinci_code.warehouse.sql.rewrites.generators import (
+    Generator,
     apply_generator,
     bind_generator,
     generator_call,
@@ -58,7 +60,7 @@ def _lateral_view(binder: Binder, view: exp.Lateral, scope: Scope, sql: str) -> 
     return apply_generator(binder, scope, sql, generator.renamed(names), qualifier)
 
 
-def _relation(binder: Binder, node: exp.Expression, scope: Scope, before: str) -> str:
+def _relation(binder: Binder, node: exp.Expr, scope: Scope, before: str) -> str:
     """Return the FROM text after adding one relation (``before`` is what stands there so far)."""
     if isinstance(node, exp.Table) and isinstance(node.this, exp.Anonymous):
         return _function_relation(binder, node, scope, before)
@@ -72,7 +74,7 @@ def _relation(binder: Binder, node: exp.Expression, scope: Scope, before: str) -
     return text
 
 
-def _plain_relation(binder: Binder, node: exp.Expression, scope: Scope) -> tuple[str, Source]:
+def _plain_relation(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, Source]:
     from vinci_code.warehouse.sql.rewrites.queries import bind_values
 
     if isinstance(node, exp.Table):
@@ -102,11 +104,11 @@ def _subquery(binder: Binder, node: exp.Subquery, scope: Scope) -> tuple[str, So
     return _finished(binder, node, scope, bound, ())
 
 
-def _is_query(node: exp.Expression) -> bool:
+def _is_query(node: exp.Expr) -> bool:
     return isinstance(node, exp.Subquery) and not node.args.get("joins")
 
 
-def _has_modifiers(node: exp.Expression) -> bool:
+def _has_modifiers(node: exp.Expr) -> bool:
     return any(node.args.get(key) for key in ("order", "limit", "offset", "with_"))
 
 
@@ -148,7 +150,7 @@ def _recursive(binder: Binder, node: exp.Table, scope: Scope) -> tuple[str, Sour
 
 
 def _finished(
-    binder: Binder, node: exp.Expression, scope: Scope, bound: BoundQuery, name: tuple[str, ...]
+    binder: Binder, node: exp.Expr, scope: Scope, bound: BoundQuery, name: tuple[str, ...]
 ) -> tuple[str, Source]:
     """Apply TABLESAMPLE and PIVOT, and give the result its alias."""
     sample = node.args.get("sample")
@@ -180,7 +182,7 @@ def _sampled(binder: Binder, bound: BoundQuery, sample: exp.TableSample) -> str:
     return f"SELECT * FROM ({bound.sql}) AS {quote(name)} USING SAMPLE {share} PERCENT (bernoulli)"
 
 
-def _count(binder: Binder, node: exp.Expression) -> str:
+def _count(binder: Binder, node: exp.Expr) -> str:
     value = binder.expression(node, Scope())
     if not value.is_constant or not value.type.is_numeric:
         raise refused(node)
@@ -232,7 +234,7 @@ def _function_relation(binder: Binder, node: exp.Table, scope: Scope, before: st
     return text
 
 
-def _table_function(binder: Binder, call: exp.Anonymous, name: str, scope: Scope):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _table_function(binder: Binder, call: exp.Anonymous, name: str, scope: Scope) -> Generator:
     found = generator_call(call)
     if found is not None:
         return bind_generator(binder, found, scope)
@@ -337,7 +339,7 @@ def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
         raise unsupported("a parenthesised join")
     if kind in ("SEMI", "ANTI"):
         return _semi_join(binder, join, scope, before, sql, source, kind)
-    names = _using_names(join, left, source, method, scope)
+    names = _using_names(join, left, source, method)
     if names:
         return _using(binder, scope, before, sql, source, side, names)
     scope.sources.append(source)
@@ -381,9 +383,7 @@ def _semi_join(
     return f"{before} {kind} JOIN {sql} ON {test}"
 
 
-def _using_names(
-    join: exp.Join, left: list[Source], source: Source, method: str, scope: Scope
-) -> list[str]:
+def _using_names(join: exp.Join, left: list[Source], source: Source, method: str) -> list[str]:
     if method == "NATURAL":
         known = {column.name.lower() for one in left for column in one.columns}
         return [column.name for column in source.columns if column.name.lower() in known]
@@ -402,7 +402,7 @@ def _equal(
             "42703",
             f"USING column `{name}` cannot be resolved on the {side} side of the join. The "
             f"{side}-side columns: "
-            + "["
+            "["
             + ", ".join(
                 f"`{column.name}`"
                 for one in ([source] if side == "right" else scope.sources)

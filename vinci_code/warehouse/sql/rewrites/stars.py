@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
 
 
-def expand_star(binder: Binder, node: exp.Expression, scope: Scope) -> list[Typed] | None:
+def expand_star(binder: Binder, node: exp.Expr, scope: Scope) -> list[Typed] | None:
     """Return the columns that a star stands for, ``None`` where the node is no star."""
     if isinstance(node, exp.Star):
         star, qualifier = node, []
@@ -82,7 +82,7 @@ def _struct_star(value: Typed) -> list[Typed]:
     return [field(value, item.name).named(item.name) for item in value.type.fields]
 
 
-def _except(values: list[Typed], star: exp.Expression) -> list[Typed]:
+def _except(values: list[Typed], star: exp.Expr) -> list[Typed]:
     left_out = star.args.get("except_") or []
     for node in left_out:
         if not isinstance(node, (exp.Column, exp.Identifier)):
