@@ -1,0 +1,138 @@
+"""Runs SQLAlchemy's suite for third-party dialects against a local warehouse, in a pytest of its own.
+
+    python tests/compliance/run.py [--vendor] [--compare] [-- ARGUMENTS OF PYTEST]
+
+The vendor's dialect is run with the requirements that the vendor ships in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from vinci_code.warehouse import LocalWarehouse
+
+SUITE = Path(__file__).parent / "suite"
+OURS = "ours"
+VENDOR = "vendor"
+
+# The vendor's dialect warns of itself on every import; the suite turns SQLAlchemy's own into errors.
+_VENDOR_REQUIREMENTS = "databricks.sqlalchemy.requirements:Requirements"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the suite came to.
+
+    Attributes:
+        status: Exit status of pytest.
+        counts: How many tests passed, failed, were skipped, or failed as their list expects.
+        failed: The names of those that failed.
+        unknown: Entries of the lists that fit no test.
+        seconds: Wall time.
+        output: What pytest printed.
+    """
+
+    status: int
+    counts: dict[str, int]
+    failed: list[str]
+    unknown: list[str]
+    seconds: float
+    output: str = field(repr=False)
+
+
+def run(dialect: str, arguments: list[str] | None = None, *, show: bool = False) -> Outcome:
+    """Run the suite on one dialect, with a warehouse of its own.
+
+    Args:
+        dialect: ``ours`` or ``vendor``.
+        arguments: More arguments for pytest.
+        show: Let pytest print to the terminal instead of collecting what it prints.
+    """
+    with LocalWarehouse(record_limit=1) as warehouse, tempfile.TemporaryDirectory() as folder:
+        for schema in ("test_schema", "test_schema_2"):
+            warehouse.sql(f"CREATE SCHEMA {schema}")
+        results = Path(folder) / "results.json"
+        environment = os.environ | {
+            "COMPLIANCE_CA_FILE": str(warehouse.ca_file),
+            "COMPLIANCE_DIALECT": dialect,
+            "COMPLIANCE_RESULTS": str(results),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = [sys.executable, "-m", "pytest", "--dburi", _url(warehouse, dialect)]
+        if dialect == VENDOR:
+            command += ["--requirements", _VENDOR_REQUIREMENTS]
+        started = time.monotonic()
+        done = subprocess.run(
+            [*command, *(arguments or [])],
+            cwd=SUITE,
+            env=environment,
+            check=False,
+            text=True,
+            stdout=None if show else subprocess.PIPE,
+            stderr=None if show else subprocess.STDOUT,
+        )
+        seconds = time.monotonic() - started
+        found: dict[str, Any] = {"counts": {}, "outcomes": {}, "unknown": []}
+        if results.exists():
+            found = json.loads(results.read_text(encoding="utf-8"))
+    failed = sorted(name for name, how in found["outcomes"].items() if how == "failed")
+    return Outcome(
+        done.returncode, found["counts"], failed, found["unknown"], seconds, done.stdout or ""
+    )
+
+
+def report(outcomes: dict[str, Outcome]) -> str:
+    """The counts of several runs side by side."""
+    rows = ["passed", "failed", "skipped", "expected"]
+    meaning = {
+        "passed": "passed",
+        "failed": "failed",
+        "skipped": "skipped: the dialect's requirements say no",
+        "expected": "failed as listed, with the reason",
+    }
+    lines = [" " * 44 + "".join(f"{name:>10}" for name in outcomes)]
+    lines += [
+        f"{meaning[row]:<44}"
+        + "".join(f"{outcome.counts.get(row, 0):>10}" for outcome in outcomes.values())
+        for row in rows
+    ]
+    lines.append(f"{'seconds':<44}" + "".join(f"{o.seconds:>10.0f}" for o in outcomes.values()))
+    return "\n".join(lines)
+
+
+def _url(warehouse: LocalWarehouse, dialect: str) -> str:
+    driver = {OURS: "vinci", VENDOR: "vendor"}[dialect]
+    path = quote(warehouse.http_path, safe="")
+    return (
+        f"databricks+{driver}://token:{warehouse.access_token}@{warehouse.host}:{warehouse.port}"
+        f"?http_path={path}&catalog={warehouse.catalog}&schema={warehouse.schema}"
+    )
+
+
+def main() -> int:
+    """Run what the command line asks for, and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vendor", action="store_true", help="the vendor's dialect, not ours")
+    parser.add_argument("--compare", action="store_true", help="both, and only the counts")
+    parser.add_argument("arguments", nargs="*", help="for pytest, after --")
+    options = parser.parse_args()
+    dialects = [OURS, VENDOR] if options.compare else [VENDOR if options.vendor else OURS]
+    outcomes = {
+        dialect: run(dialect, options.arguments, show=not options.compare) for dialect in dialects
+    }
+    print(report(outcomes))
+    return max(outcome.status for name, outcome in outcomes.items() if name == dialects[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

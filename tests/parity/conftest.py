@@ -1,0 +1,82 @@
+"""One switch: every test of this folder runs on a SQLite file and on the local warehouse."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from tests.parity.backends import BACKENDS, sqlite_engine, warehouse_engine
+from vinci_code.warehouse import LocalWarehouse
+
+_schemas = itertools.count(1)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test that asks for an engine both of them, one after the other by module."""
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", BACKENDS, scope="module")
+
+
+@pytest.fixture(scope="session")
+def parity_warehouse() -> Iterator[LocalWarehouse]:
+    """The warehouse of the whole run."""
+    with LocalWarehouse() as warehouse:
+        yield warehouse
+
+
+@pytest.fixture(scope="module")
+def engine(
+    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[sa.Engine]:
+    """An engine on an empty database, which the module's tests share."""
+    if backend == "sqlite":
+        made = sqlite_engine(Path(tmp_path_factory.mktemp("parity")) / "parity.db")
+    else:
+        warehouse: LocalWarehouse = request.getfixturevalue("parity_warehouse")
+        schema = f"parity_{next(_schemas)}"
+        warehouse.sql(f"CREATE SCHEMA {schema}")
+        made = warehouse_engine(warehouse, schema)
+    metadata: sa.MetaData | None = getattr(request.module, "METADATA", None)
+    if metadata is not None:
+        metadata.create_all(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def connection(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection; what it did not commit is gone afterwards, where the backend can do that."""
+    with engine.connect() as opened:
+        yield opened
+
+
+@pytest.fixture
+def session(engine: sa.Engine) -> Iterator[orm.Session]:
+    """An ORM session."""
+    with orm.Session(engine) as opened:
+        yield opened
+
+
+_keys = itertools.count(1)
+
+
+@pytest.fixture
+def key() -> int:
+    """A key that no other test uses."""
+    return next(_keys)
+
+
+@pytest.fixture
+def rows_gone(engine: sa.Engine, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty the module's tables after the test."""
+    yield
+    metadata: Any = request.module.METADATA
+    with engine.begin() as opened:
+        for table in reversed(metadata.sorted_tables):
+            opened.execute(sa.delete(table))
