@@ -1,0 +1,1 @@
+"""The SQLAlchemy dialect for Databricks SQL: ``create_engine("databricks+vinci://…")``."""

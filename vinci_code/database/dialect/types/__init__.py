@@ -1,0 +1,58 @@
+"""The types of Databricks, and how SQLAlchemy's own are kept there."""
+
+from __future__ import annotations
+
+from sqlalchemy import types as sqltypes
+from sqlalchemy.types import TypeEngine
+
+from vinci_code.database.dialect.types.documents import (
+    VARIANT,
+    VinciJSON,
+    VinciJSONIndex,
+    VinciJSONPath,
+)
+from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
+from vinci_code.database.dialect.types.numbers import (
+    TINYINT,
+    VinciBoolean,
+    VinciFloat,
+    VinciInteger,
+    VinciNumeric,
+)
+from vinci_code.database.dialect.types.texts import VinciBinary, VinciEnum, VinciString, VinciUuid
+from vinci_code.database.dialect.types.times import (
+    TIMESTAMP,
+    TIMESTAMP_NTZ,
+    VinciDate,
+    VinciDateTime,
+    VinciTime,
+)
+
+__all__ = [
+    "ARRAY",
+    "COLSPECS",
+    "MAP",
+    "STRUCT",
+    "TIMESTAMP",
+    "TIMESTAMP_NTZ",
+    "TINYINT",
+    "VARIANT",
+]
+
+COLSPECS: dict[type[TypeEngine[object]], type[TypeEngine[object]]] = {
+    sqltypes.Integer: VinciInteger,
+    sqltypes.Boolean: VinciBoolean,
+    sqltypes.Float: VinciFloat,
+    sqltypes.Numeric: VinciNumeric,
+    sqltypes.Enum: VinciEnum,
+    sqltypes.String: VinciString,
+    sqltypes.LargeBinary: VinciBinary,
+    sqltypes.Uuid: VinciUuid,
+    sqltypes.Date: VinciDate,
+    sqltypes.Time: VinciTime,
+    sqltypes.DateTime: VinciDateTime,
+    sqltypes.JSON.JSONIndexType: VinciJSONIndex,
+    sqltypes.JSON.JSONPathType: VinciJSONPath,
+    sqltypes.JSON: VinciJSON,
+    sqltypes.ARRAY: ARRAY,
+}

@@ -1,0 +1,238 @@
+"""ARRAY, MAP and STRUCT.
+
+A value travels to the warehouse as one JSON text that ``from_json`` makes the value of, so that
+it needs one parameter however much it holds, and each part has its exact type.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, literal_column
+from sqlalchemy import types as sqltypes
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import TypeEngine
+
+from vinci_code.database.dialect.types.base import Processor, Rendered
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.sql.elements import BindParameter
+
+
+def _instance(kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> TypeEngine[Any]:
+    return kind() if isinstance(kind, type) else kind
+
+
+class _Nested(Rendered):
+    """A type whose values travel as JSON text."""
+
+    if TYPE_CHECKING:
+
+        def encode(self, value: Any, dialect: Dialect) -> Any: ...
+        def decode(self, value: Any, dialect: Dialect) -> Any: ...
+        def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]: ...
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        """Write the value as JSON."""
+        return lambda value: None if value is None else dump(self.encode(value, dialect))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
+        """Give lists, dicts and what is in them."""
+        return lambda value: None if value is None else self.decode(_loaded(value), dialect)
+
+    def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
+        """Have the warehouse make the value of the text."""
+        return self.parsed(bindvalue)
+
+
+class ARRAY(_Nested, sqltypes.ARRAY[Any]):
+    """A list of values of one type: ``ARRAY(Integer)``."""
+
+    __visit_name__ = "ARRAY"
+
+    def encode(self, value: Any, dialect: Dialect) -> Any:
+        """Return what JSON holds of a value."""
+        return _encode_list(value, self.item_type, self.dimensions or 1, dialect)
+
+    def decode(self, value: Any, dialect: Dialect) -> Any:
+        """Return the value of what the driver gives."""
+        return _decode_list(value, self, self.dimensions or 1, dialect)
+
+    def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the expression that makes a value of JSON text."""
+        return from_json(text, self)
+
+
+class MAP(_Nested, TypeEngine[Any]):
+    """Values by keys: ``MAP(String, Integer)``; a ``dict`` in Python."""
+
+    __visit_name__ = "MAP"
+    cache_ok = True
+
+    def __init__(
+        self,
+        key_type: TypeEngine[Any] | type[TypeEngine[Any]],
+        value_type: TypeEngine[Any] | type[TypeEngine[Any]],
+    ) -> None:
+        self.key_type = _instance(key_type)
+        self.value_type = _instance(value_type)
+
+    @property
+    def python_type(self) -> type[Any]:
+        """``dict``."""
+        return dict
+
+    def encode(self, value: Any, dialect: Dialect) -> Any:
+        """Return what JSON holds of a value: pairs, since its keys are text only."""
+        return [
+            {
+                "key": encode(self.key_type, key, dialect),
+                "value": encode(self.value_type, item, dialect),
+            }
+            for key, item in value.items()
+        ]
+
+    def decode(self, value: Any, dialect: Dialect) -> Any:
+        """Return the value of what the driver gives: a dict, or its pairs."""
+        pairs = value.items() if isinstance(value, Mapping) else map(_pair, value)
+        return {
+            decode(self.key_type, key, dialect): decode(self.value_type, item, dialect)
+            for key, item in pairs
+        }
+
+    def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the expression that makes a value of JSON text."""
+        pairs = ARRAY(STRUCT(("key", self.key_type), ("value", self.value_type)))
+        return func.map_from_entries(from_json(text, pairs), type_=self)
+
+
+class STRUCT(_Nested, TypeEngine[Any]):
+    """Named values: ``STRUCT(("street", String), ("number", Integer))``; a ``dict`` in Python."""
+
+    __visit_name__ = "STRUCT"
+    cache_ok = True
+
+    def __init__(self, *fields: tuple[str, TypeEngine[Any] | type[TypeEngine[Any]]]) -> None:
+        self.fields = tuple((name, _instance(kind)) for name, kind in fields)
+
+    def __repr__(self) -> str:
+        return f"STRUCT({', '.join(map(repr, self.fields))})"
+
+    @property
+    def python_type(self) -> type[Any]:
+        """``dict``."""
+        return dict
+
+    def encode(self, value: Any, dialect: Dialect) -> Any:
+        """Return what JSON holds of a value.
+
+        Raises:
+            ValueError: It has fields that the type lacks, which JSON would drop.
+        """
+        unknown = set(value) - {name for name, _ in self.fields}
+        if unknown:
+            raise ValueError(f"a STRUCT has no field {', '.join(sorted(map(repr, unknown)))}")
+        return {name: encode(kind, value.get(name), dialect) for name, kind in self.fields}
+
+    def decode(self, value: Any, dialect: Dialect) -> Any:
+        """Return the value of what the driver gives."""
+        given = value if isinstance(value, Mapping) else value.asDict()
+        return {name: decode(kind, given.get(name), dialect) for name, kind in self.fields}
+
+    def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the expression that makes a value of JSON text."""
+        return from_json(text, self)
+
+
+class TypeName(ColumnElement[str]):
+    """The name of a type as a literal in the statement: ``'array<bigint>'``."""
+
+    __visit_name__ = "type_name"
+    inherit_cache = True
+    type = sqltypes.String()
+    _traverse_internals = [("kind", InternalTraversal.dp_type)]  # noqa: RUF012 - SQLAlchemy's form
+
+    def __init__(self, kind: TypeEngine[Any]) -> None:
+        self.kind = kind
+
+
+
+def from_json(text: ColumnElement[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    """Return ``from_json`` of a text; ``FAILFAST``, as a bad value would become NULL without."""
+    return func.from_json(
+        text, TypeName(kind), literal_column("map('mode', 'FAILFAST')"), type_=kind
+    )
+
+
+def encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
+    """Return what JSON holds of a value of a type."""
+    if value is None:
+        return None
+    impl = kind.dialect_impl(dialect)
+    if isinstance(impl, _Nested):
+        return impl.encode(value, dialect)
+    process = impl.bind_processor(dialect)
+    return _plain(process(value) if process is not None else value)
+
+
+def decode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
+    """Return the value of what the driver gives for a type."""
+    if value is None:
+        return None
+    impl = kind.dialect_impl(dialect)
+    if isinstance(impl, _Nested):
+        return impl.decode(value, dialect)
+    process = impl.result_processor(dialect, None)
+    return process(value) if process is not None else value
+
+
+def dump(value: Any) -> str:
+    """Write JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _loaded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Decimal, dt.date, dt.datetime)):
+        return value.isoformat() if isinstance(value, dt.date) else f"{value:f}"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, float) and value - value != 0:
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    return value
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    return (item["key"], item["value"]) if isinstance(item, Mapping) else (item[0], item[1])
+
+
+def _encode_list(value: Any, kind: TypeEngine[Any], depth: int, dialect: Dialect) -> Any:
+    if isinstance(value, (str, bytes, Mapping)):
+        raise TypeError(f"a list is wanted here, found a {type(value).__name__}")
+    if depth > 1:
+        return [
+            None if item is None else _encode_list(item, kind, depth - 1, dialect)
+            for item in value
+        ]
+    return [encode(kind, item, dialect) for item in value]
+
+
+def _decode_list(value: Any, kind: ARRAY, depth: int, dialect: Dialect) -> Any:
+    if depth > 1:
+        items = [
+            None if item is None else _decode_list(item, kind, depth - 1, dialect)
+            for item in value
+        ]
+    else:
+        items = [decode(kind.item_type, item, dialect) for item in value]
+    return tuple(items) if kind.as_tuple else items

@@ -1,0 +1,159 @@
+"""Dates and times."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import types as sqltypes
+
+from vinci_code.core.errors import ValueRefusedError
+from vinci_code.database.dialect.types.base import Processor, Rendered
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+
+class VinciDate(Rendered, sqltypes.Date):
+    """A day."""
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        """Take a date; of a date and time the date, as SQLite does."""
+        return _date
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
+        """Give a date, also of an expression that is text or a timestamp."""
+        return _to_date
+
+
+class VinciTime(Rendered, sqltypes.Time):
+    """A time of day, stored as text: ``23:59:59.999999``, which sorts in the order of time."""
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        """Write it with all its digits."""
+        return _time_text
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
+        """Give a time."""
+        return _to_time
+
+
+class VinciDateTime(Rendered, sqltypes.DateTime):
+    """A date and time: of a clock on the wall, or an instant where ``timezone=True``."""
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        """Refuse a value that would have to be guessed at or cut."""
+        return _instant if self.timezone else _wall_clock
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
+        """Give a naive value, or an aware one in UTC."""
+        return _to_instant if self.timezone else _to_wall_clock
+
+
+class TIMESTAMP(VinciDateTime, sqltypes.TIMESTAMP):
+    """An instant, as ``DateTime(timezone=True)``."""
+
+    __visit_name__ = "TIMESTAMP"
+
+    def __init__(self, timezone: bool = True) -> None:
+        super().__init__(timezone=timezone)
+
+
+class TIMESTAMP_NTZ(VinciDateTime):  # noqa: N801 - the database's own name
+    """A date and time of a clock on the wall, as ``DateTime()``."""
+
+    __visit_name__ = "TIMESTAMP_NTZ"
+
+    def __init__(self, timezone: bool = False) -> None:
+        super().__init__(timezone=timezone)
+
+
+def _date(value: Any) -> dt.date | None:
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if value is None or isinstance(value, dt.date):
+        return value
+    raise TypeError(f"a date is wanted here, found a {type(value).__name__}")
+
+
+def _to_date(value: Any) -> dt.date | None:
+    if isinstance(value, str):
+        return dt.date.fromisoformat(value)
+    return value.date() if isinstance(value, dt.datetime) else value
+
+
+def _time_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, dt.time):
+        raise TypeError(f"a time is wanted here, found a {type(value).__name__}")
+    if value.tzinfo is not None:
+        raise ValueRefusedError(
+            f"{value.isoformat()} has a time zone, which a time of day cannot keep"
+        )
+    return value.isoformat("microseconds")
+
+
+def _to_time(value: Any) -> dt.time | None:
+    if isinstance(value, str):
+        return dt.time.fromisoformat(value)
+    return value.time() if isinstance(value, dt.datetime) else value
+
+
+def _datetime(value: Any) -> dt.datetime | None:
+    if isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a day has no zone
+    if value is None:
+        return None
+    raise TypeError(f"a date and time is wanted here, found a {type(value).__name__}")
+
+
+def _wall_clock(value: Any) -> dt.datetime | None:
+    checked = _datetime(value)
+    if checked is not None and checked.tzinfo is not None:
+        raise ValueRefusedError(
+            f"{checked.isoformat()} has a time zone, which a column of type DateTime cannot keep; "
+            "make it DateTime(timezone=True), or pass value.replace(tzinfo=None)"
+        )
+    return checked
+
+
+def _instant(value: Any) -> dt.datetime | None:
+    checked = _datetime(value)
+    if checked is None:
+        return None
+    if checked.utcoffset() is None:
+        raise ValueRefusedError(
+            f"{checked.isoformat()} has no time zone, so it names no instant; pass an aware "
+            "datetime, such as value.replace(tzinfo=timezone.utc)"
+        )
+    try:
+        return checked.astimezone(dt.timezone.utc)
+    except OverflowError:
+        raise ValueRefusedError(
+            f"{checked.isoformat()} lies outside of the years 1 to 9999 in UTC"
+        ) from None
+
+
+def _to_wall_clock(value: Any) -> Any:
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value)
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is not None:
+            # An instant, such as current_timestamp(): SQLite gives it in UTC.
+            return value.astimezone(dt.timezone.utc).replace(tzinfo=None)
+        return value
+    return _datetime(value)
+
+
+def _to_instant(value: Any) -> Any:
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value)
+    checked = _datetime(value)
+    if checked is None:
+        return None
+    if checked.tzinfo is None:
+        return checked.replace(tzinfo=dt.timezone.utc)
+    return checked.astimezone(dt.timezone.utc)
