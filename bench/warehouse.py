@@ -4,7 +4,8 @@
 
 1. ``SELECT 1`` through the driver, against the same driver and statement answered by a bare TLS
    server whose replies were made beforehand: the driver's floor.
-2. A million rows as Arrow through the driver, against DuckDB to Arrow in this process.
+2. A million rows as Arrow through the driver, against DuckDB to Arrow in this process, and against
+   the same driver reading the warehouse's own replies from a tape: what the driver costs by itself.
 3. A new process until the warehouse accepts connections, against a process that only imports
    DuckDB, pyarrow and the driver.
 
@@ -21,14 +22,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPSConnection
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
 from databricks import sql
-from databricks.sql.client import Connection
+from databricks.sql.client import Connection, Cursor
 from databricks.sql.thrift_api.TCLIService import TCLIService
 from databricks.sql.thrift_api.TCLIService import ttypes as _ttypes
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
@@ -39,6 +41,9 @@ from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.tls import Identity
 
 ttypes: Any = _ttypes  # generated, without annotations
+
+# What a bare server answers to a call: its method and its whole message.
+Replies: TypeAlias = Callable[[bytes, bytes], bytes]
 
 WARM_UP = 20
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/x-thrift\r\nContent-Length: {length}\r\n\r\n"
@@ -80,7 +85,7 @@ def round_trips(rounds: int) -> None:
     """``SELECT 1``: the local warehouse against the bare server."""
     with (
         LocalWarehouse() as warehouse,
-        bare_server() as bare_args,
+        bare_server(prepared_replies()) as bare_args,
         sql.connect(**warehouse.connect_args) as real,
         sql.connect(**bare_args) as bare,
     ):
@@ -90,46 +95,52 @@ def round_trips(rounds: int) -> None:
         for _ in range(rounds):
             times[0].extend(select_one(real, BATCH))
             times[1].extend(select_one(bare, BATCH))
-    report("SELECT 1, round trip", "warehouse", times[0], "driver's floor", times[1], "ms", 1e3)
+    report("SELECT 1, round trip", "warehouse", times[0], "driver's floor", times[1])
 
 
 def rows_as_arrow(rounds: int, rows: int) -> None:
-    """Many rows: the driver against DuckDB in process."""
+    """Many rows: the driver against DuckDB in process, and against the driver's own cost."""
     local = duckdb.connect()
     local.execute("SET TimeZone = 'UTC'")
     local.execute("CREATE TABLE t AS " + DUCKDB_TABLE.format(rows=rows))
-    with (
-        LocalWarehouse() as warehouse,
-        sql.connect(**warehouse.connect_args) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("CREATE TABLE t AS " + TABLE.format(rows=rows))
-
-        def through_driver() -> pa.Table:
-            cursor.execute("SELECT * FROM t")
-            return cursor.fetchall_arrow()
-
-        def in_process() -> pa.Table:
-            return local.execute("SELECT * FROM t").to_arrow_table()
-
-        for fetch in (through_driver, in_process):
-            if fetch().num_rows != rows:
-                raise SystemExit("The two sides do not fetch the same rows.")
-        times = take_turns(through_driver, in_process, rounds)
+    with LocalWarehouse() as warehouse, ExitStack() as stack:
+        tape = Tape(warehouse)
+        taped_args = stack.enter_context(bare_server(tape.record, warehouse))
+        cursors = [
+            stack.enter_context(stack.enter_context(sql.connect(**args)).cursor())
+            for args in (warehouse.connect_args, taped_args)
+        ]
+        cursors[0].execute("CREATE TABLE t AS " + TABLE.format(rows=rows))
+        fetch(cursors[1])
+        tape.rewind()
+        sides: list[Callable[[], pa.Table]] = [
+            lambda: fetch(cursors[0]),
+            lambda: local.sql("SELECT * FROM t").to_arrow_table(),
+            lambda: fetch(cursors[1]),
+        ]
+        if {side().num_rows for side in sides} != {rows}:
+            raise SystemExit("The sides do not fetch the same rows.")
+        ours, in_process, taped = take_turns(sides, rounds)
     local.close()
-    report(f"{rows:,} rows as Arrow", "driver", times[0], "DuckDB in process", times[1], "ms", 1e3)
-    speed = statistics.median(times[1]) / statistics.median(times[0])
-    print(f"    speed against DuckDB in process: {speed:.2f}")
+    title = f"{rows:,} rows as Arrow"
+    report(title, "through the driver", ours, "DuckDB in process", in_process)
+    report(title, "through the driver", ours, "driver with a tape", taped)
+    for peer, times in (("DuckDB in process", in_process), ("the driver with a tape", taped)):
+        print(f"    speed against {peer}: {statistics.median(times) / statistics.median(ours):.2f}")
 
 
 def start_up(rounds: int) -> None:
     """A new process: ready for connections against bare imports."""
     until_ready(START)
     until_ready(IMPORTS)
-    times = take_turns(lambda: until_ready(START), lambda: until_ready(IMPORTS), rounds)
-    report(
-        "Start-up of a process", "warehouse ready", times[0], "bare imports", times[1], "ms", 1e3
-    )
+    ready, imported = take_turns([lambda: until_ready(START), lambda: until_ready(IMPORTS)], rounds)
+    report("Start-up of a process", "warehouse ready", ready, "bare imports", imported)
+
+
+def fetch(cursor: Cursor) -> pa.Table:
+    """The whole table through the driver."""
+    cursor.execute("SELECT * FROM t")
+    return cursor.fetchall_arrow()
 
 
 def select_one(connection: Connection, times: int) -> list[float]:
@@ -144,13 +155,11 @@ def select_one(connection: Connection, times: int) -> list[float]:
     return found
 
 
-def take_turns(
-    one: Callable[[], object], other: Callable[[], object], rounds: int
-) -> tuple[list[float], list[float]]:
-    """Seconds of both sides, one after the other, round by round."""
-    times: tuple[list[float], list[float]] = ([], [])
+def take_turns(sides: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+    """Seconds of every side, one after the other, round by round."""
+    times: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds):
-        for side, run in enumerate((one, other)):
+        for side, run in enumerate(sides):
             started = time.perf_counter()
             run()
             times[side].append(time.perf_counter() - started)
@@ -168,22 +177,14 @@ def until_ready(program: str) -> None:
         process.terminate()
 
 
-def report(
-    title: str,
-    name: str,
-    ours: list[float],
-    peer: str,
-    theirs: list[float],
-    unit: str,
-    scale: float,
-) -> None:
+def report(title: str, name: str, ours: list[float], peer: str, theirs: list[float]) -> None:
     """Print medians, the slowest twentieth, and the ratio."""
     print(title)
     width = max(len(name), len(peer))
     for label, times in ((name, ours), (peer, theirs)):
         slow = statistics.quantiles(times, n=20)[-1] if len(times) >= 20 else max(times)
         middle = statistics.median(times)
-        figures = f"median {middle * scale:9.2f} {unit}  p95 {slow * scale:9.2f} {unit}"
+        figures = f"median {middle * 1e3:9.2f} ms  p95 {slow * 1e3:9.2f} ms"
         print(f"    {label:<{width}}  {figures}  n={len(times)}")
     print(f"    ratio of medians: {statistics.median(ours) / statistics.median(theirs):.2f}")
 
@@ -191,11 +192,41 @@ def report(
 # --- the bare server -----------------------------------------------------------------------------
 
 
+class Tape:
+    """The replies of a warehouse: passed on and kept at first, then played again and again."""
+
+    def __init__(self, warehouse: LocalWarehouse) -> None:
+        context = ssl.create_default_context(cafile=str(warehouse.ca_file))
+        self._upstream = HTTPSConnection("localhost", warehouse.port, context=context)
+        self._path = warehouse.http_path
+        self._headers = {"Authorization": f"Bearer {warehouse.access_token}"}
+        self._kept: dict[bytes, list[bytes]] = {}
+        self._played: dict[bytes, int] = {}
+        self._playing = False
+
+    def record(self, method: bytes, body: bytes) -> bytes:
+        """The reply to a call."""
+        if self._playing and method in self._kept:
+            kept = self._kept[method]
+            number = self._played.get(method, 0)
+            self._played[method] = (number + 1) % len(kept)
+            return kept[number]
+        self._upstream.request("POST", self._path, body, self._headers)
+        reply = self._upstream.getresponse().read()
+        self._kept.setdefault(method, []).append(reply)
+        return reply
+
+    def rewind(self) -> None:
+        """From now on, play what was kept."""
+        self._playing = True
+
+
 @contextmanager
-def bare_server() -> Iterator[dict[str, object]]:
-    """A TLS server that knows one prepared reply for each call; yields connect arguments."""
+def bare_server(
+    replies: Replies, like: LocalWarehouse | None = None
+) -> Iterator[dict[str, object]]:
+    """A TLS server that does nothing but answer; yields connect arguments."""
     identity = Identity()
-    replies = prepared_replies()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(
             target=accept, args=(listener, identity.context, replies), daemon=True
@@ -203,7 +234,7 @@ def bare_server() -> Iterator[dict[str, object]]:
         yield {
             "server_hostname": "localhost",
             "_port": listener.getsockname()[1],
-            "http_path": "/sql/1.0/warehouses/bare",
+            "http_path": like.http_path if like else "/sql/1.0/warehouses/bare",
             "access_token": "dapi-bare",
             "_tls_trusted_ca_file": str(identity.ca_file),
             "enable_telemetry": False,
@@ -212,7 +243,7 @@ def bare_server() -> Iterator[dict[str, object]]:
     identity.close()
 
 
-def accept(listener: socket.socket, context: ssl.SSLContext, replies: dict[bytes, bytes]) -> None:
+def accept(listener: socket.socket, context: ssl.SSLContext, replies: Replies) -> None:
     """Give every connection its thread, until the listener is shut."""
     while True:
         try:
@@ -224,7 +255,7 @@ def accept(listener: socket.socket, context: ssl.SSLContext, replies: dict[bytes
         threading.Thread(target=answer, args=(secure, replies), daemon=True).start()
 
 
-def answer(connection: ssl.SSLSocket, replies: dict[bytes, bytes]) -> None:
+def answer(connection: ssl.SSLSocket, replies: Replies) -> None:
     """Answer request after request on one connection."""
     with connection, connection.makefile("rb") as stream:
         while stream.readline():
@@ -236,13 +267,12 @@ def answer(connection: ssl.SSLSocket, replies: dict[bytes, bytes]) -> None:
             body = stream.read(length)
             # A strict binary message: version (4 bytes), length of the name (4), name, number (4).
             end = 8 + int.from_bytes(body[4:8], "big")
-            reply = replies[body[8:end]]
+            reply = replies(body[8:end], body)
             reply = reply[:end] + body[end : end + 4] + reply[end + 4 :]
-            head = HEAD.format(length=len(reply))
-            connection.sendall(head.encode() + reply)
+            connection.sendall(HEAD.format(length=len(reply)).encode() + reply)
 
 
-def prepared_replies() -> dict[bytes, bytes]:
+def prepared_replies() -> Replies:
     """The fewest calls that the driver makes for a session and a statement with an empty result."""
     done = ttypes.TStatus(statusCode=ttypes.TStatusCode.SUCCESS_STATUS)
     identifier = ttypes.THandleIdentifier(guid=b"0" * 16, secret=b"1" * 16)
@@ -285,12 +315,13 @@ def prepared_replies() -> dict[bytes, bytes]:
         sessionHandle=ttypes.TSessionHandle(sessionId=identifier, serverProtocolVersion=version),
         canUseMultipleCatalogs=True,
     )
-    return {
+    prepared = {
         b"OpenSession": framed("OpenSession", session),
         b"ExecuteStatement": framed("ExecuteStatement", execute),
         b"CloseOperation": framed("CloseOperation", ttypes.TCloseOperationResp(status=done)),
         b"CloseSession": framed("CloseSession", ttypes.TCloseSessionResp(status=done)),
     }
+    return lambda method, _: prepared[method]
 
 
 def framed(method: str, reply: object) -> bytes:

@@ -221,8 +221,10 @@ def test_describe_of_what_is_not_there(db: Client) -> None:
 
 
 def test_show_create_table_makes_the_same_table(keyed: Client) -> None:
-    keyed.run("CREATE TABLE q (`odd name` INT COMMENT 'it\\'s', d STRING DEFAULT 'x') TBLPROPERTIES "
-              "('delta.columnMapping.mode' = 'name', 'delta.feature.allowColumnDefaults' = 'enabled')")  # fmt: skip
+    keyed.run(
+        "CREATE TABLE q (`odd name` INT COMMENT 'it\\'s', d STRING DEFAULT 'x') TBLPROPERTIES "
+        "('delta.columnMapping.mode' = 'name', 'delta.feature.allowColumnDefaults' = 'enabled')"
+    )
     for name in ("q", "c"):
         text = keyed.run(f"SHOW CREATE TABLE {name}")[0][0]
         copy = text.replace(f"main.default.{name} ", f"main.default.{name}2 ", 1)

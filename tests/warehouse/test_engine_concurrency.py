@@ -12,8 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.warehouse.engine_client import MANAGED, Client, db, engine, other
-from vinci_code.warehouse.engine import transactions
+from vinci_code.warehouse.engine import create_table, transactions
 from vinci_code.warehouse.engine.engine import Engine
+from vinci_code.warehouse.engine.model import TableSchema
 from vinci_code.warehouse.sql.errors import SqlError
 
 
@@ -255,3 +256,41 @@ def transfer(client: Client, entry: tuple[int, int], move: tuple[int, int, int],
     assert after == {**before, source: before[source] - amount, target: before[target] + amount}
     client.run(end)
     return end == "COMMIT"
+
+
+@pytest.mark.parametrize(
+    ("statement", "meanwhile", "columns"),
+    [
+        (
+            "CREATE OR REPLACE TABLE t AS SELECT 1 AS a, 2 AS b",
+            "CREATE TABLE t (z INT)",
+            ["a", "b"],
+        ),
+        (
+            "CREATE OR REPLACE TABLE t AS SELECT 1 AS a, 2 AS b",
+            "CREATE OR REPLACE TABLE t (y INT, z INT)",
+            ["a", "b"],
+        ),
+        ("CREATE TABLE IF NOT EXISTS t AS SELECT 1 AS a", "CREATE TABLE t (z INT)", ["z"]),
+    ],
+)
+def test_tables_made_in_the_meantime(
+    db: Client,
+    other: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    meanwhile: str,
+    columns: list[str],
+) -> None:
+    if "REPLACE" in meanwhile:
+        db.run("CREATE TABLE t (x INT)")
+    original = create_table._Creation.stage
+
+    def stage(self: create_table._Creation, schema: TableSchema) -> tuple[str, int] | None:
+        monkeypatch.setattr(create_table._Creation, "stage", original)
+        other.run(meanwhile)
+        return original(self, schema)
+
+    monkeypatch.setattr(create_table._Creation, "stage", stage)
+    db.run(statement)
+    assert db.names("SELECT * FROM t") == columns

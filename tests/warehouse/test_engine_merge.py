@@ -110,7 +110,8 @@ def test_several_source_rows_for_one_target_row(merging: Client) -> None:
             "DELTA_DUPLICATE_COLUMNS_ON_INSERT",
             "42701",
         ),
-        ("WHEN NOT MATCHED THEN INSERT (k) VALUES (t.k)", "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
+        ("WHEN NOT MATCHED THEN INSERT (k) VALUES (t.k)",
+         "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
         ("WHEN MATCHED AND s.v THEN DELETE", "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN", "42K09"),
     ],
 )  # fmt: skip

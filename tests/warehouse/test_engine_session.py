@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.warehouse.engine_client import Client, db, engine
 from vinci_code.warehouse.engine.engine import Engine
+from vinci_code.warehouse.engine.names import used_binds
 from vinci_code.warehouse.sql.errors import SqlError
 
 SLOW = (
@@ -190,9 +193,10 @@ def test_closing_a_result_frees_it(db: Client) -> None:
 
 def test_batches_have_exactly_the_declared_types(db: Client) -> None:
     db.script(
-        "CREATE TABLE t (a TINYINT, b SMALLINT, c INT, d BIGINT, e FLOAT, f DOUBLE, g DECIMAL(5,2), "
-        "h STRING, i BINARY, j BOOLEAN, k DATE, l TIMESTAMP, m TIMESTAMP_NTZ, n ARRAY<INT>, "
-        "o MAP<STRING, INT>, p STRUCT<x: INT>, q VARCHAR(3), r VARIANT)",
+        "CREATE TABLE t (a TINYINT, b SMALLINT, c INT, d BIGINT, e FLOAT, f DOUBLE, "
+        "g DECIMAL(5,2), h STRING, i BINARY, j BOOLEAN, k DATE, l TIMESTAMP, "
+        "m TIMESTAMP_NTZ, n ARRAY<INT>, o MAP<STRING, INT>, p STRUCT<x: INT>, "
+        "q VARCHAR(3), r VARIANT)",
         "INSERT INTO t (c) VALUES (1)",
     )
     result = db.result("SELECT * FROM t")
@@ -229,3 +233,75 @@ def test_temporary_views_belong_to_their_session(engine: Engine, db: Client) -> 
     db.fails("CREATE TEMP VIEW v AS SELECT 1", "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS", "42P07")
     db.run("DROP VIEW v")
     db.fails("SELECT * FROM v", "TABLE_OR_VIEW_NOT_FOUND", "42P01")
+
+
+def test_statement_timeout(big: Client) -> None:
+    big.run("SET STATEMENT_TIMEOUT = 1")
+    start = time.monotonic()
+    error = big.fails(SLOW, "STATEMENT_TIMEOUT", "57KD0")
+    assert "STATEMENT_TIMEOUT = 1" in error.message
+    assert time.monotonic() - start < 4
+    assert big.run("SELECT 1") == [(1,)]
+
+
+def test_a_query_reads_what_describe_answers(db: Client) -> None:
+    db.script("CREATE TABLE t (i INT)", "INSERT INTO t VALUES (1)")
+    rows = db.run("SELECT version, operation FROM (DESCRIBE HISTORY t) ORDER BY version")
+    assert rows == [(0, "CREATE TABLE"), (1, "WRITE")]
+
+
+def test_names_given_by_identifier(db: Client) -> None:
+    db.script(
+        "CREATE TABLE IDENTIFIER('main.default.t') (i INT)",
+        "INSERT INTO IDENTIFIER('t') VALUES (1), (2)",
+        "UPDATE IDENTIFIER('main.' || 'default.t') SET i = 3 WHERE i = 2",
+        "DELETE FROM IDENTIFIER('t') WHERE i = 1",
+    )
+    assert db.run("SELECT * FROM IDENTIFIER('t')") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM t WHERE rand() < 0.5",
+        "UPDATE t SET i = 1 WHERE uuid() = 'x'",
+        (
+            "MERGE INTO t USING (SELECT 1 AS i) s ON t.i = s.i "
+            "WHEN MATCHED AND rand() < 0.5 THEN DELETE"
+        ),
+        "ALTER TABLE t ADD CONSTRAINT c CHECK (rand() > 0)",
+    ],
+)
+def test_conditions_are_not_left_to_chance(db: Client, statement: str) -> None:
+    db.script("CREATE TABLE t (i INT)", "INSERT INTO t VALUES (1)")
+    db.fails(statement, "DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED", "0AKDC")
+
+
+def test_only_parameters_that_occur_are_handed_over() -> None:
+    binds = {"b1": 1, "b10": 2, "text": 3, "name": 4}
+    sql = """SELECT $b10, '$text ''$text', "$name" FROM t"""
+    assert used_binds(sql, binds) == {"b10": 2}
+
+
+def test_statements_do_not_import_pandas() -> None:
+    program = """
+import sys
+from vinci_code.warehouse.engine.engine import Engine
+engine = Engine()
+session = engine.open_session()
+for statement in (
+    "CREATE TABLE t (i INT, s STRING)",
+    "INSERT INTO t VALUES (1, 'a')",
+    "UPDATE t SET i = 2",
+    "SELECT * FROM t",
+    "DELETE FROM t",
+):
+    for batch in session.execute(statement).batches:
+        pass
+print("pandas" in sys.modules)
+engine.close()
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == "False"

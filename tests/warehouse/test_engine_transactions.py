@@ -137,7 +137,8 @@ def test_a_view_in_a_transaction_reads_its_snapshot(tables: Client, other: Clien
             "ALTER TABLE m SET TBLPROPERTIES ('a' = 'b')",
             "DELTA_METADATA_CHANGED",
         ),
-        ("INSERT INTO m VALUES (9, 'z')", "ALTER TABLE m ADD COLUMN c INT", "DELTA_METADATA_CHANGED"),
+        ("INSERT INTO m VALUES (9, 'z')", "ALTER TABLE m ADD COLUMN c INT",
+         "DELTA_METADATA_CHANGED"),
         (
             "INSERT INTO m VALUES (9, 'z')",
             "ALTER TABLE m SET TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')",

@@ -326,6 +326,13 @@ def test_what_is_not_there_is_refused_by_name(wire: FakeWarehouse, path: str, na
     assert "SQLSTATE: 0A000" in answer["message"]
 
 
+def test_the_driver_s_other_backend_is_refused_at_once(wire: FakeWarehouse) -> None:
+    started = time.monotonic()
+    with pytest.raises(exc.Error):
+        sql.connect(**wire.connect_args, use_sea=True)
+    assert time.monotonic() - started < 5
+
+
 def test_an_unknown_path_is_not_found(wire: FakeWarehouse) -> None:
     with WireClient(wire) as client:
         status, answer = client.json("GET", "/api/2.0/nothing")

@@ -15,7 +15,7 @@ from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
 
 from tests.warehouse.wire_client import TIMEOUT, WireClient, header, message
 from tests.warehouse.wire_engine import FakeWarehouse
-from vinci_code.warehouse import server, thrift_service
+from vinci_code.warehouse import messages, server, thrift_service
 
 NAMES = sorted(name for name in vars(TCLIService.Iface) if not name.startswith("_"))
 STRUCT, LIST, MAP, STRING, I32, STOP = b"\x0c", b"\x0f", b"\x0d", b"\x0b", b"\x08", b"\x00"
@@ -119,6 +119,24 @@ def test_calls_with_flipped_bytes_are_answered(client: WireClient) -> None:
         assert status in (200, 400)
 
 
+@pytest.mark.parametrize("value", [-(2**63), -1, 0, 2**31 - 1, 2**63 - 1])
+def test_numbers_beyond_sense_are_taken_with_sense(client: WireClient, value: int) -> None:
+    session = client.open_session()
+    response = client.call(
+        "ExecuteStatement",
+        sessionHandle=session,
+        statement="SELECT * FROM range(3)",
+        runAsync=True,
+        queryTimeout=value,
+        resultRowLimit=None if value == 0 else value,
+        getDirectResults=ttypes.TSparkGetDirectResults(maxRows=value, maxBytes=value),
+    )
+    direct = response.directResults
+    assert direct.operationStatus.operationState == ttypes.TOperationState.FINISHED_STATE
+    assert client.columns(direct.resultSet) == [[0, 1, 2]]
+    client.call("CloseSession", sessionHandle=session)
+
+
 @pytest.mark.parametrize(
     "request_line",
     [
@@ -214,7 +232,7 @@ def test_requests_can_be_sent_before_the_answers_are_read(
 
 
 def test_every_rpc_of_the_service_has_an_answer() -> None:
-    assert frozenset(NAMES) == thrift_service._RPCS
+    assert frozenset(thrift_service._HANDLERS) == messages.RPCS == frozenset(NAMES)
 
 
 _TEXTS = ("statement", "functionName", "owner", "renewer", "delegationToken")

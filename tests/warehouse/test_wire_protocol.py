@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import threading
 import time
 import uuid
@@ -70,7 +71,9 @@ def test_a_closed_session_is_an_invalid_handle(wire: FakeWarehouse) -> None:
     connection = sql.connect(**wire.connect_args)
     cursor = connection.cursor()
     session_id = connection.get_session_id_hex()
-    wire._live.service.close()
+    service = wire._live.service
+    service.close()
+    service._closed = False
     with pytest.raises(exc.DatabaseError) as caught:
         cursor.execute("SELECT 1")
     assert str(caught.value) == f"Invalid SessionHandle: SessionHandle [{session_id}]"
@@ -200,6 +203,30 @@ def test_a_page_is_bounded_in_bytes(wire: FakeWarehouse) -> None:
         assert [row.id for row in cursor.fetchall()] == list(range(5000))
         pages = [record for record in wire.requests if record.operation == "FetchResults"]
         assert len(pages) == 4  # 1000 rows of 8 bytes each, one page came with the statement
+
+
+def test_pages_of_changing_sizes_lose_and_repeat_nothing(wire: FakeWarehouse) -> None:
+    with WireClient(wire) as client:
+        response = client.call(
+            "ExecuteStatement",
+            sessionHandle=client.open_session(),
+            statement="SELECT * FROM range(5000)",
+            runAsync=True,
+        )
+        seen: list[object] = []
+        for rows in itertools.cycle((7, 7, 1500, 1, 640, 640)):
+            page = client.call(
+                "FetchResults",
+                operationHandle=response.operationHandle,
+                orientation=ttypes.TFetchOrientation.FETCH_NEXT,
+                maxRows=rows,
+                maxBytes=100_000,
+            )
+            assert page.results.startRowOffset == len(seen)
+            seen += client.columns(page)[0]
+            if not page.hasMoreRows:
+                break
+    assert seen == list(range(5000))
 
 
 def test_a_row_limit_cuts_the_result(wire: FakeWarehouse) -> None:
@@ -417,12 +444,23 @@ def test_canceling_one_statement_leaves_the_next_alone(
         assert second.fetchall() == [("0.3",)]
 
 
-def test_a_statement_timeout_stops_the_statement(wire: FakeWarehouse) -> None:
-    arguments = wire.connect_args | {"session_configuration": {"STATEMENT_TIMEOUT": "1"}}
-    with sql.connect(**arguments) as connection, connection.cursor() as cursor:
-        with pytest.raises(exc.DatabaseError, match="found TIMEDOUT"):
-            cursor.execute("SELECT sleep(60)")
-        assert cursor.execute("SELECT 1").fetchall() == [(1,)]
+def test_a_client_s_own_timeout_stops_the_statement(wire: FakeWarehouse) -> None:
+    with WireClient(wire) as client:
+        session = client.open_session()
+        response = client.call(
+            "ExecuteStatement",
+            sessionHandle=session,
+            statement="SELECT sleep(60)",
+            runAsync=True,
+            queryTimeout=1,
+        )
+        handle, state = response.operationHandle, ttypes.TOperationState.RUNNING_STATE
+        while state == ttypes.TOperationState.RUNNING_STATE:
+            state = client.call("GetOperationStatus", operationHandle=handle).operationState
+        assert state == ttypes.TOperationState.TIMEDOUT_STATE
+        response = client.call("GetResultSetMetadata", operationHandle=handle)
+        assert response.status.errorMessage == "Expected states: [FINISHED], but found TIMEDOUT"
+        client.call("CloseSession", sessionHandle=session)
 
 
 def test_closing_a_session_stops_its_statement(wire: FakeWarehouse) -> None:

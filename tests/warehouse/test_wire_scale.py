@@ -140,6 +140,21 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("name", ["duckdb", "cryptography", "databricks.sql"])
+def test_without_the_extra_one_line_says_what_to_install(name: str) -> None:
+    program = (
+        f"import sys; sys.modules[{name!r}] = None\n"
+        "from vinci_code.core.errors import MissingExtraError\n"
+        "try:\n    from vinci_code.warehouse import LocalWarehouse\n"
+        "except MissingExtraError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.count("\n") == 1
+    assert "python -m pip install 'vinci-code[warehouse]'" in done.stdout
+
+
 def test_it_answers_the_driver_with_the_real_engine(tmp_path: Path) -> None:
     data = tmp_path / "warehouse.db"
     for expected in ([], [(1, "a")]):

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from vinci_code.warehouse import faults, rest, thrift_service
+from vinci_code.warehouse import faults, messages, rest
 from vinci_code.warehouse.faults import Fault, FaultScript
+from vinci_code.warehouse.messages import Call
 from vinci_code.warehouse.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.rest import Credentials, Refusal, Rest, WarehouseState
 from vinci_code.warehouse.server import Answer, Request
 from vinci_code.warehouse.sql.errors import SqlError
-from vinci_code.warehouse.thrift_service import BadRequestError, Call, ThriftService
+from vinci_code.warehouse.thrift_service import BadRequestError, ThriftService
 
 _THRIFT_PATH = re.compile(r"/sql/1\.0/(?:warehouses|endpoints)/([^/]+)")
 _THRIFT_HEADERS = {"Content-Type": "application/x-thrift"}
@@ -69,7 +70,7 @@ class Gateway:
         match = _THRIFT_PATH.fullmatch(request.path)
         operation = f"{request.method} {request.path}"
         if match:
-            operation = thrift_service.peek_name(request.body) or operation
+            operation = messages.peek_name(request.body) or operation
         record = self._log.open(operation, request.method, request.path, len(request.body))
         if self._latency:
             self._closing.wait(self._latency)
@@ -118,8 +119,8 @@ class Gateway:
         if request.method != "POST":
             return rest.error_answer(405, "METHOD_NOT_ALLOWED", "Thrift is spoken with POST.")
         try:
-            call = thrift_service.decode(request.body)
-        except thrift_service.MalformedMessageError as error:
+            call = messages.decode(request.body)
+        except messages.MalformedMessageError as error:
             return _thrift_refusal(record, 400, f"BAD_REQUEST: Malformed Thrift message: {error}")
         self._service.describe(call, record)
         fault = self._script.draw(call.name, call.statement)
@@ -146,11 +147,10 @@ class Gateway:
         return answer if fault is None else self._spoil(fault, call, answer)
 
     def _served(self, call: Call, record: RequestRecord, fault: Fault | None) -> Answer:
-        hidden = 0.0
         if fault is not None and fault.kind == faults.SLOW_POLL:
-            hidden = time.monotonic() + fault.seconds
+            call.hidden_until = time.monotonic() + fault.seconds
         try:
-            return _reply(call, self._service.serve(call, record, hidden=hidden))
+            return _reply(call, self._service.serve(call, record))
         except BadRequestError:
             raise
         except Exception as error:
@@ -228,7 +228,7 @@ class Gateway:
 
     def _spoil(self, fault: Fault, call: Call | None, answer: Answer) -> Answer:
         """What becomes of an answer that is ready."""
-        if call is not None and call.operation is not None and fault.kind != faults.SLOW_POLL:
+        if fault.kind in (faults.HTTP, faults.RESET) and call is not None and call.operation:
             call.operation.wait(_EXECUTION_WAIT_SECONDS)
         if fault.kind == faults.DELAY:
             self._closing.wait(fault.seconds)
@@ -240,7 +240,7 @@ class Gateway:
 
 
 def _reply(call: Call, response: object) -> Answer:
-    return Answer(200, thrift_service.encode(call, response), dict(_THRIFT_HEADERS))
+    return Answer(200, messages.encode(call, response), dict(_THRIFT_HEADERS))
 
 
 def _thrift_refusal(record: RequestRecord, status: int, text: str) -> Answer:

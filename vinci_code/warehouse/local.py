@@ -254,9 +254,9 @@ class _Running:
     def close(self) -> None:
         """Close from the outside inwards."""
         self.gateway.close()
-        self.service.interrupt()
-        self.server.close()
+        self.server.stop()
         self.service.close()
+        self.server.join()
         self.executor.shutdown(wait=True)
         self.engine.close()
         self.identity.close()

@@ -15,10 +15,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import pyarrow as pa
 from databricks.sql.thrift_api.TCLIService import ttypes
 
 from vinci_code.warehouse.engine.result import Column, Result
@@ -187,6 +188,9 @@ class Operation:
         self._result: Result | None = None
         self._rows = Rows(iter(()))
         self._rows_lock = threading.Lock()
+        self._executor: Executor | None = None
+        # The next page, encoded while the client still reads the last one.
+        self._ahead: _Ahead | None = None
         self._encoder = Encoder((), form)
 
     # --- its life -------------------------------------------------------------------------------
@@ -194,6 +198,7 @@ class Operation:
     def start(self, executor: Executor) -> None:
         """Begin in a worker thread."""
         self.session.operations[self.handle.guid] = self
+        self._executor = executor
         executor.submit(self.execute)
 
     def execute(self) -> None:
@@ -247,6 +252,7 @@ class Operation:
         self.session.operations.pop(self.handle.guid, None)
         with self._rows_lock:
             self._rows.close()
+            self._ahead = None
             result, self._result = self._result, None
         if result is not None:
             result.close()
@@ -263,11 +269,28 @@ class Operation:
         Raises:
             SqlError: A row that was not read ahead could not be computed.
         """
+        size = (max_rows, max_bytes)
+        with self._rows_lock:
+            ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            page = self._take(size)
+        elif ahead.size == size:
+            page = ahead.page.result()
+        else:
+            with self._rows_lock:
+                self._rows.put_back(ahead.page.result().batches)
+            page = self._take(size)
+        if page.more and self._executor is not None:
+            with self._rows_lock:
+                self._ahead = _Ahead(size, self._executor.submit(self._take, size))
+        return page.row_set, page.more
+
+    def _take(self, size: tuple[int, int]) -> _Page:
         with self._rows_lock:
             offset = self._rows.position
-            batches = self._rows.take(max_rows, max_bytes)
+            batches = self._rows.take(*size)
             more = self._rows.has_more()
-        return self._encoder.row_set(batches, offset), more
+        return _Page(batches, self._encoder.row_set(batches, offset), more)
 
     def _compute(self) -> None:
         result = self._run()
@@ -324,10 +347,24 @@ class Operation:
     def _start_timer(self) -> threading.Timer | None:
         if self._timeout is None:
             return None
-        timer = threading.Timer(self._timeout, self.cancel, args=(State.TIMEDOUT_STATE,))
+        seconds = min(self._timeout, threading.TIMEOUT_MAX)
+        timer = threading.Timer(seconds, self.cancel, args=(State.TIMEDOUT_STATE,))
         timer.daemon = True
         timer.start()
         return timer
+
+
+@dataclass(frozen=True)
+class _Page:
+    batches: list[pa.RecordBatch]
+    row_set: ttypes.TRowSet
+    more: bool
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    size: tuple[int, int]
+    page: Future[_Page]
 
 
 def _done() -> Result:

@@ -82,7 +82,7 @@ class RequestLog:
     def open(self, operation: str, method: str, path: str, bytes_in: int) -> RequestRecord:
         """Start a record: it is visible at once, and completed as the request proceeds."""
         record = RequestRecord(
-            operation, method, self.scrub(path), bytes_in=bytes_in, started=time.time()
+            self.scrub(operation), method, self.scrub(path), bytes_in=bytes_in, started=time.time()
         )
         with self._lock:
             self._records.append(record)

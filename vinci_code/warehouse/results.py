@@ -72,6 +72,7 @@ class Rows:
         self._limit = limit
         self._waiting: list[pa.RecordBatch] = []
         self._offset = 0
+        self._failure: Exception | None = None
         self.position = 0
         """How many rows were taken so far."""
 
@@ -100,6 +101,14 @@ class Rows:
             self._advance(piece.num_rows)
         return taken
 
+    def put_back(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Undo the last ``take``."""
+        if self._offset:
+            self._waiting[0] = self._waiting[0].slice(self._offset)
+            self._offset = 0
+        self._waiting[:0] = batches
+        self.position -= sum(batch.num_rows for batch in batches)
+
     def has_more(self) -> bool:
         """Whether another row can be taken."""
         return self._fill()
@@ -112,10 +121,18 @@ class Rows:
     def _fill(self) -> bool:
         while not self._waiting and self._source is not None:
             self._read()
+        if not self._waiting and self._failure is not None:
+            raise self._failure
         return bool(self._waiting)
 
     def _read(self) -> pa.RecordBatch | None:
-        batch = None if self._source is None else next(self._source, None)
+        try:
+            batch = None if self._source is None else next(self._source, None)
+        except Exception as error:
+            # Kept: the iterator is finished now, and whoever asks again must not take that for the
+            # end of the rows.
+            self._source, self._failure = None, error
+            raise
         if batch is not None and self._limit is not None:
             batch = batch.slice(0, self._limit)
             self._limit -= batch.num_rows

@@ -115,12 +115,8 @@ class Server:
         """Accept connections from now on; the port answered connection attempts already."""
         self._acceptor.start()
 
-    def close(self, *, grace: float = 10.0) -> None:
-        """Stop listening, end every connection and wait for its thread.
-
-        Args:
-            grace: Seconds to wait for requests that are being worked on.
-        """
+    def stop(self) -> None:
+        """Stop listening, and end every connection as soon as its request is answered."""
         with self._lock:
             self._closing = True
         self._wake_sender.send(b"x")
@@ -130,11 +126,20 @@ class Server:
         self._wake_sender.close()
         self._wake_receiver.close()
         with self._lock:
-            connections = dict(self._connections)
-        for connection in connections.values():
+            connections = list(self._connections.values())
+        for connection in connections:
             _shut_down(connection)
+
+    def join(self, grace: float = 10.0) -> None:
+        """Wait for the connections' threads, after ``stop``.
+
+        Args:
+            grace: Seconds to wait for requests that are being worked on.
+        """
+        with self._lock:
+            threads = list(self._connections)
         deadline = time.monotonic() + grace
-        for thread in connections:
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     @property

@@ -1,8 +1,8 @@
-"""The Thrift service: one HTTP body in, one HTTP answer out.
+"""The Thrift service: sessions, statements, results, metadata.
 
-The messages are read and written with the driver's own generated classes. What is answered
-follows the driver's expectations (``backend/thrift_backend.py`` of databricks-sql-connector) and
-the traffic of real servers recorded in databricks-jdbc under ``src/test/resources``.
+What is answered follows the driver's expectations (``backend/thrift_backend.py`` of
+databricks-sql-connector) and the traffic of real servers recorded in databricks-jdbc under
+``src/test/resources``.
 """
 
 from __future__ import annotations
@@ -12,21 +12,15 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, TypeAlias
 
-from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
-from thrift.protocol import TBinaryProtocol
-from thrift.protocol.TProtocol import TProtocolException
-from thrift.Thrift import TApplicationException, TMessageType
-from thrift.transport.TTransport import TMemoryBuffer, TTransportException
+from databricks.sql.thrift_api.TCLIService import ttypes
 
-from vinci_code.warehouse import metadata, parameters
+from vinci_code.warehouse import messages, metadata, parameters
 from vinci_code.warehouse.engine.result import Result
+from vinci_code.warehouse.messages import Call, Struct
 from vinci_code.warehouse.operations import EngineSession, Operation, Session, State
 from vinci_code.warehouse.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.results import COLUMNS, Format
-from vinci_code.warehouse.server import MAX_BODY
 from vinci_code.warehouse.sql.errors import SqlError
 
 SERVER_PROTOCOL = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8
@@ -42,28 +36,10 @@ meanwhile, so that a cancel from another thread waits for this long."""
 DEFAULT_PAGE_ROWS = 100_000
 DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
 
-# The default, and the longest, of STATEMENT_TIMEOUT: two days, in seconds
-# (https://docs.databricks.com/aws/en/sql/language-manual/parameters/statement_timeout).
-_NO_TIMEOUT = 172_800
-
-# A list or map may not claim more entries than this: the decoder allocates what is claimed.
-_MAX_CONTAINER = 1_000_000
-
-_OK = ttypes.TStatusCode.SUCCESS_STATUS
-_ERROR = ttypes.TStatusCode.ERROR_STATUS
-
 # Settings of the Thrift server itself, which the driver always sends and the engine has no use for.
 _SERVER_SETTINGS = ("spark.thriftserver.",)
 
 logger = logging.getLogger(__name__)
-
-
-# A struct of the generated classes, which share no base and carry no types.
-Struct: TypeAlias = Any
-
-
-class MalformedMessageError(ValueError):
-    """The bytes are not a Thrift message that this service can read."""
 
 
 class BadRequestError(Exception):
@@ -77,95 +53,6 @@ class StatusError(Exception):
         super().__init__(message)
         self.message = message
         self.sqlstate = sqlstate
-
-
-@dataclass
-class Call:
-    """One decoded call.
-
-    Attributes:
-        name: The name of the RPC.
-        sequence: The message's number, which the answer repeats.
-        request: Its request struct.
-        operation: The operation that it started or named, once known.
-    """
-
-    name: str
-    sequence: int
-    request: Struct
-    operation: Operation | None = None
-
-    @property
-    def statement(self) -> str | None:
-        """The SQL text, for ExecuteStatement."""
-        return getattr(self.request, "statement", None)
-
-    @property
-    def session_guid(self) -> bytes | None:
-        """The id of the session that it names."""
-        return _guid(getattr(self.request, "sessionHandle", None), "sessionId")
-
-    @property
-    def operation_guid(self) -> bytes | None:
-        """The id of the operation that it names."""
-        return _guid(getattr(self.request, "operationHandle", None), "operationId")
-
-
-def peek_name(body: bytes) -> str | None:
-    """The name of the call in a message, before it is worth decoding; ``None`` if there is none."""
-    if len(body) < 8 or body[:2] != b"\x80\x01":
-        return None
-    name = body[8 : 8 + min(int.from_bytes(body[4:8], "big"), 100)].decode("ascii", "replace")
-    return name if name in _RPCS else None
-
-
-def decode(body: bytes) -> Call:
-    """Read one call.
-
-    Raises:
-        MalformedMessageError: It is none, or not one of this service.
-    """
-    protocol = TBinaryProtocol.TBinaryProtocolAccelerated(
-        TMemoryBuffer(body),
-        string_length_limit=MAX_BODY,
-        container_length_limit=_MAX_CONTAINER,
-    )
-    try:
-        name, kind, sequence = protocol.readMessageBegin()
-        arguments_class = getattr(TCLIService, f"{name}_args", None)
-        if kind != TMessageType.CALL or name not in _RPCS or arguments_class is None:
-            raise MalformedMessageError(f"Invalid method name: '{name[:100]}'")
-        arguments = arguments_class()
-        arguments.read(protocol)
-        if arguments.req is None:
-            raise MalformedMessageError(f"{name} has no request")
-        arguments.req.validate()
-    except (
-        TProtocolException,
-        TTransportException,
-        EOFError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise MalformedMessageError(str(error) or type(error).__name__) from error
-    return Call(name, sequence, arguments.req)
-
-
-def encode(call: Call, response: Struct) -> bytes:
-    """Write the answer to a call; an exception of Thrift's own kind is one too."""
-    buffer = TMemoryBuffer()
-    protocol = TBinaryProtocol.TBinaryProtocolAccelerated(buffer)
-    failed = isinstance(response, TApplicationException)
-    kind = TMessageType.EXCEPTION if failed else TMessageType.REPLY
-    protocol.writeMessageBegin(call.name, kind, call.sequence)
-    if failed:
-        response.write(protocol)
-    else:
-        getattr(TCLIService, f"{call.name}_result")(success=response).write(protocol)
-    protocol.writeMessageEnd()
-    return bytes(buffer.getvalue())
 
 
 class ThriftService:
@@ -188,6 +75,7 @@ class ThriftService:
         self._log = log
         self._lock = threading.Lock()
         self._sessions: dict[bytes, Session] = {}
+        self._closed = False
 
     # --- what surrounds the calls ---------------------------------------------------------------
 
@@ -198,25 +86,18 @@ class ThriftService:
             return len(self._sessions)
 
     def close(self) -> None:
-        """End every session."""
+        """End every session, with the statements that run on them, and open no more."""
         with self._lock:
+            self._closed = True
             sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session.close()
-
-    def interrupt(self) -> None:
-        """Stop every statement that runs, so that whoever waits for one comes to an end."""
-        with self._lock:
-            sessions = list(self._sessions.values())
-        for session in sessions:
-            for operation in list(session.operations.values()):
-                operation.cancel()
 
     def describe(self, call: Call, record: RequestRecord) -> None:
         """Write on the record what the call is about."""
         record.session_id = self._session_text(call)
         if call.operation_guid is not None:
-            record.operation_id = _uuid(call.operation_guid)
+            record.operation_id = messages.uuid_text(call.operation_guid)
         if call.name == "ExecuteStatement":
             record.executed = False
             record.statement = self._log.scrub(call.request.statement)
@@ -224,24 +105,18 @@ class ThriftService:
         elif call.name == "OpenSession":
             record.configuration = self._plain_map(call.request.configuration)
 
-    def serve(self, call: Call, record: RequestRecord, *, hidden: float = 0.0) -> Struct:
+    def serve(self, call: Call, record: RequestRecord) -> Struct:
         """Answer a call.
 
         Args:
             call: The call.
             record: The request's record, to be completed.
-            hidden: The monotonic time until which a new statement is reported as running.
 
         Raises:
             BadRequestError: It goes beyond a limit that a real server answers with HTTP 400.
         """
-        handler: Callable[[Call, RequestRecord], Any]
-        if call.name == "ExecuteStatement":
-            handler = lambda call, record: self._execute_statement(call, record, hidden)  # noqa: E731
-        else:
-            handler = _HANDLERS[call.name].__get__(self)
         try:
-            return handler(call, record)
+            return _HANDLERS[call.name](self, call, record)
         except StatusError as error:
             record.error = error.message
             return self.failure(call, error.message, error.sqlstate)
@@ -252,7 +127,7 @@ class ThriftService:
     def failure(self, call: Call, message: str, sqlstate: str | None = None) -> Struct:
         """The answer to a call that failed, with the error in its status."""
         status = ttypes.TStatus(
-            statusCode=_ERROR,
+            statusCode=ttypes.TStatusCode.ERROR_STATUS,
             sqlState=sqlstate,
             errorCode=0,
             errorMessage=message,
@@ -278,24 +153,24 @@ class ThriftService:
             session = self._session(call)
         except StatusError as lost:
             return self.failure(call, lost.message, lost.sqlstate)
-        return self._run_statement(call, record, session, run, 0.0)
+        return self._run_statement(call, record, session, run)
 
     def lose_session(self, call: Call) -> str:
         """Forget the call's session, as a restarted server has; returns the text that says so."""
         session = self._find_session(call)
         if session is None:
-            return _invalid_session(call.session_guid)
+            return messages.invalid_session(call.session_guid)
         with self._lock:
             self._sessions.pop(session.handle.guid, None)
         session.close()
-        return _invalid_session(session.handle.guid)
+        return messages.invalid_session(session.handle.guid)
 
     def _session_text(self, call: Call) -> str | None:
         guid = call.session_guid
         if guid is None:
             session = self._find_session(call)
             return None if session is None else session.handle.text
-        return _uuid(guid)
+        return messages.uuid_text(guid)
 
     def _find_session(self, call: Call) -> Session | None:
         with self._lock:
@@ -312,7 +187,7 @@ class ThriftService:
         handle = call.request.sessionHandle
         identifier = None if handle is None else handle.sessionId
         if session is None or session.closed or not _owns(identifier, session.handle.secret):
-            raise StatusError(_invalid_session(call.session_guid), "08000")
+            raise StatusError(messages.invalid_session(call.session_guid), "08000")
         return session
 
     def _operation(self, call: Call) -> Operation:
@@ -321,7 +196,7 @@ class ThriftService:
         operation = session.operations.get(guid) if session and guid is not None else None
         handle = call.request.operationHandle
         if operation is None or not _owns(handle.operationId, operation.handle.secret):
-            raise StatusError(_invalid_operation(guid), "08000")
+            raise StatusError(messages.invalid_operation(guid), "08000")
         call.operation = operation
         return operation
 
@@ -343,10 +218,15 @@ class ThriftService:
         )
         session = Session(engine_session)
         with self._lock:
-            self._sessions[session.handle.guid] = session
+            refused = self._closed
+            if not refused:
+                self._sessions[session.handle.guid] = session
+        if refused:
+            session.close()
+            raise StatusError("The local warehouse is shutting down.", "08004")
         record.session_id = session.handle.text
         return ttypes.TOpenSessionResp(
-            status=_status(),
+            status=messages.status(),
             serverProtocolVersion=SERVER_PROTOCOL,
             sessionHandle=ttypes.TSessionHandle(
                 sessionId=session.handle.thrift(), serverProtocolVersion=SERVER_PROTOCOL
@@ -363,7 +243,7 @@ class ThriftService:
         with self._lock:
             self._sessions.pop(session.handle.guid, None)
         session.close()
-        return ttypes.TCloseSessionResp(status=_status())
+        return ttypes.TCloseSessionResp(status=messages.status())
 
     def _get_info(self, call: Call, _record: RequestRecord) -> Struct:
         self._session(call)
@@ -371,12 +251,12 @@ class ThriftService:
         if value is None:
             raise StatusError(f"Unrecognized GetInfoType value: {call.request.infoType}")
         return ttypes.TGetInfoResp(
-            status=_status(), infoValue=ttypes.TGetInfoValue(stringValue=value)
+            status=messages.status(), infoValue=ttypes.TGetInfoValue(stringValue=value)
         )
 
     # --- statements -----------------------------------------------------------------------------
 
-    def _execute_statement(self, call: Call, record: RequestRecord, hidden: float) -> Struct:
+    def _execute_statement(self, call: Call, record: RequestRecord) -> Struct:
         session = self._session(call)
         request = call.request
         try:
@@ -388,7 +268,7 @@ class ThriftService:
         def run() -> Result:
             return session.engine.execute(request.statement, bound)
 
-        return self._run_statement(call, record, session, run, hidden)
+        return self._run_statement(call, record, session, run)
 
     def _run_statement(
         self,
@@ -396,7 +276,6 @@ class ThriftService:
         record: RequestRecord,
         session: Session,
         run: Callable[[], Result],
-        hidden: float,
     ) -> Struct:
         request = call.request
         operation = Operation(
@@ -404,10 +283,10 @@ class ThriftService:
             ttypes.TOperationType.EXECUTE_STATEMENT,
             _format(request, session),
             run,
-            limit=request.resultRowLimit,
-            timeout=_timeout(request, session),
+            limit=_unless_negative(request.resultRowLimit),
+            timeout=_unless_negative(request.queryTimeout) or None,
         )
-        operation.hidden_until = hidden
+        operation.hidden_until = call.hidden_until
         record.executed = None
         record.operation_id = operation.handle.text
 
@@ -421,7 +300,7 @@ class ThriftService:
             operation.wait()
             return self._synchronous(call, record, operation)
         response = ttypes.TExecuteStatementResp(
-            status=_status(), operationHandle=_operation_handle(operation)
+            status=messages.status(), operationHandle=messages.operation_handle(operation)
         )
         direct = request.getDirectResults
         if direct is not None:
@@ -440,7 +319,7 @@ class ThriftService:
             response.status.displayMessage = str(error)
             return response
         response = ttypes.TExecuteStatementResp(
-            status=_status(), operationHandle=_operation_handle(operation)
+            status=messages.status(), operationHandle=messages.operation_handle(operation)
         )
         if call.request.getDirectResults is not None:
             response.directResults = self._direct_results(
@@ -451,7 +330,7 @@ class ThriftService:
     def _direct_results(
         self, operation: Operation, wanted: ttypes.TSparkGetDirectResults, record: RequestRecord
     ) -> ttypes.TSparkDirectResults:
-        direct = ttypes.TSparkDirectResults(operationStatus=_operation_status(operation))
+        direct = ttypes.TSparkDirectResults(operationStatus=messages.operation_status(operation))
         if operation.state == State.ERROR_STATE and operation.error is not None:
             _check_limits(operation.error)
             record.error = str(operation.error)
@@ -463,13 +342,13 @@ class ThriftService:
             _at_least_one(wanted.maxBytes, DEFAULT_PAGE_BYTES),
         )
         direct.resultSet = ttypes.TFetchResultsResp(
-            status=_status(), hasMoreRows=more, results=row_set
+            status=messages.status(), hasMoreRows=more, results=row_set
         )
         if not more:
             # Recorded traffic: everything was delivered, so the server has closed the operation;
             # a later CloseOperation finds an unknown handle.
             operation.close()
-            direct.closeOperation = ttypes.TCloseOperationResp(status=_status())
+            direct.closeOperation = ttypes.TCloseOperationResp(status=messages.status())
         return direct
 
     # --- operations -----------------------------------------------------------------------------
@@ -479,15 +358,15 @@ class ThriftService:
         operation.wait(LONG_POLL_SECONDS)
         if operation.error is not None and operation.state == State.ERROR_STATE:
             record.error = str(operation.error)
-        return _operation_status(operation)
+        return messages.operation_status(operation)
 
     def _cancel_operation(self, call: Call, _record: RequestRecord) -> Struct:
         self._operation(call).cancel()
-        return ttypes.TCancelOperationResp(status=_status())
+        return ttypes.TCancelOperationResp(status=messages.status())
 
     def _close_operation(self, call: Call, _record: RequestRecord) -> Struct:
         self._operation(call).close()
-        return ttypes.TCloseOperationResp(status=_status())
+        return ttypes.TCloseOperationResp(status=messages.status())
 
     def _get_result_set_metadata(self, call: Call, _record: RequestRecord) -> Struct:
         return self._finished(call).metadata()
@@ -506,7 +385,9 @@ class ThriftService:
             _at_least_one(request.maxRows, DEFAULT_PAGE_ROWS),
             _at_least_one(request.maxBytes, DEFAULT_PAGE_BYTES),
         )
-        response = ttypes.TFetchResultsResp(status=_status(), hasMoreRows=more, results=row_set)
+        response = ttypes.TFetchResultsResp(
+            status=messages.status(), hasMoreRows=more, results=row_set
+        )
         if request.includeResultSetMetadata:
             response.resultSetMetadata = operation.metadata()
         return response
@@ -548,7 +429,7 @@ class ThriftService:
             operation.close()
             raise StatusError(str(operation.error), operation.error.sqlstate)
         response = getattr(ttypes, f"T{call.name}Resp")(
-            status=_status(), operationHandle=_operation_handle(operation)
+            status=messages.status(), operationHandle=messages.operation_handle(operation)
         )
         if call.request.getDirectResults is not None:
             response.directResults = self._direct_results(
@@ -562,10 +443,11 @@ class ThriftService:
         )
 
 
-_HANDLERS: dict[str, Any] = {
+_HANDLERS: dict[str, Callable[[ThriftService, Call, RequestRecord], Struct]] = {
     "OpenSession": ThriftService._open,
     "CloseSession": ThriftService._close_session,
     "GetInfo": ThriftService._get_info,
+    "ExecuteStatement": ThriftService._execute_statement,
     "GetOperationStatus": ThriftService._get_operation_status,
     "CancelOperation": ThriftService._cancel_operation,
     "CloseOperation": ThriftService._close_operation,
@@ -576,7 +458,6 @@ _HANDLERS: dict[str, Any] = {
     "RenewDelegationToken": ThriftService._no_delegation,
     **dict.fromkeys(metadata.CALLS, ThriftService._metadata),
 }
-_RPCS = frozenset(_HANDLERS) | {"ExecuteStatement"}
 
 # What Spark's thrift server says of itself (SparkSQLCLIService.getInfo).
 _INFO = {
@@ -584,36 +465,6 @@ _INFO = {
     ttypes.TGetInfoType.CLI_DBMS_NAME: "Spark SQL",
     ttypes.TGetInfoType.CLI_DBMS_VER: "3.5.0",
 }
-
-
-def _status() -> ttypes.TStatus:
-    return ttypes.TStatus(statusCode=_OK)
-
-
-def _operation_handle(operation: Operation) -> ttypes.TOperationHandle:
-    return ttypes.TOperationHandle(
-        operationId=operation.handle.thrift(), operationType=operation.kind, hasResultSet=True
-    )
-
-
-def _operation_status(operation: Operation) -> ttypes.TGetOperationStatusResp:
-    state = operation.state
-    response = ttypes.TGetOperationStatusResp(
-        status=_status(),
-        operationState=state,
-        operationStarted=int(operation.started * 1000),
-        hasResultSet=True,
-    )
-    if operation.completed is not None and state != State.RUNNING_STATE:
-        response.operationCompleted = int(operation.completed * 1000)
-    if state == State.FINISHED_STATE:
-        response.numModifiedRows = operation.num_modified_rows
-    if state == State.ERROR_STATE and operation.error is not None:
-        response.sqlState = operation.error.sqlstate
-        response.errorCode = 0
-        response.errorMessage = f"Error running query: {operation.error}"
-        response.displayMessage = str(operation.error)
-    return response
 
 
 def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
@@ -630,12 +481,6 @@ def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
     )
 
 
-def _timeout(request: ttypes.TExecuteStatementReq, session: Session) -> float | None:
-    configured = session.engine.configuration.get("STATEMENT_TIMEOUT", "0").strip()
-    given = [request.queryTimeout or 0, int(configured) if configured.isdigit() else 0]
-    return min((seconds for seconds in given if 0 < seconds < _NO_TIMEOUT), default=None)
-
-
 def _check_limits(error: SqlError) -> None:
     # Beyond the limits of a request a real server answers with HTTP 400, not with a failed
     # statement (databricks-sqlalchemy issue 24, databricks-sql-nodejs issue 308).
@@ -647,33 +492,13 @@ def _at_least_one(value: int | None, default: int) -> int:
     return value if value is not None and value > 0 else default
 
 
+def _unless_negative(value: int | None) -> int | None:
+    return None if value is None or value < 0 else value
+
+
 def _lower(name: str | None) -> str | None:
     return name.lower() if name else None
 
 
 def _owns(identifier: ttypes.THandleIdentifier | None, secret: bytes) -> bool:
     return identifier is not None and identifier.secret == secret
-
-
-def _guid(handle: Struct, name: str) -> bytes | None:
-    identifier = getattr(handle, name, None)
-    return getattr(identifier, "guid", None)
-
-
-def _uuid(guid: bytes | None) -> str:
-    """A handle's id as text; what is no id of 16 bytes is shown in hexadecimal."""
-    text = (guid or b"").hex()
-    if len(text) != 32:
-        return text
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _invalid_session(guid: bytes | None) -> str:
-    return f"Invalid SessionHandle: SessionHandle [{_uuid(guid)}]"
-
-
-def _invalid_operation(guid: bytes | None) -> str:
-    return (
-        "Invalid OperationHandle: OperationHandle "
-        f"[opType=UNKNOWN_OPERATION, getHandleIdentifier()={_uuid(guid)}]"
-    )

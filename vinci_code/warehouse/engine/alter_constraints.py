@@ -17,6 +17,8 @@ from vinci_code.warehouse.engine.model import (
 from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.rows import staged_relation
 from vinci_code.warehouse.engine.store import select_rows
+from vinci_code.warehouse.engine.work import refuse_chance
+from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError
 
 
@@ -56,6 +58,7 @@ def _add_check(change: Alteration, name: str, condition: str) -> None:
                 f"Constraint '{name}' already exists. Please delete the old constraint first. Old "
                 f"constraint: {check.condition}",
             )
+    refuse_chance("CHECK constraint", parse.parse_expression(condition))
     alias = state.name.name
     rows = select_rows(state)
     translated = work.text_expression(condition, (alias, staged_relation(state, f"({rows})")))

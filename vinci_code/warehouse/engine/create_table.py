@@ -13,7 +13,6 @@ from vinci_code.warehouse.engine.catalog import (
     INFORMATION_SCHEMA,
     SYSTEM_CATALOG,
     already_exists,
-    table_not_found,
 )
 from vinci_code.warehouse.engine.columns import (
     ColumnSpec,
@@ -39,7 +38,7 @@ from vinci_code.warehouse.engine.reader import Reader, qualify
 from vinci_code.warehouse.engine.result import Result, empty_result
 from vinci_code.warehouse.engine.rows import check_rows, select_list, staged_action
 from vinci_code.warehouse.engine.store import Change
-from vinci_code.warehouse.engine.transactions import ACTION, DELETE, INSERT
+from vinci_code.warehouse.engine.transactions import INSERT
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query import TranslatedQuery
@@ -71,20 +70,45 @@ def create(work: Work, reader: Reader, *, replace: bool, must_exist: bool = Fals
     definition = _read(reader)
     if name.schema == INFORMATION_SCHEMA or name.catalog == SYSTEM_CATALOG:
         raise SqlError("PERMISSION_DENIED", "42501", f"{name.quoted} cannot be created.")
-    existing = _existing(work, name)
-    if existing is not None and not replace:
-        if tolerant:
-            return empty_result()
-        raise already_exists(name)
-    if existing is None and must_exist:
-        raise SqlError(
-            "DELTA_CANNOT_REPLACE_MISSING_TABLE",
-            "42P01",
-            f"Table {name} cannot be replaced as it does not exist. Use CREATE OR REPLACE TABLE to "
-            "create the table.",
-        )
-    _Creation(work, name, definition, existing).run(tolerant=tolerant)
+    creation = _Creation(work, name, definition)
+    mode = _Mode(tolerant, replace, must_exist)
+    if mode.goes_on(name, _existing(work, name)):
+        schema = creation.schema()
+        staged = creation.stage(schema)
+        with work.room.store.commit_lock:
+            # Another session may have made or dropped the table in the meantime.
+            found = _existing(work, name)
+            if mode.goes_on(name, found):
+                creation.run(found, schema, staged)
     return empty_result()
+
+
+@dataclass(frozen=True)
+class _Mode:
+    """What is to happen where the table exists, or does not."""
+
+    tolerant: bool
+    replace: bool
+    must_exist: bool
+
+    def goes_on(self, name: TableName, existing: Table | None) -> bool:
+        """Return whether there is something to do.
+
+        Raises:
+            SqlError: Where the table exists and may not, or does not and should.
+        """
+        if existing is not None and not self.replace:
+            if self.tolerant:
+                return False
+            raise already_exists(name)
+        if existing is None and self.must_exist:
+            raise SqlError(
+                "DELTA_CANNOT_REPLACE_MISSING_TABLE",
+                "42P01",
+                f"Table {name} cannot be replaced as it does not exist. Use CREATE OR REPLACE "
+                "TABLE to create the table.",
+            )
+        return True
 
 
 def _existing(work: Work, name: TableName) -> Table | None:
@@ -179,37 +203,33 @@ def _refuse_clause(reader: Reader) -> None:
 
 
 class _Creation:
-    def __init__(
-        self, work: Work, name: TableName, definition: _Definition, existing: Table | None
-    ) -> None:
+    """The table that a statement describes, first by itself, then beside what there is."""
+
+    def __init__(self, work: Work, name: TableName, definition: _Definition) -> None:
         self.work = work
         self.name = name
         self.definition = definition
-        self.existing = existing
         self.translated: TranslatedQuery | None = None
 
-    def run(self, *, tolerant: bool) -> None:
-        """Make the table, with the rows of its query."""
-        schema = self._schema()
-        staged = self._stage(schema)
-        work = self.work
-        with work.room.store.commit_lock:
-            found = _existing(work, self.name)
-            if (found is None) != (self.existing is None):
-                if tolerant:
-                    return
-                raise already_exists(self.name) if found else table_not_found(self.name)
-            with work.session.shielded():
-                if found is None:
-                    self._create(schema, staged)
-                else:
-                    self._replace(found, schema, staged)
+    def run(self, found: Table | None, schema: TableSchema, staged: tuple[str, int] | None) -> None:
+        """Make the table, or the next version of the one that is replaced; the lock is held."""
+        with self.work.session.shielded():
+            if found is None:
+                self._create(schema, staged)
+            else:
+                first = found.state.schema.next_physical
+                self._replace(found, _moved(schema, first), _moved_rows(staged, schema, first))
 
-    def _schema(self) -> TableSchema:
+    def schema(self) -> TableSchema:
+        """Return the metadata of the table.
+
+        Raises:
+            SqlError: For whatever cannot be.
+        """
         definition = self.definition
         if definition.like is not None:
             return self._like(definition.like)
-        columns = self._renumbered(self._columns())
+        columns = _renumbered(self._columns())
         if not columns:
             raise unsupported("a table without columns")
         kept = properties.checked(definition.properties)
@@ -237,12 +257,6 @@ class _Creation:
         check_columns(self.work, self.name, schema)
         return self._with_keys(schema, definition.keys)
 
-    def _renumbered(self, columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
-        first = 0 if self.existing is None else self.existing.state.schema.next_physical
-        return tuple(
-            replace(column, physical=f"c{first + index}") for index, column in enumerate(columns)
-        )
-
     def _columns(self) -> list[TableColumn]:
         definition = self.definition
         if definition.query is None:
@@ -262,7 +276,7 @@ class _Creation:
     def _like(self, parts: list[str]) -> TableSchema:
         name = qualify(parts, self.work.session.catalog, self.work.session.schema)
         source = self.work.catalogs.table(name).state.schema
-        columns = self._renumbered(source.columns)
+        columns = _renumbered(source.columns)
         added = properties.checked(self.definition.properties)
         return TableSchema(
             columns,
@@ -287,7 +301,8 @@ class _Creation:
             schema = replace(schema, keys=(*schema.keys, key))
         return schema
 
-    def _stage(self, schema: TableSchema) -> tuple[str, int] | None:
+    def stage(self, schema: TableSchema) -> tuple[str, int] | None:
+        """Stage the rows of the query, if there is one; return where they are and how many."""
         if self.translated is None:
             return None
         work, translated = self.work, self.translated
@@ -307,7 +322,7 @@ class _Creation:
         )
         check_rows(work, state, rows)
         listed = ", ".join(item.physical for item in schema.columns)
-        return f"(SELECT {listed} FROM {rows} WHERE {ACTION} < {DELETE})", count
+        return f"SELECT {listed} FROM {rows}", count
 
     def _create(self, schema: TableSchema, staged: tuple[str, int] | None) -> None:
         work, room = self.work, self.work.room
@@ -324,7 +339,7 @@ class _Creation:
             added=0 if staged is None else staged[1],
             metadata=True,
         )
-        change = Change(state, commit, staged and staged[0], schema=schema)
+        change = Change(state, commit, staged and f"({staged[0]})", schema=schema)
 
         def persist() -> None:
             room.store.create(work.cursor, state)
@@ -366,12 +381,37 @@ class _Creation:
         change = Change(
             base,
             commit,
-            staged and staged[0],
+            staged and f"({staged[0]})",
             remove_all=True,
             schema=schema,
             new_columns=schema.columns,
         )
         room.publish(self.work.cursor, [change])
+
+
+def _renumbered(columns: Sequence[TableColumn], first: int = 0) -> tuple[TableColumn, ...]:
+    return tuple(
+        replace(column, physical=f"c{first + index}") for index, column in enumerate(columns)
+    )
+
+
+def _moved(schema: TableSchema, first: int) -> TableSchema:
+    """Return metadata whose physical columns come after those the table has had so far."""
+    columns = _renumbered(schema.columns, first)
+    return replace(schema, columns=columns, next_physical=first + len(columns))
+
+
+def _moved_rows(
+    staged: tuple[str, int] | None, schema: TableSchema, first: int
+) -> tuple[str, int] | None:
+    if staged is None:
+        return None
+    rows, count = staged
+    listed = ", ".join(
+        f"{old.physical} AS {new.physical}"
+        for old, new in zip(schema.columns, _renumbered(schema.columns, first), strict=True)
+    )
+    return f"SELECT {listed} FROM ({rows})", count
 
 
 def _parameters(schema: TableSchema) -> dict[str, str]:

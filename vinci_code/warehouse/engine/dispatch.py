@@ -134,7 +134,18 @@ def _run_query(work: Work, text: str) -> Result:
         return dml.delete(work, expression)
     if isinstance(expression, exp.Merge):
         return merge.merge(work, expression)
+    for node in list(expression.find_all(exp.Describe)):
+        _stage_description(work, node)
     return select.select(work, expression)
+
+
+def _stage_description(work: Work, node: exp.Describe) -> None:
+    """Let a query read what DESCRIBE answers: ``SELECT … FROM (DESCRIBE HISTORY t)``."""
+    text = node.sql(dialect="databricks")
+    if work.transaction.interactive:
+        check_allowed("DESCRIBE", text)
+    answer = describe.describe(work, Reader(text))
+    node.replace(exp.select("*").from_(work.known(answer.columns, answer.batches)))
 
 
 def _create(work: Work, reader: Reader) -> Result:

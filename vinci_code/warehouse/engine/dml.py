@@ -125,7 +125,7 @@ def dml_target(work: Work, table: exp.Expression) -> tuple[TableState, str]:
         raise unsupported("column aliases of the target table")
     if table.args.get("version") is not None:
         raise unsupported("DML on an old version of a table")
-    parts = [part.name for part in table.parts]
+    parts = work.table_parts(table)
     if len(parts) == 1 and parts[0].lower() in work.temporary_views:
         raise SqlError(
             "EXPECT_TABLE_NOT_VIEW.NO_ALTERNATIVE",
@@ -145,7 +145,8 @@ def _where(work: Work, expression: exp.Update | exp.Delete, alias: str, relation
             )
     if where is None:
         return ""
-    return f" WHERE {work.condition(where.this.copy(), (alias, relation))}"
+    operation = type(expression).__name__.upper()
+    return f" WHERE {work.condition(operation, where.this.copy(), (alias, relation))}"
 
 
 def _predicate(expression: exp.Update | exp.Delete) -> dict[str, str]:

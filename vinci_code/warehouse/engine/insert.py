@@ -34,7 +34,7 @@ def insert(work: Work, expression: exp.Insert) -> Result:
     """Run INSERT INTO and INSERT OVERWRITE."""
     _refuse_insert_forms(expression)
     table, names = _insert_target(expression)
-    state = work.transaction.target(work.name([part.name for part in table.parts]))
+    state = work.transaction.target(work.name(work.table_parts(table)))
     overwrite = bool(expression.args.get("overwrite"))
     if overwrite:
         check_append_only(state)
@@ -164,6 +164,10 @@ def _refuse_insert_forms(expression: exp.Insert) -> None:
 
 def _insert_target(expression: exp.Insert) -> tuple[exp.Table, list[str] | None]:
     this = expression.this
+    if isinstance(this, exp.Schema) and not isinstance(this.expressions[0], exp.Identifier):
+        # What looks like a list of columns is the argument of IDENTIFIER(…).
+        call = exp.Anonymous(this=this.this.name, expressions=list(this.expressions))
+        return exp.Table(this=call), None
     if isinstance(this, exp.Schema):
         names = [item.name for item in this.expressions]
         table = this.this
@@ -204,7 +208,7 @@ def _insert_source(expression: exp.Insert) -> exp.Expression:
         if not isinstance(table, exp.Table):
             raise unsupported("INSERT without a query")
         source = exp.select("*").from_(table.copy())
-    source = source.copy()
+    source = source.pop()  # it is a copy already, and may be long
     with_ = expression.args.get("with_")
     if with_ is not None:
         if source.args.get("with_") is not None:

@@ -96,7 +96,7 @@ def merge(work: Work, expression: exp.Merge) -> Result:
     _check_order(clauses)
     if any(clause.action != INSERT for clause in clauses):
         check_append_only(state)
-    on = work.condition(expression.args["on"].copy(), *sides.both)
+    on = _condition(work, expression.args["on"], sides.both)
     select = _select(sides, rows, clauses, on)
     fill = {item.physical: item for clause in clauses for item in clause.fill}
     explicit = {item.physical: item for clause in clauses for item in clause.explicit}
@@ -154,7 +154,7 @@ def _clause(work: Work, sides: _Sides, when: exp.When) -> Clause:
         BY_SOURCE: (sides.target,),
     }[kind]
     given = when.args.get("condition")
-    condition = None if given is None else work.condition(given.copy(), *relations)
+    condition = None if given is None else _condition(work, given, relations)
     then = when.args["then"]
     if isinstance(then, exp.Insert):
         if kind != NOT_MATCHED:
@@ -167,6 +167,17 @@ def _clause(work: Work, sides: _Sides, when: exp.When) -> Clause:
     if isinstance(then, exp.Var) and then.name.upper() == "DELETE":
         return Clause(kind, DELETE, condition, {})
     raise unsupported(f"the MERGE clause {when.sql(dialect='databricks')}")
+
+
+def _condition(work: Work, given: exp.Expression, relations: Sequence[tuple[str, Relation]]) -> str:
+    if given.find(exp.Query):
+        raise SqlError(
+            "DELTA_UNSUPPORTED_SUBQUERY",
+            "0AKDC",
+            "Subqueries are not supported in the MERGE (condition = "
+            f"{given.sql(dialect='databricks')}).",
+        )
+    return work.condition("MERGE", given.copy(), *relations)
 
 
 def _kind(when: exp.When) -> str:

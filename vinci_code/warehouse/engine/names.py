@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vinci_code.warehouse.sql.errors import SqlError
 
+_PARAMETER = re.compile(r"\$(\w+)")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # Characters that Unity Catalog does not take in the name of an object:
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-names
@@ -66,6 +69,18 @@ def string_literal(text: str) -> str:
     """Return a Databricks string literal that means exactly this text."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def used_binds(sql: str, binds: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of the parameters that occur in DuckDB SQL, outside of its strings.
+
+    DuckDB refuses values that are not asked for, and the translation of a query may drop a part
+    that held one, or write the value out.
+    """
+    if not binds:
+        return {}
+    found = set(_PARAMETER.findall(_QUOTED.sub("", sql)))
+    return {name: value for name, value in binds.items() if name in found}
 
 
 def duckdb_literal(text: str) -> str:

@@ -57,11 +57,16 @@ class Scope(Protocol):
 
 
 class Resolver:
-    """Finds the relations of one statement."""
+    """Finds the relations of one statement.
+
+    Attributes:
+        known: Relations that the statement itself has staged, by a name that only it uses.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._inside: list[QueryContext] = []
+        self.known: dict[str, Relation] = {}
 
     def __call__(self, table: exp.Table) -> Relation:
         """Return what a table of the query stands for.
@@ -71,6 +76,8 @@ class Resolver:
         """
         context = self._inside[-1] if self._inside else self._scope.context
         parts = [part.name for part in table.parts]
+        if len(parts) == 1 and parts[0] in self.known:
+            return self.known[parts[0]]
         if len(parts) == 1 and not self._inside:
             view = self._scope.temporary_views.get(parts[0].lower())
             if view is not None:

@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 
 from vinci_code.warehouse.engine.names import TableName, object_name
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+|--[^\n]*)
   | (?P<comment>/\*)
   | (?P<raw>[rR](?:'[^']*'|"[^"]*"))
-  | (?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
+  | (?P<string>'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*")
   | (?P<quoted>`(?:[^`]|``)*`)
   | (?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)
   | (?P<word>[^\W\d]\w*)
@@ -164,7 +164,19 @@ class Reader:
         return token.text
 
     def name_parts(self) -> list[str]:
-        """Read a name of one or more parts with dots between."""
+        """Read a name of one or more parts with dots between, or ``IDENTIFIER('name')``.
+
+        Raises:
+            SqlError: For anything but one literal in ``IDENTIFIER(…)``.
+        """
+        if self.accept("IDENTIFIER", "("):
+            if not self.at_string:
+                raise unsupported("IDENTIFIER(…) of anything but a literal in this statement")
+            inner = Reader(self.string())
+            self.expect(")")
+            names = inner.name_parts()
+            inner.end()
+            return names
         parts = [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())

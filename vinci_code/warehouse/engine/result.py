@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,9 +51,13 @@ def empty_result(kind: str = "DDL") -> Result:
 def counts_result(kind: str, counts: Sequence[tuple[str, int]]) -> Result:
     """Return the one row of a DML statement; its first count is the number of affected rows."""
     columns = [Column(name, BIGINT) for name, _ in counts]
-    result = rows_result(kind, columns, [[count for _, count in counts]])
-    result.num_modified_rows = counts[0][1]
-    return result
+    # Not pa.array(): its first call imports pandas, which takes longer than the statement.
+    arrays = [
+        pa.Array.from_buffers(pa.int64(), 1, [None, pa.py_buffer(struct.pack("=q", count))])
+        for _, count in counts
+    ]
+    batch = pa.RecordBatch.from_arrays(arrays, names=[name for name, _ in counts])
+    return Result(columns, iter((batch,)), counts[0][1], kind)
 
 
 def rows_result(kind: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Result:

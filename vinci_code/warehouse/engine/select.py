@@ -10,10 +10,11 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from vinci_code.warehouse.engine.names import used_binds
 from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.engine.transaction_errors import from_engine
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import query
-from vinci_code.warehouse.sql.errors import from_duckdb
 from vinci_code.warehouse.sql.query import TranslatedQuery
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def run(session: EngineSession, translated: TranslatedQuery) -> Result:
     """Run a translated query on a connection of its own, so that its rows can be read later."""
     sql = query.output_sql(translated)
     session.check_interrupt()
-    source = _Source(session, sql, dict(translated.binds), translated.columns)
+    source = _Source(session, sql, used_binds(sql, translated.binds), translated.columns)
     return Result(list(translated.columns), iter(source), None, "SELECT", source.close)
 
 
@@ -95,7 +96,7 @@ class _Source:
             try:
                 batch = self._next()
             except duckdb.Error as error:
-                raise from_duckdb(error, self._sql) from error
+                raise from_engine(error, self._sql) from error
             if batch is None:
                 return
             yield batch

@@ -17,7 +17,7 @@ from vinci_code.warehouse.engine.catalog_view import CatalogView
 from vinci_code.warehouse.engine.model import View
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.transactions import Engineroom, Transaction
-from vinci_code.warehouse.sql.errors import SqlError, from_duckdb
+from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
 
 __all__ = ["Column", "EngineSession", "Result"]
@@ -32,6 +32,7 @@ class _Running:
 
     cursors: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
     interrupted: bool = False
+    timed_out: bool = False
     finished: threading.Event = field(default_factory=threading.Event)
 
 
@@ -116,20 +117,52 @@ class EngineSession:
         """
         with self._lock:
             running = self._running = _Running([self.cursor])
+            timer = self._timer(running)
             try:
                 check_limits(parameters)
                 return dispatch.execute(self, text, parameters)
             except duckdb.Error as error:
-                raise from_duckdb(error, text) from error
+                raise self._failure(running, errors.from_engine(error, text)) from error
+            except SqlError as error:
+                raise self._failure(running, error) from error.__cause__
             finally:
+                if timer is not None:
+                    timer.cancel()
                 self._running = None
                 running.finished.set()
+
+    def _timer(self, running: _Running) -> threading.Timer | None:
+        """Start the clock of STATEMENT_TIMEOUT, where it is not the default of two days."""
+        seconds = int(self.configuration["STATEMENT_TIMEOUT"])
+        if seconds == 0 or str(seconds) == settings.DEFAULTS["STATEMENT_TIMEOUT"]:
+            return None
+
+        def expire() -> None:
+            running.timed_out = True
+            self._interrupt(running)
+
+        timer = threading.Timer(seconds, expire)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _failure(self, running: _Running, error: SqlError) -> SqlError:
+        if running.timed_out and error.error_class == "OPERATION_CANCELED":
+            seconds = self.configuration["STATEMENT_TIMEOUT"]
+            return SqlError(
+                "STATEMENT_TIMEOUT",
+                "57KD0",
+                f"The statement was canceled: it ran longer than STATEMENT_TIMEOUT = {seconds}.",
+            )
+        return error
 
     def interrupt(self) -> None:
         """Stop the statement that is running in another thread; without one, do nothing."""
         running = self._running
-        if running is None:
-            return
+        if running is not None:
+            self._interrupt(running)
+
+    def _interrupt(self, running: _Running) -> None:
         running.interrupted = True
         deadline = time.monotonic() + _INTERRUPT_PATIENCE
         # DuckDB forgets an interruption that comes just before a query starts, so it is repeated.

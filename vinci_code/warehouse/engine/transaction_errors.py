@@ -7,10 +7,15 @@ https://docs.databricks.com/aws/en/error-messages/delta-concurrent-delete-read-e
 
 from __future__ import annotations
 
+import re
+
+import duckdb
+
 from vinci_code.warehouse.engine.model import Commit
 from vinci_code.warehouse.engine.names import TableName
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, from_duckdb
 
+_GONE = re.compile(r"Table with name t\d+ does not exist")
 _CONFLICT_STATE = "2D521"
 _AUTOCOMMIT_STATE = "25000"
 _ISOLATION = "https://docs.databricks.com/delta/concurrency-control.html"
@@ -149,6 +154,22 @@ def write_without_catalog_commits(name: TableName) -> SqlError:
         "be written in a transaction. Please enable them with ALTER TABLE … SET TBLPROPERTIES "
         "('delta.feature.catalogManaged' = 'supported') and retry the transaction.",
     )
+
+
+def from_engine(error: duckdb.Error, text: str) -> SqlError:
+    """Translate what DuckDB raised while a statement ran.
+
+    Args:
+        error: The exception.
+        text: The statement.
+    """
+    if isinstance(error, duckdb.CatalogException) and _GONE.search(str(error)):
+        return SqlError(
+            "TABLE_OR_VIEW_NOT_FOUND",
+            "42P01",
+            "A table of the statement cannot be found: it was dropped while the statement began.",
+        )
+    return from_duckdb(error, text)
 
 
 def no_active_transaction() -> SqlError:

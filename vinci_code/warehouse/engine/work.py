@@ -1,22 +1,25 @@
 """One statement at work: its context, its names, its translations and what it stages."""
+# ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 from sqlglot import exp
 
 from vinci_code.warehouse.engine import information_schema
 from vinci_code.warehouse.engine.catalog import CatalogStore
 from vinci_code.warehouse.engine.model import TableColumn, View
-from vinci_code.warehouse.engine.names import TableName
+from vinci_code.warehouse.engine.names import TableName, used_binds
 from vinci_code.warehouse.engine.namespace import Resolver, full_name
+from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.sql import parse, query
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.query import (
     QueryContext,
@@ -24,10 +27,30 @@ from vinci_code.warehouse.sql.query import (
     TranslatedExpression,
     TranslatedQuery,
 )
-from vinci_code.warehouse.sql.types import TIMESTAMP, SqlType
+from vinci_code.warehouse.sql.types import TIMESTAMP, Column, SqlType
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.engine.session import EngineSession
+
+
+_CHANCE = frozenset(("RAND", "RANDOM", "RANDN", "UUID", "UNIFORM", "RANDSTR", "SHUFFLE"))
+
+
+def refuse_chance(operation: str, expression: exp.Expression) -> None:
+    """Refuse a condition whose value is left to chance.
+
+    Raises:
+        SqlError: ``DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED``.
+    """
+    for call in expression.find_all(exp.Func):
+        name = call.name if isinstance(call, exp.Anonymous) else call.sql_name()
+        if name.upper() in _CHANCE:
+            raise SqlError(
+                "DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED",
+                "0AKDC",
+                f"Non-deterministic functions are not supported in the {operation} "
+                f"{expression.sql(dialect='databricks')}",
+            )
 
 
 class Work:
@@ -71,6 +94,36 @@ class Work:
         """Return the full name of a table or view, looked up from the session's namespace."""
         return full_name(parts, self.session.catalog, self.session.schema)
 
+    def table_parts(self, table: exp.Table) -> list[str]:
+        """Return the parts of the name of a table that is written to.
+
+        Raises:
+            SqlError: For a function, save ``IDENTIFIER('name')``.
+        """
+        call = table.this
+        if isinstance(call, exp.Identifier):
+            return [part.name for part in table.parts]
+        if not isinstance(call, exp.Anonymous) or call.name.upper() != "IDENTIFIER":
+            raise unsupported("writing to the result of a function")
+        translated = query.translate_expression(call.expressions[0].copy(), self.context)
+        value = self.run(f"SELECT {translated.sql}", translated.binds)[0][0]
+        return Reader(str(value)).name_parts()
+
+    def known(self, columns: list[Column], batches: Iterator[pa.RecordBatch]) -> exp.Table:
+        """Stage rows that are at hand, and return a table by which a query can read them."""
+        schema = pa.schema([pa.field(item.name, item.type.arrow()) for item in columns])
+        arrow = pa.Table.from_batches(list(batches), schema=schema)
+        label = f"arrow_{id(arrow)}"
+        self.cursor.register(label, arrow)
+        try:
+            staged = self.transaction.stage(f"SELECT * FROM {label}")
+        finally:
+            self.cursor.unregister(label)
+        name = f"known_{len(self.resolver.known)}"
+        physical = tuple(item.name for item in columns)
+        self.resolver.known[name] = Relation(staged, tuple(columns), (name,), physical)
+        return exp.to_table(name)
+
     def information_schema(self, name: TableName) -> Relation | None:
         """Return a table of ``information_schema``, or ``None``."""
         return information_schema.relation(self, name)
@@ -99,12 +152,16 @@ class Work:
         self.binds.update(translated.binds)
         return translated
 
-    def condition(self, expression: exp.Expression, *relations: tuple[str, Relation]) -> str:
-        """Translate a condition.
+    def condition(
+        self, operation: str, expression: exp.Expression, *relations: tuple[str, Relation]
+    ) -> str:
+        """Translate a condition of DML.
 
         Raises:
-            SqlError: ``DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN`` where it is not BOOLEAN.
+            SqlError: ``DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN`` where it is not BOOLEAN,
+                ``DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED`` where it is left to chance.
         """
+        refuse_chance(operation, expression)
         translated = self.expression(expression, *relations)
         if translated.type.name not in ("BOOLEAN", "VOID"):
             shown = expression.sql(dialect="databricks")
@@ -142,7 +199,8 @@ class Work:
 
     def run(self, sql: str, binds: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Run DuckDB SQL on the session's connection and return its rows."""
-        return self.cursor.execute(sql, binds or None).fetchall()
+        used = used_binds(sql, binds or {})
+        return self.cursor.execute(sql, used or None).fetchall()
 
     def stage(self, select: str) -> tuple[str, int]:
         """Run a SELECT, with the parameters collected so far, into a staged relation.
@@ -152,4 +210,4 @@ class Work:
         """
         self.session.check_interrupt()
         binds, self.binds = self.binds, {}
-        return self.transaction.stage_counted(select, binds)
+        return self.transaction.stage_counted(select, used_binds(select, binds))

@@ -342,8 +342,12 @@ class _Caster:
         def body(v: str) -> str:
             whole = f"TRY_CAST(trunc({v}) AS {target.duckdb()})"
             if target.name == "BIGINT" and source.name != "DECIMAL":
-                # 2^63 is a double, 2^63-1 is not.
-                whole = f"CASE WHEN {v} < 9223372036854775808.0::DOUBLE THEN {whole} END"
+                # 2^63 is a double and 2^63-1 is not: Java lets it through as the greatest long.
+                edge = "9223372036854775808.0::DOUBLE"
+                whole = (
+                    f"CASE WHEN {v} = {edge} THEN 9223372036854775807 "
+                    f"WHEN {v} < {edge} THEN {whole} END"
+                )
             shown = to_text(v, source, self._zone)
             return self._checked(v, whole, error, f"({shown} || '{suffix}')")
 

@@ -131,6 +131,8 @@ def _element_type(arguments: Sequence[Parameter]) -> SqlType:
 
 
 def _bound_value(parameter: Parameter, kind: SqlType, zone: str) -> object:
+    if kind.is_nested and not parameter.arguments and "<" in parameter.type:
+        return None
     if kind.element is not None:
         element = kind.element
         return [_bound_value(argument, element, zone) for argument in parameter.arguments]

@@ -665,7 +665,7 @@ def build_map_from_entries(call: Call) -> Typed:
     return Typed(_checked_map(keys, values), map_of(key.type, value.type), call.shown)
 
 
-@function("map_concat", 0, None)
+@function("map_concat", 1, None)
 def build_map_concat(call: Call) -> Typed:
     """The entries of all maps; the same key twice is an error."""
     values, kind = call.binder.unify(call.args, call.shown)

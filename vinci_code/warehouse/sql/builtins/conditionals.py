@@ -348,7 +348,7 @@ def build_rand(call: Call) -> Typed:
             "0A000",
             f"The local warehouse cannot compute {call.name} with a seed.",
         )
-    return Typed("random()", DOUBLE, call.shown, False)
+    return Typed("random()", DOUBLE, "rand()", False)
 
 
 def _bytes(call: Call, index: int = 0) -> str:

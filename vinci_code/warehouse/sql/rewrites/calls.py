@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import only, refused
-from vinci_code.warehouse.sql.builtins import DOCUMENTED, FUNCTIONS
-from vinci_code.warehouse.sql.builtins.registry import Builtin, Call, check_arity
+from vinci_code.warehouse.sql.builtins.documented import DOCUMENTED
+from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Builtin, Call, check_arity
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.literals import rewrite_intervals
 from vinci_code.warehouse.sql.scope import Scope

@@ -541,6 +541,8 @@ def absolute(binder: Binder, value: Typed) -> Typed:
             value.type,
             name,
         )
+    if value.type.name == "VOID":
+        value = binder.cast(value, DOUBLE)
     if not value.type.is_numeric:
         raise _wrong_type(name, '"NUMERIC"', value)
     return Typed(f"abs({value.sql})", value.type, name)

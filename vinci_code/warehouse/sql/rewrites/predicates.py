@@ -3,6 +3,7 @@
 # ruff: noqa: ARG001 - every rewrite has the same parameters
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -356,13 +357,18 @@ def rewrite_escape(binder: Binder, node: exp.Escape, scope: Scope) -> Typed:
     return rewrite_like(binder, node.this, scope, escape.this)
 
 
+# Patterns that mean the same to DuckDB's engine as to Java's.
+_SIMPLE_REGEX = re.compile(r"[\w ^*+?|()-]*\Z")
+
+
 def rewrite_rlike(binder: Binder, node: exp.RegexpLike, scope: Scope) -> Typed:
     """``RLIKE`` finds the pattern anywhere in the text."""
     only(node, "this", "expression", "negate")
     value = binder.as_string(binder.expression(node.this, scope), "rlike")
     pattern = binder.as_string(binder.expression(node.expression, scope), "rlike", 2)
     name = f"RLIKE({value.name}, {pattern.name})"
-    sql = f"regexp_matches({value.sql}, {pattern.sql})"
+    plain = isinstance(pattern.constant, str) and _SIMPLE_REGEX.match(pattern.constant)
+    sql = f"{'regexp_matches' if plain else 'vinci_rlike'}({value.sql}, {pattern.sql})"
     if node.args.get("negate"):
         return Typed(f"(NOT {sql})", BOOLEAN, f"(NOT {name})")
     return Typed(sql, BOOLEAN, name)

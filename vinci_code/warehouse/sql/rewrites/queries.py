@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -245,11 +247,17 @@ def _with_generator(
     return _finish(binder, node, outer, values, f" FROM {source}")
 
 
+_LONGEST_NAME = 255
+
+
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Return names that differ regardless of the case of letters."""
     taken: set[str] = set()
     result = []
-    for name in names:
+    for index, name in enumerate(names):
+        if len(name) > _LONGEST_NAME or "\0" in name:
+            # DuckDB need not carry what only the client wants to see.
+            name = f"column {index + 1}"
         candidate, number = name or " ", 1
         while candidate.lower() in taken:
             candidate = f"{name}:{number}"
@@ -501,26 +509,60 @@ def _cell(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     return binder.expression(node.this if isinstance(node, exp.Alias) else node, scope)
 
 
+# From this many rows on, literals are bound as columns instead of being written into the SQL.
+_BOUND_ROWS = 50
+
+
 def _values_query(
     binder: Binder, node: exp.Values, scope: Scope, rows: list[list[Typed]]
 ) -> BoundQuery:
     names = [f"col{index + 1}" for index in range(len(rows[0]))]
-    columns, casted = [], []
+    columns, unified = [], []
     for index, name in enumerate(names):
         cells, kind = binder.unify([row[index] for row in rows], f"inline table {name}")
-        casted.append(
-            [cell.sql if cell.sql != "NULL" else f"CAST(NULL AS {kind.duckdb()})" for cell in cells]
-        )
+        unified.append(cells)
         columns.append(Column(name, kind, any(cell.nullable for cell in cells)))
-    text = ", ".join("(" + ", ".join(cells) + ")" for cells in zip(*casted, strict=True))
     alias = binder.alias("rows")
-    labels = ", ".join(quote(name) for name in names)
-    items = ", ".join(f"{quote(alias)}.{quote(name)} AS {quote(name)}" for name in names)
-    bound = BoundQuery(
-        f"SELECT {items} FROM (VALUES {text}) AS {quote(alias)}({labels})",
-        tuple(columns),
-        tuple(names),
+    source = _bound_columns(binder, unified, columns, alias) or _written_rows(
+        unified, columns, alias
     )
+    items = ", ".join(f"{quote(alias)}.{quote(name)} AS {quote(name)}" for name in names)
+    bound = BoundQuery(f"SELECT {items} FROM {source}", tuple(columns), tuple(names))
     if any(node.args.get(key) for key in ("order", "limit", "offset")):
         return _wrapped(binder, node, scope, bound)
     return bound
+
+
+def _written_rows(unified: list[list[Typed]], columns: list[Column], alias: str) -> str:
+    cells = [
+        [cell.sql if cell.sql != "NULL" else cast_sql("NULL", column.type) for cell in column_cells]
+        for column_cells, column in zip(unified, columns, strict=True)
+    ]
+    text = ", ".join(f"({', '.join(row)})" for row in zip(*cells, strict=True))
+    labels = ", ".join(quote(column.name) for column in columns)
+    return f"(VALUES {text}) AS {quote(alias)}({labels})"
+
+
+def _bound_columns(
+    binder: Binder, unified: list[list[Typed]], columns: list[Column], alias: str
+) -> str | None:
+    """Return many rows of literals as unnested lists, which DuckDB need not parse."""
+    if len(unified[0]) < _BOUND_ROWS:
+        return None
+    lists = []
+    for cells in unified:
+        values = [cell.constant for cell in cells]
+        if not all(
+            value is None or isinstance(value, (str, int, Decimal, date)) for value in values
+        ):
+            return None
+        lists.append([_bindable(value) for value in values])
+    items = []
+    for values, column in zip(lists, columns, strict=True):
+        bound = f"CAST({binder.bind_value(values)} AS {column.type.duckdb()}[])"
+        items.append(f"unnest({bound}) AS {quote(column.name)}")
+    return f"(SELECT {', '.join(items)}) AS {quote(alias)}"
+
+
+def _bindable(value: object) -> object:
+    return str(value) if isinstance(value, (Decimal, date)) else value

@@ -227,7 +227,7 @@ def _function_relation(binder: Binder, node: exp.Table, scope: Scope, before: st
     if alias is not None and alias.name:
         qualifier: tuple[str, ...] = (alias.name,)
     else:
-        qualifier = (name,)
+        qualifier = ()
     text = apply_generator(binder, scope, before, generator.renamed(names), qualifier)
     for join in node.args.get("joins") or []:
         text = _join(binder, join, scope, text)

@@ -1,0 +1,125 @@
+"""Errors: their text, their way through DuckDB, and DuckDB's own in Databricks' words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from tests.warehouse.sql_support import Database
+from vinci_code.warehouse.sql.errors import SqlError, encode, from_duckdb, unsupported
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Database]:
+    database = Database()
+    yield database
+    database.close()
+
+
+def test_text_has_class_and_sqlstate() -> None:
+    error = SqlError("TABLE_OR_VIEW_NOT_FOUND", "42P01", "The table cannot be found.")
+    assert str(error) == "[TABLE_OR_VIEW_NOT_FOUND] The table cannot be found. SQLSTATE: 42P01"
+
+
+def test_refusal_names_the_construct() -> None:
+    assert str(unsupported("the function x")) == (
+        "[UNSUPPORTED_BY_LOCAL_WAREHOUSE] The local warehouse cannot compute the function x. "
+        "SQLSTATE: 0A000"
+    )
+
+
+def test_error_survives_duckdb() -> None:
+    sent = SqlError("A.B", "22012", "text with 'quotes' and \n lines")
+    found = from_duckdb(duckdb.InvalidInputException(f"Invalid Input Error: {encode(sent)}"), "")
+    assert (found.error_class, found.sqlstate, found.message) == (
+        sent.error_class,
+        sent.sqlstate,
+        sent.message,
+    )
+
+
+def test_unknown_engine_error_is_not_hidden() -> None:
+    found = from_duckdb(duckdb.InternalException("something"), "SELECT 1")
+    assert (found.error_class, found.sqlstate) == ("INTERNAL_ERROR", "XX000")
+    assert "something" in found.message
+
+
+ERRORS = {
+    "2147483647 + 1": ("ARITHMETIC_OVERFLOW", "22003"),
+    "9223372036854775807 + 1": ("ARITHMETIC_OVERFLOW", "22003"),
+    "127Y + 1Y": ("BINARY_ARITHMETIC_OVERFLOW", "22003"),
+    "-(-2147483648)": ("ARITHMETIC_OVERFLOW", "22003"),
+    "1 / 0": ("DIVIDE_BY_ZERO", "22012"),
+    "1 % 0": ("REMAINDER_BY_ZERO", "22012"),
+    "1 DIV 0": ("DIVIDE_BY_ZERO", "22012"),
+    "CAST('x' AS INT)": ("CAST_INVALID_INPUT", "22018"),
+    "CAST(300 AS TINYINT)": ("CAST_OVERFLOW", "22003"),
+    "CAST(1000 AS DECIMAL(2,0))": ("NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION", "22003"),
+    "array(1)[1]": ("INVALID_ARRAY_INDEX", "22003"),
+    "element_at(array(1), 2)": ("INVALID_ARRAY_INDEX_IN_ELEMENT_AT", "22003"),
+    "nosuch(1)": ("UNRESOLVED_ROUTINE", "42883"),
+    "nosuch": ("UNRESOLVED_COLUMN.WITHOUT_SUGGESTION", "42703"),
+    "upper()": ("WRONG_NUM_ARGS.WITHOUT_SUGGESTION", "42605"),
+    "1 + array(1)": ("DATATYPE_MISMATCH.BINARY_OP_DIFF_TYPES", "42K09"),
+    "CAST(1 AS ARRAY<INT>)": ("DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION", "42K09"),
+    "raise_error('no')": ("USER_RAISED_EXCEPTION", "P0001"),
+    "assert_true(1 = 2)": ("USER_RAISED_EXCEPTION", "P0001"),
+    "(SELECT id FROM range(2))": ("SCALAR_SUBQUERY_TOO_MANY_ROWS", "21000"),
+    "DATE 'x'": ("INVALID_TYPED_LITERAL", "42604"),
+    "map(NULL, 1)": ("NULL_MAP_KEY", "2200E"),
+    "map(1, 1, 1, 1)": ("DUPLICATED_MAP_KEY", "23505"),
+    "decode(X'ff', 'UTF-8')": ("MALFORMED_CHARACTER_CODING", "22000"),
+    "parse_json('{')": ("MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION", "22023"),
+    "row_number()": ("WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE", "42601"),
+    "max(max(1))": ("NESTED_AGGREGATE_FUNCTION", "42607"),
+}
+
+
+@pytest.mark.parametrize("sql", ERRORS)
+def test_error(database: Database, sql: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        database.value(sql)
+    assert (caught.value.error_class, caught.value.sqlstate) == ERRORS[sql]
+
+
+QUERY_ERRORS = {
+    "SELECT x FROM t": ("UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
+    "SELECT * FROM nosuch": ("TABLE_OR_VIEW_NOT_FOUND", "42P01"),
+    "SELECT a FROM t JOIN t AS u ON t.a = u.a": ("AMBIGUOUS_REFERENCE", "42704"),
+    "SELECT a, count(*) FROM t": ("MISSING_AGGREGATION", "42803"),
+    "SELECT a FROM t WHERE sum(a) > 1": ("INVALID_WHERE_CONDITION", "42903"),
+    "SELECT a FROM t WHERE a": ("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN", "42K09"),
+    "SELECT a FROM t GROUP BY 2": ("GROUP_BY_POS_OUT_OF_RANGE", "42805"),
+    "SELECT a FROM t ORDER BY 2": ("ORDER_BY_POS_OUT_OF_RANGE", "42805"),
+    "SELECT a FROM t LIMIT -1": ("INVALID_LIMIT_LIKE_EXPRESSION.IS_NEGATIVE", "42K0E"),
+    "SELECT 1 UNION SELECT 1, 2": ("NUM_COLUMNS_MISMATCH", "42826"),
+    "SELECT a FROM t UNION SELECT arr FROM n": ("INCOMPATIBLE_COLUMN_TYPE", "42825"),
+    "SELECT s.z FROM n": ("FIELD_NOT_FOUND", "42704"),
+    "SELECT a.b FROM t": ("INVALID_EXTRACT_BASE_FIELD_TYPE", "42000"),
+    "SELECT id FROM n ORDER BY m": ("DATATYPE_MISMATCH.INVALID_ORDERING_TYPE", "42K09"),
+    "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT * FROM r": (
+        "RECURSION_LEVEL_LIMIT_EXCEEDED",
+        "42836",
+    ),
+}
+
+
+@pytest.mark.parametrize("sql", QUERY_ERRORS)
+def test_query_error(database: Database, sql: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        database.run(sql)
+    assert (caught.value.error_class, caught.value.sqlstate) == QUERY_ERRORS[sql]
+
+
+def test_suggestions_begin_with_the_nearest_name(database: Database) -> None:
+    with pytest.raises(SqlError) as caught:
+        database.run("SELECT ids FROM n")
+    assert "[`main`.`default`.`n`.`id`, " in caught.value.message
+
+
+def test_branches_that_are_not_taken_do_not_fail(database: Database) -> None:
+    assert database.value("CASE WHEN 1 = 1 THEN 1 ELSE 1 / 0 END") == 1
+    assert database.value("if(true, 1, raise_error('no'))") == 1
+    assert database.value("coalesce(1, CAST('x' AS INT))") == 1

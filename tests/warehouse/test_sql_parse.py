@@ -1,0 +1,182 @@
+"""Text to statements: literals, identifiers, markers, errors, BEGIN ATOMIC."""
+
+from __future__ import annotations
+
+import pytest
+from sqlglot import exp
+
+from vinci_code.warehouse.sql.dialect import unescape
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parse import (
+    MAX_STATEMENT_BYTES,
+    parse_expression,
+    parse_name,
+    parse_statement,
+)
+
+LITERALS = {
+    r"'a\nb'": "a\nb",
+    r"'a\\b'": "a\\b",
+    r"'it\'s'": "it's",
+    "'a' 'b'": "ab",
+    "'a''b'": "ab",
+    '"it\'s"': "it's",
+    r"r'a\nb'": r"a\nb",
+    r'R"a\tb"': r"a\tb",
+    r"'\u00e9'": "é",
+    r"'\U0001F600'": "😀",
+    r"'\101'": "A",
+    r"'\x'": "x",
+    r"'a\%b\_'": r"a\%b\_",
+    r"'\0\Z'": "\0\x1a",
+    "'é😀'": "é😀",
+    "''": "",
+    "'a' -- x\n 'b'": "ab",
+}
+
+
+@pytest.mark.parametrize("text", LITERALS)
+def test_string_literal(text: str) -> None:
+    literal = parse_expression(text)
+    assert isinstance(literal, exp.Literal)
+    assert literal.is_string
+    assert literal.this == LITERALS[text]
+
+
+def test_unescape_leaves_plain_text_alone() -> None:
+    assert unescape("plain") == "plain"
+
+
+@pytest.mark.parametrize("text", ["1L", "1S", "1Y", "1.5BD", "1D", "1.5F", "1e3"])
+def test_number_keeps_its_suffix(text: str) -> None:
+    assert parse_expression(text).this == text
+
+
+def test_markers_are_numbered_in_the_order_of_the_text() -> None:
+    expression = parse_statement("SELECT ?, a FROM t WHERE b = ? LIMIT ?").expression
+    assert expression is not None
+    found = list(expression.find_all(exp.Placeholder))
+    assert sorted(node.name for node in found) == ["0", "1", "2"]
+    limit = expression.args["limit"].expression
+    assert limit.name == "2"
+
+
+def test_named_markers_with_backticks() -> None:
+    marker = parse_expression(":`my ``name`")
+    assert isinstance(marker, exp.Placeholder)
+    assert marker.name == "my `name"
+
+
+KINDS = {
+    "SELECT 1": "SELECT",
+    "WITH a AS (SELECT 1) SELECT * FROM a": "SELECT",
+    "VALUES (1)": "SELECT",
+    "(SELECT 1) UNION SELECT 2": "SELECT",
+    "INSERT INTO t VALUES (1)": "INSERT",
+    "WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a": "INSERT",
+    "UPDATE t SET a = 1": "UPDATE",
+    "DELETE FROM t": "DELETE",
+    "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN DELETE": "MERGE",
+    "TRUNCATE TABLE t": "TRUNCATE",
+    "CREATE TABLE t (a INT)": "CREATE",
+    "DROP TABLE t": "DROP",
+    "ALTER TABLE t ADD COLUMN b INT": "ALTER",
+    "DESC TABLE t": "DESCRIBE",
+    "SHOW TABLES": "SHOW",
+    "SET AUTOCOMMIT = FALSE": "SET",
+    "BEGIN TRANSACTION": "BEGIN",
+    "BEGIN ATOMIC SELECT 1; END": "BEGIN_ATOMIC",
+    "COMMIT": "COMMIT",
+    "ROLLBACK": "ROLLBACK",
+    "USE CATALOG c": "USE",
+    "select 1 ;; ": "SELECT",
+}
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_kind(text: str) -> None:
+    assert parse_statement(text).kind == KINDS[text]
+
+
+def test_begin_atomic_is_split_and_flattened() -> None:
+    text = (
+        "BEGIN ATOMIC INSERT INTO t VALUES ('a;b'); UPDATE t SET a = CASE WHEN a = 1 THEN 2 END; "
+        "BEGIN ATOMIC DELETE FROM t; END; END;"
+    )
+    statement = parse_statement(text)
+    assert [(one.kind, one.text) for one in statement.body] == [
+        ("INSERT", "INSERT INTO t VALUES ('a;b')"),
+        ("UPDATE", "UPDATE t SET a = CASE WHEN a = 1 THEN 2 END"),
+        ("DELETE", "DELETE FROM t"),
+    ]
+
+
+SYNTAX_ERRORS = {
+    "INSER INTO x": ("INSER", (1, 0)),
+    "SELECT 1 FRM x": ("x", (1, 13)),
+    "SELECT\n  1 +": ("", (2, 5)),
+    "SELECT": ("", (1, 6)),
+    "SELECT 1; SELECT 2": ("SELECT", (1, 10)),
+    "SELECT 'abc": ("'", (1, 7)),
+    "PRAGMA database_list": ("PRAGMA", (1, 0)),
+    "ATTACH 'x.db'": ("ATTACH", (1, 0)),
+    "BEGIN ATOMIC SELECT 1": ("", (1, 21)),
+}
+
+
+@pytest.mark.parametrize("text", SYNTAX_ERRORS)
+def test_syntax_error(text: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_statement(text)
+    near, position = SYNTAX_ERRORS[text]
+    error = caught.value
+    assert (error.error_class, error.sqlstate) == ("PARSE_SYNTAX_ERROR", "42601")
+    assert error.position == position
+    place = f"'{near}'" if near else "end of input"
+    assert error.message == f"Syntax error at or near {place}."
+
+
+def test_syntax_error_reads_as_sparks() -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_statement("INSER INTO x")
+    assert str(caught.value) == (
+        "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'INSER'. "
+        "SQLSTATE: 42601 (line 1, pos 0)\n\n== SQL ==\nINSER INTO x\n^^^\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "  ", ";", "-- only a comment", "/* a */ ;"])
+def test_empty_statement(text: str) -> None:
+    with pytest.raises(SqlError, match="PARSE_EMPTY_STATEMENT"):
+        parse_statement(text)
+
+
+def test_statement_of_more_than_16_mib_is_refused() -> None:
+    text = "SELECT '" + "a" * MAX_STATEMENT_BYTES + "'"
+    with pytest.raises(SqlError, match=r"too large: 16777225 bytes .* limit is 16777216 bytes"):
+        parse_statement(text)
+
+
+def test_statement_of_almost_16_mib_is_read() -> None:
+    text = "SELECT '" + "a" * (MAX_STATEMENT_BYTES - 9) + "'"
+    assert parse_statement(text).kind == "SELECT"
+
+
+NAMES = {"a": ["a"], "a.b.c": ["a", "b", "c"], "`a.b`.c": ["a.b", "c"], "`a``b`": ["a`b"]}
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_name(text: str) -> None:
+    assert parse_name(text) == NAMES[text]
+
+
+@pytest.mark.parametrize("text", ["", "a..b", "a b", "a.", "1; DROP"])
+def test_no_name(text: str) -> None:
+    with pytest.raises(SqlError, match="PARSE_SYNTAX_ERROR"):
+        parse_name(text)
+
+
+def test_expression_is_one_expression() -> None:
+    for text in ("1, 2", "1 FROM t", "1; SELECT 2", ""):
+        with pytest.raises(SqlError):
+            parse_expression(text)
