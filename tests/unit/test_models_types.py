@@ -466,3 +466,24 @@ class TestKeysAndText:
         event = Event(id=7, event_key="k", event_type="t", payload={"private": 1})
 
         assert repr(event) == "Event(id=7, event_key='k', event_type='t')"
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["event_key", "event_type", "source", "description"])
+@pytest.mark.parametrize("value", [5, 1.5, True, b"bytes", INSTANT, ["a"], "\ud800", "a\udfffb"])
+def test_what_is_no_text_is_refused_in_a_column_of_text(
+    engine: Engine, field: str, value: Any
+) -> None:
+    with pytest.raises(StatementError) as caught:
+        kept(engine, **{field: value})
+    assert isinstance(caught.value.orig, ValueRefusedError)
+    assert count(engine) == 0
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "ascii", "Zürich", "日本", "😀", "a\0b", "'\"\\", "\r\n"]
+)
+def test_any_text_is_kept(engine: Engine, value: str) -> None:
+    assert kept(engine, description=value).description == value

@@ -150,7 +150,7 @@ class Report:
 
     def as_json(self) -> str:
         """The report as one JSON object, on one line."""
-        return json.dumps(self.as_dict(), ensure_ascii=False)
+        return json.dumps(self.as_dict())  # also on a stream that is not UTF-8
 
 
 def _wrapped(label: str, text: str) -> list[str]:

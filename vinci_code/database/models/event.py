@@ -5,11 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from vinci_code.database.models.base import Base
-from vinci_code.database.models.types import INTEGER_KEY, JSON_VALUE, UtcDateTime, utc_now
+from vinci_code.database.models.types import (
+    INTEGER_KEY,
+    JSON_VALUE,
+    StrictText,
+    UtcDateTime,
+    utc_now,
+)
 
 
 class Event(Base):
@@ -30,10 +35,10 @@ class Event(Base):
     __tablename__ = "events"
 
     id: Mapped[int] = mapped_column(INTEGER_KEY, primary_key=True)
-    event_key: Mapped[str | None] = mapped_column(String, unique=True)
-    event_type: Mapped[str] = mapped_column(String)
-    source: Mapped[str] = mapped_column(String)
-    description: Mapped[str | None] = mapped_column(String)
+    event_key: Mapped[str | None] = mapped_column(StrictText, unique=True)
+    event_type: Mapped[str] = mapped_column(StrictText)
+    source: Mapped[str] = mapped_column(StrictText)
+    description: Mapped[str | None] = mapped_column(StrictText)
     payload: Mapped[dict[str, Any] | None] = mapped_column(JSON_VALUE)
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

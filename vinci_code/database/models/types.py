@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Integer
+from sqlalchemy import JSON, BigInteger, DateTime, Integer, String
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -26,6 +26,35 @@ MAX_JSON_DEPTH = 100
 
 # None is stored as SQL's NULL, so that `IS NULL` finds it; JSON's own null only stands inside.
 JSON_VALUE = JSON(none_as_null=True)
+
+
+class StrictText(TypeDecorator[str]):
+    """Text, and nothing that a database would quietly turn into text.
+
+    SQLite stores the number 5 in a column of text as ``'5'`` and bytes as they are, which then read
+    back as something else.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Hand text on.
+
+        Raises:
+            ValueRefusedError: The value is no ``str``, or holds a lone surrogate, which no
+                database can store.
+        """
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise ValueRefusedError(f"text is wanted here, found a {type(value).__name__}")
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ValueRefusedError(f"text that is no Unicode: {error.reason}") from None
+        return value
 
 
 def utc_now() -> datetime:
