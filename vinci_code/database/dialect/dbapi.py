@@ -1,14 +1,30 @@
-"""PEP 249 over the vendor's driver."""
+"""PEP 249 over the vendor's driver, made safe; the only place that imports it.
+
+What is different from ``databricks.sql``:
+
+* every error is one of ``dberrors``, also where urllib3, ssl or thrift raised it;
+* values are bound exactly, also more than 255 of them (``binding``);
+* a write is never sent again unless it certainly was not executed (``transport``, ``execution``);
+* a session that the warehouse has lost is replaced, where nothing that it kept would be missed;
+* a warehouse that starts is waited for, a wrong token is not;
+* rows are tuples of plain Python values (``rows``).
+
+Each statement is committed as it runs: ``commit`` and ``rollback`` only end a unit of work.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import importlib
+import functools
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from vinci_code.core.redaction import redact_exception
-from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.binding import Parameter, bind
+from vinci_code.database.dialect.connecting import Arguments, settle
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     AuthenticationFailed,
@@ -28,11 +44,22 @@ from vinci_code.database.dialect.dberrors import (
     PermissionDenied,
     ProgrammingError,
     ProtocolUnsupported,
+    ResultExpired,
     SessionLostError,
     StatementTimeout,
     WarehouseStartTimeout,
     Warning,  # noqa: A004 - PEP 249 gives it this name
 )
+from vinci_code.database.dialect.execution import Execution, Outcome
+from vinci_code.database.dialect.rows import Row, Rows
+from vinci_code.database.dialect.scanning import Statement, describe
+from vinci_code.database.dialect.sessions import Driver, Session
+from vinci_code.database.dialect.translation import Evidence, translate
+from vinci_code.database.dialect.transport import Call
+from vinci_code.database.dialect.waiting import Patience
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "AmbiguousWriteError",
@@ -57,6 +84,7 @@ __all__ = [
     "PermissionDenied",
     "ProgrammingError",
     "ProtocolUnsupported",
+    "ResultExpired",
     "SessionLostError",
     "StatementTimeout",
     "Time",
@@ -78,118 +106,375 @@ Date = dt.date
 Time = dt.time
 Timestamp = dt.datetime
 
+_NO_RESULT_COLUMN = "Result"
+
 
 def connect(**arguments: Any) -> Connection:
-    """Open a session; the arguments are the driver's own."""
-    driver = importlib.import_module("databricks.sql")
+    """Open a session on a SQL warehouse.
+
+    Args:
+        **arguments: What ``databricks.sql.connect`` takes, by its own names, and beside that:
+
+            * ``connect_timeout``: seconds after which a host that does not answer is given up (20);
+            * ``timeout``: seconds after which a statement is cancelled (never);
+            * ``start_timeout``: seconds that a warehouse is waited for that starts or takes no
+              requests (300);
+            * ``on_waiting``: called with a ``waiting.Waiting`` before each pause.
+
+    Raises:
+        InterfaceError: The arguments cannot be used; nothing was contacted.
+        AuthenticationFailed: The workspace did not accept the credentials.
+        WarehouseStartTimeout: The warehouse did not start in time.
+        OperationalError: The session could not be opened for another reason.
+    """
     try:
-        return Connection(driver.connect(**{"enable_telemetry": False, **arguments}))
-    except Exception as error:  # noqa: BLE001
-        _reraise(error)
+        settled = settle(arguments)
+        connection = Connection(settled)
+    except Exception as error:  # noqa: BLE001 - it goes on as one of ours
+        raise _clean(error)  # noqa: B904 - its cause is set
+    return connection
 
 
 class Connection:
-    """A session of a SQL warehouse."""
+    """A session of a SQL warehouse, replaced by another one where it is lost and nothing with it.
 
-    def __init__(self, driver_connection: Any) -> None:
-        self.driver_connection = driver_connection
+    Attributes:
+        timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
+        autocommit: Whether every statement is a unit of work of its own. It decides only whether a
+            lost session may be replaced.
+    """
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.timeout = arguments.timeout
+        self.autocommit = False
+        self._arguments = arguments
+        self._closed = False
+        # Whether statements have been run since the last commit or rollback, and whether the
+        # session holds something that a new one would not.
+        self._in_unit = False
+        self._session_changed = False
+        self._session = self._open(self._call(True, None))
+
+    @property
+    def driver_connection(self) -> Any:
+        """The driver's own connection; another one after a session was replaced."""
+        return self._session.driver_connection
+
+    @property
+    def session_id(self) -> str:
+        """The session, as the warehouse's query history names it."""
+        return str(self._session.driver_connection.get_session_id_hex())
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     def cursor(self) -> Cursor:
-        """A new cursor."""
-        try:
-            return Cursor(self, self.driver_connection.cursor())
-        except Exception as error:  # noqa: BLE001
-            _reraise(error)
+        """A new cursor.
+
+        Raises:
+            InterfaceError: The connection is closed.
+        """
+        self._require_open()
+        return Cursor(self)
 
     def commit(self) -> None:
-        """Nothing: each statement is committed as it runs."""
+        """End the unit of work; each of its statements is committed already."""
+        self._require_open()
+        self._in_unit = False
 
     def rollback(self) -> None:
-        """Nothing: each statement is committed as it runs."""
+        """End the unit of work; none of its statements is taken back."""
+        self._require_open()
+        self._in_unit = False
 
     def close(self) -> None:
-        """Close the session."""
-        self.driver_connection.close()
+        """End the session; closing twice does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Connection to {self._arguments.where}, {state}>"
+
+    def _run(
+        self, text: str, parameters: list[Parameter], statement: Statement, timeout: float | None
+    ) -> Outcome:
+        self._require_open()
+        call = self._call(statement.reads, timeout)
+        first = self.autocommit or not self._in_unit
+        self._in_unit = True
+        replace = self._replace_session if first and not self._session_changed else None
+        # Before it runs: whether it had an effect is not known where its answer is lost.
+        self._session_changed |= statement.changes_session
+
+        def send(call: Call) -> Any:
+            return self._session.execute(text, parameters, call)
+
+        return Execution(call, lambda: self._session, send, replace).run()
+
+    def _call(self, repeatable: bool, timeout: float | None) -> Call:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        settled = self._arguments
+        patience = Patience(settled.where, settled.start_timeout, settled.on_waiting, deadline)
+        return Call(patience, repeatable, deadline)
+
+    def _open(self, call: Call) -> Session:
+        return Session(_driver(), self._arguments, call)
+
+    def _replace_session(self, call: Call) -> None:
+        self._session.abandon()
+        self._session.close()
+        self._session = self._open(call)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the connection is closed")
 
 
 class Cursor:
-    """Runs statements and gives their rows."""
+    """Runs statements and gives their rows.
 
-    arraysize = 1
+    Attributes:
+        connection: The connection that it belongs to.
+        arraysize: How many rows ``fetchmany`` returns.
+        timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
+        rowcount: How many rows the last statement changed; -1 where that is not known.
+        description: The columns of the result, as PEP 249 describes them; ``None`` where the
+            statement returns no rows. The type is the driver's name for it.
+        statement_id: The last statement, as the warehouse's query history names it.
+        lastrowid: Always ``None``: the warehouse generates no keys that could be told.
+    """
 
-    def __init__(self, connection: Connection, driver_cursor: Any) -> None:
+    lastrowid = None
+
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._cursor = driver_cursor
+        self.arraysize = 1
+        self.timeout = connection.timeout
+        self.rowcount = -1
+        self.description: list[tuple[Any, ...]] | None = None
+        self.statement_id: str | None = None
+        self._driver_cursor: Any = None
+        self._session: Session | None = None
+        self._rows: Rows | None = None
+        self._closed = False
 
-    @property
-    def description(self) -> list[tuple[Any, ...]] | None:
-        """The columns of the result."""
-        described: list[tuple[Any, ...]] | None = self._cursor.description
-        return described
+    def execute(self, operation: str, parameters: Sequence[Any] = ()) -> Self:
+        """Run a statement.
 
-    @property
-    def rowcount(self) -> int:
-        """How many rows the last write affected; -1 where that is not known."""
-        return int(self._cursor.rowcount)
+        Args:
+            operation: The statement, with ``?`` where parameters go.
+            parameters: Their values, in order.
 
-    @property
-    def lastrowid(self) -> None:
-        """Never known."""
-        return None
-
-    def execute(self, operation: str, parameters: Sequence[Any] = ()) -> Cursor:
-        """Run a statement."""
+        Raises:
+            Error: It was not executed, or failed.
+            AmbiguousWriteError: It writes, and whether it was executed is not known.
+        """
+        self._require_open()
+        self._forget()
         try:
-            self._cursor.execute(operation, list(parameters) or None)
-        except Exception as error:  # noqa: BLE001
-            _reraise(error)
+            text, bound = bind(operation, parameters)
+            statement = describe(operation)
+            outcome = self.connection._run(text, bound, statement, self.timeout)
+        except Exception as error:  # noqa: BLE001 - it goes on as one of ours
+            raise self._clean(error)  # noqa: B904 - its cause is set
+        except BaseException as interruption:
+            redact_exception(interruption)
+            raise
+        self._take(outcome, statement)
         return self
 
-    def executemany(self, operation: str, rows: Sequence[Sequence[Any]]) -> Cursor:
-        """Run a statement once for each row."""
-        for row in rows:
-            self.execute(operation, row)
+    def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> Self:
+        """Run a statement once for each set of parameters, in order."""
+        self._require_open()
+        total = 0
+        for parameters in seq_of_parameters:
+            self.execute(operation, parameters)
+            total = -1 if -1 in (total, self.rowcount) else total + self.rowcount
+        self.rowcount = total
         return self
 
-    def fetchone(self) -> tuple[Any, ...] | None:
-        """The next row."""
-        try:
-            row = self._cursor.fetchone()
-        except Exception as error:  # noqa: BLE001
-            _reraise(error)
-        return None if row is None else tuple(row)
+    def fetchone(self) -> Row | None:
+        """The next row; ``None`` after the last."""
+        with self._fetching() as rows:
+            return rows.one()
 
-    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
-        """The next rows."""
-        try:
-            return [tuple(row) for row in self._cursor.fetchmany(size or self.arraysize)]
-        except Exception as error:  # noqa: BLE001
-            _reraise(error)
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """The next rows, at most ``size`` of them."""
+        with self._fetching() as rows:
+            return rows.many(self.arraysize if size is None else size)
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """All remaining rows."""
-        try:
-            return [tuple(row) for row in self._cursor.fetchall()]
-        except Exception as error:  # noqa: BLE001
-            _reraise(error)
+    def fetchall(self) -> list[Row]:
+        """All rows that are left."""
+        with self._fetching() as rows:
+            return rows.all()
+
+    def cancel(self) -> None:
+        """Cancel the statement that runs, from another thread."""
+        session = self.connection._session
+        command = session.running()
+        if command is not None:
+            session.cancel(command)
 
     def close(self) -> None:
-        """Forget the result."""
-        self._cursor.close()
+        """Forget the result; closing twice does nothing."""
+        self._closed = True
+        self._forget()
 
     def setinputsizes(self, sizes: object) -> None:
-        """Nothing."""
+        """Do nothing, as PEP 249 allows."""
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
-        """Nothing."""
+        """Do nothing, as PEP 249 allows."""
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[Row]:
         while (row := self.fetchone()) is not None:
             yield row
 
+    def __enter__(self) -> Self:
+        return self
 
-def _reraise(error: Exception) -> NoReturn:
-    if isinstance(error, Error):
-        raise error
-    kind: Any = getattr(dberrors, type(error).__name__, OperationalError)
-    raise kind(str(error)) from redact_exception(error)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take(self, outcome: Outcome, statement: Statement) -> None:
+        self.statement_id = outcome.statement_id
+        self.rowcount = outcome.rowcount
+        self._driver_cursor = outcome.driver_cursor
+        self._session = self.connection._session
+        described = None if self._driver_cursor is None else self._driver_cursor.description
+        if described and _returns_rows(statement, described):
+            self.description = described
+            self._rows = Rows(self._driver_cursor)
+        else:
+            # Only counts, which rowcount tells, or nothing at all.
+            self._release()
+
+    def _forget(self) -> None:
+        self._release()
+        self._rows = None
+        self.description = None
+        self.rowcount = -1
+
+    def _release(self) -> None:
+        driver_cursor, self._driver_cursor = self._driver_cursor, None
+        if driver_cursor is not None and self._session is not None:
+            self._session.release(driver_cursor)
+
+    @contextlib.contextmanager
+    def _fetching(self) -> Iterator[Rows]:
+        self._require_open()
+        if self._rows is None or self._session is None:
+            raise InterfaceError("there are no rows: the last statement returned none")
+        call = self.connection._call(True, self.timeout)
+        call.statement_id = self.statement_id
+        try:
+            with self._session.channel.on_behalf_of(call):
+                yield self._rows
+        except Exception as error:  # noqa: BLE001 - it goes on as one of ours
+            raise self._clean(error)  # noqa: B904 - its cause is set
+
+    def _clean(self, error: Exception) -> Error:
+        return _clean(error, self.statement_id)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the cursor is closed")
+        self.connection._require_open()
+
+
+@functools.cache
+def _driver() -> Driver:
+    """Import the driver; here and nowhere else, since it takes a second and a half."""
+    from databricks.sql.client import Connection as DriverConnection
+    from databricks.sql.parameters.native import DbsqlParameterBase
+    from databricks.sql.session import Session as DriverSession
+    from urllib3 import Timeout
+
+    class Attached(DriverConnection):
+        """The driver's connection, without its detour over another backend."""
+
+        def _open_session_with_reyden_fallback(
+            self,
+            server_hostname: str,
+            http_path: str,
+            http_headers: Any,
+            session_configuration: Any,
+            catalog: Any,
+            schema: Any,
+            complex_types: Any,
+            kwargs: dict[str, Any],
+        ) -> Any:
+            attach = kwargs.pop(_ATTACH)
+            # Also on the connection if opening fails: the driver's own clean-up looks for it.
+            self.session = DriverSession(
+                server_hostname,
+                http_path,
+                self.http_client,
+                http_headers,
+                session_configuration,
+                catalog,
+                schema,
+                complex_types,
+                **kwargs,
+            )
+            with attach(self.session.backend):
+                self.session.open()  # type: ignore[no-untyped-call]
+            return self.session
+
+    class Exact(DbsqlParameterBase):
+        """A parameter whose type and text are settled."""
+
+        name = None
+
+        def __init__(self, parameter: Parameter) -> None:
+            self.value = parameter.value
+            self.CAST_EXPR = parameter.type
+
+        def _tspark_param_value(self) -> Any:
+            if self.value is None:
+                return None
+            return super()._tspark_param_value()  # type: ignore[no-untyped-call]
+
+    def open_connection(attach: Any, arguments: dict[str, Any]) -> Any:
+        return Attached(**arguments, **{_ATTACH: attach})
+
+    return Driver(open_connection, Exact, Timeout)
+
+
+_ATTACH = "_vinci_attach"
+
+
+def _returns_rows(statement: Statement, description: list[tuple[Any, ...]]) -> bool:
+    if statement.writes_rows:
+        return False
+    return statement.reads or [column[0] for column in description] != [_NO_RESULT_COLUMN]
+
+
+def _clean(error: Exception, statement_id: str | None = None) -> Error:
+    """One of our exceptions for any; what it is chained to holds no secret, nor do its frames."""
+    translated = translate(error, Evidence(statement_id=statement_id))
+    if translated is error:
+        redact_exception(error)
+    else:
+        translated.__cause__ = redact_exception(error)
+    return translated

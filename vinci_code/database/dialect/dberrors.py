@@ -2,11 +2,11 @@
 
     Warning                            an important note that is no error (PEP 249)
     Error                              the base of all that follow (also a VinciError)
-    ├── InterfaceError                 the module was used wrongly: a closed cursor, a wrong argument
+    ├── InterfaceError                 the module was used wrongly, and nothing was sent
     └── DatabaseError                  the warehouse, or the way to it
         ├── DataError                  a value does not fit
         ├── IntegrityError             a constraint is violated
-        ├── InternalError              the warehouse's own defect
+        ├── InternalError              a defect, of the warehouse or of the driver
         ├── ProgrammingError           the statement cannot be run as it is written
         ├── NotSupportedError          the warehouse cannot do that
         │   └── ProtocolUnsupported    it does not speak the Thrift protocol
@@ -16,11 +16,12 @@
             ├── PermissionDenied       they were, and may not do this
             ├── LimitExceeded          too many, too large, or too much at once
             ├── CancelledError         the statement was cancelled
-            │   └── StatementTimeout   …because its deadline had passed
+            │   └── StatementTimeout   because its deadline had passed
             ├── WarehouseStartTimeout  the warehouse did not start within the budget
             ├── ConnectionLostError    the way to the warehouse is broken
             │   ├── SessionLostError   the warehouse no longer knows the session
             │   └── ConnectTimeout     it did not answer in time
+            ├── ResultExpired          the warehouse no longer holds the rows
             └── AmbiguousWriteError    a write was sent, and its answer was lost
 
 Each carries what the warehouse said of it: ``error_class``, ``sqlstate``, ``statement_id``; and
@@ -30,7 +31,7 @@ No message contains a secret.
 
 from __future__ import annotations
 
-from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
+from vinci_code.core.errors import EXIT_DATA, EXIT_UNAVAILABLE, VinciError
 from vinci_code.core.redaction import redact
 
 
@@ -78,13 +79,15 @@ class DatabaseError(Error):
 class DataError(DatabaseError):
     """A value does not fit where it was meant to go."""
 
+    exit_code = EXIT_DATA
+
 
 class IntegrityError(DatabaseError):
     """A constraint is violated."""
 
 
 class InternalError(DatabaseError):
-    """The warehouse's own defect."""
+    """A defect, of the warehouse or of the driver."""
 
 
 class ProgrammingError(DatabaseError):
@@ -95,7 +98,7 @@ class NotSupportedError(DatabaseError):
     """The warehouse cannot do that."""
 
 
-class ProtocolUnsupported(NotSupportedError):  # noqa: N818 - the state is the name
+class ProtocolUnsupported(NotSupportedError):  # noqa: N818 - it names a state
     """The warehouse does not speak the Thrift protocol, as real-time warehouses do not."""
 
 
@@ -112,24 +115,24 @@ class ConflictError(OperationalError):
     """
 
 
-class AuthenticationFailed(OperationalError):  # noqa: N818 - the state is the name
+class AuthenticationFailed(OperationalError):  # noqa: N818 - it names a state
     """The workspace did not accept the credentials."""
 
 
-class PermissionDenied(OperationalError):  # noqa: N818 - the state is the name
+class PermissionDenied(OperationalError):  # noqa: N818 - it names a state
     """The workspace accepted the credentials, which may not do this."""
 
 
-class LimitExceeded(OperationalError):  # noqa: N818 - the state is the name
+class LimitExceeded(OperationalError):  # noqa: N818 - it names a state
     """Too many, too large, or too much at once."""
 
 
 class CancelledError(OperationalError):
-    """The statement was cancelled."""
+    """The statement was cancelled, and wrote nothing."""
 
 
 class StatementTimeout(CancelledError):  # noqa: N818 - as TimeoutExpired in the standard library
-    """The statement was cancelled because its deadline had passed."""
+    """The statement was cancelled because its deadline had passed, and wrote nothing."""
 
 
 class WarehouseStartTimeout(OperationalError):  # noqa: N818 - as TimeoutExpired
@@ -143,7 +146,7 @@ class ConnectionLostError(OperationalError):
 
 
 class SessionLostError(ConnectionLostError):
-    """The warehouse no longer knows the session; it refused the statement."""
+    """The warehouse no longer knows the session, and refused the statement."""
 
     retryable = True
 
@@ -152,5 +155,12 @@ class ConnectTimeout(ConnectionLostError):  # noqa: N818 - as TimeoutExpired
     """The warehouse did not answer in time."""
 
 
+class ResultExpired(OperationalError):  # noqa: N818 - it names a state
+    """The warehouse no longer holds the rows that were not fetched yet."""
+
+
 class AmbiguousWriteError(OperationalError):
-    """A write was sent and its answer was lost: it may have been executed, or not."""
+    """A write was sent and its answer was lost: it was executed once, or not at all.
+
+    Look for the rows, or for ``statement_id`` in the query history, before sending it again.
+    """

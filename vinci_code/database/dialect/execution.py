@@ -1,0 +1,208 @@
+"""Running one statement: what is done when it is refused, cancelled, or its answer is lost.
+
+A statement that reads is run again, once, where its answer was lost. One that writes never is: what
+the warehouse said of it last decides between success, an error, and ``AmbiguousWriteError``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vinci_code.database.dialect.dberrors import (
+    AmbiguousWriteError,
+    ConnectionLostError,
+    Error,
+    SessionLostError,
+    StatementTimeout,
+)
+from vinci_code.database.dialect.transport import Call, DeadlinePassed, within
+
+_CANCEL_SECONDS = 0.4
+_INTERRUPT_SECONDS = 5.0
+_STATE_SECONDS = 0.5
+
+
+class SessionLike(Protocol):
+    """What is needed of a session."""
+
+    def running(self) -> Any:
+        """The driver's name for the statement that was begun last, if it is known."""
+
+    def cancel(self, command: Any) -> None:
+        """Cancel a statement."""
+
+    def state_of(self, command: Any, call: Call) -> None:
+        """Ask for the state of a statement, and note it on the call."""
+
+    def close(self) -> None:
+        """End the session and everything that runs in it."""
+
+    def abandon(self) -> None:
+        """Use the session no more."""
+
+
+@dataclass
+class Outcome:
+    """How a statement ended, where it was successful.
+
+    Attributes:
+        driver_cursor: The driver's cursor; ``None`` where the statement is known to have been
+            executed, though its answer was lost.
+        rowcount: How many rows it changed, or -1.
+        statement_id: Its name on the warehouse.
+    """
+
+    driver_cursor: Any
+    rowcount: int
+    statement_id: str | None
+
+
+class Execution:
+    """Runs one statement.
+
+    Args:
+        call: The call that it is part of.
+        session: Returns the session to use.
+        send: Sends the statement and returns the driver's cursor with its result.
+        replace: Replaces the session by a new one; ``None`` where something of it would be lost.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        session: Callable[[], SessionLike],
+        send: Callable[[Call], Any],
+        replace: Callable[[Call], None] | None,
+    ) -> None:
+        self._call = call
+        self._session = session
+        self._send = send
+        self._replace = replace
+        self._repeated = False
+        self._replaced = False
+
+    def run(self) -> Outcome:
+        """Run it.
+
+        Raises:
+            Error: It was not executed, or failed.
+            AmbiguousWriteError: It writes, and whether it was executed is not known.
+        """
+        while True:
+            try:
+                return self._outcome(self._send(self._call))
+            except DeadlinePassed as passed:
+                return self._give_up(passed)
+            except Error as error:
+                outcome = self._after(error)
+            except BaseException:
+                self._interrupt()
+                raise
+            if outcome is not None:
+                return outcome
+            self._call.again()
+
+    def _outcome(self, driver_cursor: Any) -> Outcome:
+        changed = -1 if self._call.modified is None else self._call.modified
+        return Outcome(driver_cursor, changed, self._call.statement_id)
+
+    def _after(self, error: Error) -> Outcome | None:
+        """The outcome after an error; ``None`` to run the statement once more."""
+        call = self._call
+        if not call.repeatable and call.sent and not call.failed:
+            return self._after_write(error)
+        if isinstance(error, SessionLostError) and self._replace is not None:
+            self._renew_session(error)
+            return None
+        lost = isinstance(error, ConnectionLostError) and call.sent
+        if lost and not isinstance(error, SessionLostError) and not self._repeated:
+            self._repeated = True
+            return None
+        raise error
+
+    def _after_write(self, error: Error) -> Outcome:
+        if self._call.finished:
+            # It was executed; only its (empty) result did not arrive.
+            return self._outcome(None)
+        raise ambiguous(error, self._call) from error
+
+    def _renew_session(self, error: SessionLostError) -> None:
+        assert self._replace is not None  # noqa: S101 - the caller has looked
+        if self._replaced:
+            # A classic warehouse that starts opens sessions at once and then does not know them.
+            self._call.patience.wait(error)
+        self._replaced = True
+        self._replace(self._call)
+
+    def _give_up(self, passed: DeadlinePassed) -> Outcome:
+        call, session = self._call, self._session()
+        command = session.running()
+        if command is not None:
+            within(_CANCEL_SECONDS, lambda: session.cancel(command))
+            if call.repeatable or call.failed:
+                raise _timed_out(call) from passed
+            return self._settle(session, command, passed)
+        if call.sent or call.in_flight:
+            # Without a name, only the end of its session ends a statement.
+            session.abandon()
+            within(_CANCEL_SECONDS, session.close)
+            if not call.repeatable:
+                raise ambiguous(passed, call) from passed
+        raise _timed_out(call) from passed
+
+    def _settle(self, session: SessionLike, command: Any, passed: DeadlinePassed) -> Outcome:
+        """Find out whether a write was faster than its cancellation."""
+        call = self._call
+        until = time.monotonic() + _STATE_SECONDS
+        call.deadline = until
+        while not (call.finished or call.failed) and time.monotonic() < until:
+            try:
+                session.state_of(command, call)
+            except Error:
+                break
+            time.sleep(_STATE_SECONDS / 5)
+        if call.failed:
+            raise _timed_out(call) from passed
+        if call.finished:
+            return self._outcome(None)
+        raise ambiguous(passed, call) from passed
+
+    def _interrupt(self) -> None:
+        """Ctrl-C, or whatever else ends the program, ends the statement on the warehouse too."""
+        call, session = self._call, self._session()
+        command = session.running()
+        if command is not None:
+            within(_INTERRUPT_SECONDS, lambda: session.cancel(command))
+        elif call.sent or call.in_flight:
+            session.abandon()
+            within(_INTERRUPT_SECONDS, session.close)
+
+
+def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
+    """The error for a write whose fate is not known."""
+    if isinstance(error, AmbiguousWriteError) and error.statement_id == call.statement_id:
+        found = str(error)
+    else:
+        found = str(error).rstrip(".")
+    named = (
+        f"statement {call.statement_id}" if call.statement_id else "a statement that has no id yet"
+    )
+    return AmbiguousWriteError(
+        f"the answer to {named} was lost after it had been sent: it was executed once, or not at "
+        f"all. What happened: {found}\nTo fix it: look for its rows, or for the statement in the "
+        "query history, before sending it again.",
+        sqlstate=error.sqlstate,
+        error_class=error.error_class,
+        statement_id=call.statement_id,
+    )
+
+
+def _timed_out(call: Call) -> StatementTimeout:
+    return StatementTimeout(
+        "the statement did not finish before its deadline and was cancelled; it wrote nothing\n"
+        "To fix it: raise 'timeout', or let the statement do less.",
+        statement_id=call.statement_id,
+    )

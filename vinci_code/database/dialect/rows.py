@@ -1,0 +1,142 @@
+"""From what the driver fetched to the rows of PEP 249: tuples of plain Python values.
+
+The driver's own rows go through pandas, which turns a NaN into NULL, lists into arrays of numpy,
+and 100,000 rows into as many objects of a class made for them. Its Arrow tables have none of that.
+
+A TIMESTAMP is a datetime in UTC, a TIMESTAMP_NTZ one without a time zone; an ARRAY is a list, a MAP
+and a STRUCT are dictionaries.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Row = tuple[Any, ...]
+
+CHUNK_ROWS = 10_000
+"""How many rows are turned into Python values at a time, where they are asked for one by one."""
+
+
+class Rows:
+    """The rows of one result, as far as they were not given out yet.
+
+    Args:
+        driver_cursor: The driver's cursor, after its ``execute``.
+    """
+
+    def __init__(self, driver_cursor: Any) -> None:
+        self._cursor = driver_cursor
+        self._ready: Iterator[Row] = iter(())
+        self.given = 0
+        """How many rows were given out."""
+
+    def one(self) -> Row | None:
+        """The next row."""
+        row = next(self._ready, None)
+        if row is None:
+            self._ready = iter(self._fetch(CHUNK_ROWS))
+            row = next(self._ready, None)
+        self.given += row is not None
+        return row
+
+    def many(self, count: int) -> list[Row]:
+        """The next rows, at most ``count`` of them."""
+        found = [row for row, _ in zip(self._ready, range(count), strict=False)]
+        if len(found) < count:
+            found += self._fetch(count - len(found))
+        self.given += len(found)
+        return found
+
+    def all(self) -> list[Row]:
+        """All rows that are left."""
+        found = [*self._ready, *self._fetch(None)]
+        self.given += len(found)
+        return found
+
+    def _fetch(self, count: int | None) -> list[Row]:
+        table = self._cursor.fetchall_arrow() if count is None else self._arrow(count)
+        if hasattr(table, "itercolumns"):
+            return to_rows(table)
+        # Without Arrow, the driver has tables of its own.
+        columns = getattr(table, "column_table", [])
+        return list(zip(*columns, strict=True))
+
+    def _arrow(self, count: int) -> Any:
+        return self._cursor.fetchmany_arrow(count)
+
+
+def to_rows(table: Any) -> list[Row]:
+    """The rows of an Arrow table."""
+    if table.num_columns == 0:
+        return []
+    return list(zip(*map(_values, table.itercolumns()), strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column, by the fastest way that is exact."""
+    kind = str(column.type)
+    if column.null_count == 0 and kind in _NUMBERS:
+        numbers: list[Any] = column.to_numpy().tolist()
+        return numbers
+    if kind in _TEXTS:
+        texts: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+        return texts
+    if kind.startswith("timestamp["):
+        return _moments(column, "tz=" in kind)
+    values: list[Any] = column.to_pylist()
+    convert = _converter(column.type)
+    return values if convert is None else [None if v is None else convert(v) for v in values]
+
+
+_NUMBERS = frozenset({"int8", "int16", "int32", "int64", "float", "double", "bool"})
+_TEXTS = frozenset({"string", "large_string"})
+
+
+def _moments(column: Any, aware: bool) -> list[Any]:
+    # numpy makes datetimes of whole columns, and None of NaT; it knows no time zones.
+    moments: list[Any] = column.cast("timestamp[us]", safe=False).to_numpy().tolist()
+    if not aware:
+        return moments
+    return [None if moment is None else moment.replace(tzinfo=_UTC) for moment in moments]
+
+
+_UTC = dt.timezone.utc
+
+
+def _converter(kind: Any) -> Callable[[Any], Any] | None:
+    """What is left to be done with the Python values that Arrow makes of a type."""
+    name = str(kind)
+    if name.startswith("timestamp["):
+        return _in_utc if "tz=" in name else None
+    if name.startswith(("list<", "large_list<", "fixed_size_list<")):
+        inner = _converter(kind.value_type)
+        return None if inner is None else lambda value: [_applied(inner, item) for item in value]
+    if name.startswith("map<"):
+        return _map_converter(kind)
+    if name.startswith("struct<"):
+        return _struct_converter(kind)
+    return None
+
+
+def _map_converter(kind: Any) -> Callable[[Any], Any]:
+    key, item = _converter(kind.key_type), _converter(kind.item_type)
+    # Arrow makes a list of pairs of it.
+    return lambda value: {_applied(key, k): _applied(item, v) for k, v in value}
+
+
+def _struct_converter(kind: Any) -> Callable[[Any], Any] | None:
+    fields = [kind.field(number) for number in range(kind.num_fields)]
+    inner = {field.name: _converter(field.type) for field in fields}
+    if not any(inner.values()):
+        return None
+    return lambda value: {name: _applied(inner[name], item) for name, item in value.items()}
+
+
+def _applied(convert: Callable[[Any], Any] | None, value: Any) -> Any:
+    return value if convert is None or value is None else convert(value)
+
+
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    return moment.astimezone(_UTC)

@@ -1,0 +1,111 @@
+"""One session of the driver, as the rest of the dialect uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vinci_code.database.dialect.binding import Parameter
+from vinci_code.database.dialect.connecting import Arguments
+from vinci_code.database.dialect.transport import Call, Channel
+
+_SILENT = logging.NullHandler()
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What is used of the driver.
+
+    Attributes:
+        connect: Opens a connection: a function that is given the Thrift client before anything is
+            sent and returns the context to open the session in, and the driver's arguments.
+        make_parameter: Makes the driver's parameter of one of ours.
+        make_timeout: urllib3's ``Timeout``.
+    """
+
+    connect: Callable[[Any, dict[str, Any]], Any]
+    make_parameter: Callable[[Parameter], Any]
+    make_timeout: Callable[..., Any]
+
+
+class Session:
+    """One session of the driver, with the channel that its requests go through.
+
+    Args:
+        driver: The driver.
+        arguments: What to connect with.
+        call: The call that opening it is part of.
+    """
+
+    def __init__(self, driver: Driver, arguments: Arguments, call: Call) -> None:
+        # What goes wrong is raised, and told once: without this, the driver's own ERROR lines would
+        # go to standard error where nobody has configured logging.
+        logging.getLogger("databricks").addHandler(_SILENT)
+        channels: list[Channel] = []
+
+        def attach(backend: Any) -> contextlib.AbstractContextManager[None]:
+            channels.append(
+                Channel(
+                    backend,
+                    arguments.credentials,
+                    arguments.where,
+                    arguments.timeouts,
+                    driver.make_timeout,
+                )
+            )
+            return channels[0].on_behalf_of(call)
+
+        self._driver = driver
+        self.driver_connection = driver.connect(attach, arguments.for_driver)
+        self.channel = channels[0]
+        self._command_of: Any = None
+
+    def execute(self, text: str, parameters: list[Parameter], call: Call) -> Any:
+        """Send a statement and return the driver's cursor with its result."""
+        driver_cursor = self.driver_connection.cursor()
+        self._command_of = driver_cursor
+        bound = [self._driver.make_parameter(parameter) for parameter in parameters]
+        try:
+            with self.channel.on_behalf_of(call):
+                driver_cursor.execute(text, bound or None)
+        except BaseException:
+            self.release(driver_cursor)
+            raise
+        return driver_cursor
+
+    def running(self) -> Any:
+        """The driver's name for the statement that was begun last, if it is known."""
+        return getattr(self._command_of, "active_command_id", None)
+
+    def cancel(self, command: Any) -> None:
+        """Cancel a statement."""
+        self.driver_connection.session.backend.cancel_command(command)
+
+    def state_of(self, command: Any, call: Call) -> None:
+        """Ask for the state of a statement, and note it on the call."""
+        with self.channel.on_behalf_of(call):
+            self.driver_connection.session.backend.get_query_state(command)
+
+    def release(self, driver_cursor: Any) -> None:
+        """Give a result back to the warehouse, and let the driver forget its cursor."""
+        with contextlib.suppress(Exception):
+            # What cannot be given back expires by itself.
+            driver_cursor.close()
+        with contextlib.suppress(ValueError):
+            # The driver keeps every cursor until the connection is closed.
+            self.driver_connection._cursors.remove(driver_cursor)
+
+    def abandon(self) -> None:
+        """Let nothing more be sent through the session but its end."""
+        self.driver_connection._cursors.clear()
+
+    def close(self) -> None:
+        """End the session."""
+        try:
+            self.driver_connection.close()
+        except Exception as error:  # noqa: BLE001 - what is closed is gone, whatever it says
+            _log.debug("closing a session: %s", type(error).__name__)

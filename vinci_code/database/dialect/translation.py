@@ -1,0 +1,292 @@
+"""From whatever comes out of the driver to one of the exceptions of ``dberrors``.
+
+The driver lets its own exceptions through and those of urllib3, ssl, thrift and pyarrow, and its
+own carry the condition's name and SQLSTATE in their text alone. ``RULES`` is the only place that
+says which of them means what. It is read from the top, the most specific first: the name of the
+condition, well-known texts, the SQLSTATE, the HTTP status, and the class of the exception.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from vinci_code.database.dialect import dberrors as e
+
+
+class By(Enum):
+    """What of a failure a rule looks at."""
+
+    CONDITION = "condition"
+    TEXT = "text"
+    SQLSTATE = "sqlstate"
+    STATUS = "status"
+    CLASS = "class"
+
+
+class Rule(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        by: What it looks at.
+        pattern: A regular expression: searched in a text, matched as a whole with anything else.
+        kind: The exception that it stands for.
+    """
+
+    by: By
+    pattern: str
+    kind: type[e.Error]
+
+
+# Conditions: https://docs.databricks.com/aws/en/error-messages/error-classes and
+# https://docs.databricks.com/aws/en/error-messages/delta-concurrent-append-error-class.
+# SQLSTATEs: https://docs.databricks.com/aws/en/error-messages/sqlstates.
+RULES: tuple[Rule, ...] = (
+    # Conditions whose SQLSTATE says less than their name.
+    Rule(By.CONDITION, r"DELTA_CONCURRENT_\w+|DELTA_METADATA_CHANGED", e.ConflictError),
+    Rule(By.CONDITION, r"DELTA_PROTOCOL_CHANGED|CONCURRENT_\w+", e.ConflictError),
+    Rule(By.CONDITION, r"PERMISSION_DENIED|INSUFFICIENT_PERMISSIONS\w*", e.PermissionDenied),
+    Rule(By.CONDITION, r"INSUFFICIENT_PRIVILEGES?|UNAUTHORIZED_ACCESS", e.PermissionDenied),
+    Rule(By.CONDITION, r"DELTA_(NOT_NULL|VIOLATE)_CONSTRAINT\w*", e.IntegrityError),
+    Rule(By.CONDITION, r"(MULTI_STATEMENT_)?TRANSACTION_NOT_SUPPORTED", e.NotSupportedError),
+    Rule(By.CONDITION, r"(MULTI_STATEMENT_)?TRANSACTION_\w+", e.OperationalError),
+    Rule(By.CONDITION, r"(MULTI_STATEMENT_TRANSACTION_)?NO_ACTIVE_TRANSACTION", e.ProgrammingError),
+    Rule(By.CONDITION, r"AUTOCOMMIT_\w+", e.ProgrammingError),
+    Rule(By.CONDITION, r"INTERNAL_ERROR\w*", e.InternalError),
+    # What has no condition, or came before there were any.
+    Rule(By.TEXT, r"Invalid Session ?Handle|Session \[[^]]*\] is closed", e.SessionLostError),
+    Rule(By.TEXT, r"has not been initialized or had already (been )?closed", e.SessionLostError),
+    Rule(By.TEXT, r"Invalid OperationHandle|unexpectedly closed server side", e.ResultExpired),
+    Rule(By.TEXT, r"some result batches must have been skipped", e.ConnectionLostError),
+    Rule(By.TEXT, r"TEMPORARILY_UNAVAILABLE|temporarily unavailable", e.WarehouseStartTimeout),
+    Rule(By.TEXT, r"Couldn't create directory /local_disk0", e.WarehouseStartTimeout),
+    Rule(By.TEXT, r"Concurrent(Append|Delete\w*|Write|Transaction)Exception", e.ConflictError),
+    Rule(
+        By.TEXT, r"too many parameters|limit is \d+\b|exceeds? the (maximum|limit)", e.LimitExceeded
+    ),
+    Rule(By.TEXT, r"(would exceed|Retry policy) max retry duration", e.WarehouseStartTimeout),
+    # SQLSTATEs, and the classes that their first two characters are.
+    Rule(By.SQLSTATE, r"KP001", e.ProtocolUnsupported),
+    Rule(By.SQLSTATE, r"2D521|40001", e.ConflictError),
+    Rule(By.SQLSTATE, r"42501", e.PermissionDenied),
+    Rule(By.SQLSTATE, r"57014|HY008", e.CancelledError),
+    Rule(By.SQLSTATE, r"HYT0[01]", e.StatementTimeout),
+    Rule(By.SQLSTATE, r"54\w{3}|53\w{3}", e.LimitExceeded),
+    Rule(By.SQLSTATE, r"0A\w{3}|56038", e.NotSupportedError),
+    Rule(By.SQLSTATE, r"22\w{3}", e.DataError),
+    Rule(By.SQLSTATE, r"23\w{3}|44\w{3}", e.IntegrityError),
+    Rule(By.SQLSTATE, r"28\w{3}", e.AuthenticationFailed),
+    Rule(By.SQLSTATE, r"XX\w{3}|P0\w{3}|38\w{3}|39\w{3}", e.InternalError),
+    Rule(By.SQLSTATE, r"(07|0[1-7]|0[B-Z]|2[01467]|3\w|42|46)\w{3}", e.ProgrammingError),
+    Rule(By.SQLSTATE, r"08\w{3}", e.ConnectionLostError),
+    Rule(By.SQLSTATE, r"(2[5BD]|40|5\w|KD|HY|F0|HV)\w{3}", e.OperationalError),
+    # HTTP statuses. A wrong token is 403 with "Invalid access token.", a missing one 401 (recorded
+    # from a workspace in the test data of databricks-jdbc).
+    Rule(By.STATUS, r"401", e.AuthenticationFailed),
+    Rule(By.STATUS, r"403", e.AuthenticationFailed),
+    Rule(By.STATUS, r"408|504", e.ConnectTimeout),
+    Rule(By.STATUS, r"413|429", e.LimitExceeded),
+    Rule(By.STATUS, r"501", e.NotSupportedError),
+    Rule(By.STATUS, r"503", e.WarehouseStartTimeout),
+    Rule(By.STATUS, r"500|502|5\d\d", e.ConnectionLostError),
+    Rule(By.STATUS, r"[34]\d\d", e.OperationalError),
+    # The driver's exceptions (databricks/sql/exc.py).
+    Rule(By.CLASS, r"databricks\.sql\.exc\.ReydenThriftUnsupportedError", e.ProtocolUnsupported),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.SessionAlreadyClosedError", e.SessionLostError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.CursorAlreadyClosedError", e.ResultExpired),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.MaxRetryDurationError", e.WarehouseStartTimeout),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.NonRecoverableNetworkError", e.NotSupportedError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.TelemetryRateLimitError", e.LimitExceeded),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.TelemetryNonRateLimitError", e.OperationalError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.(UnsafeToRetry|Request)Error", e.ConnectionLostError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.InvalidServerResponseError", e.OperationalError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.(Transaction|Operational)Error", e.OperationalError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.ServerOperationError", e.DatabaseError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.IntegrityError", e.IntegrityError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.DataError", e.DataError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.InternalError", e.InternalError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.ProgrammingError", e.ProgrammingError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.NotSupportedError", e.NotSupportedError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.InterfaceError", e.InterfaceError),
+    Rule(By.CLASS, r"databricks\.sql\.exc\.(DatabaseError|Error|Warning)", e.DatabaseError),
+    # What lies below the driver.
+    Rule(By.CLASS, r"urllib3\.exceptions\.(Read|Connect)TimeoutError", e.ConnectTimeout),
+    Rule(By.CLASS, r"urllib3\.exceptions\.(LocationValueError|ProxyScheme\w+)", e.InterfaceError),
+    Rule(By.CLASS, r"urllib3\.exceptions\.(HTTPError|HTTPWarning)", e.ConnectionLostError),
+    Rule(By.CLASS, r"builtins\.TimeoutError", e.ConnectTimeout),
+    Rule(By.CLASS, r"ssl\.SSLError|builtins\.OSError", e.ConnectionLostError),
+    Rule(By.CLASS, r"http\.client\.HTTPException|builtins\.EOFError", e.ConnectionLostError),
+    Rule(By.CLASS, r"thrift\.Thrift\.TException", e.ConnectionLostError),
+    Rule(By.CLASS, r"pyarrow\.lib\.ArrowException", e.InternalError),
+    Rule(By.CLASS, r"builtins\.(ValueError|TypeError|ImportError)", e.InterfaceError),
+    Rule(By.CLASS, r"builtins\.Exception", e.InternalError),
+)
+
+_CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*)\]")
+_SQLSTATE = re.compile(r"SQLSTATE:? ?\(?([0-9A-Z]{5})\b")
+_STATUS_IN_TEXT = re.compile(r"too many (\d{3}) error responses")
+_NO_PERMISSION = re.compile(r"permission|not authori[sz]ed|ip acl|ip access list", re.IGNORECASE)
+
+_NEXT_STEPS: dict[type[e.Error], str] = {
+    e.AuthenticationFailed: "check that the credentials belong to this workspace and have neither "
+    "expired nor been revoked, and create new ones if in doubt",
+    e.PermissionDenied: "ask the owner of the warehouse for CAN USE on it, and the owner of the "
+    "data for the privilege that is missing",
+    e.SessionLostError: "run the unit of work again; it gets a new session",
+    e.ResultExpired: "fetch the rows without long pauses, or run the query again",
+    e.ProtocolUnsupported: "use a serverless, pro or classic SQL warehouse",
+    e.ConflictError: "read the rows again and repeat the whole unit of work",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a failure beside the exception itself.
+
+    Attributes:
+        status: The HTTP status of the answer, if there was one that is no success.
+        said: What its headers say.
+        sqlstate: The SQLSTATE of the answer.
+        statement_id: The statement that it is about.
+        where: The warehouse, for messages.
+    """
+
+    status: int | None = None
+    said: str = ""
+    sqlstate: str | None = None
+    statement_id: str | None = None
+    where: str = ""
+
+
+NOTHING_KNOWN = Evidence()
+
+
+def translate(error: BaseException, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
+    """The exception of ``dberrors`` that stands for what came out of the driver.
+
+    It is not chained: raise it ``from redact_exception(error)``.
+    """
+    if isinstance(error, e.Error):
+        return error
+    told = _most_telling(error)
+    text = evidence.said or _text_of(told)
+    status = evidence.status or _status_of(error, text)
+    condition = _CONDITION.search(text)
+    found_state = _SQLSTATE.search(text)
+    sqlstate = found_state.group(1) if found_state else evidence.sqlstate
+    error_class = condition.group(1) if condition else None
+    kind = classify(told, text, error_class, sqlstate, status)
+    return kind(
+        _message(kind, told, text, status, evidence),
+        sqlstate=sqlstate,
+        error_class=error_class,
+        statement_id=evidence.statement_id or _statement_of(error),
+    )
+
+
+def classify(
+    error: BaseException,
+    text: str = "",
+    condition: str | None = None,
+    sqlstate: str | None = None,
+    status: int | None = None,
+) -> type[e.Error]:
+    """The class of exception by the first rule of the table that fits."""
+    if status == 403 and _NO_PERMISSION.search(text):
+        return e.PermissionDenied
+    main_condition = (condition or "").partition(".")[0]
+    names = class_names(error)
+    subjects: dict[By, list[str]] = {
+        By.CONDITION: [main_condition] if main_condition else [],
+        By.SQLSTATE: [sqlstate] if sqlstate else [],
+        By.STATUS: [str(status)] if status else [],
+    }
+    for rule in RULES:
+        if rule.by is By.TEXT:
+            # Where there is a condition, the text may quote anything, the statement above all.
+            if not condition and re.search(rule.pattern, text, re.IGNORECASE):
+                return rule.kind
+        elif rule.by is By.CLASS:
+            if any(re.fullmatch(rule.pattern, name) for name in names):
+                return rule.kind
+        elif any(re.fullmatch(rule.pattern, item) for item in subjects[rule.by]):
+            return rule.kind
+    return e.InternalError
+
+
+def class_names(error: BaseException) -> list[str]:
+    """The full names of an exception's classes, its own first."""
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Every exception in and around one, the outermost first.
+
+    urllib3 keeps the reason of a ``MaxRetryError`` in ``reason`` and that of a ``ProxyError`` in
+    ``original_error``, and others only among their arguments.
+    """
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [
+            current.__cause__,
+            getattr(current, "reason", None),
+            getattr(current, "original_error", None),
+            *current.args,
+        ]
+
+
+def _most_telling(error: BaseException) -> BaseException:
+    """The reason inside a ``MaxRetryError``, which itself says only that there was one."""
+    reason = getattr(error, "reason", None)
+    return reason if isinstance(reason, BaseException) else error
+
+
+def _text_of(error: BaseException) -> str:
+    message = getattr(error, "message", None)
+    # The driver's exceptions return their message from __str__ even where it is None.
+    text = message if isinstance(message, str) else " ".join(map(str, error.args))
+    return text.strip()
+
+
+def _status_of(error: BaseException, text: str) -> int | None:
+    context = getattr(error, "context", None)
+    if isinstance(context, dict):
+        code = context.get("http-code")
+        if isinstance(code, int) and code >= 300:
+            return code
+    found = _STATUS_IN_TEXT.search(text)
+    return int(found.group(1)) if found else None
+
+
+def _statement_of(error: BaseException) -> str | None:
+    context = getattr(error, "context", None)
+    if not isinstance(context, dict):
+        return None
+    found = context.get("operation-id") or context.get("query-id")
+    return found if isinstance(found, str) else None
+
+
+def _message(
+    kind: type[e.Error],
+    error: BaseException,
+    text: str,
+    status: int | None,
+    evidence: Evidence,
+) -> str:
+    where = f"{evidence.where}: " if evidence.where else ""
+    text = text.strip(": \n") or type(error).__name__
+    if status is not None:
+        text = f"the request was answered with status {status}: {text}"
+    elif not class_names(error)[0].startswith("databricks."):
+        text = f"{type(error).__name__}: {text}"
+    step = _NEXT_STEPS.get(kind)
+    return f"{where}{text}" if step is None else f"{where}{text}\nTo fix it: {step}."

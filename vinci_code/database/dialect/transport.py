@@ -1,0 +1,403 @@
+"""One driver session's requests: when each is sent, sent again, and given up.
+
+The driver would do that itself, but it sends an ExecuteStatement again when the connection breaks
+before the answer, though the statement may have been executed; waits a minute where the warehouse
+asked for a second; and gives up after a quarter of an hour where the host cannot be reached. So it
+is told to send everything once, and what happens then is decided here:
+
+* credentials that were not accepted are renewed, once;
+* 429 and 503 are waited out, within the budget of ``waiting.Patience``. A *write* is sent again
+  only where the answer has a ``Retry-After``, which says that it was not executed;
+* what can be asked twice is asked again when its answer was lost;
+* everything else, a statement above all, is reported to whoever sent it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from vinci_code.core.redaction import redact_exception
+from vinci_code.database.dialect.credentials import Credentials
+from vinci_code.database.dialect.dberrors import (
+    AmbiguousWriteError,
+    AuthenticationFailed,
+    CancelledError,
+    ConnectionLostError,
+    ConnectTimeout,
+    Error,
+    InterfaceError,
+    LimitExceeded,
+    SessionLostError,
+    StatementTimeout,
+    WarehouseStartTimeout,
+)
+from vinci_code.database.dialect.translation import Evidence, chain, class_names, translate
+from vinci_code.database.dialect.waiting import Patience, seconds_in
+
+EXECUTE, OPEN, FETCH = "ExecuteStatement", "OpenSession", "FetchResults"
+
+# Nobody waits for the answers to these, nor for long, and what they end is gone if they fail.
+_HOUSEKEEPING = frozenset({"CloseSession", "CloseOperation", "CancelOperation"})
+_HOUSEKEEPING_SECONDS = 5.0
+
+_TRIES = {EXECUTE: 1, OPEN: 2, FETCH: 2}
+_TRIES_OF_QUESTIONS = 4
+_PAUSE = 0.2
+
+# Above the deadline, so that an answer that is about to come can still name the statement, which
+# is what a cancellation needs.
+_GRACE = 0.4
+
+# TOperationState and TStatusCode of the driver's TCLIService.thrift.
+_FINISHED, _CANCELED, _ERROR, _TIMED_OUT = 2, 3, 5, 8
+_STATUS_ERRORS = frozenset({3, 4})
+
+_NEVER_SENT = frozenset(
+    {
+        "urllib3.exceptions.ConnectTimeoutError",
+        "urllib3.exceptions.ProxyError",
+        "ssl.SSLCertVerificationError",
+    }
+)
+
+_log = logging.getLogger(__name__)
+
+
+class DeadlinePassed(StatementTimeout):
+    """The deadline of a statement has passed; whether it still runs is to be found out."""
+
+
+@dataclass
+class Call:
+    """One thing that the application asked for, and what has become of it so far.
+
+    Attributes:
+        patience: The time that may be spent with waiting.
+        repeatable: Whether the statement changes nothing.
+        deadline: The monotonic time at which it is given up.
+        sent: Whether the warehouse has, or may have, begun to execute the statement.
+        in_flight: Whether the statement's request waits for its answer.
+        finished: Whether the warehouse said that the statement is done.
+        failed: Whether it said that the statement was not executed.
+        modified: How many rows it said the statement changed.
+        statement_id: The statement's name on the warehouse.
+    """
+
+    patience: Patience
+    repeatable: bool = True
+    deadline: float | None = None
+    sent: bool = False
+    in_flight: bool = False
+    finished: bool = False
+    failed: bool = False
+    modified: int | None = None
+    statement_id: str | None = None
+    renewed: bool = False
+    losses: dict[str, int] = field(default_factory=dict)
+
+    def again(self) -> None:
+        """Forget what has become of the statement, before it is sent once more."""
+        self.sent = self.in_flight = self.finished = self.failed = False
+        self.statement_id = self.modified = None
+        self.losses.clear()
+
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long an answer is waited for.
+
+    Attributes:
+        connect: Seconds for a connection, and for the answer to OpenSession.
+        read: Seconds for the answer to anything else.
+    """
+
+    connect: float
+    read: float
+
+
+class Channel:
+    """Stands between a session of the driver and its requests.
+
+    Args:
+        backend: The driver's Thrift client, before it has sent anything.
+        credentials: What the requests are signed with; ``None`` where the driver sees to that.
+        where: The warehouse, in words.
+        timeouts: How long answers are waited for.
+        make_timeout: urllib3's ``Timeout``.
+    """
+
+    def __init__(
+        self,
+        backend: Any,
+        credentials: Credentials | None,
+        where: str,
+        timeouts: Timeouts,
+        make_timeout: Callable[..., Any],
+    ) -> None:
+        self._backend = backend
+        self._transport = backend._transport
+        self._send = backend.make_request
+        self._credentials = credentials
+        self._where = where
+        self._timeouts = timeouts
+        self._make_timeout = make_timeout
+        self._call: Call | None = None
+        self._sqlstate: str | None = None
+        self._ended: int | None = None
+        self.lost = False
+        """Whether the warehouse no longer knows the session."""
+        _send_once(backend)
+        backend.make_request = self.request
+
+    @contextlib.contextmanager
+    def on_behalf_of(self, call: Call) -> Iterator[None]:
+        """Count what is sent meanwhile as part of a call."""
+        before, self._call = self._call, call
+        try:
+            yield
+        finally:
+            self._call = before
+
+    def request(self, method: Any, request: Any, retryable: bool = True) -> Any:
+        """Send a request of the driver, in place of its ``make_request``.
+
+        Raises:
+            Error: What went wrong.
+        """
+        del retryable
+        name = method.__name__
+        if name in _HOUSEKEEPING:
+            return self._keep_house(method, request)
+        call = self._call
+        if call is None:
+            raise InterfaceError(f"{name} was sent outside of any call")
+        while True:
+            self._require_time(call)
+            try:
+                return self._once(method, request, call)
+            except Error as error:
+                self._decide(error, name, call)
+            except Exception as error:  # noqa: BLE001 - the driver lets anything through
+                failure = self._understood(error, call)
+                failure.__cause__ = redact_exception(error)
+                self._decide(failure, name, call)
+
+    # --- sending --------------------------------------------------------------------------------
+
+    def _once(self, method: Any, request: Any, call: Call) -> Any:
+        name = method.__name__
+        call.in_flight = name == EXECUTE
+        response = self._exchange(method, request, name, self._timeout(name, call))
+        call.in_flight = False
+        if self._ended in (_CANCELED, _TIMED_OUT):
+            call.failed = True
+            raise self._stopped(call)
+        return response
+
+    def _exchange(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
+        # The driver's lock: another thread may be cancelling over the same transport.
+        with self._backend._request_lock:
+            self._transport.code, self._transport.headers = None, {}
+            self._sqlstate = self._ended = None
+            # The only way to bound connecting and reading apart; setTimeout takes one number.
+            setattr(self._transport, _TIMEOUT, timeout)
+            return self._send(self._observed(method, name), request)
+
+    def _observed(self, method: Any, name: str) -> Any:
+        @functools.wraps(method)
+        def observed(request: Any) -> Any:
+            response = method(request)
+            self._note(name, response)
+            return response
+
+        return observed
+
+    def _note(self, name: str, response: Any) -> None:
+        """Keep what the driver's exceptions leave out of an answer."""
+        status = getattr(response, "status", None)
+        refused = False
+        if status is not None and status.statusCode in _STATUS_ERRORS:
+            refused = True
+            self._sqlstate = status.sqlState
+        call = self._call
+        if call is None:
+            return
+        if name == EXECUTE:
+            call.failed = refused
+            call.sent = not refused
+            call.statement_id = _statement_id(response) or call.statement_id
+            direct = getattr(response, "directResults", None)
+            response = getattr(direct, "operationStatus", None)
+        elif name != "GetOperationStatus":
+            return
+        if response is not None and not refused:
+            self._note_state(response, call)
+
+    def _note_state(self, status: Any, call: Call) -> None:
+        state = status.operationState
+        self._ended = state
+        if state == _FINISHED:
+            call.finished = True
+            call.modified = status.numModifiedRows
+        elif state == _ERROR:
+            call.failed = True
+            self._sqlstate = status.sqlState
+
+    def _keep_house(self, method: Any, request: Any) -> Any:
+        if self.lost:
+            return None
+        timeout = self._make_timeout(connect=_HOUSEKEEPING_SECONDS, read=_HOUSEKEEPING_SECONDS)
+        try:
+            return self._exchange(method, request, method.__name__, timeout)
+        except Exception as error:  # noqa: BLE001 - see _HOUSEKEEPING
+            _log.debug("%s: %s failed: %s", self._where, method.__name__, type(error).__name__)
+            return None
+
+    def _timeout(self, name: str, call: Call) -> Any:
+        left = call.left() + (_GRACE if name == EXECUTE else 0)
+        read = self._timeouts.connect if name == OPEN else self._timeouts.read
+        connect = min(self._timeouts.connect, max(left, 0.01))
+        return self._make_timeout(connect=connect, read=min(read, max(left, 0.01)))
+
+    def _require_time(self, call: Call) -> None:
+        if call.left() <= 0:
+            raise DeadlinePassed(
+                "the statement did not finish before its deadline", statement_id=call.statement_id
+            )
+
+    # --- what comes of it -----------------------------------------------------------------------
+
+    def _understood(self, error: Exception, call: Call) -> Error:
+        code = self._transport.code
+        status = code if isinstance(code, int) and code >= 300 else None
+        context = getattr(error, "context", None) or {}
+        broken = status is not None or not class_names(error)[0].startswith("databricks.sql.exc.")
+        return translate(
+            error,
+            Evidence(
+                status=status,
+                said=str(context.get("error-message") or "") if status else "",
+                sqlstate=self._sqlstate,
+                statement_id=call.statement_id,
+                where=self._where if broken else "",
+            ),
+        )
+
+    def _decide(self, failure: Error, name: str, call: Call) -> None:
+        """Return if the request is to be sent again; raise what is to be reported otherwise."""
+        status = self._transport.code
+        never_sent = _was_never_sent(failure)
+        lost = isinstance(failure, ConnectionLostError) and not isinstance(
+            failure, SessionLostError
+        )
+        if isinstance(failure, SessionLostError):
+            self.lost = True
+        if name == EXECUTE and call.in_flight:
+            call.in_flight = False
+            call.sent = lost and not never_sent
+        if isinstance(failure, AuthenticationFailed) and self._renew(call):
+            return
+        if status in (429, 503) or isinstance(failure, WarehouseStartTimeout):
+            self._wait(failure, name, call)
+            return
+        if lost:
+            self._require_time(call)
+            if self._may_ask_again(name, call, failure, never_sent):
+                time.sleep(_PAUSE)
+                return
+        raise failure
+
+    def _renew(self, call: Call) -> bool:
+        if self._credentials is None or call.renewed:
+            return False
+        call.renewed = True
+        headers = getattr(self._transport, "_headers", {})
+        sent = next((v for k, v in headers.items() if k.lower() == "authorization"), None)
+        return self._credentials.renew(sent)
+
+    def _wait(self, failure: Error, name: str, call: Call) -> None:
+        retry_after = seconds_in(self._transport.headers.get("Retry-After"))
+        answered = self._transport.code in (429, 503)
+        if name == EXECUTE and answered and retry_after is None and not call.repeatable:
+            call.sent = True
+            raise AmbiguousWriteError(
+                f"{failure}\nThe answer does not say whether the statement had begun."
+            ) from failure
+        try:
+            call.patience.wait(failure, retry_after)
+        except (WarehouseStartTimeout, LimitExceeded):
+            self._require_time(call)
+            raise
+
+    def _may_ask_again(self, name: str, call: Call, failure: Error, never_sent: bool) -> bool:
+        tries = _TRIES.get(name, _TRIES_OF_QUESTIONS)
+        if name == OPEN and (never_sent or isinstance(failure, ConnectTimeout)):
+            return False
+        if never_sent:
+            tries = max(tries, 2)
+        call.losses[name] = call.losses.get(name, 0) + 1
+        return call.losses[name] < tries
+
+    def _stopped(self, call: Call) -> CancelledError:
+        if self._ended == _TIMED_OUT:
+            return StatementTimeout(
+                "the warehouse cancelled the statement, because it took longer than "
+                "STATEMENT_TIMEOUT allows",
+                statement_id=call.statement_id,
+            )
+        return CancelledError(
+            "the statement was cancelled on the warehouse", statement_id=call.statement_id
+        )
+
+
+_TIMEOUT = "_THttpClient__timeout"
+
+
+def _send_once(backend: Any) -> None:
+    """Have every request sent once by what lies below, and answered with whatever comes."""
+    policy = getattr(backend, "retry_policy", None)
+    if policy is None or not hasattr(backend._transport, _TIMEOUT):
+        raise InterfaceError(
+            "this version of databricks-sql-connector is not one that the dialect knows how to "
+            "use safely; install one that vinci-code[databricks] allows"
+        )
+    policy.total = 0
+    policy.read = False
+    # A status is an answer: its headers say how long to wait.
+    policy.raise_on_status = False
+
+
+def _statement_id(response: Any) -> str | None:
+    handle = getattr(response, "operationHandle", None)
+    guid = getattr(getattr(handle, "operationId", None), "guid", None)
+    return str(uuid.UUID(bytes=guid)) if isinstance(guid, bytes) and len(guid) == 16 else None
+
+
+def _was_never_sent(failure: Error) -> bool:
+    return any(name in _NEVER_SENT for error in chain(failure) for name in class_names(error))
+
+
+def within(seconds: float, work: Callable[[], object]) -> None:
+    """Do something that may take longer than anybody can wait for; it goes on by itself then."""
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - nobody is left to tell; a daemon thread ends
+            _log.debug("%s failed: %s", getattr(work, "__name__", work), type(error).__name__)
+
+    thread = threading.Thread(target=run, name="vinci: ending a statement", daemon=True)
+    thread.start()
+    thread.join(seconds)

@@ -1,0 +1,123 @@
+"""Waiting for a warehouse that starts, or that is busy: as long as it asks, within one budget."""
+
+from __future__ import annotations
+
+import email.utils
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vinci_code.database.dialect.dberrors import Error, LimitExceeded, WarehouseStartTimeout
+
+START_TIMEOUT = 300.0
+"""Seconds that a warehouse is waited for, unless something else is asked for."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_JITTER = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a callback is told before each pause.
+
+    Attributes:
+        warehouse: The warehouse that is waited for.
+        waited: Seconds since the first refusal.
+        pause: Seconds until the next try.
+        budget: Seconds that are waited altogether.
+        reason: What the warehouse said.
+    """
+
+    warehouse: str
+    waited: float
+    pause: float
+    budget: float
+    reason: str
+
+
+@dataclass
+class Patience:
+    """What is left of the time that one call of the application may spend with waiting.
+
+    Attributes:
+        warehouse: The warehouse that is waited for, in words.
+        budget: Seconds that are waited altogether.
+        on_waiting: Told before each pause.
+        deadline: The monotonic time after which nothing is waited for, whatever the budget.
+    """
+
+    warehouse: str
+    budget: float = START_TIMEOUT
+    on_waiting: Callable[[Waiting], object] | None = None
+    deadline: float | None = None
+    _began: float | None = field(default=None, init=False)
+    _tries: int = field(default=0, init=False)
+
+    def wait(self, refusal: Error, retry_after: float | None = None) -> None:
+        """Pause before the next try.
+
+        Args:
+            refusal: What the warehouse was asked and could not do yet.
+            retry_after: The seconds that it asked for.
+
+        Raises:
+            WarehouseStartTimeout: The budget is spent, or would be before the next try.
+            LimitExceeded: The same, where the warehouse refused because it is busy.
+        """
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+            _log.info("%s is not ready; waiting for up to %.0f s", self.warehouse, self.budget)
+        waited = now - self._began
+        pause = self._pause(retry_after)
+        left = min(self.budget - waited, (self.deadline or float("inf")) - now)
+        if left <= 0 or (retry_after is not None and retry_after > left):
+            raise self._spent(refusal, waited, retry_after) from refusal
+        pause = min(pause, left)
+        if self.on_waiting is not None:
+            reason = str(refusal)
+            self.on_waiting(Waiting(self.warehouse, waited, pause, self.budget, reason))
+        time.sleep(pause)
+
+    def _pause(self, retry_after: float | None) -> float:
+        self._tries += 1
+        pause = retry_after
+        if pause is None:
+            pause = min(_FIRST_PAUSE * 2 ** (self._tries - 1), _LONGEST_PAUSE)
+        # Not all of those who were refused together shall come back together.
+        return pause + random.uniform(0, min(max(pause, 1.0) * _JITTER, 1.0))  # noqa: S311 - jitter
+
+    def _spent(self, refusal: Error, waited: float, retry_after: float | None) -> Error:
+        asked = "" if retry_after is None else f", and asked for {retry_after:.0f} s more"
+        known = {"sqlstate": refusal.sqlstate, "error_class": refusal.error_class}
+        if isinstance(refusal, LimitExceeded):
+            return LimitExceeded(
+                f"{self.warehouse} took no request for {waited:.0f} s{asked}. It said: {refusal}\n"
+                "To fix it: send fewer statements at once, or raise 'start_timeout'.",
+                **known,
+            )
+        return WarehouseStartTimeout(
+            f"{self.warehouse} was not ready within {waited:.0f} s{asked}. It said: {refusal}\n"
+            "To fix it: start it under SQL Warehouses in the workspace, or raise 'start_timeout' "
+            f"(now {self.budget:.0f} s).",
+            **known,
+        )
+
+
+def seconds_in(retry_after: str | None) -> float | None:
+    """The seconds that a ``Retry-After`` header asks for, given as a number or as a date."""
+    if not retry_after:
+        return None
+    try:
+        return max(float(retry_after), 0.0)
+    except ValueError:
+        pass
+    try:
+        moment = email.utils.parsedate_to_datetime(retry_after)
+    except (TypeError, ValueError):
+        return None
+    return max(moment.timestamp() - time.time(), 0.0)
