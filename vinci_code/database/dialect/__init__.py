@@ -1,1 +1,56 @@
-"""The SQLAlchemy dialect for Databricks SQL: ``create_engine("databricks+vinci://…")``."""
+"""The SQLAlchemy dialect for Databricks SQL: ``create_engine("databricks+vinci://…")``.
+
+``VinciDialect`` is the dialect; the types in capitals are those that Databricks has and SQLAlchemy
+has not.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from sqlalchemy.dialects import registry
+
+from vinci_code.database.dialect.types import (
+    ARRAY,
+    MAP,
+    STRUCT,
+    TIMESTAMP,
+    TIMESTAMP_NTZ,
+    TINYINT,
+    VARIANT,
+)
+
+__all__ = [
+    "ARRAY",
+    "MAP",
+    "STRUCT",
+    "TIMESTAMP",
+    "TIMESTAMP_NTZ",
+    "TINYINT",
+    "VARIANT",
+    "VinciDialect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The models import the types on SQLite too, where nothing else of the dialect is wanted.
+    if name == "VinciDialect":
+        from vinci_code.database.dialect.base import VinciDialect
+
+        return VinciDialect
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _named_databricks() -> Any:
+    """What SQLAlchemy checks arguments such as ``databricks_cluster_by=`` against.
+
+    The package that has registered the name, where there is one: its URLs shall go on working.
+    """
+    for entry in entry_points(group="sqlalchemy.dialects"):
+        if entry.name == "databricks":
+            return entry.load()
+    return __getattr__("VinciDialect")
+
+
+registry.impls.setdefault("databricks", _named_databricks)

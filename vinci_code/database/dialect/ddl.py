@@ -1,151 +1,348 @@
-"""DDL: tables with what Delta keeps of them, and types by their names in Databricks."""
+"""Statements that make and change tables.
+
+A statement that Databricks cannot run in one piece is rendered as several, with ``SEPARATOR``
+between them; ``schema_changes`` runs them one after the other:
+
+- CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it.
+
+PRIMARY KEY, FOREIGN KEY and UNIQUE are rendered as what they are there: informational constraints,
+which ``information_schema.table_constraints`` gives back. A unique index is a UNIQUE constraint with
+the name of the index. A plain index of a table that is made is left out, with a line in the log.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
+from sqlalchemy.exc import CompileError
+from sqlalchemy.schema import (
+    CheckConstraint,
+    Column,
+    Constraint,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+)
 from sqlalchemy.sql import compiler
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.sql.elements import TextClause
 
-from vinci_code.database.dialect.types.numbers import UNBOUNDED
+from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.refusals import (
+    CREATE_INDEX,
+    DROP_INDEX,
+    EMPTY_LINE,
+    IDENTITY_OPTIONS,
+    PARTIAL_INDEX,
+    SEQUENCE,
+    UNIQUE_EXPRESSION,
+)
 
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.base import VinciDialect
 
-class VinciTypeCompiler(compiler.GenericTypeCompiler):
-    """Names of types."""
+SEPARATOR = ";\n\n"
+"""What stands between the statements of one DDL construct."""
 
-    def visit_integer(self, type_: sqltypes.Integer, **kw: Any) -> str:
-        """Render 64 bits, which an integer of SQLite has as well."""
-        return "BIGINT"
+CATALOG_COMMITS = "'delta.feature.catalogManaged' = 'supported'"
+"""The table property that lets transactions write to a table."""
 
-    def visit_small_integer(self, type_: sqltypes.SmallInteger, **kw: Any) -> str:
-        """Render 64 bits, which an integer of SQLite has as well."""
-        return "BIGINT"
+_log = logging.getLogger(__name__)
 
-    def visit_big_integer(self, type_: sqltypes.BigInteger, **kw: Any) -> str:
-        """Render BIGINT."""
-        return "BIGINT"
-
-    def visit_INTEGER(self, type_: sqltypes.INTEGER, **kw: Any) -> str:
-        """Render INT."""
-        return "INT"
-
-    def visit_TINYINT(self, type_: Any, **kw: Any) -> str:
-        """Render TINYINT."""
-        return "TINYINT"
-
-    def visit_float(self, type_: sqltypes.Float[Any], **kw: Any) -> str:
-        """Render 64 bits, which a float of Python has as well."""
-        return "DOUBLE"
-
-    def visit_REAL(self, type_: sqltypes.REAL[Any], **kw: Any) -> str:
-        """Render FLOAT, of 32 bits."""
-        return "FLOAT"
-
-    def visit_DOUBLE_PRECISION(self, type_: Any, **kw: Any) -> str:
-        """Render DOUBLE."""
-        return "DOUBLE"
-
-    def visit_NUMERIC(self, type_: sqltypes.NUMERIC[Any], **kw: Any) -> str:
-        """Render DECIMAL."""
-        return _decimal(type_)
-
-    def visit_DECIMAL(self, type_: sqltypes.DECIMAL[Any], **kw: Any) -> str:
-        """Render DECIMAL; where no precision is given, all digits that there are."""
-        return _decimal(type_)
-
-    def visit_string(self, type_: sqltypes.String, **kw: Any) -> str:
-        """Render STRING: a length is not enforced on SQLite either."""
-        return "STRING"
-
-    visit_text = visit_string
-    visit_unicode = visit_string
-    visit_unicode_text = visit_string
-    visit_TEXT = visit_string
-    visit_CLOB = visit_string
-
-    def visit_enum(self, type_: sqltypes.Enum, **kw: Any) -> str:
-        """Render STRING."""
-        return "STRING"
-
-    def visit_VARCHAR(self, type_: sqltypes.String, **kw: Any) -> str:
-        """Render VARCHAR with its length, STRING without one."""
-        return f"VARCHAR({type_.length})" if type_.length else "STRING"
-
-    # CHAR would be filled up with spaces that were not written.
-    visit_CHAR = visit_VARCHAR
-    visit_NCHAR = visit_VARCHAR
-    visit_NVARCHAR = visit_VARCHAR
-
-    def visit_uuid(self, type_: sqltypes.Uuid[Any], **kw: Any) -> str:
-        """Render STRING."""
-        return "STRING"
-
-    def visit_UUID(self, type_: sqltypes.Uuid[Any], **kw: Any) -> str:
-        """Render STRING."""
-        return "STRING"
-
-    def visit_large_binary(self, type_: sqltypes.LargeBinary, **kw: Any) -> str:
-        """Render BINARY."""
-        return "BINARY"
-
-    def visit_BLOB(self, type_: Any, **kw: Any) -> str:
-        """Render BINARY."""
-        return "BINARY"
-
-    visit_BINARY = visit_BLOB
-    visit_VARBINARY = visit_BLOB
-
-    def visit_datetime(self, type_: sqltypes.DateTime, **kw: Any) -> str:
-        """Render TIMESTAMP for an instant, TIMESTAMP_NTZ for a clock on the wall."""
-        return "TIMESTAMP" if type_.timezone else "TIMESTAMP_NTZ"
-
-    visit_DATETIME = visit_datetime
-
-    def visit_TIMESTAMP(self, type_: sqltypes.TIMESTAMP, **kw: Any) -> str:
-        """Render TIMESTAMP, unless SQLAlchemy's own was asked for without a time zone."""
-        return "TIMESTAMP" if type_.timezone else "TIMESTAMP_NTZ"
-
-    def visit_TIMESTAMP_NTZ(self, type_: Any, **kw: Any) -> str:
-        """Render TIMESTAMP_NTZ."""
-        return "TIMESTAMP_NTZ"
-
-    def visit_time(self, type_: sqltypes.Time, **kw: Any) -> str:
-        """Render STRING: TIME is not there on every warehouse."""
-        return "STRING"
-
-    visit_TIME = visit_time
-
-    def visit_JSON(self, type_: sqltypes.JSON, **kw: Any) -> str:
-        """Render STRING, which keeps the text as it was written."""
-        return "STRING"
-
-    def visit_VARIANT(self, type_: Any, **kw: Any) -> str:
-        """Render VARIANT."""
-        return "VARIANT"
-
-    def visit_ARRAY(self, type_: sqltypes.ARRAY[Any], **kw: Any) -> str:
-        """Render ARRAY of its items' type."""
-        depth = type_.dimensions or 1
-        return "ARRAY<" * depth + self.process(type_.item_type, **kw) + ">" * depth
-
-    def visit_MAP(self, type_: Any, **kw: Any) -> str:
-        """Render MAP of its keys' and values' types."""
-        return f"MAP<{self.process(type_.key_type)}, {self.process(type_.value_type)}>"
-
-    def visit_STRUCT(self, type_: Any, **kw: Any) -> str:
-        """Render STRUCT with its fields."""
-        quote = self.dialect.identifier_preparer.quote
-        fields = (f"{quote(name)}: {self.process(kind)}" for name, kind in type_.fields)
-        return f"STRUCT<{', '.join(fields)}>"
-
-
-def _decimal(kind: TypeEngine[Any]) -> str:
-    precision, scale = getattr(kind, "precision", None), getattr(kind, "scale", None)
-    if precision is None:
-        precision, scale = UNBOUNDED[0], UNBOUNDED[1] if scale is None else scale
-    return f"DECIMAL({precision},{scale or 0})"
+# Delta stores such names only where columns are mapped by name:
+# https://docs.databricks.com/aws/en/delta/column-mapping
+_NEEDS_MAPPING = re.compile(r"[ ,;{}()\n\t=]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?\Z")
 
 
 class VinciDDLCompiler(compiler.DDLCompiler):
-    """Statements that make and change tables."""
+    """Renders CREATE, ALTER and DROP."""
+
+    dialect: VinciDialect
+
+    # Whether the constraints that come by are those of CREATE TABLE.
+    _creating = False
+
+    # --- tables ---------------------------------------------------------------------------------
+
+    def visit_create_table(self, create: Any, **kw: Any) -> str:
+        """Render CREATE TABLE, and an ALTER TABLE for each CHECK."""
+        table: Table = create.element
+        self._creating = True
+        try:
+            text = super().visit_create_table(create, **kw).strip()
+        finally:
+            self._creating = False
+        name = self.preparer.format_table(table)
+        checks = (
+            f"ALTER TABLE {name} ADD {self.visit_check_constraint(check)}"
+            for check in _checks(table)
+            if check._should_create_for_compiler(self)  # type: ignore[no-untyped-call]
+        )
+        return _script(text, *checks)
+
+    def create_table_constraints(self, table: Table, *args: Any, **kw: Any) -> str:
+        """Render the constraints, unique indexes among them."""
+        text = super().create_table_constraints(table, *args, **kw)  # type: ignore[no-untyped-call]
+        rendered = [text] if text else []
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            rendered += self._settled(index)
+        return ", \n\t".join(rendered)
+
+    def _settled(self, index: Index) -> list[str]:
+        """Render an index of a table that is made; ``visit_create_index`` then has no work left."""
+        self.dialect.settled_indexes.add(index)
+        if index.unique:
+            return [self._unique_index(index)]
+        if index.table is not None:
+            _log.info(
+                "index %s on %s is left out: Databricks has none, and skips files by their "
+                "statistics; databricks_cluster_by=[…] on the table makes that sharper",
+                index.name,
+                index.table.fullname,
+            )
+        return []
+
+    def _unique_index(self, index: Index) -> str:
+        names = []
+        for expression in index.expressions:
+            if not isinstance(expression, Column):
+                raise CompileError(UNIQUE_EXPRESSION.format(index.name))
+            names.append(self.preparer.quote(expression.name))
+        if any(
+            value is not None
+            for key, value in index.dialect_kwargs.items()
+            if key.endswith("_where")
+        ):
+            raise CompileError(PARTIAL_INDEX.format(index.name))
+        return f"CONSTRAINT {self.preparer.format_index(index)} UNIQUE ({', '.join(names)})"
+
+    def post_create_table(self, table: Table) -> str:
+        """Render clustering, comment and properties."""
+        parts = []
+        if table.comment is not None:
+            parts.append(f"COMMENT {quote_text(table.comment)}")
+        partition = option(table, "partition_by")
+        if partition:
+            parts.append(f"PARTITIONED BY ({self._names(partition)})")
+        cluster = option(table, "cluster_by")
+        if cluster is not None:
+            parts.append(self.cluster_clause(cluster))
+        properties = [
+            f"{quote_text(key)} = {quote_text(value)}"
+            for key, value in table_properties(table).items()
+        ]
+        if self.dialect.wants_catalog_commits(table):
+            # Last, so that it can be taken off where the workspace refuses it.
+            properties.append(CATALOG_COMMITS)
+        if properties:
+            parts.append(f"TBLPROPERTIES ({', '.join(properties)})")
+        return "".join(f"\n{part}" for part in parts)
+
+    def cluster_clause(self, value: Any) -> str:
+        """Render CLUSTER BY of ``databricks_cluster_by=``: names, ``"auto"`` or ``"none"``."""
+        if isinstance(value, str) and value.upper() in ("AUTO", "NONE"):
+            return f"CLUSTER BY {value.upper()}"
+        return f"CLUSTER BY ({self._names(value)})"
+
+    def _names(self, value: Any) -> str:
+        items = [value] if isinstance(value, (str, Column)) else value
+        return ", ".join(
+            self.preparer.quote(item.name if isinstance(item, Column) else item) for item in items
+        )
+
+    # --- columns --------------------------------------------------------------------------------
+
+    def get_column_specification(self, column: Column[Any], **kwargs: Any) -> str:
+        """Render a column with its comment."""
+        if getattr(column.default, "is_sequence", False) and not getattr(
+            column.default, "optional", False
+        ):
+            raise CompileError(SEQUENCE)
+        text = super().get_column_specification(column, **kwargs)
+        if column.comment is not None:
+            text += f" COMMENT {quote_text(column.comment)}"
+        return text
+
+    def get_column_default_string(self, column: Column[Any]) -> str | None:
+        """Render a default as a value of the column's type, which SQLite would make of it."""
+        argument = getattr(column.server_default, "arg", None)
+        kind = column.type
+        if isinstance(argument, TextClause):
+            if kind._type_affinity is sqltypes.Boolean and argument.text.strip() in ("0", "1"):
+                return "TRUE" if argument.text.strip() == "1" else "FALSE"
+        elif isinstance(argument, str) and not isinstance(kind, sqltypes.String):
+            if _NUMBER.match(argument) and isinstance(kind, (sqltypes.Integer, sqltypes.Numeric)):
+                return argument
+            name = self.dialect.type_compiler_instance.process(kind)
+            return (
+                quote_text(argument)
+                if name == "STRING"
+                else (f"CAST({quote_text(argument)} AS {name})")
+            )
+        return super().get_column_default_string(column)
+
+    def get_identity_options(self, identity_options: Any) -> str:
+        """Render START WITH and INCREMENT BY; refuse what else would change the numbers."""
+        for name in ("minvalue", "maxvalue", "cycle"):
+            if getattr(identity_options, name, None):
+                raise CompileError(IDENTITY_OPTIONS.format(name))
+        parts = []
+        if identity_options.start is not None:
+            parts.append(f"START WITH {int(identity_options.start)}")
+        if identity_options.increment is not None:
+            parts.append(f"INCREMENT BY {int(identity_options.increment)}")
+        return " ".join(parts)
+
+    def visit_computed_column(self, generated: Any, **kw: Any) -> str:
+        """Render a generated column; Delta stores its values always."""
+        text = self.sql_compiler.process(generated.sqltext, include_table=False, literal_binds=True)
+        return f"GENERATED ALWAYS AS ({text})"
+
+    # --- constraints ----------------------------------------------------------------------------
+
+    def visit_table_or_column_check_constraint(
+        self, constraint: CheckConstraint, **kw: Any
+    ) -> str | None:
+        """Render nothing within CREATE TABLE."""
+        if self._creating:
+            return "" if constraint.is_column_level else None
+        return self.visit_check_constraint(constraint, **kw)
+
+    def visit_check_constraint(self, constraint: CheckConstraint, **kw: Any) -> str:
+        """Render CHECK, with a name of its own making where it has none."""
+        body = self.define_check_body(constraint, **kw)
+        preamble = self.define_constraint_preamble(constraint, **kw)
+        return f"{preamble or self._check_name(constraint, body)}{body}"
+
+    def _check_name(self, constraint: CheckConstraint, body: str) -> str:
+        digest = hashlib.sha256(body.encode()).hexdigest()[:8]
+        table = constraint.table.name if constraint.table is not None else "table"
+        return f"CONSTRAINT {self.preparer.quote(f'ck_{table}_{digest}')} "
+
+    def define_constraint_cascades(self, constraint: ForeignKeyConstraint) -> str:
+        """Render nothing: keys are informational, and NO ACTION is all that can be said."""
+        return ""
+
+    def define_constraint_deferrability(self, constraint: Constraint) -> str:
+        """Render nothing: what is not enforced is not deferred."""
+        return ""
+
+    def define_constraint_match(self, constraint: ForeignKeyConstraint) -> str:
+        """Render nothing: what is not enforced is not matched."""
+        return ""
+
+    # --- indexes and sequences ------------------------------------------------------------------
+
+    def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
+        """Render a unique index as a UNIQUE constraint; refuse any other.
+
+        Raises:
+            CompileError: Databricks has no indexes.
+        """
+        index: Index = create.element
+        self._verify_index_table(index)
+        if index in self.dialect.settled_indexes:
+            self.dialect.settled_indexes.discard(index)
+            return ""
+        if not index.unique or index.table is None:
+            raise CompileError(CREATE_INDEX.format(index.name))
+        table = self.preparer.format_table(index.table)
+        return f"ALTER TABLE {table} ADD {self._unique_index(index)}"
+
+    def visit_drop_index(self, drop: Any, **kw: Any) -> str:
+        """Drop the UNIQUE constraint that a unique index is.
+
+        Raises:
+            CompileError: Databricks has no other indexes.
+        """
+        index: Index = drop.element
+        if not index.unique or index.table is None:
+            raise CompileError(DROP_INDEX.format(index.name))
+        exists = "IF EXISTS " if drop.if_exists else ""
+        table = self.preparer.format_table(index.table)
+        return f"ALTER TABLE {table} DROP CONSTRAINT {exists}{self.preparer.format_index(index)}"
+
+    def visit_create_sequence(self, create: Any, *args: Any, **kw: Any) -> str:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no sequences.
+        """
+        raise CompileError(SEQUENCE)
+
+    def visit_drop_sequence(self, drop: Any, **kw: Any) -> str:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no sequences.
+        """
+        raise CompileError(SEQUENCE)
+
+    # --- comments -------------------------------------------------------------------------------
+
+    def visit_set_column_comment(self, create: Any, **kw: Any) -> str:
+        """Render the comment of a column."""
+        return self._column_comment(create.element, create.element.comment or "")
+
+    def visit_drop_column_comment(self, drop: Any, **kw: Any) -> str:
+        """Render an empty comment, which is none."""
+        return self._column_comment(drop.element, "")
+
+    def _column_comment(self, column: Column[Any], comment: str) -> str:
+        table = self.preparer.format_table(column.table)
+        name = self.preparer.format_column(column)
+        return f"ALTER TABLE {table} ALTER COLUMN {name} COMMENT {quote_text(comment)}"
+
+
+def option(table: Table, name: str) -> Any:
+    """Return what was given as ``databricks_<name>=``, or ``None``.
+
+    Without an argument for Databricks nothing is looked up: that would import whichever package
+    answers to the name ``databricks``.
+    """
+    if "databricks" not in table.dialect_options:
+        return None
+    return table.dialect_kwargs.get(f"databricks_{name}")
+
+
+def table_properties(table: Table) -> dict[str, str]:
+    """Return the properties that a table is made with, those that it needs among them.
+
+    Those of ``databricks_tblproperties=`` come first and win.
+    """
+    given: Mapping[str, Any] = option(table, "tblproperties") or {}
+    properties = {str(key): _property(value) for key, value in given.items()}
+    known = {key.lower() for key in properties}
+    for key, value in _needed(table):
+        if key.lower() not in known:
+            properties[key] = value
+    return properties
+
+
+def _needed(table: Table) -> Iterator[tuple[str, str]]:
+    if any(getattr(column.server_default, "arg", None) is not None for column in table.columns):
+        yield "delta.feature.allowColumnDefaults", "supported"
+    if any(_NEEDS_MAPPING.search(column.name) for column in table.columns):
+        yield "delta.columnMapping.mode", "name"
+
+
+def _property(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _checks(table: Table) -> list[CheckConstraint]:
+    constraints = [*table._sorted_constraints]
+    for column in table.columns:
+        constraints += [item for item in column.constraints if item not in constraints]
+    return [item for item in constraints if isinstance(item, CheckConstraint)]
+
+
+def _script(*statements: str) -> str:
+    if any(SEPARATOR in statement for statement in statements):
+        raise CompileError(EMPTY_LINE)
+    return SEPARATOR.join(statements)

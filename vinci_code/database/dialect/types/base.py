@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vinci_code.database.dialect.literals import python_literal
+from vinci_code.database.dialect.binding import literal
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -24,5 +24,5 @@ class Rendered:
         """Return what writes a value into the statement."""
         bind = self.bind_processor(dialect)
         if bind is None:
-            return python_literal
-        return lambda value: python_literal(bind(value))
+            return literal
+        return lambda value: literal(bind(value))

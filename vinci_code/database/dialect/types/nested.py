@@ -163,7 +163,6 @@ class TypeName(ColumnElement[str]):
         self.kind = kind
 
 
-
 def from_json(text: ColumnElement[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
     """Return ``from_json`` of a text; ``FAILFAST``, as a bad value would become NULL without."""
     return func.from_json(
@@ -221,8 +220,7 @@ def _encode_list(value: Any, kind: TypeEngine[Any], depth: int, dialect: Dialect
         raise TypeError(f"a list is wanted here, found a {type(value).__name__}")
     if depth > 1:
         return [
-            None if item is None else _encode_list(item, kind, depth - 1, dialect)
-            for item in value
+            None if item is None else _encode_list(item, kind, depth - 1, dialect) for item in value
         ]
     return [encode(kind, item, dialect) for item in value]
 
@@ -230,8 +228,7 @@ def _encode_list(value: Any, kind: TypeEngine[Any], depth: int, dialect: Dialect
 def _decode_list(value: Any, kind: ARRAY, depth: int, dialect: Dialect) -> Any:
     if depth > 1:
         items = [
-            None if item is None else _decode_list(item, kind, depth - 1, dialect)
-            for item in value
+            None if item is None else _decode_list(item, kind, depth - 1, dialect) for item in value
         ]
     else:
         items = [decode(kind.item_type, item, dialect) for item in value]

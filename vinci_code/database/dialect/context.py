@@ -1,0 +1,37 @@
+"""What SQLAlchemy does around the execution of a statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import default
+from sqlalchemy.exc import InvalidRequestError
+
+from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
+
+
+class VinciExecutionContext(default.DefaultExecutionContext):
+    """One execution."""
+
+    def pre_exec(self) -> None:
+        """Refuse a flush that could not learn the key of its object, before the row is written.
+
+        Raises:
+            InvalidRequestError: The key is one of an IDENTITY column.
+        """
+        # The ORM's own statements come with the compiled cache of the mapper.
+        if self.isinsert and not self.executemany and "compiled_cache" in self.execution_options:
+            column = self._unknown_key()
+            if column is not None:
+                raise InvalidRequestError(
+                    IDENTITY_FLUSH.format(f"{column.table.fullname}.{column.name}", "Model")
+                )
+
+    def _unknown_key(self) -> Any:
+        compiled: Any = self.compiled
+        table = compiled.compile_state.dml_table
+        for column in table.primary_key:
+            given = self.compiled_parameters[0] if self.compiled_parameters else {}
+            if column.identity is not None and given.get(column.key) is None:
+                return column
+        return None

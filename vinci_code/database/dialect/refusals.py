@@ -1,0 +1,62 @@
+"""What Databricks lacks, and what to do instead: the messages of ``CompileError``."""
+
+from __future__ import annotations
+
+SEQUENCE = (
+    "Databricks has no sequences. Leave Sequence() out: the key of an integer primary key is made "
+    "by this dialect, unique across processes. Where the warehouse is to number the rows, write "
+    "Identity()."
+)
+CREATE_INDEX = (
+    "Databricks has no indexes, so {0!r} cannot be created: it skips files by their statistics. "
+    "Give the table databricks_cluster_by=['column', …], or, for an index that is to be unique, "
+    "write unique=True, which becomes an informational UNIQUE constraint."
+)
+DROP_INDEX = "Databricks has no indexes, so {0!r} cannot be dropped."
+UNIQUE_EXPRESSION = (
+    "the unique index {0!r} is on an expression; Databricks knows UNIQUE on columns only. Add a "
+    "column with Computed(expression) and make that unique."
+)
+PARTIAL_INDEX = (
+    "the unique index {0!r} holds for a part of the rows only; Databricks knows UNIQUE for all rows "
+    "only. Add a column with Computed(…) that is NULL for the other rows, and make that unique."
+)
+IDENTITY_OPTIONS = (
+    "Identity({0}=…) is not possible: an identity column of Databricks has start= and increment= "
+    "only"
+)
+EMPTY_LINE = (
+    "a part of this statement holds a semicolon before an empty line, which is kept for the end of "
+    "a statement; write the empty line as \\n\\n within its literal"
+)
+RETURNING = (
+    "Databricks has no RETURNING. The primary key of a row that was inserted is in "
+    "result.inserted_primary_key, made by this dialect; other values are read by a SELECT with it. "
+    "For what an UPDATE or DELETE touches, SELECT the rows first."
+)
+FOR_UPDATE = (
+    "Databricks has no SELECT … FOR UPDATE, and locks no rows. Detect that a row was changed in the "
+    "meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
+)
+ON_CONFLICT = (
+    "Databricks has no INSERT … ON CONFLICT. Use MERGE INTO: "
+    "MERGE INTO t USING (…) AS s ON t.id = s.id WHEN MATCHED THEN UPDATE … "
+    "WHEN NOT MATCHED THEN INSERT …"
+)
+WRITE_WITH_CTE = (
+    "Databricks does not accept WITH before {0}. Use a subquery in its place: .subquery() or "
+    "exists(), or .cte(nesting=True) within the sub-select."
+)
+LIMITED_WRITE = (
+    "Databricks has no LIMIT in {0}. Choose the rows by their key: "
+    "where(table.c.id.in_(select(table.c.id).limit(…)))."
+)
+FETCH = (
+    "Databricks has no FETCH … {0}. Use a window: "
+    "select(…, func.rank().over(order_by=…).label('r')) and a condition on r."
+)
+IDENTITY_FLUSH = (
+    "{0} is an IDENTITY column, whose value nobody learns after an INSERT, so the object's key "
+    "would not be known after the flush. Leave Identity() out, and the key is made by this dialect "
+    "before the row is sent; or insert with session.execute(insert({1}), …)."
+)
