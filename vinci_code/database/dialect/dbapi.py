@@ -438,7 +438,7 @@ def _driver() -> Driver:
                 **kwargs,
             )
             with attach(self.session.backend):
-                self.session.open()  # type: ignore[no-untyped-call]
+                self.session.open()
             return self.session
 
     class Exact(DbsqlParameterBase):

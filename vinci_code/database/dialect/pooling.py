@@ -1,0 +1,154 @@
+"""A pool that gives idle sessions back, and lets no credentials into tracebacks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import queue as sqla_queue
+
+from vinci_code.core.redaction import redact_exception
+
+if TYPE_CHECKING:
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+IDLE_TIMEOUT = 600.0
+"""Seconds after which an idle session is given back."""
+
+_IDLE_SINCE = "vinci_idle_since"
+
+_log = logging.getLogger(__name__)
+
+
+class SessionPool(QueuePool):
+    """SQLAlchemy's ``QueuePool``, whose connections do not outlive their use for ever.
+
+    A session that nobody uses is ended after ``idle_timeout`` seconds, and a new one is opened when
+    it is wanted. The most recently used is taken first, so that the others become idle. Nothing is
+    asked of the warehouse meanwhile.
+
+    Args:
+        creator: Opens a connection.
+        idle_timeout: Seconds; ``None`` keeps sessions for ever. ``create_engine`` takes it too.
+        use_lifo: As of ``QueuePool``, and on where that has it off.
+        **arguments: What ``QueuePool`` takes.
+    """
+
+    def __init__(
+        self,
+        creator: Callable[..., Any],
+        *,
+        idle_timeout: float | None = IDLE_TIMEOUT,
+        use_lifo: bool = True,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(creator, use_lifo=use_lifo, **arguments)
+        self._idle_timeout = idle_timeout
+        self._timer_lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def recreate(self) -> SessionPool:
+        """A new pool with the same settings, for after a ``dispose``."""
+        return self.__class__(
+            self._creator,
+            idle_timeout=self._idle_timeout,
+            pool_size=self._pool.maxsize,
+            max_overflow=self._max_overflow,
+            timeout=self._timeout,
+            recycle=self._recycle,
+            echo=self.echo,
+            logging_name=self._orig_logging_name,
+            use_lifo=self._pool.use_lifo,
+            reset_on_return=self._reset_on_return,
+            pre_ping=self._pre_ping,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+
+    def dispose(self) -> None:
+        """End the idle sessions, and stop looking for them."""
+        with self._timer_lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        super().dispose()
+
+    def give_back_idle(self) -> int:
+        """End the sessions that have been idle for too long.
+
+        Returns:
+            How many there were.
+        """
+        if self._idle_timeout is None:
+            return 0
+        limit = time.monotonic() - self._idle_timeout
+        waiting: list[ConnectionPoolEntry] = []
+        # While they are here, nobody can be given one that is just being closed.
+        while (record := self._take()) is not None:
+            waiting.append(record)
+        ended = 0
+        for record in reversed(waiting) if self._pool.use_lifo else waiting:
+            if record.info.get(_IDLE_SINCE, limit + 1) <= limit:
+                self._end(record)
+                ended += 1
+            else:
+                super()._do_return_conn(record)
+        return ended
+
+    def _should_wrap_creator(self, creator: Any) -> Callable[[ConnectionPoolEntry], Any]:
+        """The same creator, whose exceptions hold nothing of the connect arguments.
+
+        SQLAlchemy keeps these, the token among them, in the frames that a failure to connect goes
+        through; a report that shows local variables would show it.
+        """
+        open_connection = super()._should_wrap_creator(creator)
+
+        def create(record: ConnectionPoolEntry) -> Any:
+            try:
+                return open_connection(record)
+            except BaseException as error:  # noqa: BLE001 - it goes on, without those locals
+                raise redact_exception(error)  # noqa: B904 - the same object
+
+        return create
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
+        super()._do_return_conn(record)
+        self._look_again_later()
+
+    def _take(self) -> ConnectionPoolEntry | None:
+        try:
+            return self._pool.get(False)
+        except sqla_queue.Empty:
+            return None
+
+    def _end(self, record: ConnectionPoolEntry) -> None:
+        try:
+            record.close()
+        except Exception as error:  # noqa: BLE001 - it is given up either way
+            _log.debug("an idle session was not closed: %s", type(error).__name__)
+        finally:
+            self._dec_overflow()
+
+    def _look_again_later(self) -> None:
+        if self._idle_timeout is None:
+            return
+        with self._timer_lock:
+            # A timer does not survive a fork.
+            if self._timer is not None and self._timer.is_alive():
+                return
+            self._timer = threading.Timer(self._idle_timeout + 0.01, self._look)
+            self._timer.daemon = True
+            self._timer.name = "vinci: idle sessions"
+            self._timer.start()
+
+    def _look(self) -> None:
+        with self._timer_lock:
+            self._timer = None
+        self.give_back_idle()
+        if self.checkedin():
+            self._look_again_later()
