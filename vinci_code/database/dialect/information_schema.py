@@ -112,11 +112,13 @@ class Details(NamedTuple):
         properties: Its properties, without those that Delta keeps for itself.
         cluster_by: The columns it is clustered by.
         checks: The conditions of its CHECK constraints by name.
+        features: Its table features, as the properties that switch them on.
     """
 
-    properties: dict[str, str]
-    cluster_by: tuple[str, ...]
-    checks: dict[str, str]
+    properties: dict[str, str] = {}  # noqa: RUF012 - never changed
+    cluster_by: tuple[str, ...] = ()
+    checks: dict[str, str] = {}  # noqa: RUF012 - never changed
+    features: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
 class Catalog:
@@ -272,11 +274,11 @@ class Catalog:
             for key, value in properties.items()
             if key.lower().startswith(_CHECK)
         }
-        cluster_by = row.get("clusteringColumns")
         return Details(
             {key: value for key, value in properties.items() if not _is_internal(key)},
-            tuple(str(column) for column in (() if cluster_by is None else cluster_by)),
+            tuple(_texts(row.get("clusteringColumns"))),
             checks,
+            {f"delta.feature.{name}": "supported" for name in _texts(row.get("tableFeatures"))},
         )
 
     def identities(self, place: Namespace, name: str) -> dict[str, Identity]:
@@ -343,6 +345,11 @@ _INTERNAL = (
     "uctableid",
     "clusterbyauto",
 )
+
+
+def _texts(values: Any) -> list[str]:
+    """The texts of an array; it may be one of numpy, which has no truth value."""
+    return [] if values is None else [str(value) for value in values]
 
 
 def _is_internal(name: str) -> bool:

@@ -253,7 +253,7 @@ class Subject:
     def details(self) -> Details:
         """Its properties and clustering, as far as they are asked for."""
         if not (self.detailed and self.relation.is_delta):
-            return Details({}, (), {})
+            return Details()
         return self.known.details(self.place, self.relation.name)
 
     def checks(self) -> dict[str, str]:

@@ -20,6 +20,8 @@ begins, or on another connection.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -29,7 +31,12 @@ from sqlalchemy.engine.interfaces import TableKey
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.types import NullType, TypeEngine
 
-from vinci_code.database.dialect.information_schema import Catalog, ColumnRow, Identity
+from vinci_code.database.dialect.information_schema import (
+    Catalog,
+    ColumnRow,
+    Details,
+    Identity,
+)
 from vinci_code.database.dialect.reflected import (
     Knowledge,
     Subject,
@@ -60,6 +67,12 @@ class ReflectionMixin:
 
     if TYPE_CHECKING:
         identifier_preparer: IdentifierPreparer
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        # An env.py creates its engine with Alembic loaded; nobody else should wait for it.
+        if "alembic.ddl.impl" in sys.modules:
+            importlib.import_module("vinci_code.database.dialect.alembic")
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -167,6 +180,19 @@ class ReflectionMixin:
     ) -> dict[str, Any]:
         """Properties and clustering, as the arguments of ``Table`` that make them."""
         return self._single(_options, connection, table_name, schema, kw, detailed=True)
+
+    def details_of(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> Details:
+        """Properties, features and clustering of a table; nothing of what is no Delta table."""
+        return self._single(Subject.details, connection, table_name, schema, kw, detailed=True)
+
+    def identities_of(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> dict[str, dict[str, Any]]:
+        """How the identity columns of a table count, by the name of the column."""
+        found = self._single(Subject.identities, connection, table_name, schema, kw, detailed=True)
+        return {name: identity._asdict() for name, identity in found.items()}
 
     # --- many tables -----------------------------------------------------------------------------
 
@@ -287,7 +313,6 @@ def _foreign_keys(subject: Subject) -> list[ReflectedForeignKeyConstraint]:
             "referred_schema": subject.schema_of(item),
             "referred_table": item.parent[2],
             "referred_columns": list(item.parent_columns),
-            "options": {},
         }
         for item in subject.constraints("FOREIGN KEY")
         if item.parent is not None
