@@ -12,6 +12,9 @@ Arguments of ``create_engine``:
 ``transactions``
     Whether tables are made with catalog commits, which let transactions write to them: ``"auto"``
     (the default) where the workspace takes it, ``"on"``, ``"off"``.
+``case_sensitive_like``
+    Whether ``like()``, ``contains()`` and ``startswith()`` tell ``a`` from ``A``. SQLite does not,
+    unless a pragma of this name is set, so neither does this dialect; ``ilike()`` never does.
 ``json_serializer``, ``json_deserializer``
     As in SQLAlchemy's other dialects; ``json.dumps`` and ``json.loads`` by default.
 
@@ -94,14 +97,13 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
     supports_multivalues_insert = True
     supports_is_distinct_from = True
     cte_follows_insert = True
-    requires_name_normalize = False
+    # Rendered by the compiler as a row of DEFAULT.
+    supports_default_values = True
 
     # What it lacks.
     supports_native_enum = False
     supports_native_uuid = False
     supports_sequences = False
-    supports_default_values = False
-    supports_default_metavalue = True
     supports_empty_insert = False
     supports_for_update_of = False
     insert_returning = False
@@ -122,6 +124,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
         self,
         *,
         transactions: str = "auto",
+        case_sensitive_like: bool = False,
         json_serializer: Any = None,
         json_deserializer: Any = None,
         **kwargs: Any,
@@ -132,6 +135,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
             )
         super().__init__(**kwargs)
         self.transactions = transactions
+        self.case_sensitive_like = case_sensitive_like
         self._json_serializer = json_serializer
         self._json_deserializer = json_deserializer
         # Whether the workspace takes the property; taken for granted until it refuses.

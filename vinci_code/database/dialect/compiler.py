@@ -1,67 +1,234 @@
-"""SELECT, INSERT, UPDATE and DELETE as Databricks writes them."""
+"""SELECT, INSERT, UPDATE and DELETE as Databricks writes them.
+
+What it lacks is refused here, before anything is sent, with a message that names the alternative.
+"""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
+from sqlalchemy import types as sqltypes
+from sqlalchemy import util
 from sqlalchemy.exc import CompileError
-from sqlalchemy.sql import compiler, elements
 from sqlalchemy.sql.dml import Insert
 
-from vinci_code.database.dialect.keys import next_key
+from vinci_code.database.dialect.functions import FunctionCompiler
+from vinci_code.database.dialect.inserts import InsertKeys
 from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.operators import OperatorCompiler
+from vinci_code.database.dialect.refusals import (
+    FETCH,
+    FOR_UPDATE,
+    ON_CONFLICT,
+    RETURNING,
+    SAVEPOINT,
+    SEVERAL_SOURCES,
+    WRITE_WITH_CTE,
+)
+from vinci_code.database.dialect.types.numbers import VinciNumeric
+
+_GREATEST_LIMIT = (1 << 31) - 1
+# Stands between the parts of an UPDATE or DELETE that becomes a MERGE.
+_MARK = "\x00"
 
 
-class VinciCompiler(compiler.SQLCompiler):
+class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
     """Compiles statements."""
 
-    # The column whose key is made here, where the statement does not give one.
-    _made_key: str | None = None
+    # --- SELECT ---------------------------------------------------------------------------------
+
+    def limit_clause(self, select: Any, **kw: Any) -> str:
+        """Render LIMIT and OFFSET, which Databricks takes as INT only, not as the BIGINT bound."""
+        limit, offset = select._limit_clause, select._offset_clause
+        text = ""
+        if limit is not None or offset is not None:
+            text = (
+                f"\n LIMIT {'ALL' if limit is None else self._count(select, limit, _Limit, **kw)}"
+            )
+        if offset is not None:
+            text += f" OFFSET {self._count(select, offset, _Offset, **kw)}"
+        return text
+
+    def fetch_clause(self, select: Any, *args: Any, **kw: Any) -> str:
+        """Render FETCH as LIMIT.
+
+        Raises:
+            CompileError: It asks for a percentage, or for ties.
+        """
+        options = select._fetch_clause_options or {}
+        if options.get("percent") or options.get("with_ties"):
+            raise CompileError(FETCH.format("PERCENT" if options["percent"] else "WITH TIES"))
+        text = f"\n LIMIT {self._count(select, select._fetch_clause, _Limit, **kw)}"
+        if select._offset_clause is not None:
+            text += f" OFFSET {self._count(select, select._offset_clause, _Offset, **kw)}"
+        return text
+
+    def _count(self, select: Any, clause: Any, kind: type[sqltypes.Integer], **kw: Any) -> str:
+        if select._simple_int_clause(clause):
+            written = clause.render_literal_execute()
+            written.type = kind()
+            return self.process(written, **kw)
+        return f"CAST({self.process(clause, **kw)} AS INT)"
+
+    def for_update_clause(self, select: Any, **kw: Any) -> str:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no locks.
+        """
+        raise CompileError(FOR_UPDATE)
+
+    def visit_empty_set_expr(self, element_types: Sequence[Any], **kw: Any) -> str:
+        """Render a SELECT that gives no row."""
+        process = self.dialect.type_compiler_instance.process
+        names = (
+            "NULL" if kind._isnull else f"CAST(NULL AS {process(kind)})"
+            for kind in element_types or [sqltypes.Integer()]
+        )
+        return f"SELECT {', '.join(names)} WHERE 1 != 1"
+
+    def visit_cast(self, cast: Any, **kwargs: Any) -> str:
+        """Render CAST; a truth value as text is 1 or 0."""
+        if cast.clause.type._type_affinity is sqltypes.Boolean and isinstance(
+            cast.type, sqltypes.String
+        ):
+            return f"CAST(CAST({self.process(cast.clause, **kwargs)} AS INT) AS STRING)"
+        return super().visit_cast(cast, **kwargs)
 
     def visit_type_name(self, element: Any, **kw: Any) -> str:
         """Render the name of a type as a literal."""
         return quote_text(self.dialect.type_compiler_instance.process(element.kind))
 
-    def visit_now_func(self, fn: Any, **kw: Any) -> str:
-        """Render the present."""
-        return "current_timestamp()"
-
-    def limit_clause(self, select: Any, **kw: Any) -> str:
-        """Render LIMIT and OFFSET."""
-        text = ""
-        if select._limit_clause is not None:
-            text += "\n LIMIT " + self.process(_in_the_text(select, select._limit_clause), **kw)
-        if select._offset_clause is not None:
-            if select._limit_clause is None:
-                text += "\n LIMIT ALL"
-            text += " OFFSET " + self.process(_in_the_text(select, select._offset_clause), **kw)
-        return text
+    # --- INSERT, UPDATE, DELETE -----------------------------------------------------------------
 
     def visit_insert(self, insert_stmt: Insert, *args: Any, **kw: Any) -> str:
-        """Render INSERT, with a key made here where SQLite would make one."""
-        key = insert_stmt.table._autoincrement_column
-        if key is not None and key.default is None and key.server_default is None:
-            self._made_key = key.key
-            if self.column_keys is not None and key.key not in self.column_keys:
-                self.column_keys = [*self.column_keys, key.key]
-        return super().visit_insert(insert_stmt, *args, **kw)
+        """Render INSERT, with the keys that SQLite would have given out."""
+        keyed = insert_stmt if self.stack else self.with_key(insert_stmt)
+        text = super().visit_insert(keyed, *args, **kw)
+        if not text.endswith(" DEFAULT VALUES"):
+            return text
+        columns = [column for column in insert_stmt.table.columns if column.identity is None]
+        names = ", ".join(self.preparer.format_column(column) for column in columns)
+        defaults = ", ".join(["DEFAULT"] * len(columns))
+        return f"{text.removesuffix(' DEFAULT VALUES')} ({names}) VALUES ({defaults})"
 
-    def construct_params(
-        self, params: Any = None, *args: Any, **kw: Any
-    ) -> MutableMapping[str, Any]:
-        """Return the parameters, with a key made for the row."""
-        if self._made_key is not None and (params or {}).get(self._made_key) is None:
-            params = {**(params or {}), self._made_key: next_key()}
-        return super().construct_params(params, *args, **kw)
+    def visit_update(self, update_stmt: Any, *args: Any, **kw: Any) -> str:
+        """Render UPDATE; with a second table, MERGE."""
+        text = super().visit_update(update_stmt, *args, **kw)
+        self._refuse_with("UPDATE")
+        if _MARK not in text:
+            return text
+        table, sets, source, rest = text.split(_MARK)
+        table, condition = table.removeprefix("UPDATE "), rest.removeprefix(" WHERE ") or "TRUE"
+        assignments = sets.removeprefix(" SET ").strip()
+        return (
+            f"MERGE INTO {table} USING {source} ON {condition} "
+            f"WHEN MATCHED THEN UPDATE SET {assignments}"
+        )
 
-    def for_update_clause(self, select: Any, **kw: Any) -> str:
-        """Refuse it."""
-        raise CompileError("Databricks has no SELECT … FOR UPDATE")
+    def update_tables_clause(
+        self, update_stmt: Any, from_table: Any, extra_froms: Any, **kw: Any
+    ) -> str:
+        """Render the table; with a second one, mark its end."""
+        text: str = from_table._compiler_dispatch(self, asfrom=True, iscrud=True, **kw)
+        return text + _MARK if update_stmt is self._with_sources(update_stmt) else text
+
+    def _with_sources(self, statement: Any) -> Any:
+        state: Any = self.compile_state
+        return statement if getattr(state, "_extra_froms", None) else None
+
+    def update_from_clause(
+        self, update_stmt: Any, from_table: Any, extra_froms: Any, from_hints: Any, **kw: Any
+    ) -> str:
+        """Render the second table, between marks."""
+        return self._source(extra_froms, from_hints, **kw)
+
+    def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:
+        """Render DELETE; with a second table, MERGE."""
+        text = super().visit_delete(delete_stmt, *args, **kw)
+        self._refuse_with("DELETE")
+        if _MARK not in text:
+            return text
+        table, source, rest = text.split(_MARK)
+        table = table.removeprefix("DELETE FROM ").strip()
+        condition = rest.removeprefix(" WHERE ") or "TRUE"
+        return f"MERGE INTO {table} USING {source} ON {condition} WHEN MATCHED THEN DELETE"
+
+    def delete_extra_from_clause(
+        self, delete_stmt: Any, from_table: Any, extra_froms: Any, from_hints: Any, **kw: Any
+    ) -> str:
+        """Render the second table, between marks."""
+        return self._source(extra_froms, from_hints, **kw)
+
+    def _source(self, extra_froms: Sequence[Any], from_hints: Any, **kw: Any) -> str:
+        if len(extra_froms) != 1:
+            raise CompileError(SEVERAL_SOURCES)
+        text = extra_froms[0]._compiler_dispatch(self, asfrom=True, fromhints=from_hints, **kw)
+        return f"{_MARK}{text}{_MARK}"
+
+    def _refuse_with(self, word: str) -> None:
+        if self.ctes and not self.stack:
+            raise CompileError(WRITE_WITH_CTE.format(word))
+
+    def returning_clause(self, *args: Any, **kw: Any) -> NoReturn:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no RETURNING.
+        """
+        raise CompileError(RETURNING)
+
+    def visit_on_conflict_do_nothing(self, on_conflict: Any, **kw: Any) -> NoReturn:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has MERGE instead.
+        """
+        raise CompileError(ON_CONFLICT)
+
+    visit_on_conflict_do_update = visit_on_conflict_do_nothing
+    visit_on_duplicate_key_update = visit_on_conflict_do_nothing
+
+    def visit_savepoint(self, savepoint_stmt: Any, **kw: Any) -> NoReturn:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no savepoints.
+        """
+        raise CompileError(SAVEPOINT)
+
+    visit_rollback_to_savepoint = visit_savepoint
+    visit_release_savepoint = visit_savepoint
+
+    @util.memoized_property
+    def _bind_processors(self) -> dict[str, Any]:
+        """What values pass before they are bound; those to be stored are checked to fit."""
+        processors: dict[str, Any] = dict(super()._bind_processors)
+        for parameter, name in self.bind_names.items():
+            kind = parameter.type._unwrapped_dialect_impl(self.dialect)
+            if parameter._is_crud and isinstance(kind, VinciNumeric):
+                processors[name] = _then(processors.get(name), kind.write_processor())
+        return processors
 
 
-def _in_the_text(select: Any, clause: elements.ClauseElement) -> elements.ClauseElement:
-    if select._simple_int_clause(clause):
-        rendered: elements.ClauseElement = clause.render_literal_execute()  # type: ignore[attr-defined]
-        return rendered
-    return clause
+class _Limit(sqltypes.Integer):
+    """How many rows at most: none below zero, as on SQLite, means all."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
+        return lambda value: str(int(value)) if 0 <= value <= _GREATEST_LIMIT else "ALL"
+
+
+class _Offset(sqltypes.Integer):
+    """How many rows to leave out: below zero, as on SQLite, means none."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
+        return lambda value: str(max(int(value), 0))
+
+
+def _then(first: Callable[[Any], Any] | None, second: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return second if first is None else lambda value: second(first(value))

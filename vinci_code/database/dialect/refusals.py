@@ -18,8 +18,8 @@ UNIQUE_EXPRESSION = (
     "column with Computed(expression) and make that unique."
 )
 PARTIAL_INDEX = (
-    "the unique index {0!r} holds for a part of the rows only; Databricks knows UNIQUE for all rows "
-    "only. Add a column with Computed(…) that is NULL for the other rows, and make that unique."
+    "the unique index {0!r} holds for a part of the rows only; Databricks knows UNIQUE for all "
+    "rows only. Add a column with Computed(…) that is NULL for the other rows, and make that unique."
 )
 IDENTITY_OPTIONS = (
     "Identity({0}=…) is not possible: an identity column of Databricks has start= and increment= "
@@ -35,8 +35,8 @@ RETURNING = (
     "For what an UPDATE or DELETE touches, SELECT the rows first."
 )
 FOR_UPDATE = (
-    "Databricks has no SELECT … FOR UPDATE, and locks no rows. Detect that a row was changed in the "
-    "meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
+    "Databricks has no SELECT … FOR UPDATE, and locks no rows. Detect that a row was changed in "
+    "the meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
 )
 ON_CONFLICT = (
     "Databricks has no INSERT … ON CONFLICT. Use MERGE INTO: "
@@ -59,4 +59,18 @@ IDENTITY_FLUSH = (
     "{0} is an IDENTITY column, whose value nobody learns after an INSERT, so the object's key "
     "would not be known after the flush. Leave Identity() out, and the key is made by this dialect "
     "before the row is sent; or insert with session.execute(insert({1}), …)."
+)
+MATCH = "Databricks has no full-text search with MATCH. Use like(), ilike() or regexp_match()."
+SLICE = "Databricks has no slices of an ARRAY. Use func.slice(column, start, length)."
+SAVEPOINT = (
+    "Databricks has no savepoints, so begin_nested() is not possible: each statement is a "
+    "transaction of its own"
+)
+SEVERAL_SOURCES = (
+    "an UPDATE or DELETE with more than one other table is not possible on Databricks. Join those "
+    "tables in a subquery: select(…).join(…).subquery()."
+)
+DATE_MODIFIERS = (
+    "SQLite's {0}() with modifiers has no counterpart on Databricks. Add a timedelta to the "
+    "column, or use extract()."
 )

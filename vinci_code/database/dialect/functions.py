@@ -1,0 +1,248 @@
+"""Functions, rendered so that they give on Databricks what they give on SQLite.
+
+The functions of SQLite that applications call by name, such as ``func.group_concat``, are rendered
+with those that Databricks has for them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import type_coerce
+from sqlalchemy import types as sqltypes
+from sqlalchemy.exc import CompileError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from vinci_code.core.errors import ValueRefusedError
+from vinci_code.database.dialect.refusals import DATE_MODIFIERS, SEQUENCE
+from vinci_code.database.dialect.types.base import Processor
+from vinci_code.database.dialect.types.texts import VinciString
+
+_EXTRACT = {
+    "second": "second({0})",
+    "doy": "dayofyear({0})",
+    # Sunday is 0.
+    "dow": "(dayofweek({0}) - 1)",
+    # Monday begins a week; the days before the first Monday are week 0.
+    "week": "((dayofyear({0}) + 6 - weekday({0})) DIV 7)",
+    "epoch": "unix_seconds(CAST({0} AS TIMESTAMP))",
+}
+
+_STRFTIME = {
+    "Y": "yyyy",
+    "m": "MM",
+    "d": "dd",
+    "H": "HH",
+    "M": "mm",
+    "S": "ss",
+    "f": "ss.SSS",
+    "j": "DDD",
+    "F": "yyyy-MM-dd",
+    "T": "HH:mm:ss",
+    "R": "HH:mm",
+}
+
+
+class FunctionCompiler(SQLCompiler):
+    """Functions."""
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def visit_now_func(self, fn: Any, **kw: Any) -> str:
+        """Render the present."""
+        return "current_timestamp()"
+
+    visit_current_timestamp_func = visit_now_func
+    visit_localtimestamp_func = visit_now_func
+    visit_sysdate_func = visit_now_func
+
+    def visit_current_date_func(self, fn: Any, **kw: Any) -> str:
+        """Render today."""
+        return "current_date()"
+
+    def visit_current_time_func(self, fn: Any, **kw: Any) -> str:
+        """Render the time of day as text, as a Time is kept."""
+        return "date_format(current_timestamp(), 'HH:mm:ss')"
+
+    visit_localtime_func = visit_current_time_func
+
+    def visit_extract(self, extract: Any, **kw: Any) -> str:
+        """Render a part of a date, as the whole number that SQLite gives."""
+        text = self.process(extract.expr, **kw)
+        form = _EXTRACT.get(extract.field)
+        return form.format(text) if form else f"EXTRACT({extract.field} FROM {text})"
+
+    def visit_date_func(self, fn: Any, **kw: Any) -> str:
+        """Render the day as text, as SQLite's function gives it."""
+        return self._dated(fn, "yyyy-MM-dd", **kw)
+
+    def visit_datetime_func(self, fn: Any, **kw: Any) -> str:
+        """Render the day and the time as text, as SQLite's function gives them."""
+        return self._dated(fn, "yyyy-MM-dd HH:mm:ss", **kw)
+
+    def visit_time_func(self, fn: Any, **kw: Any) -> str:
+        """Render the time as text, as SQLite's function gives it."""
+        return self._dated(fn, "HH:mm:ss", **kw)
+
+    def _dated(self, fn: Any, pattern: str, **kw: Any) -> str:
+        arguments = list(fn.clauses)
+        if len(arguments) != 1:
+            raise CompileError(DATE_MODIFIERS.format(fn.name))
+        return f"date_format({self._moment_of(arguments[0], **kw)}, '{pattern}')"
+
+    def visit_strftime_func(self, fn: Any, **kw: Any) -> str:
+        """Render date_format, with the pattern that means the same."""
+        arguments = list(fn.clauses)
+        if len(arguments) != 2:
+            raise CompileError(DATE_MODIFIERS.format(fn.name))
+        pattern = self.process(type_coerce(arguments[0], _DatePattern()), **kw)
+        return f"date_format({self._moment_of(arguments[1], **kw)}, {pattern})"
+
+    def _moment_of(self, element: Any, **kw: Any) -> str:
+        # 'now' is what SQLite calls the present.
+        if getattr(element, "value", None) == "now":
+            element = type_coerce(element, _Moment())
+            return self.process(element, **{**kw, "literal_execute": True})
+        return self.process(element, **kw)
+
+    # --- text -----------------------------------------------------------------------------------
+
+    def visit_group_concat_func(self, fn: Any, **kw: Any) -> str:
+        """Render listagg."""
+        arguments = [self.process(item, **kw) for item in fn.clauses]
+        return f"listagg({', '.join([*arguments[:1], *(arguments[1:] or [repr(',')])])})"
+
+    def visit_aggregate_strings_func(self, fn: Any, **kw: Any) -> str:
+        """Render listagg."""
+        arguments = list(fn.clauses)
+        order = getattr(fn.clauses, "aggregate_order_by", None)
+        text = self.process(arguments[0], **kw)
+        delimiter = self.process(arguments[1], **{**kw, "literal_execute": True})
+        within = "" if order is None else f" WITHIN GROUP (ORDER BY {self.process(order, **kw)})"
+        return f"listagg({text}, {delimiter}){within}"
+
+    def visit_concat_func(self, fn: Any, **kw: Any) -> str:
+        """Render concat; what is NULL counts as empty, as in SQLite's function."""
+        return f"concat_ws('', {', '.join(self.process(item, **kw) for item in fn.clauses)})"
+
+    def visit_ltrim_func(self, fn: Any, **kw: Any) -> str:
+        """Render ltrim, whose arguments are the other way round."""
+        return self._trimmed(fn, "LEADING", **kw)
+
+    def visit_rtrim_func(self, fn: Any, **kw: Any) -> str:
+        """Render rtrim, whose arguments are the other way round."""
+        return self._trimmed(fn, "TRAILING", **kw)
+
+    def visit_trim_func(self, fn: Any, **kw: Any) -> str:
+        """Render trim."""
+        return self._trimmed(fn, "BOTH", **kw)
+
+    def _trimmed(self, fn: Any, side: str, **kw: Any) -> str:
+        text, *letters = (self.process(item, **kw) for item in fn.clauses)
+        return f"trim({side} {' '.join(letters)} FROM {text})".replace("  ", " ")
+
+    # --- numbers and truth ----------------------------------------------------------------------
+
+    def visit_avg_func(self, fn: Any, **kw: Any) -> str:
+        """Render the average as SQLite gives it: a float, also of decimals."""
+        return self._aggregate(fn, "avg", sqltypes.Numeric, "DOUBLE", **kw)
+
+    def visit_sum_func(self, fn: Any, **kw: Any) -> str:
+        """Render the sum, in which a truth value counts 1 or 0."""
+        return self._aggregate(fn, "sum", sqltypes.Boolean, "BIGINT", **kw)
+
+    def visit_total_func(self, fn: Any, **kw: Any) -> str:
+        """Render the sum as a float, which is 0.0 of nothing."""
+        return f"coalesce(sum(CAST({self._arguments(fn, **kw)} AS DOUBLE)), 0.0D)"
+
+    def _aggregate(
+        self, fn: Any, name: str, kind: type[sqltypes.TypeEngine[Any]], cast: str, **kw: Any
+    ) -> str:
+        arguments = list(fn.clauses)
+        distinct = ""
+        argument = arguments[0]
+        if getattr(getattr(argument, "operator", None), "__name__", "") == "distinct_op":
+            distinct, argument = "DISTINCT ", argument.element
+        text = self.process(argument, **kw)
+        if argument.type._type_affinity is kind:
+            text = f"CAST({text} AS {cast})"
+        return f"{name}({distinct}{text})"
+
+    def visit_max_func(self, fn: Any, **kw: Any) -> str:
+        """Render the greatest of a column, or of several values."""
+        return self._extreme(fn, "max", "greatest", **kw)
+
+    def visit_min_func(self, fn: Any, **kw: Any) -> str:
+        """Render the least of a column, or of several values."""
+        return self._extreme(fn, "min", "least", **kw)
+
+    def _extreme(self, fn: Any, name: str, several: str, **kw: Any) -> str:
+        texts = [self.process(item, **kw) for item in fn.clauses]
+        if len(texts) == 1:
+            return f"{name}({texts[0]})"
+        # SQLite gives NULL where any is; Databricks leaves it out.
+        unknown = " OR ".join(f"{text} IS NULL" for text in texts)
+        return f"CASE WHEN {unknown} THEN NULL ELSE {several}({', '.join(texts)}) END"
+
+    def visit_iif_func(self, fn: Any, **kw: Any) -> str:
+        """Render if()."""
+        return f"if({self._arguments(fn, **kw)})"
+
+    def visit_next_value_func(self, next_value: Any, **kw: Any) -> str:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no sequences.
+        """
+        raise CompileError(SEQUENCE)
+
+    def visit_sequence(self, sequence: Any, **kw: Any) -> str:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no sequences.
+        """
+        raise CompileError(SEQUENCE)
+
+    def _arguments(self, fn: Any, **kw: Any) -> str:
+        return ", ".join(self.process(item, **kw) for item in fn.clauses)
+
+
+class _DatePattern(VinciString):
+    """A pattern of ``strftime``, which becomes one of ``date_format`` as it is bound."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Any) -> Processor:
+        return date_pattern
+
+
+class _Moment(VinciString):
+    """The text ``now``, in place of which the present is written."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: Any) -> Any:
+        return lambda value: "current_timestamp()" if value == "now" else f"'{value}'"
+
+
+def date_pattern(text: str) -> str:
+    """Return the pattern of ``date_format`` that means what one of ``strftime`` does.
+
+    Raises:
+        ValueRefusedError: It has a part for which ``date_format`` has none.
+    """
+    parts = []
+    letters = iter(text)
+    for letter in letters:
+        if letter != "%":
+            parts.append(f"'{letter}'" if letter.isalpha() else letter.replace("'", "''"))
+            continue
+        code = next(letters, "")
+        if code != "%" and code not in _STRFTIME:
+            raise ValueRefusedError(
+                f"strftime: '%{code}' has no counterpart on Databricks; there are "
+                + ", ".join(f"%{known}" for known in _STRFTIME)
+            )
+        parts.append("%" if code == "%" else _STRFTIME[code])
+    return "".join(parts).replace("''", "") if "'" not in text else "".join(parts)

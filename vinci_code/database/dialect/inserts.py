@@ -1,0 +1,120 @@
+"""INSERT: the keys that SQLite would have given out are made here.
+
+- A statement with parameters gets a key for each set of them: with ``execute(insert(t), [{…}, …])``
+  as with the ORM.
+- Rows that stand in the statement, ``insert(t).values([{…}, …])``, get one each.
+- ``insert(t).from_select(…)`` makes keys of a number from here and the number of the row.
+
+A key that is given is taken as it is; ``None`` means that one is to be made, as on SQLite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy.exc import CompileError
+from sqlalchemy.schema import Column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.types import BigInteger
+
+from vinci_code.database.dialect.keys import ROW_STEP, next_key
+from vinci_code.database.dialect.refusals import SEQUENCE
+
+
+class InsertKeys(SQLCompiler):
+    """Adds keys to INSERT."""
+
+    # The name of the parameter for which a key is made where none is given.
+    _made_key: str | None = None
+
+    def with_key(self, statement: Insert) -> Insert:
+        """Return the statement with the column of its key, where that is left to the database."""
+        column = generated_key(statement.table)
+        if column is None:
+            return statement
+        if statement.select is not None:
+            return _numbered(statement, column)
+        if statement._multi_values:
+            return _keyed_rows(statement, column)
+        self._made_key = column.key
+        if self.column_keys is None:
+            if statement._values:
+                self.column_keys = [column.key]
+        elif column.key not in self.column_keys:
+            self.column_keys = [*self.column_keys, column.key]
+        return statement
+
+    def construct_params(self, params: Any = None, *args: Any, **kw: Any) -> Any:
+        """Return the parameters of one row, its key among them."""
+        name = self._made_key
+        if name is None:
+            return super().construct_params(params, *args, **kw)
+        if not params or name not in params:
+            params = {**(params or {}), name: None} if self._is_parameter(name) else params
+        built = super().construct_params(params, *args, **kw)
+        bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
+        if built.get(bound, 0) is None:
+            built[bound] = next_key()
+        return built
+
+    def _is_parameter(self, name: str) -> bool:
+        """Whether the key is left open, and not given by ``values()``."""
+        parameter = self.binds.get(name)
+        return parameter is not None and parameter.required
+
+
+def generated_key(table: Any) -> Column[Any] | None:
+    """Return the column whose values SQLite would give out, or ``None``.
+
+    Raises:
+        CompileError: They are to come from a sequence.
+    """
+    column: Column[Any] | None = table._autoincrement_column
+    if column is None or column.server_default is not None:
+        return None
+    default: Any = column.default
+    if default is None:
+        return column
+    if not default.is_sequence:
+        return None
+    if not default.optional:
+        raise CompileError(SEQUENCE)
+    return column
+
+
+def _keyed_rows(statement: Insert, column: Column[Any]) -> Insert:
+    keyed = tuple(
+        [_keyed_row(row, column) if isinstance(row, dict) else row for row in rows]
+        for rows in statement._multi_values
+    )
+    made = statement._generate()
+    made._multi_values = keyed  # type: ignore[assignment]
+    return made
+
+
+def _keyed_row(row: dict[Any, Any], column: Column[Any]) -> dict[Any, Any]:
+    own = {key for key in row if key == column.key or key is column}
+    if any(_value(row[key]) is not None for key in own):
+        return row
+    key = bindparam(None, callable_=next_key, type_=column.type, unique=True)
+    return {**{name: value for name, value in row.items() if name not in own}, column: key}
+
+
+def _value(item: Any) -> Any:
+    return getattr(item, "value", item)
+
+
+def _numbered(statement: Insert, column: Column[Any]) -> Insert:
+    names = list(statement._select_names or [])
+    if column.key in names or column.name in names:
+        return statement
+    rows = statement.select.subquery()  # type: ignore[union-attr]
+    number = func.row_number().over(order_by=literal_column("1"))
+    base = bindparam(None, callable_=next_key.base, type_=BigInteger(), unique=True)
+    key = base + number * literal_column(str(ROW_STEP), BigInteger())
+    made = statement._generate()
+    made._select_names = [column.key, *names]
+    made.select = select(key.label(None), *rows.columns)
+    return made

@@ -1,0 +1,185 @@
+"""Operators, rendered so that they give on Databricks what they give on SQLite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import types as sqltypes
+from sqlalchemy.exc import CompileError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import Slice
+
+from vinci_code.database.dialect.refusals import MATCH, SLICE
+from vinci_code.database.dialect.types.documents import VARIANT
+from vinci_code.database.dialect.types.nested import STRUCT
+
+# Where no escape character is given, SQLite has none, and Databricks the backslash. This one stands
+# in no text; a pattern that has it all the same is refused by the warehouse.
+_NO_ESCAPE = "\x01"
+
+# An Interval is kept as the moment that lies so long after this one, as on SQLite.
+_EPOCH = "TIMESTAMP_NTZ '1970-01-01 00:00:00'"
+
+_MOMENTS = (sqltypes.DateTime, sqltypes.Date)
+
+
+class OperatorCompiler(SQLCompiler):
+    """Operators."""
+
+    # --- patterns -------------------------------------------------------------------------------
+
+    def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render LIKE, which does not tell ``a`` from ``A``, unless the engine shall."""
+        return self._like(binary, "", **kw)
+
+    def visit_not_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render NOT LIKE."""
+        return self._like(binary, "NOT ", **kw)
+
+    def visit_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ILIKE."""
+        return self._like(binary, "", "ILIKE", **kw)
+
+    def visit_not_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render NOT ILIKE."""
+        return self._like(binary, "NOT ", "ILIKE", **kw)
+
+    def visit_ilike_case_insensitive_operand(self, element: Any, **kw: Any) -> str:
+        """Render the operand as it is: ILIKE does the rest."""
+        rendered: str = element.element._compiler_dispatch(self, **kw)
+        return rendered
+
+    def _like(self, binary: Any, negation: str, word: str | None = None, **kw: Any) -> str:
+        sensitive = getattr(self.dialect, "case_sensitive_like", False)
+        word = word or ("LIKE" if sensitive else "ILIKE")
+        left = binary.left._compiler_dispatch(self, **kw)
+        right = binary.right._compiler_dispatch(self, **kw)
+        escape = binary.modifiers.get("escape") or _NO_ESCAPE
+        written = self.render_literal_value(escape, sqltypes.STRINGTYPE)
+        return f"{left} {negation}{word} {right} ESCAPE {written}"
+
+    def visit_regexp_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render RLIKE, which finds the expression anywhere in the text."""
+        return f"{self.process(binary.left, **kw)} RLIKE {self._regexp(binary, **kw)}"
+
+    def visit_not_regexp_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render NOT RLIKE."""
+        return f"{self.process(binary.left, **kw)} NOT RLIKE {self._regexp(binary, **kw)}"
+
+    def visit_regexp_replace_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render regexp_replace, of every place that matches."""
+        pattern, replacement = binary.right.clauses
+        text = self.process(binary.left, **kw)
+        by = self.process(replacement, **kw)
+        return f"regexp_replace({text}, {self._flagged(pattern, binary, **kw)}, {by})"
+
+    def _regexp(self, binary: Any, **kw: Any) -> str:
+        return self._flagged(binary.right, binary, **kw)
+
+    def _flagged(self, pattern: Any, binary: Any, **kw: Any) -> str:
+        text = self.process(pattern, **kw)
+        flags = binary.modifiers.get("flags")
+        if flags is None:
+            return text
+        prefix = self.render_literal_value(f"(?{flags})", sqltypes.STRINGTYPE)
+        return f"concat({prefix}, {text})"
+
+    def visit_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Refuse it.
+
+        Raises:
+            CompileError: Databricks has no full-text search.
+        """
+        raise CompileError(MATCH)
+
+    # --- arithmetic -----------------------------------------------------------------------------
+
+    def visit_truediv_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render a division, whose result has digits after the point, and is NULL by zero."""
+        return f"{self.process(binary.left, **kw)} / {self._divisor(binary, **kw)}"
+
+    def visit_floordiv_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render the division of whole numbers, cut towards zero; of others, rounded down."""
+        left, right = self.process(binary.left, **kw), self._divisor(binary, **kw)
+        if all(_is(side, sqltypes.Integer) for side in (binary.left, binary.right)):
+            return f"{left} DIV {right}"
+        return f"FLOOR({left} / {right})"
+
+    def visit_mod_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render the rest, which is NULL by zero."""
+        return f"{self.process(binary.left, **kw)} % {self._divisor(binary, **kw)}"
+
+    def _divisor(self, binary: Any, **kw: Any) -> str:
+        # The warehouse raises DIVIDE_BY_ZERO where SQLite gives NULL.
+        return f"nullif({self.process(binary.right, **kw)}, 0)"
+
+    def visit_add_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render a sum, of which one part may be an interval."""
+        left, right = binary.left, binary.right
+        if _is(left, sqltypes.Interval) and _is(right, *_MOMENTS):
+            left, right = right, left
+        if _is(right, sqltypes.Interval) and _is(left, sqltypes.Interval, *_MOMENTS):
+            return f"{self._moment(left, **kw)} + {self._length(right, **kw)}"
+        if _is(left, sqltypes.Date) and _is(right, sqltypes.Integer):
+            return f"date_add({self.process(left, **kw)}, CAST({self.process(right, **kw)} AS INT))"
+        return self._generate_generic_binary(binary, " + ", **kw)
+
+    def visit_sub_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render a difference, which may be one of moments."""
+        left, right = binary.left, binary.right
+        if _is(right, sqltypes.Interval) and _is(left, *_MOMENTS):
+            return f"{self._moment(left, **kw)} - {self._length(right, **kw)}"
+        if _is(left, sqltypes.Date) and _is(right, sqltypes.Date):
+            return f"datediff({self.process(left, **kw)}, {self.process(right, **kw)})"
+        if _is(left, sqltypes.Interval, *_MOMENTS) and _is(right, sqltypes.Interval, *_MOMENTS):
+            return f"{_EPOCH} + ({self._moment(left, **kw)} - {self._moment(right, **kw)})"
+        if _is(left, sqltypes.Date) and _is(right, sqltypes.Integer):
+            return f"date_sub({self.process(left, **kw)}, CAST({self.process(right, **kw)} AS INT))"
+        return self._generate_generic_binary(binary, " - ", **kw)
+
+    def _moment(self, element: Any, **kw: Any) -> str:
+        text = self.process(element, **kw)
+        return f"CAST({text} AS TIMESTAMP_NTZ)" if _is(element, sqltypes.Date) else text
+
+    def _length(self, element: Any, **kw: Any) -> str:
+        return f"({self.process(element, **kw)} - {_EPOCH})"
+
+    # --- parts of values ------------------------------------------------------------------------
+
+    def visit_json_getitem_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render what stands at a key of a JSON document."""
+        return self._json_part(binary, **kw)
+
+    def visit_json_path_getitem_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render what stands at a path in a JSON document."""
+        return self._json_part(binary, **kw)
+
+    def _json_part(self, binary: Any, **kw: Any) -> str:
+        document = self.process(binary.left, **kw)
+        if not isinstance(binary.left.type, VARIANT):
+            document = f"parse_json({document})"
+        # A path has to be a constant, so it is written into the statement.
+        path = self.process(binary.right, **{**kw, "literal_execute": True})
+        kind = binary.type
+        if kind._type_affinity is sqltypes.JSON:
+            # SQLite gives the text null for what is not there.
+            return f"coalesce(to_json(variant_get({document}, {path})), 'null')"
+        name = self.dialect.type_compiler_instance.process(kind).lower()
+        return f"try_variant_get({document}, {path}, '{name}')"
+
+    def visit_getitem_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render an item of an ARRAY or MAP, which is NULL where there is none; a field."""
+        holder = self.process(binary.left, **kw)
+        if isinstance(binary.left.type, STRUCT):
+            return f"{holder}.{self.preparer.quote(binary.right.value)}"
+        if isinstance(binary.right, Slice):
+            raise CompileError(SLICE)
+        item = self.process(binary.right, **kw)
+        if _is(binary.right, sqltypes.Integer):
+            item = f"CAST({item} AS INT)" if _is(binary.left, sqltypes.ARRAY) else item
+        return f"try_element_at({holder}, {item})"
+
+
+def _is(element: Any, *kinds: type[Any]) -> bool:
+    affinity = element.type._type_affinity
+    return affinity is not None and affinity in kinds
