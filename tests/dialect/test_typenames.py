@@ -106,8 +106,16 @@ def test_it_is_the_type_that_is_meant(name: str, expected: AnyType) -> None:
         "array<",
         "array<int",
         "array<int>>",
-    ]
-    + ["map<int>", "struct<a>", "struct<a:>", "decimal(1,2,3)", "decimal(x)", "int int", "<int>"],
+        *[
+            "map<int>",
+            "struct<a>",
+            "struct<a:>",
+            "decimal(1,2,3)",
+            "decimal(x)",
+            "int int",
+            "<int>",
+        ],
+    ],
 )
 def test_what_is_no_type_is_refused(name: str) -> None:
     with pytest.raises(UnknownTypeError) as refused:

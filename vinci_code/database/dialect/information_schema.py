@@ -246,7 +246,10 @@ class Catalog:
         pattern = re.sub(r"\W", "*", name, flags=re.ASCII)
         where = "" if place.schema is None else f" IN {self.schema_name(place)}"
         rows = self._ask(f"SHOW TABLES{where} LIKE '{pattern}'")
-        return any(row[1].lower() == name.lower() for row in rows)
+        # Temporary views are listed with any schema, and belong to none.
+        return any(
+            row[1].lower() == name.lower() and (place.schema is None or not row[2]) for row in rows
+        )
 
     def temporary_views(self) -> list[str]:
         """The temporary views of the session."""

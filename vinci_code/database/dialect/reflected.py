@@ -132,7 +132,12 @@ class Knowledge:
 
     def view_definition(self, place: Namespace, name: str) -> str | None:
         """The text of a view's query; ``None`` where there is no such view."""
-        found = self._catalog.view_definition(place, name)
+        try:
+            found = self._catalog.view_definition(place, name)
+        except DBAPIError as error:
+            if not is_not_there(error):
+                raise
+            return None  # no such catalog
         if found is None and place.schema is None and name.lower() in self.temporary_views():
             return self._catalog.temporary_view_definition(name)
         return found
@@ -266,6 +271,13 @@ class Subject:
             told = self.details().checks
         names = {item.name.lower(): item.name for item in listed}
         return {**{names.get(name, name): text for name, text in told.items()}, **found}
+
+    def table_of(self, constraint: Constraint) -> str:
+        """The table that a foreign key refers to; this one as it was asked for."""
+        assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
+        name = constraint.parent[2]
+        own = name == self.relation.name and self.schema_of(constraint) == self.schema
+        return self.asked if own else name
 
     def schema_of(self, constraint: Constraint) -> str | None:
         """The schema that a foreign key refers to, as SQLAlchemy would be told of it here."""

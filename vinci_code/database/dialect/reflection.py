@@ -311,7 +311,7 @@ def _foreign_keys(subject: Subject) -> list[ReflectedForeignKeyConstraint]:
             "name": item.name,
             "constrained_columns": list(item.columns),
             "referred_schema": subject.schema_of(item),
-            "referred_table": item.parent[2],
+            "referred_table": subject.table_of(item),
             "referred_columns": list(item.parent_columns),
         }
         for item in subject.constraints("FOREIGN KEY")
