@@ -54,7 +54,7 @@ from vinci_code.database.dialect.execution import Execution, Outcome
 from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
-from vinci_code.database.dialect.translation import Evidence, translate
+from vinci_code.database.dialect.translation import Evidence, clean
 from vinci_code.database.dialect.transport import Call
 from vinci_code.database.dialect.waiting import Patience
 
@@ -131,7 +131,7 @@ def connect(**arguments: Any) -> Connection:
         settled = settle(arguments)
         connection = Connection(settled)
     except Exception as error:  # noqa: BLE001 - it goes on as one of ours
-        raise _clean(error)  # noqa: B904 - its cause is set
+        raise clean(error)  # noqa: B904 - its cause is set
     return connection
 
 
@@ -394,7 +394,7 @@ class Cursor:
             raise self._clean(error)  # noqa: B904 - its cause is set
 
     def _clean(self, error: Exception) -> Error:
-        return _clean(error, self.statement_id)
+        return clean(error, Evidence(statement_id=self.statement_id))
 
     def _require_open(self) -> None:
         if self._closed:
@@ -468,13 +468,3 @@ def _returns_rows(statement: Statement, description: list[tuple[Any, ...]]) -> b
     if statement.writes_rows:
         return False
     return statement.reads or [column[0] for column in description] != [_NO_RESULT_COLUMN]
-
-
-def _clean(error: Exception, statement_id: str | None = None) -> Error:
-    """One of our exceptions for any; what it is chained to holds no secret, nor do its frames."""
-    translated = translate(error, Evidence(statement_id=statement_id))
-    if translated is error:
-        redact_exception(error)
-    else:
-        translated.__cause__ = redact_exception(error)
-    return translated

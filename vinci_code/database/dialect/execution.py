@@ -98,7 +98,7 @@ class Execution:
                 return self._give_up(passed)
             except Error as error:
                 outcome = self._after(error)
-            except BaseException:
+            except (KeyboardInterrupt, SystemExit):
                 self._interrupt()
                 raise
             if outcome is not None:

@@ -32,7 +32,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_OPERAND_END = re.compile(r"[\w)\]'\"`]\s*\Z")
+# After a word and a space it is a marker: the word may be a keyword, as in "SELECT ?::INT".
+_OPERAND_END = re.compile(r"(?:\w|[)\]'\"`]\s*)\Z")
 
 _READS = frozenset({"SELECT", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})

@@ -63,23 +63,26 @@ class Session:
         self.driver_connection = driver.connect(attach, arguments.for_driver)
         self.channel = channels[0]
         self._command_of: Any = None
+        self._command: Any = None
 
     def execute(self, text: str, parameters: list[Parameter], call: Call) -> Any:
         """Send a statement and return the driver's cursor with its result."""
         driver_cursor = self.driver_connection.cursor()
-        self._command_of = driver_cursor
+        self._command_of, self._command = driver_cursor, None
         bound = [self._driver.make_parameter(parameter) for parameter in parameters]
         try:
             with self.channel.on_behalf_of(call):
                 driver_cursor.execute(text, bound or None)
-        except BaseException:
+        except Exception as error:  # noqa: BLE001 - it goes on as one of ours
+            understood = self.channel.understood(error, call)
+            self._command = self.running()  # which the cursor forgets
             self.release(driver_cursor)
-            raise
+            raise understood  # noqa: B904 - its cause is set
         return driver_cursor
 
     def running(self) -> Any:
         """The driver's name for the statement that was begun last, if it is known."""
-        return getattr(self._command_of, "active_command_id", None)
+        return self._command or getattr(self._command_of, "active_command_id", None)
 
     def cancel(self, command: Any) -> None:
         """Cancel a statement."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect import dberrors as e
 
 
@@ -56,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     Rule(By.CONDITION, r"(MULTI_STATEMENT_TRANSACTION_)?NO_ACTIVE_TRANSACTION", e.ProgrammingError),
     Rule(By.CONDITION, r"AUTOCOMMIT_\w+", e.ProgrammingError),
     Rule(By.CONDITION, r"INTERNAL_ERROR\w*", e.InternalError),
+    Rule(By.CONDITION, r"STATEMENT_TIMEOUT", e.StatementTimeout),
     # What has no condition, or came before there were any.
     Rule(By.TEXT, r"Invalid Session ?Handle|Session \[[^]]*\] is closed", e.SessionLostError),
     Rule(By.TEXT, r"has not been initialized or had already (been )?closed", e.SessionLostError),
@@ -164,13 +166,22 @@ class Evidence:
 NOTHING_KNOWN = Evidence()
 
 
-def translate(error: BaseException, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
+def clean(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     """The exception of ``dberrors`` that stands for what came out of the driver.
 
-    It is not chained: raise it ``from redact_exception(error)``.
+    What it is chained to holds no secret any more, nor do the frames that it went through: those of
+    the driver and of urllib3 have the request's headers among their locals.
     """
     if isinstance(error, e.Error):
+        redact_exception(error)
         return error
+    translated = translate(error, evidence)
+    translated.__cause__ = redact_exception(error)
+    return translated
+
+
+def translate(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
+    """The exception of ``dberrors`` for another one, not chained to it."""
     told = _most_telling(error)
     text = evidence.said or _text_of(told)
     status = evidence.status or _status_of(error, text)
@@ -284,6 +295,10 @@ def _message(
 ) -> str:
     where = f"{evidence.where}: " if evidence.where else ""
     text = text.strip(": \n") or type(error).__name__
+    method = (getattr(error, "context", None) or {}).get("method")
+    if method and status is None:
+        # The driver's own words are "Error during request to server. None".
+        text = f"the answer to {method} was lost"
     if status is not None:
         text = f"the request was answered with status {status}: {text}"
     elif not class_names(error)[0].startswith("databricks."):

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.credentials import Credentials
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
@@ -39,7 +38,7 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
-from vinci_code.database.dialect.translation import Evidence, chain, class_names, translate
+from vinci_code.database.dialect.translation import Evidence, chain, class_names, clean
 from vinci_code.database.dialect.waiting import Patience, seconds_in
 
 EXECUTE, OPEN, FETCH = "ExecuteStatement", "OpenSession", "FetchResults"
@@ -170,6 +169,10 @@ class Channel:
         finally:
             self._call = before
 
+    def understood(self, error: Exception, call: Call) -> Error:
+        """What an exception means that the driver raised over an answer which is no failure."""
+        return clean(error, Evidence(sqlstate=self._sqlstate, statement_id=call.statement_id))
+
     def request(self, method: Any, request: Any, retryable: bool = True) -> Any:
         """Send a request of the driver, in place of its ``make_request``.
 
@@ -190,9 +193,7 @@ class Channel:
             except Error as error:
                 self._decide(error, name, call)
             except Exception as error:  # noqa: BLE001 - the driver lets anything through
-                failure = self._understood(error, call)
-                failure.__cause__ = redact_exception(error)
-                self._decide(failure, name, call)
+                self._decide(self._understood(error, call), name, call)
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -284,7 +285,7 @@ class Channel:
         status = code if isinstance(code, int) and code >= 300 else None
         context = getattr(error, "context", None) or {}
         broken = status is not None or not class_names(error)[0].startswith("databricks.sql.exc.")
-        return translate(
+        return clean(
             error,
             Evidence(
                 status=status,

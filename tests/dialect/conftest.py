@@ -1,0 +1,72 @@
+"""What the tests of the dialect share: a warehouse, and ways to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, create_engine
+
+from vinci_code.database.dialect import dbapi
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+
+@pytest.fixture
+def connect_args(local_warehouse: TestWarehouse) -> dict[str, Any]:
+    """Arguments for ``dbapi.connect``, with an empty schema for this test alone."""
+    return local_warehouse.connect_args
+
+
+@pytest.fixture
+def connect(connect_args: dict[str, Any]) -> Iterator[Callable[..., dbapi.Connection]]:
+    """Opens connections of the DB-API module, and closes them after the test."""
+    opened: list[dbapi.Connection] = []
+
+    def open_connection(**arguments: Any) -> dbapi.Connection:
+        opened.append(dbapi.connect(**{**connect_args, **arguments}))
+        return opened[-1]
+
+    yield open_connection
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def connection(connect: Callable[..., dbapi.Connection]) -> dbapi.Connection:
+    """A connection of the DB-API module."""
+    return connect()
+
+
+@pytest.fixture
+def engine_url(local_warehouse: TestWarehouse) -> URL:
+    """The URL of the test's schema; it holds no token."""
+    warehouse = local_warehouse.warehouse
+    return URL.create(
+        "databricks+vinci",
+        host=warehouse.host,
+        port=warehouse.port,
+        query={
+            "http_path": warehouse.http_path,
+            "catalog": local_warehouse.catalog,
+            "schema": local_warehouse.schema,
+        },
+    )
+
+
+@pytest.fixture
+def engine_args(local_warehouse: TestWarehouse) -> dict[str, Any]:
+    """The ``connect_args`` that go with ``engine_url``."""
+    warehouse = local_warehouse.warehouse
+    return {
+        "access_token": warehouse.access_token,
+        "_tls_trusted_ca_file": str(warehouse.ca_file),
+    }
+
+
+@pytest.fixture
+def engine(engine_url: URL, engine_args: dict[str, Any]) -> Iterator[Engine]:
+    """An engine on an empty schema for this test alone."""
+    engine = create_engine(engine_url, connect_args=engine_args)
+    yield engine
+    engine.dispose()

@@ -1,0 +1,397 @@
+"""The life of a connection: lost sessions, waiting, deadlines, cancelling, interruptions."""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.waiting import Waiting, seconds_in
+from vinci_code.warehouse.faults import Fault
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+Connect = Callable[..., dbapi.Connection]
+
+
+def sent(warehouse: TestWarehouse, text: str) -> list[bool | None]:
+    """For each time that a statement was sent, whether it was executed."""
+    return [r.executed for r in warehouse.requests if r.statement and text in r.statement]
+
+
+def operations(warehouse: TestWarehouse) -> list[str]:
+    return [record.operation for record in warehouse.requests]
+
+
+def count(connection: dbapi.Connection, table: str = "t") -> int:
+    row = connection.cursor().execute(f"SELECT count(*) FROM {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.fixture
+def table(connection: dbapi.Connection) -> dbapi.Connection:
+    connection.cursor().execute("CREATE TABLE t (a INT)")
+    connection.commit()
+    return connection
+
+
+# --- sessions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("statement", ["SELECT a FROM t", "INSERT INTO t VALUES (1)"])
+def test_a_lost_session_is_replaced_for_the_first_statement_of_a_unit(
+    statement: str, table: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    before = table.session_id
+    local_warehouse.inject(Fault.session_lost(operation="ExecuteStatement"))
+    table.cursor().execute(statement)
+    assert table.session_id != before
+    assert sent(local_warehouse, statement) == [False, True]
+    assert count(table) == statement.startswith("INSERT")
+
+
+def test_a_lost_session_is_reported_later_in_a_unit(
+    table: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    cursor = table.cursor()
+    cursor.execute("INSERT INTO t VALUES (1)")
+    local_warehouse.inject(Fault.session_lost(statement="VALUES \\(2\\)"))
+    with pytest.raises(dbapi.SessionLostError) as caught:
+        cursor.execute("INSERT INTO t VALUES (2)")
+    assert caught.value.retryable
+    assert sent(local_warehouse, "VALUES (2)") == [False]
+    table.rollback()
+    assert count(table) == 1
+
+
+def test_in_autocommit_every_statement_is_a_unit(
+    table: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    table.autocommit = True
+    cursor = table.cursor()
+    cursor.execute("INSERT INTO t VALUES (1)")
+    local_warehouse.inject(Fault.session_lost(statement="VALUES \\(2\\)"))
+    cursor.execute("INSERT INTO t VALUES (2)")
+    assert count(table) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["USE SCHEMA default", "SET TIMEZONE = 'Asia/Tokyo'", "CREATE TEMP VIEW v AS SELECT 1"],
+)
+def test_a_session_that_holds_something_is_not_replaced(
+    change: str, table: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    table.cursor().execute(change)
+    table.commit()
+    local_warehouse.inject(Fault.session_lost(operation="ExecuteStatement"))
+    with pytest.raises(dbapi.SessionLostError):
+        table.cursor().execute("SELECT 1")
+
+
+def test_closing_ends_the_session_once_and_asks_nothing_of_a_lost_one(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect()
+    connection.close()
+    connection.close()
+    assert operations(local_warehouse).count("CloseSession") == 1
+    assert local_warehouse.warehouse.session_count == 0
+    with pytest.raises(dbapi.InterfaceError, match="closed"):
+        connection.cursor()
+
+    lost = connect()
+    lost.cursor().execute("SELECT 1")
+    local_warehouse.inject(Fault.session_lost(operation="ExecuteStatement"))
+    with pytest.raises(dbapi.SessionLostError):
+        lost.cursor().execute("SELECT 1")
+    local_warehouse.warehouse.clear_requests()
+    lost.close()
+    assert operations(local_warehouse) == []
+
+
+def test_an_idle_connection_sends_nothing_and_cursors_leave_nothing(
+    table: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    for _ in range(5):
+        cursor = table.cursor()
+        cursor.execute("SELECT 1").fetchall()
+        cursor.close()
+    assert table.driver_connection._cursors == []
+    local_warehouse.warehouse.clear_requests()
+    table.commit()
+    table.rollback()
+    assert operations(local_warehouse) == []
+
+
+# --- waiting -------------------------------------------------------------------------------------
+
+
+def test_a_warehouse_that_starts_is_waited_for_with_one_line_and_a_callback(
+    connect: Connect, local_warehouse: TestWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Waiting] = []
+    local_warehouse.inject(Fault.cold_start(2.0, retry_after=1))
+    with caplog.at_level(logging.INFO, "vinci_code"):
+        began = time.monotonic()
+        connect(on_waiting=told.append).cursor().execute("SELECT 1")
+    assert 2.0 <= time.monotonic() - began < 6.0
+    assert [r.levelname for r in caplog.records if "not ready" in r.message] == ["INFO"]
+    assert told
+    assert all(1.0 <= waiting.pause < 1.5 and waiting.budget == 300 for waiting in told)
+
+
+def test_sessions_that_a_starting_warehouse_does_not_know_are_opened_again(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect()
+    local_warehouse.inject(Fault.cold_start(1.5, style="session"))
+    assert connection.cursor().execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_the_budget_ends_the_wait(connect: Connect, local_warehouse: TestWarehouse) -> None:
+    local_warehouse.inject(Fault.cold_start(3.0))
+    began = time.monotonic()
+    with pytest.raises(dbapi.WarehouseStartTimeout, match="start_timeout") as caught:
+        connect(start_timeout=1.0)
+    assert 0.9 <= time.monotonic() - began < 3.0
+    assert caught.value.retryable
+
+
+def test_a_wait_longer_than_the_budget_is_not_begun(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    local_warehouse.inject(Fault.http(503, retry_after=60))
+    began = time.monotonic()
+    with pytest.raises(dbapi.WarehouseStartTimeout, match="60 s more"):
+        connect(start_timeout=10)
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_busy_warehouse_is_waited_for_as_long_as_it_asks(
+    table: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    local_warehouse.inject(
+        Fault.http(429, retry_after=1, operation="ExecuteStatement", message="too many requests")
+    )
+    began = time.monotonic()
+    table.cursor().execute("INSERT INTO t VALUES (1)")
+    assert 1.0 <= time.monotonic() - began < 3.0
+    assert sent(local_warehouse, "INSERT") == [False, True]
+
+
+def test_a_warehouse_that_stays_busy_is_a_limit(
+    table: dbapi.Connection, connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect(start_timeout=1.0)
+    local_warehouse.inject(Fault.http(429, operation="ExecuteStatement", times=50))
+    with pytest.raises(dbapi.LimitExceeded, match="took no request"):
+        connection.cursor().execute("SELECT 1")
+
+
+def test_a_deadline_holds_while_waiting(connect: Connect, local_warehouse: TestWarehouse) -> None:
+    connection = connect(timeout=1.0)
+    local_warehouse.inject(Fault.http(503, operation="ExecuteStatement", times=50))
+    began = time.monotonic()
+    with pytest.raises(dbapi.StatementTimeout):
+        connection.cursor().execute("SELECT 1")
+    assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("-1", 0.0),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert seconds_in(header) == seconds
+
+
+# --- deadlines and cancelling --------------------------------------------------------------------
+
+
+def test_a_statement_is_cancelled_at_its_deadline(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect(timeout=2.0)
+    local_warehouse.inject(Fault.slow_poll(30.0))
+    began = time.monotonic()
+    with pytest.raises(dbapi.StatementTimeout, match="timeout") as caught:
+        connection.cursor().execute("SELECT 1")
+    assert 1.9 <= time.monotonic() - began <= 2.6
+    assert caught.value.statement_id
+    cancelled = [r for r in local_warehouse.requests if r.operation == "CancelOperation"]
+    assert [record.operation_id for record in cancelled] == [caught.value.statement_id]
+    connection.cursor().execute("SELECT 1")
+
+
+def test_a_statement_without_a_name_is_ended_with_its_session(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect(timeout=0.5)
+    local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement"))
+    began = time.monotonic()
+    with pytest.raises(dbapi.StatementTimeout):
+        connection.cursor().execute("SELECT 1")
+    assert time.monotonic() - began <= 1.5
+    assert "CloseSession" in operations(local_warehouse)
+
+
+def test_a_running_write_is_cancelled_and_leaves_nothing(
+    table: dbapi.Connection, connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect(timeout=2.2)
+    slow = "INSERT INTO t SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.id <> b.id"
+    with pytest.raises(dbapi.StatementTimeout):
+        connection.cursor().execute(slow)
+    assert sent(local_warehouse, slow) == [False]
+    assert count(table) == 0
+
+
+def test_a_write_that_was_faster_than_its_cancellation_is_not_called_cancelled(
+    table: dbapi.Connection, connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    connection = connect(timeout=2.1)
+    local_warehouse.inject(Fault.slow_poll(30.0, statement="INSERT"))
+    with pytest.raises(dbapi.AmbiguousWriteError) as caught:
+        connection.cursor().execute("INSERT INTO t VALUES (1)")
+    assert caught.value.statement_id
+    assert count(table) == 1
+
+
+def test_another_thread_can_cancel(
+    connection: dbapi.Connection, local_warehouse: TestWarehouse
+) -> None:
+    cursor = connection.cursor()
+    local_warehouse.inject(Fault.slow_poll(4.0))
+    threading.Timer(2.3, cursor.cancel).start()
+    with pytest.raises(dbapi.CancelledError):
+        cursor.execute("SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.id <> b.id")
+    assert "CancelOperation" in operations(local_warehouse)
+
+
+@pytest.mark.parametrize(("after", "ended_by"), [(0.5, "CloseSession"), (2.6, "CancelOperation")])
+def test_ctrl_c_ends_the_statement_on_the_warehouse(
+    after: float,
+    ended_by: str,
+    table: dbapi.Connection,
+    connect: Connect,
+    local_warehouse: TestWarehouse,
+) -> None:
+    """Before the statement has a name, and after."""
+    connection = connect()
+    slow = "INSERT INTO t SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.id <> b.id"
+    threading.Timer(after, _thread.interrupt_main).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        connection.cursor().execute(slow)
+    assert time.monotonic() - began < after + 2.0
+    assert ended_by in operations(local_warehouse)
+    time.sleep(0.2)
+    assert sent(local_warehouse, slow) == [False]
+    assert count(table) == 0
+
+
+def test_a_fetch_ends_at_the_deadline(connect: Connect, local_warehouse: TestWarehouse) -> None:
+    connection = connect()
+    cursor = connection.cursor()
+    cursor.execute("SELECT id, repeat('x', 900) FROM range(250000)")
+    cursor.timeout = 0.5
+    local_warehouse.inject(Fault.delay(5.0, operation="FetchResults"))
+    began = time.monotonic()
+    with pytest.raises(dbapi.OperationalError):
+        cursor.fetchall()
+    assert time.monotonic() - began < 3.0
+
+
+def test_statement_timeout_of_the_session_is_a_timeout(
+    connection: dbapi.Connection,
+) -> None:
+    cursor = connection.cursor()
+    cursor.execute("SET STATEMENT_TIMEOUT = 1")
+    with pytest.raises(dbapi.StatementTimeout, match="STATEMENT_TIMEOUT"):
+        cursor.execute("SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.id <> b.id")
+
+
+# --- connecting ----------------------------------------------------------------------------------
+
+
+def test_a_wrong_token_is_told_at_once(connect: Connect, local_warehouse: TestWarehouse) -> None:
+    began = time.monotonic()
+    with pytest.raises(dbapi.AuthenticationFailed, match="Invalid access token") as caught:
+        connect(access_token="dapi" + "0" * 32)
+    assert time.monotonic() - began < 2.0
+    assert "dapi0000" not in str(caught.value)
+    assert len(local_warehouse.requests) == 1
+
+
+def test_a_host_that_does_not_answer_is_given_up(connect: Connect) -> None:
+    began = time.monotonic()
+    # TEST-NET-1, RFC 5737: routed nowhere.
+    with pytest.raises(dbapi.ConnectionLostError):
+        connect(server_hostname="192.0.2.1", _port=443, connect_timeout=1.0)
+    assert time.monotonic() - began < 3.0
+
+
+def test_a_refused_connection_is_told_at_once(connect: Connect) -> None:
+    began = time.monotonic()
+    with pytest.raises(dbapi.ConnectionLostError, match="localhost"):
+        connect(_port=9)
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_certificate_of_somebody_else_is_refused(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    with pytest.raises(dbapi.ConnectionLostError, match="certificate verify failed"):
+        connect(_tls_trusted_ca_file=None)
+    assert local_warehouse.requests == ()
+
+
+def test_a_warehouse_that_speaks_another_protocol_is_named(
+    connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    local_warehouse.inject(Fault.protocol_unsupported())
+    with pytest.raises(dbapi.ProtocolUnsupported, match="serverless, pro or classic"):
+        connect()
+    assert operations(local_warehouse) == ["OpenSession"]
+
+
+def test_a_path_that_does_not_exist_is_told_at_once(connect: Connect) -> None:
+    with pytest.raises(dbapi.OperationalError, match="status 40"):
+        connect(http_path="/sql/1.0/warehouses/0123456789abcdef")
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "no credentials": {"access_token": None},
+    "no verification": {"_tls_no_verify": True},
+    "no host name": {"_tls_verify_hostname": False},
+    "another backend": {"use_kernel": True},
+    "another address": {"_connection_uri": "http://localhost"},
+    "a password": {"username": "me", "password": "secret-word"},
+    "no path": {"http_path": ""},
+    "a timeout that is none": {"timeout": "soon"},
+    "a provider that is none": {"credentials_provider": "token"},
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED.values(), ids=list(REFUSED))
+def test_what_cannot_be_used_is_refused_before_anything_is_sent(
+    arguments: dict[str, Any], connect: Connect, local_warehouse: TestWarehouse
+) -> None:
+    with pytest.raises(dbapi.InterfaceError):
+        connect(**arguments)
+    assert local_warehouse.requests == ()
