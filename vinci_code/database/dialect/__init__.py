@@ -49,7 +49,10 @@ def _named_databricks() -> Any:
     """
     for entry in entry_points(group="sqlalchemy.dialects"):
         if entry.name == "databricks":
-            return entry.load()
+            named = entry.load()
+            # databricks-sqlalchemy also tells Alembic how to migrate what is called "databricks".
+            __getattr__("VinciDialect").register_migrations()
+            return named
     return __getattr__("VinciDialect")
 
 

@@ -110,17 +110,17 @@ class VinciImpl(DefaultImpl):
             if statement.strip():
                 self._run_statement(statement.strip())
 
-    def _run_statement(self, statement: str, *, repeatable: bool = True) -> None:
+    def _run_statement(self, statement: str) -> None:
         if self.as_sql:
             self.static_output(statement + self.command_terminator)
             return
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
         if self._progress is None:
-            connection.exec_driver_sql(statement)
+            connection.execute(_Statement(statement))
         else:
             self._progress.run(
-                statement, lambda: connection.exec_driver_sql(statement), repeatable=repeatable
+                statement, lambda: connection.execute(_Statement(statement)), repeatable=True
             )
 
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
@@ -318,6 +318,12 @@ class VinciImpl(DefaultImpl):
                 conn_uniques.discard(constraint)
 
 
+def register() -> None:
+    """Have Alembic use this implementation, whoever has registered another one since."""
+    # Alembic takes note of a class when it is made.
+    type("VinciImpl", (VinciImpl,), {"__dialect__": VinciImpl.__dialect__})
+
+
 def table_name_of(dialect: Any, table: str, schema: str | None) -> str:
     """The name of a table, as SQL."""
     preparer = dialect.identifier_preparer
@@ -338,6 +344,18 @@ def _plain(default: str | None) -> str | None:
     if default is None or "'" in default:
         return default
     return default.strip().removesuffix("()").casefold()
+
+
+class _Statement(ExecutableDDLElement):
+    """DDL that is rendered already."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@compiles(_Statement)
+def _render(element: _Statement, _: Any, **__: Any) -> str:
+    return element.text
 
 
 # --- DDL that Databricks words differently -------------------------------------------------------

@@ -70,9 +70,16 @@ class ReflectionMixin:
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
-        # An env.py creates its engine with Alembic loaded; nobody else should wait for it.
+        self.register_migrations()
+
+    @staticmethod
+    def register_migrations() -> None:
+        """Tell Alembic of this dialect, where it is loaded: nobody else should wait for it.
+
+        An ``env.py`` creates its engine with Alembic loaded.
+        """
         if "alembic.ddl.impl" in sys.modules:
-            importlib.import_module("vinci_code.database.dialect.alembic")
+            importlib.import_module("vinci_code.database.dialect.alembic").register()
 
     # --- names -----------------------------------------------------------------------------------
 

@@ -1,0 +1,581 @@
+"""Migrations on the warehouse: up, down, by autogenerate, and after an interruption."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    UniqueConstraint,
+    inspect,
+    text,
+)
+from sqlalchemy.exc import CompileError, DBAPIError
+
+from vinci_code.database.dialect.alembic import VinciImpl
+from vinci_code.database.dialect.alembic_progress import PROPERTY, UnknownOutcomeError
+from vinci_code.database.dialect.types import ARRAY, STRUCT, VARIANT
+from vinci_code.warehouse import Fault
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+ENV = """
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=context.config.attributes.get("metadata"),
+    compare_server_default=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+TEMPLATE = """
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+def upgrade():
+    ${upgrades if upgrades else "pass"}
+
+def downgrade():
+    ${downgrades if downgrades else "pass"}
+"""
+
+
+class Migrations:
+    """A folder of revisions for one test."""
+
+    def __init__(self, folder: Path, connection: Connection) -> None:
+        self.folder = folder
+        self.connection = connection
+        (folder / "versions").mkdir(parents=True)
+        (folder / "env.py").write_text(ENV)
+        (folder / "script.py.mako").write_text(TEMPLATE)
+        self.config = Config()
+        self.config.set_main_option("script_location", str(folder))
+        self.config.set_main_option("path_separator", "os")
+        self.config.attributes["connection"] = connection
+
+    def revision(self, upgrade: str, downgrade: str = "pass", *, number: int = 1) -> None:
+        """Write a revision."""
+        before = f'"{number - 1:04}"' if number > 1 else "None"
+        body = "import sqlalchemy as sa\nfrom alembic import op\n"
+        body += f'revision = "{number:04}"\ndown_revision = {before}\n'
+        body += "def upgrade():\n" + textwrap.indent(textwrap.dedent(upgrade), "    ") + "\n"
+        body += "def downgrade():\n" + textwrap.indent(textwrap.dedent(downgrade), "    ") + "\n"
+        (self.folder / "versions" / f"{number:04}.py").write_text(body)
+
+    def upgrade(self, revision: str = "head") -> None:
+        command.upgrade(self.config, revision)
+
+    def downgrade(self, revision: str) -> None:
+        command.downgrade(self.config, revision)
+
+    def autogenerate(self, metadata: MetaData) -> str:
+        """Have a revision written; return its text."""
+        self.config.attributes["metadata"] = metadata
+        number = f"{len(list((self.folder / 'versions').glob('*.py'))) + 1:04}"
+        script = command.revision(self.config, "auto", autogenerate=True, rev_id=number)
+        assert script is not None
+        assert not isinstance(script, list)
+        return Path(script.path).read_text()
+
+    def version(self) -> list[str]:
+        return list(
+            self.connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+        )
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def migrations(tmp_path: Path, connection: Connection) -> Migrations:
+    return Migrations(tmp_path / "migrations", connection)
+
+
+@pytest.fixture
+def op(connection: Connection) -> Operations:
+    """Alembic's operations, outside of any revision."""
+    return Operations(MigrationContext.configure(connection))
+
+
+@pytest.fixture
+def changes(connection: Connection) -> Callable[[MetaData], list[Any]]:
+    """What autogenerate finds different."""
+
+    def compare(metadata: MetaData) -> list[Any]:
+        context = MigrationContext.configure(
+            connection,
+            opts={"compare_server_default": True, "target_metadata": metadata},
+        )
+        return list(compare_metadata(context, metadata))
+
+    return compare
+
+
+def columns(connection: Connection, table: str) -> dict[str, Any]:
+    return {item["name"]: item for item in inspect(connection).get_columns(table)}
+
+
+def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+
+def rich_metadata(**options: Any) -> MetaData:
+    """Tables with everything that a migration can lose on the way."""
+    metadata = MetaData(
+        naming_convention={
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(column_0_label)s",
+        }
+    )
+    Table(
+        "parent",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("code", String(20), unique=True, nullable=False),
+        Column("kind", String(5), index=True),
+        Column("serial", BigInteger),
+        Index("ux_serial", "serial", unique=True),
+        comment="It's the parent",
+    )
+    Table(
+        "child",
+        metadata,
+        Column("id", BigInteger, primary_key=True),
+        Column("parent_id", ForeignKey("parent.id", name="fk_parent", ondelete="CASCADE")),
+        Column("amount", Numeric(12, 2), server_default="1.50", comment='how "much" it\'s'),
+        Column("name", String, server_default="it's", nullable=False),
+        Column("active", Boolean, server_default=text("true")),
+        Column("at", DateTime(timezone=True), server_default=text("current_timestamp()")),
+        Column("local", DateTime),
+        Column("document", JSON),
+        Column("variant", VARIANT),
+        Column("nested", ARRAY(STRUCT(("a b", Integer), ("c", String)))),
+        CheckConstraint("amount > 0", name="ck_amount"),
+        UniqueConstraint("name", "parent_id", name="uq_child"),
+        comment="children",
+        **{
+            "databricks_cluster_by": ["parent_id", "name"],
+            "databricks_tblproperties": {"delta.appendOnly": "false", "owner": "it's us"},
+            **options,
+        },
+    )
+    Table("counted", metadata, Column("id", BigInteger, Identity(start=5), primary_key=True))
+    return metadata
+
+
+# --- up and down ---------------------------------------------------------------------------------
+
+
+def test_up_and_down(migrations: Migrations, connection: Connection) -> None:
+    migrations.revision(
+        """
+        op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True),
+            sa.Column("n", sa.Integer, sa.CheckConstraint("n > 0", name="ck_n"), index=True),
+            sa.UniqueConstraint("n", name="uq_n"), comment="one")
+        op.bulk_insert(sa.table("t", sa.column("id"), sa.column("n")), [{"id": 1, "n": 5}])
+        """,
+        'op.drop_table("t")',
+    )
+    migrations.revision(
+        """
+        op.add_column("t", sa.Column("s", sa.String, server_default="it's", nullable=False))
+        op.alter_column("t", "n", new_column_name="number")
+        op.execute("UPDATE t SET number = number + 1")
+        """,
+        """
+        op.alter_column("t", "number", new_column_name="n")
+        op.drop_column("t", "s")
+        """,
+        number=2,
+    )
+    migrations.upgrade()
+    assert migrations.version() == ["0002"]
+    assert rows(connection, "SELECT id, number, s FROM t") == [(1, 6, "it's")]
+    assert not columns(connection, "t")["s"]["nullable"]
+    assert [item["name"] for item in inspect(connection).get_check_constraints("t")] == ["ck_n"]
+    migrations.downgrade("0001")
+    assert migrations.version() == ["0001"]
+    assert list(columns(connection, "t")) == ["id", "n"]
+    migrations.downgrade("base")
+    assert migrations.version() == []
+    assert inspect(connection).get_table_names() == ["alembic_version"]
+    migrations.upgrade()
+    assert migrations.version() == ["0002"]
+
+
+def test_the_implementation_is_ours_without_being_asked_for(connection: Connection) -> None:
+    context = MigrationContext.configure(connection)
+    assert isinstance(context.impl, VinciImpl)
+    assert not context.impl.transactional_ddl
+
+
+def test_sql_is_written_instead_of_run(
+    migrations: Migrations, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrations.revision(
+        """
+        op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True),
+            sa.CheckConstraint("id > 0", name="ck"))
+        op.alter_column("t", "id", new_column_name="key")
+        """
+    )
+    command.upgrade(migrations.config, "head", sql=True)
+    written = " ".join(capsys.readouterr().out.split())
+    assert "CREATE TABLE t (" in written
+    assert "ALTER TABLE t ADD CONSTRAINT ck CHECK (id > 0);" in written
+    assert "SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name'); " in written
+    assert "ALTER TABLE t RENAME COLUMN id TO key;" in written
+    assert inspect(connection).get_table_names() == []
+
+
+# --- single operations ---------------------------------------------------------------------------
+
+
+def test_a_column_is_added_as_on_sqlite(op: Operations, connection: Connection) -> None:
+    op.create_table("t", Column("id", BigInteger, primary_key=True, autoincrement=False))
+    op.execute("INSERT INTO t (id) VALUES (1)")
+    op.add_column("t", Column("plain", String, comment="it's plain"))
+    op.add_column("t", Column("number", Integer, server_default="7", nullable=False))
+    op.add_column("t", Column("unique", String, unique=True))
+    op.add_column("t", Column("unique", String), if_not_exists=True)
+    op.execute("INSERT INTO t (id) VALUES (2)")
+    found = rows(connection, "SELECT id, plain, number, `unique` FROM t ORDER BY id")
+    assert found == [(1, None, 7, None), (2, None, 7, None)]
+    told = columns(connection, "t")
+    assert told["plain"]["comment"] == "it's plain"
+    assert not told["number"]["nullable"]
+    (unique,) = inspect(connection).get_unique_constraints("t")
+    assert unique["column_names"] == ["unique"]
+
+
+def test_columns_are_renamed_and_dropped(
+    op: Operations, connection: Connection, local_warehouse: TestWarehouse
+) -> None:
+    op.create_table("t", Column("a", Integer), Column("b c", Integer), Column("d", Integer))
+    op.execute("INSERT INTO t VALUES (1, 2, 3)")
+    op.alter_column("t", "a", new_column_name="it's `a`.b")
+    op.drop_column("t", "d")
+    op.drop_column("t", "nope", if_exists=True)
+    assert list(columns(connection, "t")) == ["it's `a`.b", "b c"]
+    assert rows(connection, "SELECT * FROM t") == [(1, 2)]
+    set_mapping = [item for item in local_warehouse.statements if "SET TBLPROPERTIES" in item]
+    assert len(set_mapping) <= 1
+
+
+def test_columns_are_changed(op: Operations, connection: Connection) -> None:
+    op.create_table("t", Column("n", Numeric(10, 2)), Column("s", String(5)))
+    op.alter_column("t", "s", comment="it's", nullable=False, server_default="x")
+    op.alter_column("t", "s", type_=String(50), existing_type=String(5))
+    op.alter_column("t", "n", type_=Numeric(12, 2), existing_type=Numeric(10, 2))
+    op.execute("INSERT INTO t (n) VALUES (1)")
+    told = columns(connection, "t")
+    assert told["s"]["comment"] == "it's"
+    assert not told["s"]["nullable"]
+    assert told["s"]["default"] == "'x'"
+    assert told["n"]["type"].precision == 12
+    assert rows(connection, "SELECT s FROM t") == [("x",)]
+    op.alter_column("t", "s", comment=None, nullable=True, server_default=None)
+    told = columns(connection, "t")
+    assert (told["s"]["comment"], told["s"]["nullable"], told["s"]["default"]) == (None, True, None)
+
+
+def test_constraints_comments_and_tables(op: Operations, connection: Connection) -> None:
+    op.create_table("p", Column("id", BigInteger, primary_key=True))
+    op.create_table("t", Column("a", BigInteger), Column("b", BigInteger, nullable=False))
+    op.create_foreign_key("fk", "t", "p", ["a"], ["id"])
+    op.create_unique_constraint("uq", "t", ["a", "b"])
+    op.create_check_constraint("ck", "t", "a > 0")
+    op.create_primary_key("pk", "t", ["b"])
+    op.create_table_comment("t", "it's a table")
+    inspector = inspect(connection)
+    assert [item["name"] for item in inspector.get_foreign_keys("t")] == ["fk"]
+    assert [item["name"] for item in inspector.get_unique_constraints("t")] == ["uq"]
+    assert [item["name"] for item in inspector.get_check_constraints("t")] == ["ck"]
+    assert inspector.get_pk_constraint("t")["name"] == "pk"
+    assert inspector.get_table_comment("t") == {"text": "it's a table"}
+    for name in ("fk", "uq", "ck", "pk"):
+        op.drop_constraint(name, "t")
+    op.drop_table_comment("t")
+    op.rename_table("t", "u")
+    inspector = inspect(connection)
+    assert inspector.get_foreign_keys("u") == inspector.get_unique_constraints("u") == []
+    assert inspector.get_check_constraints("u") == []
+    assert inspector.get_pk_constraint("u")["name"] is None
+    assert inspector.get_table_comment("u") == {"text": None}
+
+
+def test_indexes(op: Operations, connection: Connection) -> None:
+    op.create_table("t", Column("a", BigInteger, index=True), Column("b", BigInteger))
+    op.create_index("ix_b", "t", ["b"])
+    op.create_index("ux_b", "t", ["b"], unique=True)
+    assert [item["name"] for item in inspect(connection).get_unique_constraints("t")] == ["ux_b"]
+    op.drop_index("ux_b", table_name="t")
+    op.drop_index("ix_b", table_name="t")
+    assert inspect(connection).get_unique_constraints("t") == []
+    with pytest.raises(CompileError, match="table_name"):
+        op.drop_index("ix_b")
+
+
+# --- autogenerate --------------------------------------------------------------------------------
+
+
+def test_nothing_is_different_after_create_all(
+    engine: Engine, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    metadata = rich_metadata()
+    metadata.create_all(engine)
+    assert changes(metadata) == []
+
+
+def test_nothing_is_different_after_an_upgrade(
+    migrations: Migrations, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    metadata = rich_metadata()
+    written = migrations.autogenerate(metadata)
+    assert "databricks_cluster_by=['parent_id', 'name']" in written
+    _import_types(migrations)
+    migrations.upgrade()
+    assert changes(metadata) == []
+    assert "pass" in migrations.autogenerate(metadata).split("def upgrade():")[1]
+
+
+def _import_types(migrations: Migrations) -> None:
+    (path,) = (migrations.folder / "versions").glob("*.py")
+    path.write_text("import vinci_code.database.dialect.types.nested\n" + path.read_text())
+
+
+def test_autogenerate_of_what_has_changed(
+    migrations: Migrations, engine: Engine, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    rich_metadata().create_all(engine)
+    wanted = rich_metadata(
+        databricks_cluster_by=["name"],
+        databricks_tblproperties={"delta.appendOnly": "true", "team": "it's new"},
+    )
+    child = wanted.tables["child"]
+    child.append_column(Column("added", Integer, server_default="3", nullable=False))
+    child.c.name.comment = "new comment"
+    child.comment = "other children"
+    child.append_constraint(UniqueConstraint("document", name="uq_document"))
+    kinds = {item[0] if isinstance(item, tuple) else item[0][0] for item in changes(wanted)}
+    assert kinds == {
+        "add_column",
+        "modify_comment",
+        "add_table_comment",
+        "add_constraint",
+        "alter_table_layout",
+    }
+    before = changes(rich_metadata())
+    assert before == []
+    migrations.autogenerate(wanted)
+    migrations.upgrade()
+    assert changes(wanted) == []
+    migrations.downgrade("base")
+    assert changes(rich_metadata()) == []
+
+
+def test_a_property_that_nobody_declares_is_left_alone(
+    engine: Engine, connection: Connection, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    metadata = MetaData()
+    Table("t", metadata, Column("id", BigInteger, primary_key=True))
+    metadata.create_all(engine)
+    connection.exec_driver_sql("ALTER TABLE t SET TBLPROPERTIES ('k' = 'v')")
+    connection.exec_driver_sql("ALTER TABLE t CLUSTER BY (id)")
+    assert changes(metadata) == []
+
+
+def test_types_that_differ_are_told(
+    engine: Engine, connection: Connection, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    connection.exec_driver_sql("CREATE TABLE t (a INT, b DECIMAL(10,2), c ARRAY<INT>)")
+    metadata = MetaData()
+    Table("t", metadata, Column("a", Integer), Column("b", Numeric(10, 2)), Column("c", String))
+    assert [item[0][3] for item in changes(metadata)] == ["a", "c"]
+
+
+# --- interrupted ---------------------------------------------------------------------------------
+
+STATEMENTS = """
+op.create_table("a", sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.CheckConstraint("id > 0", name="ck_a"))
+op.add_column("a", sa.Column("n", sa.Integer, server_default="7", nullable=False))
+op.alter_column("a", "n", new_column_name="number")
+op.create_unique_constraint("uq_number", "a", ["number"])
+op.create_table("b", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("x", sa.Integer))
+op.drop_column("b", "x")
+op.rename_table("b", "c")
+op.create_foreign_key("fk", "a", "c", ["id"], ["id"])
+"""
+
+
+class Killed(BaseException):
+    """What a signal raises in the middle of a migration."""
+
+
+def kill_at(connection: Connection, nth: int, *, before: bool) -> Callable[[], None]:
+    """Raise before or after the nth statement that changes something is run."""
+    cursors = connection.connection.dbapi_connection
+    assert cursors is not None
+    seen = [0]
+    original = type(cursors).cursor
+
+    def cursor(self: Any) -> Any:
+        made = original(self)
+        execute = made.execute
+
+        def counted(operation: str, parameters: Any = ()) -> Any:
+            if operation.split()[0] not in ("ALTER", "CREATE", "DROP", "UPDATE", "INSERT"):
+                return execute(operation, parameters)
+            seen[0] += 1
+            if before and seen[0] == nth:
+                raise Killed
+            result = execute(operation, parameters)
+            if seen[0] == nth:
+                raise Killed
+            return result
+
+        made.execute = counted
+        return made
+
+    type(cursors).cursor = cursor  # type: ignore[method-assign]
+
+    def restore() -> None:
+        type(cursors).cursor = original  # type: ignore[method-assign]
+
+    return restore
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_revision_that_was_killed_anywhere_can_be_run_again(
+    migrations: Migrations, connection: Connection, before: bool
+) -> None:
+    migrations.revision(STATEMENTS, "op.drop_table('a')\nop.drop_table('c')")
+    nth, killed = 0, True
+    while killed:
+        nth += 1
+        restore = kill_at(connection, nth, before=before)
+        try:
+            migrations.upgrade()
+            killed = False
+        except Killed:
+            killed = True
+        finally:
+            restore()
+        if killed:
+            migrations.upgrade()
+        assert migrations.version() == ["0001"], nth
+        assert list(columns(connection, "a")) == ["id", "number"], nth
+        inspector = inspect(connection)
+        assert [item["name"] for item in inspector.get_check_constraints("a")] == ["ck_a"], nth
+        assert [item["name"] for item in inspector.get_unique_constraints("a")] == ["uq_number"]
+        assert [item["referred_table"] for item in inspector.get_foreign_keys("a")] == ["c"]
+        assert inspector.get_table_names() == ["a", "alembic_version", "c"]
+        assert not rows(connection, f"SHOW TBLPROPERTIES alembic_version ('{PROPERTY}')")[0][
+            1
+        ].startswith("{")
+        migrations.downgrade("base")
+    assert nth > 15
+
+
+def test_rows_are_not_changed_twice(migrations: Migrations, connection: Connection) -> None:
+    migrations.revision(
+        """
+        op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True))
+        op.execute("INSERT INTO t VALUES (1)")
+        op.create_table("u", sa.Column("id", sa.BigInteger, primary_key=True))
+        """
+    )
+    connection.exec_driver_sql("CREATE TABLE u (id INT)")
+    with pytest.raises(DBAPIError, match="u"):
+        migrations.upgrade()
+    connection.exec_driver_sql("DROP TABLE u")
+    migrations.upgrade()
+    assert rows(connection, "SELECT id FROM t") == [(1,)]
+    assert migrations.version() == ["0001"]
+
+
+def test_whether_rows_were_changed_is_not_guessed(
+    migrations: Migrations, connection: Connection
+) -> None:
+    migrations.revision(
+        """
+        op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True))
+        op.execute("INSERT INTO t VALUES (1)")
+        """
+    )
+    nth = 0
+    for nth in range(1, 20):
+        restore = kill_at(connection, nth, before=False)
+        try:
+            migrations.upgrade()
+        except Killed:
+            pass
+        finally:
+            restore()
+        if "t" in inspect(connection).get_table_names() and rows(connection, "SELECT * FROM t"):
+            break
+    with pytest.raises(UnknownOutcomeError, match="INSERT INTO t"):
+        migrations.upgrade()
+    assert rows(connection, "SELECT id FROM t") == [(1,)]
+
+
+def test_a_table_of_somebody_else_is_in_the_way(
+    migrations: Migrations, connection: Connection
+) -> None:
+    connection.exec_driver_sql("CREATE TABLE t (other STRING)")
+    migrations.revision('op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True))')
+    for _ in range(2):  # refused each time: what failed is not taken for done
+        with pytest.raises(DBAPIError, match="already exists"):
+            migrations.upgrade()
+    assert migrations.version() == []
+    assert list(columns(connection, "t")) == ["other"]
+
+
+def test_a_lost_answer_is_not_taken_for_a_refusal(
+    migrations: Migrations, connection: Connection, local_warehouse: TestWarehouse
+) -> None:
+    migrations.revision('op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True))')
+    local_warehouse.inject(
+        Fault.reset("after", operation="ExecuteStatement", statement="CREATE TABLE t")
+    )
+    with pytest.raises(DBAPIError):
+        migrations.upgrade()
+    connection.rollback()
+    migrations.upgrade()
+    assert migrations.version() == ["0001"]
+    assert list(columns(connection, "t")) == ["id"]
