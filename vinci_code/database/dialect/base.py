@@ -34,8 +34,8 @@ Types: ``Integer`` and its kin have 64 bits, ``Float`` is a DOUBLE, ``Numeric`` 
 DECIMAL(38, 18), ``String`` of any length STRING, ``DateTime`` a TIMESTAMP_NTZ and with
 ``timezone=True`` a TIMESTAMP; JSON, ``Uuid``, ``Time`` and ``Enum`` are kept as text.
 
-What Databricks lacks, RETURNING, FOR UPDATE, CREATE INDEX, ON CONFLICT, sequences, is refused when a
-statement is compiled, with a message that names the alternative.
+What Databricks lacks, RETURNING, FOR UPDATE, CREATE INDEX, ON CONFLICT, sequences, is refused when
+a statement is compiled, with a message that names the alternative.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
     supports_native_decimal = True
     supports_multivalues_insert = True
     supports_is_distinct_from = True
+    # The types of VALUES are brought together column by column, those of a list of pairs are not.
+    tuple_in_values = True
     cte_follows_insert = True
     # Rendered by the compiler as a row of DEFAULT.
     supports_default_values = True
@@ -122,7 +124,6 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
 
     def __init__(
         self,
-        *,
         transactions: str = "auto",
         case_sensitive_like: bool = False,
         json_serializer: Any = None,
@@ -165,7 +166,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
         return isinstance(e, ConnectionLostError)
 
     def do_ping(self, dbapi_connection: DBAPIConnection) -> bool:
-        """Send nothing: a session that is gone is found out about, and replaced, when it is used."""
+        """Send nothing: a session that is gone is found out, and replaced, when it is used."""
         return True
 
     def get_isolation_level_values(self, dbapi_conn: DBAPIConnection) -> Sequence[Any]:

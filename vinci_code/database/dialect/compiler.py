@@ -26,7 +26,7 @@ from vinci_code.database.dialect.refusals import (
     SEVERAL_SOURCES,
     WRITE_WITH_CTE,
 )
-from vinci_code.database.dialect.types.numbers import VinciNumeric
+from vinci_code.database.dialect.types.numbers import VinciInteger, VinciNumeric
 
 _GREATEST_LIMIT = (1 << 31) - 1
 # Stands between the parts of an UPDATE or DELETE that becomes a MERGE.
@@ -212,7 +212,7 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
         return processors
 
 
-class _Limit(sqltypes.Integer):
+class _Limit(VinciInteger):
     """How many rows at most: none below zero, as on SQLite, means all."""
 
     cache_ok = True
@@ -221,7 +221,7 @@ class _Limit(sqltypes.Integer):
         return lambda value: str(int(value)) if 0 <= value <= _GREATEST_LIMIT else "ALL"
 
 
-class _Offset(sqltypes.Integer):
+class _Offset(VinciInteger):
     """How many rows to leave out: below zero, as on SQLite, means none."""
 
     cache_ok = True

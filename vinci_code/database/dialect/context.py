@@ -27,6 +27,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                     IDENTITY_FLUSH.format(f"{column.table.fullname}.{column.name}", "Model")
                 )
 
+    def post_exec(self) -> None:
+        """Keep how many rows an INSERT wrote, which the cursor forgets when it is closed."""
+        if self.isinsert and self._rowcount is None:
+            self._rowcount = self.cursor.rowcount
+
     def _unknown_key(self) -> Any:
         compiled: Any = self.compiled
         table = compiled.compile_state.dml_table

@@ -6,6 +6,7 @@ with those that Databricks has for them.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import type_coerce
@@ -233,16 +234,27 @@ def date_pattern(text: str) -> str:
         ValueRefusedError: It has a part for which ``date_format`` has none.
     """
     parts = []
-    letters = iter(text)
-    for letter in letters:
-        if letter != "%":
-            parts.append(f"'{letter}'" if letter.isalpha() else letter.replace("'", "''"))
-            continue
-        code = next(letters, "")
-        if code != "%" and code not in _STRFTIME:
-            raise ValueRefusedError(
-                f"strftime: '%{code}' has no counterpart on Databricks; there are "
-                + ", ".join(f"%{known}" for known in _STRFTIME)
-            )
-        parts.append("%" if code == "%" else _STRFTIME[code])
-    return "".join(parts).replace("''", "") if "'" not in text else "".join(parts)
+    for code, words, other in _PATTERN_PARTS.findall(text):
+        if code:
+            parts.append(_date_code(code))
+        elif words:
+            # Letters stand for parts of a date, unless they are quoted.
+            quoted = words.replace("'", "''")
+            parts.append(f"'{quoted}'")
+        else:
+            parts.append(other)
+    return "".join(parts)
+
+
+_PATTERN_PARTS = re.compile(r"%(.|\Z)|([A-Za-z']+)|([^%A-Za-z']+)", re.DOTALL)
+
+
+def _date_code(code: str) -> str:
+    if code == "%":
+        return "%"
+    if code not in _STRFTIME:
+        raise ValueRefusedError(
+            f"strftime: '%{code}' has no counterpart on Databricks; there are "
+            + ", ".join(f"%{known}" for known in _STRFTIME)
+        )
+    return _STRFTIME[code]

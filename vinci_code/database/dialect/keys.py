@@ -84,10 +84,11 @@ def uuid7() -> uuid.UUID:
 
 
 def _now() -> int:
-    return time.time_ns() // 1_000_000 - _EPOCH_MS
+    tick = time.time_ns() // 1_000_000 - _EPOCH_MS
+    if not 0 < tick < _TICKS:
+        raise OverflowError("this machine's clock is outside of the years 2024 to 2093")
+    return tick
 
 
 def _key(tick: int, node: int) -> int:
-    if not 0 < tick < _TICKS:
-        raise OverflowError("this machine's clock is outside of the years 2024 to 2093")
     return tick << NODE_BITS | node

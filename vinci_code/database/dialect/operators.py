@@ -92,6 +92,32 @@ class OperatorCompiler(SQLCompiler):
         """
         raise CompileError(MATCH)
 
+    # --- lists ----------------------------------------------------------------------------------
+
+    def visit_in_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render IN."""
+        return self._in(binary, "IN", **kw)
+
+    def visit_not_in_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render NOT IN."""
+        return f"({self._in(binary, 'NOT IN', **kw)})"
+
+    def _in(self, binary: Any, word: str, **kw: Any) -> str:
+        text = self._generate_generic_binary(binary, f" {word} ", **kw)
+        if not binary.left.type._is_tuple_type:
+            return text
+        # A list of pairs has to have the types of the columns to the letter; those of a table of
+        # VALUES are brought together column by column.
+        before, marker, after = text.partition("(__[POSTCOMPILE_")
+        return f"{before}(SELECT * FROM {marker}{after})" if marker else text
+
+    def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:
+        """Render a list of nothing."""
+        if len(type_) > 1:
+            return self.visit_empty_set_expr(type_)
+        text: str = super().visit_empty_set_op_expr(type_, expand_op, **kw)  # type: ignore[no-untyped-call]
+        return text
+
     # --- arithmetic -----------------------------------------------------------------------------
 
     def visit_truediv_binary(self, binary: Any, operator: Any, **kw: Any) -> str:

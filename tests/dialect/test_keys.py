@@ -1,0 +1,303 @@
+"""Keys: made in the client where SQLite would give them out, and left alone elsewhere."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Engine,
+    ForeignKey,
+    Identity,
+    Integer,
+    MetaData,
+    Sequence,
+    String,
+    Table,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.exc import CompileError, InvalidRequestError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+from tests.dialect.sides import Sides, sides_of
+from vinci_code.database.dialect.keys import NODE_BITS, ROW_STEP, KeyMaker, next_key, uuid7
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+METADATA = MetaData()
+ROW = Table(
+    "row_",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("name", String),
+)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Parent(Base):
+    __tablename__ = "parent"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    children: Mapped[list[Child]] = relationship(back_populates="parent")
+
+
+class Child(Base):
+    __tablename__ = "child"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("parent.id"))
+    parent: Mapped[Parent] = relationship(back_populates="children")
+
+
+class Named(Base):
+    __tablename__ = "named"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7)
+
+
+@pytest.fixture
+def sides(engine: Engine, tmp_path: Path) -> Iterator[Sides]:
+    with sides_of(engine, tmp_path, METADATA) as made:
+        yield made
+
+
+# --- the numbers ----------------------------------------------------------------------------------
+
+
+def test_each_key_is_greater_than_the_one_before() -> None:
+    made = KeyMaker()
+    keys = [made() for _ in range(20_000)]
+    assert sorted(set(keys)) == keys
+    assert all(0 < key < 1 << 63 for key in keys)
+
+
+def test_keys_grow_with_time() -> None:
+    before = KeyMaker()()
+    time.sleep(0.005)
+    assert KeyMaker()() > before
+
+
+def test_a_burst_runs_ahead_of_the_clock_and_stays_unique() -> None:
+    made = KeyMaker()
+    first = made()
+    for _ in range(5000):
+        last = made()
+    assert (last >> NODE_BITS) - (first >> NODE_BITS) >= 5000
+
+
+def test_the_keys_of_a_statement_are_none_of_the_makers() -> None:
+    made = KeyMaker()
+    own = made() & (ROW_STEP - 1)
+    assert all(made.base() & (ROW_STEP - 1) != own for _ in range(1000))
+
+
+def _keys(count: int) -> list[int]:
+    return [next_key() for _ in range(count)]
+
+
+def test_no_key_comes_twice_in_eight_processes() -> None:
+    # Forked, so that every child begins with the state of this process.
+    next_key()
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        made = pool.map(_keys, [10_000] * 8)
+    assert len({key for keys in made for key in keys}) == 80_000
+
+
+def test_a_clock_that_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    with pytest.raises(OverflowError, match="clock"):
+        KeyMaker()()
+
+
+def test_uuids_of_version_7_grow_with_time() -> None:
+    first = uuid7()
+    time.sleep(0.002)
+    second = uuid7()
+    assert (first.version, first.variant) == (7, uuid.RFC_4122)
+    assert str(second) > str(first)
+    assert abs((first.int >> 80) - time.time() * 1000) < 60_000
+
+
+# --- INSERT ---------------------------------------------------------------------------------------
+
+
+def test_the_key_is_known_after_an_insert(engine: Engine) -> None:
+    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        result = connection.execute(insert(ROW), {"name": "a"})
+        [key] = result.inserted_primary_key or ()
+        assert connection.execute(select(ROW)).all() == [(key, "a")]
+        assert key > 1 << 40
+
+
+def test_values_in_the_statement(sides: Sides) -> None:
+    sides.write(insert(ROW).values(name="a"))
+    sides.write(insert(ROW).values(name=func.lower("B")))
+    assert sides.rows(select(ROW.c.name).order_by(ROW.c.id)) == [("a",), ("b",)]
+
+
+def test_many_rows(sides: Sides) -> None:
+    sides.write(insert(ROW), [{"name": f"n{number:03}"} for number in range(300)])
+    rows = sides.rows(select(ROW.c.name).order_by(ROW.c.id))
+    assert [name for [name] in rows] == [f"n{number:03}" for number in range(300)]
+    assert sides.value(select(func.count(func.distinct(ROW.c.id)))) == 300
+
+
+def test_rows_in_the_statement(sides: Sides) -> None:
+    statement = insert(ROW).values([{"name": "a"}, {"name": "b"}])
+    for _ in range(2):
+        sides.write(statement)
+    assert sides.value(select(func.count(func.distinct(ROW.c.id)))) == 4
+
+
+def test_rows_of_which_some_have_keys(sides: Sides) -> None:
+    sides.write(insert(ROW).values([{"id": 1, "name": "a"}, {"id": None, "name": "b"}]))
+    assert sides.value(select(func.count(func.distinct(ROW.c.id)))) == 2
+    assert sides.value(select(ROW.c.name).where(ROW.c.id == 1)) == "a"
+
+
+def test_a_given_key_is_taken(sides: Sides) -> None:
+    sides.write(insert(ROW), {"id": 5, "name": "a"})
+    sides.write(insert(ROW).values(id=6, name="b"))
+    sides.write(insert(ROW), [{"id": 7, "name": "c"}, {"id": 8, "name": "d"}])
+    assert sides.rows(select(ROW).order_by(ROW.c.id)) == [(5, "a"), (6, "b"), (7, "c"), (8, "d")]
+
+
+def test_none_is_no_key(sides: Sides) -> None:
+    sides.write(insert(ROW), [{"id": None, "name": "a"}, {"id": 3, "name": "b"}])
+    sides.write(insert(ROW).values(id=None, name="c"))
+    assert sides.value(select(func.count(ROW.c.id))) == 3
+
+
+def test_a_row_of_defaults(sides: Sides) -> None:
+    sides.write(insert(ROW))
+    assert sides.rows(select(ROW.c.name)) == [(None,)]
+
+
+def test_keys_for_the_rows_of_a_select(sides: Sides) -> None:
+    sides.write(insert(ROW), [{"name": "a"}, {"name": "b"}])
+    for _ in range(3):
+        sides.write(insert(ROW).from_select(["name"], select(ROW.c.name)))
+    assert sides.value(select(func.count(func.distinct(ROW.c.id)))) == 16
+    assert sides.rows(select(ROW.c.name, func.count()).group_by(ROW.c.name).order_by("name")) == [
+        ("a", 8),
+        ("b", 8),
+    ]
+
+
+def test_the_same_statement_makes_new_keys_each_time(engine: Engine) -> None:
+    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        for name in "abc":
+            connection.execute(insert(ROW).values(name=name))
+        assert connection.scalar(select(func.count(func.distinct(ROW.c.id)))) == 3
+
+
+# --- ORM ------------------------------------------------------------------------------------------
+
+
+def test_the_orm_knows_the_keys_after_the_flush(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        parent = Parent(name="p", children=[Child(), Child()])
+        session.add(parent)
+        session.flush()
+        assert parent.id > 0
+        assert {child.parent_id for child in parent.children} == {parent.id}
+        session.commit()
+        key = parent.id
+    with Session(engine) as session:
+        found = session.get_one(Parent, key)
+        assert len(found.children) == 2
+
+
+def test_the_orm_inserts_in_bulk(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.execute(insert(Parent), [{"name": f"{number}"} for number in range(20)])
+        session.execute(insert(Parent).values([{"name": "x"}, {"name": "y"}]))
+        session.bulk_save_objects([Parent(name="z")])
+        session.commit()
+        assert session.scalar(select(func.count(func.distinct(Parent.id)))) == 23
+
+
+def test_uuid_keys(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all([Named(), Named()])
+        session.commit()
+        assert {named.id.version for named in session.scalars(select(Named))} == {7}
+
+
+# --- IDENTITY and sequences -----------------------------------------------------------------------
+
+
+def test_identity_is_left_to_the_warehouse(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    metadata = MetaData()
+    table = Table(
+        "numbered",
+        metadata,
+        Column("id", Integer, Identity(always=True, start=100, increment=10), primary_key=True),
+        Column("name", String),
+    )
+    metadata.create_all(engine)
+    [create] = [text for text in local_warehouse.statements if "CREATE" in text]
+    assert "id BIGINT GENERATED ALWAYS AS IDENTITY (START WITH 100 INCREMENT BY 10)" in create
+    assert "catalogManaged" not in create
+    with engine.begin() as connection:
+        connection.execute(insert(table), [{"name": "a"}, {"name": "b"}])
+        assert connection.execute(insert(table), {"name": "c"}).inserted_primary_key == (None,)
+        keys = connection.scalars(select(table.c.id).order_by(table.c.id)).all()
+    assert len(set(keys)) == 3
+    assert all(key >= 100 and key % 10 == 0 for key in keys)
+
+
+def test_a_flush_that_cannot_learn_its_key_writes_nothing(engine: Engine) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Numbered(Own):
+        __tablename__ = "numbered"
+        id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+
+    Own.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Numbered())
+        with pytest.raises(InvalidRequestError, match="Leave Identity"):
+            session.flush()
+        session.rollback()
+        assert session.scalar(select(func.count()).select_from(Numbered)) == 0
+
+
+def test_a_sequence_is_refused_with_the_reason(engine: Engine) -> None:
+    metadata = MetaData()
+    table = Table("s", metadata, Column("id", Integer, Sequence("seq"), primary_key=True))
+    with pytest.raises(CompileError, match="no sequences"):
+        metadata.create_all(engine)
+    with engine.connect() as connection, pytest.raises(CompileError, match="Identity"):
+        connection.execute(insert(table))
+
+
+def test_an_optional_sequence_is_none(engine: Engine) -> None:
+    metadata = MetaData()
+    table = Table(
+        "s",
+        metadata,
+        Column("id", Integer, Sequence("seq", optional=True), primary_key=True),
+        Column("name", String),
+    )
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        result: Any = connection.execute(insert(table), {"name": "a"})
+        assert result.inserted_primary_key[0] > 0
