@@ -15,9 +15,9 @@ What differs from other databases:
   are there already, and NOT NULL follow, so that it ends as on SQLite.
 - Plain indexes are left out, unique ones are UNIQUE constraints.
 - There is no transaction around DDL. A revision that was interrupted between two of its statements
-  is taken up where it ended: see ``alembic_progress``. What a revision sends by itself over
-  ``op.get_bind()`` is not written down, and is sent again. Nothing keeps two processes from
-  migrating at once.
+  is taken up where it ended: see ``alembic_progress``, ``settle_interrupted``. What a revision
+  sends by itself over ``op.get_bind()`` is not written down, and is sent again. Nothing keeps two
+  processes from migrating at once.
 - ``alembic revision --autogenerate`` also compares ``databricks_tblproperties=`` and
   ``databricks_cluster_by=`` of the tables that declare them. Properties that Delta keeps for itself
   (``delta.…``) are compared where they are declared, others also where they are not.
@@ -27,9 +27,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from alembic.autogenerate import comparators
+from alembic.autogenerate import comparators, render
 from alembic.ddl.base import (
     AddColumn,
     ColumnComment,
@@ -42,20 +42,24 @@ from alembic.ddl.base import (
 from alembic.ddl.impl import DefaultImpl
 from alembic.operations import ops
 from sqlalchemy import Column, Index, MetaData, Table
-from sqlalchemy.exc import CompileError
+from sqlalchemy.exc import CompileError, NoSuchTableError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import NullType, String
 
+from vinci_code.database.dialect import types
 from vinci_code.database.dialect.alembic_progress import (
     Progress,
     changes_rows,
     changes_tables,
+    settle_interrupted,
 )
 from vinci_code.database.dialect.ddl import SEPARATOR, table_properties
 from vinci_code.database.dialect.information_schema import Details
 from vinci_code.database.dialect.literals import quote_text
+
+__all__ = ["LayoutOp", "VinciImpl", "register", "settle_interrupted"]
 
 _log = logging.getLogger(__name__)
 
@@ -237,16 +241,32 @@ class VinciImpl(DefaultImpl):
         """Set a property of a table, unless it has it."""
         key, value, accepted = wanted
         table = self._name(table_name, schema)
-        if not self.as_sql and self.connection is not None:
-            found = self.connection.exec_driver_sql(f"SHOW TBLPROPERTIES {table} ('{key}')")
-            if any(row[1] in accepted for row in found):
-                return
-        self._run_statement(f"ALTER TABLE {table} SET TBLPROPERTIES ('{key}' = '{value}')")
+        statement = f"ALTER TABLE {table} SET TBLPROPERTIES ('{key}' = '{value}')"
+        connection = self.connection
+        if self.as_sql or connection is None:
+            self._run_statement(statement)
+            return
+
+        def execute() -> None:
+            found = connection.exec_driver_sql(f"SHOW TBLPROPERTIES {table} ('{key}')")
+            if not any(row[1] in accepted for row in found):
+                connection.execute(_Statement(statement))
+
+        # As one step: later in its revision the table may go by another name.
+        if self._progress is None:
+            execute()
+        else:
+            self._progress.run(statement, execute, repeatable=True)
 
     def _has_column(self, table_name: str, schema: str | None, column: str) -> bool:
         if self.as_sql or self.connection is None:
             return False
-        found = self.dialect.get_columns(self.connection, table_name, schema)
+        try:
+            found = self.dialect.get_columns(self.connection, table_name, schema)
+        except NoSuchTableError:
+            if self._progress is not None and self._progress.resumes:
+                return True  # it was renamed since, later in this revision
+            raise
         return any(item["name"].lower() == column.lower() for item in found)
 
     def _quoted(self, name: str) -> str:
@@ -254,6 +274,28 @@ class VinciImpl(DefaultImpl):
 
     def _name(self, table: str, schema: str | None) -> str:
         return table_name_of(self.dialect, table, schema)
+
+    # --- writing revisions -----------------------------------------------------------------------
+
+    def render_type(self, type_obj: Any, autogen_context: Any) -> str | Literal[False]:
+        """Write the types of Databricks by the names that this package exports."""
+        name = type(type_obj).__name__
+        if type(type_obj) is not getattr(types, name, None):
+            return False
+        autogen_context.imports.add(f"from vinci_code.database.dialect import {name}")
+
+        def inner(kind: Any) -> str:
+            return str(render._repr_type(kind, autogen_context))
+
+        if isinstance(type_obj, types.ARRAY):
+            dimensions = f", dimensions={type_obj.dimensions}" if type_obj.dimensions else ""
+            return f"ARRAY({inner(type_obj.item_type)}{dimensions})"
+        if isinstance(type_obj, types.MAP):
+            return f"MAP({inner(type_obj.key_type)}, {inner(type_obj.value_type)})"
+        if isinstance(type_obj, types.STRUCT):
+            fields = (f"({field!r}, {inner(kind)})" for field, kind in type_obj.fields)
+            return f"STRUCT({', '.join(fields)})"
+        return f"{name}()"
 
     # --- comparing -------------------------------------------------------------------------------
 

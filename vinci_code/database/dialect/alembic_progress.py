@@ -7,7 +7,8 @@ property of Alembic's own version table, and goes when the revision's number is 
 
 Of the one statement that was under way nobody knows whether it was run. DDL is sent again, and what
 the warehouse then says to be there already, or to be gone already, counts as done. A statement that
-changes rows is not repeated: the migration stops with :class:`UnknownOutcomeError`.
+changes rows is not repeated: the migration stops with :class:`UnknownOutcomeError`, until
+:func:`settle_interrupted` says what was found in the table.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -53,7 +54,6 @@ class Progress:
         self._connection = connection
         self._table = version_table
         self._loaded = False
-        self._written = False
         self._heads: list[str] = []
         self._done: list[str] = []
         self._to_skip: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class Progress:
         resumed = digest == self._interrupted
         self._interrupted = None if resumed else self._interrupted
         if resumed and not repeatable:
-            raise UnknownOutcomeError(self._question(statement))
+            raise UnknownOutcomeError(_question(statement))
         self._write(started=digest)
         try:
             result = execute()
@@ -95,11 +95,11 @@ class Progress:
 
     def finish(self) -> None:
         """Forget the note: the number of the revision is written."""
-        if self._written:
-            self._connection.exec_driver_sql(
-                f"ALTER TABLE {self._table} UNSET TBLPROPERTIES IF EXISTS ('{PROPERTY}')"
-            )
-        self._loaded = self._written = False
+        # Always: a note that has outlived its revision must not meet it again after a downgrade.
+        self._connection.exec_driver_sql(
+            f"ALTER TABLE {self._table} UNSET TBLPROPERTIES IF EXISTS ('{PROPERTY}')"
+        )
+        self._loaded = False
 
     def _load(self) -> None:
         if self._loaded:
@@ -107,9 +107,7 @@ class Progress:
         ask = self._connection.exec_driver_sql
         heads = ask(f"SELECT version_num FROM {self._table}").scalars()  # noqa: S608 - a name
         self._heads = sorted(heads)
-        properties = {row[0]: row[1] for row in ask(f"SHOW TBLPROPERTIES {self._table}")}
-        note = json.loads(properties.get(PROPERTY, "{}"))
-        self._written = bool(note)
+        note = _read(self._connection, self._table)
         # The number of the revision was written, and the note outlived it.
         is_stale = note.get("from") != self._heads
         self._done = [] if is_stale else list(note["done"])
@@ -118,20 +116,55 @@ class Progress:
         self._loaded = True
 
     def _write(self, started: str | None) -> None:
-        note = json.dumps({"from": self._heads, "done": self._done, "started": started})
-        self._connection.exec_driver_sql(
-            f"ALTER TABLE {self._table} SET TBLPROPERTIES ('{PROPERTY}' = {quote_text(note)})"
-        )
-        self._written = True
+        note = {"from": self._heads, "done": self._done, "started": started}
+        _write(self._connection, self._table, note)
 
-    def _question(self, statement: str) -> str:
-        start = " ".join(statement.split())[:200]
-        return (
-            "The migration was interrupted while this statement was under way, and it may or may "
-            f"not have been run: {start} -- Look at the rows. If it was not run, run it; then say "
-            f"so with: ALTER TABLE {self._table} UNSET TBLPROPERTIES ('{PROPERTY}'), set the "
-            "version to this revision with 'alembic stamp' once its remaining statements are run."
-        )
+    @property
+    def resumes(self) -> bool:
+        """Whether something of this revision was done before."""
+        self._load()
+        return bool(self._done)
+
+
+def settle_interrupted(
+    connection: Connection, *, was_run: bool, version_table: str = "alembic_version"
+) -> None:
+    """Say whether the statement that was under way when a migration ended has changed its rows.
+
+    The next upgrade goes on behind it, or with it.
+
+    Args:
+        connection: A connection to the database.
+        was_run: Whether the rows are changed.
+        version_table: The version table, as SQL.
+    """
+    note = _read(connection, version_table)
+    if note.get("started"):
+        done = [*note["done"], note["started"]] if was_run else note["done"]
+        _write(connection, version_table, {**note, "done": done, "started": None})
+
+
+def _read(connection: Connection, table: str) -> dict[str, Any]:
+    found = connection.exec_driver_sql(f"SHOW TBLPROPERTIES {table}")
+    properties = {row[0]: row[1] for row in found}
+    note: dict[str, Any] = json.loads(properties.get(PROPERTY, "{}"))
+    return note
+
+
+def _write(connection: Connection, table: str, note: dict[str, Any]) -> None:
+    connection.exec_driver_sql(
+        f"ALTER TABLE {table} SET TBLPROPERTIES ('{PROPERTY}' = {quote_text(json.dumps(note))})"
+    )
+
+
+def _question(statement: str) -> str:
+    start = " ".join(statement.split())[:200]
+    return (
+        "The migration was interrupted while this statement was under way, and whether it was run "
+        f"is not known: {start} -- Look at the rows, then say what you found with "
+        "vinci_code.database.dialect.alembic.settle_interrupted(connection, was_run=…), and "
+        "migrate again."
+    )
 
 
 def changes_rows(statement: str) -> bool:
