@@ -188,9 +188,9 @@ def lost_session(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
 
 
 def lost_reply(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
-    """How many rows a single INSERT leaves if the reply to it is lost three times."""
+    """How many rows a single INSERT leaves if the reply to it is lost."""
     table = _table(engine)
-    warehouse.inject(Fault.reset("after", operation="ExecuteStatement", statement="INSERT", times=3))
+    warehouse.inject(Fault.reset("after", operation="ExecuteStatement", statement="INSERT"))
     raised = "no error"
     try:
         with engine.begin() as connection:
@@ -234,7 +234,30 @@ def for_update(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
         return connection.execute(sa.select(table).with_for_update()).all()
 
 
-UTC = dt.timezone.utc
+def rolled_back(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
+    table = _table(engine)
+    with engine.connect() as connection:
+        connection.execute(sa.insert(table).values(id=1))
+        connection.rollback()
+        rows = connection.scalar(sa.select(sa.func.count()).select_from(table))
+    return f"{rows} rows are left"
+
+
+def duplicate_key(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
+    table = _table(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table).values(id=1))
+        connection.execute(sa.insert(table).values(id=1))
+        rows = connection.scalar(sa.select(sa.func.count()).select_from(table))
+    return f"{rows} rows are there"
+
+
+def capitals(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
+    with engine.connect() as connection:
+        found = connection.scalar(sa.select(sa.literal("abc").like("A%")))
+    return "found" if found else "not found"
+
+
 MOMENT = dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 
 
@@ -263,9 +286,12 @@ ROWS: list[Row] = [
     Row("`Enum` column in an `IN`", enum_in_list, 'TypeError', [1], [1]),
     Row("`regexp_match`", regular_expression, 'CompileError', [1], [1]),
     Row("`version_id_col`, and somebody else's change", stale_version, 'lost without a word', "StaleDataError", "StaleDataError"),
+    Row("`rollback()` after an `INSERT`", rolled_back, "1 rows are left", "1 rows are left", "0 rows are left"),
+    Row("the same primary key twice", duplicate_key, "2 rows are there", "2 rows are there", "IntegrityError"),
+    Row("`'abc' LIKE 'A%'`", capitals, "not found", "found", "found"),
     Row("`with_for_update()`", for_update, 'DatabaseError', "CompileError", []),
     Row("the warehouse forgot the idle session", lost_session, 'DatabaseError', 1),
-    Row("the reply to an `INSERT` is lost (three times)", lost_reply, 'no error, 4 rows', "AmbiguousWriteError, 1 rows"),
+    Row("the reply to an `INSERT` is lost", lost_reply, "no error, 2 rows", "AmbiguousWriteError, 1 rows"),
     Row("`MetaData.reflect` of 20 tables", reflection, '82 statements', "6 statements or fewer"),
 ]
 
