@@ -50,12 +50,12 @@ from vinci_code.database.dialect.dberrors import (
     WarehouseStartTimeout,
     Warning,  # noqa: A004 - PEP 249 gives it this name
 )
-from vinci_code.database.dialect.execution import Execution, Outcome
+from vinci_code.database.dialect.execution import Execution, Outcome, timed_out
 from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
 from vinci_code.database.dialect.translation import Evidence, clean
-from vinci_code.database.dialect.transport import Call
+from vinci_code.database.dialect.transport import Call, DeadlinePassed
 from vinci_code.database.dialect.waiting import Patience
 
 if TYPE_CHECKING:
@@ -390,6 +390,8 @@ class Cursor:
         try:
             with self._session.channel.on_behalf_of(call):
                 yield self._rows
+        except DeadlinePassed as passed:
+            raise timed_out(self.statement_id) from passed
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._clean(error)  # noqa: B904 - its cause is set
 

@@ -143,7 +143,7 @@ class Execution:
         if command is not None:
             within(_CANCEL_SECONDS, lambda: session.cancel(command))
             if call.repeatable or call.failed:
-                raise _timed_out(call) from passed
+                raise timed_out(call.statement_id) from passed
             return self._settle(session, command, passed)
         if call.sent or call.in_flight:
             # Without a name, only the end of its session ends a statement.
@@ -151,7 +151,7 @@ class Execution:
             within(_CANCEL_SECONDS, session.close)
             if not call.repeatable:
                 raise ambiguous(passed, call) from passed
-        raise _timed_out(call) from passed
+        raise timed_out(call.statement_id) from passed
 
     def _settle(self, session: SessionLike, command: Any, passed: DeadlinePassed) -> Outcome:
         """Find out whether a write was faster than its cancellation."""
@@ -165,7 +165,7 @@ class Execution:
                 break
             time.sleep(_STATE_SECONDS / 5)
         if call.failed:
-            raise _timed_out(call) from passed
+            raise timed_out(call.statement_id) from passed
         if call.finished:
             return self._outcome(None)
         raise ambiguous(passed, call) from passed
@@ -200,9 +200,10 @@ def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
     )
 
 
-def _timed_out(call: Call) -> StatementTimeout:
+def timed_out(statement_id: str | None) -> StatementTimeout:
+    """The error for a statement that was cancelled at its deadline."""
     return StatementTimeout(
         "the statement did not finish before its deadline and was cancelled; it wrote nothing\n"
         "To fix it: raise 'timeout', or let the statement do less.",
-        statement_id=call.statement_id,
+        statement_id=statement_id,
     )

@@ -41,7 +41,7 @@ class SessionPool(QueuePool):
     def __init__(
         self,
         creator: Callable[..., Any],
-        *,
+        # By position too: create_engine looks for no other arguments of a pool.
         idle_timeout: float | None = IDLE_TIMEOUT,
         use_lifo: bool = True,
         **arguments: Any,

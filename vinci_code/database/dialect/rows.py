@@ -10,6 +10,7 @@ and a STRUCT are dictionaries.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,7 +44,7 @@ class Rows:
 
     def many(self, count: int) -> list[Row]:
         """The next rows, at most ``count`` of them."""
-        found = [row for row, _ in zip(self._ready, range(count), strict=False)]
+        found = list(itertools.islice(self._ready, count))
         if len(found) < count:
             found += self._fetch(count - len(found))
         self.given += len(found)

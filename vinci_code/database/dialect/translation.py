@@ -172,9 +172,11 @@ def clean(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     What it is chained to holds no secret any more, nor do the frames that it went through: those of
     the driver and of urllib3 have the request's headers among their locals.
     """
-    if isinstance(error, e.Error):
+    own = next((item for item in chain(error) if isinstance(item, e.Error)), None)
+    if own is not None:
+        # Raised by what the driver has called, and wrapped by it on the way.
         redact_exception(error)
-        return error
+        return own
     translated = translate(error, evidence)
     translated.__cause__ = redact_exception(error)
     return translated

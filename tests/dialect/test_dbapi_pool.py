@@ -1,0 +1,185 @@
+"""URLs, and a pool that gives idle sessions back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from vinci_code.core.redaction import redact
+from vinci_code.database.dialect.pooling import SessionPool
+from vinci_code.database.dialect.urls import create_connect_args, without_credentials
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+HOST = "example.cloud.databricks.com"
+PATH = "/sql/1.0/warehouses/1234567890abcdef"
+TOKEN = "dapi" + "0123456789abcdef" * 2
+
+
+def test_a_url_gives_the_drivers_arguments() -> None:
+    url = f"databricks+vinci://{HOST}:8443?http_path={PATH}&catalog=main&schema=a%2Fb&timeout=2.5"
+    assert create_connect_args(make_url(url)) == {
+        "server_hostname": HOST,
+        "_port": 8443,
+        "http_path": PATH,
+        "catalog": "main",
+        "schema": "a/b",
+        "timeout": 2.5,
+    }
+
+
+def test_a_token_is_taken_out_of_the_url_at_once() -> None:
+    url = make_url(f"databricks+vinci://token:{TOKEN}@{HOST}?http_path={PATH}")
+    arguments = create_connect_args(url)
+    assert arguments["access_token"].get_secret_value() == TOKEN
+    assert TOKEN not in repr(arguments)
+    assert TOKEN not in redact(f"what was {TOKEN}?")
+    kept = without_credentials(url)
+    assert kept.render_as_string(hide_password=False) == (
+        f"databricks+vinci://{HOST}?http_path=%2Fsql%2F1.0%2Fwarehouses%2F1234567890abcdef"
+    )
+    assert without_credentials(kept) is kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "databricks+vinci://",
+        f"databricks+vinci://{HOST}/catalog?http_path={PATH}",
+        f"databricks+vinci://{HOST}?htp_path={PATH}",
+        f"databricks+vinci://{HOST}?http_path=a&http_path=b",
+        f"databricks+vinci://{HOST}?timeout=soon",
+        f"databricks+vinci://me:{TOKEN}@{HOST}?http_path={PATH}",
+        f"databricks+vinci://token@{HOST}?http_path={PATH}",
+    ],
+)
+def test_what_means_nothing_in_a_url_is_refused_with_the_form(url: str) -> None:
+    with pytest.raises(ArgumentError, match="Accepted is databricks") as caught:
+        create_connect_args(make_url(url))
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_url_with_a_token_connects(local_warehouse: TestWarehouse) -> None:
+    warehouse = local_warehouse.warehouse
+    engine = create_engine(
+        f"databricks+vinci://token:{warehouse.access_token}@localhost:{warehouse.port}"
+        f"?http_path={warehouse.http_path}&schema={local_warehouse.schema}&catalog=main",
+        connect_args={"_tls_trusted_ca_file": str(warehouse.ca_file)},
+    )
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT current_schema()")).scalar_one()
+        assert found == local_warehouse.schema
+    finally:
+        engine.dispose()
+
+
+# --- the pool ------------------------------------------------------------------------------------
+
+MakeEngine = Callable[..., Engine]
+
+
+@pytest.fixture
+def make_engine(engine_url: URL, engine_args: dict[str, Any]) -> Iterator[MakeEngine]:
+    made: list[Engine] = []
+
+    def make(**arguments: Any) -> Engine:
+        arguments = {"poolclass": SessionPool, "connect_args": engine_args, **arguments}
+        made.append(create_engine(engine_url, **arguments))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.dispose()
+
+
+def use(engine: Engine, threads: int = 1) -> None:
+    def select(_: int) -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            time.sleep(0.2)
+
+    with ThreadPoolExecutor(threads) as executor:
+        list(executor.map(select, range(threads)))
+
+
+def pool_of(engine: Engine) -> SessionPool:
+    assert isinstance(engine.pool, SessionPool)
+    return engine.pool
+
+
+def test_idle_sessions_are_given_back(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse
+) -> None:
+    engine = make_engine(idle_timeout=0.5, pool_size=3)
+    use(engine, threads=3)
+    assert local_warehouse.warehouse.session_count == 3
+    deadline = time.monotonic() + 5
+    while local_warehouse.warehouse.session_count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert local_warehouse.warehouse.session_count == 0
+    assert pool_of(engine).checkedin() == 0
+    local_warehouse.warehouse.clear_requests()
+    time.sleep(0.7)
+    assert local_warehouse.requests == ()
+    use(engine)
+    assert local_warehouse.warehouse.session_count == 1
+
+
+def test_sessions_in_use_are_left_alone_and_the_limit_holds(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse
+) -> None:
+    engine = make_engine(idle_timeout=0.3, pool_size=2, max_overflow=0)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        time.sleep(0.5)
+        pool_of(engine).give_back_idle()
+        assert connection.execute(text("SELECT 2")).scalar_one() == 2
+    for _ in range(3):
+        use(engine, threads=6)
+        assert local_warehouse.warehouse.session_count <= 2
+        time.sleep(0.4)
+    assert [r.operation for r in local_warehouse.requests].count("OpenSession") <= 12
+
+
+def test_only_those_that_were_idle_for_long_enough_are_given_back(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse
+) -> None:
+    engine = make_engine(idle_timeout=0.6, pool_size=2)
+    use(engine, threads=2)
+    time.sleep(0.4)
+    use(engine)  # the last one in is the first one out
+    time.sleep(0.3)
+    pool_of(engine).give_back_idle()
+    assert local_warehouse.warehouse.session_count == 1
+    assert pool_of(engine).give_back_idle() == 0
+
+
+def test_a_pool_can_keep_its_sessions(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse
+) -> None:
+    engine = make_engine(idle_timeout=None)
+    use(engine)
+    assert pool_of(engine).give_back_idle() == 0
+    assert pool_of(engine)._timer is None
+    engine.dispose()
+    assert local_warehouse.warehouse.session_count == 0
+    use(engine)
+    assert pool_of(engine)._idle_timeout is None
+
+
+def test_a_checkout_sends_nothing(make_engine: MakeEngine, local_warehouse: TestWarehouse) -> None:
+    engine = make_engine()
+    use(engine)
+    local_warehouse.warehouse.clear_requests()
+    with engine.connect():
+        pass
+    with engine.connect():
+        pass
+    assert local_warehouse.requests == ()

@@ -1,0 +1,311 @@
+"""Each fault of the warehouse at each operation: the right result or the right error, in time.
+
+Whatever happens to a write, the table holds it exactly once or not at all, as the outcome says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from vinci_code.database.dialect import dbapi
+from vinci_code.warehouse.faults import KINDS, Fault
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+OK = None
+LOST = dbapi.ConnectionLostError
+SLOW = dbapi.ConnectTimeout
+UNSURE = dbapi.AmbiguousWriteError
+START = dbapi.WarehouseStartTimeout
+REFUSED = dbapi.AuthenticationFailed
+
+CONNECT, READ, WRITE, FETCH = "connect", "read", "write", "fetch"
+HIT = {
+    CONNECT: "OpenSession",
+    READ: "ExecuteStatement",
+    WRITE: "ExecuteStatement",
+    FETCH: "FetchResults",
+}
+
+# Seconds within which each of them has ended; waiting for what the fault itself takes included.
+DEADLINE = 8.0
+
+Expected = type[dbapi.Error] | None
+Case = tuple[Callable[..., Fault], dict[str, Expected]]
+
+# A fault, and how each operation ends that it hits.
+MATRIX: dict[str, Case] = {
+    "400": (
+        lambda **scope: Fault.http(400, **scope),
+        dict.fromkeys(HIT, dbapi.OperationalError),
+    ),
+    "401": (lambda **scope: Fault.http(401, **scope), dict.fromkeys(HIT, REFUSED)),
+    "403": (lambda **scope: Fault.http(403, **scope), dict.fromkeys(HIT, REFUSED)),
+    "403, no permission": (
+        lambda **scope: Fault.http(403, message="no permission to use it", **scope),
+        dict.fromkeys(HIT, dbapi.PermissionDenied),
+    ),
+    "429 with Retry-After": (
+        lambda **scope: Fault.http(429, retry_after=1, **scope),
+        dict.fromkeys(HIT, OK),
+    ),
+    "429": (
+        lambda **scope: Fault.http(429, **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: OK},
+    ),
+    "429 for ever": (
+        lambda **scope: Fault.http(429, retry_after=0.5, times=99, **scope),
+        dict.fromkeys(HIT, dbapi.LimitExceeded),
+    ),
+    "500 once": (
+        lambda **scope: Fault.http(500, **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: OK},
+    ),
+    "500 for ever": (
+        lambda **scope: Fault.http(500, times=99, **scope),
+        {CONNECT: LOST, READ: LOST, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "500 after execution": (
+        lambda **scope: Fault.http(500, executed=True, **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "501": (
+        lambda **scope: Fault.http(501, **scope),
+        dict.fromkeys(HIT, dbapi.NotSupportedError),
+    ),
+    "503 with Retry-After": (
+        lambda **scope: Fault.http(503, retry_after=1, **scope),
+        dict.fromkeys(HIT, OK),
+    ),
+    "503 after execution": (
+        lambda **scope: Fault.http(503, executed=True, **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "503 for ever": (
+        lambda **scope: Fault.http(503, times=99, **scope),
+        {CONNECT: START, READ: START, WRITE: UNSURE, FETCH: START},
+    ),
+    "504 after execution": (
+        lambda **scope: Fault.http(504, executed=True, **scope),
+        {CONNECT: SLOW, READ: OK, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "cold start, HTTP": (
+        lambda **scope: Fault.cold_start(1.0, retry_after=1, **scope),
+        {CONNECT: OK, READ: OK, WRITE: OK},
+    ),
+    "cold start, sessions": (
+        lambda **scope: Fault.cold_start(1.0, style="session", **scope),
+        {CONNECT: OK, READ: OK, WRITE: OK},
+    ),
+    "session lost": (
+        lambda **scope: Fault.session_lost(**scope),
+        {READ: OK, WRITE: OK, FETCH: dbapi.SessionLostError},
+    ),
+    "token expired": (
+        lambda **scope: Fault.token_expired(**scope),
+        dict.fromkeys(HIT, REFUSED),
+    ),
+    "token revoked": (
+        lambda **scope: Fault.token_revoked(**scope),
+        dict.fromkeys(HIT, REFUSED),
+    ),
+    "reset before": (
+        lambda **scope: Fault.reset("before", **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: OK},
+    ),
+    "reset after": (
+        lambda **scope: Fault.reset("after", **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "reset in the reply": (
+        lambda **scope: Fault.reset("mid_reply", **scope),
+        {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "resets for ever": (
+        lambda **scope: Fault.reset("after", times=99, **scope),
+        {CONNECT: LOST, READ: LOST, WRITE: UNSURE, FETCH: LOST},
+    ),
+    "a short delay": (lambda **scope: Fault.delay(0.5, **scope), dict.fromkeys(HIT, OK)),
+    "a long delay": (
+        lambda **scope: Fault.delay(4.0, **scope),
+        {CONNECT: SLOW, READ: dbapi.StatementTimeout, WRITE: UNSURE, FETCH: dbapi.StatementTimeout},
+    ),
+    "slow": (
+        lambda **scope: Fault.slow_poll(2.5, **scope),
+        {READ: OK, WRITE: OK},
+    ),
+    "too slow": (
+        lambda **scope: Fault.slow_poll(60.0, **scope),
+        {READ: dbapi.StatementTimeout, WRITE: UNSURE},
+    ),
+    "conflict": (
+        lambda **scope: Fault.commit_conflict(**scope),
+        {WRITE: dbapi.ConflictError},
+    ),
+    "another protocol": (
+        lambda **scope: Fault.protocol_unsupported(**scope),
+        {CONNECT: dbapi.ProtocolUnsupported},
+    ),
+}
+
+CASES = [
+    pytest.param(make, operation, expected, id=f"{name}: {operation}")
+    for name, (make, outcomes) in MATRIX.items()
+    for operation, expected in outcomes.items()
+]
+
+
+class Scene:
+    """A table, and the operations that a fault may hit."""
+
+    def __init__(self, warehouse: TestWarehouse, arguments: dict[str, Any]) -> None:
+        self.warehouse = warehouse
+        self.arguments = arguments
+        self.connection: dbapi.Connection | None = None
+
+    def prepare(self, operation: str) -> None:
+        self.warehouse.warehouse.sql("CREATE TABLE t (a INT)", schema=self.warehouse.schema)
+        if operation != CONNECT:
+            self.connection = dbapi.connect(**self.arguments)
+            self.connection.timeout = 3.0
+        if operation == FETCH:
+            assert self.connection is not None
+            # More than the driver takes along with the answer to the statement.
+            self.cursor = self.connection.cursor()
+            self.cursor.execute("SELECT id FROM range(250000)")
+
+    def act(self, operation: str) -> object:
+        if operation == CONNECT:
+            self.connection = dbapi.connect(**self.arguments)
+            return None
+        assert self.connection is not None
+        if operation == FETCH:
+            return len(self.cursor.fetchall())
+        cursor = self.connection.cursor()
+        if operation == READ:
+            return cursor.execute("SELECT 7").fetchall()
+        return cursor.execute("INSERT INTO t VALUES (1)").rowcount
+
+    def written(self) -> int:
+        """How many rows the table holds, by a connection that no fault hits."""
+        self.warehouse.warehouse.faults.clear()
+        self.warehouse.warehouse.credentials.reinstate()
+        with dbapi.connect(**self.arguments) as connection:
+            row = connection.cursor().execute("SELECT count(*) FROM t").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def executed(self) -> int:
+        return sum(
+            record.executed is True
+            for record in self.warehouse.requests
+            if record.statement == "INSERT INTO t VALUES (1)"
+        )
+
+
+@pytest.mark.parametrize(("make", "operation", "expected"), CASES)
+def test_a_fault_at_an_operation(
+    make: Callable[..., Fault],
+    operation: str,
+    expected: Expected,
+    local_warehouse: TestWarehouse,
+    connect_args: dict[str, Any],
+) -> None:
+    scene = Scene(local_warehouse, {**connect_args, "connect_timeout": 2.0, "start_timeout": 2.0})
+    scene.prepare(operation)
+    local_warehouse.inject(make(operation=HIT[operation]))
+    began = time.monotonic()
+    error: dbapi.Error | None = None
+    result: object = None
+    try:
+        result = scene.act(operation)
+    except dbapi.Error as caught:
+        error = caught
+    elapsed = time.monotonic() - began
+    try:
+        assert error is None if expected is None else isinstance(error, expected), repr(error)
+        assert elapsed < DEADLINE
+        if error is None:
+            assert result == {CONNECT: None, READ: [(7,)], WRITE: 1, FETCH: 250_000}[operation]
+        rows = scene.written()
+        assert rows == scene.executed()
+        if operation == WRITE:
+            # Sure of it, sure of the contrary, or not sure.
+            allowed = {True: {1}, False: {0, 1} if isinstance(error, UNSURE) else {0}}
+            assert rows in allowed[error is None]
+    finally:
+        if scene.connection is not None:
+            scene.connection.close()
+
+
+def test_every_fault_is_in_the_matrix() -> None:
+    covered = {make(operation=None).kind for make, _ in MATRIX.values()}
+    assert covered == set(KINDS)
+
+
+@pytest.mark.parametrize("when", ["before", "after", "mid_reply"])
+def test_an_insert_is_delivered_once_whatever_breaks(
+    when: str, local_warehouse: TestWarehouse, connect_args: dict[str, Any]
+) -> None:
+    with dbapi.connect(**connect_args) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE t (a INT)")
+        local_warehouse.inject(Fault.reset(when, statement="INSERT", times=5))
+        with pytest.raises(dbapi.AmbiguousWriteError, match="once, or not at all"):
+            cursor.execute("INSERT INTO t VALUES (1)")
+        delivered = [r for r in local_warehouse.requests if r.statement and "INSERT" in r.statement]
+        assert len(delivered) == 1
+        local_warehouse.warehouse.faults.clear()
+        rows = cursor.execute("SELECT * FROM t").fetchall()
+        assert rows == ([] if when == "before" else [(1,)])
+
+
+def test_a_write_whose_state_cannot_be_asked_names_its_statement(
+    local_warehouse: TestWarehouse, connect_args: dict[str, Any]
+) -> None:
+    with dbapi.connect(**connect_args) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE t (a INT)")
+        local_warehouse.inject(
+            Fault.slow_poll(20.0, statement="INSERT"),
+            Fault.reset("before", operation="GetOperationStatus", times=20),
+        )
+        with pytest.raises(dbapi.AmbiguousWriteError) as caught:
+            cursor.execute("INSERT INTO t VALUES (1)")
+        (sent,) = [r for r in local_warehouse.requests if r.statement and "INSERT" in r.statement]
+        assert caught.value.statement_id == sent.operation_id
+        assert str(sent.operation_id) in str(caught.value)
+
+
+def test_a_lost_poll_is_asked_again(
+    local_warehouse: TestWarehouse, connect_args: dict[str, Any]
+) -> None:
+    with dbapi.connect(**connect_args) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE t (a INT)")
+        local_warehouse.inject(
+            Fault.slow_poll(3.0, statement="INSERT"),
+            Fault.reset("after", operation="GetOperationStatus"),
+            Fault.http(500, operation="GetOperationStatus"),
+        )
+        assert cursor.execute("INSERT INTO t VALUES (1)").rowcount == 1
+        assert cursor.execute("SELECT * FROM t").fetchall() == [(1,)]
+
+
+def test_a_write_that_is_done_is_done_though_its_result_is_lost(
+    local_warehouse: TestWarehouse, connect_args: dict[str, Any]
+) -> None:
+    with dbapi.connect(**connect_args) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE t (a INT)")
+        local_warehouse.inject(
+            Fault.slow_poll(2.5, statement="INSERT"),
+            Fault.reset("after", operation="GetResultSetMetadata", times=20),
+            Fault.reset("after", operation="FetchResults", times=20),
+        )
+        assert cursor.execute("INSERT INTO t VALUES (1), (2)").rowcount == 2
+        local_warehouse.warehouse.faults.clear()
+        assert cursor.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
