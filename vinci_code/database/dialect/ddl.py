@@ -221,8 +221,9 @@ class VinciDDLCompiler(compiler.DDLCompiler):
 
     def _check_name(self, constraint: CheckConstraint, body: str) -> str:
         digest = hashlib.sha256(body.encode()).hexdigest()[:8]
-        table = constraint.table.name if constraint.table is not None else "table"
-        return f"CONSTRAINT {self.preparer.quote(f'ck_{table}_{digest}')} "
+        parent: Any = constraint.parent
+        table = parent.table if isinstance(parent, Column) else parent
+        return f"CONSTRAINT {self.preparer.quote(f'ck_{table.name}_{digest}')} "
 
     def define_constraint_cascades(self, constraint: ForeignKeyConstraint) -> str:
         """Render nothing: keys are informational, and NO ACTION is all that can be said."""

@@ -27,7 +27,7 @@ RESERVED_WORDS = frozenset(
 )
 
 # A part of a name with dots: bare, or in backticks.
-_PART = re.compile(r"`((?:[^`]|``)*)`|([^.`]+)")
+_PART = re.compile(r"`((?:[^`]|``)*)`(?=\.|\Z)|([^.]+)")
 
 
 class VinciIdentifierPreparer(IdentifierPreparer):
@@ -38,11 +38,18 @@ class VinciIdentifierPreparer(IdentifierPreparer):
     legal_characters = re.compile(r"^[A-Za-z0-9_]+\Z", re.ASCII)
 
     def __init__(self, dialect: object) -> None:
-        super().__init__(dialect, initial_quote="`", final_quote="`")  # type: ignore[arg-type]
+        super().__init__(dialect, initial_quote="`", final_quote="`", escape_quote="`")  # type: ignore[arg-type]
 
     def quote_schema(self, schema: str, force: object = None) -> str:
         """Quote the name of a schema, or those of a catalog and a schema with a dot between."""
+        if isinstance(schema, quoted_name) and schema.quote is False:
+            # A placeholder of schema_translate_map, which comes back here with the name.
+            return str(schema)
         return ".".join(self.quote(part) for part in schema_parts(schema))
+
+    def format_schema(self, name: str) -> str:
+        """Quote the name of a schema in CREATE SCHEMA and DROP SCHEMA."""
+        return self.quote_schema(name)
 
 
 def schema_parts(schema: str) -> list[str]:
