@@ -310,6 +310,9 @@ class Cursor:
 
     def fetchone(self) -> Row | None:
         """The next row; ``None`` after the last."""
+        self._require_open()
+        if self._rows is not None and (row := self._rows.ready()) is not None:
+            return row
         with self._fetching() as rows:
             return rows.one()
 
