@@ -455,6 +455,10 @@ def _driver() -> Driver:
             self.value = parameter.value
             self.CAST_EXPR = parameter.type
 
+        def __str__(self) -> str:
+            # The driver logs what it is given.
+            return f"<{self.CAST_EXPR}>"
+
         def _tspark_param_value(self) -> Any:
             if self.value is None:
                 return None
