@@ -264,7 +264,7 @@ def test_literal_execute(connection: sa.Connection, key: int, name: str) -> None
 
 
 def test_several_rows_in_one_statement(connection: sa.Connection) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": -1, "number": 1, "text": "one", "money": Decimal("1.10"), "flag": True},
         {"id": -2, "number": None, "text": None, "money": None, "flag": None},
         {"id": -3, "number": 3, "text": "", "money": Decimal("-3.00"), "flag": False},
