@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast lint format lock bench clean
+.PHONY: help install dev demo test test-fast lint format lock bench compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,8 +35,12 @@ format: $(VENV)/installed-dev ## Put the code into the project's format.
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/installed-dev ## Measure the import against the plain bulk insert, side by side.
+bench: $(VENV)/installed-dev ## Measure the import and the reading of rows against peers, side by side.
 	$(BIN)/python bench/import_events.py
+	$(BIN)/python bench/reading.py
+
+compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
+	$(BIN)/python tests/compliance/run.py --compare
 
 lock: ## Renew the lock files from pyproject.toml (names, versions and hashes only).
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv

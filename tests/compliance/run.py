@@ -1,4 +1,4 @@
-"""Runs SQLAlchemy's suite for third-party dialects against a local warehouse, in a pytest of its own.
+"""Runs SQLAlchemy's suite for dialects against a local warehouse, in a pytest of its own.
 
     python tests/compliance/run.py [--vendor] [--compare] [-- ARGUMENTS OF PYTEST]
 
@@ -21,11 +21,11 @@ from urllib.parse import quote
 
 from vinci_code.warehouse import LocalWarehouse
 
+ROOT = Path(__file__).parents[2]
 SUITE = Path(__file__).parent / "suite"
 OURS = "ours"
 VENDOR = "vendor"
 
-# The vendor's dialect warns of itself on every import; the suite turns SQLAlchemy's own into errors.
 _VENDOR_REQUIREMENTS = "databricks.sqlalchemy.requirements:Requirements"
 
 
@@ -66,7 +66,7 @@ def run(dialect: str, arguments: list[str] | None = None, *, show: bool = False)
             "COMPLIANCE_CA_FILE": str(warehouse.ca_file),
             "COMPLIANCE_DIALECT": dialect,
             "COMPLIANCE_RESULTS": str(results),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-m", "pytest", "--dburi", _url(warehouse, dialect)]
         if dialect == VENDOR:

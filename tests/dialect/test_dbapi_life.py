@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -344,6 +345,37 @@ def test_a_host_that_does_not_answer_is_given_up(connect: Connect) -> None:
     with pytest.raises(dbapi.ConnectionLostError):
         connect(server_hostname="192.0.2.1", _port=443, connect_timeout=1.0)
     assert time.monotonic() - began < 3.0
+
+
+def test_a_name_that_is_not_resolved_in_time_is_given_up(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        released.wait(10)
+        return resolve(*arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    began = time.monotonic()
+    try:
+        with pytest.raises(dbapi.ConnectTimeout, match="connect_timeout"):
+            connect(connect_timeout=0.5)
+    finally:
+        released.set()
+    assert time.monotonic() - began < 2.0
+
+
+def test_parameters_are_not_logged(
+    connection: dbapi.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "databricks.sql.client"):
+        connection.cursor().execute("SELECT ?", ["my private text"])
+    # The driver's "unsafe" logger goes nowhere; pytest listens to it all the same.
+    told = [r.getMessage() for r in caplog.records if r.name == "databricks.sql.client"]
+    assert any("Cursor.execute" in message for message in told)
+    assert not any("my private text" in message for message in told)
 
 
 def test_a_refused_connection_is_told_at_once(connect: Connect) -> None:

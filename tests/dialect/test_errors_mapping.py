@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import inspect
 import re
 import ssl
@@ -235,7 +234,6 @@ def test_the_drawing_is_the_tree() -> None:
 def test_every_exception_is_in_the_module() -> None:
     for name in tree_in(dberrors.__doc__ or ""):
         assert getattr(dbapi, name[0]) is getattr(dberrors, name[0])
-    assert dbapi.Warning is not builtins.Warning
 
 
 # --- on the warehouse ----------------------------------------------------------------------------

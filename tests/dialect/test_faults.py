@@ -263,6 +263,22 @@ def test_an_insert_is_delivered_once_whatever_breaks(
         assert rows == ([] if when == "before" else [(1,)])
 
 
+def test_no_row_is_skipped_after_a_fetch_that_failed(
+    local_warehouse: TestWarehouse, connect_args: dict[str, Any]
+) -> None:
+    with dbapi.connect(**connect_args) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT id FROM range(350000)")
+        assert cursor.fetchmany(2) == [(0,), (1,)]
+        local_warehouse.inject(Fault.reset("after", operation="FetchResults"))
+        with pytest.raises(dbapi.ConnectionLostError, match="skipped"):
+            cursor.fetchall()
+        for fetch in (cursor.fetchall, cursor.fetchone, cursor.fetchmany):
+            with pytest.raises(dbapi.ResultExpired, match="run the query again"):
+                fetch()
+        assert cursor.execute("SELECT 1").fetchall() == [(1,)]
+
+
 def test_a_write_whose_state_cannot_be_asked_names_its_statement(
     local_warehouse: TestWarehouse, connect_args: dict[str, Any]
 ) -> None:

@@ -191,11 +191,17 @@ def _pickle_objects() -> None:
                 print(name, protocol, "cannot be pickled:", error)
 
 
-def _refuse_engine() -> None:
+def _refused_engine() -> None:
+    engine = create_databricks_engine(echo="debug")
+    print(engine, repr(engine), engine.url, vars(engine.dialect), vars(engine.pool))
     try:
-        create_databricks_engine()
-    except Exception as error:  # noqa: BLE001
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT '{PLANTED}', ?", (PLANTED,))
+    except Exception as error:
+        logging.getLogger("vinci_code").exception("failed with %s", error)
         _show_exception(error)
+    finally:
+        engine.dispose()
 
 
 # --- exceptions -----------------------------------------------------------------------------------
@@ -403,7 +409,7 @@ CHANNELS: dict[str, Callable[[], None]] = {
     "objects": _show_objects,
     "models": _dump_models,
     "pickles": _pickle_objects,
-    "engine": _refuse_engine,
+    "engine": _refused_engine,
     "refused connect": _refused_connect,
     "refused open": _refused_open,
     "validate": _validate,

@@ -33,7 +33,7 @@ def test_the_first_run_migrates_imports_rolls_back_and_reports() -> None:
     assert re.search(r"^usgs\.ci  █+  386$", text, re.MULTILINE)
     assert re.search(r"^2018-02-04  █+  301$", text, re.MULTILINE)
     newest = text.partition("The newest\n")[2].splitlines()
-    assert newest[1].startswith("1707  2018-02-07 01:26:13  earthquake  usgs.ci  M 2.0 - 4km W of")
+    assert newest[1].startswith("2018-02-07 01:26:13  earthquake  usgs.ci  M 2.0 - 4km W of")
 
 
 def test_the_second_run_imports_nothing_and_says_so() -> None:

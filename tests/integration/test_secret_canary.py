@@ -185,7 +185,7 @@ REACHED = {
     "objects": "<DatabricksConnector localhost",
     "models": '"use_databricks":true',
     "pickles": "cannot be pickled",
-    "engine": "NotYetAvailableError",
+    "engine": "AuthenticationFailed",
     "refused connect": "AuthenticationError",
     "refused open": "Error",
     "validate": "ValidationResult(ok=False",

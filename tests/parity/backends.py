@@ -52,4 +52,4 @@ def same(found: object, expected: object) -> bool:
         return found.keys() == expected.keys() and all(
             same(found[name], expected[name]) for name in expected
         )
-    return bool(found == expected) or (found != found and expected != expected)  # noqa: PLR0124
+    return bool(found == expected) or (found != found and expected != expected)

@@ -1,5 +1,7 @@
 """A library: the mapped classes of the ORM tests."""
 
+# ruff: noqa: RUF012, A003 - so mapped classes are written
+
 from __future__ import annotations
 
 import datetime as dt
@@ -110,9 +112,7 @@ class Place(Base):
     children: orm.Mapped[list[Place]] = orm.relationship(
         back_populates="parent", order_by="Place.name"
     )
-    parent: orm.Mapped[Place | None] = orm.relationship(
-        back_populates="children", remote_side=[id]
-    )
+    parent: orm.Mapped[Place | None] = orm.relationship(back_populates="children", remote_side=[id])
 
 
 class Person(Base):

@@ -1,5 +1,7 @@
 """What goes wrong on one database goes wrong on the other, with the same exception class."""
 
+# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
+
 from __future__ import annotations
 
 import datetime as dt
@@ -168,9 +170,10 @@ def test_connection_works_after_an_error(connection: sa.Connection) -> None:
 
 
 def test_a_failed_flush_leaves_nothing(engine: sa.Engine) -> None:
-    with orm.Session(engine) as session, pytest.raises(sa.exc.IntegrityError):
+    with orm.Session(engine) as session:
         session.add(Thing(id=900, name=None))
-        session.commit()
+        with pytest.raises(sa.exc.IntegrityError):
+            session.commit()
     with engine.connect() as connection:
         query = sa.select(sa.func.count()).where(thing.c.id == 900)
         assert connection.scalar(query) == 0

@@ -1,5 +1,7 @@
 """Expressions have the same value, of the same type, on both databases."""
 
+# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
+
 from __future__ import annotations
 
 import datetime as dt
@@ -49,7 +51,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "upper-ascii": (func.upper("abc-1"), "ABC-1"),
     "lower-ascii": (func.lower("ABC-1"), "abc-1"),
     "length": (func.length("naïve😀"), 6),
-    "char_length": (func.char_length("naïve😀"), 6),
+    "char_length": (func.char_length(sa.literal("naïve😀")), 6),
     "trim": (func.trim("  a b "), "a b"),
     "ltrim": (func.ltrim("  a "), "a "),
     "rtrim": (func.rtrim("  a "), "  a"),

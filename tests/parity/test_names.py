@@ -8,13 +8,21 @@ from sqlalchemy import orm
 
 METADATA = sa.MetaData()
 
-# Not among them: `%` and brackets, which Delta takes only in column names.
-COLUMN_NAMES = """
+COLUMN_NAMES = [
+    *"""
     select from where order group table column user timestamp date interval values default
     current_date end case when array map struct lateral cross semi anti using
     with-dash with.dot UPPER MixedCase ünïcode 日本語 _underscore trailing_ 1st 42 a$b a#b a@b a:b
     a?b a!b a'b a"b a`b a\\b a/b a*b a+b a<b a&b a|b a~b a^b a%b a[b] 'quoted' percent%(x)s :colon
-""".split() + ["with space", " leading", "a, b", "f(x)", "{brace}", "a;b", "a=b"]
+    """.split(),
+    "with space",
+    " leading",
+    "a, b",
+    "f(x)",
+    "{brace}",
+    "a;b",
+    "a=b",
+]
 
 TABLE_NAMES = """
     select order table group user with-dash UPPER MixedCase ünïcode _underscore 1st 42 a$b a`b a'b
@@ -83,6 +91,8 @@ def test_mapped_class_with_awkward_names(engine: sa.Engine) -> None:
     with orm.Session(engine) as session:
         session.add(Order(group="g", from_="f"))
         session.commit()
-        found = session.scalars(sa.select(Order).where(Order.group == "g", Order.from_ == "f")).one()
+        found = session.scalars(
+            sa.select(Order).where(Order.group == "g", Order.from_ == "f")
+        ).one()
         assert (found.group, found.from_) == ("g", "f")
     Base.metadata.drop_all(engine)

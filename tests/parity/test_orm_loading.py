@@ -127,7 +127,10 @@ def test_load_only(session: orm.Session) -> None:
 
 
 CASES: dict[str, tuple[Any, list[Any]]] = {
-    "entities": (sa.select(Author.name).order_by(Author.id.desc()), ["Carroll", "Borges", "Austen"]),
+    "entities": (
+        sa.select(Author.name).order_by(Author.id.desc()),
+        ["Carroll", "Borges", "Austen"],
+    ),
     "relationship-any": (
         sa.select(Author.name).where(Author.books.any(Book.pages > 400)),
         ["Austen"],
@@ -167,7 +170,10 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         ["Austen"],
     ),
     "boolean": (sa.select(Book.title).where(Book.sold), ["Persuasion"]),
-    "filter-by": (sa.select(Book.title).filter_by(sold=False).order_by(Book.title), ["Emma", "Ficciones"]),
+    "filter-by": (
+        sa.select(Book.title).filter_by(sold=False).order_by(Book.title),
+        ["Emma", "Ficciones"],
+    ),
     "exists": (sa.select(sa.exists().where(Author.name == "Austen")), [True]),
     "scalar-subquery": (
         sa.select(
@@ -184,7 +190,10 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         sa.select(Place.name).where(Place.parent.has(Place.name == "root")),
         ["a"],
     ),
-    "children-any": (sa.select(Place.name).where(Place.children.any()).order_by(Place.name), ["a", "root"]),
+    "children-any": (
+        sa.select(Place.name).where(Place.children.any()).order_by(Place.name),
+        ["a", "root"],
+    ),
 }
 
 

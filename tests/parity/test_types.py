@@ -1,5 +1,7 @@
 """A value that is written and read again is the same value of the same type, and is found by it."""
 
+# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
+
 from __future__ import annotations
 
 import datetime as dt
@@ -101,8 +103,14 @@ VALUES: dict[str, list[Any]] = {
     "short": ["", "forty characters at the very most......."],
     "long": ["", "paragraph\n\nparagraph", "y" * 50_000],
     "unicode": ["Ωμέγα", "🇩🇪"],
-    "day": [dt.date(1970, 1, 1), dt.date(2024, 2, 29), dt.date(1, 1, 1), dt.date(9999, 12, 31)]
-    + [dt.date(1582, 10, 10), dt.date(1900, 1, 1)],
+    "day": [
+        dt.date(1970, 1, 1),
+        dt.date(2024, 2, 29),
+        dt.date(1, 1, 1),
+        dt.date(9999, 12, 31),
+        dt.date(1582, 10, 10),
+        dt.date(1900, 1, 1),
+    ],
     "time": [dt.time(0, 0), dt.time(23, 59, 59, 999999), dt.time(12, 34, 56), dt.time(1, 2, 3, 4)],
     "wall": [
         dt.datetime(2024, 2, 29, 12, 34, 56, 789012),
@@ -127,9 +135,20 @@ VALUES: dict[str, list[Any]] = {
         dt.timedelta(days=-1),
         dt.timedelta(hours=26, minutes=3),
     ],
-    "uid": [uuid.UUID(int=0), uuid.UUID("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"), uuid.UUID(int=2**128 - 1)],
+    "uid": [
+        uuid.UUID(int=0),
+        uuid.UUID("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"),
+        uuid.UUID(int=2**128 - 1),
+    ],
     "uid_text": ["0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"],
-    "data": [b"", b"\x00", b"\x00\x01\xfe\xff", bytes(range(256)), b"it's \\ `", b"\xf0\x28" * 5000],
+    "data": [
+        b"",
+        b"\x00",
+        b"\x00\x01\xfe\xff",
+        bytes(range(256)),
+        b"it's \\ `",
+        b"\xf0\x28" * 5000,
+    ],
     "colour": [Colour.RED, Colour.DARK_BLUE],
     "size": ["small", "large"],
     "document": [
@@ -203,7 +222,9 @@ def test_instants_come_back_in_utc(connection: sa.Connection, key: int) -> None:
     assert found.utcoffset() == dt.timedelta(0)
 
 
-@pytest.mark.parametrize("name", ["number", "money", "double", "text", "day", "wall", "uid", "flag"])
+@pytest.mark.parametrize(
+    "name", ["number", "money", "double", "text", "day", "wall", "uid", "flag"]
+)
 def test_in_a_list(connection: sa.Connection, key: int, name: str) -> None:
     chosen = VALUES[name][:2]
     connection.execute(sa.insert(everything).values({"id": key, name: chosen[1]}))
@@ -243,7 +264,7 @@ def test_literal_execute(connection: sa.Connection, key: int, name: str) -> None
 
 
 def test_several_rows_in_one_statement(connection: sa.Connection) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": -1, "number": 1, "text": "one", "money": Decimal("1.10"), "flag": True},
         {"id": -2, "number": None, "text": None, "money": None, "flag": None},
         {"id": -3, "number": 3, "text": "", "money": Decimal("-3.00"), "flag": False},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vinci_code.core.config import DatabaseSettings, reload_settings
-from vinci_code.core.errors import ConfigurationError, NotYetAvailableError
+from vinci_code.core.errors import ConfigurationError
 from vinci_code.database.databricks_connector import (
     DatabricksConnector,
     create_databricks_engine,
@@ -128,10 +128,17 @@ def test_a_missing_configuration_is_a_result_and_not_an_error(
     assert "cannot be used" in str(result)
 
 
-def test_the_engine_is_refused_in_one_line_after_strict_mode() -> None:
-    with pytest.raises(NotYetAvailableError, match="databricks\\+vinci") as caught:
-        create_databricks_engine(settings())
-    assert "\n" not in str(caught.value)
+def test_the_engine_is_made_of_the_settings_and_contacts_nobody() -> None:
+    engine = create_databricks_engine(settings())
+    try:
+        assert engine.dialect.name == "databricks"
+        assert engine.url.render_as_string(hide_password=False).startswith(
+            f"databricks+vinci://{HOST}?"
+        )
+        assert engine.url.query["http_path"] == PATH
+        assert TOKEN not in f"{engine!r} {vars(engine)} {vars(engine.dialect)} {vars(engine.pool)}"
+    finally:
+        engine.dispose()
     with pytest.raises(ConfigurationError):
         create_databricks_engine(DatabaseSettings())
 

@@ -16,13 +16,14 @@ from sqlalchemy import Engine, QueuePool, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from vinci_code.core.config import ConfigurationError, reload_settings
-from vinci_code.core.errors import DatabaseFileError, NotYetAvailableError
+from vinci_code.core.config import ConfigurationError, get_settings, reload_settings
+from vinci_code.core.errors import DatabaseFileError
 from vinci_code.database.migrations import HEAD, status
 from vinci_code.database.models import Base, Event
 from vinci_code.database.session import (
     SessionLocal,
     backend,
+    create_configured_engine,
     dispose_engine,
     get_db,
     get_engine,
@@ -94,14 +95,16 @@ class TestSelection:
         assert stored() == 1
         assert not list(Path.cwd().iterdir())
 
-    def test_databricks_is_one_clear_error_for_now(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_databricks_is_an_engine_of_its_own_and_no_file(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for name, value in DATABRICKS.items():
             monkeypatch.setenv(name, value)
 
         assert backend() == "databricks"
-        for ask in (get_engine, SessionLocal, lambda: next(iter(get_db()))):
-            with pytest.raises(NotYetAvailableError, match="not part of this release"):
-                ask()
+        engine = create_configured_engine(get_settings().database)
+        assert (engine.dialect.name, engine.dialect.driver) == ("databricks", "vinci")
+        engine.dispose()
         assert not list(Path.cwd().iterdir())
 
     def test_databricks_without_credentials_is_never_sqlite(

@@ -37,7 +37,7 @@ def upgrade(
     """Apply the migrations that are pending.
 
     On SQLite this happens by itself when the application first uses the database; on Databricks
-    only this command does it.
+    only this command, and 'vinci demo', do it.
     """
     from vinci_code.core.config import get_settings
     from vinci_code.database import migrations

@@ -45,9 +45,6 @@ def _show_database(settings: DatabaseSettings) -> None:
 
     _heading("1. The database")
     say(f"{place_of(settings)}")
-    if settings.use_databricks:
-        # Never changed by themselves there: the session says so if the tables are not ready.
-        return
     engine = create_configured_engine(settings)
     try:
         pending = migrations.status(engine).pending
@@ -130,7 +127,8 @@ def _show_content() -> None:
         newest = newest_events(session, _NEWEST)
     show_statistics(found)
     say("\nThe newest")
-    render(events_table(newest, page_width()))
+    # Without the ids, which each database gives out in its own way: the rest is the same on both.
+    render(events_table(newest, page_width(), with_ids=False))
     say("\nNext: vinci events list, vinci check, vinci --help")
 
 

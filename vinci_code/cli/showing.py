@@ -34,11 +34,11 @@ def record_of(event: Event) -> dict[str, Any]:
     }
 
 
-def events_table(events: Sequence[Event], room: int | None) -> Table:
+def events_table(events: Sequence[Event], room: int | None, *, with_ids: bool = True) -> Table:
     """Events for people, one a line of at most ``room`` characters."""
     rows = [
         (
-            event.id,
+            *((event.id,) if with_ids else ()),
             event.occurred_at.strftime("%Y-%m-%d %H:%M:%S"),
             event.event_type,
             event.source,
@@ -46,7 +46,9 @@ def events_table(events: Sequence[Event], room: int | None) -> Table:
         )
         for event in events
     ]
-    return one_line_table(("id", "occurred (UTC)", "type", "source", "description"), rows, room)
+    ids = ("id",) if with_ids else ()
+    titles = (*ids, "occurred (UTC)", "type", "source", "description")
+    return one_line_table(titles, rows, room)
 
 
 def statistics_record(found: EventStatistics) -> dict[str, Any]:

@@ -6,7 +6,6 @@
     ├── DatabricksConnectionError   the warehouse could not be reached or refused us
     │   ├── AuthenticationError     it answered, and did not accept the credentials
     │   └── DeadlineExceededError   it did not answer in time
-    ├── NotYetAvailableError        a part of vinci_code that this release does not have
     ├── DatabaseFileError           the SQLite file cannot be used
     ├── SchemaError                 the tables are not what this release works with
     │   └── MigrationsPendingError  migrations have to be applied first
@@ -118,12 +117,6 @@ class AuthenticationError(DatabricksConnectionError):
 
 class DeadlineExceededError(DatabricksConnectionError):
     """The workspace did not answer within the time allowed."""
-
-
-class NotYetAvailableError(VinciError):
-    """A part of vinci_code that this release does not have."""
-
-    exit_code = EXIT_UNAVAILABLE
 
 
 class DatabaseFileError(VinciError):

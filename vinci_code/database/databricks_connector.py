@@ -24,7 +24,6 @@ from vinci_code.core.errors import (
     ConfigurationProblem,
     DatabricksConnectionError,
     MissingExtraError,
-    NotYetAvailableError,
 )
 from vinci_code.core.redaction import redact, redact_exception
 from vinci_code.database.deadlines import run_with_deadline
@@ -299,21 +298,51 @@ def validate_databricks_connection(
         return ValidationResult(ok=False, error=redact(str(error)), next_step=redact(fixes))
 
 
-def create_databricks_engine(settings: Settings | DatabaseSettings | None = None) -> Engine:
-    """The SQLAlchemy engine for the warehouse that the settings name.
+def create_databricks_engine(
+    settings: Settings | DatabaseSettings | None = None, **options: Any
+) -> Engine:
+    """The SQLAlchemy engine for the warehouse that the settings name; nothing is contacted yet.
+
+    Args:
+        settings: The settings to use instead of those of the environment.
+        **options: What ``sqlalchemy.create_engine`` takes beside, such as ``json_serializer``.
 
     Raises:
         ConfigurationError: The configuration cannot be used.
         MissingExtraError: The driver is not installed.
-        NotYetAvailableError: Always, where these are in order: this release can check a connection
-            to Databricks, but its SQLAlchemy dialect is not part of it.
     """
-    connector = DatabricksConnector(settings)
-    raise NotYetAvailableError(
-        f"{connector.target} is configured, but the SQLAlchemy dialect for it, 'databricks+vinci', "
-        "is not part of this release of vinci_code. 'vinci check' tests the connection; to store "
-        "data, set USE_DATABRICKS=false, which uses SQLite."
+    database = _database_settings(settings)
+    connector = DatabricksConnector(database)
+    from sqlalchemy import URL, create_engine
+
+    target = connector.target
+    place = {"catalog": database.databricks_catalog, "schema": database.databricks_schema}
+    query = {"http_path": connector.http_path}
+    query |= {name: value for name, value in place.items() if value is not None}
+    port = None if connector.port == _HTTPS_PORT else connector.port
+    arguments: dict[str, Any] = {
+        "credentials_provider": connector.credentials,
+        "user_agent_entry": f"vinci_code/{__version__}",
+        "connect_timeout": CONNECT_TIMEOUT,
+    }
+    if target.ca_file is not None:
+        arguments["_tls_trusted_ca_file"] = str(target.ca_file)
+    # The credentials are an object that shows nothing, and no part of the URL.
+    engine = create_engine(
+        URL.create("databricks+vinci", host=connector.host, port=port, query=query),
+        connect_args=arguments,
+        **{
+            "echo": database.database_echo,
+            "hide_parameters": True,
+            "transactions": database.databricks_transactions,
+            **options,
+        },
     )
+    if database.databricks_transactions != "off":
+        from vinci_code.database.databricks_units import use_transactions
+
+        use_transactions(engine, required=database.databricks_transactions == "on")
+    return engine
 
 
 def require_databricks_extra() -> None:

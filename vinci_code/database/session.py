@@ -40,7 +40,10 @@ def create_configured_engine(settings: DatabaseSettings) -> Engine:
         DatabaseFileError: The SQLite file lies in a folder that does not exist.
     """
     if settings.use_databricks:
-        return create_databricks_engine(settings)
+        # As the engine on SQLite does: what JSON would change is refused on both.
+        from vinci_code.database.models.types import dump_json
+
+        return create_databricks_engine(settings, json_serializer=dump_json)
     return create_sqlite_engine(settings.database_url, echo=settings.database_echo)
 
 

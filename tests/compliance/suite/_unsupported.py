@@ -1,8 +1,50 @@
 """Tests of what a Databricks SQL warehouse cannot do: the fact, its source, and the tests.
 
-They are run all the same: one that passes is to be taken off the list.
+They are run all the same: one that passes is to be taken off the list. ``*`` stands for anything.
 """
 
 from __future__ import annotations
 
-UNSUPPORTED: dict[str, list[str]] = {}
+UNSUPPORTED: dict[str, list[str]] = {
+    # Documentation, "Names": an object of Unity Catalog has no space, dot or slash in its name.
+    "a table's name cannot hold a space": [
+        "BizarroCharacterTest::*[per % cent-*",
+        "QuotedNameArgumentTest::*",
+    ],
+    # Documentation, "CREATE TABLE … USING", GENERATED … AS IDENTITY: START WITH and INCREMENT BY
+    # are its only options; the dialect refuses the others instead of leaving them out.
+    "an identity column has no MINVALUE, MAXVALUE, CYCLE or CACHE": [
+        "IdentityColumnTest::*",
+        "IdentityReflectionTest::*",
+    ],
+    # Documentation, "INSERT INTO", "UPDATE", "DELETE FROM": none has a RETURNING clause. The suite
+    # wants the refusal from the server; here it comes when the statement is compiled.
+    "there is no RETURNING": ["ReturningGuardsTest::*"],
+    # Documentation, "Identity columns": they disable concurrent transactions, so that keys are made
+    # in the client: 63 bits, rising with the time. The test wants the first key to be 1.
+    "generated keys do not count from 1": ["LastrowidTest::test_autoincrement_on_insert"],
+    # Delta tables have no indexes, so that no name of one can be found again.
+    "there are no indexes": ["LongNameBlowoutTest::test_long_convention_name[ix-*"],
+    # Documentation, "Names": names of tables are stored in small letters. The suite empties the
+    # tables that it finds by the capitals it gave them, and so leaves rows to its next test.
+    "names of tables are stored in small letters": [
+        "UnicodeSchemaTest::test_insert",
+        "UnicodeSchemaTest::test_reflect",
+    ],
+    # SQL gives rows in no order without ORDER BY; the tests take the order of the window for it.
+    "rows come in no order without ORDER BY": [
+        "WindowFunctionTest::test_window_range",
+        "WindowFunctionTest::test_window_range_numeric",
+    ],
+    # Spark compares the types of a struct's fields exactly, so that tuples are sent with casts.
+    "a tuple in an IN needs casts, which the test does not expect in the text": [
+        "PostCompileParamsTest::test_execute_tuple_expanding_plus_literal_execute",
+        "PostCompileParamsTest::test_execute_tuple_expanding_plus_literal_heterogeneous_execute",
+    ],
+    # Documentation, "STRING type": it has no length. VARCHAR(n) exists for compatibility and would
+    # make a value fail that SQLite takes.
+    "STRING has no length": [
+        "ComponentReflectionTestExtra::test_string_length_reflection[CHAR-*",
+        "ComponentReflectionTestExtra::test_string_length_reflection[String-*",
+    ],
+}

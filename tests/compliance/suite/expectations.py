@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable
 
-from _not_yet import NOT_YET
-from _unsupported import UNSUPPORTED
+from tests.compliance.suite._not_yet import NOT_YET
+from tests.compliance.suite._unsupported import UNSUPPORTED
 
 _LISTED = {
     pattern: f"{kind}: {reason}"
@@ -27,9 +27,7 @@ def reason(name: str) -> str | None:
 def unknown(names: Iterable[str]) -> set[str]:
     """The entries that fit no test: the suite has changed, or the entry is misspelt."""
     known = list(names)
-    return {
-        pattern for pattern in _LISTED if not any(_matches(name, pattern) for name in known)
-    }
+    return {pattern for pattern in _LISTED if not any(_matches(name, pattern) for name in known)}
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -7,25 +7,25 @@ from typing import Any
 
 from sqlalchemy.testing import provision
 
-register: Any = provision
 
-
-@register.update_db_opts.for_db("databricks")
 def update_db_opts(db_url: Any, db_opts: dict[str, Any], options: Any) -> None:
     """Trust the local warehouse's certificate."""
     if os.environ["COMPLIANCE_DIALECT"] == "ours":
         db_opts["connect_args"] = {"_tls_trusted_ca_file": os.environ["COMPLIANCE_CA_FILE"]}
 
 
-@register.temp_table_keyword_args.for_db("databricks")
 def temp_table_keyword_args(cfg: Any, eng: Any) -> dict[str, Any]:
     """How a table is made temporary."""
     return {"prefixes": ["TEMPORARY"]}
 
 
-@register.set_default_schema_on_connection.for_db("databricks")
 def set_default_schema_on_connection(cfg: Any, dbapi_connection: Any, schema_name: str) -> None:
     """Switch the schema of a session."""
     cursor = dbapi_connection.cursor()
     cursor.execute(f"USE SCHEMA `{schema_name}`")
     cursor.close()
+
+
+_hooks: Any = provision
+for _hook in (update_db_opts, temp_table_keyword_args, set_default_schema_on_connection):
+    getattr(_hooks, _hook.__name__).for_db("databricks")(_hook)

@@ -14,13 +14,10 @@ class VendorDialect(DatabricksDialect):
     driver = "vendor"
     supports_statement_cache = True
 
-    @classmethod
-    def load_provisioning(cls) -> None:
-        """There is none to load, and this module is in no package to look for it."""
-
     def create_connect_args(self, url: Any) -> tuple[list[Any], dict[str, Any]]:
         """Add what its URL cannot say."""
-        args, kwargs = super().create_connect_args(url)
+        parent: Any = super()
+        args, kwargs = parent.create_connect_args(url)
         kwargs["_port"] = url.port
         kwargs["_tls_trusted_ca_file"] = os.environ["COMPLIANCE_CA_FILE"]
         kwargs["enable_telemetry"] = False

@@ -310,6 +310,9 @@ class Cursor:
 
     def fetchone(self) -> Row | None:
         """The next row; ``None`` after the last."""
+        self._require_open()
+        if self._rows is not None and (row := self._rows.ready()) is not None:
+            return row
         with self._fetching() as rows:
             return rows.one()
 
@@ -451,6 +454,10 @@ def _driver() -> Driver:
         def __init__(self, parameter: Parameter) -> None:
             self.value = parameter.value
             self.CAST_EXPR = parameter.type
+
+        def __str__(self) -> str:
+            # The driver logs what it is given.
+            return f"<{self.CAST_EXPR}>"
 
         def _tspark_param_value(self) -> Any:
             if self.value is None:

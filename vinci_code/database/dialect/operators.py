@@ -198,7 +198,7 @@ class OperatorCompiler(SQLCompiler):
         """Render an item of an ARRAY or MAP, which is NULL where there is none; a field."""
         holder = self.process(binary.left, **kw)
         if isinstance(binary.left.type, STRUCT):
-            return f"{holder}.{self.preparer.quote(binary.right.value)}"
+            return f"{holder}.{self.preparer.quote(binary.right.name)}"
         if isinstance(binary.right, Slice):
             raise CompileError(SLICE)
         item = self.process(binary.right, **kw)

@@ -14,6 +14,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from vinci_code.database.dialect.dberrors import ResultExpired
+
 Row = tuple[Any, ...]
 
 CHUNK_ROWS = 10_000
@@ -30,16 +32,19 @@ class Rows:
     def __init__(self, driver_cursor: Any) -> None:
         self._cursor = driver_cursor
         self._ready: Iterator[Row] = iter(())
-        self.given = 0
-        """How many rows were given out."""
+        # From the beginning of a fetch to its good end.
+        self._broken = False
+
+    def ready(self) -> Row | None:
+        """The next row, if that takes no fetching."""
+        return next(self._ready, None)
 
     def one(self) -> Row | None:
         """The next row."""
-        row = next(self._ready, None)
+        row = self.ready()
         if row is None:
             self._ready = iter(self._fetch(CHUNK_ROWS))
-            row = next(self._ready, None)
-        self.given += row is not None
+            row = self.ready()
         return row
 
     def many(self, count: int) -> list[Row]:
@@ -47,16 +52,24 @@ class Rows:
         found = list(itertools.islice(self._ready, count))
         if len(found) < count:
             found += self._fetch(count - len(found))
-        self.given += len(found)
         return found
 
     def all(self) -> list[Row]:
         """All rows that are left."""
-        found = [*self._ready, *self._fetch(None)]
-        self.given += len(found)
-        return found
+        return [*self._ready, *self._fetch(None)]
 
     def _fetch(self, count: int | None) -> list[Row]:
+        if self._broken:
+            raise ResultExpired(
+                "rows were lost when the last fetch failed, and the next ones would not follow on "
+                "those before\nTo fix it: run the query again."
+            )
+        self._broken = True
+        rows = self._fetched(count)
+        self._broken = False
+        return rows
+
+    def _fetched(self, count: int | None) -> list[Row]:
         table = self._cursor.fetchall_arrow() if count is None else self._arrow(count)
         if hasattr(table, "itercolumns"):
             return to_rows(table)

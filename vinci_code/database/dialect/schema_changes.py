@@ -6,8 +6,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
-from vinci_code.database.dialect.ddl import CATALOG_COMMITS, SEPARATOR
 from vinci_code.database.dialect.dberrors import DatabaseError, OperationalError
+from vinci_code.database.dialect.ddl import CATALOG_COMMITS, SEPARATOR
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
@@ -51,7 +51,9 @@ def _create(dialect: VinciDialect, cursor: Any, statement: str) -> None:
         if not optional or not _REFUSED.search(str(error)):
             raise
         dialect.catalog_commits = False
-        _log.info("tables are made without catalog commits, which this workspace refuses: %s", error)
+        _log.info(
+            "tables are made without catalog commits, which this workspace refuses: %s", error
+        )
         cursor.execute(without_catalog_commits(statement))
 
 

@@ -297,10 +297,12 @@ def _message(
 ) -> str:
     where = f"{evidence.where}: " if evidence.where else ""
     text = text.strip(": \n") or type(error).__name__
-    method = (getattr(error, "context", None) or {}).get("method")
-    if method and status is None:
+    context = getattr(error, "context", None) or {}
+    if context.get("method") and status is None:
         # The driver's own words are "Error during request to server. None".
-        text = f"the answer to {method} was lost"
+        reason = context.get("original-exception")
+        told = "" if reason in (None, "None", "") else f" ({reason})"
+        text = f"the answer to {context['method']} was lost, or is none{told}"
     if status is not None:
         text = f"the request was answered with status {status}: {text}"
     elif not class_names(error)[0].startswith("databricks."):

@@ -200,7 +200,8 @@ class Channel:
     def _once(self, method: Any, request: Any, call: Call) -> Any:
         name = method.__name__
         call.in_flight = name == EXECUTE
-        response = self._exchange(method, request, name, self._timeout(name, call))
+        exchange = self._exchange_in_time if name == OPEN else self._exchange
+        response = exchange(method, request, name, self._timeout(name, call))
         call.in_flight = False
         if self._ended in (_CANCELED, _TIMED_OUT):
             call.failed = True
@@ -215,6 +216,31 @@ class Channel:
             # The only way to bound connecting and reading apart; setTimeout takes one number.
             setattr(self._transport, _TIMEOUT, timeout)
             return self._send(self._observed(method, name), request)
+
+    def _exchange_in_time(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
+        """The same, and be back in time where nobody else sees to it.
+
+        Names are resolved without any limit, and each of a host's addresses is given all of the
+        time that there is.
+        """
+        outcome: list[tuple[Any, Exception | None]] = []
+
+        def exchange() -> None:
+            try:
+                outcome.append((self._exchange(method, request, name, timeout), None))
+            except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+                outcome.append((None, error))
+
+        within(self._timeouts.connect + _GRACE, exchange)
+        if not outcome:
+            raise ConnectTimeout(
+                f"{self._where} did not answer within {self._timeouts.connect:g} s\n"
+                "To fix it: check the network and the host's name, or raise 'connect_timeout'."
+            )
+        response, error = outcome[0]
+        if error is not None:
+            raise error
+        return response
 
     def _observed(self, method: Any, name: str) -> Any:
         @functools.wraps(method)
@@ -399,6 +425,6 @@ def within(seconds: float, work: Callable[[], object]) -> None:
         except Exception as error:  # noqa: BLE001 - nobody is left to tell; a daemon thread ends
             _log.debug("%s failed: %s", getattr(work, "__name__", work), type(error).__name__)
 
-    thread = threading.Thread(target=run, name="vinci: ending a statement", daemon=True)
+    thread = threading.Thread(target=run, name="vinci: a request", daemon=True)
     thread.start()
     thread.join(seconds)

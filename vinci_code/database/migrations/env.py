@@ -15,6 +15,9 @@ def run() -> None:
             "These migrations are run by 'vinci db upgrade', or by "
             "vinci_code.database.migrations.upgrade(engine), not by the alembic command."
         )
+    if connection.dialect.name == "databricks":
+        # Its engine was made before Alembic was loaded, which therefore does not know it yet.
+        connection.dialect.register_migrations()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

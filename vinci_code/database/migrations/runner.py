@@ -97,6 +97,8 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
     """Apply migrations up to ``revision``; return those that were applied, in their order.
 
     On SQLite all of it is one transaction: a process that dies in the middle leaves nothing behind.
+    On Databricks every statement stays; what a process that died has left undone is taken up by the
+    next one. Nothing there keeps two processes from migrating at once.
 
     Raises:
         SchemaError: There is no such revision, or the tables in the database are not those of the
@@ -107,7 +109,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
 
     with _writing(engine) as connection:
         before = _current(connection)
-        with _alembic_at_work(f"upgrade to {revision}"):
+        with _alembic_at_work(connection, f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
         after = _current(connection)
         return tuple(_between(before, after))
@@ -123,7 +125,7 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
 
     with _writing(engine) as connection:
         before = _current(connection)
-        with _alembic_at_work(f"downgrade to {revision}"):
+        with _alembic_at_work(connection, f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
         after = _current(connection)
         return tuple(reversed(_between(after, before)))
@@ -169,12 +171,15 @@ def _writing(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection = connection.execution_options(sqlite_begin="IMMEDIATE")
+        else:
+            # Databricks has no transaction around DDL.
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             yield connection
 
 
 @contextmanager
-def _alembic_at_work(what: str) -> Iterator[None]:
+def _alembic_at_work(connection: Connection, what: str) -> Iterator[None]:
     from alembic.util import CommandError
 
     try:
@@ -187,15 +192,23 @@ def _alembic_at_work(what: str) -> Iterator[None]:
         # A file that may only be read, or a full disk, says nothing about the tables.
         if not any(words in str(error.orig) for words in _TABLES_IN_THE_WAY):
             raise
+        kept = " Nothing was changed." if connection.dialect.name == "sqlite" else ""
         raise SchemaError(
-            f"Cannot {what}: {error.orig}. Nothing was changed. The tables in this database were "
+            f"Cannot {what}: {str(error.orig).rstrip('.')}.{kept} The tables in this database were "
             "not made by these migrations; use another database, or move them out of the way."
         ) from error
 
 
 # How SQLite words it: https://www.sqlite.org/src/file/src/build.c; its error code for all of them
-# is the unspecific SQLITE_ERROR.
-_TABLES_IN_THE_WAY = ("already exists", "no such table", "no such column", "duplicate column")
+# is the unspecific SQLITE_ERROR. The last two are Databricks' error classes.
+_TABLES_IN_THE_WAY = (
+    "already exists",
+    "no such table",
+    "no such column",
+    "duplicate column",
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "UNRESOLVED_COLUMN",
+)
 
 
 def _config(connection: Connection) -> Config:

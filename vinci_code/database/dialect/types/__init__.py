@@ -25,6 +25,7 @@ from vinci_code.database.dialect.types.times import (
     TIMESTAMP_NTZ,
     VinciDate,
     VinciDateTime,
+    VinciInterval,
     VinciTime,
 )
 
@@ -51,6 +52,7 @@ COLSPECS: dict[type[TypeEngine[object]], type[TypeEngine[object]]] = {
     sqltypes.Date: VinciDate,
     sqltypes.Time: VinciTime,
     sqltypes.DateTime: VinciDateTime,
+    sqltypes.Interval: VinciInterval,
     sqltypes.JSON.JSONIndexType: VinciJSONIndex,
     sqltypes.JSON.JSONPathType: VinciJSONPath,
     sqltypes.JSON: VinciJSON,

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, literal_column
+from sqlalchemy import column, func, literal_column
 from sqlalchemy import types as sqltypes
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.sql import coercions, operators, roles
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 def _instance(kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> TypeEngine[Any]:
     return kind() if isinstance(kind, type) else kind
+
+
+# SQLAlchemy 2.1 asks each type which operators it has.
+_ALL_OPERATORS: Any = getattr(getattr(operators, "OperatorClass", None), "ANY", None)
 
 
 class _Nested(Rendered):
@@ -70,11 +76,30 @@ class ARRAY(_Nested, sqltypes.ARRAY[Any]):
         return from_json(text, self)
 
 
-class MAP(_Nested, TypeEngine[Any]):
-    """Values by keys: ``MAP(String, Integer)``; a ``dict`` in Python."""
+class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
+    """Values by keys: ``MAP(String, Integer)``; a ``dict`` in Python.
+
+    Keys may be of any type, but within another ARRAY, MAP or STRUCT they have to be text.
+    """
+
+    class Comparator(sqltypes.Indexable.Comparator[Any]):
+        """``column["key"]``: NULL where there is no such key."""
+
+        def _setup_getitem(self, index: Any) -> tuple[Any, Any, Any]:
+            kind: Any = self.type
+            key = coercions.expect(
+                roles.BinaryElementRole,
+                index,
+                expr=self.expr,
+                operator=operators.getitem,
+                bindparam_type=kind.key_type,
+            )
+            return operators.getitem, key, kind.value_type
 
     __visit_name__ = "MAP"
     cache_ok = True
+    comparator_factory = Comparator
+    operator_classes = _ALL_OPERATORS
 
     def __init__(
         self,
@@ -89,8 +114,30 @@ class MAP(_Nested, TypeEngine[Any]):
         """``dict``."""
         return dict
 
+    @property
+    def _has_text_keys(self) -> bool:
+        return self.key_type._type_affinity is sqltypes.String
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        """Write the value as JSON: as an object, or as pairs where its keys are no text."""
+        if self._has_text_keys:
+            return super().bind_processor(dialect)
+        return lambda value: None if value is None else dump(self._pairs(value, dialect))
+
     def encode(self, value: Any, dialect: Dialect) -> Any:
-        """Return what JSON holds of a value: pairs, since its keys are text only."""
+        """Return what JSON holds of a value.
+
+        Raises:
+            TypeError: The keys are no text, and so cannot be those of an object.
+        """
+        if not self._has_text_keys:
+            raise TypeError("the keys of a MAP within another ARRAY, MAP or STRUCT have to be text")
+        return {
+            encode(self.key_type, key, dialect): encode(self.value_type, item, dialect)
+            for key, item in value.items()
+        }
+
+    def _pairs(self, value: Any, dialect: Dialect) -> list[dict[str, Any]]:
         return [
             {
                 "key": encode(self.key_type, key, dialect),
@@ -109,21 +156,42 @@ class MAP(_Nested, TypeEngine[Any]):
 
     def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the expression that makes a value of JSON text."""
+        if self._has_text_keys:
+            return from_json(text, self)
         pairs = ARRAY(STRUCT(("key", self.key_type), ("value", self.value_type)))
         return func.map_from_entries(from_json(text, pairs), type_=self)
 
 
-class STRUCT(_Nested, TypeEngine[Any]):
+class STRUCT(_Nested, sqltypes.Indexable, TypeEngine[Any]):
     """Named values: ``STRUCT(("street", String), ("number", Integer))``; a ``dict`` in Python."""
+
+    class Comparator(sqltypes.Indexable.Comparator[Any]):
+        """``column["street"]``: a field."""
+
+        def _setup_getitem(self, index: Any) -> tuple[Any, Any, Any]:
+            kinds: dict[str, Any] = dict(self.type.fields)  # type: ignore[attr-defined]
+            if index not in kinds:
+                raise ArgumentError(f"a STRUCT has no field {index!r}; it has {', '.join(kinds)}")
+            return operators.getitem, column(index), kinds[index]
 
     __visit_name__ = "STRUCT"
     cache_ok = True
+    comparator_factory = Comparator
+    operator_classes = _ALL_OPERATORS
 
     def __init__(self, *fields: tuple[str, TypeEngine[Any] | type[TypeEngine[Any]]]) -> None:
         self.fields = tuple((name, _instance(kind)) for name, kind in fields)
 
     def __repr__(self) -> str:
         return f"STRUCT({', '.join(map(repr, self.fields))})"
+
+    def adapt(self, cls: Any, **kw: Any) -> Any:
+        """Return a copy; SQLAlchemy's own way of copying does not know of ``*fields``."""
+        return cls(*self.fields)
+
+    @property
+    def _static_cache_key(self) -> Any:
+        return (STRUCT, *((name, kind._static_cache_key) for name, kind in self.fields))
 
     @property
     def python_type(self) -> type[Any]:

@@ -50,6 +50,14 @@ class VinciDateTime(Rendered, sqltypes.DateTime):
         return _to_instant if self.timezone else _to_wall_clock
 
 
+class VinciInterval(Rendered, sqltypes.Interval):
+    """A length of time, kept as the moment that lies so long after 1970, as on SQLite."""
+
+    def bind_processor(self, dialect: Dialect) -> Processor | None:
+        """Return SQLAlchemy's own, which makes the moment."""
+        return sqltypes.Interval.bind_processor(self, dialect)
+
+
 class TIMESTAMP(VinciDateTime, sqltypes.TIMESTAMP):
     """An instant, as ``DateTime(timezone=True)``."""
 
