@@ -221,6 +221,14 @@ def _scalar_subquery(_match: re.Match[str]) -> SqlError:
     )
 
 
+def _aggregate_in_lambda(_match: re.Match[str]) -> SqlError:
+    return unsupported("an aggregate function of a lambda function's parameter")
+
+
+def _query_in_lambda(_match: re.Match[str]) -> SqlError:
+    return unsupported("a sub-query at this place; a join or a common table expression can be")
+
+
 def _interrupted(_match: re.Match[str]) -> SqlError:
     return SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
 
@@ -272,6 +280,16 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         duckdb.BinderException,
         r'column "?([^"]+?)"? must appear in the GROUP BY clause',
         _missing_aggregation,
+    ),
+    (
+        duckdb.BinderException,
+        r"aggregate functions cannot reference lambda parameters",
+        _aggregate_in_lambda,
+    ),
+    (
+        duckdb.BinderException,
+        r"subqueries in lambda expressions are not supported",
+        _query_in_lambda,
     ),
     (duckdb.Error, r"More than one row returned by a subquery", _scalar_subquery),
 )

@@ -186,7 +186,7 @@ PYTHON_FUNCTIONS = _functions(
         ("reverse", lambda text: text[::-1], "VARCHAR", "VARCHAR"),
         ("substring_index", scalars.substring_index, "VARCHAR VARCHAR INTEGER", "VARCHAR"),
         ("find_in_set", scalars.find_in_set, "VARCHAR VARCHAR", "INTEGER"),
-        ("format_number", scalars.format_number, "DOUBLE INTEGER", "VARCHAR"),
+        ("format_number", scalars.format_number, "VARCHAR INTEGER", "VARCHAR"),
         ("format_string", scalars.format_string, "VARCHAR VARCHAR[] VARCHAR", "VARCHAR"),
         ("split_part", scalars.split_part, "VARCHAR VARCHAR INTEGER", "VARCHAR"),
         ("split", scalars.split, "VARCHAR VARCHAR INTEGER", "VARCHAR[]"),

@@ -128,14 +128,26 @@ def find_in_set(text: str, items: str) -> int:
     return parts.index(text) + 1 if "," not in text and text in parts else 0
 
 
-def format_number(value: float, places: int) -> str | None:
-    """Return a number with separators of thousands, rounded half even."""
+def format_number(text: str, places: int) -> str | None:
+    """Return a number with separators of thousands, rounded half even.
+
+    Args:
+        text: The number, as DuckDB writes it.
+        places: How many digits follow the point; ``None`` is answered where it is negative.
+    """
+    value = Decimal(text)
     if places < 0:
         return None
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
-    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    return f"{rounded:,f}"
+    if not value.is_finite():
+        return "NaN" if value.is_nan() else "∞" if value > 0 else "-∞"
+    return f"{_fixed(value, places, ROUND_HALF_EVEN):,f}"
+
+
+def _fixed(value: Decimal, places: int, rounding: str) -> Decimal:
+    """Return a number rounded to some digits after the point, however long it is."""
+    with localcontext() as context:
+        context.prec = max(value.adjusted(), 0) + places + 40
+        return value.quantize(Decimal(1).scaleb(-places), rounding)
 
 
 def unbase64(text: str) -> bytes:
@@ -422,6 +434,9 @@ def pad(text: str, length: int, fill: str, *, left: bool) -> str:
 
 def locate(search: str, text: str, start: int) -> int:
     """Return where a text begins in another from a start; 0 where it does not."""
+    if not search and start > 0:
+        # Spark's UTF8String finds the empty text at the beginning, wherever it starts to look.
+        return 1
     return text.find(search, start - 1) + 1 if start > 0 else 0
 
 
@@ -478,15 +493,16 @@ def format_string(template: str, values: list[str | None], kinds: str) -> str:
 
 
 def _bad_format(text: str) -> SqlError:
-    return SqlError(
-        "INTERNAL_ERROR", "XX000", f"Format specifier '{text}' has no argument of its kind."
-    )
+    # Java raises an exception of its own, to which Spark gives no error class.
+    return unsupported(f"the format specifier '{text}' with its argument")
 
 
 def _converted(
     value: str | None, kind: str, flags: str, width: str | None, digits: str | None, letter: str
 ) -> str:
     lowered = letter.lower()
+    if letter in "DFO":
+        raise _bad_format(f"%{letter}")
     if value is None:
         text = "null" if lowered != "b" else "false"
         flags = flags.replace("0", "").replace(",", "")
@@ -495,10 +511,14 @@ def _converted(
     elif lowered in "xo" and kind in _WHOLE:
         bits = 64 if kind == "BIGINT" else 32
         text = format(int(value) & (2**bits - 1), lowered)
-    elif lowered == "f" and kind in ("DOUBLE", "FLOAT", "DECIMAL"):
-        number = Decimal(value).quantize(Decimal(1).scaleb(-int(digits or 6)), ROUND_HALF_UP)
+    elif lowered in "fe" and kind in _FRACTIONAL and not Decimal(value).is_finite():
+        # Words are padded with blanks, never with zeros.
+        text = _not_finite(Decimal(value), flags)
+        flags = flags.replace("0", "")
+    elif lowered == "f" and kind in _FRACTIONAL:
+        number = _fixed(Decimal(value), int(digits or 6), ROUND_HALF_UP)
         text = _signed(f"{number:,f}" if "," in flags else f"{number:f}", flags)
-    elif lowered == "e" and kind in ("DOUBLE", "FLOAT", "DECIMAL"):
+    elif lowered == "e" and kind in _FRACTIONAL:
         text = _signed(f"{float(value):.{int(digits or 6)}e}", flags)
     elif lowered == "c" and kind in _WHOLE:
         text = chr(int(value))
@@ -511,7 +531,16 @@ def _converted(
     return _placed(text.upper() if letter.isupper() else text, flags, width)
 
 
+_FRACTIONAL = ("DOUBLE", "FLOAT", "DECIMAL")
+
+
+def _not_finite(value: Decimal, flags: str) -> str:
+    return "NaN" if value.is_nan() else _signed("-Infinity" if value < 0 else "Infinity", flags)
+
+
 def _signed(text: str, flags: str) -> str:
+    if "(" in flags and text.startswith("-"):
+        return f"({text[1:]})"
     if "+" in flags and not text.startswith("-"):
         return f"+{text}"
     return f" {text}" if " " in flags and not text.startswith("-") else text
@@ -522,7 +551,7 @@ def _placed(text: str, flags: str, width: str | None) -> str:
     if "-" in flags:
         return text.ljust(size)
     if "0" in flags:
-        sign = text[:1] if text[:1] in "+-" else ""
+        sign = text[:1] if text[:1] in "+- (" else ""
         return sign + text[len(sign) :].rjust(size - len(sign), "0")
     return text.rjust(size)
 
@@ -630,6 +659,8 @@ def url_decode(text: str) -> str:
 
 def math_function(name: str, value: float) -> float:
     """Return a function of Java's ``Math``; NaN outside its domain."""
+    if name == "cbrt" and not math.isfinite(value):
+        return value
     if name == "cbrt":
         root = math.copysign(abs(value) ** (1 / 3), value)
         whole = round(root)
@@ -667,14 +698,13 @@ def fractional_months(end: datetime, start: datetime, rounded: bool) -> float:
     months = (end.year - start.year) * 12 + end.month - start.month
     if end.day == start.day or (_is_last(end) and _is_last(start)):
         return float(months)
-    seconds = (end - end.replace(day=1, hour=0, minute=0, second=0, microsecond=0)).total_seconds()
-    seconds -= (
-        start - start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    ).total_seconds()
-    value = months + seconds / (31 * 86_400)
-    return (
-        float(Decimal(repr(value)).quantize(Decimal("1E-8"), ROUND_HALF_UP)) if rounded else value
-    )
+    # Spark counts whole seconds, and rounds as Java's Math.round does.
+    value = months + (_seconds_in_month(end) - _seconds_in_month(start)) / (31 * 86_400)
+    return math.floor(value * 1e8 + 0.5) / 1e8 if rounded else value
+
+
+def _seconds_in_month(moment: datetime) -> int:
+    return ((moment.day * 24 + moment.hour) * 60 + moment.minute) * 60 + moment.second
 
 
 def _is_last(moment: datetime) -> bool:

@@ -142,6 +142,8 @@ class SqlType:
         if self.element is not None:
             return pa.list_(pa.field("element", self.element.arrow()))
         if self.key is not None and self.value is not None:
+            if self.key.name == "VOID":
+                raise unsupported("a map whose keys have no type in a result")
             return pa.map_(self.key.arrow(), self.value.arrow())
         if self.name == "STRUCT":
             return pa.struct([pa.field(item.name, item.type.arrow()) for item in self.fields])

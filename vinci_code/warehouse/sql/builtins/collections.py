@@ -472,6 +472,7 @@ def _lambda(
             f'Cannot resolve "{call.name}" due to data type mismatch: The argument number '
             f"{index + 1} must be a lambda function.",
         )
+    _check_lambda(node)
     names = [item.name for item in node.expressions]
     if len(names) > len(parameters):
         raise SqlError(
@@ -487,6 +488,19 @@ def _lambda(
     }
     body = call.binder.expression(node.this, Scope(parent=call.scope, variables=known))
     return sql_names, body
+
+
+def _check_lambda(node: exp.Lambda) -> None:
+    if node.find(exp.Query):
+        raise SqlError(
+            "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.HIGHER_ORDER_FUNCTION",
+            "0A000",
+            "Unsupported subquery expression: Subquery expressions are not supported within "
+            "higher-order functions. Please remove all subquery expressions from higher-order "
+            "functions and then try the query again.",
+        )
+    if node.find(exp.Window):
+        raise unsupported("a window function inside of a lambda function")
 
 
 def _shown(call: Call, values: Sequence[Typed], body: Typed, names: Sequence[str]) -> str:
@@ -650,7 +664,16 @@ def build_map_from_arrays(call: Call) -> Typed:
     """A map of two arrays."""
     keys, key = _array_of(call, 0)
     values, value = _array_of(call, 1)
-    return Typed(_checked_map(keys.sql, values.sql), map_of(key, value), call.shown)
+    # Spark's own error for this has no name.
+    uneven = unsupported("map_from_arrays of arrays of different lengths")
+    sql = let(
+        f"{{'k': {keys.sql}, 'v': {values.sql}}}",
+        lambda both: (
+            f"CASE WHEN len({both}.k) <> len({both}.v) THEN {fail_sql(uneven)} "
+            f"WHEN {both}.v IS NOT NULL THEN {_checked_map(f'{both}.k', f'{both}.v')} END"
+        ),
+    )
+    return Typed(sql, map_of(key, value), call.shown)
 
 
 @function("map_from_entries", 1)

@@ -124,14 +124,14 @@ def build_ceil(call: Call) -> Typed:
         return _scaled_ceil(call, value, verb, name)
     if value.type.name == "DECIMAL":
         precision, scale = precision_scale(value.type)
-        kind = decimal(min(precision - scale + 1, 38), 0)
+        kind = decimal(min(precision - scale + (1 if scale else 0), 38), 0)
         return Typed(cast_sql(f"{verb}({value.sql})", kind), kind, name)
     if value.type.is_integral:
         return Typed(cast_sql(value.sql, BIGINT), BIGINT, name)
     sql = let(
         value.sql,
         lambda v: (
-            f"CASE WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
+            f"CASE WHEN isnan({v}) THEN 0 WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
             f"WHEN {v} IS NOT NULL THEN {fail_sql(arithmetic_overflow('overflow'))} END"
         ),
     )

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, let
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.operators import bit_shift, concat
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -35,7 +35,6 @@ simple("instr", (STRING, STRING), INT, "CAST(instr({0}, {1}) AS INTEGER)")
 simple("repeat", (STRING, INT), STRING, "repeat({0}, CASE WHEN {1} < 0 THEN 0 ELSE {1} END)")
 simple("substring_index", (STRING, STRING, INT), STRING, "vinci_substring_index({0}, {1}, {2})")
 simple("find_in_set", (STRING, STRING), INT, "vinci_find_in_set({0}, {1})")
-simple("format_number", (DOUBLE, INT), STRING, "vinci_format_number({0}, {1})")
 simple("unbase64", (STRING,), BINARY, "vinci_unbase64({0})")
 simple("unhex", (STRING,), BINARY, "vinci_unhex({0})")
 simple("url_encode", (STRING,), STRING, "vinci_url_encode({0})")
@@ -202,9 +201,26 @@ def build_replace(call: Call) -> Typed:
 @function("locate position charindex", 2, 3)
 def build_locate(call: Call) -> Typed:
     """The position of one text in another from a start, 0 where it is not found."""
-    start = call.argument(2, INT).sql if len(call.args) == 3 else "1"
-    name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, 1)"
-    return Typed(f"vinci_locate({call.text(0)}, {call.text(1)}, {start})", INT, name)
+    if len(call.args) == 2:
+        sql = f"vinci_locate({call.text(0)}, {call.text(1)}, 1)"
+        return Typed(sql, INT, f"{call.shown[:-1]}, 1)")
+    start = call.argument(2, INT).sql
+    found = f"vinci_locate({call.text(0)}, {call.text(1)}, {start})"
+    # No start is 0, whatever the texts are; a text that is NULL gives NULL.
+    return Typed(f"(CASE WHEN {start} IS NULL THEN 0 ELSE {found} END)", INT, call.shown)
+
+
+@function("format_number", 2)
+def build_format_number(call: Call) -> Typed:
+    """With separators of thousands; integers and decimals are exact."""
+    number = call.args[0]
+    if call.args[1].type.is_string:
+        raise unsupported("format_number with a pattern")
+    if not (number.type.is_integral or number.type.name == "DECIMAL"):
+        number = call.argument(0, DOUBLE)
+    places = call.argument(1, INT)
+    sql = f"vinci_format_number(CAST({number.sql} AS VARCHAR), {places.sql})"
+    return Typed(sql, STRING, call.shown)
 
 
 @function("split", 2, 3)

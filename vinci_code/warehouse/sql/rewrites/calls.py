@@ -114,6 +114,8 @@ def _identified(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
 def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
     from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
 
+    if any(_has_window(node) for node in nodes):
+        raise unsupported("a window function inside of an aggregate function")
     if any(has_aggregate(node) for node in nodes):
         raise SqlError(
             "NESTED_AGGREGATE_FUNCTION",

@@ -36,6 +36,17 @@ def has_aggregate(node: exp.Expr) -> bool:
     return any(has_aggregate(child) for child in node.iter_expressions())
 
 
+def ordinal(node: exp.Expr) -> int | None:
+    """Return the position in the select list that a bare number means, also one below zero."""
+    node = node.unnest()
+    if isinstance(node, exp.Neg):
+        position = ordinal(node.this)
+        return None if position is None else -position
+    if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
+        return int(node.this)
+    return None
+
+
 def bind_group(
     binder: Binder,
     group: exp.Group,
@@ -157,8 +168,9 @@ def _group_item(
     scope: Scope,
 ) -> str:
     value = None
-    if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
-        value = _ordinal(int(node.this), values, nodes)
+    position = ordinal(node)
+    if position is not None:
+        value = _at(position, values, nodes)
     if value is None:
         if has_aggregate(node):
             raise _aggregate_in_group()
@@ -174,7 +186,7 @@ def _group_item(
     return f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
 
 
-def _ordinal(position: int, values: Sequence[Typed], nodes: Sequence[exp.Expr]) -> Typed:
+def _at(position: int, values: Sequence[Typed], nodes: Sequence[exp.Expr]) -> Typed:
     if not 1 <= position <= len(values):
         raise SqlError(
             "GROUP_BY_POS_OUT_OF_RANGE",

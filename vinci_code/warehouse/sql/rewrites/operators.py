@@ -509,7 +509,8 @@ def _decimal_form(value: Typed) -> Typed:
     if value.type.name == "DECIMAL":
         return value
     kind = INTEGER_DECIMALS[value.type.name]
-    if value.is_constant and value.constant is not None:
+    # Spark narrows the literals of every integer type but the smallest.
+    if value.is_constant and value.constant is not None and value.type.name != "TINYINT":
         kind = decimal(max(len(str(abs(int(str(value.constant))))), 1), 0)
     return Typed(cast_sql(value.sql, kind), kind, value.name, value.nullable, value.constant)
 

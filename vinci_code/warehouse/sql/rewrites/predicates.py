@@ -229,7 +229,10 @@ def rewrite_between(binder: Binder, node: exp.Between, scope: Scope) -> Typed:
         first, second = compare(binder, one, low, ">="), compare(binder, one, high, "<=")
         return f"({first.sql} AND {second.sql})"
 
-    return Typed(let(value.sql, body, atom=value.is_atom or "CAST($" in value.sql), BOOLEAN, name)
+    # DuckDB takes no sub-query in the body of a LET.
+    queried = any(node.args[key].find(exp.Query) for key in ("low", "high"))
+    once = not (queried or value.is_atom or "CAST($" in value.sql)
+    return Typed(let(value.sql, body, atom=not once), BOOLEAN, name)
 
 
 def rewrite_in(binder: Binder, node: exp.In, scope: Scope) -> Typed:

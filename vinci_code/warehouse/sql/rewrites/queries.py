@@ -21,7 +21,7 @@ from vinci_code.warehouse.sql.rewrites.generators import (
     bind_generator,
     generator_call,
 )
-from vinci_code.warehouse.sql.rewrites.grouping import bind_group, has_aggregate
+from vinci_code.warehouse.sql.rewrites.grouping import bind_group, has_aggregate, ordinal
 from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.rewrites.relations import bind_from
 from vinci_code.warehouse.sql.rewrites.stars import expand_star
@@ -301,16 +301,19 @@ def _order(
         if isinstance(ordered.this, exp.Var) and ordered.this.name.upper() == "ALL":
             parts += [f"{index + 1}{direction(ordered)}" for index in range(len(values))]
             continue
-        parts.append(_order_item(binder, ordered, scope, values, distinct) + direction(ordered))
-    return " ORDER BY " + ", ".join(parts)
+        key = _order_item(binder, ordered, scope, values, distinct)
+        if key is not None:
+            parts.append(key + direction(ordered))
+    return " ORDER BY " + ", ".join(parts) if parts else ""
 
 
 def _order_item(
     binder: Binder, item: exp.Ordered, scope: Scope, values: Sequence[Typed], distinct: bool
-) -> str:
+) -> str | None:
+    """Return what DuckDB orders by: ``None`` for a constant, which orders nothing."""
     node = item.this
-    if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
-        position = int(node.this)
+    position = ordinal(node)
+    if position is not None:
         if not 1 <= position <= len(values):
             raise SqlError(
                 "ORDER_BY_POS_OUT_OF_RANGE",
@@ -337,7 +340,7 @@ def _order_item(
     for index, output in enumerate(values):
         if output.sql == value.sql and not value.type.is_nested:
             return str(index + 1)
-    if distinct:
+    if distinct and not value.is_constant:
         raise SqlError(
             "UNRESOLVED_COLUMN.WITH_SUGGESTION",
             "42703",
@@ -346,7 +349,7 @@ def _order_item(
             "Did you mean one of the following? "
             f"[{', '.join(f'`{output.name}`' for output in values)}].",
         )
-    return f"({value.sql})" if value.is_constant else value.sql
+    return None if value.is_constant else value.sql
 
 
 def _limit(binder: Binder, node: exp.Expr) -> str:
