@@ -20,8 +20,6 @@ from vinci_code.database.dialect.dberrors import DataError, LimitExceeded, Progr
 from vinci_code.database.dialect.scanning import describe, markers
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-# ruff: noqa: DTZ001 - a datetime without a time zone is one of the values
-
 UTC = dt.timezone.utc
 EAST = dt.timezone(dt.timedelta(hours=5, minutes=45))
 

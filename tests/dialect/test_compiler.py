@@ -1,7 +1,5 @@
 """Queries: the same statement gives the same rows on SQLite and on the warehouse."""
 
-# ruff: noqa: DTZ001 - naive datetimes are what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

@@ -171,7 +171,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     ),
     "timestamp_ntz": (
         "TIMESTAMP_NTZ'9999-12-31 23:59:59.999999'",
-        dt.datetime(9999, 12, 31, 23, 59, 59, 999999),  # noqa: DTZ001 - it has no time zone
+        dt.datetime(9999, 12, 31, 23, 59, 59, 999999),
     ),
     "array": ("array(1, NULL)", [1, None]),
     "empty array": ("CAST(array() AS ARRAY<INT>)", []),

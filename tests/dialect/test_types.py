@@ -1,7 +1,5 @@
 """Types: what is written is read, on SQLite and on the warehouse alike."""
 
-# ruff: noqa: DTZ001 - naive datetimes are what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

@@ -1,7 +1,5 @@
 """A library: the mapped classes of the ORM tests."""
 
-# ruff: noqa: RUF012, A003 - so mapped classes are written
-
 from __future__ import annotations
 
 import datetime as dt

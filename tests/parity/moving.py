@@ -101,7 +101,7 @@ def stale_version(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
         name: orm.Mapped[str]
         version: orm.Mapped[int] = orm.mapped_column()
 
-        __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 (so they are written)
+        __mapper_args__ = {"version_id_col": version}
 
     Base.metadata.create_all(engine)
     with orm.Session(engine, expire_on_commit=False) as session:

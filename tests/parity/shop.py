@@ -1,7 +1,5 @@
 """A small shop: the tables and rows that the query tests read."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

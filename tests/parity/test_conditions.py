@@ -1,7 +1,5 @@
 """Conditions in a WHERE clause choose the same rows on both databases."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

@@ -1,7 +1,5 @@
 """What goes wrong on one database goes wrong on the other, with the same exception class."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

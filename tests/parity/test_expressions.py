@@ -1,7 +1,5 @@
 """Expressions have the same value, of the same type, on both databases."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

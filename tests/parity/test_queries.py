@@ -1,7 +1,5 @@
 """Whole queries (joins, groups, windows, CTEs, sets) give the same rows on both databases."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

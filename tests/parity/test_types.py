@@ -1,7 +1,5 @@
 """A value that is written and read again is the same value of the same type, and is found by it."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

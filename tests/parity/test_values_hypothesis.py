@@ -1,7 +1,5 @@
 """Any value of any type is equal after a write and a read: alone, and in a batch of a thousand."""
 
-# ruff: noqa: DTZ001 - a wall clock is what a DateTime column holds
-
 from __future__ import annotations
 
 import datetime as dt

@@ -1,7 +1,5 @@
 """The names of types in Databricks."""
 
-# ruff: noqa: N802 - SQLAlchemy finds a method by the name of the type
-
 from __future__ import annotations
 
 from typing import Any
