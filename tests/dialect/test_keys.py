@@ -136,7 +136,8 @@ def test_the_key_is_known_after_an_insert(engine: Engine) -> None:
     METADATA.create_all(engine)
     with engine.begin() as connection:
         result = connection.execute(insert(ROW), {"name": "a"})
-        [key] = result.inserted_primary_key or ()
+        assert result.inserted_primary_key is not None
+        key = result.inserted_primary_key[0]
         assert connection.execute(select(ROW)).all() == [(key, "a")]
         assert key > 1 << 40
 

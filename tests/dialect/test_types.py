@@ -583,7 +583,7 @@ def test_arithmetic_with_time(sides: Sides) -> None:
     at, day = dt.datetime(2024, 2, 28, 23, 0), dt.date(2024, 2, 28)
     two = dt.timedelta(hours=2, microseconds=5)
     moment, date, length = literal(at), literal(day), literal(two)
-    cases = {
+    cases: dict[Any, Any] = {
         moment + two: at + two,
         moment - two: at - two,
         length + moment: at + two,

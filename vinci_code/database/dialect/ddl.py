@@ -6,8 +6,9 @@ between them; ``schema_changes`` runs them one after the other:
 - CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it.
 
 PRIMARY KEY, FOREIGN KEY and UNIQUE are rendered as what they are there: informational constraints,
-which ``information_schema.table_constraints`` gives back. A unique index is a UNIQUE constraint with
-the name of the index. A plain index of a table that is made is left out, with a line in the log.
+which ``information_schema.table_constraints`` gives back. A unique index is a UNIQUE constraint
+with the name of the index. A plain index of a table that is made is left out, with a line in the
+log.
 """
 
 from __future__ import annotations
@@ -81,13 +82,13 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         checks = (
             f"ALTER TABLE {name} ADD {self.visit_check_constraint(check)}"
             for check in _checks(table)
-            if check._should_create_for_compiler(self)  # type: ignore[no-untyped-call]
+            if check._should_create_for_compiler(self)
         )
         return _script(text, *checks)
 
     def create_table_constraints(self, table: Table, *args: Any, **kw: Any) -> str:
         """Render the constraints, unique indexes among them."""
-        text = super().create_table_constraints(table, *args, **kw)  # type: ignore[no-untyped-call]
+        text = super().create_table_constraints(table, *args, **kw)
         rendered = [text] if text else []
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             rendered += self._settled(index)
@@ -319,10 +320,8 @@ def table_properties(table: Table) -> dict[str, str]:
     given: Mapping[str, Any] = option(table, "tblproperties") or {}
     properties = {str(key): _property(value) for key, value in given.items()}
     known = {key.lower() for key in properties}
-    for key, value in _needed(table):
-        if key.lower() not in known:
-            properties[key] = value
-    return properties
+    needed = {key: value for key, value in _needed(table) if key.lower() not in known}
+    return {**properties, **needed}
 
 
 def _needed(table: Table) -> Iterator[tuple[str, str]]:

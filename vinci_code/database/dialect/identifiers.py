@@ -33,8 +33,8 @@ _PART = re.compile(r"`((?:[^`]|``)*)`(?=\.|\Z)|([^.]+)")
 class VinciIdentifierPreparer(IdentifierPreparer):
     """Quotes names with backticks; ``schema="catalog.schema"`` names both."""
 
-    reserved_words = RESERVED_WORDS
-    illegal_initial_characters = frozenset("0123456789$")
+    reserved_words = set(RESERVED_WORDS)  # noqa: RUF012 - declared by SQLAlchemy
+    illegal_initial_characters = set("0123456789$")  # noqa: RUF012 - declared by SQLAlchemy
     legal_characters = re.compile(r"^[A-Za-z0-9_]+\Z", re.ASCII)
 
     def __init__(self, dialect: object) -> None:

@@ -116,7 +116,7 @@ class OperatorCompiler(SQLCompiler):
         """Render a list of nothing."""
         if len(type_) > 1:
             return self.visit_empty_set_expr(type_)
-        text: str = super().visit_empty_set_op_expr(type_, expand_op, **kw)  # type: ignore[no-untyped-call]
+        text: str = super().visit_empty_set_op_expr(type_, expand_op, **kw)
         return text
 
     # --- arithmetic -----------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
         """Render BIGINT."""
         return "BIGINT"
 
-    def visit_INTEGER(self, type_: sqltypes.INTEGER, **kw: Any) -> str:
+    def visit_INTEGER(self, type_: sqltypes.Integer, **kw: Any) -> str:
         """Render INT."""
         return "INT"
 
@@ -62,7 +62,7 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
         """Render DOUBLE."""
         return "DOUBLE"
 
-    def visit_NUMERIC(self, type_: sqltypes.NUMERIC[Any], **kw: Any) -> str:
+    def visit_NUMERIC(self, type_: sqltypes.Numeric[Any], **kw: Any) -> str:
         """Render DECIMAL."""
         return _decimal(type_)
 

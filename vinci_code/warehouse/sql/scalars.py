@@ -511,15 +511,8 @@ def _converted(
     elif lowered in "xo" and kind in _WHOLE:
         bits = 64 if kind == "BIGINT" else 32
         text = format(int(value) & (2**bits - 1), lowered)
-    elif lowered in "fe" and kind in _FRACTIONAL and not Decimal(value).is_finite():
-        # Words are padded with blanks, never with zeros.
-        text = _not_finite(Decimal(value), flags)
-        flags = flags.replace("0", "")
-    elif lowered == "f" and kind in _FRACTIONAL:
-        number = _fixed(Decimal(value), int(digits or 6), ROUND_HALF_UP)
-        text = _signed(f"{number:,f}" if "," in flags else f"{number:f}", flags)
-    elif lowered == "e" and kind in _FRACTIONAL:
-        text = _signed(f"{float(value):.{int(digits or 6)}e}", flags)
+    elif lowered in "fe" and kind in _FRACTIONAL:
+        text, flags = _fractional(Decimal(value), flags, int(digits or 6), lowered)
     elif lowered == "c" and kind in _WHOLE:
         text = chr(int(value))
     elif lowered == "b":
@@ -532,6 +525,17 @@ def _converted(
 
 
 _FRACTIONAL = ("DOUBLE", "FLOAT", "DECIMAL")
+
+
+def _fractional(value: Decimal, flags: str, digits: int, letter: str) -> tuple[str, str]:
+    """The text of a number for %f and %e, and the flags that are left for placing it."""
+    if not value.is_finite():
+        # Words are padded with blanks, never with zeros.
+        return _not_finite(value, flags), flags.replace("0", "")
+    if letter == "e":
+        return _signed(f"{float(value):.{digits}e}", flags), flags
+    number = _fixed(value, digits, ROUND_HALF_UP)
+    return _signed(f"{number:,f}" if "," in flags else f"{number:f}", flags), flags
 
 
 def _not_finite(value: Decimal, flags: str) -> str:

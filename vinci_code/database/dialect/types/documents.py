@@ -20,7 +20,7 @@ class VinciJSON(Rendered, sqltypes.JSON):
 
     def bind_processor(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which knows ``JSON.NULL``."""
-        return sqltypes.JSON.bind_processor(self, dialect)
+        return sqltypes.JSON.bind_processor(self, dialect)  # type: ignore[arg-type]
 
 
 class VARIANT(VinciJSON):
