@@ -14,7 +14,28 @@ from sqlalchemy import orm
 from tests.parity.backends import BACKENDS, sqlite_engine, warehouse_engine
 from vinci_code.warehouse import LocalWarehouse
 
+# What is not the same yet, and why: each is run, and is to be taken off here once it passes.
+NOT_YET = {
+    "test_schema.py::test_explicit_null_beats_the_default[warehouse]": (
+        "Delta refuses a row for which the condition of a CHECK is NULL; SQL lets it pass"
+    ),
+    "test_queries.py::test_query[warehouse-group-expression]": (
+        "the local warehouse does not see that two parameters within functions are equal"
+    ),
+    "test_orm_loading.py::test_loading_two_levels[warehouse-joinedload]": (
+        "the local warehouse cannot compute a join in parentheses"
+    ),
+}
+
 _schemas = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is not the same yet."""
+    for item in items:
+        reason = NOT_YET.get(item.nodeid.rpartition("/")[2])
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -100,7 +100,9 @@ CASES: dict[str, tuple[Callable[[sa.Connection], object], type[Exception]]] = {
         sa.exc.ResourceClosedError,
     ),
     "rows-of-an-insert": (
-        lambda connection: connection.execute(sa.insert(thing).values(id=10, name="x")).fetchall(),
+        lambda connection: connection.execute(
+            sa.insert(thing).values(id=10, name="x", amount=1)
+        ).fetchall(),
         sa.exc.ResourceClosedError,
     ),
     "no-row": (
