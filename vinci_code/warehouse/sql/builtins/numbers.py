@@ -131,7 +131,8 @@ def build_ceil(call: Call) -> Typed:
     sql = let(
         value.sql,
         lambda v: (
-            f"CASE WHEN isnan({v}) THEN 0 WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
+            f"CASE WHEN isnan({v}) THEN 0 "
+            f"WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
             f"WHEN {v} IS NOT NULL THEN {fail_sql(arithmetic_overflow('overflow'))} END"
         ),
     )
