@@ -147,9 +147,7 @@ def _layout_rows(table: Table) -> _Rows:
 
 def _table_rows(table: Table) -> _Rows:
     name, schema = table.name, table.state.schema
-    listed = ",".join(
-        f"{key}={value}" for key, value in properties.shown(schema.properties).items()
-    )
+    listed = ",".join(f"{key}={value}" for key, value in properties.shown(schema).items())
     rows = [
         ("Catalog", name.catalog),
         ("Database", name.schema),
@@ -215,7 +213,7 @@ def _json(work: Work, parts: list[str]) -> dict[str, Any]:
         data["columns"] = [_json_column(column) for column in schema.columns]
         data.update(type="MANAGED", provider="delta", owner=found.owner, created_time=created)
         data["is_managed_location"] = True
-        data["table_properties"] = properties.shown(schema.properties)
+        data["table_properties"] = properties.shown(schema)
         if schema.partition_by:
             data["partition_columns"] = list(schema.partition_by)
         if schema.cluster_by:
@@ -382,7 +380,7 @@ def _detail(work: Work, reader: Reader) -> Result:
         ("minWriterVersion", INT),
         ("tableFeatures", strings),
     )
-    shown = properties.shown(schema.properties)
+    shown = properties.shown(schema)
     features = [
         key[len(properties.FEATURE) :] for key in shown if key.startswith(properties.FEATURE)
     ]

@@ -167,13 +167,22 @@ def _table_constraints(view: CatalogView, catalogs: list[str]) -> Iterator[tuple
 
 def _key_column_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
     for table, key in _all_keys(view, catalogs):
-        foreign = key.kind == "FOREIGN KEY"
+        places = _referenced_places(view, key)
         for position, name in enumerate(key.columns, 1):
             yield (
                 table.catalog, table.schema, key.name,
                 table.catalog, table.schema, table.name, name,
-                position, position if foreign else None,
+                position, places[position - 1] if places else None,
             )  # fmt: skip
+
+
+def _referenced_places(view: CatalogView, key: Key) -> list[int]:
+    """Return the place of each referenced column in the key of the parent; empty without one."""
+    found = _unique_key(view, key)
+    names = [name.lower() for name in (found.columns if found else key.parent_columns)]
+    if key.parent is None:
+        return []
+    return [names.index(name.lower()) + 1 for name in key.parent_columns]
 
 
 def _referenced(table: TableInfo, key: Key) -> tuple[str, str, str]:
@@ -206,12 +215,17 @@ def _referential_constraints(view: CatalogView, catalogs: list[str]) -> Iterator
 
 
 def _unique_name(view: CatalogView, key: Key) -> str | None:
+    found = _unique_key(view, key)
+    return found.name if found else None
+
+
+def _unique_key(view: CatalogView, key: Key) -> Key | None:
     if key.parent is None:
         return None
     wanted = sorted(name.lower() for name in key.parent_columns)
     for found in view.constraints(key.parent.catalog, key.parent.schema, key.parent.name):
         if found.parent is None and sorted(name.lower() for name in found.columns) == wanted:
-            return found.name
+            return found
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vinci_code.warehouse.engine.conflicts import ISOLATION_LEVEL
-from vinci_code.warehouse.engine.model import COLUMN_MAPPING
+from vinci_code.warehouse.engine.model import COLUMN_MAPPING, TableSchema
 from vinci_code.warehouse.sql.errors import SqlError
 
 FEATURE = "delta.feature."
@@ -99,6 +99,10 @@ _ALWAYS = {
 }
 
 
+# Before the name of a CHECK constraint.
+CHECK = "delta.constraints."
+
+
 def checked(properties: Mapping[str, str]) -> dict[str, str]:
     """Return properties as they are kept.
 
@@ -119,9 +123,14 @@ def checked(properties: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def shown(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return all of a table's properties, as SHOW TBLPROPERTIES lists them."""
-    return dict(sorted({**_ALWAYS, **properties}.items()))
+def shown(schema: TableSchema) -> dict[str, str]:
+    """Return all of a table's properties, as SHOW TBLPROPERTIES lists them.
+
+    Delta keeps CHECK constraints among them
+    (https://docs.delta.io/latest/delta-constraints.html#check-constraint).
+    """
+    checks = {f"{CHECK}{one.name.lower()}": one.condition for one in schema.checks}
+    return dict(sorted({**_ALWAYS, **schema.properties, **checks}.items()))
 
 
 def changes_protocol(before: Mapping[str, str], after: Mapping[str, str]) -> bool:

@@ -150,7 +150,7 @@ def _properties(work: Work, reader: Reader) -> Result:
     found = (
         dict(sorted(view.properties.items()))
         if view is not None
-        else properties.shown(work.catalogs.table(name).state.schema.properties)
+        else properties.shown(work.catalogs.table(name).state.schema)
     )
     rows = list(found.items())
     if key is not None:
@@ -210,7 +210,8 @@ def _table_statement(table: Table) -> str:
         text += f"COMMENT {string_literal(schema.comment)}\n"
     listed = ",\n  ".join(
         f"{string_literal(key)} = {string_literal(value)}"
-        for key, value in properties.shown(schema.properties).items()
+        for key, value in properties.shown(schema).items()
+        if not key.startswith(properties.CHECK)
     )
     return text + f"TBLPROPERTIES (\n  {listed})\n"
 

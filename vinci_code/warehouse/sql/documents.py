@@ -525,7 +525,7 @@ def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:
             rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
         except InvalidOperation:
             return None
-    return f"{rounded:f}" if abs(rounded) < Decimal(10) ** (precision - scale) else None
+    return f"{rounded:f}" if rounded.copy_abs() < Decimal(10) ** (precision - scale) else None
 
 
 def _read_date(value: Any, _kind: SqlType, _zone: str) -> str | None:

@@ -195,8 +195,9 @@ def _read_decimal(text: str, kind: SqlType, _zone: str) -> str | None:
             rounded = value.quantize(Decimal(1).scaleb(-(kind.scale or 0)), ROUND_HALF_UP)
         except InvalidOperation:
             return None
-    if abs(rounded) >= Decimal(10) ** ((kind.precision or 10) - (kind.scale or 0)):
-        return None
+        # Within the context: abs() rounds to the digits of the one it is called in.
+        if abs(rounded) >= Decimal(10) ** ((kind.precision or 10) - (kind.scale or 0)):
+            return None
     return f"{rounded:f}"
 
 

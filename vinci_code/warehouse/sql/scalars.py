@@ -53,7 +53,7 @@ def decimal_arithmetic(
             raise divide_by_zero() if symbol != "%" else _remainder_by_zero()
         exact = _compute(one, two, symbol)
         result = exact.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
-    if abs(result) >= Decimal(10) ** (precision - scale):
+    if result.copy_abs() >= Decimal(10) ** (precision - scale):
         if attempt:
             return None
         raise SqlError(
@@ -485,7 +485,7 @@ def format_string(template: str, values: list[str | None], kinds: str) -> str:
         if letter == "n":
             return "\n"
         index = int(place) - 1 if place else next(counter, len(values))
-        if index >= len(values):
+        if index >= len(values) or letter in "DFO":
             raise _bad_format(match.group(0))
         return _converted(values[index], names[index], flags, width, digits, letter)
 
@@ -501,8 +501,6 @@ def _converted(
     value: str | None, kind: str, flags: str, width: str | None, digits: str | None, letter: str
 ) -> str:
     lowered = letter.lower()
-    if letter in "DFO":
-        raise _bad_format(f"%{letter}")
     if value is None:
         text = "null" if lowered != "b" else "false"
         flags = flags.replace("0", "").replace(",", "")

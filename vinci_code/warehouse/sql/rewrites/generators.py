@@ -34,12 +34,15 @@ class Generator:
         columns: Name, type and the SQL after the element (empty for the element itself).
         outer: Whether an empty list still gives one row of NULLs.
         position: Whether the position in the list is the first column.
+        series: Arguments of DuckDB's own table function ``range`` that gives the same rows without
+            a list of them; empty where there is none.
     """
 
     list_sql: str
     columns: tuple[tuple[str, SqlType, str], ...]
     outer: bool = False
     position: bool = False
+    series: str = ""
 
     def renamed(self, names: list[str]) -> Generator:
         """Return the generator under the names of ``AS (a, b)``."""
@@ -177,8 +180,12 @@ _ENTRY = '[{"pos":"INTEGER","key":"VARCHAR","value":"VARCHAR"}]'
 
 
 def _range(call: Call) -> Generator:
-    values = [call.argument(index, BIGINT).sql for index in range(len(call.args))]
-    return Generator(f"range({', '.join(values)})", (("id", BIGINT, ""),))
+    values = [call.argument(index, BIGINT) for index in range(len(call.args))]
+    known = all(isinstance(value.constant, int) for value in values)
+    stands = len(values) == 3 and values[2].constant == 0
+    arguments = ", ".join(value.sql for value in values)
+    series = arguments if known and not stands else ""
+    return Generator(f"range({arguments})", (("id", BIGINT, ""),), series=series)
 
 
 _BUILDERS = {

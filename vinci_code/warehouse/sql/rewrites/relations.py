@@ -66,12 +66,39 @@ def _relation(binder: Binder, node: exp.Expr, scope: Scope, before: str) -> str:
         return _function_relation(binder, node, scope, before)
     if isinstance(node, exp.Lateral):
         return _lateral(binder, node, scope, before)
-    sql, source = _plain_relation(binder, node, scope)
-    scope.sources.append(source)
+    sql, sources = _operand(binder, node, scope)
+    scope.sources.extend(sources)
     text = f"{before} CROSS JOIN {sql}" if before else sql
     for join in node.args.get("joins") or []:
         text = _join(binder, join, scope, text)
     return text
+
+
+def _operand(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, list[Source]]:
+    """Return one side of a join: a relation, or a join in parentheses with all its sources."""
+    if _is_parenthesised(node):
+        return _parenthesised(binder, node, scope)
+    sql, source = _plain_relation(binder, node, scope)
+    return sql, [source]
+
+
+def _is_parenthesised(node: exp.Expr) -> bool:
+    if not isinstance(node, exp.Subquery):
+        return False
+    inner = node.this
+    if isinstance(inner, exp.Subquery):
+        return bool(inner.args.get("joins")) or _is_parenthesised(inner)
+    return isinstance(inner, exp.Table)
+
+
+def _parenthesised(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, list[Source]]:
+    only(node, "this", "joins")
+    # The conditions within see what is joined within, and the queries around.
+    inner = Scope(parent=scope.parent, tables=scope.tables)
+    text = _relation(binder, node.this, inner, "")
+    if inner.merged or inner.level:
+        raise unsupported("USING or a recursive reference in a parenthesised join")
+    return f"({text})", inner.sources
 
 
 def _plain_relation(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, Source]:
@@ -93,8 +120,6 @@ def _plain_relation(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, 
 
 def _subquery(binder: Binder, node: exp.Subquery, scope: Scope) -> tuple[str, Source]:
     only(node, "this", "alias", "joins", "pivots", "sample", "order", "limit", "offset", "with_")
-    if isinstance(node.this, (exp.Table, exp.Subquery)) and not _is_query(node.this):
-        raise unsupported("a parenthesised join")
     inner = node if _has_modifiers(node) else node.this
     if inner is node:
         inner = exp.Subquery(
@@ -102,10 +127,6 @@ def _subquery(binder: Binder, node: exp.Subquery, scope: Scope) -> tuple[str, So
         )
     bound = binder.query(inner, Scope(parent=scope.parent, tables=scope.tables))
     return _finished(binder, node, scope, bound, ())
-
-
-def _is_query(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Subquery) and not node.args.get("joins")
 
 
 def _has_modifiers(node: exp.Expr) -> bool:
@@ -228,10 +249,25 @@ def _function_relation(binder: Binder, node: exp.Table, scope: Scope, before: st
         qualifier: tuple[str, ...] = (alias.name,)
     else:
         qualifier = ()
-    text = apply_generator(binder, scope, before, generator.renamed(names), qualifier)
+    generator = generator.renamed(names)
+    if generator.series:
+        text = _series(binder, scope, before, generator, qualifier)
+    else:
+        text = apply_generator(binder, scope, before, generator, qualifier)
     for join in node.args.get("joins") or []:
         text = _join(binder, join, scope, text)
     return text
+
+
+def _series(
+    binder: Binder, scope: Scope, before: str, generator: Generator, qualifier: tuple[str, ...]
+) -> str:
+    """Read a range from DuckDB's table function, row by row."""
+    alias = quote(binder.alias("rows"))
+    name, kind, _ = generator.columns[0]
+    scope.sources.append(Source(qualifier, (SourceColumn(name, kind, f'{alias}."range"'),)))
+    sql = f"range({generator.series}) AS {alias}"
+    return f"{before} CROSS JOIN {sql}" if before else sql
 
 
 def _table_function(binder: Binder, call: exp.Anonymous, name: str, scope: Scope) -> Generator:
@@ -333,16 +369,18 @@ def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
     if function:
         target = _identified(binder, target, target.this)
     left = list(scope.sources)
-    sql, source = _plain_relation(binder, target, scope)
-    nested = target.args.get("joins")
-    if nested:
-        raise unsupported("a parenthesised join")
+    sql, sources = _operand(binder, target, scope)
+    if target.args.get("joins"):
+        raise unsupported("a join in a join without parentheses")
+    special = kind in ("SEMI", "ANTI") or method or join.args.get("using")
+    if special and _is_parenthesised(target):
+        raise unsupported("USING, NATURAL, SEMI or ANTI with a parenthesised join")
     if kind in ("SEMI", "ANTI"):
-        return _semi_join(binder, join, scope, before, sql, source, kind)
-    names = _using_names(join, left, source, method)
+        return _semi_join(binder, join, scope, before, sql, sources[0], kind)
+    names = _using_names(join, left, sources[0], method)
     if names:
-        return _using(binder, scope, before, sql, source, side, names)
-    scope.sources.append(source)
+        return _using(binder, scope, before, sql, sources[0], side, names)
+    scope.sources.extend(sources)
     condition = join.args.get("on")
     if condition is None:
         word = "CROSS JOIN" if not side else f"{_SIDES[side]}"
