@@ -66,7 +66,7 @@ _TRANSACTIONS = ("auto", "on", "off")
 _LEVELS = ("AUTOCOMMIT",)
 
 
-class VinciDialect(ReflectionMixin, default.DefaultDialect):
+class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[misc]
     """Databricks SQL, over the vendor's driver."""
 
     name = "databricks"
@@ -78,7 +78,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):
     statement_compiler = VinciCompiler
     ddl_compiler = VinciDDLCompiler
     type_compiler_cls = VinciTypeCompiler
-    preparer = VinciIdentifierPreparer
+    preparer = VinciIdentifierPreparer  # type: ignore[assignment]
     execution_ctx_cls = VinciExecutionContext
     colspecs = COLSPECS
     construct_arguments = [  # noqa: RUF012 - declared by SQLAlchemy

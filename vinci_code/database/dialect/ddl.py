@@ -6,8 +6,9 @@ between them; ``schema_changes`` runs them one after the other:
 - CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it.
 
 PRIMARY KEY, FOREIGN KEY and UNIQUE are rendered as what they are there: informational constraints,
-which ``information_schema.table_constraints`` gives back. A unique index is a UNIQUE constraint with
-the name of the index. A plain index of a table that is made is left out, with a line in the log.
+which ``information_schema.table_constraints`` gives back. A unique index is a UNIQUE constraint
+with the name of the index. A plain index of a table that is made is left out, with a line in the
+log.
 """
 
 from __future__ import annotations
@@ -74,14 +75,14 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         table: Table = create.element
         self._creating = True
         try:
-            text = super().visit_create_table(create, **kw).strip()
+            text: str = super().visit_create_table(create, **kw).strip()  # type: ignore[no-untyped-call]
         finally:
             self._creating = False
         name = self.preparer.format_table(table)
         checks = (
             f"ALTER TABLE {name} ADD {self.visit_check_constraint(check)}"
             for check in _checks(table)
-            if check._should_create_for_compiler(self)  # type: ignore[no-untyped-call]
+            if check._should_create_for_compiler(self)
         )
         return _script(text, *checks)
 
@@ -215,7 +216,11 @@ class VinciDDLCompiler(compiler.DDLCompiler):
 
     def visit_check_constraint(self, constraint: CheckConstraint, **kw: Any) -> str:
         """Render CHECK, with a name of its own making where it has none."""
-        body = self.define_check_body(constraint, **kw)
+        # Delta refuses a row whose condition is NULL; SQL, and so SQLite, lets it pass.
+        condition = self.sql_compiler.process(
+            constraint.sqltext, include_table=False, literal_binds=True
+        )
+        body = f"CHECK (({condition}) IS NOT FALSE)"
         preamble = self.define_constraint_preamble(constraint, **kw)
         return f"{preamble or self._check_name(constraint, body)}{body}"
 
@@ -319,10 +324,8 @@ def table_properties(table: Table) -> dict[str, str]:
     given: Mapping[str, Any] = option(table, "tblproperties") or {}
     properties = {str(key): _property(value) for key, value in given.items()}
     known = {key.lower() for key in properties}
-    for key, value in _needed(table):
-        if key.lower() not in known:
-            properties[key] = value
-    return properties
+    needed = {key: value for key, value in _needed(table) if key.lower() not in known}
+    return {**properties, **needed}
 
 
 def _needed(table: Table) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,8 @@ UNIQUE_EXPRESSION = (
 )
 PARTIAL_INDEX = (
     "the unique index {0!r} holds for a part of the rows only; Databricks knows UNIQUE for all "
-    "rows only. Add a column with Computed(…) that is NULL for the other rows, and make that unique."
+    "rows only. Add a column with Computed(…) that is NULL for the other rows, and make that "
+    "unique."
 )
 IDENTITY_OPTIONS = (
     "Identity({0}=…) is not possible: an identity column of Databricks has start= and increment= "

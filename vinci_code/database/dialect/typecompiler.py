@@ -1,6 +1,6 @@
 """The names of types in Databricks."""
 
-# ruff: noqa: N802 - SQLAlchemy finds a method by the name of the type
+# ruff: noqa: N802, N815 - SQLAlchemy finds a method by the name of the type
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
         """Render BIGINT."""
         return "BIGINT"
 
-    def visit_INTEGER(self, type_: sqltypes.INTEGER, **kw: Any) -> str:
+    def visit_INTEGER(self, type_: sqltypes.Integer, **kw: Any) -> str:
         """Render INT."""
         return "INT"
 
@@ -64,7 +64,7 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
         """Render DOUBLE."""
         return "DOUBLE"
 
-    def visit_NUMERIC(self, type_: sqltypes.NUMERIC[Any], **kw: Any) -> str:
+    def visit_NUMERIC(self, type_: sqltypes.Numeric[Any], **kw: Any) -> str:
         """Render DECIMAL."""
         return _decimal(type_)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeEngine
 
@@ -40,7 +42,7 @@ __all__ = [
     "VARIANT",
 ]
 
-COLSPECS: dict[type[TypeEngine[object]], type[TypeEngine[object]]] = {
+COLSPECS: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     sqltypes.Integer: VinciInteger,
     sqltypes.Boolean: VinciBoolean,
     sqltypes.Float: VinciFloat,
