@@ -54,13 +54,15 @@ from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError
 from vinci_code.database.dialect.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.identifiers import VinciIdentifierPreparer
+from vinci_code.database.dialect.pooling import SessionPool
 from vinci_code.database.dialect.reflection import ReflectionMixin
 from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
 from vinci_code.database.dialect.types import COLSPECS
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection, DBAPICursor
+    from sqlalchemy.pool import Pool
 
 _TRANSACTIONS = ("auto", "on", "off")
 _LEVELS = ("AUTOCOMMIT",)
@@ -150,6 +152,16 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         from vinci_code.database.dialect import dbapi
 
         return dbapi
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:  # noqa: ARG003 - asked by SQLAlchemy
+        """Use a pool that gives idle sessions back, and shows no connect arguments."""
+        return SessionPool
+
+    @classmethod
+    def engine_created(cls, engine: Engine) -> None:
+        """Take a token that was given in the URL out of it; the connect arguments have it."""
+        engine.url = urls.without_credentials(engine.url)
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
         """Take the driver's arguments out of a URL."""

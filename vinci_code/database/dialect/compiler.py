@@ -94,7 +94,8 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
             cast.type, sqltypes.String
         ):
             return f"CAST(CAST({self.process(cast.clause, **kwargs)} AS INT) AS STRING)"
-        return super().visit_cast(cast, **kwargs)
+        text: str = super().visit_cast(cast, **kwargs)  # type: ignore[no-untyped-call]
+        return text
 
     def visit_type_name(self, element: Any, **kw: Any) -> str:
         """Render the name of a type as a literal."""
@@ -105,7 +106,7 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
     def visit_insert(self, insert_stmt: Insert, *args: Any, **kw: Any) -> str:
         """Render INSERT, with the keys that SQLite would have given out."""
         keyed = insert_stmt if self.stack else self.with_key(insert_stmt)
-        text = super().visit_insert(keyed, *args, **kw)
+        text: str = super().visit_insert(keyed, *args, **kw)  # type: ignore[no-untyped-call]
         if not text.endswith(" DEFAULT VALUES"):
             return text
         columns = [column for column in insert_stmt.table.columns if column.identity is None]
@@ -146,7 +147,7 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
 
     def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render DELETE; with a second table, MERGE."""
-        text = super().visit_delete(delete_stmt, *args, **kw)
+        text: str = super().visit_delete(delete_stmt, *args, **kw)  # type: ignore[no-untyped-call]
         self._refuse_with("DELETE")
         if _MARK not in text:
             return text

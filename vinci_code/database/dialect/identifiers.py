@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import IdentifierPreparer
 from sqlalchemy.sql.elements import quoted_name
 
@@ -34,11 +36,12 @@ class VinciIdentifierPreparer(IdentifierPreparer):
     """Quotes names with backticks; ``schema="catalog.schema"`` names both."""
 
     reserved_words = set(RESERVED_WORDS)  # noqa: RUF012 - declared by SQLAlchemy
-    illegal_initial_characters = set("0123456789$")  # noqa: RUF012 - declared by SQLAlchemy
+    illegal_initial_characters = set("0123456789$")  # noqa: RUF012
     legal_characters = re.compile(r"^[A-Za-z0-9_]+\Z", re.ASCII)
 
-    def __init__(self, dialect: object) -> None:
-        super().__init__(dialect, initial_quote="`", final_quote="`", escape_quote="`")  # type: ignore[arg-type]
+    def __init__(self, dialect: Dialect, **options: Any) -> None:
+        quotes = {"initial_quote": "`", "final_quote": "`", "escape_quote": "`"}
+        super().__init__(dialect, **{**quotes, **options})
 
     def quote_schema(self, schema: str, force: object = None) -> str:
         """Quote the name of a schema, or those of a catalog and a schema with a dot between."""

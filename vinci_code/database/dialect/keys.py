@@ -34,6 +34,8 @@ class KeyMaker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._process = 0
+        self._node = 0
         self._tick = 0
         self._renew()
 

@@ -115,8 +115,9 @@ class OperatorCompiler(SQLCompiler):
     def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:
         """Render a list of nothing."""
         if len(type_) > 1:
-            return self.visit_empty_set_expr(type_)
-        text: str = super().visit_empty_set_op_expr(type_, expand_op, **kw)
+            nothing: str = self.visit_empty_set_expr(type_)  # type: ignore[no-untyped-call]
+            return nothing
+        text: str = super().visit_empty_set_op_expr(type_, expand_op, **kw)  # type: ignore[no-untyped-call]
         return text
 
     # --- arithmetic -----------------------------------------------------------------------------

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 
-class VinciJSON(Rendered, sqltypes.JSON):
+class VinciJSON(Rendered, sqltypes.JSON[Any]):
     """A JSON document, kept as the text that it was written as, as on SQLite."""
 
     def bind_processor(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which knows ``JSON.NULL``."""
-        return sqltypes.JSON.bind_processor(self, dialect)  # type: ignore[arg-type]
+        process: Processor | None = sqltypes.JSON.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
+        return process
 
 
 class VARIANT(VinciJSON):

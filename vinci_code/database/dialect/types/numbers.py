@@ -39,7 +39,8 @@ class VinciBoolean(Rendered, sqltypes.Boolean):
 
     def bind_processor(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which takes 0 and 1 as well."""
-        return sqltypes.Boolean.bind_processor(self, dialect)
+        process: Processor | None = sqltypes.Boolean.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
+        return process
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:
         """Give True and False back, also of an expression that is a number."""

@@ -26,7 +26,8 @@ class VinciEnum(Rendered, sqltypes.Enum):
 
     def bind_processor(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which checks the name."""
-        return sqltypes.Enum.bind_processor(self, dialect)
+        process: Processor | None = sqltypes.Enum.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
+        return process
 
 
 class VinciBinary(Rendered, sqltypes.LargeBinary):

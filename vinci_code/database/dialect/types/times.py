@@ -53,7 +53,7 @@ class VinciDateTime(Rendered, sqltypes.DateTime):
 class VinciInterval(Rendered, sqltypes.Interval):
     """A length of time, kept as the moment that lies so long after 1970, as on SQLite."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor | None:  # type: ignore[override]
+    def bind_processor(self, dialect: Dialect) -> Processor:
         """Return SQLAlchemy's own, which makes the moment."""
         return sqltypes.Interval.bind_processor(self, dialect)
 
