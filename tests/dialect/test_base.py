@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     create_engine,
     func,
     insert,
@@ -117,6 +118,9 @@ def test_how_many_rows_were_matched(engine: Engine) -> None:
         connection.execute(insert(TABLE), [{"n": 1}, {"n": 2}])
         assert connection.execute(update(TABLE).where(TABLE.c.n == 1).values(n=1)).rowcount == 2
         assert connection.execute(update(TABLE).where(TABLE.c.n == 9).values(n=1)).rowcount == 0
+        many = update(TABLE).where(TABLE.c.n == bindparam("old")).values(n=bindparam("new"))
+        counted = connection.execute(many, [{"old": 1, "new": 5}, {"old": 2, "new": 6}])
+        assert counted.rowcount == 3
         assert connection.execute(TABLE.delete()).rowcount == 3
 
 

@@ -457,6 +457,14 @@ def test_conditions_on_json(documents: Sides, condition: Any) -> None:
     documents.rows(select(DOCUMENT.c.k).where(condition).order_by(DOCUMENT.c.k))
 
 
+def test_what_is_of_another_type_matches_nothing_and_is_not_read_as_null(
+    documents: Sides,
+) -> None:
+    documents.rows(select(DOCUMENT.c.k).where(J["s"].as_integer() == 1))
+    with documents.warehouse.connect() as connection, pytest.raises(DBAPIError, match="CAST"):
+        connection.execute(select(J["s"].as_integer())).all()
+
+
 def test_null_of_json_and_of_sql(documents: Sides) -> None:
     raw = select(cast(DOCUMENT.c.j, String), cast(DOCUMENT.c.strict, String)).where(
         DOCUMENT.c.k == 4

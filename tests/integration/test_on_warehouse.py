@@ -308,3 +308,23 @@ def test_json_that_would_change_is_refused(migrated: TestWarehouse) -> None:
     with pytest.raises(Exception, match="JSON"), session_scope() as session:
         session.add(Event(event_type="t", source="s", payload={"x": float("nan")}))
     assert count() == 0
+
+
+def test_a_lost_session_is_replaced_after_a_unit_that_wrote(migrated: TestWarehouse) -> None:
+    with session_scope() as session:
+        session.add(Event(event_type="t", source="s"))
+    migrated.inject(Fault.session_lost(operation="ExecuteStatement"))
+    assert count() == 1
+    migrated.inject(Fault.session_lost(operation="ExecuteStatement"))
+    with session_scope() as session:
+        session.add(Event(event_type="t", source="s"))
+    assert count() == 2
+
+
+def test_a_session_that_is_lost_within_a_unit_is_an_error_and_nothing_stays(
+    migrated: TestWarehouse,
+) -> None:
+    migrated.inject(Fault.session_lost(operation="ExecuteStatement", statement="COMMIT"))
+    with pytest.raises(DBAPIError), session_scope() as session:
+        session.add(Event(event_type="t", source="s"))
+    assert count() == 0

@@ -117,9 +117,9 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     use_insertmanyvalues = False
     supports_server_side_cursors = False
 
-    # The driver tells how many rows an UPDATE or DELETE matched, for one statement at a time.
+    # The driver tells how many rows an UPDATE or DELETE matched.
     supports_sane_rowcount = True
-    supports_sane_multi_rowcount = False
+    supports_sane_multi_rowcount = True
 
     # 7 / 2 is 3.5 there; ``//`` and ``%`` are rendered by the compiler.
     div_is_floordiv = False

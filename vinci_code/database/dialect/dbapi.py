@@ -153,6 +153,7 @@ class Connection:
         # session holds something that a new one would not.
         self._in_unit = False
         self._session_changed = False
+        self._in_transaction = False
         self._session = self._open(self._call(True, None))
 
     @property
@@ -217,14 +218,24 @@ class Connection:
         call = self._call(statement.reads, timeout)
         first = self.autocommit or not self._in_unit
         self._in_unit = True
-        replace = self._replace_session if first and not self._session_changed else None
+        kept = self._session_changed or self._in_transaction
+        replace = self._replace_session if first and not kept else None
         # Before it runs: whether it had an effect is not known where its answer is lost.
         self._session_changed |= statement.changes_session
+        self._in_transaction |= statement.begins_transaction
 
         def send(call: Call) -> Any:
             return self._session.execute(text, parameters, call)
 
-        return Execution(call, lambda: self._session, send, replace).run()
+        try:
+            outcome = Execution(call, lambda: self._session, send, replace).run()
+        except Error as error:
+            if statement.begins_transaction and error.error_class is not None:
+                self._in_transaction = False  # the warehouse has refused to begin
+            raise
+        if statement.ends_transaction:
+            self._in_transaction = False
+        return outcome
 
     def _call(self, repeatable: bool, timeout: float | None) -> Call:
         deadline = None if timeout is None else time.monotonic() + timeout

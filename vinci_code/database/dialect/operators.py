@@ -193,7 +193,10 @@ class OperatorCompiler(SQLCompiler):
             # SQLite gives the text null for what is not there.
             return f"coalesce(to_json(variant_get({document}, {path})), 'null')"
         name = self.dialect.type_compiler_instance.process(kind).lower()
-        return f"try_variant_get({document}, {path}, '{name}')"
+        # What is of another type matches no condition, as on SQLite; but where it is to be read,
+        # it is better refused than given as NULL.
+        lenient = "" if kw.get("within_columns_clause") else "try_"
+        return f"{lenient}variant_get({document}, {path}, '{name}')"
 
     def visit_getitem_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Render an item of an ARRAY or MAP, which is NULL where there is none; a field."""

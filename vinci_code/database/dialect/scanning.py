@@ -38,9 +38,8 @@ _OPERAND_END = re.compile(r"(?:\w|[)\]'\"`]\s*)\Z")
 _READS = frozenset({"SELECT", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 # Statements after which the session is not what it was when it was opened.
-_SESSION_CHANGES = frozenset(
-    {"USE", "SET", "RESET", "DECLARE", "BEGIN", "START", "COMMIT", "ROLLBACK", "CACHE", "ADD"}
-)
+_SESSION_CHANGES = frozenset({"USE", "SET", "RESET", "DECLARE", "CACHE", "ADD"})
+_TRANSACTION_ENDS = frozenset({"COMMIT", "ROLLBACK"})
 _PREFIXES = frozenset({"WITH", "FROM"})
 _CACHED_LENGTH = 4096
 
@@ -54,13 +53,17 @@ class Statement:
         reads: Whether it changes nothing, so that it may be sent again.
         writes_rows: Whether it is an INSERT, UPDATE, DELETE or MERGE.
         changes_session: Whether the session keeps something of it: ``USE``, ``SET``, temporary
-            views, transactions.
+            views.
+        begins_transaction: Whether it is BEGIN, and not a block, BEGIN ATOMIC.
+        ends_transaction: Whether it is COMMIT or ROLLBACK.
     """
 
     keyword: str
     reads: bool
     writes_rows: bool
     changes_session: bool
+    begins_transaction: bool = False
+    ends_transaction: bool = False
 
 
 def markers(text: str) -> list[int]:
@@ -90,6 +93,8 @@ def _describe(text: str) -> Statement:
         reads=keyword in _READS,
         writes_rows=keyword in _WRITES,
         changes_session=keyword in _SESSION_CHANGES or _is_temporary(keyword, words),
+        begins_transaction=keyword in {"BEGIN", "START"} and next(words, "") != "ATOMIC",
+        ends_transaction=keyword in _TRANSACTION_ENDS,
     )
 
 
