@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast compliance lint format lock bench compliance clean
+.PHONY: help install dev demo test test-fast lint format lock bench compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,9 +25,6 @@ test: $(VENV)/installed-dev ## Run every test.
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
 	$(BIN)/python -m pytest -m "not slow"
-
-compliance: $(VENV)/installed-dev ## Run SQLAlchemy's own suite for dialects against a local warehouse.
-	$(BIN)/python tests/compliance/run.py
 
 lint: $(VENV)/installed-dev ## Check format, rules and types.
 	$(BIN)/ruff format --check .

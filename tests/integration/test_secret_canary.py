@@ -328,7 +328,8 @@ def test_every_command_is_here() -> None:
             else:
                 yield f"{path}{name}"
 
-    assert set(commands(typer.main.get_command(app))) == set(COMMANDS)
+    # It runs until it is stopped, reads none of our secrets, and shows the token that it made.
+    assert set(commands(typer.main.get_command(app))) == {*COMMANDS, "warehouse serve"}
 
 
 def run_vinci(
