@@ -150,8 +150,8 @@ def test_a_stale_version_is_noticed(engine: Engine) -> None:
 
 def test_arguments_of_tables_are_checked() -> None:
     for argument in ("cluster_by", "partition_by", "tblproperties"):
-        given: Any = {f"databricks_{argument}": None}
-        Table("x", MetaData(), Column("id", Integer), **given)
+        options: dict[str, Any] = {f"databricks_{argument}": None}
+        Table("x", MetaData(), Column("id", Integer), **options)
 
 
 def test_statements_are_cached(engine: Engine) -> None:

@@ -531,15 +531,43 @@ NESTED: dict[str, tuple[Any, list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", NESTED)
-def test_nested_values(engine: Engine, name: str) -> None:
+def test_nested_values(engine: Engine, tmp_path: Path, name: str) -> None:
     kind, values = NESTED[name]
-    table = Table("n", MetaData(), Column("k", Integer, primary_key=True), Column("v", kind))
-    table.create(engine)
-    with engine.begin() as connection:
+    metadata = MetaData()
+    table = Table("n", metadata, Column("k", Integer, primary_key=True), Column("v", kind))
+    with sides_of(engine, tmp_path, metadata) as both:
         rows = [{"k": number, "v": value} for number, value in enumerate([*values, None])]
-        connection.execute(insert(table), rows)
-        found = connection.scalars(select(table.c.v).order_by(table.c.k)).all()
-    assert found == [*values, None]
+        both.write(insert(table), rows)
+        found = both.rows(select(table.c.v).order_by(table.c.k))
+    assert [value for [value] in found] == [*values, None]
+
+
+def test_types_in_capitals_on_both(engine: Engine, tmp_path: Path) -> None:
+    metadata = MetaData()
+    table = Table(
+        "c",
+        metadata,
+        Column("k", Integer, primary_key=True),
+        Column("small", TINYINT),
+        Column("at", TIMESTAMP),
+        Column("wall", TIMESTAMP_NTZ),
+        Column("doc", VARIANT),
+    )
+    east = dt.timezone(dt.timedelta(hours=5, minutes=30))
+    row = {
+        "k": 1,
+        "small": -128,
+        "at": dt.datetime(2024, 1, 1, 1, 2, 3, 4, east),
+        "wall": dt.datetime(2024, 1, 1, 1, 2, 3, 4),
+        "doc": {"a": [1, "it's"]},
+    }
+    with sides_of(engine, tmp_path, metadata) as both:
+        both.write(insert(table), row)
+        assert both.rows(select(table)) == [tuple(row.values())]
+        assert both.rows(select(table.c.k).where(table.c.at == row["at"])) == [(1,)]
+        for side in both.engines:
+            with side.connect() as connection, pytest.raises(StatementError, match="no time zone"):
+                connection.execute(select(literal(row["wall"], TIMESTAMP)))
 
 
 def test_parts_of_nested_values(engine: Engine) -> None:

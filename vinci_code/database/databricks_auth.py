@@ -45,10 +45,17 @@ class Credentials:
     the headers anew at every call, so a token that was renewed is the one that is sent.
     """
 
-    def __init__(self, auth_type: str, description: str, headers: HeaderFactory) -> None:
+    def __init__(
+        self,
+        auth_type: str,
+        description: str,
+        headers: HeaderFactory,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
         self._auth_type = auth_type
         self._description = description
         self._headers = headers
+        self._forget = forget
 
     def __call__(self, *_args: object, **_kwargs: object) -> HeaderFactory:
         """Give the driver the function that it asks for headers."""
@@ -57,6 +64,10 @@ class Credentials:
     def auth_type(self) -> str:
         """The method's short name, as the SDK names it: ``pat``, ``oauth-m2m`` or ``profile``."""
         return self._auth_type
+
+    def invalidate(self) -> None:
+        """Get another token for the next request, if that can be had: this one was rejected."""
+        self._forget()
 
     @property
     def description(self) -> str:
@@ -135,7 +146,7 @@ def resolve_access(settings: DatabaseSettings) -> Access:
         source = OAuthTokens(
             target, settings.databricks_client_id, settings.databricks_client_secret
         )
-        return Access(target, Credentials("oauth-m2m", target.auth, source.headers))
+        return Access(target, Credentials("oauth-m2m", target.auth, source.headers, source.forget))
     raise ConfigurationError(
         [
             ConfigurationProblem(
@@ -190,6 +201,11 @@ class OAuthTokens:
                 )
                 self._good_until = time.monotonic() + lifetime - _RENEW_BEFORE_EXPIRY
             return {"Authorization": self._header}
+
+    def forget(self) -> None:
+        """Keep the token that there is no longer."""
+        with self._lock:
+            self._header = None
 
     def __repr__(self) -> str:
         return f"<OAuthTokens of {self._client_id}, {MASK}>"

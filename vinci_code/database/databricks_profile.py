@@ -236,7 +236,7 @@ def _credentials(config: Config, target: Target) -> Credentials:
     if config.client_id and config.client_secret and config.auth_type in ("", "oauth-m2m"):
         scopes = config.get_scopes_as_string()
         tokens = OAuthTokens(target, config.client_id, Secret(config.client_secret), scopes)
-        return Credentials("oauth-m2m", target.auth, tokens.headers)
+        return Credentials("oauth-m2m", target.auth, tokens.headers, tokens.forget)
     return Credentials("profile", target.auth, _UnifiedAuth(config, target).headers)
 
 

@@ -15,7 +15,6 @@ from sqlalchemy.sql.dml import Insert
 
 from vinci_code.database.dialect.functions import FunctionCompiler
 from vinci_code.database.dialect.inserts import InsertKeys
-from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.operators import OperatorCompiler
 from vinci_code.database.dialect.refusals import (
     FETCH,
@@ -96,10 +95,6 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
             return f"CAST(CAST({self.process(cast.clause, **kwargs)} AS INT) AS STRING)"
         text: str = super().visit_cast(cast, **kwargs)  # type: ignore[no-untyped-call]
         return text
-
-    def visit_type_name(self, element: Any, **kw: Any) -> str:
-        """Render the name of a type as a literal."""
-        return quote_text(self.dialect.type_compiler_instance.process(element.kind))
 
     # --- INSERT, UPDATE, DELETE -----------------------------------------------------------------
 

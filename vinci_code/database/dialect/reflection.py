@@ -345,11 +345,16 @@ def _comment(subject: Subject) -> ReflectedTableComment:
     return {"text": subject.relation.comment}
 
 
+# What the warehouse gives to every table: nothing that a copy of it would have to say.
+_GIVEN_TO_ALL = {("delta.enableDeletionVectors", "true"), ("delta.enableRowTracking", "true")}
+
+
 def _options(subject: Subject) -> dict[str, Any]:
     details = subject.details()
     options: dict[str, Any] = {}
-    if details.properties:
-        options["databricks_tblproperties"] = dict(details.properties)
+    properties = dict(details.properties.items() - _GIVEN_TO_ALL)
+    if properties:
+        options["databricks_tblproperties"] = dict(sorted(properties.items()))
     if details.cluster_by:
         options["databricks_cluster_by"] = details.cluster_by
     return options

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeEngine
 
+from vinci_code.database.dialect.types import elsewhere as _elsewhere  # noqa: F401
 from vinci_code.database.dialect.types.documents import (
     VARIANT,
     VinciJSON,

@@ -1,26 +1,30 @@
 """ARRAY, MAP and STRUCT.
 
 A value travels to the warehouse as one JSON text that ``from_json`` makes the value of, so that
-it needs one parameter however much it holds, and each part has its exact type.
+it needs one parameter however much it holds, and each part has its exact type. On SQLite that text
+is what is stored.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import column, func, literal_column
+from sqlalchemy import column
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import coercions, operators, roles
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
 
+from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.types.base import Processor, Rendered
 
 if TYPE_CHECKING:
@@ -43,7 +47,6 @@ class _Nested(Rendered):
 
         def encode(self, value: Any, dialect: Dialect) -> Any: ...
         def decode(self, value: Any, dialect: Dialect) -> Any: ...
-        def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]: ...
 
     def bind_processor(self, dialect: Dialect) -> Processor:
         """Write the value as JSON."""
@@ -55,7 +58,7 @@ class _Nested(Rendered):
 
     def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
         """Have the warehouse make the value of the text."""
-        return self.parsed(bindvalue)
+        return FromText(bindvalue, self)  # type: ignore[arg-type]
 
 
 class ARRAY(_Nested, sqltypes.ARRAY[Any]):
@@ -70,10 +73,6 @@ class ARRAY(_Nested, sqltypes.ARRAY[Any]):
     def decode(self, value: Any, dialect: Dialect) -> Any:
         """Return the value of what the driver gives."""
         return _decode_list(value, self, self.dimensions or 1, dialect)
-
-    def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the expression that makes a value of JSON text."""
-        return from_json(text, self)
 
 
 class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
@@ -115,12 +114,13 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         return dict
 
     @property
-    def _has_text_keys(self) -> bool:
+    def has_text_keys(self) -> bool:
+        """Whether JSON has a form for it as an object."""
         return self.key_type._type_affinity is sqltypes.String
 
     def bind_processor(self, dialect: Dialect) -> Processor:
         """Write the value as JSON: as an object, or as pairs where its keys are no text."""
-        if self._has_text_keys:
+        if self.has_text_keys:
             return super().bind_processor(dialect)
         return lambda value: None if value is None else dump(self._pairs(value, dialect))
 
@@ -130,7 +130,7 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         Raises:
             TypeError: The keys are no text, and so cannot be those of an object.
         """
-        if not self._has_text_keys:
+        if not self.has_text_keys:
             raise TypeError("the keys of a MAP within another ARRAY, MAP or STRUCT have to be text")
         return {
             encode(self.key_type, key, dialect): encode(self.value_type, item, dialect)
@@ -153,13 +153,6 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
             decode(self.key_type, key, dialect): decode(self.value_type, item, dialect)
             for key, item in pairs
         }
-
-    def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the expression that makes a value of JSON text."""
-        if self._has_text_keys:
-            return from_json(text, self)
-        pairs = ARRAY(STRUCT(("key", self.key_type), ("value", self.value_type)))
-        return func.map_from_entries(from_json(text, pairs), type_=self)
 
 
 class STRUCT(_Nested, sqltypes.Indexable, TypeEngine[Any]):
@@ -214,38 +207,51 @@ class STRUCT(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         given = value if isinstance(value, Mapping) else value.asDict()
         return {name: decode(kind, given.get(name), dialect) for name, kind in self.fields}
 
-    def parsed(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the expression that makes a value of JSON text."""
-        return from_json(text, self)
 
+class FromText(ColumnElement[Any]):
+    """A value of a type, made of JSON text: what ``parsed`` says, and on SQLite the text itself."""
 
-class TypeName(ColumnElement[str]):
-    """The name of a type as a literal in the statement: ``'array<bigint>'``."""
-
-    __visit_name__ = "type_name"
+    __visit_name__ = "from_text"
     inherit_cache = True
-    type = sqltypes.String()
-    _traverse_internals = [("kind", InternalTraversal.dp_type)]  # noqa: RUF012 - SQLAlchemy's form
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's form
+        ("text", InternalTraversal.dp_clauseelement),
+        ("type", InternalTraversal.dp_type),
+    ]
 
-    def __init__(self, kind: TypeEngine[Any]) -> None:
-        self.kind = kind
+    def __init__(self, text: ColumnElement[Any], kind: TypeEngine[Any]) -> None:
+        self.text = text
+        self.type = kind
 
 
-def from_json(text: ColumnElement[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
+@compiles(FromText)
+def _text_itself(element: FromText, compiler: Any, **kw: Any) -> str:
+    rendered: str = compiler.process(element.text, **kw)
+    return rendered
+
+
+@compiles(FromText, "databricks")
+def _value_of_text(element: FromText, compiler: Any, **kw: Any) -> str:
+    text, kind = compiler.process(element.text, **kw), element.type
+    if not isinstance(kind, MAP) or kind.has_text_keys:
+        return from_json(text, kind, compiler)
+    pairs = ARRAY(STRUCT(("key", kind.key_type), ("value", kind.value_type)))
+    return f"map_from_entries({from_json(text, pairs, compiler)})"
+
+
+def from_json(text: str, kind: TypeEngine[Any], compiler: Any) -> str:
     """Return ``from_json`` of a text; ``FAILFAST``, as a bad value would become NULL without."""
-    return func.from_json(
-        text, TypeName(kind), literal_column("map('mode', 'FAILFAST')"), type_=kind
-    )
+    name = quote_text(compiler.dialect.type_compiler_instance.process(kind))
+    return f"from_json({text}, {name}, map('mode', 'FAILFAST'))"
 
 
 def encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     """Return what JSON holds of a value of a type."""
     if value is None:
         return None
-    impl = kind.dialect_impl(dialect)
+    impl = kind.dialect_impl(_ours(dialect))
     if isinstance(impl, _Nested):
         return impl.encode(value, dialect)
-    process = impl.bind_processor(dialect)
+    process = impl.bind_processor(_ours(dialect))
     return _plain(process(value) if process is not None else value)
 
 
@@ -253,11 +259,25 @@ def decode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     """Return the value of what the driver gives for a type."""
     if value is None:
         return None
-    impl = kind.dialect_impl(dialect)
+    impl = kind.dialect_impl(_ours(dialect))
     if isinstance(impl, _Nested):
         return impl.decode(value, dialect)
-    process = impl.result_processor(dialect, None)
+    if isinstance(value, str) and isinstance(impl, sqltypes.LargeBinary):
+        return base64.b64decode(value)
+    process = impl.result_processor(_ours(dialect), None)
     return process(value) if process is not None else value
+
+
+def _ours(dialect: Dialect) -> Dialect:
+    """Return this dialect, whose text is exact: SQLite's would make floats of decimals."""
+    return dialect if dialect.name == "databricks" else _own_dialect()
+
+
+@functools.cache
+def _own_dialect() -> Dialect:
+    from vinci_code.database.dialect.base import VinciDialect
+
+    return VinciDialect()
 
 
 def dump(value: Any) -> str:

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects import sqlite
 
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.types.base import Processor, Rendered
@@ -66,6 +67,12 @@ class TIMESTAMP(VinciDateTime, sqltypes.TIMESTAMP):
     def __init__(self, timezone: bool = True) -> None:
         super().__init__(timezone=timezone)
 
+    def adapt(self, cls: Any, **kw: Any) -> Any:
+        """Return what keeps an instant on a database whose own type would drop the time zone."""
+        if issubclass(cls, sqlite.DATETIME):
+            return _SqliteInstant()  # type: ignore[no-untyped-call]
+        return super().adapt(cls, **kw)
+
 
 class TIMESTAMP_NTZ(VinciDateTime):  # noqa: N801 - the database's own name
     """A date and time of a clock on the wall, as ``DateTime()``."""
@@ -74,6 +81,23 @@ class TIMESTAMP_NTZ(VinciDateTime):  # noqa: N801 - the database's own name
 
     def __init__(self, timezone: bool = False) -> None:
         super().__init__(timezone=timezone)
+
+
+class _SqliteInstant(sqlite.DATETIME):
+    """An instant on SQLite: text in UTC, which sorts in the order of time."""
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        write: Any = super().bind_processor(dialect)
+
+        def process(value: Any) -> Any:
+            checked = _instant(value)
+            return write(None if checked is None else checked.replace(tzinfo=None))
+
+        return process
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
+        read: Any = super().result_processor(dialect, coltype)
+        return lambda value: _to_instant(read(value))
 
 
 def _date(value: Any) -> dt.date | None:
