@@ -61,7 +61,8 @@ def connect_args(found: dict[str, str]) -> dict[str, object]:
 
 
 def test_json_tells_how_to_reach_it_and_sigterm_leaves_a_whole_file(tmp_path: Path) -> None:
-    data = tmp_path / "warehouse.db"
+    data = tmp_path / "data" / "warehouse.db"
+    data.parent.mkdir()
     arguments = f"as_json=True, data={str(data)!r}"
     for number, expected in ((signal.SIGTERM, []), (signal.SIGINT, [(7,)])):
         with served(arguments) as (process, line):
@@ -77,7 +78,7 @@ def test_json_tells_how_to_reach_it_and_sigterm_leaves_a_whole_file(tmp_path: Pa
             connection.close()
             assert stop(process, number) == (0, "")
             assert not Path(found["ca_file"]).exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["warehouse.db"]
+    assert [path.name for path in data.parent.iterdir()] == ["warehouse.db"]
 
 
 def test_a_signal_ends_it_while_a_statement_runs() -> None:
