@@ -19,9 +19,6 @@ NOT_YET = {
     "test_queries.py::test_query[warehouse-group-expression]": (
         "the local warehouse does not see that two parameters within functions are equal"
     ),
-    "test_orm_loading.py::test_loading_two_levels[warehouse-joinedload]": (
-        "the local warehouse cannot compute a join in parentheses"
-    ),
 }
 
 _schemas = itertools.count(1)
