@@ -62,6 +62,7 @@ class Order(Base):
         back_populates="order", cascade="all, delete-orphan", order_by="Line.number"
     )
     tags: Mapped[list[Tag]] = relationship(secondary=LINKS, order_by="Tag.id")
+    others: Mapped[list[Tag]] = relationship(secondary=lambda: PLAIN_LINKS, order_by="Tag.id")
 
 
 class Line(Base):
@@ -70,6 +71,14 @@ class Line(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[int]
     order: Mapped[Order] = relationship(back_populates="lines")
+
+
+PLAIN_LINKS = Table(
+    "plain_links",
+    Base.metadata,
+    Column("order_id", ForeignKey("orders.id")),
+    Column("tag_id", ForeignKey("tags.id")),
+)
 
 
 class Tag(Base):
@@ -163,6 +172,29 @@ def many_to_many(session: Session) -> Any:
     second.tags.remove(tags[3])
     session.commit()
     return [tag.id for tag in first.tags], [tag.id for tag in second.tags]
+
+
+def many_to_many_without_a_key(session: Session) -> Any:
+    tags = [Tag(id=n, name=str(n)) for n in range(5)]
+    first, second = Order(id=1, name="a", others=tags[:3]), Order(id=2, name="b", others=tags[2:])
+    session.add_all([first, second])
+    session.commit()
+    first.others = [tags[4], tags[0]]
+    second.others.remove(tags[3])
+    session.flush()
+    second.others.append(tags[3])
+    session.commit()
+    return [tag.id for tag in first.others], [tag.id for tag in second.others]
+
+
+def links_that_are_gone(session: Session) -> Any:
+    order = Order(id=1, name="a", tags=[Tag(id=1, name="x"), Tag(id=2, name="y")])
+    session.add(order)
+    session.commit()
+    assert len(order.tags) == 2
+    session.connection().execute(delete(LINKS).where(LINKS.c.tag_id == 1))
+    order.tags = []
+    session.commit()
 
 
 def inheritance(session: Session) -> Any:
@@ -395,6 +427,8 @@ def autoflush(session: Session) -> Any:
 SCENARIOS: list[Scenario] = [
     cascades,
     many_to_many,
+    many_to_many_without_a_key,
+    links_that_are_gone,
     inheritance,
     trees,
     circles,
@@ -503,6 +537,20 @@ def test_objects_stay_as_they_are(strict: Engine, local_warehouse: TestWarehouse
         assert sent == []
 
 
+def test_relations_are_one_request(strict: Engine, local_warehouse: TestWarehouse) -> None:
+    with Session(strict) as session:
+        tags = [Tag(id=n, name=str(n)) for n in range(10)]
+        order = Order(id=1, name="a", tags=tags, others=tags)
+        session.add(order)
+        session.commit()
+        assert len(order.tags) == len(order.others) == 10
+        with sending(lambda: local_warehouse.statements) as sent:
+            order.tags, order.others = tags[5:], tags[:2]
+            session.commit()
+    assert first_words(sent) == [*["SELECT"] * (len(sent) - 1), "BEGIN"]
+    assert sent[-1].count("MERGE INTO") == 2
+
+
 def test_an_exception_between_flush_and_commit(strict: Engine) -> None:
     @event.listens_for(Session, "before_commit")
     def fail(session: Session) -> None:
@@ -524,9 +572,10 @@ def test_an_exception_between_flush_and_commit(strict: Engine) -> None:
 
 
 def test_bulk_insert_of_alembic(engine: Engine, local_warehouse: TestWarehouse) -> None:
-    import vinci_code.database.dialect.alembic  # noqa: F401 - it tells Alembic of the dialect
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
+
+    import vinci_code.database.dialect.alembic  # noqa: F401 - it tells Alembic of the dialect
 
     table = Table(
         "seeds", MetaData(), Column("id", Integer, primary_key=True), Column("name", String)

@@ -170,7 +170,9 @@ def _shape(
     rows: int,
 ) -> Shape | None:
     key = _key(table, values if kind is Kind.INSERT else matches)
-    if kind is not Kind.INSERT and key is None:
+    # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
+    told = kind is Kind.INSERT or (kind is Kind.DELETE and not table.primary_key.columns)
+    if key is None and not told:
         return None
     signature = (
         kind.value,

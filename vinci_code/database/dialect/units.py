@@ -550,6 +550,8 @@ class Unit:
                 writer = SetWriter(write.shape, payload, rows, write.checks, self._dialect)
                 made = writer.statement(write.upsert, bound=bound)
                 whole = payload.rows == len(given)
+                # Of the largest payload there is room for one in memory.
+                del payload, writer
                 yield _Step(made.text, made.parameters, made.rows, write, whole)
 
     def _pending(self, why: str, error: Error | None = None) -> PendingWritesError:
