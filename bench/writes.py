@@ -224,7 +224,7 @@ class Bench:
         results["insert", rows, DRIVER] = self._measured(send)
 
     def _pandas(self, rows: int, chunk: int) -> Measured:
-        import pandas as pd
+        import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
         self._empty(self._ours)
         frame = pd.DataFrame([values(item) for item in sales(rows)])
@@ -308,7 +308,7 @@ def floor_statements(engine: sa.Engine, size: int) -> Iterable[tuple[str, Sequen
     """What our commits send, as they would be written by hand."""
     table: Any = Sale.__table__
     rows = [tuple(values(item).values()) for item in sales(size)]
-    key = sa.bindparam("key")
+    key: sa.BindParameter[Any] = sa.bindparam("key")
     changes = sa.update(table).where(table.c.id == key)
     kinds: dict[str, tuple[Any, list[str], list[Any]]] = {
         "insert": (sa.insert(table), [column.key for column in table.c], rows),
