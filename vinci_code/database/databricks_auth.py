@@ -33,6 +33,8 @@ CREDENTIALS_TIMEOUT = 30.0
 _REQUEST_TIMEOUT = 10.0
 # Azure Databricks rejects tokens with 30 s left or less (Token.expired in databricks/sdk/oauth.py).
 _RENEW_BEFORE_EXPIRY = 40.0
+# Of the lifetime; a token that lives for less than 40 s would be got anew for every request.
+_RENEW_BEFORE_AT_MOST = 0.2
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 _OK = 200
 
@@ -178,16 +180,25 @@ class OAuthTokens:
     ``client_credentials`` with HTTP Basic and the scope ``all-apis``. The SDK's own code cannot be
     used for it, since it sends the request for a token without a timeout and cannot be told a CA
     file.
+
+    A token is renewed 40 s before it ends, or, where it lives for a short time only, when a fifth
+    of that is left. Of many threads one asks for it, and the others wait for what it gets.
     """
 
     def __init__(
-        self, target: Target, client_id: str, client_secret: Secret, scopes: str = "all-apis"
+        self,
+        target: Target,
+        client_id: str,
+        client_secret: Secret,
+        scopes: str = "all-apis",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         register_secret(client_secret.get_secret_value())
         self._target = target
         self._client_id = client_id
         self._client_secret = client_secret
         self._scopes = scopes
+        self._clock = clock
         self._lock = threading.Lock()
         self._header: str | None = None
         self._good_until = 0.0
@@ -195,11 +206,14 @@ class OAuthTokens:
     def headers(self) -> dict[str, str]:
         """The headers for one request, with a token that is good for a while yet."""
         with self._lock:
-            if self._header is None or time.monotonic() >= self._good_until:
+            if self._header is None or self._clock() >= self._good_until:
+                # From here, since it may have been on its way back for long.
+                asked = self._clock()
                 self._header, lifetime = run_with_deadline(
                     self._fetch, CREDENTIALS_TIMEOUT, "getting an OAuth token"
                 )
-                self._good_until = time.monotonic() + lifetime - _RENEW_BEFORE_EXPIRY
+                margin = min(_RENEW_BEFORE_EXPIRY, lifetime * _RENEW_BEFORE_AT_MOST)
+                self._good_until = asked + lifetime - margin
             return {"Authorization": self._header}
 
     def forget(self) -> None:

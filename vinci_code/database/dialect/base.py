@@ -18,6 +18,16 @@ Arguments of ``create_engine``:
 ``json_serializer``, ``json_deserializer``
     As in SQLAlchemy's other dialects; ``json.dumps`` and ``json.loads`` by default.
 
+Execution options, of a statement, a connection or an engine:
+
+``databricks_timeout``
+    Seconds after which a statement is cancelled on the warehouse, and ``StatementTimeout`` raised;
+    fetching more of its rows has as long. ``None`` lets it run. Without the option, the connect
+    argument ``timeout`` counts, which is never by default. Other dialects take no notice of it::
+
+        connection.execute(select(Event).execution_options(databricks_timeout=5))
+        with engine.connect().execution_options(databricks_timeout=5) as connection: …
+
 Arguments of ``Table``:
 
 ``databricks_cluster_by=["column", …]``, or ``"auto"``

@@ -7,11 +7,22 @@ from typing import Any
 from sqlalchemy.engine import default
 from sqlalchemy.exc import InvalidRequestError
 
+from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
+
+TIMEOUT_OPTION = "databricks_timeout"
+"""The execution option for a statement's deadline."""
 
 
 class VinciExecutionContext(default.DefaultExecutionContext):
     """One execution."""
+
+    def create_default_cursor(self) -> Any:
+        """A cursor with the deadline that the execution options name, if they name one."""
+        cursor: Any = super().create_default_cursor()
+        if TIMEOUT_OPTION in self.execution_options:
+            cursor.timeout = checked_seconds(TIMEOUT_OPTION, self.execution_options[TIMEOUT_OPTION])
+        return cursor
 
     def pre_exec(self) -> None:
         """Refuse a flush that could not learn the key of its object, before the row is written.
