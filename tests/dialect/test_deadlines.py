@@ -14,8 +14,6 @@ from vinci_code.database.dialect import dbapi
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-SLOW = text("SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.id <> b.id")
-
 
 def operations(warehouse: TestWarehouse) -> list[str]:
     return [record.operation for record in warehouse.requests]
@@ -25,8 +23,9 @@ def operations(warehouse: TestWarehouse) -> list[str]:
 def test_a_statement_is_cancelled_at_its_deadline(
     way: str, engine: Engine, local_warehouse: TestWarehouse
 ) -> None:
-    option = {"databricks_timeout": 2.3}
-    statement = SLOW.execution_options(**option) if way == "statement" else SLOW
+    local_warehouse.inject(Fault.slow_poll(8.0, statement="SELECT 1"))
+    option = {"databricks_timeout": 2.0}
+    statement = text("SELECT 1").execution_options(**(option if way == "statement" else {}))
     engine = engine.execution_options(**option) if way == "engine" else engine
     with engine.connect() as connection:
         if way == "connection":
@@ -34,7 +33,7 @@ def test_a_statement_is_cancelled_at_its_deadline(
         began = time.monotonic()
         with pytest.raises(DBAPIError) as caught:
             connection.execute(statement, execution_options=option if way == "call" else {})
-        assert 2.2 <= time.monotonic() - began <= 3.3
+        assert 1.9 <= time.monotonic() - began <= 3.0
     cancelled = [r for r in local_warehouse.requests if r.operation == "CancelOperation"]
     assert isinstance(caught.value.orig, dbapi.StatementTimeout)
     assert [record.operation_id for record in cancelled] == [caught.value.orig.statement_id]
