@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import host_and_port
 from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
-from vinci_code.core.redaction import MASK, Secret, redact_exception, register_secret
+from vinci_code.core.redaction import MASK, HoldsSecret, Secret, redact_exception, register_secret
 from vinci_code.database.databricks_failures import ExplainedError, Failure, Kind, Target
 from vinci_code.database.databricks_http import Reply, request
 from vinci_code.database.deadlines import run_with_deadline
@@ -39,7 +38,7 @@ _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 _OK = 200
 
 
-class Credentials:
+class Credentials(HoldsSecret):
     """What the driver calls a credentials provider: an object that gives it request headers.
 
     The driver calls it once for a header factory and that factory for the headers of a request
@@ -95,18 +94,6 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"<Credentials: {self._description}, {MASK}>"
-
-    def __copy__(self) -> Credentials:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Credentials:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "Credentials cannot be pickled: the secret would leave this process. Give the other "
-            "process the environment variables of the settings instead."
-        )
 
 
 @dataclass(frozen=True)
