@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, inspect, text
 
 from tests.integration.cli_process import COMMAND, environment, vinci
+from vinci_code.database.dialect import alembic_claim
 from vinci_code.database.dialect.alembic import MigrationRunningError, claimed
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -81,6 +82,22 @@ def test_one_that_waits_goes_on_when_the_first_is_done(engine: Engine, another: 
         logger.removeHandler(handler)
         logger.setLevel(level)
     assert order == ["first", "second"]
+
+
+def test_a_claim_that_is_given_up_just_then_is_free(
+    engine: Engine, another: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claimed(engine)
+    ask_whose = alembic_claim._holder
+
+    def ask_too_late(engine: Engine, name: str) -> str | None:
+        first.__exit__(None, None, None)
+        return ask_whose(engine, name)
+
+    monkeypatch.setattr(alembic_claim, "_holder", ask_too_late)
+    first.__enter__()
+    with claimed(another, wait=0):
+        assert is_claimed(another)
 
 
 def test_many_are_never_together(engine: Engine) -> None:
