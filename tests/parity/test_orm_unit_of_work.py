@@ -241,7 +241,7 @@ def test_stale_version_is_refused(engine: sa.Engine, session: orm.Session) -> No
     orm.attributes.set_committed_value(shelf, "label", "x")
     shelf.label = "mine"
     with pytest.raises(orm.exc.StaleDataError):
-        session.flush()
+        session.commit()
     session.rollback()
     assert session.scalar(sa.select(Shelf.label)) == "x"
 
@@ -259,7 +259,7 @@ def test_stale_delete_is_refused(engine: sa.Engine, session: orm.Session) -> Non
     orm.attributes.set_committed_value(shelf, "code", "A")
     session.delete(shelf)
     with pytest.raises(orm.exc.StaleDataError):
-        session.flush()
+        session.commit()
     session.rollback()
 
 
@@ -272,7 +272,7 @@ def test_changing_a_row_that_is_gone(engine: sa.Engine, session: orm.Session) ->
     orm.attributes.set_committed_value(author, "id", 3)
     author.name = "Bea"
     with pytest.raises(orm.exc.StaleDataError):
-        session.flush()
+        session.commit()
     session.rollback()
 
 

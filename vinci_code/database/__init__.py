@@ -1,1 +1,24 @@
 """Everything between the settings and the rows: connection, sessions, models, migrations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vinci_code.database.units_of_work import run_unit, statistics
+    from vinci_code.database.upserts import upsert
+
+__all__ = ["run_unit", "statistics", "upsert"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: the parts of this package are imported one by one, without these.
+    if name == "upsert":
+        from vinci_code.database.upserts import upsert
+
+        return upsert
+    if name in {"run_unit", "statistics"}:
+        from vinci_code.database import units_of_work
+
+        return getattr(units_of_work, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -322,21 +322,17 @@ def create_databricks_engine(
     if target.ca_file is not None:
         arguments["_tls_trusted_ca_file"] = str(target.ca_file)
     # The credentials are an object that shows nothing, and no part of the URL.
-    engine = create_engine(
+    return create_engine(
         URL.create("databricks+vinci", host=connector.host, port=port, query=query),
         connect_args=arguments,
         **{
             "echo": database.database_echo,
             "hide_parameters": True,
             "transactions": database.databricks_transactions,
+            "atomicity": database.databricks_atomicity,
             **options,
         },
     )
-    if database.databricks_transactions != "off":
-        from vinci_code.database.databricks_units import use_transactions
-
-        use_transactions(engine, required=database.databricks_transactions == "on")
-    return engine
 
 
 def require_databricks_extra() -> None:

@@ -17,16 +17,36 @@ Arguments of ``create_engine``:
     unless a pragma of this name is set, so neither does this dialect; ``ilike()`` never does.
 ``json_serializer``, ``json_deserializer``
     As in SQLAlchemy's other dialects; ``json.dumps`` and ``json.loads`` by default.
+``atomicity``
+    What a unit of work is that takes more than one statement, where there are no transactions:
+    ``"unit"`` (the default) refuses it before the first write, ``"per_table"`` sends one statement
+    after the other and raises ``PartialCommitError`` if one fails in the middle.
+``enforce_keys``
+    Whether a statement that writes checks PRIMARY KEY and UNIQUE, which Databricks does not, and
+    fails with ``IntegrityError``. ``execution_options(enforce_keys=False)`` switches it off for one
+    statement, ``guards`` says what it can promise while others write.
+``enforce_foreign_keys``
+    Whether it checks FOREIGN KEY too, as SQLite does with ``PRAGMA foreign_keys=ON``; there is no
+    ON DELETE CASCADE. Off by default.
+``on_progress``
+    A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
 Execution options, of a statement, a connection or an engine:
 
 ``databricks_timeout``
     Seconds after which a statement is cancelled on the warehouse, and ``StatementTimeout`` raised;
     fetching more of its rows has as long. ``None`` lets it run. Without the option, the connect
-    argument ``timeout`` counts, which is never by default. Other dialects take no notice of it::
+    argument ``timeout`` counts, which is never by default. A write that is held is sent by the
+    commit, for which ``timeout`` counts alone. Other dialects take no notice of it::
 
         connection.execute(select(Event).execution_options(databricks_timeout=5))
         with engine.connect().execution_options(databricks_timeout=5) as connection: …
+
+Units of work: INSERT, UPDATE and DELETE are held until the commit, which sends all of them as one
+statement, or as one ``BEGIN ATOMIC … END``; errors of a write, such as ``IntegrityError``, are
+raised by the commit. A rollback sends nothing. A SELECT on tables with held writes begins a
+transaction, so that it sees them. ``isolation_level="REPEATABLE READ"`` begins one with the first
+statement of each unit, ``"AUTOCOMMIT"`` holds nothing. The default is called ``"READ COMMITTED"``.
 
 Arguments of ``Table``:
 
@@ -50,7 +70,7 @@ a statement is compiled, with a message that names the alternative.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -58,7 +78,7 @@ from weakref import WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import schema_changes, urls
+from vinci_code.database.dialect import flushed_keys, units, urls
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError
@@ -66,6 +86,7 @@ from vinci_code.database.dialect.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.identifiers import VinciIdentifierPreparer
 from vinci_code.database.dialect.pooling import SessionPool
 from vinci_code.database.dialect.reflection import ReflectionMixin
+from vinci_code.database.dialect.statistics import Counter, OnProgress, Progress
 from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
 from vinci_code.database.dialect.types import COLSPECS
 
@@ -75,7 +96,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import Pool
 
 _TRANSACTIONS = ("auto", "on", "off")
-_LEVELS = ("AUTOCOMMIT",)
+_ATOMICITY = ("unit", "per_table")
 
 
 class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[misc]
@@ -127,7 +148,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     use_insertmanyvalues = False
     supports_server_side_cursors = False
 
-    # The driver tells how many rows an UPDATE or DELETE matched.
+    # What is held counts as matched: the statement that sends it fails where it is not.
     supports_sane_rowcount = True
     supports_sane_multi_rowcount = True
 
@@ -140,13 +161,26 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         case_sensitive_like: bool = False,
         json_serializer: Any = None,
         json_deserializer: Any = None,
+        atomicity: str = "unit",
+        enforce_keys: bool = True,
+        enforce_foreign_keys: bool = False,
+        on_progress: OnProgress | None = None,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
             raise exc.ArgumentError(
                 f"transactions={transactions!r}: it is one of {', '.join(map(repr, _TRANSACTIONS))}"
             )
+        if atomicity not in _ATOMICITY:
+            raise exc.ArgumentError(
+                f"atomicity={atomicity!r}: it is one of {', '.join(map(repr, _ATOMICITY))}"
+            )
         super().__init__(**kwargs)
+        self.atomicity = atomicity
+        self.enforce_keys = enforce_keys
+        self.enforce_foreign_keys = enforce_foreign_keys
+        self.on_progress = on_progress
+        self.statistics = Counter()
         self.transactions = transactions
         self.case_sensitive_like = case_sensitive_like
         self._json_serializer = json_serializer
@@ -171,6 +205,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
         """Take a token that was given in the URL out of it; the connect arguments have it."""
+        flushed_keys.listen()
         engine.url = urls.without_credentials(engine.url)
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
@@ -178,8 +213,14 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         return [], urls.create_connect_args(url)
 
     def initialize(self, connection: Connection) -> None:
-        """Ask the warehouse nothing: there is nothing that depends on its answer."""
-        self.default_isolation_level = _LEVELS[0]  # type: ignore[assignment]
+        """Ask the warehouse nothing, unless it has to have transactions.
+
+        Raises:
+            NotSupportedError: It has none, and ``transactions="on"`` wants them.
+        """
+        self.default_isolation_level = units.DEFAULT  # type: ignore[assignment]
+        if self.transactions == "on":
+            _unit(connection.connection.dbapi_connection).require_transactions()
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -191,37 +232,80 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         """Send nothing: a session that is gone is found out, and replaced, when it is used."""
         return True
 
+    def on_connect(self) -> Callable[[Any], None]:
+        """Give each connection a unit of work."""
+
+        def connected(dbapi_connection: Any) -> None:
+            dbapi_connection.unit = units.Unit(dbapi_connection, self)
+
+        return connected
+
     def get_isolation_level_values(self, dbapi_conn: DBAPIConnection) -> Sequence[Any]:
         """The levels that can be asked for."""
-        return list(_LEVELS)
+        return list(units.LEVELS)
 
     def get_isolation_level(self, dbapi_connection: DBAPIConnection) -> Any:
-        """The level of a connection: each statement is a transaction of its own."""
-        return _LEVELS[0]
+        """The level of a connection."""
+        return _unit(dbapi_connection).level
 
     def get_default_isolation_level(self, dbapi_conn: DBAPIConnection) -> Any:
         """The level of a new connection."""
-        return _LEVELS[0]
+        return units.DEFAULT
 
     def set_isolation_level(self, dbapi_connection: DBAPIConnection, level: Any) -> None:
-        """Take the one level that there is, which needs no statement."""
+        """Set the level, which needs no statement."""
+        _unit(dbapi_connection).level = level
+
+    def detect_autocommit_setting(self, dbapi_conn: DBAPIConnection) -> bool:
+        """Whether a connection holds nothing."""
+        return _unit(dbapi_conn).level == units.AUTOCOMMIT
+
+    # --- units of work --------------------------------------------------------------------------
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Send what is held, as a whole."""
+        _unit(dbapi_connection).commit()
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Drop what is held; nothing is sent unless a transaction was begun."""
+        _unit(dbapi_connection).rollback()
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        """Mark a place in what is held."""
+        _unit(connection.connection.dbapi_connection).savepoint(name)
+
+    def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
+        """Drop what was held since."""
+        _unit(connection.connection.dbapi_connection).rollback_to(name)
+
+    def do_release_savepoint(self, connection: Connection, name: str) -> None:
+        """Forget the mark."""
+        _unit(connection.connection.dbapi_connection).release(name)
+
+    def tell(self, progress: Progress) -> None:
+        """Tell how far the sending of a unit of work has come."""
+        if self.on_progress is not None:
+            self.on_progress(progress)
 
     # --- statements -----------------------------------------------------------------------------
 
     def do_execute(
         self, cursor: DBAPICursor, statement: str, parameters: Any, context: Any = None
     ) -> None:
-        """Run a statement; of DDL each of the statements that it was rendered as."""
-        if context is not None and context.isddl:
-            schema_changes.run(self, cursor, statement)
+        """Run a statement, or hold it; of DDL run each of the statements that it is."""
+        if context is not None:
+            context.run(cursor, statement, [parameters])
         else:
             cursor.execute(statement, parameters)
 
     def do_executemany(
         self, cursor: DBAPICursor, statement: str, parameters: Any, context: Any = None
     ) -> None:
-        """Run a statement for each set of parameters."""
-        cursor.executemany(statement, parameters)
+        """Run a statement for each set of parameters, or hold all of them."""
+        if context is not None:
+            context.run(cursor, statement, parameters)
+        else:
+            cursor.executemany(statement, parameters)
 
     def wants_catalog_commits(self, table: schema.Table) -> bool:
         """Whether a table is to be made so that transactions can write to it.
@@ -231,3 +315,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         return self.catalog_commits and not any(
             column.identity is not None for column in table.columns
         )
+
+
+def _unit(dbapi_connection: Any) -> units.Unit:
+    unit: units.Unit = dbapi_connection.unit
+    return unit

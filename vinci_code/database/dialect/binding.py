@@ -101,6 +101,16 @@ def bind(operation: str, values: Sequence[Any]) -> tuple[str, list[Parameter]]:
     return _checked(_rendered(operation, values, parameters)), bound
 
 
+def written_out(operation: str, values: Sequence[Any]) -> str:
+    """A statement with its values written into it, for where no parameters are taken.
+
+    Raises:
+        ProgrammingError: As of ``bind``.
+        DataError: As of ``bind``.
+    """
+    return _rendered(operation, values, [None] * len(values)) if values else operation
+
+
 def parameter(value: Any) -> Parameter | None:
     """The parameter for a value; ``None`` where it has to be written as a literal."""
     if value is None:
@@ -176,7 +186,8 @@ def _rendered(operation: str, values: Sequence[Any], parameters: Sequence[Parame
 def _checked(text: str) -> str:
     if len(text) * 4 <= MAX_STATEMENT_BYTES:
         return text
-    size = len(text.encode("utf-8", "surrogatepass"))
+    # Base64, of which long statements are made, need not be copied to be measured.
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_STATEMENT_BYTES:
         raise LimitExceeded(
             f"the statement is {size:,} bytes long, and a warehouse takes "
@@ -214,7 +225,8 @@ def _int_literal(value: int) -> str:
     return str(number) if number >= 0 else f"({number})"
 
 
-def _float_text(value: float) -> str:
+def float_text(value: float) -> str:
+    """A float's text, from which the same float is read again."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -223,19 +235,23 @@ def _float_text(value: float) -> str:
 
 
 def _float_parameter(value: float) -> Parameter:
-    return Parameter("DOUBLE", _float_text(value))
+    return Parameter("DOUBLE", float_text(value))
 
 
 def _float_literal(value: float) -> str:
-    text = _float_text(value)
+    text = float_text(value)
     if not math.isfinite(value) or text.startswith("-"):
         return f"CAST('{text}' AS DOUBLE)"
     # Without an exponent it would be a DECIMAL.
     return text.upper() if "e" in text else f"{text}E0"
 
 
-def _decimal_text(value: decimal.Decimal) -> tuple[str, str]:
-    """A decimal's type and its digits, in full."""
+def decimal_text(value: decimal.Decimal) -> tuple[str, str]:
+    """A decimal's type and its digits, in full.
+
+    Raises:
+        DataError: No DECIMAL can hold it.
+    """
     if not value.is_finite():
         raise DataError(f"DECIMAL has no {value}; use a float for it, which is sent as DOUBLE")
     exponent = int(value.as_tuple().exponent)
@@ -288,16 +304,21 @@ def _as_decimal(number: int) -> decimal.Decimal:
 
 
 def _decimal_parameter(value: decimal.Decimal) -> Parameter:
-    kind, text = _decimal_text(value)
+    kind, text = decimal_text(value)
     return Parameter(kind, text)
 
 
 def _decimal_literal(value: decimal.Decimal) -> str:
-    kind, text = _decimal_text(value)
+    kind, text = decimal_text(value)
     return f"CAST('{text}' AS {kind})"
 
 
-def _text(value: str) -> str:
+def checked_text(value: str) -> str:
+    """A string as it is sent.
+
+    Raises:
+        DataError: It holds half of a character.
+    """
     plain = str.__str__(value)
     try:
         plain.encode()
@@ -310,12 +331,12 @@ def _text(value: str) -> str:
 
 
 def _string_parameter(value: str) -> Parameter:
-    return Parameter("STRING", _text(value))
+    return Parameter("STRING", checked_text(value))
 
 
 def _string_literal(value: str) -> str:
     # A doubled quote would be read as the end of one literal and the beginning of the next.
-    escaped = _text(value).replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\u0000")
+    escaped = checked_text(value).replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\u0000")
     return f"'{escaped}'"
 
 
@@ -339,8 +360,12 @@ def _date_literal(value: dt.date) -> str:
     return f"DATE'{value.isoformat()}'"
 
 
-def _datetime_text(value: dt.datetime) -> tuple[str, str] | None:
-    """A moment's type and text; ``None`` for pandas' NaT, which is a datetime too."""
+def datetime_text(value: dt.datetime) -> tuple[str, str] | None:
+    """A moment's type and text; ``None`` for pandas' NaT, which is a datetime too.
+
+    Raises:
+        DataError: It has nanoseconds, or lies outside of the years that there are.
+    """
     if value != value:  # as NaN does
         return None
     if getattr(value, "nanosecond", 0):
@@ -358,12 +383,12 @@ def _datetime_text(value: dt.datetime) -> tuple[str, str] | None:
 
 
 def _datetime_parameter(value: dt.datetime) -> Parameter:
-    told = _datetime_text(value)
+    told = datetime_text(value)
     return _NULL if told is None else Parameter(*told)
 
 
 def _datetime_literal(value: dt.datetime) -> str:
-    told = _datetime_text(value)
+    told = datetime_text(value)
     return "NULL" if told is None else f"{told[0]}'{told[1]}'"
 
 

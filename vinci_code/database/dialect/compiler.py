@@ -21,10 +21,10 @@ from vinci_code.database.dialect.refusals import (
     FOR_UPDATE,
     ON_CONFLICT,
     RETURNING,
-    SAVEPOINT,
     SEVERAL_SOURCES,
     WRITE_WITH_CTE,
 )
+from vinci_code.database.dialect.tables_used import TablesUsed
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciNumeric
 
 _GREATEST_LIMIT = (1 << 31) - 1
@@ -32,7 +32,7 @@ _GREATEST_LIMIT = (1 << 31) - 1
 _MARK = "\x00"
 
 
-class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
+class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys, TablesUsed):
     """Compiles statements."""
 
     # --- SELECT ---------------------------------------------------------------------------------
@@ -185,17 +185,6 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys):
 
     visit_on_conflict_do_update = visit_on_conflict_do_nothing
     visit_on_duplicate_key_update = visit_on_conflict_do_nothing
-
-    def visit_savepoint(self, savepoint_stmt: Any, **kw: Any) -> NoReturn:
-        """Refuse it.
-
-        Raises:
-            CompileError: Databricks has no savepoints.
-        """
-        raise CompileError(SAVEPOINT)
-
-    visit_rollback_to_savepoint = visit_savepoint
-    visit_release_savepoint = visit_savepoint
 
     @util.memoized_property
     def _bind_processors(self) -> dict[str, Any]:

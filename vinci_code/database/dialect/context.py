@@ -1,21 +1,47 @@
-"""What SQLAlchemy does around the execution of a statement."""
+"""What SQLAlchemy does around the execution of a statement: most writes are held."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import util
 from sqlalchemy.engine import default
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.sql.selectable import TextualSelect
 
+from vinci_code.database.dialect import schema_changes
 from vinci_code.database.dialect.connecting import checked_seconds
+from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
+from vinci_code.database.dialect.scanning import describe
+from vinci_code.database.dialect.sets import Checks
+from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.writes import Held, Rows, Text
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.units import Unit
+
+# What looks at names and definitions, not at rows.
+_DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 
 TIMEOUT_OPTION = "databricks_timeout"
 """The execution option for a statement's deadline."""
 
 
 class VinciExecutionContext(default.DefaultExecutionContext):
-    """One execution."""
+    """One execution.
+
+    Execution options of a statement, a connection or an engine:
+
+    * ``enforce_keys``, ``enforce_foreign_keys``: as the arguments of ``create_engine``;
+    * ``databricks_timeout``: the deadline of a statement that is sent at once, in seconds.
+    """
+
+    # What is held of it, and how many rows that are; ``None`` where it was run at once.
+    _held: Sequence[Held] = ()
+    _held_rows = 0
 
     def create_default_cursor(self) -> Any:
         """A cursor with the deadline that the execution options name, if they name one."""
@@ -30,18 +56,131 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             InvalidRequestError: The key is one of an IDENTITY column.
         """
-        # The ORM's own statements come with the compiled cache of the mapper.
-        if self.isinsert and not self.executemany and "compiled_cache" in self.execution_options:
+        if self.isinsert and not self.executemany and self._is_flush:
             column = self._unknown_key()
             if column is not None:
                 raise InvalidRequestError(
                     IDENTITY_FLUSH.format(f"{column.table.fullname}.{column.name}", "Model")
                 )
 
+    def run(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
+        """Run the statement, or hold it, for each set of parameters."""
+        unit: Unit = cursor.connection.unit
+        if self.isddl:
+            unit.before_other("DDL")
+            schema_changes.run(self.dialect, cursor, statement)  # type: ignore[arg-type]
+        elif self.isinsert or self.isupdate or self.isdelete:
+            self._write(unit, cursor, self._as_held(statement, parameters))
+        elif self._is_raw:
+            self._run_raw(unit, cursor, statement, parameters)
+        else:
+            compiled: Any = self.compiled
+            unit.before_read(compiled.tables_used)
+            _execute(cursor, statement, parameters)
+
     def post_exec(self) -> None:
         """Keep how many rows an INSERT wrote, which the cursor forgets when it is closed."""
         if self.isinsert and self._rowcount is None:
             self._rowcount = self.cursor.rowcount
+
+    @util.non_memoized_property
+    def rowcount(self) -> int:
+        """How many rows were matched.
+
+        What a flush has written, and an INSERT, counts as matched: the commit fails where it is
+        not. To count others that are held, they are sent in a transaction.
+
+        Raises:
+            PendingWritesError: There are no transactions.
+        """
+        if not self._held:
+            found: int = super().rowcount
+            return found
+        if self.isinsert or (self._is_flush and isinstance(self._held[0], Rows)):
+            return self._held_rows
+        counts = [self._unit.count(held) for held in self._held]
+        return -1 if -1 in counts else sum(counts)
+
+    @property
+    def _unit(self) -> Unit:
+        connection: Any = self.root_connection.connection.dbapi_connection
+        unit: Unit = connection.unit
+        return unit
+
+    @property
+    def _is_flush(self) -> bool:
+        # The ORM's own statements come with the compiled cache of the mapper.
+        return "compiled_cache" in self.execution_options
+
+    @property
+    def _is_raw(self) -> bool:
+        compiled: Any = self.compiled
+        return compiled is None or isinstance(compiled.statement, (TextClause, TextualSelect))
+
+    def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
+        """Run text: a write is held in its place, and nothing else can be."""
+        told = describe(statement)
+        if told.writes_rows:
+            self._write(unit, cursor, [Text(statement, row, None) for row in parameters])
+            return
+        if told.reads:
+            unit.before_read(frozenset() if told.keyword in _DESCRIBES else None)
+        elif not (told.begins_transaction or told.ends_transaction):
+            unit.before_other(told.keyword or "a statement")
+        _execute(cursor, statement, parameters)
+
+    def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
+        total = 0
+        for write in held:
+            if not unit.write(write, cursor):
+                total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
+                continue
+            self._held = held
+            self._held_rows += len(write)
+        if not self._held:
+            cursor.rowcount = total
+
+    def _as_held(self, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
+        compiled: Any = self.compiled
+        shape: Shape | None = compiled.shape
+        upsert = self.execution_options.get("vinci_upsert")
+        if shape is None and upsert is not None:
+            raise NotSupportedError(
+                f"an upsert into {compiled.written_table} cannot be written as MERGE, since a "
+                "default of a column is a sub-select\nTo fix it: give the column a value."
+            )
+        if shape is None:
+            table = compiled.written_table
+            used = compiled.tables_used
+            if used is not None and table is not None:
+                used |= {str(table.name).lower()}
+            written = None if table is None else str(table)
+            return [Text(statement, row, used, written) for row in parameters]
+        schemas = self.execution_options.get("schema_translate_map")
+        if schemas:
+            target = compiled.preparer._render_schema_translates(shape.target, schemas)
+            shape = shape.translated(target, schemas)
+        rows = list(parameters)
+        if shape.rows > 1:
+            width = shape.width
+            rows = [
+                row[begin : begin + width]
+                for row in parameters
+                for begin in range(0, len(row), width)
+            ]
+        counted = shape.kind is not Kind.INSERT and not self._is_flush
+        return [Rows(shape, rows, self._checks(shape), upsert, counted)]
+
+    def _checks(self, shape: Shape) -> Checks:
+        options = self.execution_options
+        dialect: Any = self.dialect
+        versioned = any(not field.column.primary_key for field in shape.matches)
+        return Checks(
+            keys=options.get("enforce_keys", dialect.enforce_keys),
+            foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
+            # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
+            matched=self._is_flush and (shape.kind is Kind.UPDATE or versioned),
+        )
 
     def _unknown_key(self) -> Any:
         compiled: Any = self.compiled
@@ -51,3 +190,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if column.identity is not None and given.get(column.key) is None:
                 return column
         return None
+
+
+def _execute(cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
+    if len(parameters) == 1:
+        cursor.execute(statement, parameters[0])
+    else:
+        cursor.executemany(statement, parameters)

@@ -27,6 +27,7 @@ from vinci_code.database.dialect.binding import Parameter, bind
 from vinci_code.database.dialect.connecting import Arguments, settle
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
+    AtomicityError,
     AuthenticationFailed,
     CancelledError,
     ConflictError,
@@ -41,6 +42,8 @@ from vinci_code.database.dialect.dberrors import (
     LimitExceeded,
     NotSupportedError,
     OperationalError,
+    PartialCommitError,
+    PendingWritesError,
     PermissionDenied,
     ProgrammingError,
     ProtocolUnsupported,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousWriteError",
+    "AtomicityError",
     "AuthenticationFailed",
     "Binary",
     "CancelledError",
@@ -81,6 +85,8 @@ __all__ = [
     "LimitExceeded",
     "NotSupportedError",
     "OperationalError",
+    "PartialCommitError",
+    "PendingWritesError",
     "PermissionDenied",
     "ProgrammingError",
     "ProtocolUnsupported",
@@ -142,11 +148,14 @@ class Connection:
         timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
         autocommit: Whether every statement is a unit of work of its own. It decides only whether a
             lost session may be replaced.
+        unit: What SQLAlchemy's dialect keeps of the unit of work; this module does not use it.
     """
 
     def __init__(self, arguments: Arguments) -> None:
         self.timeout = arguments.timeout
         self.autocommit = False
+        self.unit: Any = None
+        self._given_up = False
         self._arguments = arguments
         self._closed = False
         # Whether statements have been run since the last commit or rollback, and whether the
@@ -165,6 +174,11 @@ class Connection:
     def session_id(self) -> str:
         """The session, as the warehouse's query history names it."""
         return str(self._session.driver_connection.get_session_id_hex())
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun by a statement, and not ended."""
+        return self._in_transaction
 
     @property
     def closed(self) -> bool:
@@ -189,6 +203,31 @@ class Connection:
         """End the unit of work; none of its statements is taken back."""
         self._require_open()
         self._in_unit = False
+
+    def give_up(self) -> None:
+        """End the session, and with it what runs in it; the next statement opens another one."""
+        self._require_open()
+        self._session.abandon()
+        self._session.close()
+        self._given_up = True
+        self._in_transaction = False
+
+    def renew(self) -> None:
+        """End the session, and open another one.
+
+        Raises:
+            SessionLostError: The session had been changed, by USE or SET, and is lost with that.
+            OperationalError: No session could be opened.
+        """
+        if not self._given_up:
+            self.give_up()
+        if self._session_changed:
+            raise SessionLostError(
+                "the session was ended, and with it what was set in it by USE, SET or temporary "
+                "objects\nTo fix it: run the unit of work again on another connection."
+            )
+        self._session = self._open(self._call(True, None))
+        self._given_up = False
 
     def close(self) -> None:
         """End the session; closing twice does nothing."""
@@ -215,6 +254,8 @@ class Connection:
         self, text: str, parameters: list[Parameter], statement: Statement, timeout: float | None
     ) -> Outcome:
         self._require_open()
+        if self._given_up:
+            self.renew()
         call = self._call(statement.reads, timeout)
         first = self.autocommit or not self._in_unit
         self._in_unit = True

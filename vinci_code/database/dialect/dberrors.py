@@ -9,7 +9,9 @@
         ├── InternalError              a defect, of the warehouse or of the driver
         ├── ProgrammingError           the statement cannot be run as it is written
         ├── NotSupportedError          the warehouse cannot do that
-        │   └── ProtocolUnsupported    it does not speak the Thrift protocol
+        │   ├── ProtocolUnsupported    it does not speak the Thrift protocol
+        │   ├── AtomicityError         a unit of work cannot be written as a whole
+        │   └── PendingWritesError     what is held would have to be sent before the commit
         └── OperationalError           nothing is wrong with the statement
             ├── ConflictError          somebody else committed to the same rows first
             ├── AuthenticationFailed   the credentials were not accepted
@@ -22,7 +24,8 @@
             │   ├── SessionLostError   the warehouse no longer knows the session
             │   └── ConnectTimeout     it did not answer in time
             ├── ResultExpired          the warehouse no longer holds the rows
-            └── AmbiguousWriteError    a write was sent, and its answer was lost
+            ├── AmbiguousWriteError    a write was sent, and its answer was lost
+            └── PartialCommitError     a unit of work was written in part
 
 Each carries what the warehouse said of it: ``error_class``, ``sqlstate``, ``statement_id``; and
 ``retryable``, which says that the same statement may be sent again as it is, since it was not run.
@@ -30,6 +33,8 @@ No message contains a secret.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from vinci_code.core.errors import EXIT_DATA, EXIT_UNAVAILABLE, VinciError
 from vinci_code.core.redaction import redact
@@ -102,6 +107,21 @@ class ProtocolUnsupported(NotSupportedError):  # noqa: N818 - it names a state
     """The warehouse does not speak the Thrift protocol, as real-time warehouses do not."""
 
 
+class AtomicityError(NotSupportedError):
+    """A unit of work takes several statements, and the tables have no transactions.
+
+    Nothing was written.
+    """
+
+
+class PendingWritesError(NotSupportedError):
+    """A statement needs what is held to be sent before the commit, and that cannot be done.
+
+    Nothing was sent, and what is held is still held: the unit of work can be committed, or rolled
+    back.
+    """
+
+
 class OperationalError(DatabaseError):
     """Something that has nothing to do with how the statement is written."""
 
@@ -164,3 +184,19 @@ class AmbiguousWriteError(OperationalError):
 
     Look for the rows, or for ``statement_id`` in the query history, before sending it again.
     """
+
+
+class PartialCommitError(OperationalError):
+    """With ``atomicity="per_table"``: a statement of a unit failed, and others were written before.
+
+    Attributes:
+        written: The tables that were written to.
+        not_written: The tables that were not, or not all of it.
+    """
+
+    def __init__(
+        self, message: object = "", *, written: Sequence[str] = (), not_written: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.written = tuple(written)
+        self.not_written = tuple(not_written)

@@ -63,10 +63,6 @@ IDENTITY_FLUSH = (
 )
 MATCH = "Databricks has no full-text search with MATCH. Use like(), ilike() or regexp_match()."
 SLICE = "Databricks has no slices of an ARRAY. Use func.slice(column, start, length)."
-SAVEPOINT = (
-    "Databricks has no savepoints, so begin_nested() is not possible: each statement is a "
-    "transaction of its own"
-)
 SEVERAL_SOURCES = (
     "an UPDATE or DELETE with more than one other table is not possible on Databricks. Join those "
     "tables in a subquery: select(…).join(…).subquery()."

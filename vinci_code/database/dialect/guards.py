@@ -1,0 +1,360 @@
+"""Constraints that the warehouse does not enforce, checked by the statement that writes.
+
+PRIMARY KEY, UNIQUE and FOREIGN KEY are informational on Databricks. A guard is a sub-select that
+gives no row where all is well, and calls ``raise_error()`` for a row that must not be; the
+statement writes only where the guard is NULL. So the check and the write are one step: Delta runs
+both on one snapshot of the table, and checks what was read when it commits.
+
+What that can promise while others write at the same time depends on the isolation level of the
+table (``delta.isolationLevel``, https://docs.databricks.com/aws/en/optimizations/isolation-level):
+
+* A statement with a guard reads the table, so it is no blind append. Two of them that add rows
+  which the other has looked for are in conflict: the later one fails with ``ConflictError`` or runs
+  again and finds the row. That holds for ``WriteSerializable``, the default, and ``Serializable``.
+* An INSERT without a guard, of another program or with ``enforce_keys=False``, is a blind append,
+  which under ``WriteSerializable`` is not checked against the reads of others: it may bring in a
+  key that a guarded statement is adding at the same moment. With
+  ``TBLPROPERTIES ('delta.isolationLevel' = 'Serializable')`` it is checked.
+* Within a transaction each table is read at the version of its first access, and conflicts surface
+  at COMMIT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy.exc import NoReferenceError
+from sqlalchemy.schema import Column, ForeignKeyConstraint, Table, UniqueConstraint
+from sqlalchemy.sql.expression import FromClause
+from sqlalchemy.types import LargeBinary
+
+from vinci_code.database.dialect.dberrors import Error, IntegrityError
+from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.payload import ROWS, Row
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.shapes import Field, Shape
+
+
+class Refer(Protocol):
+    """Returns what stands for a field's value in the rows of the payload."""
+
+    def __call__(self, field: Field, rows: str = ROWS, /) -> str:
+        """Return it, where the rows are called ``rows``."""
+
+
+Bound = Callable[["Field"], str]
+"""Returns a condition on a column that all values of a field fulfil, or an empty text."""
+
+Format = Callable[[Any], str]
+"""Returns the name of a table or of a column as SQL."""
+
+_OWN, _THERE = "vinci_own", "vinci_there"
+_UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
+_RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Columns whose values may not come twice, unless one of them is NULL.
+
+    Attributes:
+        table: Their table.
+        columns: The columns.
+        name: ``PRIMARY KEY``, or the name of the constraint.
+    """
+
+    table: Table
+    columns: tuple[Column[Any], ...]
+    name: str
+
+    @property
+    def told(self) -> str:
+        """What is told of a violation, in the words of SQLite."""
+        columns = ", ".join(f"{self.table.fullname}.{column.name}" for column in self.columns)
+        return f"UNIQUE constraint failed: {columns} ({self.name})"
+
+
+def uniques(table: FromClause) -> Iterator[Unique]:
+    """The primary key of a table, its UNIQUE constraints and unique indexes.
+
+    A ``table()`` has none: it is no more than names.
+    """
+    if not isinstance(table, Table):
+        return
+    if table.primary_key.columns:
+        yield Unique(table, tuple(table.primary_key.columns), "PRIMARY KEY")
+    seen = set()
+    for constraint in sorted(table.constraints, key=lambda item: str(item.name)):
+        if isinstance(constraint, UniqueConstraint) and len(constraint.columns):
+            columns = tuple(constraint.columns)
+            seen.add(columns)
+            yield Unique(table, columns, str(constraint.name or "UNIQUE"))
+    for index in sorted(table.indexes, key=lambda item: str(item.name)):
+        columns = tuple(index.columns)
+        whole = len(index.expressions) == len(columns) and columns
+        if index.unique and whole and columns not in seen:
+            yield Unique(table, columns, str(index.name))
+
+
+def foreign_keys(table: FromClause) -> list[ForeignKeyConstraint]:
+    """The foreign keys of a table whose other table is known."""
+    if not isinstance(table, Table):
+        return []
+    return [
+        constraint
+        for constraint in sorted(table.foreign_key_constraints, key=lambda item: str(item.name))
+        if all(_referred(element) is not None for element in constraint.elements)
+    ]
+
+
+def referring(table: FromClause) -> list[ForeignKeyConstraint]:
+    """The foreign keys that point to a table, of all tables that its MetaData knows."""
+    if not isinstance(table, Table):
+        return []
+    return [
+        constraint
+        for other in table.metadata.sorted_tables
+        for constraint in foreign_keys(other)
+        if constraint.referred_table is table
+    ]
+
+
+# --- what is checked here -----------------------------------------------------------------------
+
+
+def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
+    """Refuse rows of one statement that write the same key twice.
+
+    Raises:
+        IntegrityError: There are two; its message names the constraint and the key.
+    """
+    written = {field.column: field.first for field in shape.values if field.is_plain}
+    places = {field.column: field.first for field in shape.matches} | written
+    for unique in uniques(shape.table):
+        if not any(column in written for column in unique.columns):
+            continue
+        if not all(column in places for column in unique.columns):
+            continue
+        positions = [places[column] for column in unique.columns]
+        seen: set[Any] = set()
+        for row in rows:
+            key = tuple([row[position] for position in positions])
+            if None in key:
+                continue
+            if key in seen:
+                raise violation(f"{unique.told}: the key {_told(key)} is written twice")
+            seen.add(key)
+
+
+def violation(message: str, sqlstate: str = "23505") -> IntegrityError:
+    """The error for a constraint that is violated."""
+    return IntegrityError(
+        f"{message}\nTo fix it: write another key, or read the row that is there and change it; "
+        "nothing was written.",
+        sqlstate=sqlstate,
+    )
+
+
+def _told(key: Sequence[Any]) -> str:
+    return f"({', '.join(repr(value) for value in key)})"
+
+
+# --- what the statement checks ------------------------------------------------------------------
+
+
+def insert_guards(shape: Shape, refer: Refer, bounds: Bound) -> Iterator[str]:
+    """The guards of an INSERT: no key may be in the table already.
+
+    Args:
+        shape: The INSERT.
+        refer: What stands for a value.
+        bounds: A condition on a column that all of its values fulfil, or an empty text.
+    """
+    given = {field.column: field for field in shape.values}
+    for unique in uniques(shape.table):
+        # A column that is left out is NULL, which equals nothing, or has a default that only the
+        # warehouse knows.
+        if all(column in given for column in unique.columns):
+            fields = [given[column] for column in unique.columns]
+            yield _exists(shape, unique, fields, refer, bounds, "")
+
+
+def update_guards(shape: Shape, refer: Refer, bounds: Bound) -> Iterator[str]:
+    """The guards of an UPDATE: no other row may have a key that is written.
+
+    Rows that the same statement changes do not count: each gets a new value for the same columns.
+    """
+    given = {field.column: field for field in shape.values}
+    others = {field.column: field for field in shape.matches}
+    for unique in uniques(shape.table):
+        if not any(column in given for column in unique.columns):
+            continue
+        if all(column in given or column in others for column in unique.columns):
+            fields = [given.get(column) or others[column] for column in unique.columns]
+            key = [field for field in shape.matches if field.column.primary_key]
+            own = [f"{refer(field, _OWN)} = {shape.target}.{field.name}" for field in key]
+            yield _exists(shape, unique, fields, refer, bounds, _but_not(own))
+
+
+def upsert_guards(
+    shape: Shape, keys: Sequence[str], update: Sequence[str], refer: Refer, bounds: Bound
+) -> Iterator[str]:
+    """The guards of an upsert: no row with another key may have what is unique."""
+    given = {field.column: field for field in shape.values}
+    own = [field for field in shape.values if field.column.name in keys]
+    for unique in uniques(shape.table):
+        names = {column.name for column in unique.columns}
+        if names == set(keys) or not all(column in given for column in unique.columns):
+            continue
+        fields = [given[column] for column in unique.columns]
+        if names <= set(update):
+            # Every row that is there already gets other values for them.
+            same = [f"{refer(field, _OWN)} = {shape.target}.{field.name}" for field in own]
+            but_not = _but_not(same)
+        elif names & set(update):
+            same = [f"{refer(field)} <=> {shape.target}.{field.name}" for field in own]
+            but_not = f" WHERE NOT ({' AND '.join(same)})"
+        else:
+            # A row that is there already keeps what it has.
+            same = [f"{refer(field)} = {_THERE}.{field.name}" for field in own]
+            but_not = f" LEFT ANTI JOIN {shape.target} AS {_THERE} ON {' AND '.join(same)}"
+        yield _exists(shape, unique, fields, refer, bounds, but_not)
+
+
+def _exists(
+    shape: Shape,
+    unique: Unique,
+    fields: Sequence[Field],
+    refer: Refer,
+    bounds: Bound,
+    but_not: str,
+) -> str:
+    same = [f"{shape.target}.{field.name} = {refer(field)}" for field in fields]
+    same += filter(None, map(bounds, fields))
+    text = f"{unique.told}: the key "
+    return _guard(
+        _UNIQUE,
+        _message(text, fields, refer, " is in the table already"),
+        f"FROM {shape.target} JOIN {ROWS} ON {' AND '.join(same)}{but_not}",
+    )
+
+
+def match_guard(shape: Shape, refer: Refer, bounds: Bound) -> str:
+    """The guard of an UPDATE or DELETE each of whose rows has to be there."""
+    same = [f"{shape.target}.{field.name} = {refer(field)}" for field in shape.matches]
+    same += filter(None, map(bounds, shape.matches))
+    version = any(not field.column.primary_key for field in shape.matches)
+    why = "changed or deleted by somebody else" if version else "not there, or no longer"
+    text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
+    return _guard(
+        _STALE,
+        _message(text, shape.matches, refer, f" is {why}"),
+        f"FROM {ROWS} LEFT ANTI JOIN {shape.target} ON {' AND '.join(same)}",
+    )
+
+
+def foreign_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
+    """The guards of rows that refer to others: these have to be there."""
+    given = {field.column: field for field in shape.values}
+    for constraint in foreign_keys(shape.table):
+        pairs = [(element.parent, element.column) for element in constraint.elements]
+        if not all(parent in given for parent, _ in pairs):
+            continue
+        fields = [given[parent] for parent, _ in pairs]
+        referred = name(constraint.referred_table)
+        same = [f"vinci_parent.{name(column)} = {refer(given[parent])}" for parent, column in pairs]
+        join = f"FROM {ROWS} LEFT ANTI JOIN {referred} AS vinci_parent ON {' AND '.join(same)}"
+        if constraint.referred_table is shape.table and all(c in given for _, c in pairs):
+            join += _but_not(
+                [
+                    f"{refer(given[column], _OWN)} = {refer(given[parent])}"
+                    for parent, column in pairs
+                ]
+            )
+        known = " AND ".join(f"{refer(field)} IS NOT NULL" for field in fields)
+        text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
+        message = _message(text, fields, refer, f" is not in {constraint.referred_table}")
+        yield _guard(_FOREIGN, message, f"{join} WHERE {known}")
+
+
+def referring_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
+    """The guards of a DELETE: no row may refer to one that goes."""
+    given = {field.column: field for field in shape.matches}
+    for constraint in referring(shape.table):
+        pairs = [(element.parent, element.column) for element in constraint.elements]
+        if not all(column in given for _, column in pairs):
+            continue
+        child = name(constraint.table)
+        fields = [given[column] for _, column in pairs]
+        same = [f"vinci_child.{name(parent)} = {refer(given[column])}" for parent, column in pairs]
+        where = ""
+        if constraint.table is shape.table:
+            where = _but_not(
+                [
+                    f"{refer(field, _OWN)} = vinci_child.{field.name}"
+                    for field in shape.matches
+                    if field.column.primary_key
+                ]
+            )
+        text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
+        message = _message(text, fields, refer, ", which is to be deleted")
+        join = f"FROM {child} AS vinci_child JOIN {ROWS} ON {' AND '.join(same)}{where}"
+        yield _guard(_FOREIGN, message, join)
+
+
+def _columns(constraint: ForeignKeyConstraint) -> str:
+    return ", ".join(
+        f"{constraint.table.fullname}.{element.parent.name}" for element in constraint.elements
+    )
+
+
+def _guard(kind: str, message: str, source: str) -> str:
+    return f"(SELECT raise_error(concat('vinci:{kind}:', {message})) {source} LIMIT 1) IS NULL"
+
+
+def _but_not(own: Sequence[str]) -> str:
+    """The join that leaves out what the rows of the statement themselves stand for."""
+    return f" LEFT ANTI JOIN {ROWS} AS {_OWN} ON {' AND '.join(own)}"
+
+
+def _message(before: str, fields: Sequence[Field], refer: Refer, after: str) -> str:
+    """The arguments of ``concat`` for a message that tells a key."""
+    parts = [quote_text(f"{before}(")]
+    for number, field in enumerate(fields):
+        # Bytes are no text.
+        form = "hex({})" if isinstance(field.column.type, LargeBinary) else "CAST({} AS STRING)"
+        parts += ["', '"] * bool(number)
+        parts.append(f"coalesce({form.format(refer(field))}, 'NULL')")
+    return ", ".join([*parts, quote_text(f"){after}")])
+
+
+def _referred(element: Any) -> Column[Any] | None:
+    try:
+        column: Column[Any] = element.column
+    except NoReferenceError:
+        return None
+    return column
+
+
+# --- what a guard has raised ---------------------------------------------------------------------
+
+
+def raised(error: Error) -> Exception | None:
+    """What a guard has raised, as the exception that it stands for; ``None`` for another error."""
+    found = _RAISED.search(str(error))
+    if found is None:
+        return None
+    kind, message = found.groups()
+    if kind == _STALE:
+        # Not at the top: who uses Core alone does not want the ORM.
+        from sqlalchemy.orm.exc import StaleDataError
+
+        return StaleDataError(
+            f"{message}\nTo fix it: read the object again, and repeat the change; nothing was "
+            "written."
+        )
+    return violation(message, "23503" if kind == _FOREIGN else "23505")

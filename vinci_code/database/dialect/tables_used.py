@@ -1,0 +1,74 @@
+"""Which tables a statement reads and writes, and which rows it writes, noted as it is compiled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import util
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from vinci_code.database.dialect import shapes
+
+# Text that may name a table.
+_NAMES_TABLES = re.compile(r"\b(?:SELECT|FROM|JOIN|TABLE)\b", re.IGNORECASE)
+
+
+class TablesUsed(SQLCompiler):
+    """Notes what a statement uses.
+
+    Attributes:
+        tables_used: The bare names of its tables, in lower case; ``None`` where raw text may name
+            others.
+    """
+
+    tables_used: frozenset[str] | None = frozenset()
+
+    def visit_table(self, table: Any, *args: Any, **kw: Any) -> str:
+        """Note the table."""
+        self._note([str(table.name).lower(), *_reads_of(table)])
+        text: str = super().visit_table(table, *args, **kw)  # type: ignore[no-untyped-call]
+        return text
+
+    def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> str:
+        """Note that a text may name tables."""
+        if kw.get("asfrom") or _NAMES_TABLES.search(textclause.text):
+            self.tables_used = None
+        text: str = super().visit_textclause(textclause, *args, **kw)  # type: ignore[no-untyped-call]
+        return text
+
+    @util.memoized_property
+    def written_table(self) -> Any:
+        """The table that an INSERT, UPDATE or DELETE writes to."""
+        state: Any = self.compile_state
+        return None if state is None else getattr(state, "dml_table", None)
+
+    @util.memoized_property
+    def shape(self) -> shapes.Shape | None:
+        """What the statement does to each row of its parameters, where it can be held as rows."""
+        table = self.written_table
+        if table is None or self.post_compile_params or self.literal_execute_params:
+            return None
+        names = {self.preparer.format_column(column): column for column in table.columns}
+        target = self.preparer.format_table(table)
+        read = (
+            shapes.read_insert
+            if self.isinsert
+            else shapes.read_update
+            if self.isupdate
+            else shapes.read_delete
+        )
+        shape = read(self.string, table, target, names)
+        if shape is None or shape.width * shape.rows != len(self.positiontup or ()):
+            return None
+        return shape
+
+    def _note(self, names: Iterable[str]) -> None:
+        if self.tables_used is not None:
+            self.tables_used |= frozenset(names)
+
+
+def _reads_of(table: Any) -> list[str]:
+    """What a view reads, which only the application can say: ``info={"reads": ["table"]}``."""
+    return [str(name).lower() for name in table.info.get("reads", ())]

@@ -1,0 +1,585 @@
+"""A unit of work on one connection: what it has written is held, and sent when it is committed.
+
+A unit is in one of three states:
+
+* **holding**: nothing of it was sent. A SELECT on tables without held writes just runs. COMMIT
+  sends everything as one statement, or as one ``BEGIN ATOMIC … END``; ROLLBACK drops it.
+* **in a transaction** of the warehouse: begun by a SELECT that has to see what is held, by a unit
+  that is too large for one statement, or at the first statement with ``REPEATABLE READ``.
+* **failed**: a statement of its transaction has failed, so that only ROLLBACK is left.
+
+With ``AUTOCOMMIT`` nothing is held; each statement is a unit of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from vinci_code.database.dialect import guards
+from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, written_out
+from vinci_code.database.dialect.dberrors import (
+    AmbiguousWriteError,
+    AtomicityError,
+    Error,
+    NotSupportedError,
+    OperationalError,
+    PartialCommitError,
+    PendingWritesError,
+    ProgrammingError,
+)
+from vinci_code.database.dialect.payload import payloads
+from vinci_code.database.dialect.recovery import Outcome, find_out
+from vinci_code.database.dialect.sets import SetStatement, SetWriter
+from vinci_code.database.dialect.statistics import Progress
+from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, Text, joined, tables_of
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.base import VinciDialect
+    from vinci_code.database.dialect.dbapi import Connection, Cursor
+
+DEFAULT = "READ COMMITTED"
+REPEATABLE_READ = "REPEATABLE READ"
+AUTOCOMMIT = "AUTOCOMMIT"
+LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
+
+# Room for the words around the statements of a block.
+_MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
+
+# What a warehouse says that has no transactions at all.
+_UNKNOWN_WORD = re.compile(r"at or near '?(?:ATOMIC|BEGIN|TRANSACTION|WORK)\b")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A statement that is ready to be sent.
+
+    Attributes:
+        text: The statement.
+        parameters: Its parameters.
+        rows: How many rows it writes, as far as is known.
+        of: What it was made of.
+        whole: Whether it is all that was made of it.
+    """
+
+    text: str
+    parameters: Sequence[Any]
+    rows: int
+    of: Held
+    whole: bool
+
+    @property
+    def size(self) -> int:
+        """Its bytes, those of strings among its parameters too."""
+        return len(self.text) + sum(len(p) for p in self.parameters if isinstance(p, str))
+
+
+class Unit:
+    """The unit of work of a connection; one follows the other.
+
+    Args:
+        connection: The connection.
+        dialect: The dialect, which knows the options of the engine.
+
+    Attributes:
+        held: What was written and not sent yet.
+    """
+
+    def __init__(self, connection: Connection, dialect: VinciDialect) -> None:
+        self.held = HeldWrites()
+        self._connection = connection
+        self._dialect = dialect
+        self._level = DEFAULT
+        self._in_transaction = False
+        self._failed = False
+        self._savepoints: dict[str, Mark] = {}
+
+    # --- levels ---------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> str:
+        """The isolation level, one of ``LEVELS``."""
+        return self._level
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._level = level
+        self._connection.autocommit = level == AUTOCOMMIT
+
+    @property
+    def holds(self) -> bool:
+        """Whether writes are held, and not run at once."""
+        # A transaction that was begun by a statement of the application's own is its affair.
+        return self._level != AUTOCOMMIT and (
+            self._in_transaction or not self._connection.in_transaction
+        )
+
+    def require_transactions(self) -> None:
+        """Begin a transaction, and roll it back.
+
+        Raises:
+            NotSupportedError: The workspace has none.
+        """
+        try:
+            self._begin()
+        except (NotSupportedError, ProgrammingError) as error:
+            if not _says_unavailable(error):
+                raise
+            raise NotSupportedError(
+                f"the workspace has no transactions, and transactions='on' wants them: {error}\n"
+                "To fix it: have the preview of transactions switched on for the workspace, or "
+                "choose transactions='auto' (DATABRICKS_TRANSACTIONS).",
+                sqlstate=error.sqlstate,
+                error_class=error.error_class,
+                statement_id=error.statement_id,
+            ) from error
+        self._abandon_transaction()
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def write(self, held: Held, cursor: Cursor) -> bool:
+        """Hold a write, or run it at once where nothing is held; returns whether it is held."""
+        if self.holds:
+            self._begin_if_wanted()
+            self.held.add(held)
+            cursor.rowcount = len(held) if isinstance(held, Rows) else -1
+            return True
+        total = 0
+        for step in self._steps([held]):
+            self._run(step.text, step.parameters, cursor)
+            self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+            total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
+        cursor.rowcount = total
+        return False
+
+    def before_read(self, tables: Iterable[str] | None) -> None:
+        """Send what a SELECT on these tables would miss; ``None`` for tables that are not known.
+
+        Raises:
+            PendingWritesError: That needs a transaction, and there are none.
+        """
+        if not self.holds:
+            return
+        self._begin_if_wanted()
+        if self.held.touches(tables):
+            self._send_held("a SELECT has to see what the unit has written")
+
+    def before_other(self, what: str) -> None:
+        """Refuse a statement that cannot wait, and cannot be undone, between held writes.
+
+        Raises:
+            PendingWritesError: There are held writes.
+        """
+        if self.holds and (self.held or self._in_transaction):
+            raise PendingWritesError(
+                f"{what} is committed by itself, and the unit of work has written to "
+                f"{self._tables() or 'tables'} before; nothing was sent\n"
+                "To fix it: commit first, or run it on a connection with "
+                "isolation_level='AUTOCOMMIT'."
+            )
+
+    def count(self, write: Held) -> int:
+        """How many rows a write has matched; it is sent for that if it is still held.
+
+        Raises:
+            PendingWritesError: That needs a transaction, and there are none.
+        """
+        if write.rowcount is None and self.held.holds(write):
+            self._send_held("result.rowcount was asked for", write)
+        return -1 if write.rowcount is None else write.rowcount
+
+    # --- the end of a unit ----------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Send what is held, and commit it.
+
+        Raises:
+            IntegrityError: A key is there already; nothing was written.
+            StaleDataError: A row was changed or deleted by somebody else; nothing was written.
+            ConflictError: Somebody else committed to the same rows first; nothing was written.
+            AtomicityError: It cannot be done as a whole; nothing was written.
+            PartialCommitError: With ``atomicity="per_table"``: a part was written.
+            AmbiguousWriteError: Whether it was written is not known.
+        """
+        try:
+            if self._failed:
+                raise OperationalError(
+                    "the transaction was aborted by an error before, and is rolled back; nothing "
+                    "was written\nTo fix it: call rollback() after an error, and repeat the unit."
+                )
+            self._commit()
+        except BaseException:
+            self._abandon_transaction()
+            raise
+        finally:
+            self._end()
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        """Drop what is held; what a transaction has sent is rolled back."""
+        if self.held:
+            _log.debug("rolled back: %d writes were dropped unsent", len(self.held))
+        self._abandon_transaction()
+        self._end()
+        if not self._connection.closed:
+            self._connection.rollback()
+
+    def savepoint(self, name: str) -> None:
+        """Mark a place to come back to."""
+        self._savepoints.pop(name, None)
+        self._savepoints[name] = self.held.mark()
+
+    def rollback_to(self, name: str) -> None:
+        """Drop what was held since a savepoint.
+
+        Raises:
+            OperationalError: Something of it was sent already, and cannot be undone alone.
+        """
+        mark = self._mark(name)
+        if mark.sent != self.held.sent:
+            raise NotSupportedError(
+                f"what was written after the savepoint {name} has been sent already, because a "
+                "SELECT had to see it, and Databricks has no savepoints\n"
+                "To fix it: roll the whole unit of work back; or read before the savepoint, or "
+                "after its end."
+            )
+        self.held.back_to(mark)
+        for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
+            del self._savepoints[later]
+
+    def release(self, name: str) -> None:
+        """Forget a savepoint, and those within it."""
+        self._mark(name)
+        for later in list(self._savepoints)[list(self._savepoints).index(name) :]:
+            del self._savepoints[later]
+
+    # --- how ------------------------------------------------------------------------------------
+
+    def _mark(self, name: str) -> Mark:
+        if name not in self._savepoints:
+            raise ProgrammingError(f"there is no savepoint {name} in this unit of work")
+        return self._savepoints[name]
+
+    def _end(self) -> None:
+        self.held.clear()
+        self._savepoints.clear()
+        self._failed = False
+
+    def _tables(self) -> str:
+        return ", ".join(tables_of(self.held))
+
+    def _begin_if_wanted(self) -> None:
+        if self._level == REPEATABLE_READ and not self._in_transaction:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._run("BEGIN TRANSACTION", ())
+        self._in_transaction = True
+        self._dialect.statistics.add(statements=1)
+
+    def _abandon_transaction(self) -> None:
+        """Roll a transaction back; a session that cannot is ended, which does the same."""
+        begun = self._in_transaction or self._connection.in_transaction
+        self._in_transaction = False
+        if not begun or self._connection.closed:
+            return
+        try:
+            self._run("ROLLBACK", ())
+            self._dialect.statistics.add(statements=1)
+        except Error as error:
+            _log.debug("the session is ended, since ROLLBACK failed: %s", error)
+            self._connection.give_up()
+
+    def _commit(self) -> None:
+        held = joined(self.held.take())
+        begin = time.monotonic()
+        before = self._dialect.statistics.read()
+        if self._in_transaction:
+            self._send_all(held)
+            self._send_commit(held)
+        elif self._connection.in_transaction:
+            self._run("COMMIT", ())
+        elif held:
+            self._commit_held(held)
+        else:
+            return
+        self._dialect.statistics.add(units=1)
+        if _log.isEnabledFor(logging.DEBUG):
+            after = self._dialect.statistics.read()
+            _log.debug(
+                "committed %s: %d statements, %d bytes, %.0f ms",
+                _told(held),
+                after.statements - before.statements,
+                after.bytes - before.bytes,
+                (time.monotonic() - begin) * 1000,
+            )
+
+    def _commit_held(self, held: list[Held]) -> None:
+        steps = self._steps(held, bound=len(held) == 1)
+        first = next(steps)
+        second = next(steps, None)
+        if second is None:
+            self._send_alone(first, held)
+        elif self._dialect.atomicity == "per_table":
+            self._send_one_by_one(chain([first, second], steps), held)
+        elif self._dialect.transactions == "off":
+            raise _not_atomic(held)
+        else:
+            self._send_together(chain([first, second], steps), held)
+
+    def _send_alone(self, step: _Step, held: list[Held]) -> None:
+        cursor = self._send(step, held)
+        if step.whole:
+            step.of.told(cursor.rowcount)
+
+    def _send_together(self, steps: Iterator[_Step], held: list[Held]) -> None:
+        """Send statements as one block; where they are too large for it, as a transaction."""
+        block: list[_Step] = []
+        size = 0
+        for step in steps:
+            block.append(step)
+            size += step.size
+            if size > _MAX_BLOCK_BYTES:
+                self._send_as_transaction(chain(block, steps), held)
+                return
+        text = ";\n".join(written_out(step.text, step.parameters) for step in block)
+        whole = _Step(f"BEGIN ATOMIC\n{text};\nEND", (), sum(s.rows for s in block), held[0], False)
+        try:
+            self._send(whole, held)
+        except (NotSupportedError, ProgrammingError) as error:
+            if not _says_unavailable(error):
+                raise
+            raise _not_atomic(held, error) from error
+
+    def _send_as_transaction(self, steps: Iterator[_Step], held: list[Held]) -> None:
+        try:
+            self._begin()
+            self._send_steps(steps, sum(map(len, held)))
+        except (NotSupportedError, ProgrammingError) as error:
+            if not _says_unavailable(error):
+                raise
+            raise _not_atomic(held, error) from error
+        self._send_commit(held)
+
+    def _send_one_by_one(self, steps: Iterator[_Step], held: list[Held]) -> None:
+        done: list[_Step] = []
+        for step in steps:
+            try:
+                self._send_alone(step, [step.of])
+            except Exception as error:
+                if not done:
+                    raise
+                raise _partial(done, step, held, error) from error
+            done.append(step)
+
+    def _send_held(self, why: str, alone: Held | None = None) -> None:
+        """Send what is held within a transaction, so that it can be read."""
+        taken = self.held.take()
+        if self._dialect.transactions == "off":
+            self.held.put_back(taken)
+            raise self._pending(why)
+        begun = self._in_transaction
+        try:
+            if not begun:
+                self._begin()
+            self._send_all(joined(taken, alone))
+        except (NotSupportedError, ProgrammingError) as error:
+            if begun or not _says_unavailable(error):
+                raise
+            self._abandon_transaction()
+            self._failed = False
+            self.held.put_back(taken)
+            raise self._pending(why, error) from error
+
+    def _send_all(self, held: list[Held]) -> None:
+        self._send_steps(self._steps(held), sum(map(len, held)))
+
+    def _send_steps(self, steps: Iterator[_Step], rows_in_all: int) -> None:
+        """Send statements within a transaction; if one fails, only ROLLBACK is left."""
+        sent = rows = size = 0
+        try:
+            for step in steps:
+                cursor = self._connection.cursor()
+                self._run(step.text, step.parameters, cursor)
+                if step.whole:
+                    step.of.told(cursor.rowcount)
+                sent, rows, size = sent + 1, rows + step.rows, size + step.size
+                self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+                self._dialect.tell(Progress(sent, rows, rows_in_all, size))
+        except AmbiguousWriteError as error:
+            self._failed = True
+            # Only COMMIT would have kept it.
+            self._connection.give_up()
+            raise OperationalError(
+                "the answer to a statement within a transaction was lost; its session was ended "
+                "and with it the transaction, so nothing was written\n"
+                "To fix it: repeat the unit of work.",
+                statement_id=error.statement_id,
+            ) from error
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _send_commit(self, held: list[Held]) -> None:
+        self._in_transaction = False
+        try:
+            self._run("COMMIT", ())
+        except AmbiguousWriteError as error:
+            if self._found_out(held) is not Outcome.COMMITTED:
+                raise error
+        except Error:
+            self._in_transaction = True  # it has to be rolled back
+            raise
+        self._dialect.statistics.add(statements=1)
+
+    def _send(self, step: _Step, held: list[Held]) -> Cursor:
+        """Send a statement that is a commit; where its answer is lost, find out what became of it.
+
+        Raises:
+            AmbiguousWriteError: That could not be found out.
+        """
+        cursor = self._connection.cursor()
+        for attempt in (1, 2):
+            self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+            try:
+                self._run(step.text, step.parameters, cursor)
+                break
+            except AmbiguousWriteError as error:
+                outcome = self._found_out(held)
+                if outcome is Outcome.COMMITTED:
+                    break
+                if outcome is Outcome.UNKNOWN or attempt == 2:
+                    raise error
+                self._dialect.statistics.add(retries=1)
+            except Exception as error:
+                # What was sent before may have come in the end, and be what is in the way now.
+                if attempt == 1:
+                    raise
+                if self._found_out(held) is Outcome.COMMITTED:
+                    break
+                raise _still_ambiguous(error) from error
+        self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
+        return cursor
+
+    def _found_out(self, held: list[Held]) -> Outcome:
+        """Find out on a new session what became of a commit; the old one is ended before."""
+
+        def ask(statement: SetStatement) -> tuple[int, int, int]:
+            cursor = self._connection.cursor()
+            self._run(statement.text, statement.parameters, cursor)
+            there, wanted, before = cursor.fetchall()[0]
+            return there, wanted, before
+
+        try:
+            self._connection.renew()
+            return find_out(held, self._dialect, ask)
+        except Error as error:
+            _log.debug("the outcome of a commit cannot be asked for: %s", error)
+            return Outcome.UNKNOWN
+
+    def _run(self, text: str, parameters: Sequence[Any], cursor: Cursor | None = None) -> None:
+        try:
+            (cursor or self._connection.cursor()).execute(text, parameters)
+        except Error as error:
+            raised = guards.raised(error)
+            if raised is None:
+                raise
+            raise raised from error
+
+    def _steps(self, held: Iterable[Held], *, bound: bool = True) -> Iterator[_Step]:
+        """Make statements of what is held, one after the other as they are sent.
+
+        Raises:
+            IntegrityError: One statement would write a key twice.
+        """
+        for write in held:
+            if isinstance(write, Text):
+                yield _Step(write.text, write.parameters, 0, write, True)
+                continue
+            given = write.settled()
+            if write.checks.keys:
+                guards.refuse_duplicates(write.shape, given)
+            begin = 0
+            for payload in payloads(given, write.shape.width):
+                rows = given[begin : begin + payload.rows]
+                begin += payload.rows
+                writer = SetWriter(write.shape, payload, rows, write.checks, self._dialect)
+                made = writer.statement(write.upsert, bound=bound)
+                whole = payload.rows == len(given)
+                yield _Step(made.text, made.parameters, made.rows, write, whole)
+
+    def _pending(self, why: str, error: Error | None = None) -> PendingWritesError:
+        reason = f": {error}" if error is not None else ""
+        return PendingWritesError(
+            f"{why}, and {self._tables()} has writes that are held until the commit; sending them "
+            f"before needs a transaction, which is not to be had here{reason}\n"
+            "To fix it: commit before reading, or read before writing; or make the tables "
+            "transactional: ALTER TABLE … SET TBLPROPERTIES ('delta.feature.catalogManaged' = "
+            "'supported'), with transactions='auto'. What is held is still held."
+        )
+
+
+def _not_atomic(held: Sequence[Held], error: Error | None = None) -> AtomicityError:
+    found = f": {error}" if error is not None else " is needed, and transactions are off"
+    return AtomicityError(
+        f"a unit of work that writes to {', '.join(tables_of(held))} takes more than one "
+        f"statement, for which a transaction{found}\nNothing was written. To fix it: make these "
+        "tables transactional with ALTER TABLE … SET TBLPROPERTIES "
+        "('delta.feature.catalogManaged' = 'supported') and transactions='auto'; or choose "
+        "atomicity='per_table' (DATABRICKS_ATOMICITY), which sends one statement after the other "
+        "and may leave a unit half-written.",
+        sqlstate=getattr(error, "sqlstate", None),
+        error_class=getattr(error, "error_class", None),
+        statement_id=getattr(error, "statement_id", None),
+    )
+
+
+def _says_unavailable(error: Error) -> bool:
+    condition = error.error_class or ""
+    if "PARSE_SYNTAX_ERROR" in condition:
+        return _UNKNOWN_WORD.search(str(error)) is not None
+    return "TRANSACTION_NOT_SUPPORTED" in condition
+
+
+def _still_ambiguous(error: Exception) -> AmbiguousWriteError:
+    return AmbiguousWriteError(
+        "the answer to a commit was lost, and sending it again failed, so that it was executed "
+        f"once or not at all. What happened: {error}\nTo fix it: look for its rows before "
+        "sending it again.",
+        sqlstate=getattr(error, "sqlstate", None),
+        error_class=getattr(error, "error_class", None),
+        statement_id=getattr(error, "statement_id", None),
+    )
+
+
+def _partial(
+    done: Sequence[_Step], failed: _Step, held: Sequence[Held], error: Exception
+) -> PartialCommitError:
+    written = list(tables_of(step.of for step in done))
+    ambiguous = isinstance(error, AmbiguousWriteError)
+    return PartialCommitError(
+        f"a unit of work was written in part. Written: {_told([s.of for s in done])}. "
+        f"{'Not known' if ambiguous else 'Not written'}: {_told([failed.of])}. "
+        f"Not written: {_told(held[held.index(failed.of) + 1 :]) or 'nothing else'}. "
+        f"What happened: {error}\nTo fix it: repeat what was not written, or take back what was.",
+        written=written,
+        not_written=list(tables_of(held[held.index(failed.of) :])),
+    )
+
+
+def _told(held: Sequence[Held]) -> str:
+    """What is held in words: ``INSERT 3 into t, UPDATE 1 of u``."""
+    told = []
+    for write in held:
+        if isinstance(write, Rows):
+            told.append(f"{write.shape.kind.value} {len(write):,} rows of {write.shape.target}")
+        else:
+            told.append(f"a statement on {write.written or 'tables not known'}")
+    return ", ".join(told)

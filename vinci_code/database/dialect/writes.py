@@ -1,0 +1,488 @@
+"""The writes of a unit of work, held in order until they are sent, and joined into sets.
+
+Joining changes no outcome: a row may move to an earlier statement only past writes that do not
+touch what it touches.
+
+* Rows of the same table, columns and kind become one statement.
+* A later change of a row that is inserted, or changed, by the same unit is made to what is written.
+* Writes of different tables pass each other, unless foreign keys are enforced between them.
+* Whatever is not of that form, such as ``UPDATE … WHERE price > 5``, ``INSERT … SELECT`` or raw
+  text, stays where it is, and nothing on the same tables passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from vinci_code.database.dialect.guards import foreign_keys, referring, uniques
+from vinci_code.database.dialect.payload import Row
+from vinci_code.database.dialect.sets import Checks, Upsert
+from vinci_code.database.dialect.shapes import Kind, Shape
+
+
+@dataclass(eq=False)
+class Rows:
+    """Rows of one shape that are to be written.
+
+    Attributes:
+        shape: What is done to each.
+        rows: The parameters of each.
+        checks: What their statement makes sure of.
+        upsert: What an INSERT does with a row that is there already.
+        counted: Whether somebody may ask how many rows there were.
+        rowcount: How many rows there were, once that is known.
+        sources: The writes that were joined into it.
+    """
+
+    shape: Shape
+    rows: list[Row]
+    checks: Checks
+    upsert: Upsert | None = None
+    counted: bool = False
+    rowcount: int | None = None
+    sources: list[Rows] = field(default_factory=list)
+
+    def told(self, rowcount: int) -> None:
+        """Keep how many rows a statement of its own has matched."""
+        self.rowcount = rowcount
+        for source in self.sources[:1] if len(self.sources) == 1 else ():
+            source.rowcount = rowcount
+
+    def settled(self) -> Sequence[Row]:
+        """The rows, of an upsert with one for each key.
+
+        The first decides what is inserted, and the last what is changed, as where SQLite takes
+        them one by one. MERGE refuses two rows for one.
+        """
+        if self.upsert is None:
+            return self.rows
+        places = {item.column.name: item.first for item in self.shape.values}
+        keys = [places[name] for name in self.upsert.keys]
+        changed = [places[name] for name in self.upsert.update]
+        settled: list[Any] = []
+        seen: dict[Any, int] = {}
+        for row in self.rows:
+            key = tuple([row[position] for position in keys])
+            at = len(settled) if None in key else seen.setdefault(key, len(settled))
+            if at == len(settled):
+                settled.append(row)
+                continue
+            values = list(settled[at])
+            for position in changed:
+                values[position] = row[position]
+            settled[at] = tuple(values)
+        return settled
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The table that they are written to, by its bare name."""
+        return frozenset({bare_name(self.shape.table)})
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """Equal for rows that may be sent together."""
+        return self.shape.signature, self.checks, self.upsert
+
+    def goes_on_with(self, other: Rows) -> bool:
+        """Whether other rows, which come next, may as well have been given with these."""
+        return (
+            other.shape is self.shape
+            and not (other.counted or self.counted)
+            and other.signature == self.signature
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(eq=False)
+class Text:
+    """A statement that is run as it is.
+
+    Attributes:
+        text: The statement.
+        parameters: Its parameters.
+        tables: The bare names of the tables that it reads and writes; ``None`` if unknown.
+        written: The name of the table that it writes to; ``None`` if unknown.
+        rowcount: How many rows it has matched, once that is known.
+    """
+
+    text: str
+    parameters: Sequence[Any]
+    tables: frozenset[str] | None
+    written: str | None = None
+    rowcount: int | None = None
+
+    def told(self, rowcount: int) -> None:
+        """Keep how many rows it has matched."""
+        self.rowcount = rowcount
+
+    def __len__(self) -> int:
+        return 1
+
+
+Held = Rows | Text
+
+
+def bare_name(table: Any) -> str:
+    """The name of a table without its schema, by which two may be the same."""
+    return str(table.name).lower()
+
+
+class Mark(NamedTuple):
+    """A place in what is held: how many entries there are, and rows in the last."""
+
+    entries: int
+    rows: int
+    sent: int
+
+
+class HeldWrites:
+    """What a unit of work has written and not sent yet, in order.
+
+    Attributes:
+        sent: How many times it has been taken to be sent, in this unit.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[Held] = []
+        self._tables: set[str] | None = set()
+        self.sent = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._entries))
+
+    def add(self, held: Held) -> None:
+        """Hold a write."""
+        last = self._entries[-1] if self._entries else None
+        if isinstance(held, Rows) and isinstance(last, Rows) and last.goes_on_with(held):
+            last.rows.extend(held.rows)
+            return
+        self._entries.append(held)
+        self._note(held)
+
+    def holds(self, write: Held) -> bool:
+        """Whether a write is still held."""
+        return any(entry is write for entry in self._entries)
+
+    def touches(self, tables: Iterable[str] | None) -> bool:
+        """Whether a statement that reads these tables would miss something.
+
+        Args:
+            tables: Their bare names; ``None`` where they are not known.
+        """
+        if not self._entries:
+            return False
+        if tables is None or self._tables is None:
+            return True
+        return not self._tables.isdisjoint(tables)
+
+    def mark(self) -> Mark:
+        """The place that a savepoint stands for."""
+        last = self._entries[-1] if self._entries else ()
+        return Mark(len(self._entries), len(last), self.sent)
+
+    def back_to(self, mark: Mark) -> None:
+        """Drop what was held since a savepoint."""
+        del self._entries[mark.entries :]
+        if self._entries and isinstance(self._entries[-1], Rows):
+            del self._entries[-1].rows[mark.rows :]
+        self._tables = set()
+        for entry in self._entries:
+            self._note(entry)
+
+    def take(self) -> list[Held]:
+        """Everything that is held, which is held no more."""
+        taken, self._entries = self._entries, []
+        self._tables = set()
+        self.sent += bool(taken)
+        return taken
+
+    def put_back(self, taken: Sequence[Held]) -> None:
+        """Hold again what was taken and of which nothing was sent."""
+        later, self._entries = self._entries, list(taken)
+        self._entries += later
+        self.sent -= 1
+        self._tables = set()
+        for entry in self._entries:
+            self._note(entry)
+
+    def clear(self) -> None:
+        """Drop everything, at the end of a unit."""
+        self._entries = []
+        self._tables = set()
+        self.sent = 0
+
+    def _note(self, held: Held) -> None:
+        if held.tables is None:
+            self._tables = None
+        elif self._tables is not None:
+            self._tables |= held.tables
+
+
+def joined(held: Iterable[Held], alone: Held | None = None) -> list[Held]:
+    """Join writes into as few statements as their order allows.
+
+    Args:
+        held: The writes, in order.
+        alone: One that is to be a statement of its own, since its rows are to be counted.
+    """
+    joiner = _Joiner()
+    for write in held:
+        if write is alone:
+            joiner.add_alone(write)
+        else:
+            joiner.add(write)
+    return joiner.written()
+
+
+@dataclass
+class _Batch:
+    """Rows that become one statement.
+
+    Attributes:
+        rows: The rows.
+        at: The position of each row by its key.
+    """
+
+    rows: Rows
+    at: dict[Any, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Table:
+    """What has been planned for one table since nothing may pass any more.
+
+    Attributes:
+        floor: The position in the plan before which nothing may be joined.
+        open: The position of the latest batch of each sort.
+        last_of: The position of the latest batch that has a key.
+        last: The position of the latest batch.
+    """
+
+    floor: int = 0
+    open: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    last_of: dict[Any, int] = field(default_factory=dict)
+    last: int = -1
+
+
+class _Joiner:
+    """Plans statements: each write goes into an earlier batch, or begins a new one."""
+
+    def __init__(self) -> None:
+        self._plan: list[_Batch | Text] = []
+        self._tables: dict[str, _Table] = {}
+        self._closed = 0
+
+    def add(self, write: Held) -> None:
+        """Plan a write."""
+        if isinstance(write, Text):
+            self._plan.append(write)
+            self._close(write.tables)
+        else:
+            self._add_rows(write)
+
+    def add_alone(self, write: Held) -> None:
+        """Plan a write that nothing is joined with."""
+        if isinstance(write, Rows):
+            alone = replace(write, rows=list(write.rows), sources=[write])
+            self._plan.append(_Batch(alone))
+            self._close(write.tables)
+        else:
+            self.add(write)
+
+    def written(self) -> list[Held]:
+        """The statements, in order."""
+        listed = [item.rows if isinstance(item, _Batch) else item for item in self._plan]
+        return [item for item in listed if len(item)]
+
+    def _close(self, tables: Iterable[str] | None) -> None:
+        """Let nothing on these tables, or on any, be joined past the end of the plan."""
+        if tables is None:
+            self._closed = len(self._plan)
+            self._tables.clear()
+            return
+        for name in tables:
+            self._tables[name] = _Table(floor=len(self._plan))
+
+    def _add_rows(self, write: Rows) -> None:
+        shape = write.shape
+        name = bare_name(shape.table)
+        if write.checks.foreign_keys:
+            self._close_related(shape, name)
+        table = self._tables.setdefault(name, _Table(floor=self._closed))
+        if shape.key is None or write.upsert is not None:
+            self._add_unkeyed(write, table)
+            return
+        planner = _RowPlanner(self._plan, table, write)
+        for row in write.rows:
+            planner.add(row)
+        if planner.changed_inserted == len(write.rows):
+            # What this unit inserts is there to be changed.
+            write.told(len(write.rows))
+
+    def _add_unkeyed(self, write: Rows, table: _Table) -> None:
+        """Rows whose keys are not all known join only what stands last."""
+        if table.last >= table.floor and self._joins(table.last, write):
+            batch = self._plan[table.last]
+            assert isinstance(batch, _Batch)  # noqa: S101 - _joins has looked
+            batch.rows.rows.extend(write.rows)
+            batch.rows.sources.append(write)
+            return
+        self._plan.append(_Batch(replace(write, rows=list(write.rows), sources=[write])))
+        position = len(self._plan) - 1
+        # Their keys are not known, so nothing passes them.
+        self._tables[bare_name(write.shape.table)] = _Table(floor=position, last=position)
+
+    def _joins(self, position: int, write: Rows) -> bool:
+        batch = self._plan[position]
+        return isinstance(batch, _Batch) and batch.rows.signature == write.signature
+
+    def _close_related(self, shape: Shape, name: str) -> None:
+        """Where foreign keys are enforced, rows of tables that refer to each other keep order."""
+        related = {bare_name(key.referred_table) for key in foreign_keys(shape.table)}
+        related |= {bare_name(key.table) for key in referring(shape.table)}
+        for other in related - {name}:
+            planned = self._tables.get(other)
+            if planned is not None and planned.last >= planned.floor:
+                self._tables[other] = _Table(floor=len(self._plan))
+
+
+class _RowPlanner:
+    """Plans rows of one write.
+
+    Attributes:
+        changed_inserted: How many of them have changed a row that the same unit inserts.
+    """
+
+    changed_inserted = 0
+
+    def __init__(self, plan: list[_Batch | Text], table: _Table, write: Rows) -> None:
+        self._plan = plan
+        self._table = table
+        self._write = write
+        self._signature = write.signature
+        self._kind = write.shape.kind
+        key = write.shape.key or ()
+        self._positions = key
+        self._touches_unique = _touches_unique(write.shape)
+
+    def add(self, row: Row) -> None:
+        """Plan a row: fold it into an earlier one, join a batch, or begin a new batch."""
+        positions = self._positions
+        key = row[positions[0]] if len(positions) == 1 else tuple([row[p] for p in positions])
+        table = self._table
+        before = table.last_of.get(key, -1)
+        if before >= 0 and self._kind is Kind.UPDATE and self._fold(before, key, row):
+            return
+        at = table.open.get(self._signature, -1)
+        if at < 0 or not self._may_join(at, before):
+            at = self._begin()
+        self._append(at, key, row)
+
+    def _may_join(self, at: int, before: int) -> bool:
+        if self._touches_unique and at != self._table.last:
+            return False
+        if self._kind is Kind.INSERT:
+            # A second INSERT of the same key is refused there.
+            return before in (-1, at)
+        return before < at
+
+    def _begin(self) -> int:
+        self._plan.append(_Batch(replace(self._write, rows=[], sources=[])))
+        at = len(self._plan) - 1
+        self._table.open[self._signature] = self._table.last = at
+        return at
+
+    def _append(self, at: int, key: Any, row: Row) -> None:
+        batch = self._batch(at)
+        self._note_source(batch)
+        batch.at[key] = len(batch.rows.rows)
+        batch.rows.rows.append(row)
+        self._table.last_of[key] = at
+
+    def _batch(self, at: int) -> _Batch:
+        batch = self._plan[at]
+        assert isinstance(batch, _Batch)  # noqa: S101 - only batches are remembered by key
+        return batch
+
+    def _fold(self, before: int, key: Any, row: Row) -> bool:
+        """Make a change to the row as it is written earlier; whether that was possible."""
+        if self._touches_unique and before != self._table.last:
+            return False
+        batch = self._batch(before)
+        folded = _folded(batch.rows, batch.rows.rows[batch.at[key]], self._write, row)
+        if folded is None:
+            return False
+        batch.rows.rows[batch.at[key]] = folded
+        self.changed_inserted += batch.rows.shape.kind is Kind.INSERT
+        self._note_source(batch)
+        return True
+
+    def _note_source(self, batch: _Batch) -> None:
+        sources = batch.rows.sources
+        if not sources or sources[-1] is not self._write:
+            sources.append(self._write)
+
+
+def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
+    """The earlier row with a change to it; ``None`` where that would not be the same."""
+    if earlier.shape.kind is Kind.DELETE or earlier.checks != _like(change, earlier):
+        return None
+    places = {item.name: item.first for item in earlier.shape.values if item.is_plain}
+    changes = change.shape.values
+    if any(item.name not in places or not item.is_plain for item in changes):
+        return None
+    key = {column.name for column in change.shape.table.primary_key}
+    if any(item.column.name in key for item in changes):
+        return None
+    for match in change.shape.matches:
+        if match.column.name in key:
+            continue
+        # Such as a version counter: known to be right only if this unit has written it, and the
+        # earlier write is certain to be there.
+        certain = earlier.shape.kind is Kind.INSERT or earlier.checks.matched
+        if not certain or match.name not in places:
+            return None
+        if written[places[match.name]] != row[match.first]:
+            return None
+    values = list(written)
+    for item in changes:
+        values[places[item.name]] = row[item.first]
+    return tuple(values)
+
+
+def _like(change: Rows, earlier: Rows) -> Checks:
+    """The checks of an earlier write that a change of its row may be folded into."""
+    if earlier.shape.kind is Kind.INSERT:
+        # That the row is there needs no check any more.
+        return replace(change.checks, matched=earlier.checks.matched)
+    return change.checks
+
+
+def _touches_unique(shape: Shape) -> bool:
+    """Whether the order of a write matters for what is unique beside the primary key."""
+    others = [unique for unique in uniques(shape.table) if unique.name != "PRIMARY KEY"]
+    if shape.kind is Kind.UPDATE:
+        changed = {item.column for item in shape.values}
+        key = set(shape.table.primary_key.columns)
+        return bool(changed & key) or any(changed & set(unique.columns) for unique in others)
+    return bool(others)
+
+
+def tables_of(held: Iterable[Held]) -> Iterator[str]:
+    """The names of the tables that are written to, each once, in order."""
+    seen: set[str] = set()
+    for write in held:
+        name = write.shape.target if isinstance(write, Rows) else (write.written or "raw SQL")
+        if name not in seen:
+            seen.add(name)
+            yield name

@@ -1,0 +1,116 @@
+"""Units of work that are run again where somebody else was faster."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+    from vinci_code.database.dialect.statistics import Statistics
+
+Result = TypeVar("Result")
+
+FIRST_PAUSE = 0.1
+"""Seconds: the longest pause before the first repetition; it doubles with each."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds that no pause exceeds."""
+
+# What sqlite3 says; its error codes are told from Python 3.11 on only.
+_LOCKED = frozenset({"database is locked", "database table is locked"})
+
+_log = logging.getLogger(__name__)
+
+
+def run_unit(
+    work: Callable[[Session], Result],
+    *,
+    retries: int = 5,
+    sessions: Callable[[], Session] | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Result:
+    """Run a unit of work, and run all of it again with fresh reads if somebody else was faster.
+
+    ::
+
+        def book(session: Session) -> int:
+            account = session.get(Account, 7)
+            account.balance -= 10
+            return account.balance
+
+        balance = run_unit(book)
+
+    It is run again after a conflict that the warehouse reports, after a ``StaleDataError``, and
+    where SQLite says that the database is locked: each means that nothing was written. It is not
+    run again after any other error, an ``AmbiguousWriteError`` least of all.
+
+    Args:
+        work: Is given a new session each time, and must not commit; what it does beside the
+            session is done again too.
+        retries: How often it is run again at most; 0 for never.
+        sessions: Makes the sessions; ``SessionLocal`` by default.
+        pause: Waits for so many seconds; they are random, up to a bound that doubles.
+
+    Returns:
+        What ``work`` returned, after the commit.
+    """
+    if retries < 0:
+        raise ValueError(f"retries={retries}: it is 0 or more")
+    if sessions is None:
+        # Not at the top: the configured database is not wanted where others are given.
+        from vinci_code.database.session import SessionLocal
+
+        sessions = SessionLocal
+    for attempt in range(retries):
+        try:
+            return _once(work, sessions)
+        except (DBAPIError, StaleDataError) as error:
+            if not was_outrun(error):
+                raise
+            bound = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+            _log.info("unit of work, attempt %d: %s; it is run again", attempt + 1, _told(error))
+        # Of random length, so that those who collided do not collide again.
+        pause(random.uniform(0, bound))  # noqa: S311 - no secret
+    return _once(work, sessions)
+
+
+def was_outrun(error: Exception) -> bool:
+    """Whether an error says that somebody else was faster, and nothing was written."""
+    if isinstance(error, StaleDataError):
+        return True
+    original = getattr(error, "orig", None)
+    if str(original) in _LOCKED:
+        return True
+    # By name: on SQLite the dialect for Databricks is not even imported.
+    return any(kind.__name__ == "ConflictError" for kind in type(original).__mro__)
+
+
+def statistics(engine: Engine) -> Statistics:
+    """What an engine for Databricks has sent to write rows: statements, rows, bytes, retries.
+
+    Raises:
+        TypeError: The engine is one of another database.
+    """
+    counter = getattr(engine.dialect, "statistics", None)
+    if counter is None:
+        raise TypeError(f"an engine of databricks+vinci is wanted, found one of {engine.name}")
+    counted: Statistics = counter.read()
+    return counted
+
+
+def _once(work: Callable[[Session], Result], sessions: Callable[[], Session]) -> Result:
+    with sessions() as session, session.begin():
+        return work(session)
+
+
+def _told(error: Exception) -> str:
+    return type(getattr(error, "orig", None) or error).__name__
