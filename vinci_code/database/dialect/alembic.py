@@ -16,8 +16,8 @@ What differs from other databases:
 - Plain indexes are left out, unique ones are UNIQUE constraints.
 - There is no transaction around DDL. A revision that was interrupted between two of its statements
   is taken up where it ended: see ``alembic_progress``, ``settle_interrupted``. What a revision
-  sends by itself over ``op.get_bind()`` is not written down, and is sent again. Nothing keeps two
-  processes from migrating at once.
+  sends by itself over ``op.get_bind()`` is not written down, and is sent again.
+- Two processes must not migrate at once: ``claimed`` lets one in and has the others wait.
 - ``alembic revision --autogenerate`` also compares ``databricks_tblproperties=`` and
   ``databricks_cluster_by=`` of the tables that declare them. Properties that Delta keeps for itself
   (``delta.…``) are compared where they are declared, others also where they are not.
@@ -49,6 +49,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import NullType, String
 
 from vinci_code.database.dialect import types
+from vinci_code.database.dialect.alembic_claim import MigrationRunningError, claimed
 from vinci_code.database.dialect.alembic_progress import (
     Progress,
     changes_rows,
@@ -59,7 +60,14 @@ from vinci_code.database.dialect.ddl import SEPARATOR, table_properties
 from vinci_code.database.dialect.information_schema import Details
 from vinci_code.database.dialect.literals import quote_text
 
-__all__ = ["LayoutOp", "VinciImpl", "register", "settle_interrupted"]
+__all__ = [
+    "LayoutOp",
+    "MigrationRunningError",
+    "VinciImpl",
+    "claimed",
+    "register",
+    "settle_interrupted",
+]
 
 _log = logging.getLogger(__name__)
 

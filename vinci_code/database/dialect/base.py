@@ -17,7 +17,6 @@ Arguments of ``create_engine``:
     unless a pragma of this name is set, so neither does this dialect; ``ilike()`` never does.
 ``json_serializer``, ``json_deserializer``
     As in SQLAlchemy's other dialects; ``json.dumps`` and ``json.loads`` by default.
-
 ``atomicity``
     What a unit of work is that takes more than one statement, where there are no transactions:
     ``"unit"`` (the default) refuses it before the first write, ``"per_table"`` sends one statement
@@ -31,6 +30,17 @@ Arguments of ``create_engine``:
     ON DELETE CASCADE. Off by default.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
+
+Execution options, of a statement, a connection or an engine:
+
+``databricks_timeout``
+    Seconds after which a statement is cancelled on the warehouse, and ``StatementTimeout`` raised;
+    fetching more of its rows has as long. ``None`` lets it run. Without the option, the connect
+    argument ``timeout`` counts, which is never by default. A write that is held is sent by the
+    commit, for which ``timeout`` counts alone. Other dialects take no notice of it::
+
+        connection.execute(select(Event).execution_options(databricks_timeout=5))
+        with engine.connect().execution_options(databricks_timeout=5) as connection: …
 
 Units of work: INSERT, UPDATE and DELETE are held until the commit, which sends all of them as one
 statement, or as one ``BEGIN ATOMIC … END``; errors of a write, such as ``IntegrityError``, are

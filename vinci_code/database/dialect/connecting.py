@@ -120,6 +120,19 @@ def settle(arguments: dict[str, Any]) -> Arguments:
     )
 
 
+def checked_seconds(name: str, value: Any) -> float | None:
+    """What was given as a number of seconds; ``None`` stands for itself.
+
+    Raises:
+        InterfaceError: It is no such number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise InterfaceError(f"{name!r} has to be a number of seconds; found {value!r}")
+    return float(value)
+
+
 def _complete(given: dict[str, Any], credentials: Credentials | None) -> None:
     if credentials is not None:
         given["credentials_provider"] = credentials
@@ -140,9 +153,5 @@ def _required_text(given: dict[str, Any], name: str) -> str:
 
 
 def _seconds(given: dict[str, Any], name: str, default: float | None) -> float | None:
-    value = given.pop(name, None)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise InterfaceError(f"{name!r} has to be a number of seconds; found {value!r}")
-    return float(value)
+    found = checked_seconds(name, given.pop(name, None))
+    return default if found is None else found

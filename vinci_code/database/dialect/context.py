@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
 from vinci_code.database.dialect import schema_changes
+from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
 from vinci_code.database.dialect.scanning import describe
@@ -25,18 +26,29 @@ if TYPE_CHECKING:
 # What looks at names and definitions, not at rows.
 _DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 
+TIMEOUT_OPTION = "databricks_timeout"
+"""The execution option for a statement's deadline."""
+
 
 class VinciExecutionContext(default.DefaultExecutionContext):
     """One execution.
 
     Execution options of a statement, a connection or an engine:
 
-    * ``enforce_keys``, ``enforce_foreign_keys``: as the arguments of ``create_engine``.
+    * ``enforce_keys``, ``enforce_foreign_keys``: as the arguments of ``create_engine``;
+    * ``databricks_timeout``: the deadline of a statement that is sent at once, in seconds.
     """
 
     # What is held of it, and how many rows that are; ``None`` where it was run at once.
     _held: Sequence[Held] = ()
     _held_rows = 0
+
+    def create_default_cursor(self) -> Any:
+        """A cursor with the deadline that the execution options name, if they name one."""
+        cursor: Any = super().create_default_cursor()
+        if TIMEOUT_OPTION in self.execution_options:
+            cursor.timeout = checked_seconds(TIMEOUT_OPTION, self.execution_options[TIMEOUT_OPTION])
+        return cursor
 
     def pre_exec(self) -> None:
         """Refuse a flush that could not learn the key of its object, before the row is written.

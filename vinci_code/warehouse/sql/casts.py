@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, interval_units, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.texts import MICROS
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
     STRING,
@@ -273,7 +274,7 @@ class _Caster:
         if target.is_interval and source.is_month_interval == target.is_month_interval:
             return sql
         if _kind(target) == "integral" and len(set(interval_units(source))) == 1:
-            unit = _INTERVAL_MICROS.get(interval_units(source)[0])
+            unit = MICROS.get(interval_units(source)[0])
             count = (
                 f"(epoch_us({sql}) // {unit})"
                 if unit
@@ -403,7 +404,7 @@ def interval_sql(number: str, unit: str) -> str:
         return f"to_months(CAST({number} * 12 AS INTEGER))"
     if unit == "MONTH":
         return f"to_months(CAST({number} AS INTEGER))"
-    return f"to_microseconds(CAST({number} * {_INTERVAL_MICROS[unit]} AS BIGINT))"
+    return f"to_microseconds(CAST({number} * {MICROS[unit]} AS BIGINT))"
 
 
 def to_text(sql: str, source: SqlType, zone: str) -> str:
@@ -700,16 +701,6 @@ _STRING_PARSERS: dict[str, Callable[[str, SqlType, str], str]] = {
     "timestamp": _parse_timestamp,
     "ntz": _parse_ntz,
     "interval": _parse_interval,
-}
-
-_INTERVAL_MICROS = {
-    "WEEK": 7 * 86_400_000_000,
-    "DAY": 86_400_000_000,
-    "HOUR": 3_600_000_000,
-    "MINUTE": 60_000_000,
-    "SECOND": 1_000_000,
-    "MILLISECOND": 1_000,
-    "MICROSECOND": 1,
 }
 
 
