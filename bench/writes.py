@@ -1,6 +1,6 @@
 """What a commit costs: statements, bytes and rows a second, beside peers in the same run.
 
-    python bench/writes.py [--sizes 1,100,1000,10000] [--latency 0.1] [--chart docs/writes.svg]
+    python -m bench.writes [--sizes 1,100,1000,10000] [--latency 0.1] [--chart docs/writes.svg]
 
 ORM inserts, updates and deletes, and an upsert, through ``databricks+vinci``, the vendor's dialect
 ``databricks-sqlalchemy``, pandas' ``to_sql`` over that dialect with the largest chunks that the
@@ -28,9 +28,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from databricks import sql
-from reading import our_engine, vendor_engine
 from sqlalchemy import orm
 
+from bench.reading import our_engine, vendor_engine
 from vinci_code.database import upsert
 from vinci_code.database.dialect.payload import payloads
 from vinci_code.database.dialect.sets import Checks, SetStatement, SetWriter
