@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Connection,
     Engine,
@@ -23,7 +24,7 @@ from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 from sqlalchemy.types import BIGINT, DECIMAL, INTEGER, NullType
 
-from vinci_code.database.dialect.information_schema import parse_identities
+from vinci_code.database.dialect.information_schema import parse_identities, plain_condition
 from vinci_code.database.dialect.types import ARRAY, MAP, STRUCT, TIMESTAMP, VARIANT
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -342,6 +343,22 @@ def test_identities_as_show_create_table_writes_them() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kept", "written"),
+    [
+        ("(a > 0) IS NOT FALSE", "a > 0"),
+        ("((a) > (0)) IS NOT FALSE", "(a) > (0)"),
+        ("(a <> ')') IS NOT FALSE", "a <> ')'"),
+        ("(`)` = 'it\\'s (') IS NOT FALSE", "`)` = 'it\\'s ('"),
+        ("(a) IS NULL OR (b) IS NOT FALSE", "(a) IS NULL OR (b) IS NOT FALSE"),
+        ("a IS NOT FALSE", "a IS NOT FALSE"),
+        ("a > 0", "a > 0"),
+    ],
+)
+def test_a_check_is_told_as_it_was_written(kept: str, written: str) -> None:
+    assert plain_condition(kept) == written
+
+
 def test_what_was_created_is_what_is_reflected(engine: Engine) -> None:
     metadata = MetaData()
     Table("parent", metadata, Column("id", BigInteger, Identity(start=3), primary_key=True))
@@ -351,6 +368,7 @@ def test_what_was_created_is_what_is_reflected(engine: Engine) -> None:
         Column("id", BigInteger, primary_key=True, comment="key"),
         Column("parent_id", ForeignKey("parent.id"), nullable=False),
         Column("name", String(20), unique=True, server_default="x"),
+        CheckConstraint("name <> 'it''s'", name="ck_name"),
         comment="children",
         databricks_cluster_by=["parent_id"],
     )
@@ -361,6 +379,9 @@ def test_what_was_created_is_what_is_reflected(engine: Engine) -> None:
     assert next(iter(child.c.parent_id.foreign_keys)).column is found.tables["parent"].c.id
     assert found.tables["parent"].c.id.identity is not None
     assert child.comment == "children"
+    (check,) = inspect(engine).get_check_constraints("child")
+    assert check["name"] == "ck_name"
+    assert check["sqltext"].startswith("name <> ")
     again = MetaData()
     copy = child.to_metadata(again, name="copy")
     found.tables["parent"].to_metadata(again)

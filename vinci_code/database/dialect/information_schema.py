@@ -325,6 +325,26 @@ def parse_identities(statement: str) -> dict[str, Identity]:
     return found
 
 
+def plain_condition(condition: str) -> str:
+    """The condition of a CHECK as the application wrote it.
+
+    The dialect writes ``(condition) IS NOT FALSE``, since Delta refuses rows for which a condition
+    is NULL, as no other database does.
+    """
+    text = condition.strip()
+    if not (text.startswith("(") and text.endswith(_NOT_FALSE)):
+        return condition
+    inside = text[1 : -len(_NOT_FALSE)]
+    depth = 0
+    for sign in re.findall(r"[()]", _QUOTED.sub("", inside)):
+        depth += 1 if sign == "(" else -1
+        if depth < 0:  # the parenthesis that it begins with ends before
+            return condition
+    return inside
+
+
+_NOT_FALSE = ") IS NOT FALSE"
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?:[^`]|``)*`", re.DOTALL)
 _LITERAL = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
 _IDENTITY = re.compile(
     r"(?P<name>`(?:[^`]|``)+`|\w+)\s+BIGINT\s+GENERATED\s+(?P<kind>ALWAYS|BY\s+DEFAULT)\s+AS\s+"
