@@ -48,7 +48,7 @@ from weakref import WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import schema_changes, urls
+from vinci_code.database.dialect import connecting, schema_changes, urls
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError
@@ -165,11 +165,15 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
         """Take the driver's arguments out of a URL."""
-        return [], urls.create_connect_args(url)
+        arguments = urls.create_connect_args(url)
+        self.default_schema_name = connecting.initial_schema(arguments)
+        return [], arguments
 
     def initialize(self, connection: Connection) -> None:
-        """Ask the warehouse nothing: there is nothing that depends on its answer."""
+        """Ask the warehouse nothing: what it was connected with tells all that is needed."""
         self.default_isolation_level = _LEVELS[0]  # type: ignore[assignment]
+        opened: Any = connection.connection.dbapi_connection
+        self.default_schema_name = opened.initial_schema
 
     # --- connections ----------------------------------------------------------------------------
 
