@@ -95,8 +95,8 @@ def same_type(dialect: Any, one: Any, other: Any) -> bool:
         return False
     if isinstance(one, NullType) or isinstance(other, NullType):
         return True  # nobody knows
-    process = dialect.type_compiler_instance.process
-    return process(one).upper() == process(other).upper()
+    names = [str(dialect.type_compiler_instance.process(kind)).upper() for kind in (one, other)]
+    return names[0] == names[1]
 
 
 def _column_names(constraint: Any) -> list[str]:
