@@ -63,7 +63,10 @@ warnings.simplefilter("error")
 from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.dialects import registry
 table = Table("t", MetaData(), Column("a", Integer), databricks_cluster_by=["a"])
-print(registry.load("databricks").__name__, table.dialect_kwargs["databricks_cluster_by"])
+found = registry.load("databricks")
+from vinci_code.database.dialect import NamedDatabricks
+assert NamedDatabricks is found
+print(found.__name__, table.dialect_kwargs["databricks_cluster_by"])
 """
 
 

@@ -387,6 +387,7 @@ def test_identities_as_show_create_table_writes_them() -> None:
     [
         ("(a > 0) IS NOT FALSE", "a > 0"),
         ("((a) > (0)) IS NOT FALSE", "(a) > (0)"),
+        ("( a > 0 ) IS NOT FALSE", "a > 0"),
         ("(a <> ')') IS NOT FALSE", "a <> ')'"),
         ("(`)` = 'it\\'s (') IS NOT FALSE", "`)` = 'it\\'s ('"),
         ("(a) IS NULL OR (b) IS NOT FALSE", "(a) IS NULL OR (b) IS NOT FALSE"),

@@ -344,7 +344,8 @@ def plain_condition(condition: str) -> str:
         depth += 1 if sign == "(" else -1
         if depth < 0:  # the parenthesis that it begins with ends before
             return condition
-    return inside
+    # Delta may keep a condition with spaces between all of its words and signs.
+    return inside.strip()
 
 
 _NOT_FALSE = ") IS NOT FALSE"
