@@ -78,7 +78,7 @@ from weakref import WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import flushed_keys, units, urls
+from vinci_code.database.dialect import connecting, flushed_keys, units, urls
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError
@@ -210,17 +210,23 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
         """Take the driver's arguments out of a URL."""
-        return [], urls.create_connect_args(url)
+        arguments = urls.create_connect_args(url)
+        self.default_schema_name = connecting.initial_schema(arguments)
+        return [], arguments
 
     def initialize(self, connection: Connection) -> None:
         """Ask the warehouse nothing, unless it has to have transactions.
+
+        What it was connected with tells all that is needed.
 
         Raises:
             NotSupportedError: It has none, and ``transactions="on"`` wants them.
         """
         self.default_isolation_level = units.DEFAULT  # type: ignore[assignment]
+        opened: Any = connection.connection.dbapi_connection
+        self.default_schema_name = opened.initial_schema
         if self.transactions == "on":
-            _unit(connection.connection.dbapi_connection).require_transactions()
+            _unit(opened).require_transactions()
 
     # --- connections ----------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ READ_TIMEOUT = 900.0
 """Seconds that an answer is waited for; the driver's own default for ``_socket_timeout``."""
 
 _HTTPS_PORT = 443
+_INITIAL_SCHEMA = "default"
 
 # What would undo what the dialect is for, and what to do instead.
 _REFUSED: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -131,6 +132,11 @@ def checked_seconds(name: str, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         raise InterfaceError(f"{name!r} has to be a number of seconds; found {value!r}")
     return float(value)
+
+
+def initial_schema(arguments: Mapping[str, Any]) -> str:
+    """The schema that a session opened with these arguments is in, as Unity Catalog writes it."""
+    return str(arguments.get("schema") or _INITIAL_SCHEMA).lower()
 
 
 def _complete(given: dict[str, Any], credentials: Credentials | None) -> None:

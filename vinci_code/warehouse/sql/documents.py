@@ -627,7 +627,7 @@ def _recast(value: Any, kind: SqlType) -> Any:
 
 def _recast_boolean(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Number):
-        return {
+        word = {
             "true": True,
             "t": True,
             "yes": True,
@@ -639,6 +639,9 @@ def _recast_boolean(value: Any) -> Any:
             "n": False,
             "0": False,
         }.get(value.strip().lower())
+        if word is None:
+            raise BadRecordError(value)
+        return word
     return bool(float(value))
 
 
