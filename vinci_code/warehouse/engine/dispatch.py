@@ -122,10 +122,9 @@ def run(work: Work, word: str, text: str) -> Result:
 
 
 def _run_query(work: Work, text: str) -> Result:
-    expression = parse.parse_statement(text).expression
+    expression = parse.own_expression(text)
     if expression is None:
         raise unsupported(f"the statement {text[:40]!r}")
-    expression = expression.copy()
     if isinstance(expression, exp.Insert):
         return insert.insert(work, expression)
     if isinstance(expression, exp.Update):

@@ -635,6 +635,10 @@ def _parse_decimal(v: str, target: SqlType, zone: str) -> str:
     return f"TRY_CAST(nullif(regexp_extract({v}, '{pattern}', 1), '') AS {target.duckdb()})"
 
 
+# Texts of the usual forms are read by DuckDB itself; the general rules take a text apart first.
+_PLAIN_NUMBER = "-?[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?"
+
+
 def _parse_fractional(v: str, target: SqlType, zone: str) -> str:
     number = (
         "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -643,7 +647,8 @@ def _parse_fractional(v: str, target: SqlType, zone: str) -> str:
     kind = target.duckdb()
     word = f"lower({_trimmed(v)})"
     return (
-        f"CASE WHEN {word} IN ('nan', '+nan', '-nan') THEN 'nan'::{kind} "
+        f"CASE WHEN regexp_full_match({v}, '{_PLAIN_NUMBER}') THEN TRY_CAST({v} AS {kind}) "
+        f"WHEN {word} IN ('nan', '+nan', '-nan') THEN 'nan'::{kind} "
         f"WHEN {word} IN ('inf', '+inf', 'infinity', '+infinity') THEN 'inf'::{kind} "
         f"WHEN {word} IN ('-inf', '-infinity') THEN '-inf'::{kind} "
         f"ELSE TRY_CAST(nullif(regexp_extract({v}, '{number}', 1), '') AS {kind}) END"
@@ -666,13 +671,18 @@ def _parse_date(v: str, target: SqlType, zone: str) -> str:
     )
 
 
-_PLAIN_TIMESTAMP = "\\d{4}-\\d{2}-\\d{2} \\d{2}:\\d{2}:\\d{2}(\\.\\d{1,6})?"
+# DuckDB would take 24:00:00 too.
+_PLAIN_TIMESTAMP = (
+    "\\d{4}-\\d{2}-\\d{2}[ T](?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,6})?"
+)
 
 
 def _parse_timestamp(v: str, target: SqlType, zone: str) -> str:
     plain = local_sql(f"TRY_CAST({v} AS TIMESTAMP)", zone)
+    utc = local_sql(f"TRY_CAST(left({v}, -6) AS TIMESTAMP)", "UTC")
     return (
         f"CASE WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}') THEN {plain} "
+        f"WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}\\+00:00') THEN {utc} "
         f"ELSE {local_sql(f'vinci_timestamp({v}, {text_sql(zone)})', 'UTC')} END"
     )
 
@@ -680,6 +690,8 @@ def _parse_timestamp(v: str, target: SqlType, zone: str) -> str:
 def _parse_ntz(v: str, target: SqlType, zone: str) -> str:
     return (
         f"CASE WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}') THEN TRY_CAST({v} AS TIMESTAMP) "
+        f"WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}\\+00:00') "
+        f"THEN TRY_CAST(left({v}, -6) AS TIMESTAMP) "
         f"ELSE vinci_timestamp_ntz({v}) END"
     )
 

@@ -196,7 +196,7 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
     if text is None:
         return None
     try:
-        return dump(_normal(load(text)), sort=True)
+        return _variant(text)
     except (ValueError, RecursionError):
         if attempt:
             return None
@@ -205,6 +205,20 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
             "22023",
             f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
         ) from None
+
+
+def _variant(text: str) -> str:
+    fractions: list[str] = []
+
+    def keep(number: str) -> Number:
+        fractions.append(number)
+        return Number(number)
+
+    value = json.loads(text, parse_float=keep, parse_constant=_no_constant)
+    if fractions:
+        return dump(_normal(value), sort=True)
+    # Only numbers that are not integers have more than one form.
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _normal(value: Any) -> Any:
