@@ -377,6 +377,8 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
         if not text.strip():
             return None
         value = fitter.top(load(text), kind)
+        if value is None and mode == "FAILFAST":
+            raise BadRecordError("null")
     except (ValueError, RecursionError):
         if mode == "FAILFAST":
             raise SqlError(
@@ -387,7 +389,10 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
                 "'mode' as 'PERMISSIVE'.",
             ) from None
         return _permissive_null(kind)
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    # Half of a surrogate pair is a question mark, as in Java.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 _EXCERPT = 200

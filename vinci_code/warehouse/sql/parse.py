@@ -63,10 +63,10 @@ def parse_statement(text: str) -> Statement:
 
 
 def own_expression(text: str) -> exp.Expression | None:
-    """Return the expression of one statement, to be changed by the caller; ``None`` as in Statement.
+    """Return the expression of one statement, which the caller may change; ``None`` without one.
 
-    A statement's long strings are its data, which are new every time, while its shape is not: they
-    are lifted out of the text, the rest is read, which the cache makes cheap, and they are put back.
+    A statement's long strings are its data, which are new every time, while its shape is not. They
+    are lifted out of the text, the rest is read, which the cache makes cheap, and they return.
 
     Raises:
         SqlError: As ``parse_statement``.
