@@ -10,11 +10,11 @@ from vinci_code.warehouse.sql.dialect import unescape
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parse import (
     MAX_STATEMENT_BYTES,
-    own_expression,
     parse_expression,
     parse_name,
     parse_statement,
 )
+from vinci_code.warehouse.sql.shapes import own_expression
 
 LITERALS = {
     r"'a\nb'": "a\nb",
@@ -240,3 +240,24 @@ def test_an_error_beside_data_is_placed_in_the_text_as_it_was_sent() -> None:
         parse_statement(text)
     assert str(caught.value) == str(expected.value)
     assert "x" * 100 in str(caught.value)
+
+
+MANY = ", ".join(f"({n}, -{n}, 'a{n}\\\\\\'é', {n}.5e3, NULL, true, '(),')" for n in range(900))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"INSERT INTO t (a, b) VALUES {MANY}",
+        f"INSERT INTO t VALUES\n{MANY};",
+        f"SELECT * FROM VALUES {MANY}",
+        "VALUES " + ", ".join(f"({n})" for n in range(9000)),
+        "INSERT INTO t VALUES " + ", ".join(f"({n} , now())" for n in range(2000)),
+        "INSERT INTO t VALUES " + ", ".join(f"({n}, 'a' 'b')" for n in range(2000)),
+        f"SELECT * FROM VALUES ('x') AS v(a) -- VALUES {MANY}",
+        "INSERT INTO t SELECT 1 /* " + "x" * 20_000 + " */ FROM VALUES (1), (2)",
+    ],
+)
+def test_rows_that_are_data_are_read_as_all_others(text: str) -> None:
+    assert len(text) > 20_000
+    assert own_expression(text) == parse_statement(text).expression

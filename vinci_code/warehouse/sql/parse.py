@@ -11,12 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from vinci_code.warehouse.sql.dialect import (
-    UnexpectedTokenError,
-    parse_tokens,
-    tokenize,
-    unescape,
-)
+from vinci_code.warehouse.sql.dialect import UnexpectedTokenError, parse_tokens, tokenize
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
 
 # https://docs.databricks.com/api/workspace/statementexecution: "query text ≤ 16 MiB".
@@ -60,73 +55,6 @@ def parse_statement(text: str) -> Statement:
         return _parse_cached(text)
     check_size(text)
     return _parse(text)
-
-
-def own_expression(text: str) -> exp.Expression | None:
-    """Return the expression of one statement, which the caller may change; ``None`` without one.
-
-    A statement's long strings are its data, which are new every time, while its shape is not. They
-    are lifted out of the text, the rest is read, which the cache makes cheap, and they return.
-
-    Raises:
-        SqlError: As ``parse_statement``.
-    """
-    check_size(text)
-    shape, strings = _lifted(text)
-    if strings and _MARK not in text:
-        expression = _put_back(shape, strings)
-        if expression is not None:
-            return expression
-    expression = parse_statement(text).expression
-    return None if expression is None else expression.copy()
-
-
-# A string of this length is data, and so is Base64 of any length.
-_LONG = 64
-_MARK = "\ue000"
-_LEXEMES = re.compile(
-    r"""
-    --[^\n]* | /\*.*?\*/ | `[^`]*` | "[^"\\]*(?:\\.[^"\\]*)*" | \b[rR]'[^']*' | \b[rR]"[^"]*"
-  | (?P<before>\bunbase64\s*\(\s*)? '(?P<body>[^'\\]*(?:\\.[^'\\]*)*)'
-    """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
-)
-
-
-def _lifted(text: str) -> tuple[str, list[str]]:
-    """Return the text with a mark in place of each string that is data, and these strings."""
-    strings: list[str] = []
-    pieces, done = [], 0
-    for match in _LEXEMES.finditer(text):
-        start, end = match.span("body")
-        if start < 0 or (end - start < _LONG and not match["before"]):
-            continue
-        pieces += [text[done:start], f"{_MARK}{len(strings)}"]
-        strings.append(unescape(text[start:end]))
-        done = end
-    return "".join([*pieces, text[done:]]), strings
-
-
-def _put_back(shape: str, strings: list[str]) -> exp.Expression | None:
-    """Read a text whose strings were lifted out; ``None`` where they do not all come back.
-
-    A mark that has become anything but one string of its own, as part of a comment or of two
-    adjacent strings, sends the whole text to the parser; so does an error, whose place is wanted.
-    """
-    try:
-        expression = parse_statement(shape).expression
-    except SqlError:
-        return None
-    if expression is None:
-        return None
-    expression = expression.copy()
-    values = {f"{_MARK}{index}": value for index, value in enumerate(strings)}
-    marked = [one for one in expression.find_all(exp.Literal) if one.this in values]
-    if sorted(one.this for one in marked) != sorted(values):
-        return None
-    for literal in marked:
-        literal.set("this", values[literal.this])
-    return expression
 
 
 def check_size(text: str) -> None:
