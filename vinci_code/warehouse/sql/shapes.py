@@ -20,7 +20,7 @@ from vinci_code.warehouse.sql.parse import check_size, parse_statement
 _MARK = "\ue000"
 # A string of this length is data, and so is Base64 of any length.
 _LONG = 64
-# Rows are lifted out of a text of this length.
+# Rows are lifted out of a text of this length, and begin within it.
 _MANY = 20_000
 _STRING = r"'[^'\\]*(?:\\.[^'\\]*)*'"
 _LEXEMES = re.compile(
@@ -34,9 +34,8 @@ _LITERAL = rf"{_STRING}|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NULL|TRUE|FALS
 _CELL = re.compile(_LITERAL, re.DOTALL | re.IGNORECASE)
 _ROW = rf"\(\s*(?:{_LITERAL})(?:\s*,\s*(?:{_LITERAL}))*\s*\)"
 _ROWS = re.compile(_ROW, re.DOTALL | re.IGNORECASE)
-_VALUES = re.compile(
-    rf"\bVALUES\s*(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*;?\s*\Z", re.DOTALL | re.IGNORECASE
-)
+_VALUES = re.compile(r"\bVALUES\s*(?=\()", re.IGNORECASE)
+_ALL_ROWS = re.compile(rf"(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*;?\s*\Z", re.DOTALL | re.IGNORECASE)
 
 
 def own_expression(text: str) -> exp.Expression | None:
@@ -84,8 +83,9 @@ def _lifted(text: str) -> tuple[str, list[str]]:
 
 
 def _with_rows(text: str) -> exp.Expression | None:
-    match = _VALUES.search(text) if len(text) > _MANY else None
-    expression = _shape(f"{text[: match.start('rows')]}('{_MARK}')") if match else None
+    word = _VALUES.search(text, 0, _MANY) if len(text) > _MANY else None
+    match = _ALL_ROWS.match(text, word.end()) if word else None
+    expression = _shape(f"{text[: match.start()]}('{_MARK}')") if match else None
     if match is None or expression is None:
         return None
     for values in expression.find_all(exp.Values):
