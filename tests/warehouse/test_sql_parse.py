@@ -210,6 +210,7 @@ LONG = "x\\'\\\\\\n\\u00e9" + "y" * 80
         f"SELECT '{LONG}' 'and more', r'{'z' * 70}', \"{'q' * 70}\"",
         f"SELECT 1 -- '{LONG}'\n, /* '{LONG}' */ `'{'n' * 70}'`, '{LONG}'",
         f"SELECT '\ue0000', '{LONG}'",
+        f"SELECT '\ue0000' /* /* */ '{LONG}' */",
         f"SELECT ?, '{LONG}', ?, 1 AS `\ue0000`",
         f"INSERT INTO t WITH s AS (SELECT '{LONG}' AS a) SELECT a FROM s",
         f"SELECT '{LONG}''{LONG}'",
@@ -255,6 +256,7 @@ MANY = ", ".join(f"({n}, -{n}, 'a{n}\\\\\\'é', {n}.5e3, NULL, true, '(),')" for
         "INSERT INTO t VALUES " + ", ".join(f"({n} , now())" for n in range(2000)),
         "INSERT INTO t VALUES " + ", ".join(f"({n}, 'a' 'b')" for n in range(2000)),
         f"SELECT * FROM VALUES ('x') AS v(a) -- VALUES {MANY}",
+        f"SELECT * FROM VALUES 1, 2 -- VALUES {MANY}",
         "INSERT INTO t SELECT 1 /* " + "x" * 20_000 + " */ FROM VALUES (1), (2)",
     ],
 )
