@@ -15,11 +15,7 @@ from tests.parity.backends import BACKENDS, sqlite_engine, warehouse_engine
 from vinci_code.warehouse import LocalWarehouse
 
 # What is not the same yet, and why: each is run, and is to be taken off here once it passes.
-NOT_YET = {
-    "test_queries.py::test_query[warehouse-group-expression]": (
-        "the local warehouse does not see that two parameters within functions are equal"
-    ),
-}
+NOT_YET: dict[str, str] = {}
 
 _schemas = itertools.count(1)
 

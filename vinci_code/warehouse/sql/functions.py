@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vinci_code.warehouse.sql import documents, hashes, patterns, scalars, texts
+from vinci_code.warehouse.sql import casts, documents, hashes, patterns, scalars, texts
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, encode
 from vinci_code.warehouse.sql.types import SqlType
@@ -161,6 +161,9 @@ PYTHON_FUNCTIONS = _functions(
         ("timestamp", texts.parse_timestamp, "VARCHAR VARCHAR", "TIMESTAMP"),
         ("timestamp_ntz", texts.parse_timestamp_ntz, "VARCHAR", "TIMESTAMP"),
         ("interval", lambda v, t: texts.parse_interval(v, *_units(t)), "VARCHAR VARCHAR", "BIGINT"),
+        # Casts of text
+        ("reject", casts.reject_text, "VARCHAR VARCHAR", "VARCHAR"),
+        ("number_text", casts.number_text, "VARCHAR", "VARCHAR"),
         # Numbers
         (
             "decimal",
