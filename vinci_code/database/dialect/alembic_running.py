@@ -11,6 +11,7 @@ from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
 from vinci_code.database.dialect.alembic_progress import Progress, changes_rows, changes_tables
+from vinci_code.database.dialect.context import AT_ONCE
 from vinci_code.database.dialect.ddl import SEPARATOR
 
 
@@ -33,7 +34,8 @@ class RunningImpl(DefaultImpl):
         multiparams: Any = None,
         params: Any = None,
     ) -> Any:
-        given = (execution_options, multiparams, params or {})
+        at_once = {**(execution_options or {}), AT_ONCE: True}
+        given = (at_once, multiparams, params or {})
         if isinstance(construct, ExecutableDDLElement):
             return self._run_ddl(construct)
         if self._progress is None:

@@ -23,6 +23,10 @@ from vinci_code.database.dialect.writes import Held, Rows, Text
 if TYPE_CHECKING:
     from vinci_code.database.dialect.units import Unit
 
+AT_ONCE = "vinci_at_once"
+"""The execution option with which a write is not held, as a migration's: it is DDL for the most part,
+which is committed as it runs."""
+
 # What looks at names and definitions, not at rows.
 _DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 
@@ -130,9 +134,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         _execute(cursor, statement, parameters)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
+        at_once = self.execution_options.get(AT_ONCE, False)
         total = 0
         for write in held:
-            if not unit.write(write, cursor):
+            if not unit.write(write, cursor, at_once=at_once):
                 total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
                 continue
             self._held = held

@@ -144,9 +144,11 @@ class Unit:
 
     # --- statements -----------------------------------------------------------------------------
 
-    def write(self, held: Held, cursor: Cursor) -> bool:
-        """Hold a write, or run it at once where nothing is held; returns whether it is held."""
-        if self.holds:
+    def write(self, held: Held, cursor: Cursor, *, at_once: bool = False) -> bool:
+        """Hold a write, or run it at once; returns whether it is held."""
+        if at_once:
+            self.before_other("a write that is not to be held")
+        elif self.holds:
             self._begin_if_wanted()
             self.held.add(held)
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
