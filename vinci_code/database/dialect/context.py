@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vinci_code.database.dialect.units import Unit
 
 AT_ONCE = "vinci_at_once"
-"""The execution option with which a write is not held, as a migration's: it is DDL for the most part,
-which is committed as it runs."""
+"""The execution option with which a write is not held, as a migration's: it is DDL for the most
+part, which is committed as it runs."""
 
 # What looks at names and definitions, not at rows.
 _DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
