@@ -152,7 +152,8 @@ def test_a_read_is_one_statement(engine: Engine, local_warehouse: TestWarehouse)
     TABLE.create(engine, checkfirst=False)
     with engine.begin() as connection:
         connection.execute(insert(TABLE), [{"n": number} for number in range(5)])
-        before = len(local_warehouse.statements)
+    before = len(local_warehouse.statements)
+    with engine.begin() as connection:
         assert len(connection.execute(select(TABLE)).all()) == 5
     assert len(local_warehouse.statements) == before + 1
 
@@ -172,12 +173,14 @@ def test_a_lost_session_is_told_by_its_class(error: Exception, *, gone: bool) ->
     assert VinciDialect().is_disconnect(error, None, None) is gone
 
 
-def test_each_statement_is_a_transaction(engine: Engine) -> None:
+def test_isolation_levels(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert connection.get_isolation_level() == "AUTOCOMMIT"
-        assert connection.default_isolation_level == "AUTOCOMMIT"
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        assert connection.scalar(text("SELECT 1")) == 1
+        assert connection.get_isolation_level() == "READ COMMITTED"
+        assert connection.default_isolation_level == "READ COMMITTED"
+    for level in ("AUTOCOMMIT", "REPEATABLE READ"):
+        with engine.connect().execution_options(isolation_level=level) as connection:
+            assert connection.get_isolation_level() == level
+            assert connection.scalar(text("SELECT 1")) == 1
     with (
         engine.connect() as connection,
         pytest.raises(ArgumentError, match=r"SERIALIZABLE.*AUTOCOMMIT"),

@@ -329,6 +329,7 @@ def test_no_failure_shows_the_token(
     try:
         with pytest.raises(exc.DBAPIError) as caught, engine.connect() as connection:
             connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+            connection.commit()
         assert token not in shown(caught.value)
         assert token not in repr(caught.value.orig)
         assert token not in stream.getvalue()

@@ -258,6 +258,7 @@ def test_sqlalchemy_raises_its_own_class_for_each(
         connection.commit()
         with pytest.raises(kind) as caught:
             connection.execute(text(statement))
+            connection.commit()
         assert type(caught.value) is kind
         original = caught.value.orig
         assert isinstance(original, dbapi.Error)
@@ -273,6 +274,7 @@ def test_a_conflict_is_an_operational_error(engine: Engine, local_warehouse: Tes
         local_warehouse.inject(Fault.commit_conflict(statement="UPDATE"))
         with pytest.raises(exc.OperationalError) as caught:
             connection.execute(text("UPDATE t SET a = 1"))
+            connection.commit()
     assert isinstance(caught.value.orig, dbapi.ConflictError)
     assert not caught.value.connection_invalidated
 

@@ -258,6 +258,7 @@ def test_identity_is_left_to_the_warehouse(engine: Engine, local_warehouse: Test
     with engine.begin() as connection:
         connection.execute(insert(table), [{"name": "a"}, {"name": "b"}])
         assert connection.execute(insert(table), {"name": "c"}).inserted_primary_key == (None,)
+    with engine.connect() as connection:
         keys = connection.scalars(select(table.c.id).order_by(table.c.id)).all()
     assert len(set(keys)) == 3
     assert all(key >= 100 and key % 10 == 0 for key in keys)
@@ -283,6 +284,7 @@ def test_a_flush_that_cannot_learn_its_key_writes_nothing(engine: Engine) -> Non
         session.execute(insert(Numbered), [{"name": "a"}])
         session.execute(insert(Numbered), [{"name": "b"}, {"name": "c"}])
         session.execute(insert(Numbered).values(name="d"))
+        session.commit()
         assert session.scalar(select(func.count(func.distinct(Numbered.id)))) == 4
 
 

@@ -365,7 +365,7 @@ def test_digits_that_a_column_has_not_are_refused_on_write(engine: Engine) -> No
 
 def test_too_large_for_a_column_is_refused_by_the_warehouse(engine: Engine) -> None:
     EXACT.create(engine)
-    with engine.begin() as connection, pytest.raises(DBAPIError):
+    with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(insert(EXACT), {"two": Decimal(10**9)})
 
 

@@ -91,8 +91,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def rowcount(self) -> int:
         """How many rows were matched.
 
-        What a flush has written, and an INSERT, counts as matched: the commit fails where it is
-        not. To count others that are held, they are sent in a transaction.
+        What a flush has written, and the rows of an INSERT, count as matched: the commit fails
+        where they are not. To count others that are held, they are sent in a transaction. Of an
+        upsert it is not known.
 
         Raises:
             PendingWritesError: There are no transactions.
@@ -100,8 +101,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             found: int = super().rowcount
             return found
-        if self.isinsert or (self._is_flush and isinstance(self._held[0], Rows)):
-            return self._held_rows
+        first = self._held[0]
+        if isinstance(first, Rows) and (self.isinsert or self._is_flush):
+            return self._held_rows if first.upsert is None else -1
         counts = [self._unit.count(held) for held in self._held]
         return -1 if -1 in counts else sum(counts)
 

@@ -47,8 +47,9 @@ class Rows:
     def told(self, rowcount: int) -> None:
         """Keep how many rows a statement of its own has matched."""
         self.rowcount = rowcount
-        for source in self.sources[:1] if len(self.sources) == 1 else ():
-            source.rowcount = rowcount
+        # Only where all of a write, and nothing else, went into the statement.
+        if len(self.sources) == 1 and len(self.sources[0].rows) == len(self.rows):
+            self.sources[0].rowcount = rowcount
 
     def settled(self) -> Sequence[Row]:
         """The rows, of an upsert with one for each key.
@@ -250,11 +251,13 @@ class _Batch:
 
     Attributes:
         rows: The rows.
-        at: The position of each row by its key.
+        at: The position of each row by its key; ``None`` where several have one key.
+        written: What is written to columns that are unique.
     """
 
     rows: Rows
-    at: dict[Any, int] = field(default_factory=dict)
+    at: dict[Any, int | None] = field(default_factory=dict)
+    written: set[Any] = field(default_factory=set)
 
 
 @dataclass
@@ -322,6 +325,11 @@ class _Joiner:
         if shape.key is None or write.upsert is not None:
             self._add_unkeyed(write, table)
             return
+        if _computes_key(shape):
+            for row in write.rows:
+                self._plan.append(_Batch(replace(write, rows=[row], sources=[write])))
+            self._close(write.tables)
+            return
         planner = _RowPlanner(self._plan, table, write)
         for row in write.rows:
             planner.add(row)
@@ -373,23 +381,28 @@ class _RowPlanner:
         self._kind = write.shape.kind
         key = write.shape.key or ()
         self._positions = key
+        self._new_positions = _new_key(write.shape)
         self._touches_unique = _touches_unique(write.shape)
+        # Whether a row is there to be changed is not known: two may write one key, and be well.
+        maybe = self._kind is Kind.UPDATE and not write.checks.matched
+        self._written = list(_written_keys(write.shape)) if maybe else []
 
     def add(self, row: Row) -> None:
         """Plan a row: fold it into an earlier one, join a batch, or begin a new batch."""
-        positions = self._positions
-        key = row[positions[0]] if len(positions) == 1 else tuple([row[p] for p in positions])
+        key = _key_of(row, self._positions)
         table = self._table
         before = table.last_of.get(key, -1)
         if before >= 0 and self._kind is Kind.UPDATE and self._fold(before, key, row):
             return
         at = table.open.get(self._signature, -1)
-        if at < 0 or not self._may_join(at, before):
+        if at < 0 or not self._may_join(at, before, row):
             at = self._begin()
         self._append(at, key, row)
 
-    def _may_join(self, at: int, before: int) -> bool:
+    def _may_join(self, at: int, before: int, row: Row) -> bool:
         if self._touches_unique and at != self._table.last:
+            return False
+        if self._writes_again(self._batch(at), row):
             return False
         if self._kind is Kind.INSERT:
             # A second INSERT of the same key is refused there.
@@ -405,9 +418,19 @@ class _RowPlanner:
     def _append(self, at: int, key: Any, row: Row) -> None:
         batch = self._batch(at)
         self._note_source(batch)
-        batch.at[key] = len(batch.rows.rows)
+        batch.at[key] = None if key in batch.at else len(batch.rows.rows)
         batch.rows.rows.append(row)
+        batch.written.update(self._written_by(row))
         self._table.last_of[key] = at
+        if self._new_positions:
+            self._table.last_of[_key_of(row, self._new_positions)] = at
+
+    def _written_by(self, row: Row) -> Iterator[Any]:
+        for number, positions in enumerate(self._written):
+            yield number, tuple([row[position] for position in positions])
+
+    def _writes_again(self, batch: _Batch, row: Row) -> bool:
+        return any(written in batch.written for written in self._written_by(row))
 
     def _batch(self, at: int) -> _Batch:
         batch = self._plan[at]
@@ -419,10 +442,14 @@ class _RowPlanner:
         if self._touches_unique and before != self._table.last:
             return False
         batch = self._batch(before)
-        folded = _folded(batch.rows, batch.rows.rows[batch.at[key]], self._write, row)
+        at = batch.at.get(key)
+        if at is None or self._writes_again(batch, row):
+            return False
+        folded = _folded(batch.rows, batch.rows.rows[at], self._write, row)
         if folded is None:
             return False
-        batch.rows.rows[batch.at[key]] = folded
+        batch.rows.rows[at] = folded
+        batch.written.update(self._written_by(row))
         self.changed_inserted += batch.rows.shape.kind is Kind.INSERT
         self._note_source(batch)
         return True
@@ -435,7 +462,9 @@ class _RowPlanner:
 
 def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
     """The earlier row with a change to it; ``None`` where that would not be the same."""
-    if earlier.shape.kind is Kind.DELETE or earlier.checks != _like(change, earlier):
+    if not _is_certain(earlier) or earlier.shape.target != change.shape.target:
+        return None
+    if earlier.checks != _like(change, earlier):
         return None
     places = {item.name: item.first for item in earlier.shape.values if item.is_plain}
     changes = change.shape.values
@@ -458,6 +487,46 @@ def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
     for item in changes:
         values[places[item.name]] = row[item.first]
     return tuple(values)
+
+
+def _is_certain(earlier: Rows) -> bool:
+    """Whether a row that is found by its key is the one that the earlier write has written."""
+    shape = earlier.shape
+    if shape.kind is not Kind.UPDATE:
+        return shape.kind is Kind.INSERT
+    if _new_key(shape):
+        return False
+    return earlier.checks.matched or all(item.column.primary_key for item in shape.matches)
+
+
+def _new_key(shape: Shape) -> tuple[int, ...]:
+    """Where the primary key stands that an UPDATE gives to a row; empty where it leaves it."""
+    key = list(shape.table.primary_key)
+    written = {item.column.name: item.first for item in shape.values}
+    if shape.kind is not Kind.UPDATE or not any(column.name in written for column in key):
+        return ()
+    places = {item.column.name: item.first for item in shape.matches} | written
+    return tuple(places[column.name] for column in key)
+
+
+def _computes_key(shape: Shape) -> bool:
+    """Whether an UPDATE gives a primary key to a row that only the warehouse knows."""
+    key = set(shape.table.primary_key)
+    written = [item for item in shape.values if item.column in key]
+    return shape.kind is Kind.UPDATE and not all(item.is_plain for item in written)
+
+
+def _written_keys(shape: Shape) -> Iterator[tuple[int, ...]]:
+    """Where the values stand that are written to columns that are unique."""
+    written = {item.column: item.first for item in shape.values if item.is_plain}
+    for unique in uniques(shape.table):
+        positions = [written[column] for column in unique.columns if column in written]
+        if positions:
+            yield tuple(positions)
+
+
+def _key_of(row: Row, positions: Sequence[int]) -> Any:
+    return row[positions[0]] if len(positions) == 1 else tuple([row[p] for p in positions])
 
 
 def _like(change: Rows, earlier: Rows) -> Checks:
