@@ -40,8 +40,9 @@ Row = Sequence[Any]
 MAX_JSON_BYTES = 11 * 1024 * 1024
 """Of one payload: base64 makes four bytes of three, and the statement has a text beside it."""
 
-SPLIT_JSON_BYTES = 5 * 1024 * 1024
-"""Of each payload where one is not enough, so that little of it is in memory at a time."""
+SPLIT_JSON_BYTES = 3 * 1024 * 1024
+"""Of each payload where rows take more than twice as much: the driver copies a statement several
+times, so that a large one takes several times its size in memory."""
 
 _LEAST_BIGINT, _GREATEST_BIGINT = -(2**63), 2**63 - 1
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
@@ -137,13 +138,13 @@ ROWS = "vinci_rows"
 """What the rows of a payload are called in a statement."""
 
 
-def payloads(rows: Sequence[Row], width: int, limit: int = MAX_JSON_BYTES) -> Iterator[Payload]:
+def payloads(rows: Sequence[Row], width: int, *, split: bool = True) -> Iterator[Payload]:
     """Make payloads of rows: one, unless they are too many or differ in the types of their values.
 
     Args:
         rows: The rows, each of ``width`` values as the driver would be given them.
         width: How many values a row has.
-        limit: The most bytes that the JSON text of a payload may have.
+        split: Whether to make several where one would do, but would take much memory.
 
     Raises:
         DataError: A value cannot be held by any type that the warehouse has.
@@ -157,21 +158,22 @@ def payloads(rows: Sequence[Row], width: int, limit: int = MAX_JSON_BYTES) -> It
             yield _written_out(rows[0])
             return
         middle = len(rows) // 2
-        yield from payloads(rows[:middle], width, limit)
-        yield from payloads(rows[middle:], width, limit)
+        yield from payloads(rows[:middle], width, split=split)
+        yield from payloads(rows[middle:], width, split=split)
         return
-    yield from _chunks(rows, transports, limit)
+    yield from _chunks(rows, transports, split)
 
 
 def _chunks(
-    rows: Sequence[Row], transports: tuple[Transport, ...], limit: int
+    rows: Sequence[Row], transports: tuple[Transport, ...], split: bool
 ) -> Iterator[Payload]:
-    sample = sum(len(text) for _, text in _texts(rows[:_BLOCK], transports, limit))
-    target = limit if sample * len(rows) <= limit * min(len(rows), _BLOCK) else SPLIT_JSON_BYTES
+    sample = sum(len(text) for _, text in _texts(rows[:_BLOCK], transports))
+    large = sample * len(rows) > 2 * SPLIT_JSON_BYTES * min(len(rows), _BLOCK)
+    most = SPLIT_JSON_BYTES if split and large else MAX_JSON_BYTES
     written: list[bytes] = []
     count = size = 0
-    for number, text in _texts(rows, transports, limit):
-        if written and size + len(text) > min(target, limit):
+    for number, text in _texts(rows, transports):
+        if written and size + len(text) > most:
             yield Payload(transports, count, b"[" + b",".join(written) + b"]")
             written, count, size = [], 0, 0
         written.append(text)
@@ -181,9 +183,7 @@ def _chunks(
         yield Payload(transports, count, b"[" + b",".join(written) + b"]")
 
 
-def _texts(
-    rows: Sequence[Row], transports: tuple[Transport, ...], limit: int
-) -> Iterator[tuple[int, bytes]]:
+def _texts(rows: Sequence[Row], transports: tuple[Transport, ...]) -> Iterator[tuple[int, bytes]]:
     """The rows as JSON objects with commas between, some at a time, and how many these are.
 
     Raises:
@@ -197,10 +197,11 @@ def _texts(
             continue
         for row in block:
             text = _text([row], transports)
-            if len(text) + 2 > limit:
+            if len(text) + 2 > MAX_JSON_BYTES:
                 raise LimitExceeded(
-                    f"one row takes {len(text):,} bytes as JSON, and a statement takes {limit:,}; "
-                    "store large values in a volume, and their path in the table"
+                    f"one row takes {len(text):,} bytes as JSON, and a statement takes "
+                    f"{MAX_JSON_BYTES:,}; store large values in a volume, and their path in the "
+                    "table"
                 )
             yield 1, text
 
