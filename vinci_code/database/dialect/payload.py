@@ -40,9 +40,12 @@ Row = Sequence[Any]
 MAX_JSON_BYTES = 11 * 1024 * 1024
 """Of one payload: base64 makes four bytes of three, and the statement has a text beside it."""
 
-SPLIT_JSON_BYTES = 3 * 1024 * 1024
-"""Of each payload where rows take more than twice as much: the driver copies a statement several
-times, so that a large one takes several times its size in memory."""
+SPLIT_JSON_BYTES = 9 * 512 * 1024
+"""Of each payload where rows take more than ``LARGE_JSON_BYTES``."""
+
+LARGE_JSON_BYTES = 6 * 1024 * 1024
+"""From here on rows are split: the driver copies a statement several times, so that a large one
+takes several times its size in memory."""
 
 _LEAST_BIGINT, _GREATEST_BIGINT = -(2**63), 2**63 - 1
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
@@ -168,7 +171,7 @@ def _chunks(
     rows: Sequence[Row], transports: tuple[Transport, ...], split: bool
 ) -> Iterator[Payload]:
     sample = sum(len(text) for _, text in _texts(rows[:_BLOCK], transports))
-    large = sample * len(rows) > 2 * SPLIT_JSON_BYTES * min(len(rows), _BLOCK)
+    large = sample * len(rows) > LARGE_JSON_BYTES * min(len(rows), _BLOCK)
     most = SPLIT_JSON_BYTES if split and large else MAX_JSON_BYTES
     written: list[bytes] = []
     count = size = 0
