@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine
 
+from tests.dialect.held import engine_on
 from vinci_code.database.dialect import dbapi
+from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 
@@ -70,3 +73,38 @@ def engine(engine_url: URL, engine_args: dict[str, Any]) -> Iterator[Engine]:
     engine = create_engine(engine_url, connect_args=engine_args)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def server_without_transactions() -> Iterator[LocalWarehouse]:
+    """A local warehouse that knows no transactions, for the whole run."""
+    with LocalWarehouse(transactions=False) as warehouse:
+        yield warehouse
+
+
+@pytest.fixture
+def without_transactions(
+    server_without_transactions: LocalWarehouse,
+) -> Iterator[TestWarehouse]:
+    """The warehouse that knows no transactions, with an empty schema for this test alone."""
+    schema = f"test_{secrets.token_hex(6)}"
+    server_without_transactions.sql(f"CREATE SCHEMA {schema}")
+    yield TestWarehouse(server_without_transactions, schema)
+    server_without_transactions.faults.clear()
+    server_without_transactions.sql(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture
+def connected(
+    local_warehouse: TestWarehouse,
+) -> Iterator[Callable[..., Engine]]:
+    """Makes engines on the test's schema, with the arguments of ``create_engine`` given to it."""
+    made: list[Engine] = []
+
+    def connect(warehouse: TestWarehouse = local_warehouse, **options: Any) -> Engine:
+        made.append(engine_on(warehouse.warehouse, warehouse.schema, **options))
+        return made[-1]
+
+    yield connect
+    for engine in made:
+        engine.dispose()

@@ -1,4 +1,4 @@
-"""What the tests of held writes share: counting what is sent, and a warehouse without transactions."""
+"""What the tests of held writes share: engines, what is sent, and what is there."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ def engine_on(warehouse: LocalWarehouse, schema: str, **options: Any) -> Engine:
         "_tls_trusted_ca_file": str(warehouse.ca_file),
     }
     return create_engine(url, connect_args=connect_args, **options)
+
+
+def run_and_commit(connection: Connection, *statements: Any) -> None:
+    """Run statements and commit: the errors of a write come with the commit."""
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
 
 
 def rows_of(engine: Engine, table: Table) -> list[tuple[Any, ...]]:

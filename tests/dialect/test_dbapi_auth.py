@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, exc, text
 from sqlalchemy.engine import URL
 
+from tests.dialect.held import run_and_commit
 from vinci_code.database.dialect import dbapi
 from vinci_code.database.dialect.credentials import Credentials, take_credentials
 from vinci_code.database.dialect.pooling import SessionPool
@@ -328,8 +329,7 @@ def test_no_failure_shows_the_token(
     local_warehouse.inject(Fault(**{**vars(fault), "operation": operation}))
     try:
         with pytest.raises(exc.DBAPIError) as caught, engine.connect() as connection:
-            connection.execute(text("INSERT INTO nowhere VALUES (1)"))
-            connection.commit()
+            run_and_commit(connection, text("INSERT INTO nowhere VALUES (1)"))
         assert token not in shown(caught.value)
         assert token not in repr(caught.value.orig)
         assert token not in stream.getvalue()

@@ -13,6 +13,7 @@ import urllib3.exceptions
 from databricks.sql import exc as driver_exceptions
 from sqlalchemy import Engine, exc, text
 
+from tests.dialect.held import run_and_commit
 from vinci_code.core.errors import VinciError
 from vinci_code.core.redaction import forget_secrets, register_secret
 from vinci_code.database.dialect import dbapi, dberrors
@@ -257,8 +258,7 @@ def test_sqlalchemy_raises_its_own_class_for_each(
         connection.execute(text("ALTER TABLE t ADD CONSTRAINT positive CHECK (a > 0)"))
         connection.commit()
         with pytest.raises(kind) as caught:
-            connection.execute(text(statement))
-            connection.commit()
+            run_and_commit(connection, text(statement))
         assert type(caught.value) is kind
         original = caught.value.orig
         assert isinstance(original, dbapi.Error)
@@ -273,8 +273,7 @@ def test_a_conflict_is_an_operational_error(engine: Engine, local_warehouse: Tes
         connection.execute(text("CREATE TABLE t (a INT)"))
         local_warehouse.inject(Fault.commit_conflict(statement="UPDATE"))
         with pytest.raises(exc.OperationalError) as caught:
-            connection.execute(text("UPDATE t SET a = 1"))
-            connection.commit()
+            run_and_commit(connection, text("UPDATE t SET a = 1"))
     assert isinstance(caught.value.orig, dbapi.ConflictError)
     assert not caught.value.connection_invalidated
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from tests.integration.cli_process import SAMPLE, Result, event_line, vinci, write_lines
 from vinci_code.core.config import DatabaseSettings, reload_settings
@@ -332,11 +333,15 @@ def test_a_lost_session_is_replaced_after_a_unit_that_wrote(migrated: TestWareho
     assert count() == 2
 
 
+def write_and_count(session: Session) -> None:
+    session.add(Event(event_type="t", source="s"))
+    assert session.query(Event).count() == 1
+
+
 def test_a_session_that_is_lost_within_a_unit_is_an_error_and_nothing_stays(
     migrated: TestWarehouse,
 ) -> None:
     migrated.inject(Fault.session_lost(operation="ExecuteStatement", statement="COMMIT"))
     with pytest.raises(DBAPIError), session_scope() as session:
-        session.add(Event(event_type="t", source="s"))
-        assert session.query(Event).count() == 1
+        write_and_count(session)
     assert count() == 0

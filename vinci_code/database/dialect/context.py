@@ -14,11 +14,12 @@ from sqlalchemy.sql.selectable import TextualSelect
 from vinci_code.database.dialect import schema_changes
 from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.guards import RESERVED
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
 from vinci_code.database.dialect.scanning import describe
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
-from vinci_code.database.dialect.writes import Held, Rows, Text
+from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.units import Unit
@@ -104,19 +105,23 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         first = self._held[0]
         if isinstance(first, Rows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
-        counts = [self._unit.count(held) for held in self._held]
+        counts = list(map(self._count, self._held))
         return -1 if -1 in counts else sum(counts)
 
-    @property
-    def _unit(self) -> Unit:
+    def _count(self, held: Held) -> int:
+        if held.rowcount is not None:
+            return held.rowcount
+        if self.root_connection.closed or self.root_connection.invalidated:
+            return -1
         connection: Any = self.root_connection.connection.dbapi_connection
         unit: Unit = connection.unit
-        return unit
+        return unit.count(held)
 
     @property
     def _is_flush(self) -> bool:
-        # The ORM's own statements come with the compiled cache of the mapper.
-        return "compiled_cache" in self.execution_options
+        # The ORM's own statements come with the compiled cache of the mapper; an application may
+        # give one too, a dictionary as a rule.
+        return isinstance(self.execution_options.get("compiled_cache"), util.LRUCache)
 
     @property
     def _is_raw(self) -> bool:
@@ -129,9 +134,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if told.writes_rows:
             self._write(unit, cursor, [Text(statement, row, None) for row in parameters])
             return
-        if told.reads:
+        if self.execution_options.get("vinci_definitions"):
+            unit.before_definitions()
+        elif told.reads:
             unit.before_read(frozenset() if told.keyword in _DESCRIBES else None)
-        elif not (told.begins_transaction or told.ends_transaction):
+        else:
             unit.before_other(told.keyword or "a statement")
         _execute(cursor, statement, parameters)
 
@@ -163,6 +170,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 used |= {str(table.name).lower()}
             written = None if table is None else str(table)
             return [Text(statement, row, used, written) for row in parameters]
+        if bare_name(shape.table) in RESERVED:
+            raise NotSupportedError(
+                f"rows cannot be written to a table called {shape.table}, since statements use "
+                "this name for their own\nTo fix it: give the table another name."
+            )
         schemas = self.execution_options.get("schema_translate_map")
         if schemas:
             target = compiled.preparer._render_schema_translates(shape.target, schemas)
@@ -181,13 +193,19 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def _checks(self, shape: Shape) -> Checks:
         options = self.execution_options
         dialect: Any = self.dialect
+        matched = self._is_flush and not self._has_conditions(shape)
         versioned = any(not field.column.primary_key for field in shape.matches)
         return Checks(
             keys=options.get("enforce_keys", dialect.enforce_keys),
             foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
             # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
-            matched=self._is_flush and (shape.kind is Kind.UPDATE or versioned),
+            matched=matched and (shape.kind is Kind.UPDATE or versioned),
         )
+
+    def _has_conditions(self, shape: Shape) -> bool:
+        """Whether there are conditions of the application's own, which rows need not fulfil."""
+        compiled: Any = self.compiled
+        return any(compiled.binds[compiled.positiontup[f.first]].unique for f in shape.matches)
 
     def _unknown_key(self) -> Any:
         compiled: Any = self.compiled

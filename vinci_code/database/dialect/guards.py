@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy.exc import NoReferenceError
 from sqlalchemy.schema import Column, ForeignKeyConstraint, Table, UniqueConstraint
@@ -34,9 +34,10 @@ from sqlalchemy.types import LargeBinary
 from vinci_code.database.dialect.dberrors import Error, IntegrityError
 from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.payload import ROWS, Row
+from vinci_code.database.dialect.shapes import Kind, Shape
 
 if TYPE_CHECKING:
-    from vinci_code.database.dialect.shapes import Field, Shape
+    from vinci_code.database.dialect.shapes import Field
 
 
 class Refer(Protocol):
@@ -52,8 +53,36 @@ Bound = Callable[["Field"], str]
 Format = Callable[[Any], str]
 """Returns the name of a table or of a column as SQL."""
 
-_OWN, _THERE = "vinci_own", "vinci_there"
+IsExact = Callable[["Field"], bool]
+"""Returns whether values of a field are equal in Python just where they are in their column."""
+
+Default = Callable[[Column[Any]], "str | None"]
+"""Returns the SQL of the default that the warehouse has for a column."""
+
+
+class Names(NamedTuple):
+    """What guards need to know of a statement beside its shape.
+
+    Attributes:
+        refer: What stands for a value.
+        bound: A condition on a column that all of its values fulfil.
+        format: Names as SQL.
+        is_exact: Whether Python can tell values apart as the column does.
+        default: The default of a column.
+    """
+
+    refer: Refer
+    bound: Bound
+    format: Format
+    is_exact: IsExact
+    default: Default
+
+
+_OWN, _THERE, _NEW = "vinci_own", "vinci_there", "vinci_new"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
+RESERVED = frozenset({ROWS, _OWN, _THERE, _NEW, "vinci_parent", "vinci_child"})
+"""What no table may be called that rows are written to as a set: statements use these names."""
+
 _RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
 
 
@@ -166,38 +195,93 @@ def _told(key: Sequence[Any]) -> str:
 # --- what the statement checks ------------------------------------------------------------------
 
 
-def insert_guards(shape: Shape, refer: Refer, bounds: Bound) -> Iterator[str]:
-    """The guards of an INSERT: no key may be in the table already.
-
-    Args:
-        shape: The INSERT.
-        refer: What stands for a value.
-        bounds: A condition on a column that all of its values fulfil, or an empty text.
-    """
+def insert_guards(shape: Shape, names: Names) -> Iterator[str]:
+    """The guards of an INSERT: no key may be in the table already."""
     given = {field.column: field for field in shape.values}
     for unique in uniques(shape.table):
-        # A column that is left out is NULL, which equals nothing, or has a default that only the
-        # warehouse knows.
-        if all(column in given for column in unique.columns):
-            fields = [given[column] for column in unique.columns]
-            yield _exists(shape, unique, fields, refer, bounds, "")
+        fields = [given[column] for column in unique.columns if column in given]
+        if len(fields) == len(unique.columns) and all(map(names.is_exact, fields)):
+            yield _exists(shape, unique, fields, names.refer, names.bound, "")
+        elif all(c in given or c.computed or c.server_default for c in unique.columns):
+            # A column that is left out, and has no default, is NULL, which equals nothing.
+            yield from _as_computed(shape, unique, names, "")
 
 
-def update_guards(shape: Shape, refer: Refer, bounds: Bound) -> Iterator[str]:
+def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]:
     """The guards of an UPDATE: no other row may have a key that is written.
 
     Rows that the same statement changes do not count: each gets a new value for the same columns.
+
+    Args:
+        shape: The UPDATE.
+        names: What is to be known of the statement.
+        matched: Whether every row is there; what is written to one that is not collides with none.
     """
     given = {field.column: field for field in shape.values}
     others = {field.column: field for field in shape.matches}
     for unique in uniques(shape.table):
-        if not any(column in given for column in unique.columns):
+        if not any(column in given or column.computed for column in unique.columns):
             continue
-        if all(column in given or column in others for column in unique.columns):
-            fields = [given.get(column) or others[column] for column in unique.columns]
-            key = [field for field in shape.matches if field.column.primary_key]
-            own = [f"{refer(field, _OWN)} = {shape.target}.{field.name}" for field in key]
-            yield _exists(shape, unique, fields, refer, bounds, _but_not(own))
+        own = [f"{names.refer(f, _OWN)} = {shape.target}.{f.name}" for f in shape.matches]
+        fields = [given.get(column) or others.get(column) for column in unique.columns]
+        known = [field for field in fields if field is not None]
+        if matched and len(known) == len(fields) and all(map(names.is_exact, known)):
+            yield _exists(shape, unique, known, names.refer, names.bound, _but_not(own))
+        else:
+            yield from _as_computed(shape, unique, names, _but_not(own))
+
+
+def _as_computed(shape: Shape, unique: Unique, names: Names, but_not: str) -> Iterator[str]:
+    """The guards for keys that are known only when the statement is executed."""
+    new = f"({_new_rows(shape, unique.columns, names)}) AS {_NEW}"
+    keys = [f"{_NEW}.{names.format(column)}" for column in unique.columns]
+    known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
+    twice = (
+        f"(SELECT {', '.join(keys)} FROM {new} WHERE {known} GROUP BY {', '.join(keys)} "
+        f"HAVING count(*) > 1) AS {_NEW}"
+    )
+    yield _guard(_UNIQUE, _told_as(unique, keys, " is written twice"), f"FROM {twice}")
+    same = [
+        f"{shape.target}.{names.format(column)} = {key}"
+        for column, key in zip(unique.columns, keys, strict=True)
+    ]
+    source = f"FROM {shape.target} JOIN {new} ON {' AND '.join(same)}{but_not}"
+    yield _guard(_UNIQUE, _told_as(unique, keys, " is in the table already"), source)
+
+
+def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
+    text = f"{unique.told}: the key "
+    return _message(text, [column.type for column in unique.columns], keys, after)
+
+
+def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names) -> str:
+    """The SELECT of columns as they will be."""
+    computed = [column for column in columns if column.computed is not None]
+    # What is computed may use any column.
+    wanted = columns if not computed else list(shape.table.columns)
+    made = [
+        f"{_new_value(shape, column, names)} AS {names.format(column)}"
+        for column in wanted
+        if column.computed is None
+    ]
+    source = ROWS
+    if shape.kind is Kind.UPDATE:
+        on = [f"{shape.target}.{f.name} = {names.refer(f)}" for f in shape.matches]
+        source = f"{shape.target} JOIN {ROWS} ON {' AND '.join(on)}"
+    rows = f"SELECT {', '.join(made)} FROM {source}"
+    if not computed:
+        return rows
+    texts = [f"({column.computed.sqltext}) AS {names.format(column)}" for column in computed]  # type: ignore[union-attr]
+    return f"SELECT *, {', '.join(texts)} FROM ({rows})"
+
+
+def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
+    for field in (*shape.values, *shape.matches):
+        if field.column is column:
+            return names.refer(field)
+    if shape.kind is Kind.UPDATE:
+        return f"{shape.target}.{names.format(column)}"
+    return names.default(column) or "NULL"
 
 
 def upsert_guards(
@@ -235,10 +319,9 @@ def _exists(
 ) -> str:
     same = [f"{shape.target}.{field.name} = {refer(field)}" for field in fields]
     same += filter(None, map(bounds, fields))
-    text = f"{unique.told}: the key "
     return _guard(
         _UNIQUE,
-        _message(text, fields, refer, " is in the table already"),
+        _told_as(unique, [refer(field) for field in fields], " is in the table already"),
         f"FROM {shape.target} JOIN {ROWS} ON {' AND '.join(same)}{but_not}",
     )
 
@@ -252,17 +335,21 @@ def match_guard(shape: Shape, refer: Refer, bounds: Bound) -> str:
     text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
     return _guard(
         _STALE,
-        _message(text, shape.matches, refer, f" is {why}"),
+        _message_of(text, shape.matches, refer, f" is {why}"),
         f"FROM {ROWS} LEFT ANTI JOIN {shape.target} ON {' AND '.join(same)}",
     )
 
 
-def foreign_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
+def foreign_guards(shape: Shape, names: Names) -> Iterator[str]:
     """The guards of rows that refer to others: these have to be there."""
     given = {field.column: field for field in shape.values}
+    refer, name = names.refer, names.format
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
-        if not all(parent in given for parent, _ in pairs):
+        if not any(parent in given or parent.server_default for parent, _ in pairs):
+            continue
+        if not all(parent in given and given[parent].is_plain for parent, _ in pairs):
+            yield _parent_of_computed(shape, constraint, names)
             continue
         fields = [given[parent] for parent, _ in pairs]
         referred = name(constraint.referred_table)
@@ -277,8 +364,52 @@ def foreign_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
             )
         known = " AND ".join(f"{refer(field)} IS NOT NULL" for field in fields)
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-        message = _message(text, fields, refer, f" is not in {constraint.referred_table}")
+        message = _message_of(text, fields, refer, f" is not in {constraint.referred_table}")
         yield _guard(_FOREIGN, message, f"{join} WHERE {known}")
+
+
+def _parent_of_computed(shape: Shape, constraint: ForeignKeyConstraint, names: Names) -> str:
+    """The guard of rows whose reference is known only when the statement is executed."""
+    pairs = [(element.parent, element.column) for element in constraint.elements]
+    new = f"({_new_rows(shape, [parent for parent, _ in pairs], names)}) AS {_NEW}"
+    keys = [f"{_NEW}.{names.format(parent)}" for parent, _ in pairs]
+    same = [
+        f"vinci_parent.{names.format(column)} = {key}"
+        for (_, column), key in zip(pairs, keys, strict=True)
+    ]
+    known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
+    text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
+    kinds = [parent.type for parent, _ in pairs]
+    message = _message(text, kinds, keys, f" is not in {constraint.referred_table}")
+    referred = names.format(constraint.referred_table)
+    join = f"FROM {new} LEFT ANTI JOIN {referred} AS vinci_parent ON {' AND '.join(same)}"
+    return _guard(_FOREIGN, message, f"{join} WHERE {known}")
+
+
+def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
+    """The guards of an UPDATE: no row may refer to a key that is changed."""
+    given = {field.column for field in shape.values}
+    on = " AND ".join(f"{shape.target}.{f.name} = {names.refer(f)}" for f in shape.matches)
+    for constraint in referring(shape.table):
+        pairs = [(element.parent, element.column) for element in constraint.elements]
+        if not any(column in given for _, column in pairs):
+            continue
+        before = [f"{shape.target}.{names.format(column)}" for _, column in pairs]
+        after = [_new_value(shape, column, names) for _, column in pairs]
+        numbered = list(enumerate(zip(before, after, strict=True)))
+        made = ", ".join(f"{old} AS before_{n}, {new} AS after_{n}" for n, (old, new) in numbered)
+        rows = f"(SELECT {made} FROM {shape.target} JOIN {ROWS} ON {on}) AS {_NEW}"
+        same = " AND ".join(
+            f"vinci_child.{names.format(parent)} = {_NEW}.before_{n}"
+            for n, (parent, _) in enumerate(pairs)
+        )
+        kept = " AND ".join(f"{_NEW}.before_{n} <=> {_NEW}.after_{n}" for n, _ in numbered)
+        text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
+        kinds = [column.type for _, column in pairs]
+        keys = [f"{_NEW}.before_{n}" for n, _ in numbered]
+        message = _message(text, kinds, keys, ", which is to be changed")
+        child = f"{names.format(constraint.table)} AS vinci_child"
+        yield _guard(_FOREIGN, message, f"FROM {rows} JOIN {child} ON {same} WHERE NOT ({kept})")
 
 
 def referring_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
@@ -301,7 +432,7 @@ def referring_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
                 ]
             )
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
-        message = _message(text, fields, refer, ", which is to be deleted")
+        message = _message_of(text, fields, refer, ", which is to be deleted")
         join = f"FROM {child} AS vinci_child JOIN {ROWS} ON {' AND '.join(same)}{where}"
         yield _guard(_FOREIGN, message, join)
 
@@ -321,14 +452,19 @@ def _but_not(own: Sequence[str]) -> str:
     return f" LEFT ANTI JOIN {ROWS} AS {_OWN} ON {' AND '.join(own)}"
 
 
-def _message(before: str, fields: Sequence[Field], refer: Refer, after: str) -> str:
+def _message_of(before: str, fields: Sequence[Field], refer: Refer, after: str) -> str:
+    kinds = [field.column.type for field in fields]
+    return _message(before, kinds, [refer(field) for field in fields], after)
+
+
+def _message(before: str, kinds: Sequence[Any], values: Sequence[str], after: str) -> str:
     """The arguments of ``concat`` for a message that tells a key."""
     parts = [quote_text(f"{before}(")]
-    for number, field in enumerate(fields):
+    for number, (kind, value) in enumerate(zip(kinds, values, strict=True)):
         # Bytes are no text.
-        form = "hex({})" if isinstance(field.column.type, LargeBinary) else "CAST({} AS STRING)"
+        form = "hex({})" if isinstance(kind, LargeBinary) else "CAST({} AS STRING)"
         parts += ["', '"] * bool(number)
-        parts.append(f"coalesce({form.format(refer(field))}, 'NULL')")
+        parts.append(f"coalesce({form.format(value)}, 'NULL')")
     return ", ".join([*parts, quote_text(f"){after}")])
 
 

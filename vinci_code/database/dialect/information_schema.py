@@ -310,7 +310,9 @@ class Catalog:
 
     def _ask(self, statement: str, values: Sequence[str] = ()) -> Sequence[Sequence[Any]]:
         text = " ".join(statement.split())
-        return self._connection.exec_driver_sql(text, tuple(values)).fetchall()
+        return self._connection.exec_driver_sql(
+            text, tuple(values), execution_options={"vinci_definitions": True}
+        ).fetchall()
 
 
 def parse_identities(statement: str) -> dict[str, Identity]:

@@ -85,6 +85,13 @@ class SetWriter:
         self._checks = checks
         self._preparer = dialect.identifier_preparer
         self._process_type = dialect.type_compiler_instance.process
+        self._names = guards.Names(
+            self._refer,
+            self._bound,
+            self._format,
+            self._is_exact,
+            dialect.ddl_compiler(dialect, None).get_column_default_string,
+        )
 
     def statement(self, upsert: Upsert | None = None, *, bound: bool = True) -> SetStatement:
         """The statement.
@@ -146,9 +153,9 @@ class SetWriter:
 
     def _insert_guards(self) -> Iterator[str]:
         if self._checks.keys:
-            yield from guards.insert_guards(self._shape, self._refer, self._bound)
+            yield from guards.insert_guards(self._shape, self._names)
         if self._checks.foreign_keys:
-            yield from guards.foreign_guards(self._shape, self._refer, self._format)
+            yield from guards.foreign_guards(self._shape, self._names)
 
     def _merge(self, source: str) -> str:
         shape = self._shape
@@ -170,9 +177,10 @@ class SetWriter:
             yield guards.match_guard(shape, self._refer, self._bound)
         if shape.kind is Kind.UPDATE:
             if checks.keys:
-                yield from guards.update_guards(shape, self._refer, self._bound)
+                yield from guards.update_guards(shape, self._names, matched=checks.matched)
             if checks.foreign_keys:
-                yield from guards.foreign_guards(shape, self._refer, self._format)
+                yield from guards.foreign_guards(shape, self._names)
+                yield from guards.changed_key_guards(shape, self._names)
         elif checks.foreign_keys:
             yield from guards.referring_guards(shape, self._refer, self._format)
 
@@ -198,7 +206,7 @@ class SetWriter:
                 self._shape, upsert.keys, upsert.update, self._refer, self._bound
             )
         if self._checks.foreign_keys:
-            yield from guards.foreign_guards(self._shape, self._refer, self._format)
+            yield from guards.foreign_guards(self._shape, self._names)
 
     def _guarded(self, source: str, checks: Iterator[str]) -> str:
         where = _where(checks)
@@ -225,6 +233,9 @@ class SetWriter:
         if made == "NULL" or not field.is_plain:
             return made
         return self._as_type_of(field.column, self._payload.transports[field.first].type, made)
+
+    def _is_exact(self, field: Field) -> bool:
+        return field.is_plain and self._refer(field) == self._made(field)
 
     def _as_type_of(self, column: Column[Any], given: str, made: str) -> str:
         # A string that is compared with a number would be cast to a number, and may be none.

@@ -21,6 +21,8 @@ MARKER = "?"
 _PIECE = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.)*'|[(),?]|[^`'(),?]+", re.DOTALL)
 # What a source of rows cannot hold: a sub-select, and the word for a column's own default.
 _NEEDS_STATEMENT = re.compile(r"\b(?:SELECT|DEFAULT|VALUES)\b", re.IGNORECASE)
+# A name without its table that a column of the rows may have too.
+_MAY_BE_OF_ROWS = re.compile(r"(?<![\w.])[a-z]{1,3}_?(?![\w.(])", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -197,7 +199,8 @@ def _fields(
     rendered = {id(column): name for name, column in names.items()}
     fields, position = [], 0
     for column, form in zip(columns, forms, strict=True):
-        if _NEEDS_STATEMENT.search(_without_quoted(form)):
+        words = "" if form == MARKER else _without_quoted(form)
+        if _NEEDS_STATEMENT.search(words) or _MAY_BE_OF_ROWS.search(words):
             return None
         count = sum(piece == MARKER for piece in _PIECE.findall(form))
         fields.append(Field(column, rendered[id(column)], form, position, count))

@@ -38,6 +38,13 @@ class TablesUsed(SQLCompiler):
         text: str = super().visit_textclause(textclause, *args, **kw)  # type: ignore[no-untyped-call]
         return text
 
+    def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
+        """Note that a ``literal_column()`` may name tables."""
+        if column.is_literal and _NAMES_TABLES.search(column.name):
+            self.tables_used = None
+        text: str = super().visit_column(column, *args, **kw)
+        return text
+
     @util.memoized_property
     def written_table(self) -> Any:
         """The table that an INSERT, UPDATE or DELETE writes to."""

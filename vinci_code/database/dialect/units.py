@@ -36,6 +36,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.payload import payloads
 from vinci_code.database.dialect.recovery import Outcome, find_out
 from vinci_code.database.dialect.sets import SetStatement, SetWriter
+from vinci_code.database.dialect.shapes import Kind
 from vinci_code.database.dialect.statistics import Progress
 from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, Text, joined, tables_of
 
@@ -99,6 +100,8 @@ class Unit:
         self._level = DEFAULT
         self._in_transaction = False
         self._failed = False
+        # What its transaction has sent: by it a lost COMMIT is found out.
+        self._sent: list[Held] = []
         self._savepoints: dict[str, Mark] = {}
 
     # --- levels ---------------------------------------------------------------------------------
@@ -146,6 +149,7 @@ class Unit:
 
     def write(self, held: Held, cursor: Cursor, *, at_once: bool = False) -> bool:
         """Hold a write, or run it at once; returns whether it is held."""
+        self._require_sound()
         if at_once:
             self.before_other("a write that is not to be held")
         elif self.holds:
@@ -167,11 +171,26 @@ class Unit:
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
         """
+        self._require_sound()
         if not self.holds:
             return
         self._begin_if_wanted()
         if self.held.touches(tables):
             self._send_held("a SELECT has to see what the unit has written")
+
+    def before_definitions(self) -> None:
+        """Refuse a look at definitions, not rows, where the transaction would be aborted by it.
+
+        Raises:
+            NotSupportedError: There is a transaction.
+        """
+        self._require_sound()
+        if self._in_transaction:
+            raise NotSupportedError(
+                "within a transaction the warehouse does not tell what tables and columns there "
+                "are, and would abort the transaction; nothing was sent\n"
+                "To fix it: inspect on a connection of its own, or before the unit of work."
+            )
 
     def before_other(self, what: str) -> None:
         """Refuse a statement that cannot wait, and cannot be undone, between held writes.
@@ -179,9 +198,10 @@ class Unit:
         Raises:
             PendingWritesError: There are held writes.
         """
+        self._require_sound()
         if self.holds and (self.held or self._in_transaction):
             raise PendingWritesError(
-                f"{what} is committed by itself, and the unit of work has written to "
+                f"{what} takes effect at once, and the unit of work has written to "
                 f"{self._tables() or 'tables'} before; nothing was sent\n"
                 "To fix it: commit first, or run it on a connection with "
                 "isolation_level='AUTOCOMMIT'."
@@ -211,11 +231,7 @@ class Unit:
             AmbiguousWriteError: Whether it was written is not known.
         """
         try:
-            if self._failed:
-                raise OperationalError(
-                    "the transaction was aborted by an error before, and is rolled back; nothing "
-                    "was written\nTo fix it: call rollback() after an error, and repeat the unit."
-                )
+            self._require_sound()
             self._commit()
         except BaseException:
             self._abandon_transaction()
@@ -228,13 +244,16 @@ class Unit:
         """Drop what is held; what a transaction has sent is rolled back."""
         if self.held:
             _log.debug("rolled back: %d writes were dropped unsent", len(self.held))
-        self._abandon_transaction()
-        self._end()
+        try:
+            self._abandon_transaction()
+        finally:
+            self._end()
         if not self._connection.closed:
             self._connection.rollback()
 
     def savepoint(self, name: str) -> None:
         """Mark a place to come back to."""
+        self._require_sound()
         self._savepoints.pop(name, None)
         self._savepoints[name] = self.held.mark()
 
@@ -242,15 +261,21 @@ class Unit:
         """Drop what was held since a savepoint.
 
         Raises:
-            OperationalError: Something of it was sent already, and cannot be undone alone.
+            NotSupportedError: Something of it was sent already, and cannot be undone alone; the
+                whole unit is rolled back.
         """
+        if self._failed:
+            return  # the whole unit is rolled back
         mark = self._mark(name)
         if mark.sent != self.held.sent:
+            self._failed = True
+            self.held.clear()
+            self._abandon_transaction()
             raise NotSupportedError(
                 f"what was written after the savepoint {name} has been sent already, because a "
-                "SELECT had to see it, and Databricks has no savepoints\n"
-                "To fix it: roll the whole unit of work back; or read before the savepoint, or "
-                "after its end."
+                "SELECT had to see it, and Databricks has no savepoints; the whole unit of work "
+                "is rolled back\n"
+                "To fix it: repeat the unit, and read before the savepoint, or after its end."
             )
         self.held.back_to(mark)
         for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
@@ -258,11 +283,19 @@ class Unit:
 
     def release(self, name: str) -> None:
         """Forget a savepoint, and those within it."""
+        self._require_sound()
         self._mark(name)
         for later in list(self._savepoints)[list(self._savepoints).index(name) :]:
             del self._savepoints[later]
 
     # --- how ------------------------------------------------------------------------------------
+
+    def _require_sound(self) -> None:
+        if self._failed:
+            raise OperationalError(
+                "the unit of work has failed before and is rolled back; nothing was written\n"
+                "To fix it: call rollback() after an error, and repeat the unit."
+            )
 
     def _mark(self, name: str) -> Mark:
         if name not in self._savepoints:
@@ -271,6 +304,7 @@ class Unit:
 
     def _end(self) -> None:
         self.held.clear()
+        self._sent.clear()
         self._savepoints.clear()
         self._failed = False
 
@@ -305,7 +339,7 @@ class Unit:
         before = self._dialect.statistics.read()
         if self._in_transaction:
             self._send_all(held)
-            self._send_commit(held)
+            self._send_commit(self._sent)
         elif self._connection.in_transaction:
             self._run("COMMIT", ())
         elif held:
@@ -402,6 +436,7 @@ class Unit:
 
     def _send_all(self, held: list[Held]) -> None:
         self._send_steps(self._steps(held), sum(map(len, held)))
+        self._sent += held
 
     def _send_steps(self, steps: Iterator[_Step], rows_in_all: int) -> None:
         """Send statements within a transaction; if one fails, only ROLLBACK is left."""
@@ -506,7 +541,9 @@ class Unit:
                 yield _Step(write.text, write.parameters, 0, write, True)
                 continue
             given = write.settled()
-            if write.checks.keys:
+            # Of rows that may not be there, two may be given one key.
+            certain = write.shape.kind is Kind.INSERT or write.checks.matched
+            if write.checks.keys and certain:
                 guards.refuse_duplicates(write.shape, given)
             begin = 0
             for payload in payloads(given, write.shape.width):

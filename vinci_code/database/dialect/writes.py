@@ -265,12 +265,10 @@ class _Batch:
     Attributes:
         rows: The rows.
         at: The position of each row by its key; ``None`` where several have one key.
-        written: What is written to columns that are unique.
     """
 
     rows: Rows
     at: dict[Any, int | None] = field(default_factory=dict)
-    written: set[Any] = field(default_factory=set)
 
 
 @dataclass
@@ -418,9 +416,6 @@ class _RowPlanner:
         self._positions = key
         self._new_positions = _new_key(write.shape)
         self._touches_unique = _touches_unique(write.shape)
-        # Whether a row is there to be changed is not known: two may write one key, and be well.
-        maybe = self._kind is Kind.UPDATE and not write.checks.matched
-        self._written = list(_written_keys(write.shape)) if maybe else []
 
     def add(self, row: Row) -> None:
         """Plan a row: fold it into an earlier one, join a batch, or begin a new batch."""
@@ -430,14 +425,12 @@ class _RowPlanner:
         if before >= 0 and self._kind is Kind.UPDATE and self._fold(before, key, row):
             return
         at = table.open.get(self._signature, -1)
-        if at < 0 or not self._may_join(at, before, row):
+        if at < 0 or not self._may_join(at, before):
             at = self._begin()
         self._append(at, key, row)
 
-    def _may_join(self, at: int, before: int, row: Row) -> bool:
+    def _may_join(self, at: int, before: int) -> bool:
         if self._touches_unique and at != self._table.last:
-            return False
-        if self._writes_again(self._batch(at), row):
             return False
         if self._kind is Kind.INSERT:
             # A second INSERT of the same key is refused there.
@@ -455,17 +448,9 @@ class _RowPlanner:
         self._note_source(batch)
         batch.at[key] = None if key in batch.at else len(batch.rows.rows)
         batch.rows.rows.append(row)
-        batch.written.update(self._written_by(row))
         self._table.last_of[key] = at
         if self._new_positions:
             self._table.last_of[_key_of(row, self._new_positions)] = at
-
-    def _written_by(self, row: Row) -> Iterator[Any]:
-        for number, positions in enumerate(self._written):
-            yield number, tuple([row[position] for position in positions])
-
-    def _writes_again(self, batch: _Batch, row: Row) -> bool:
-        return any(written in batch.written for written in self._written_by(row))
 
     def _batch(self, at: int) -> _Batch:
         batch = self._plan[at]
@@ -478,13 +463,12 @@ class _RowPlanner:
             return False
         batch = self._batch(before)
         at = batch.at.get(key)
-        if at is None or self._writes_again(batch, row):
+        if at is None:
             return False
         folded = _folded(batch.rows, batch.rows.rows[at], self._write, row)
         if folded is None:
             return False
         batch.rows.rows[at] = folded
-        batch.written.update(self._written_by(row))
         self.changed_inserted += batch.rows.shape.kind is Kind.INSERT
         self._note_source(batch)
         return True
@@ -549,15 +533,6 @@ def _computes_key(shape: Shape) -> bool:
     key = set(shape.table.primary_key)
     written = [item for item in shape.values if item.column in key]
     return shape.kind is Kind.UPDATE and not all(item.is_plain for item in written)
-
-
-def _written_keys(shape: Shape) -> Iterator[tuple[int, ...]]:
-    """Where the values stand that are written to columns that are unique."""
-    written = {item.column: item.first for item in shape.values if item.is_plain}
-    for unique in uniques(shape.table):
-        positions = [written[column] for column in unique.columns if column in written]
-        if positions:
-            yield tuple(positions)
 
 
 def _key_of(row: Row, positions: Sequence[int]) -> Any:
