@@ -524,9 +524,10 @@ def test_an_exception_between_flush_and_commit(strict: Engine) -> None:
 
 
 def test_bulk_insert_of_alembic(engine: Engine, local_warehouse: TestWarehouse) -> None:
-    import vinci_code.database.dialect.alembic  # noqa: F401 - it tells Alembic of the dialect
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
+
+    import vinci_code.database.dialect.alembic  # noqa: F401 - it tells Alembic of the dialect
 
     table = Table(
         "seeds", MetaData(), Column("id", Integer, primary_key=True), Column("name", String)

@@ -89,6 +89,7 @@ from vinci_code.database.dialect.reflection import ReflectionMixin
 from vinci_code.database.dialect.statistics import Counter, OnProgress, Progress
 from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
 from vinci_code.database.dialect.types import COLSPECS
+from vinci_code.database.dialect.views import KnownViews
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -181,6 +182,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.enforce_foreign_keys = enforce_foreign_keys
         self.on_progress = on_progress
         self.statistics = Counter()
+        self.views = KnownViews()
         self.transactions = transactions
         self.case_sensitive_like = case_sensitive_like
         self._json_serializer = json_serializer

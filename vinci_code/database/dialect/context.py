@@ -71,16 +71,18 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def run(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run the statement, or hold it, for each set of parameters."""
         unit: Unit = cursor.connection.unit
+        dialect: Any = self.dialect
         if self.isddl:
             unit.before_other("DDL")
-            schema_changes.run(self.dialect, cursor, statement)  # type: ignore[arg-type]
+            dialect.views.forget()
+            schema_changes.run(dialect, cursor, statement)
         elif self.isinsert or self.isupdate or self.isdelete:
             self._write(unit, cursor, self._as_held(statement, parameters))
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
             compiled: Any = self.compiled
-            unit.before_read(compiled.tables_used)
+            unit.before_read(compiled.tables_used, compiled.names_used)
             _execute(cursor, statement, parameters)
 
     def post_exec(self) -> None:
@@ -139,7 +141,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         elif told.reads:
             unit.before_read(frozenset() if told.keyword in _DESCRIBES else None)
         else:
+            dialect: Any = self.dialect
             unit.before_other(told.keyword or "a statement")
+            dialect.views.forget()
         _execute(cursor, statement, parameters)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
