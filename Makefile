@@ -35,9 +35,10 @@ format: $(VENV)/installed-dev ## Put the code into the project's format.
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/installed-dev ## Measure the import and the reading of rows against peers, side by side.
+bench: $(VENV)/installed-dev ## Measure import, reading and writing against peers, side by side.
 	$(BIN)/python bench/import_events.py
 	$(BIN)/python bench/reading.py
+	$(BIN)/python -m bench.writes
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare

@@ -6,7 +6,11 @@
    server whose replies were made beforehand: the driver's floor.
 2. A million rows as Arrow through the driver, against DuckDB to Arrow in this process, and against
    the same driver reading the warehouse's own replies from a tape: what the driver costs by itself.
-3. A new process until the warehouse accepts connections, against a process that only imports
+3. Ten thousand rows inserted behind a guard of the primary key, and as many updated by MERGE behind
+   a guard of their version, each one statement through the driver that carries the rows as JSON:
+   against DuckDB in this process, which inserts and updates the same rows from the same JSON and
+   guards nothing.
+4. A new process until the warehouse accepts connections, against a process that only imports
    DuckDB, pyarrow and the driver.
 
 Rounds of both sides take turns, so that a busy machine slows both down; medians are compared.
@@ -15,6 +19,8 @@ Rounds of both sides take turns, so that a busy machine slows both down; medians
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import socket
 import ssl
 import statistics
@@ -70,14 +76,56 @@ FROM range({rows})
 """
 
 
+WRITTEN = 10_000
+WRITTEN_TABLE = """
+CREATE TABLE written (id BIGINT NOT NULL, name STRING, amount DECIMAL(38,18), moment TIMESTAMP,
+  day DATE, raw BINARY, ok BOOLEAN, x DOUBLE, ver BIGINT, CONSTRAINT pk PRIMARY KEY (id))
+"""
+INSERT = """
+INSERT INTO written (id, name, amount, moment, day, raw, ok, x, ver)
+WITH s AS (SELECT inline(from_json({payload}, 'array<struct<a:bigint,b:string,c:string,d:string,
+  e:string,f:string,g:boolean,h:string,i:bigint>>', map('mode', 'FAILFAST'))))
+SELECT s.a, s.b, CAST(s.c AS DECIMAL(38,18)), CAST(s.d AS TIMESTAMP), CAST(s.e AS DATE),
+  unbase64(s.f), s.g, CAST(s.h AS DOUBLE), s.i FROM s
+WHERE (SELECT raise_error(concat('duplicate key ', CAST(t.id AS STRING)))
+       FROM written t JOIN s ON t.id = s.a LIMIT 1) IS NULL
+"""
+MERGE = """
+MERGE INTO written t USING (
+  WITH s AS (SELECT inline(from_json({payload}, 'array<struct<a:bigint,v:bigint,n:string>>',
+    map('mode', 'FAILFAST'))))
+  SELECT * FROM s WHERE (
+    SELECT raise_error(concat('stale row ', CAST(s.a AS STRING)))
+    FROM s LEFT ANTI JOIN written t ON t.id = s.a AND t.ver = s.v LIMIT 1) IS NULL
+) AS s ON t.id = s.a AND t.ver = s.v WHEN MATCHED THEN UPDATE SET ver = s.v + 1, name = s.n
+"""
+DUCKDB_WRITTEN_TABLE = """
+CREATE TABLE written (id BIGINT NOT NULL, name VARCHAR, amount DECIMAL(38,18), moment TIMESTAMPTZ,
+  day DATE, raw BLOB, ok BOOLEAN, x DOUBLE, ver BIGINT)
+"""
+DUCKDB_INSERT = """
+INSERT INTO written SELECT r.a, r.b, r.c, r.d, r.e, from_base64(r.f), r.g, r.h, r.i FROM (
+  SELECT unnest(from_json_strict(CAST($1 AS JSON), '[{"a":"BIGINT","b":"VARCHAR",
+    "c":"DECIMAL(38,18)","d":"TIMESTAMPTZ","e":"DATE","f":"VARCHAR","g":"BOOLEAN","h":"DOUBLE",
+    "i":"BIGINT"}]')) AS r)
+"""
+DUCKDB_UPDATE = """
+UPDATE written SET ver = r.v + 1, name = r.n FROM (
+  SELECT unnest(from_json_strict(CAST($1 AS JSON),
+    '[{"a":"BIGINT","v":"BIGINT","n":"VARCHAR"}]')) AS r)
+WHERE id = r.a AND ver = r.v
+"""
+
+
 def main() -> None:
-    """Run the three comparisons and print them."""
+    """Run the comparisons and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each side (default 15)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to fetch")
     options = parser.parse_args()
     round_trips(options.rounds)
     rows_as_arrow(max(3, options.rounds // 3), options.rows)
+    set_writes(options.rounds)
     start_up(max(3, options.rounds // 2))
 
 
@@ -127,6 +175,62 @@ def rows_as_arrow(rounds: int, rows: int) -> None:
     report(title, "through the driver", ours, "driver with a tape", taped)
     for peer, times in (("DuckDB in process", in_process), ("the driver with a tape", taped)):
         print(f"    speed against {peer}: {statistics.median(times) / statistics.median(ours):.2f}")
+
+
+def set_writes(rounds: int) -> None:
+    """Thousands of rows in one statement, inserted and updated, against DuckDB from JSON."""
+    inserted = [written_row(number) for number in range(WRITTEN)]
+    updated = [{"a": number, "v": 1, "n": f"new{number}"} for number in range(WRITTEN)]
+    with (
+        LocalWarehouse() as warehouse,
+        sql.connect(**warehouse.connect_args) as connection,
+        connection.cursor() as cursor,
+        duckdb.connect() as local,
+    ):
+        local.execute("SET TimeZone = 'UTC'")
+        cursor.execute(WRITTEN_TABLE)
+        local.execute(DUCKDB_WRITTEN_TABLE)
+        insert = INSERT.format(payload=payload(inserted))
+        merge = MERGE.format(payload=payload(updated))
+        times: list[list[float]] = [[], [], [], []]
+        for _ in range(rounds):
+            cursor.execute("TRUNCATE TABLE written")
+            local.execute("TRUNCATE written")
+            sides: list[Callable[[], object]] = [
+                lambda: cursor.execute(insert),
+                lambda: local.execute(DUCKDB_INSERT, [json.dumps(inserted)]),
+                lambda: cursor.execute(merge),
+                lambda: local.execute(DUCKDB_UPDATE, [json.dumps(updated)]),
+            ]
+            for found, taken in zip(take_turns(sides, 1), times, strict=True):
+                taken.extend(found)
+        check = "SELECT count(*), sum(ver), max(name), sum(amount) FROM written"
+        cursor.execute(check)
+        if tuple(cursor.fetchall()[0]) != local.execute(check).fetchall()[0]:
+            raise SystemExit("The sides do not write the same rows.")
+    report(f"INSERT of {WRITTEN:,} rows, guarded", "warehouse", times[0], "DuckDB", times[1])
+    report(f"MERGE of {WRITTEN:,} rows, guarded", "warehouse", times[2], "DuckDB", times[3])
+
+
+def written_row(number: int) -> dict[str, object]:
+    """One row as JSON carries it."""
+    return {
+        "a": number,
+        "b": f"näme '{number}'",
+        "c": f"{number}.5",
+        "d": "2024-01-01 00:00:00.000001+00:00",
+        "e": "2024-02-29",
+        "f": base64.b64encode(b"\0\xff%d" % number).decode(),
+        "g": number % 2 == 0,
+        "h": repr(number / 7),
+        "i": 1,
+    }
+
+
+def payload(rows: object) -> str:
+    """A literal that holds rows as JSON."""
+    text = base64.b64encode(json.dumps(rows).encode()).decode()
+    return f"decode(unbase64('{text}'), 'UTF-8')"
 
 
 def start_up(rounds: int) -> None:

@@ -66,6 +66,7 @@ def run(dialect: str, arguments: list[str] | None = None, *, show: bool = False)
             "COMPLIANCE_CA_FILE": str(warehouse.ca_file),
             "COMPLIANCE_DIALECT": dialect,
             "COMPLIANCE_RESULTS": str(results),
+            "COMPLIANCE_TOKEN": warehouse.access_token,
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-m", "pytest", "--dburi", _url(warehouse, dialect)]
@@ -113,8 +114,10 @@ def report(outcomes: dict[str, Outcome]) -> str:
 def _url(warehouse: LocalWarehouse, dialect: str) -> str:
     driver = {OURS: "vinci", VENDOR: "vendor"}[dialect]
     path = quote(warehouse.http_path, safe="")
+    # Ours takes the token from the connect arguments.
+    token = f"token:{warehouse.access_token}@" if dialect == VENDOR else ""
     return (
-        f"databricks+{driver}://token:{warehouse.access_token}@{warehouse.host}:{warehouse.port}"
+        f"databricks+{driver}://{token}{warehouse.host}:{warehouse.port}"
         f"?http_path={path}&catalog={warehouse.catalog}&schema={warehouse.schema}"
     )
 
@@ -131,7 +134,10 @@ def main() -> int:
         dialect: run(dialect, options.arguments, show=not options.compare) for dialect in dialects
     }
     print(report(outcomes))
-    return max(outcome.status for name, outcome in outcomes.items() if name == dialects[0])
+    outcome = outcomes[dialects[0]]
+    for entry in outcome.unknown:
+        print(f"no test fits this entry of the lists, which is to be taken off: {entry}")
+    return outcome.status or bool(outcome.unknown)
 
 
 if __name__ == "__main__":

@@ -136,13 +136,13 @@ def op(connection: Connection) -> Operations:
 
 
 @pytest.fixture
-def changes(connection: Connection) -> Callable[[MetaData], list[Any]]:
+def changes(connection: Connection) -> Callable[..., list[Any]]:
     """What autogenerate finds different."""
 
-    def compare(metadata: MetaData) -> list[Any]:
+    def compare(metadata: MetaData, **options: Any) -> list[Any]:
         context = MigrationContext.configure(
             connection,
-            opts={"compare_server_default": True, "target_metadata": metadata},
+            opts={"compare_server_default": True, "target_metadata": metadata, **options},
         )
         return list(compare_metadata(context, metadata))
 
@@ -384,6 +384,23 @@ def test_nothing_is_different_after_create_all(
     metadata = rich_metadata()
     metadata.create_all(engine)
     assert changes(metadata) == []
+
+
+def test_the_default_schema_is_not_compared_as_another_one_too(
+    engine: Engine, changes: Callable[..., list[Any]], local_warehouse: TestWarehouse
+) -> None:
+    metadata = rich_metadata()
+    metadata.create_all(engine)
+    asked: list[str | None] = []
+
+    def include(name: str | None, kind: str, _: Any) -> bool:
+        if kind == "schema":
+            asked.append(name)
+        return kind != "schema" or name in (None, local_warehouse.schema)
+
+    assert changes(metadata, include_schemas=True, include_name=include) == []
+    assert None in asked
+    assert local_warehouse.schema not in asked
 
 
 def test_nothing_is_different_after_an_upgrade(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import site
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import (
+    URL,
     Column,
     Engine,
     Integer,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     func,
     insert,
+    inspect,
     select,
     text,
     update,
@@ -28,7 +32,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.schema import CreateTable
 
-from vinci_code.database.dialect import dberrors
+import vinci_code
+from vinci_code.database.dialect import dbapi, dberrors
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -50,6 +55,75 @@ def test_it_is_found_without_the_driver_or_the_settings() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+_ARGUMENT = """
+import warnings
+warnings.simplefilter("error")
+from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy.dialects import registry
+table = Table("t", MetaData(), Column("a", Integer), databricks_cluster_by=["a"])
+found = registry.load("databricks")
+from vinci_code.database.dialect import NamedDatabricks
+assert NamedDatabricks is found
+print(found.__name__, table.dialect_kwargs["databricks_cluster_by"])
+"""
+
+
+def test_arguments_of_a_table_need_no_import() -> None:
+    # The vendor's dialect is installed beside ours, and goes by the same name.
+    for order in ("", "import vinci_code.database.dialect\n"):
+        done = subprocess.run(
+            [sys.executable, "-c", order + _ARGUMENT], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "DatabricksDialect ['a']\n"
+
+
+def test_arguments_of_a_table_need_no_vendor(tmp_path: Path) -> None:
+    for packages in map(Path, site.getsitepackages()):
+        for item in packages.iterdir():
+            if not item.name.startswith(("databricks_sqlalchemy-", "__pycache__")):
+                (tmp_path / item.name).symlink_to(item)
+    root = Path(vinci_code.__file__).parents[1]
+    path = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(root)!r}]\n"
+    run = [sys.executable, "-I", "-S", "-c"]
+    done = subprocess.run([*run, path + _ARGUMENT], capture_output=True, text=True, check=True)
+    assert done.stdout == "VinciDialect ['a']\n"
+    misspelt = path + _ARGUMENT.replace("cluster_by", "clusterby")
+    done = subprocess.run([*run, misspelt], capture_output=True, text=True, check=False)
+    assert "'databricks_clusterby' is not accepted by dialect 'databricks'" in done.stderr
+
+
+def test_the_default_schema_is_known_without_a_statement(
+    engine_url: URL, engine_args: dict[str, Any], local_warehouse: TestWarehouse
+) -> None:
+    schema = local_warehouse.schema
+    told = []
+    for url, arguments in (
+        (engine_url, {}),
+        (engine_url.difference_update_query(["schema"]), {"schema": schema.upper()}),
+        (engine_url.difference_update_query(["schema"]), {}),
+    ):
+        engine = create_engine(url, connect_args={**engine_args, **arguments})
+        with engine.connect() as connection:
+            told.append(inspect(connection).default_schema_name)
+        engine.dispose()
+    assert told == [schema, schema, "default"]
+    assert create_engine(engine_url).dialect.default_schema_name == schema
+    made = create_engine(
+        "databricks+vinci://host", creator=lambda: dbapi.connect(**local_warehouse.connect_args)
+    )
+    with made.connect():
+        assert made.dialect.default_schema_name == schema
+    made.dispose()
+    assert local_warehouse.statements == []
+
+
+def test_the_default_schema_can_stand_for_another(engine: Engine) -> None:
+    TABLE.create(engine)
+    elsewhere = Table("t", MetaData(), Column("n", Integer), schema="elsewhere")
+    with engine.connect().execution_options(schema_translate_map={"elsewhere": None}) as connection:
+        assert connection.execute(select(elsewhere)).all() == []
 
 
 def test_connecting_sends_no_statement(engine: Engine, local_warehouse: TestWarehouse) -> None:

@@ -450,6 +450,16 @@ def test_values_are_a_table(read_only: Sides) -> None:
         ]
 
 
+@pytest.mark.parametrize("pairs", [[(1, 7), (2, 0)], []])
+def test_pairs_as_literals(read_only: Sides, pairs: list[tuple[int, int]]) -> None:
+    query = select(I.id).where(tuple_(I.id, I.n).in_(pairs)).order_by(I.id)
+    text = str(query.compile(read_only.warehouse, compile_kwargs={"literal_binds": True}))
+    with read_only.warehouse.connect() as connection:
+        found = [tuple(row) for row in connection.exec_driver_sql(text)]
+    assert found == read_only.rows(query)
+    assert bool(found) == bool(pairs)
+
+
 def test_fetch_is_limit(engine: Engine) -> None:
     with engine.connect() as connection:
         statement = select(literal(1)).fetch(5).offset(0)

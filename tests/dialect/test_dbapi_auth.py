@@ -124,6 +124,43 @@ def test_twenty_threads_renew_one_at_a_time(
     assert principal.fetched <= 2 * (time.monotonic() - began) + 2
 
 
+@pytest.mark.slow
+def test_a_minute_of_tokens_that_live_for_five_seconds(
+    engine_url: URL,
+    engine_args: dict[str, Any],
+    local_warehouse: TestWarehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local_warehouse.warehouse.credentials, "token_lifetime", 5.0)
+    principal = ServicePrincipal(local_warehouse.warehouse, renewed_before=1.0)
+    arguments = {**engine_args, "credentials_provider": principal}
+    del arguments["access_token"]
+    engine = create_engine(engine_url, connect_args=arguments, pool_size=20)
+    until = time.monotonic() + 60.0
+    answers: list[Any] = []
+
+    def work() -> None:
+        while time.monotonic() < until:
+            try:
+                with engine.connect() as connection:
+                    answers.append(connection.scalar(text("SELECT 1")))
+            except (exc.SQLAlchemyError, dbapi.Error) as error:
+                answers.append(error)
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    engine.dispose()
+    assert set(answers) == {1}
+    assert principal.together == 1
+    # One every four seconds, whoever waited for it.
+    assert 13 <= principal.fetched <= 17
+    assert [record for record in local_warehouse.requests if record.status in (401, 403)] == []
+
+
 def test_a_revoked_token_is_renewed_once(
     principal: ServicePrincipal, connect: Connect, local_warehouse: TestWarehouse
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -96,15 +97,37 @@ def test_a_url_with_a_token_connects(local_warehouse: TestWarehouse) -> None:
 
 # --- the pool ------------------------------------------------------------------------------------
 
+
+class Clock:
+    """The time that pools go by, which stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def pool_class(self) -> type[SessionPool]:
+        """A pool that goes by this clock; its timer goes by the machine's."""
+
+        class Timed(SessionPool):
+            def _now(timed) -> float:  # noqa: N805 - the clock is self
+                return self.now
+
+        return Timed
+
+
 MakeEngine = Callable[..., Engine]
 
 
 @pytest.fixture
-def make_engine(engine_url: URL, engine_args: dict[str, Any]) -> Iterator[MakeEngine]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_engine(engine_url: URL, engine_args: dict[str, Any], clock: Clock) -> Iterator[MakeEngine]:
     made: list[Engine] = []
 
     def make(**arguments: Any) -> Engine:
-        arguments = {"poolclass": SessionPool, "connect_args": engine_args, **arguments}
+        arguments = {"poolclass": clock.pool_class(), "connect_args": engine_args, **arguments}
         made.append(create_engine(engine_url, **arguments))
         return made[-1]
 
@@ -113,11 +136,14 @@ def make_engine(engine_url: URL, engine_args: dict[str, Any]) -> Iterator[MakeEn
         engine.dispose()
 
 
-def use(engine: Engine, threads: int = 1) -> None:
+def use(engine: Engine, threads: int = 1, *, at_once: bool = True) -> None:
+    """Ask in threads, each with a connection; all of them hold one at once if there are enough."""
+    meeting = threading.Barrier(threads if at_once else 1)
+
     def select(_: int) -> None:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-            time.sleep(0.2)
+            meeting.wait(timeout=60)
 
     with ThreadPoolExecutor(threads) as executor:
         list(executor.map(select, range(threads)))
@@ -128,51 +154,80 @@ def pool_of(engine: Engine) -> SessionPool:
     return engine.pool
 
 
-def test_idle_sessions_are_given_back(
-    make_engine: MakeEngine, local_warehouse: TestWarehouse
+def will_look(engine: Engine) -> bool:
+    """Whether the pool looks for idle sessions again, which this prevents."""
+    timer = pool_of(engine)._timer
+    if timer is None:
+        return False
+    timer.cancel()
+    return True
+
+
+def test_idle_sessions_are_given_back_by_themselves(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse, clock: Clock
 ) -> None:
-    engine = make_engine(idle_timeout=0.5, pool_size=3)
+    engine = make_engine(idle_timeout=0.05, pool_size=3)
     use(engine, threads=3)
     assert open_sessions(local_warehouse) == 3
-    deadline = time.monotonic() + 5
+    clock.now += 0.06
+    deadline = time.monotonic() + 10
     while open_sessions(local_warehouse) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.01)
     assert open_sessions(local_warehouse) == 0
     assert pool_of(engine).checkedin() == 0
-    local_warehouse.warehouse.clear_requests()
-    time.sleep(0.7)
-    assert local_warehouse.requests == ()
     use(engine)
     assert open_sessions(local_warehouse) == 1
 
 
-def test_sessions_in_use_are_left_alone_and_the_limit_holds(
-    make_engine: MakeEngine, local_warehouse: TestWarehouse
+def test_a_pool_looks_for_idle_sessions_as_long_as_there_are_any(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse, clock: Clock
 ) -> None:
-    engine = make_engine(idle_timeout=0.3, pool_size=2, max_overflow=0)
+    engine = make_engine(idle_timeout=300)
+    assert not will_look(engine)
+    use(engine)
+    assert will_look(engine)
+    pool_of(engine)._look()
+    assert will_look(engine)
+    clock.now += 301
+    pool_of(engine)._look()
+    assert not will_look(engine)
+    assert open_sessions(local_warehouse) == 0
+
+
+def test_sessions_in_use_are_left_alone_and_the_limit_holds(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse, clock: Clock
+) -> None:
+    engine = make_engine(idle_timeout=300, pool_size=2, max_overflow=0)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
-        time.sleep(0.5)
-        pool_of(engine).give_back_idle()
+        clock.now += 301
+        assert pool_of(engine).give_back_idle() == 0
         assert connection.execute(text("SELECT 2")).scalar_one() == 2
     for _ in range(3):
-        use(engine, threads=6)
+        use(engine, threads=6, at_once=False)
         assert open_sessions(local_warehouse) <= 2
-        time.sleep(0.4)
-    assert [r.operation for r in local_warehouse.requests].count("OpenSession") <= 12
+        clock.now += 301
+        assert pool_of(engine).give_back_idle() <= 2
+        assert open_sessions(local_warehouse) == 0
+    assert [r.operation for r in local_warehouse.requests].count("OpenSession") <= 6
 
 
 def test_only_those_that_were_idle_for_long_enough_are_given_back(
-    make_engine: MakeEngine, local_warehouse: TestWarehouse
+    make_engine: MakeEngine, local_warehouse: TestWarehouse, clock: Clock
 ) -> None:
-    engine = make_engine(idle_timeout=0.6, pool_size=2)
+    engine = make_engine(idle_timeout=300, pool_size=2)
     use(engine, threads=2)
-    time.sleep(0.4)
-    use(engine)  # the last one in is the first one out
-    time.sleep(0.3)
-    pool_of(engine).give_back_idle()
+    for _ in range(2):
+        clock.now += 100
+        use(engine)  # the last one in is the first one out: the other one stays idle
+    clock.now += 100
+    assert pool_of(engine).give_back_idle() == 1
     assert open_sessions(local_warehouse) == 1
+    clock.now += 199
     assert pool_of(engine).give_back_idle() == 0
+    clock.now += 1
+    assert pool_of(engine).give_back_idle() == 1
+    assert open_sessions(local_warehouse) == 0
 
 
 def test_a_pool_can_keep_its_sessions(

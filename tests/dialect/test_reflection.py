@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Connection,
+    Date,
     Engine,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Inspector,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     inspect,
@@ -23,7 +27,7 @@ from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 from sqlalchemy.types import BIGINT, DECIMAL, INTEGER, NullType
 
-from vinci_code.database.dialect.information_schema import parse_identities
+from vinci_code.database.dialect.information_schema import parse_identities, plain_condition
 from vinci_code.database.dialect.types import ARRAY, MAP, STRUCT, TIMESTAMP, VARIANT
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -133,7 +137,8 @@ def test_200_tables_are_few_statements(
     inspector = inspect(engine)
     first = everything(inspector)
     assert len(first) == 200
-    assert len(sent()) <= 3
+    # Each was asked for by name, so that each is asked for its identity columns.
+    assert len([text for text in sent() if not text.startswith("SHOW CREATE TABLE")]) <= 3
     assert repr(everything(inspector)) == repr(first)
     assert sent() == []
     assert inspector.has_table("t5")
@@ -150,6 +155,11 @@ def test_one_table_of_many_is_asked_for_by_name(
     asked = local_warehouse.warehouse.requests
     named = [record for record in asked if record.parameters]
     assert [record.parameters for record in named[-2:]] == [((None, "STRING", "t3"),)] * 2
+    # Whether its BIGINT columns are identity columns, only the table itself tells.
+    *listed, itself = sent()
+    assert len(listed) == 2
+    assert itself == "SHOW CREATE TABLE `t3`"
+    assert inspect(engine).get_pk_constraint("t3")["constrained_columns"] == ["id"]
     assert len(sent()) == 2
 
 
@@ -161,7 +171,8 @@ def test_several_tables_one_by_one_are_not_several_times_the_statements(
     inspector = inspect(engine)
     for number in range(20):
         assert inspector.get_columns(f"t{number}")
-    assert len(sent()) <= 8
+        assert inspector.get_pk_constraint(f"t{number}")["constrained_columns"] == ["id"]
+    assert len([text for text in sent() if not text.startswith("SHOW CREATE TABLE")]) <= 12
 
 
 # --- what is told --------------------------------------------------------------------------------
@@ -283,6 +294,31 @@ def test_foreign_keys_across_schemas_and_catalogs(
     assert set(metadata.tables) == {"c", f"{other_schema}.o", f"{far_schema}.f"}
 
 
+@pytest.mark.parametrize("place", ["", "other", "far"])
+def test_a_foreign_key_in_another_order_than_the_primary_key(
+    engine: Engine, other_schema: str, far_schema: str, place: str
+) -> None:
+    schema = {"": None, "other": other_schema, "far": far_schema}[place]
+    metadata = MetaData()
+    key = [Column(name, kind) for name, kind in (("x", BigInteger), ("y", String), ("z", Date))]
+    parent = Table("p", metadata, *key, PrimaryKeyConstraint("z", "x", "y"), schema=schema)
+    ours = ["a", "b", "c"]
+    Table(
+        "c",
+        metadata,
+        *(Column(name, column.type) for name, column in zip(ours, key, strict=True)),
+        ForeignKeyConstraint(ours, [parent.c.x, parent.c.y, parent.c.z], name="fk"),
+    )
+    metadata.create_all(engine)
+    (found,) = inspect(engine).get_foreign_keys("c")
+    assert (found["referred_schema"], found["referred_table"]) == (schema, "p")
+    assert found["constrained_columns"] == ours
+    assert found["referred_columns"] == ["x", "y", "z"]
+    reflected = Table("c", MetaData(), autoload_with=engine)
+    targets = {key.parent.name: key.column.name for key in reflected.foreign_keys}
+    assert targets == {"a": "x", "b": "y", "c": "z"}
+
+
 def test_checks_of_the_same_name_on_two_tables_are_not_mixed_up(
     connection: Connection, run: Callable[..., None]
 ) -> None:
@@ -322,6 +358,10 @@ def test_identity_properties_and_clustering_of_one_table(
     assert identity is not None
     assert (identity.always, identity.start, identity.increment) == (True, 5, 2)
     assert table.c.n.identity is None
+    told = {
+        column["name"]: column.get("identity") for column in inspect(connection).get_columns("t")
+    }
+    assert told == {"id": {"always": True, "start": 5, "increment": 2}, "n": None, "s": None}
     assert table.dialect_kwargs["databricks_cluster_by"] == ("s", "n")
     properties = table.dialect_kwargs["databricks_tblproperties"]
     assert properties["k"] == "it's"
@@ -342,6 +382,23 @@ def test_identities_as_show_create_table_writes_them() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kept", "written"),
+    [
+        ("(a > 0) IS NOT FALSE", "a > 0"),
+        ("((a) > (0)) IS NOT FALSE", "(a) > (0)"),
+        ("( a > 0 ) IS NOT FALSE", "a > 0"),
+        ("(a <> ')') IS NOT FALSE", "a <> ')'"),
+        ("(`)` = 'it\\'s (') IS NOT FALSE", "`)` = 'it\\'s ('"),
+        ("(a) IS NULL OR (b) IS NOT FALSE", "(a) IS NULL OR (b) IS NOT FALSE"),
+        ("a IS NOT FALSE", "a IS NOT FALSE"),
+        ("a > 0", "a > 0"),
+    ],
+)
+def test_a_check_is_told_as_it_was_written(kept: str, written: str) -> None:
+    assert plain_condition(kept) == written
+
+
 def test_what_was_created_is_what_is_reflected(engine: Engine) -> None:
     metadata = MetaData()
     Table("parent", metadata, Column("id", BigInteger, Identity(start=3), primary_key=True))
@@ -351,6 +408,7 @@ def test_what_was_created_is_what_is_reflected(engine: Engine) -> None:
         Column("id", BigInteger, primary_key=True, comment="key"),
         Column("parent_id", ForeignKey("parent.id"), nullable=False),
         Column("name", String(20), unique=True, server_default="x"),
+        CheckConstraint("name <> 'it''s'", name="ck_name"),
         comment="children",
         databricks_cluster_by=["parent_id"],
     )
@@ -361,6 +419,9 @@ def test_what_was_created_is_what_is_reflected(engine: Engine) -> None:
     assert next(iter(child.c.parent_id.foreign_keys)).column is found.tables["parent"].c.id
     assert found.tables["parent"].c.id.identity is not None
     assert child.comment == "children"
+    (check,) = inspect(engine).get_check_constraints("child")
+    assert check["name"] == "ck_name"
+    assert check["sqltext"].startswith("name <> ")
     again = MetaData()
     copy = child.to_metadata(again, name="copy")
     found.tables["parent"].to_metadata(again)

@@ -67,11 +67,10 @@ def test_the_client_id_and_secret_open_a_session(
     assert workspace.issued == 1, "one token serves the check and the driver"
 
 
-def test_an_oauth_token_near_its_end_is_replaced(
+def test_an_oauth_token_that_has_ended_is_replaced(
     workspace: FakeWorkspace, authority: Authority
 ) -> None:
-    # Tokens with 40 s left are not used any more: every use of this one asks for another.
-    workspace.token_lifetime = 39
+    workspace.token_lifetime = 0
     credentials = DatabricksConnector(workspace.settings(authority, **OAUTH)).credentials
     header_factory = credentials()
     assert header_factory() != header_factory()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +12,13 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.config import reload_settings
+from vinci_code.core.redaction import Secret
+from vinci_code.database.databricks_auth import OAuthTokens
 from vinci_code.database.databricks_connector import create_databricks_engine
+from vinci_code.database.databricks_failures import Target
+from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+from vinci_code.warehouse.recording import RequestRecord
 
 
 @pytest.fixture
@@ -35,24 +42,91 @@ def revoke_tokens(local_warehouse: TestWarehouse) -> None:
         credentials.revoke(token)
 
 
-def token_requests(local_warehouse: TestWarehouse) -> int:
-    return sum("/oidc/v1/token" in record.path for record in local_warehouse.requests)
+def token_requests(local_warehouse: TestWarehouse) -> list[RequestRecord]:
+    """The requests for a token, in the order of arrival."""
+    return [record for record in local_warehouse.requests if "/oidc/v1/token" in record.path]
 
 
-def test_twenty_threads_share_one_token(local_warehouse: TestWarehouse, engine: Engine) -> None:
-    answers: list[int | None] = []
+def together(records: list[RequestRecord]) -> list[tuple[RequestRecord, RequestRecord]]:
+    """Those that came before the one before them was answered."""
+    pairs = itertools.pairwise(records)
+    return [(a, b) for a, b in pairs if b.started < a.started + (a.duration or 0.0)]
+
+
+def slow_token_endpoint(local_warehouse: TestWarehouse) -> None:
+    """Let every request for a token take a while, so that threads meet there if they can."""
+    local_warehouse.inject(Fault.delay(0.1, operation="POST /oidc/v1/token", times=1000))
+
+
+def ask_in_threads(engine: Engine, seconds: float = 0.0) -> list[int | Exception | None]:
+    """What 20 threads are answered, each asking once and then on until the time is over."""
+    answers: list[int | Exception | None] = []
 
     def ask() -> None:
-        with engine.connect() as connection:
-            answers.append(connection.scalar(select(1)))
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                with engine.connect() as connection:
+                    answers.append(connection.scalar(select(1)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
+                answers.append(error)
+            if time.monotonic() >= until:
+                return
+            time.sleep(0.1)
 
     threads = [threading.Thread(target=ask) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [1] * 20
-    assert token_requests(local_warehouse) == 1
+    return answers
+
+
+def test_twenty_threads_share_one_token(local_warehouse: TestWarehouse, engine: Engine) -> None:
+    slow_token_endpoint(local_warehouse)
+    assert ask_in_threads(engine) == [1] * 20
+    assert len(token_requests(local_warehouse)) == 1
+
+
+@pytest.mark.parametrize(("lifetime", "kept"), [(5, 4.0), (100, 80.0), (3600, 3560.0)])
+def test_a_token_is_kept_for_most_of_its_life(
+    lifetime: int,
+    kept: float,
+    local_warehouse: TestWarehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warehouse = local_warehouse.warehouse
+    monkeypatch.setattr(warehouse.credentials, "token_lifetime", float(lifetime))
+    now = 1000.0
+    tokens = OAuthTokens(
+        Target("localhost", warehouse.port, warehouse.http_path, "OAuth", warehouse.ca_file),
+        warehouse.credentials.client_id,
+        Secret(warehouse.credentials.client_secret),
+        clock=lambda: now,
+    )
+    first = tokens.headers()
+    now += kept - 0.01
+    assert tokens.headers() == first
+    assert len(token_requests(local_warehouse)) == 1
+    now += 0.02
+    assert tokens.headers() != first
+    assert len(token_requests(local_warehouse)) == 2
+
+
+@pytest.mark.slow
+def test_a_minute_of_tokens_that_live_for_five_seconds(
+    local_warehouse: TestWarehouse, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_warehouse.warehouse.credentials, "token_lifetime", 5.0)
+    slow_token_endpoint(local_warehouse)
+    answers = ask_in_threads(engine, seconds=60.0)
+    assert set(answers) == {1}
+    requests = token_requests(local_warehouse)
+    assert together(requests) == []
+    # One every four seconds, and no more where a thread waited for the one that asks.
+    assert 13 <= len(requests) <= 17
+    refused = [record for record in local_warehouse.requests if record.status in (401, 403)]
+    assert refused == []
 
 
 def test_a_revoked_token_is_renewed_once(local_warehouse: TestWarehouse, engine: Engine) -> None:
@@ -60,7 +134,7 @@ def test_a_revoked_token_is_renewed_once(local_warehouse: TestWarehouse, engine:
         assert connection.scalar(select(1)) == 1
         revoke_tokens(local_warehouse)
         assert connection.scalar(select(1)) == 1
-    assert token_requests(local_warehouse) == 2
+    assert len(token_requests(local_warehouse)) == 2
 
 
 def test_a_principal_that_is_gone_is_a_clear_error(
@@ -74,3 +148,24 @@ def test_a_principal_that_is_gone_is_a_clear_error(
         with pytest.raises(DBAPIError, match="AuthenticationFailed") as refused:
             connection.scalar(select(1))
     assert "dose" not in str(refused.value)
+
+
+def test_a_principal_whose_tokens_are_all_refused_is_a_clear_error(
+    local_warehouse: TestWarehouse, engine: Engine
+) -> None:
+    with engine.connect() as connection:
+        assert connection.scalar(select(1)) == 1
+        local_warehouse.inject(Fault.token_revoked(statement="SELECT 1", times=10))
+        with pytest.raises(DBAPIError, match="neither expired nor been revoked"):
+            connection.scalar(select(1))
+    assert len(token_requests(local_warehouse)) == 2
+
+
+def test_a_token_that_twenty_threads_share_is_renewed_once_when_revoked(
+    local_warehouse: TestWarehouse, engine: Engine
+) -> None:
+    slow_token_endpoint(local_warehouse)
+    assert ask_in_threads(engine) == [1] * 20
+    revoke_tokens(local_warehouse)
+    assert ask_in_threads(engine) == [1] * 20
+    assert len(token_requests(local_warehouse)) == 2

@@ -84,6 +84,18 @@ CONDITIONS: dict[str, tuple[Any, list[int]]] = {
         [3, 5, 6, 8],
     ),
     "tuple-in": (sa.tuple_(p.category, p.stock).in_([("tools", 3), ("parts", 7)]), [1, 5]),
+    "tuple-in-text": (
+        sa.text("(category, stock) IN :pairs").bindparams(
+            sa.bindparam("pairs", [("tools", 3), ("parts", 7)], expanding=True)
+        ),
+        [1, 5],
+    ),
+    "tuple-in-literals": (
+        sa.tuple_(p.category, p.stock).in_(
+            sa.bindparam("pairs", [("tools", 3), ("parts", 7)], literal_execute=True)
+        ),
+        [1, 5],
+    ),
     "exists": (sa.exists().where(s.product_id == p.id, s.quantity > 100), [2]),
     "not-exists": (~sa.exists().where(s.product_id == p.id), [3, 5, 6, 8]),
     "greater-than-subquery": (

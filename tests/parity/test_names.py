@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -37,8 +39,13 @@ columns = sa.Table(
 )
 
 
+_OLD = tuple(map(int, re.findall(r"\d+", sa.__version__)[:3])) < (2, 0, 58)
+
+
 @pytest.mark.parametrize("name", COLUMN_NAMES)
 def test_column(connection: sa.Connection, key: int, name: str) -> None:
+    if _OLD and "%(" in name:
+        pytest.skip("SQLAlchemy 2.0.54 and older fail on such a name, on SQLite too")
     column = columns.c[name]
     connection.execute(sa.insert(columns).values({"id": key, name: "v"}))
     change = sa.update(columns).where(columns.c.id == key, column == "v").values({column: "w"})

@@ -54,11 +54,6 @@ sold = (
 )
 sold_cte, sold_sub = sold.cte("sold"), sold.subquery("sold")
 other = product.alias("other")
-names = (
-    sa.values(sa.column("k", sa.Integer), sa.column("v", sa.String), name="names")
-    .data([(1, "one"), (2, "it's two"), (4, "four")])
-    .cte("names")
-)
 by_day: dict[str, Any] = {"partition_by": s.customer, "order_by": (s.day, s.id)}
 
 ORDERING: dict[str, tuple[Any, list[Any]]] = {
@@ -247,10 +242,6 @@ QUERIES: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {
             ("left.a.x", 3),
         ],
     ),
-    "values": (
-        sa.select(names.c.v, p.name).join_from(names, product, p.id == names.c.k).order_by(p.id),
-        [("one", "Anvil"), ("it's two", "bolt"), ("four", "drill")],
-    ),
     # windows
     "row-number": (
         sa.select(s.id, func.row_number().over(order_by=s.id.desc())).order_by(s.id).limit(3),
@@ -336,7 +327,8 @@ QUERIES: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {
         [(10, True)],
     ),
     "group-by-document": (
-        sa.select(p.details["rank"].as_float().label("r"), func.count())
+        # SQLAlchemy 2.0 has SQLite give whole numbers as integers.
+        sa.select((p.details["rank"].as_float() + 0.0).label("r"), func.count())
         .where(p.details["rank"].as_float().is_not(None))
         .group_by("r")
         .order_by("r"),
@@ -373,6 +365,19 @@ def test_query(filled: sa.Engine, name: str) -> None:
     with filled.connect() as connection:
         found = connection.execute(query).all()
     assert same(found, expected), f"found {found!r}"
+
+
+@pytest.mark.skipif(
+    not hasattr(sa.Values, "cte"), reason="SQLAlchemy has Values.cte() since 2.0.42"
+)
+def test_values(filled: sa.Engine) -> None:
+    columns = sa.column("k", sa.Integer), sa.column("v", sa.String)
+    given = sa.values(*columns, name="names").data([(1, "one"), (2, "it's two"), (4, "four")])
+    names = given.cte("names")
+    query = sa.select(names.c.v, p.name).join_from(names, product, p.id == names.c.k)
+    with filled.connect() as connection:
+        found = connection.execute(query.order_by(p.id)).all()
+    assert same(found, [("one", "Anvil"), ("it's two", "bolt"), ("four", "drill")])
 
 
 def test_rows_by_name(filled: sa.Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlglot import exp
 
+from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.dialect import unescape
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parse import (
@@ -13,6 +14,7 @@ from vinci_code.warehouse.sql.parse import (
     parse_name,
     parse_statement,
 )
+from vinci_code.warehouse.sql.shapes import own_expression
 
 LITERALS = {
     r"'a\nb'": "a\nb",
@@ -195,3 +197,69 @@ def test_expression_is_one_expression() -> None:
     for text in ("1, 2", "1 FROM t", "1; SELECT 2", ""):
         with pytest.raises(SqlError):
             parse_expression(text)
+
+
+LONG = "x\\'\\\\\\n\\u00e9" + "y" * 80
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"SELECT '{LONG}' AS a, 'short' AS b, '{LONG}' AS c",
+        "SELECT unbase64('QQ=='), UNBASE64( 'QUI=' ), unbase64(\"QQ==\")",
+        f"SELECT '{LONG}' 'and more', r'{'z' * 70}', \"{'q' * 70}\"",
+        f"SELECT 1 -- '{LONG}'\n, /* '{LONG}' */ `'{'n' * 70}'`, '{LONG}'",
+        f"SELECT '\ue0000', '{LONG}'",
+        f"SELECT '\ue0000' /* /* */ '{LONG}' */",
+        f"SELECT ?, '{LONG}', ?, 1 AS `\ue0000`",
+        f"INSERT INTO t WITH s AS (SELECT '{LONG}' AS a) SELECT a FROM s",
+        f"SELECT '{LONG}''{LONG}'",
+    ],
+)
+def test_strings_that_are_data_are_read_as_all_others(text: str) -> None:
+    read = own_expression(text)
+    assert read is not None
+    assert read == parse_statement(text).expression
+    assert read is not parse_statement(text).expression
+
+
+def test_the_shape_of_a_statement_is_read_once() -> None:
+    texts = [f"SELECT concat('{'a' * 70}{index}', 'é\\\\{index}')" for index in range(3)]
+    found = [own_expression(text) for text in texts]
+    before = parse._parse_cached.cache_info().misses
+    found.append(own_expression(texts[0].replace("a" * 70, "b" * 100)))
+    literals = [next(iter(one.find_all(exp.Literal))).this for one in found if one is not None]
+    assert literals == [*("a" * 70 + str(index) for index in range(3)), "b" * 100 + "0"]
+    assert parse._parse_cached.cache_info().misses == before
+
+
+def test_an_error_beside_data_is_placed_in_the_text_as_it_was_sent() -> None:
+    text = f"SELECT '{'x' * 100}' AS a, FROM WHERE"
+    with pytest.raises(SqlError) as caught:
+        own_expression(text)
+    with pytest.raises(SqlError) as expected:
+        parse_statement(text)
+    assert str(caught.value) == str(expected.value)
+    assert "x" * 100 in str(caught.value)
+
+
+MANY = ", ".join(f"({n}, -{n}, 'a{n}\\\\\\'é', {n}.5e3, NULL, true, '(),')" for n in range(900))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"INSERT INTO t (a, b) VALUES {MANY}",
+        f"INSERT INTO t VALUES\n{MANY};",
+        f"SELECT * FROM VALUES {MANY}",
+        "VALUES " + ", ".join(f"({n})" for n in range(9000)),
+        "INSERT INTO t VALUES " + ", ".join(f"({n} , now())" for n in range(2000)),
+        "INSERT INTO t VALUES " + ", ".join(f"({n}, 'a' 'b')" for n in range(2000)),
+        f"SELECT * FROM VALUES ('x') AS v(a) -- VALUES {MANY}",
+        f"SELECT * FROM VALUES 1, 2 -- VALUES {MANY}",
+        "INSERT INTO t SELECT 1 /* " + "x" * 20_000 + " */ FROM VALUES (1), (2)",
+    ],
+)
+def test_rows_that_are_data_are_read_as_all_others(text: str) -> None:
+    assert len(text) > 20_000
+    assert own_expression(text) == parse_statement(text).expression

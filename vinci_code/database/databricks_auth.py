@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import host_and_port
 from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
-from vinci_code.core.redaction import MASK, Secret, redact_exception, register_secret
+from vinci_code.core.redaction import MASK, HoldsSecret, Secret, redact_exception, register_secret
 from vinci_code.database.databricks_failures import ExplainedError, Failure, Kind, Target
 from vinci_code.database.databricks_http import Reply, request
 from vinci_code.database.deadlines import run_with_deadline
@@ -33,11 +32,13 @@ CREDENTIALS_TIMEOUT = 30.0
 _REQUEST_TIMEOUT = 10.0
 # Azure Databricks rejects tokens with 30 s left or less (Token.expired in databricks/sdk/oauth.py).
 _RENEW_BEFORE_EXPIRY = 40.0
+# Of the lifetime; a token that lives for less than 40 s would be got anew for every request.
+_RENEW_BEFORE_AT_MOST = 0.2
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 _OK = 200
 
 
-class Credentials:
+class Credentials(HoldsSecret):
     """What the driver calls a credentials provider: an object that gives it request headers.
 
     The driver calls it once for a header factory and that factory for the headers of a request
@@ -93,18 +94,6 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"<Credentials: {self._description}, {MASK}>"
-
-    def __copy__(self) -> Credentials:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Credentials:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "Credentials cannot be pickled: the secret would leave this process. Give the other "
-            "process the environment variables of the settings instead."
-        )
 
 
 @dataclass(frozen=True)
@@ -178,16 +167,25 @@ class OAuthTokens:
     ``client_credentials`` with HTTP Basic and the scope ``all-apis``. The SDK's own code cannot be
     used for it, since it sends the request for a token without a timeout and cannot be told a CA
     file.
+
+    A token is renewed 40 s before it ends, or, where it lives for a short time only, when a fifth
+    of that is left. Of many threads one asks for it, and the others wait for what it gets.
     """
 
     def __init__(
-        self, target: Target, client_id: str, client_secret: Secret, scopes: str = "all-apis"
+        self,
+        target: Target,
+        client_id: str,
+        client_secret: Secret,
+        scopes: str = "all-apis",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         register_secret(client_secret.get_secret_value())
         self._target = target
         self._client_id = client_id
         self._client_secret = client_secret
         self._scopes = scopes
+        self._clock = clock
         self._lock = threading.Lock()
         self._header: str | None = None
         self._good_until = 0.0
@@ -195,11 +193,14 @@ class OAuthTokens:
     def headers(self) -> dict[str, str]:
         """The headers for one request, with a token that is good for a while yet."""
         with self._lock:
-            if self._header is None or time.monotonic() >= self._good_until:
+            if self._header is None or self._clock() >= self._good_until:
+                # From here, since it may have been on its way back for long.
+                asked = self._clock()
                 self._header, lifetime = run_with_deadline(
                     self._fetch, CREDENTIALS_TIMEOUT, "getting an OAuth token"
                 )
-                self._good_until = time.monotonic() + lifetime - _RENEW_BEFORE_EXPIRY
+                margin = min(_RENEW_BEFORE_EXPIRY, lifetime * _RENEW_BEFORE_AT_MOST)
+                self._good_until = asked + lifetime - margin
             return {"Authorization": self._header}
 
     def forget(self) -> None:

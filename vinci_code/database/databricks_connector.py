@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from vinci_code import __version__
 from vinci_code.core.config import DatabaseSettings, Settings, get_settings
@@ -25,7 +25,7 @@ from vinci_code.core.errors import (
     DatabricksConnectionError,
     MissingExtraError,
 )
-from vinci_code.core.redaction import redact, redact_exception
+from vinci_code.core.redaction import HoldsSecret, redact, redact_exception
 from vinci_code.database.deadlines import run_with_deadline
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ValidationResult:
         return f"{where} cannot be used: {self.error} To fix it: {self.next_step}"
 
 
-class DatabricksConnector:
+class DatabricksConnector(HoldsSecret):
     """The way to one SQL warehouse.
 
     Building one contacts nobody. As a context manager it closes every connection that it opened.
@@ -252,12 +252,6 @@ class DatabricksConnector:
 
     def __repr__(self) -> str:
         return f"<DatabricksConnector {self._target}{self.http_path}, {self._target.auth}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a DatabricksConnector cannot be pickled: its secret would leave this process. Build "
-            "one from the settings in the other process instead."
-        )
 
     def _limits(self) -> Mapping[str, float]:
         """Bounds that keep the driver from trying for 15 minutes, which is its default.

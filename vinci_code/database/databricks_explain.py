@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from vinci_code.core.errors import ConfigurationError, DeadlineExceededError
 from vinci_code.core.redaction import redact
@@ -26,13 +26,11 @@ from vinci_code.database.databricks_failures import (
     unreachable_proxy,
 )
 from vinci_code.database.databricks_http import ProxyRefusedError, proxy_for
+from vinci_code.database.dialect.dberrors import SessionLostError, WarehouseStartTimeout
+from vinci_code.database.dialect.translation import chain as chain_of
+from vinci_code.database.dialect.translation import classify, status_in
 
 Chain = list[BaseException]
-
-_STARTING_TEXTS = re.compile(
-    r"TEMPORARILY_UNAVAILABLE|is temporarily unavailable|has not been initialized"
-    r"|Couldn't create directory /local_disk0|would exceed Retry policy max retry duration",
-)
 
 _NAMESPACE_CLASSES = re.compile(
     r"\[(NO_SUCH_CATALOG_EXCEPTION|CATALOG_NOT_FOUND|SCHEMA_NOT_FOUND|NO_SUCH_DATABASE|"
@@ -42,7 +40,7 @@ _NAMESPACE_CLASSES = re.compile(
 
 def explain(error: BaseException, target: Target) -> Failure:
     """Find out what ``error``, raised while ``target`` was contacted, means for the user."""
-    chain = list(_chain_of(error))
+    chain = list(chain_of(error, handled=True))
     for explainer in _EXPLAINERS:
         failure = explainer(chain, target)
         if failure is not None:
@@ -186,8 +184,10 @@ def _cold_start(chain: Chain, target: Target) -> Failure | None:
     # A classic warehouse that starts may open a session and then answer every request with status
     # ERROR in HTTP 200; a 503 whose Retry-After is longer than the retry budget loses its status on
     # the way through the driver (check_proposed_wait in its auth/retry.py).
-    found = next((error for error in chain if _STARTING_TEXTS.search(str(error))), None)
-    return None if found is None else starting(503, "", target)
+    kinds = (classify(error, str(error)) for error in chain)
+    # A session that has just been opened is not lost: a warehouse that starts does not know it yet.
+    starts = any(issubclass(kind, WarehouseStartTimeout | SessionLostError) for kind in kinds)
+    return starting(503, "", target) if starts else None
 
 
 def _namespace(chain: Chain, target: Target) -> Failure | None:
@@ -267,10 +267,8 @@ def _is_name_error(error: BaseException) -> bool:
 
 def _status_in(error: BaseException) -> tuple[int | None, str]:
     context = getattr(error, "context", None)
-    if isinstance(context, dict) and isinstance(context.get("http-code"), int):
-        return context["http-code"], str(context.get("error-message") or "")
-    too_many = re.search(r"too many (\d{3}) error responses", str(error))
-    return (int(too_many.group(1)), "") if too_many else (None, "")
+    said = context.get("error-message") if isinstance(context, dict) else None
+    return status_in(error, str(error)), str(said or "")
 
 
 def _how_unreachable(error: BaseException) -> str | None:
@@ -290,29 +288,6 @@ def _how_unreachable(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno and not isinstance(error, TimeoutError):
         return (error.strerror or name).lower()
     return None
-
-
-def _chain_of(error: BaseException) -> Iterator[BaseException]:
-    """Every exception in and around ``error``, the outermost first.
-
-    urllib3 keeps the reason of a ``MaxRetryError`` in ``reason``, of a ``ProxyError`` in
-    ``original_error``, and others only among their arguments.
-    """
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        waiting += [
-            current.__cause__,
-            current.__context__,
-            getattr(current, "reason", None),
-            getattr(current, "original_error", None),
-            *current.args,
-        ]
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from vinci_code.core.errors import (
     DeadlineExceededError,
 )
 from vinci_code.database.databricks_http import ProxyRefusedError, Reply, proxy_for
+from vinci_code.database.dialect.translation import NO_ADDRESS, NO_PERMISSION
 
 
 class Kind(Enum):
@@ -188,15 +189,14 @@ def unreachable_proxy(target: Target, how: str) -> Failure:
 
 
 def _refused_credentials(status: int, said: str, target: Target) -> Failure:
-    lowered = said.lower()
-    if "ip acl" in lowered or "ip access list" in lowered:
+    if NO_ADDRESS.search(said):
         return Failure(
             Kind.PERMISSION,
             f"{target} does not accept connections from this network's address.{said}",
             "ask a workspace admin to add this network to the IP access list, or connect from one "
             "that is on it",
         )
-    if status == 403 and ("permission" in lowered or "not authorized" in lowered):
+    if status == 403 and NO_PERMISSION.search(said):
         return Failure(
             Kind.PERMISSION,
             f"{target} knows {target.auth}, which may not use {target.http_path}.{said}",

@@ -9,9 +9,15 @@ from sqlalchemy.testing import provision
 
 
 def update_db_opts(db_url: Any, db_opts: dict[str, Any], options: Any) -> None:
-    """Trust the local warehouse's certificate."""
+    """Trust the local warehouse's certificate, and give the token.
+
+    The suite makes engines of the URL of another engine, which keeps no token.
+    """
     if os.environ["COMPLIANCE_DIALECT"] == "ours":
-        db_opts["connect_args"] = {"_tls_trusted_ca_file": os.environ["COMPLIANCE_CA_FILE"]}
+        db_opts["connect_args"] = {
+            "_tls_trusted_ca_file": os.environ["COMPLIANCE_CA_FILE"],
+            "access_token": os.environ["COMPLIANCE_TOKEN"],
+        }
 
 
 def temp_table_keyword_args(cfg: Any, eng: Any) -> dict[str, Any]:

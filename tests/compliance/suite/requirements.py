@@ -15,11 +15,12 @@ _closed: Any = exclusions.closed
 CAN = """
     array_type comment_reflection comment_reflection_full_unicode create_or_replace_view
     create_table_as ctes ctes_with_values
-    cast_precision_numerics_many_significant_digits date_historic datetime_historic
+    cast_precision_numerics_many_significant_digits cross_schema_fk_reflection date_historic
+    datetime_historic
     datetime_literals datetime_timezone datetime_timezone_historic except_
     expression_server_defaults
     float_or_double_precision_behaves_generically foreign_key_constraint_name_reflection
-    identity_columns identity_columns_standard infinity_floats intersect
+    identity_columns identity_columns_standard implicit_default_schema infinity_floats intersect
     json_type mod_operator_as_percent_sign named_constraints nullsordering
     order_by_label_with_expression parens_in_union_contained_select_w_limit_offset
     precision_numerics_enotation_small precision_numerics_many_significant_digits
@@ -33,8 +34,6 @@ CAN = """
 """.split()
 
 CANNOT = {
-    "cross_schema_fk_reflection": "needs the default schema before the first statement: see below",
-    "implicit_default_schema": "the default schema is the session's; asking it costs a statement",
     "autocommit": "each statement is its own transaction; there is no mode to switch to",
     "ctes_with_update_delete": "a CTE cannot stand before UPDATE or DELETE",
     "deferrable_fks": "constraints are informational (PRIMARY KEY, FOREIGN KEY)",

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 from vinci_code.core.redaction.exceptions import RedactedError, redact_exception
 from vinci_code.core.redaction.registry import forget_secrets, register_secret
-from vinci_code.core.redaction.secret import Secret
+from vinci_code.core.redaction.secret import HoldsSecret, Secret
 from vinci_code.core.redaction.text import MASK, redact
 
 __all__ = [
     "MASK",
+    "HoldsSecret",
     "RedactedError",
     "Secret",
     "forget_secrets",

@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import dis
 import inspect
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any, cast
@@ -93,8 +94,13 @@ def _is_suspended(trace: types.TracebackType) -> bool:
     frame = trace.tb_frame
     if not frame.f_code.co_flags & _RESUMABLE or frame.f_lasti < 0:
         return False
-    opcode = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-    return opcode in _YIELDS and frame.f_lasti != trace.tb_lasti
+    code, last = frame.f_code.co_code, frame.f_lasti
+    opcode = dis.opname[code[last]]
+    if sys.version_info < (3, 11) and last + 2 < len(code):
+        # A frame that awaits stands before the instruction, to run it again.
+        following = dis.opname[code[last + 2]]
+        opcode = following if following == "YIELD_FROM" else opcode
+    return opcode in _YIELDS and last != trace.tb_lasti
 
 
 def _mask_fields(error: BaseException) -> None:

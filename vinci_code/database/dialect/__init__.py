@@ -39,16 +39,18 @@ def __getattr__(name: str) -> Any:
         from vinci_code.database.dialect.base import VinciDialect
 
         return VinciDialect
+    if name == "NamedDatabricks":
+        return _named_databricks()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _named_databricks() -> Any:
     """What SQLAlchemy checks arguments such as ``databricks_cluster_by=`` against.
 
-    The package that has registered the name, where there is one: its URLs shall go on working.
+    Another package that has registered the name, where there is one: its URLs shall go on working.
     """
-    for entry in entry_points(group="sqlalchemy.dialects"):
-        if entry.name == "databricks":
+    for entry in entry_points(group="sqlalchemy.dialects", name="databricks"):
+        if entry.module != __name__:
             named = entry.load()
             # databricks-sqlalchemy also tells Alembic how to migrate what is called "databricks".
             __getattr__("VinciDialect").register_migrations()
@@ -56,4 +58,5 @@ def _named_databricks() -> Any:
     return __getattr__("VinciDialect")
 
 
+# The entry point of this name leads here too. Which of two packages' is found first is chance.
 registry.impls.setdefault("databricks", _named_databricks)

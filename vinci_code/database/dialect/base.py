@@ -17,7 +17,6 @@ Arguments of ``create_engine``:
     unless a pragma of this name is set, so neither does this dialect; ``ilike()`` never does.
 ``json_serializer``, ``json_deserializer``
     As in SQLAlchemy's other dialects; ``json.dumps`` and ``json.loads`` by default.
-
 ``atomicity``
     What a unit of work is that takes more than one statement, where there are no transactions:
     ``"unit"`` (the default) refuses it before the first write, ``"per_table"`` sends one statement
@@ -31,6 +30,17 @@ Arguments of ``create_engine``:
     ON DELETE CASCADE. Off by default.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
+
+Execution options, of a statement, a connection or an engine:
+
+``databricks_timeout``
+    Seconds after which a statement is cancelled on the warehouse, and ``StatementTimeout`` raised;
+    fetching more of its rows has as long. ``None`` lets it run. Without the option, the connect
+    argument ``timeout`` counts, which is never by default. A write that is held is sent by the
+    commit, for which ``timeout`` counts alone. Other dialects take no notice of it::
+
+        connection.execute(select(Event).execution_options(databricks_timeout=5))
+        with engine.connect().execution_options(databricks_timeout=5) as connection: …
 
 Units of work: INSERT, UPDATE and DELETE are held until the commit, which sends all of them as one
 statement, or as one ``BEGIN ATOMIC … END``; errors of a write, such as ``IntegrityError``, are
@@ -68,7 +78,7 @@ from weakref import WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import flushed_keys, units, urls
+from vinci_code.database.dialect import connecting, flushed_keys, units, urls
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError
@@ -79,6 +89,7 @@ from vinci_code.database.dialect.reflection import ReflectionMixin
 from vinci_code.database.dialect.statistics import Counter, OnProgress, Progress
 from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
 from vinci_code.database.dialect.types import COLSPECS
+from vinci_code.database.dialect.views import KnownViews
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -171,6 +182,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.enforce_foreign_keys = enforce_foreign_keys
         self.on_progress = on_progress
         self.statistics = Counter()
+        self.views = KnownViews()
         self.transactions = transactions
         self.case_sensitive_like = case_sensitive_like
         self._json_serializer = json_serializer
@@ -200,17 +212,23 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
         """Take the driver's arguments out of a URL."""
-        return [], urls.create_connect_args(url)
+        arguments = urls.create_connect_args(url)
+        self.default_schema_name = connecting.initial_schema(arguments)
+        return [], arguments
 
     def initialize(self, connection: Connection) -> None:
         """Ask the warehouse nothing, unless it has to have transactions.
+
+        What it was connected with tells all that is needed.
 
         Raises:
             NotSupportedError: It has none, and ``transactions="on"`` wants them.
         """
         self.default_isolation_level = units.DEFAULT  # type: ignore[assignment]
+        opened: Any = connection.connection.dbapi_connection
+        self.default_schema_name = opened.initial_schema
         if self.transactions == "on":
-            _unit(connection.connection.dbapi_connection).require_transactions()
+            _unit(opened).require_transactions()
 
     # --- connections ----------------------------------------------------------------------------
 

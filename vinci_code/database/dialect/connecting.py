@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ READ_TIMEOUT = 900.0
 """Seconds that an answer is waited for; the driver's own default for ``_socket_timeout``."""
 
 _HTTPS_PORT = 443
+_INITIAL_SCHEMA = "default"
 
 # What would undo what the dialect is for, and what to do instead.
 _REFUSED: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -120,6 +121,24 @@ def settle(arguments: dict[str, Any]) -> Arguments:
     )
 
 
+def checked_seconds(name: str, value: Any) -> float | None:
+    """What was given as a number of seconds; ``None`` stands for itself.
+
+    Raises:
+        InterfaceError: It is no such number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise InterfaceError(f"{name!r} has to be a number of seconds; found {value!r}")
+    return float(value)
+
+
+def initial_schema(arguments: Mapping[str, Any]) -> str:
+    """The schema that a session opened with these arguments is in, as Unity Catalog writes it."""
+    return str(arguments.get("schema") or _INITIAL_SCHEMA).lower()
+
+
 def _complete(given: dict[str, Any], credentials: Credentials | None) -> None:
     if credentials is not None:
         given["credentials_provider"] = credentials
@@ -140,9 +159,5 @@ def _required_text(given: dict[str, Any], name: str) -> str:
 
 
 def _seconds(given: dict[str, Any], name: str, default: float | None) -> float | None:
-    value = given.pop(name, None)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise InterfaceError(f"{name!r} has to be a number of seconds; found {value!r}")
-    return float(value)
+    found = checked_seconds(name, given.pop(name, None))
+    return default if found is None else found

@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
 from vinci_code.database.dialect import schema_changes
+from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.dberrors import Error, NotSupportedError
 from vinci_code.database.dialect.guards import RESERVED
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
@@ -25,8 +26,15 @@ from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 if TYPE_CHECKING:
     from vinci_code.database.dialect.units import Unit
 
+AT_ONCE = "vinci_at_once"
+"""The execution option with which a write is not held, as a migration's: it is DDL for the most
+part, which is committed as it runs."""
+
 # What looks at names and definitions, not at rows.
 _DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
+
+TIMEOUT_OPTION = "databricks_timeout"
+"""The execution option for a statement's deadline."""
 
 
 class VinciExecutionContext(default.DefaultExecutionContext):
@@ -34,12 +42,20 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     Execution options of a statement, a connection or an engine:
 
-    * ``enforce_keys``, ``enforce_foreign_keys``: as the arguments of ``create_engine``.
+    * ``enforce_keys``, ``enforce_foreign_keys``: as the arguments of ``create_engine``;
+    * ``databricks_timeout``: the deadline of a statement that is sent at once, in seconds.
     """
 
     # What is held of it, and how many rows that are; ``None`` where it was run at once.
     _held: Sequence[Held] = ()
     _held_rows = 0
+
+    def create_default_cursor(self) -> Any:
+        """A cursor with the deadline that the execution options name, if they name one."""
+        cursor: Any = super().create_default_cursor()
+        if TIMEOUT_OPTION in self.execution_options:
+            cursor.timeout = checked_seconds(TIMEOUT_OPTION, self.execution_options[TIMEOUT_OPTION])
+        return cursor
 
     def pre_exec(self) -> None:
         """Refuse a flush that could not learn the key of its object, before the row is written.
@@ -57,16 +73,18 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def run(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run the statement, or hold it, for each set of parameters."""
         unit: Unit = cursor.connection.unit
+        dialect: Any = self.dialect
         if self.isddl:
             unit.before_other("DDL")
-            schema_changes.run(self.dialect, cursor, statement)  # type: ignore[arg-type]
+            dialect.views.forget()
+            schema_changes.run(dialect, cursor, statement)
         elif self.isinsert or self.isupdate or self.isdelete:
             self._write(unit, cursor, self._as_held(statement, parameters))
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
             compiled: Any = self.compiled
-            unit.before_read(compiled.tables_used)
+            unit.before_read(compiled.tables_used, compiled.names_used)
             _execute(cursor, statement, parameters)
 
     def post_exec(self) -> None:
@@ -132,13 +150,16 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         elif told.reads:
             unit.before_read(frozenset() if told.keyword in _DESCRIBES else None)
         else:
+            dialect: Any = self.dialect
             unit.before_other(told.keyword or "a statement")
+            dialect.views.forget()
         _execute(cursor, statement, parameters)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
+        at_once = self.execution_options.get(AT_ONCE, False)
         total = 0
         for write in held:
-            if not unit.write(write, cursor):
+            if not unit.write(write, cursor, at_once=at_once):
                 total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
                 continue
             self._held = held

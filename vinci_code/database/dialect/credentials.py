@@ -14,10 +14,10 @@ import json
 import threading
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
-from vinci_code.core.redaction import MASK, redact_exception, register_secret
+from vinci_code.core.redaction import MASK, HoldsSecret, redact_exception, register_secret
 from vinci_code.database.dialect.dberrors import AuthenticationFailed, Error, InterfaceError
 
 Headers = dict[str, str]
@@ -36,7 +36,7 @@ _SPELLED_OUT, _UNKEPT = "Authorization", "authorization"
 _ENTRA_ISSUERS = ("sts.windows.net", "login.microsoftonline.com", "login.microsoftonline.us")
 
 
-class Credentials:
+class Credentials(HoldsSecret):
     """A credentials provider around another one.
 
     Args:
@@ -135,9 +135,6 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"<Credentials for {self._host}, {MASK}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("Credentials cannot be pickled: the secret would leave this process.")
 
 
 class _Token:

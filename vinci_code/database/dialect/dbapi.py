@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.binding import Parameter, bind
-from vinci_code.database.dialect.connecting import Arguments, settle
+from vinci_code.database.dialect.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     AtomicityError,
@@ -169,6 +169,11 @@ class Connection:
     def driver_connection(self) -> Any:
         """The driver's own connection; another one after a session was replaced."""
         return self._session.driver_connection
+
+    @property
+    def initial_schema(self) -> str:
+        """The schema that a name without one meant when the session was opened."""
+        return initial_schema(self._arguments.for_driver)
 
     @property
     def session_id(self) -> str:

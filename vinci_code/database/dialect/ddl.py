@@ -221,14 +221,17 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             constraint.sqltext, include_table=False, literal_binds=True
         )
         body = f"CHECK (({condition}) IS NOT FALSE)"
-        preamble = self.define_constraint_preamble(constraint, **kw)
-        return f"{preamble or self._check_name(constraint, body)}{body}"
+        return f"CONSTRAINT {self._check_name(constraint, body)} {body}"
 
     def _check_name(self, constraint: CheckConstraint, body: str) -> str:
+        if constraint.name is not None:
+            given = self.preparer.format_constraint(constraint)
+            if given is not None:
+                return given
         digest = hashlib.sha256(body.encode()).hexdigest()[:8]
         parent: Any = constraint.parent
         table = parent.table if isinstance(parent, Column) else parent
-        return f"CONSTRAINT {self.preparer.quote(f'ck_{table.name}_{digest}')} "
+        return self.preparer.quote(f"ck_{table.name}_{digest}")
 
     def define_constraint_cascades(self, constraint: ForeignKeyConstraint) -> str:
         """Render nothing: keys are informational, and NO ACTION is all that can be said."""

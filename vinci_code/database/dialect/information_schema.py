@@ -82,7 +82,8 @@ class Constraint:
         columns: Its columns, in order.
         condition: That of a CHECK; ``None`` where it is not told.
         parent: Catalog, schema and name of the table that a foreign key refers to.
-        parent_columns: The columns it refers to there, in order.
+        parent_columns: The columns it refers to there, in the order of its own.
+        positions: Where each of them stands in the parent's primary key, from 1.
         in_catalog: Whether the parent lies in the session's own catalog.
         in_schema: Whether it lies in the session's own schema besides.
     """
@@ -93,6 +94,7 @@ class Constraint:
     condition: str | None = None
     parent: tuple[str, str, str] | None = None
     parent_columns: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     in_catalog: bool = False
     in_schema: bool = False
 
@@ -202,14 +204,16 @@ class Catalog:
         return found
 
     def _complete_parents(self, constraints: Iterable[Constraint]) -> None:
-        """Ask other catalogs for the order of the columns of their keys, once each."""
+        """Ask other catalogs for the columns of their keys, which ours does not list."""
         unknown: dict[str, list[Constraint]] = {}
         for item in constraints:
             if item.parent is not None and len(item.parent_columns) < len(item.columns):
                 unknown.setdefault(item.parent[0], []).append(item)
         for catalog, found in unknown.items():
             for item in found:
-                item.parent_columns = self._key_columns(catalog, item)
+                key = self._key_columns(catalog, item)
+                # None of them may be visible to this user.
+                item.parent_columns = [key[position - 1] for position in item.positions if key]
 
     def _key_columns(self, catalog: str, constraint: Constraint) -> list[str]:
         assert constraint.parent is not None  # noqa: S101 - the caller has looked
@@ -327,6 +331,27 @@ def parse_identities(statement: str) -> dict[str, Identity]:
     return found
 
 
+def plain_condition(condition: str) -> str:
+    """The condition of a CHECK as the application wrote it.
+
+    The dialect writes ``(condition) IS NOT FALSE``, since Delta refuses rows for which a condition
+    is NULL, as no other database does.
+    """
+    text = condition.strip()
+    if not (text.startswith("(") and text.endswith(_NOT_FALSE)):
+        return condition
+    inside = text[1 : -len(_NOT_FALSE)]
+    depth = 0
+    for sign in re.findall(r"[()]", _QUOTED.sub("", inside)):
+        depth += 1 if sign == "(" else -1
+        if depth < 0:  # the parenthesis that it begins with ends before
+            return condition
+    # Delta may keep a condition with spaces between all of its words and signs.
+    return inside.strip()
+
+
+_NOT_FALSE = ") IS NOT FALSE"
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?:[^`]|``)*`", re.DOTALL)
 _LITERAL = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
 _IDENTITY = re.compile(
     r"(?P<name>`(?:[^`]|``)+`|\w+)\s+BIGINT\s+GENERATED\s+(?P<kind>ALWAYS|BY\s+DEFAULT)\s+AS\s+"
@@ -394,7 +419,7 @@ _CONSTRAINTS = """
       CASE WHEN p.columns = 1 THEN p.column_name ELSE pk.column_name END AS parent_column,
       CASE WHEN cc.clauses = 1 THEN cc.check_clause END AS check_clause,
       p.table_catalog = current_catalog() AS in_catalog,
-      p.table_schema = current_schema() AS in_schema
+      p.table_schema = current_schema() AS in_schema, k.position_in_unique_constraint
     FROM {table_constraints} AS tc
     LEFT JOIN {key_column_usage} AS k
       ON k.constraint_schema = tc.constraint_schema
@@ -442,6 +467,7 @@ def _constraint(rows: Sequence[Sequence[Any]]) -> Constraint:
         condition=first[8],
         parent=parent,
         parent_columns=[row[7] for row in rows if row[7] is not None],
+        positions=[row[11] for row in rows if row[11] is not None],
         in_catalog=bool(first[9]),
         in_schema=bool(first[9] and first[10]),
     )

@@ -94,23 +94,19 @@ class OperatorCompiler(SQLCompiler):
 
     # --- lists ----------------------------------------------------------------------------------
 
-    def visit_in_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render IN."""
-        return self._in(binary, "IN", **kw)
+    # A list of pairs has to have the types of the columns to the letter; those of a table of VALUES
+    # are brought together column by column. What SQLAlchemy writes into the parentheses behind IN
+    # is therefore given the SELECT that makes a subquery of it.
 
-    def visit_not_in_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render NOT IN."""
-        return f"({self._in(binary, 'NOT IN', **kw)})"
+    def _literal_execute_expanding_parameter(self, *args: Any, **kw: Any) -> Any:
+        parent: Any = super()
+        parameters, text = parent._literal_execute_expanding_parameter(*args, **kw)
+        return parameters, _subquery(text)
 
-    def _in(self, binary: Any, word: str, **kw: Any) -> str:
-        text = self._generate_generic_binary(binary, f" {word} ", **kw)
-        if not binary.left.type._is_tuple_type:
-            return text
-        # A list of pairs has to have the types of the columns to the letter; those of a table of
-        # VALUES are brought together column by column.
-        before, marker, after = text.partition("(__[POSTCOMPILE_")
-        in_table = f"{before}(SELECT * FROM {marker}{after})"  # noqa: S608 - of what was rendered
-        return in_table if marker else text
+    def _literal_execute_expanding_parameter_literal_binds(self, *args: Any, **kw: Any) -> Any:
+        parent: Any = super()
+        parameters, text = parent._literal_execute_expanding_parameter_literal_binds(*args, **kw)
+        return parameters, _subquery(text)
 
     def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:
         """Render a list of nothing."""
@@ -209,6 +205,14 @@ class OperatorCompiler(SQLCompiler):
         if _is(binary.right, sqltypes.Integer):
             item = f"CAST({item} AS INT)" if _is(binary.left, sqltypes.ARRAY) else item
         return f"try_element_at({holder}, {item})"
+
+
+def _subquery(text: str) -> str:
+    if not text.startswith("VALUES "):
+        return text
+    # An empty list of literals is "VALUES " and the SELECT that gives no row.
+    rest = text.removeprefix("VALUES ")
+    return rest if rest.startswith("SELECT ") else f"SELECT * FROM {text}"  # noqa: S608 - rendered
 
 
 def _is(element: Any, *kinds: type[Any]) -> bool:

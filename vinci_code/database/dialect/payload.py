@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import decimal
+import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,14 +40,18 @@ Row = Sequence[Any]
 MAX_JSON_BYTES = 11 * 1024 * 1024
 """Of one payload: base64 makes four bytes of three, and the statement has a text beside it."""
 
-SPLIT_JSON_BYTES = 5 * 1024 * 1024
-"""Of each payload where one is not enough, so that little of it is in memory at a time."""
+SPLIT_JSON_BYTES = 9 * 512 * 1024
+"""Of each payload where rows take more than ``LARGE_JSON_BYTES``."""
+
+LARGE_JSON_BYTES = 6 * 1024 * 1024
+"""From here on rows are split: the driver copies a statement several times, so that a large one
+takes several times its size in memory."""
 
 _LEAST_BIGINT, _GREATEST_BIGINT = -(2**63), 2**63 - 1
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
 _BASE64_BYTES = 3 * 256 * 1024
-# The rows that are encoded at a time, and those from which the size of all is estimated.
-_BLOCK, _SAMPLE = 1000, 100
+# How many rows are encoded at a time, and the size from which they are encoded one by one.
+_BLOCK, _LARGE = 200, 1024 * 1024
 
 
 class Transport(NamedTuple):
@@ -136,13 +141,13 @@ ROWS = "vinci_rows"
 """What the rows of a payload are called in a statement."""
 
 
-def payloads(rows: Sequence[Row], width: int, limit: int = MAX_JSON_BYTES) -> Iterator[Payload]:
+def payloads(rows: Sequence[Row], width: int, *, split: bool = True) -> Iterator[Payload]:
     """Make payloads of rows: one, unless they are too many or differ in the types of their values.
 
     Args:
         rows: The rows, each of ``width`` values as the driver would be given them.
         width: How many values a row has.
-        limit: The most bytes that the JSON text of a payload may have.
+        split: Whether to make several where one would do, but would take much memory.
 
     Raises:
         DataError: A value cannot be held by any type that the warehouse has.
@@ -156,62 +161,66 @@ def payloads(rows: Sequence[Row], width: int, limit: int = MAX_JSON_BYTES) -> It
             yield _written_out(rows[0])
             return
         middle = len(rows) // 2
-        yield from payloads(rows[:middle], width, limit)
-        yield from payloads(rows[middle:], width, limit)
+        yield from payloads(rows[:middle], width, split=split)
+        yield from payloads(rows[middle:], width, split=split)
         return
-    yield from _chunks(rows, transports, limit)
+    yield from _chunks(rows, transports, split)
 
 
 def _chunks(
-    rows: Sequence[Row], transports: tuple[Transport, ...], limit: int
+    rows: Sequence[Row], transports: tuple[Transport, ...], split: bool
 ) -> Iterator[Payload]:
+    sample = sum(len(text) for _, text in _texts(rows[:_BLOCK], transports))
+    large = sample * len(rows) > LARGE_JSON_BYTES * min(len(rows), _BLOCK)
+    most = SPLIT_JSON_BYTES if split and large else MAX_JSON_BYTES
     written: list[bytes] = []
-    size = 0
-    most = limit
-    sample = sum(len(line) + 1 for line in _lines(rows[:_SAMPLE], transports))
-    if sample * len(rows) > limit * min(len(rows), _SAMPLE):
-        limit = min(limit, SPLIT_JSON_BYTES)
-    for line in _lines(rows, transports):
-        if len(line) + 2 > most:
-            raise LimitExceeded(
-                f"one row takes {len(line):,} bytes as JSON, and a statement takes {most:,}; "
-                f"store large values in a volume, and their path in the table"
-            )
-        if written and size + len(line) + 1 > limit:
-            yield _joined(written, transports)
-            written, size = [], 0
-        written.append(line)
-        size += len(line) + 1
+    count = size = 0
+    for number, text in _texts(rows, transports):
+        if written and size + len(text) > most:
+            yield Payload(transports, count, b"[" + b",".join(written) + b"]")
+            written, count, size = [], 0, 0
+        written.append(text)
+        count += number
+        size += len(text) + 1
     if written:
-        yield _joined(written, transports)
+        yield Payload(transports, count, b"[" + b",".join(written) + b"]")
 
 
-def _joined(lines: list[bytes], transports: tuple[Transport, ...]) -> Payload:
-    return Payload(transports, len(lines), b"[" + b",".join(lines) + b"]")
+def _texts(rows: Sequence[Row], transports: tuple[Transport, ...]) -> Iterator[tuple[int, bytes]]:
+    """The rows as JSON objects with commas between, some at a time, and how many these are.
 
-
-def _lines(rows: Sequence[Row], transports: tuple[Transport, ...]) -> Iterator[bytes]:
-    """The rows as JSON objects."""
-    sent = [(n, _name(n), kind) for n, kind in enumerate(transports) if kind.json is not None]
-    names = [name for _, name, _ in sent]
+    Raises:
+        LimitExceeded: One of them is larger than the limit.
+    """
     for begin in range(0, len(rows), _BLOCK):
         block = rows[begin : begin + _BLOCK]
-        columns = [kind.written(list(map(itemgetter(n), block))) for n, _, kind in sent]
-        if not columns:
-            yield from [b"{}"] * len(block)
+        text = _text(block, transports)
+        if len(text) <= _LARGE:
+            yield len(block), text
             continue
-        try:
-            yield from [
-                orjson.dumps(dict(zip(names, values, strict=True)))
-                for values in zip(*columns, strict=True)
-            ]
-        except TypeError:
-            for value in chain.from_iterable(columns):
-                if isinstance(value, str):
-                    checked_text(
-                        value
-                    )  # says which half of a character it is that JSON cannot hold
-            raise
+        for row in block:
+            text = _text([row], transports)
+            if len(text) + 2 > MAX_JSON_BYTES:
+                raise LimitExceeded(
+                    f"one row takes {len(text):,} bytes as JSON, and a statement takes "
+                    f"{MAX_JSON_BYTES:,}; store large values in a volume, and their path in the "
+                    "table"
+                )
+            yield 1, text
+
+
+def _text(rows: Sequence[Row], transports: tuple[Transport, ...]) -> bytes:
+    sent = [(n, _name(n), kind) for n, kind in enumerate(transports) if kind.json is not None]
+    names = [name for _, name, _ in sent]
+    columns = [kind.written(list(map(itemgetter(n), rows))) for n, _, kind in sent]
+    objects = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    try:
+        return orjson.dumps(objects or [{}] * len(rows))[1:-1]
+    except TypeError:
+        for value in chain.from_iterable(columns):
+            if isinstance(value, str):
+                checked_text(value)  # says which half of a character it is
+        raise
 
 
 def _name(number: int) -> str:
@@ -310,7 +319,21 @@ def _datetime_transport(values: Sequence[Any]) -> Transport:
     if len(kinds) > 1:
         raise Mixed
     kind = kinds.pop()
+    native = {type(value) for value in values} <= _PLAIN_MOMENTS
+    if native and {value.tzinfo for value in values if value is not None} <= _PLAIN_ZONES:
+        return Transport("string", kind, f"CAST({{}} AS {kind})", None)
     return Transport("string", kind, f"CAST({{}} AS {kind})", _moment)
+
+
+# What orjson writes as Spark reads it.
+_PLAIN_MOMENTS = {dt.datetime, type(None)}
+_PLAIN_ZONES = {None, dt.timezone.utc}
+
+
+def _float_transport(values: Sequence[Any]) -> Transport:
+    finite = all(map(math.isfinite, (value for value in values if value is not None)))
+    encode = float.__repr__ if finite else float_text
+    return Transport("string", "DOUBLE", "CAST({} AS DOUBLE)", encode)
 
 
 def _moment(value: dt.datetime) -> str | None:
@@ -332,7 +355,7 @@ _ISO = Transport("string", "STRING", "{}", lambda value: value.isoformat())
 _TRANSPORTS: dict[type, Callable[[Sequence[Any]], Transport]] = {
     bool: lambda _: Transport("boolean", "BOOLEAN", "{}", None),
     int: _int_transport,
-    float: lambda _: Transport("string", "DOUBLE", "CAST({} AS DOUBLE)", float_text),
+    float: _float_transport,
     decimal.Decimal: _decimal_transport,
     str: lambda _: _STRING,
     bytes: lambda _: Transport("string", "BINARY", "unbase64({})", _as_base64),

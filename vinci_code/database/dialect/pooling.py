@@ -85,7 +85,7 @@ class SessionPool(QueuePool):
         """
         if self._idle_timeout is None:
             return 0
-        limit = time.monotonic() - self._idle_timeout
+        limit = self._now() - self._idle_timeout
         waiting: list[ConnectionPoolEntry] = []
         # While they are here, nobody can be given one that is just being closed.
         while (record := self._take()) is not None:
@@ -115,8 +115,11 @@ class SessionPool(QueuePool):
 
         return create
 
+    def _now(self) -> float:
+        return time.monotonic()
+
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        record.info[_IDLE_SINCE] = time.monotonic()
+        record.info[_IDLE_SINCE] = self._now()
         super()._do_return_conn(record)
         self._look_again_later()
 

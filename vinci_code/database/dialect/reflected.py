@@ -19,6 +19,7 @@ from vinci_code.database.dialect.information_schema import (
     Identity,
     Namespace,
     Relation,
+    plain_condition,
 )
 
 _SMALL_SCHEMA = 1_000
@@ -270,7 +271,8 @@ class Subject:
         else:
             told = self.details().checks
         names = {item.name.lower(): item.name for item in listed}
-        return {**{names.get(name, name): text for name, text in told.items()}, **found}
+        known = {**{names.get(name, name): text for name, text in told.items()}, **found}
+        return {name: plain_condition(text) for name, text in known.items()}
 
     def table_of(self, constraint: Constraint) -> str:
         """The table that a foreign key refers to; this one as it was asked for."""

@@ -8,11 +8,14 @@ the schema is fetched with them. An ``Inspector`` keeps every answer.
 Names are compared without regard to case, as Unity Catalog does; ``schema`` may be
 ``"catalog.schema"``, and without one the session's own catalog and schema are meant.
 
-``information_schema`` does not tell which columns are identity columns, nor the properties and the
-clustering of a table, nor, on today's warehouses, the conditions of CHECK constraints. They are
-asked of the table itself, with two more statements, where a single table is reflected by its name:
-``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_table_options`` asks for properties
-and clustering in any case.
+``information_schema`` does not tell which columns are identity columns (it has fields for that,
+which are reserved for future use), nor the properties and the clustering of a table, nor, on
+today's warehouses, the conditions of CHECK constraints. They are asked of the table itself, with
+two more statements, where a single table is reflected by its name:
+``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_columns`` asks a table that has a
+BIGINT column without a default for its identity columns, ``Inspector.get_table_options`` any table
+for its properties and clustering. Many tables at once, as ``MetaData.reflect()`` asks for, come
+without them: that would be a statement for each.
 
 Inside of an interactive transaction the warehouse refuses ``information_schema``: reflect before it
 begins, or on another connection.
@@ -143,8 +146,8 @@ class ReflectionMixin:
     def get_columns(
         self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
     ) -> list[ReflectedColumn]:
-        """The columns of a table or view."""
-        return self._single(_columns, connection, table_name, schema, kw)
+        """The columns of a table or view, and how its identity columns count."""
+        return self._single(_columns, connection, table_name, schema, kw, detailed=True)
 
     def get_pk_constraint(
         self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any

@@ -13,6 +13,9 @@ from vinci_code.database.dialect.connecting import Arguments
 from vinci_code.database.dialect.transport import Call, Channel
 
 _SILENT = logging.NullHandler()
+# Where the driver logs every request and answer whole, at DEBUG, to nobody by default: a commit of
+# 10,000 rows took ten times as long for it, most of that to mask the secrets in it.
+_EVERYTHING = "databricks.sql.unsafe"
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +51,7 @@ class Session:
         channels: list[Channel] = []
 
         def attach(backend: Any) -> contextlib.AbstractContextManager[None]:
+            _log_no_contents()  # the backend's module sets the level as it is imported
             channels.append(
                 Channel(
                     backend,
@@ -112,3 +116,10 @@ class Session:
             self.driver_connection.close()
         except Exception as error:  # noqa: BLE001 - what is closed is gone, whatever it says
             _log.debug("closing a session: %s", type(error).__name__)
+
+
+def _log_no_contents() -> None:
+    """Have requests and answers not logged whole, unless somebody has asked for that."""
+    logger = logging.getLogger(_EVERYTHING)
+    if all(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.setLevel(logging.CRITICAL + 1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import util
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vinci_code.database.dialect import shapes
+from vinci_code.database.dialect.identifiers import schema_parts
+from vinci_code.database.dialect.views import Name
 
+_DESCRIBES = "information_schema"
 # Text that may name a table.
 _NAMES_TABLES = re.compile(r"\b(?:SELECT|FROM|JOIN|TABLE)\b", re.IGNORECASE)
 
@@ -19,15 +21,17 @@ class TablesUsed(SQLCompiler):
     """Notes what a statement uses.
 
     Attributes:
-        tables_used: The bare names of its tables, in lower case; ``None`` where raw text may name
-            others.
+        tables_used: The bare names of its tables, in lower case; ``None`` where others may be
+            read: raw text may name them, and a view reads them.
+        names_used: The same with their catalogs, except of what describes other tables.
     """
 
     tables_used: frozenset[str] | None = frozenset()
+    names_used: frozenset[Name] = frozenset()
 
     def visit_table(self, table: Any, *args: Any, **kw: Any) -> str:
         """Note the table."""
-        self._note([str(table.name).lower(), *_reads_of(table)])
+        self._note(table)
         text: str = super().visit_table(table, *args, **kw)  # type: ignore[no-untyped-call]
         return text
 
@@ -71,11 +75,12 @@ class TablesUsed(SQLCompiler):
             return None
         return shape
 
-    def _note(self, names: Iterable[str]) -> None:
-        if self.tables_used is not None:
-            self.tables_used |= frozenset(names)
-
-
-def _reads_of(table: Any) -> list[str]:
-    """What a view reads, which only the application can say: ``info={"reads": ["table"]}``."""
-    return [str(name).lower() for name in table.info.get("reads", ())]
+    def _note(self, table: Any) -> None:
+        if getattr(table, "is_view", False):
+            self.tables_used = None
+        elif self.tables_used is not None:
+            self.tables_used |= {str(table.name).lower()}
+        *catalog, schema = schema_parts(table.schema) if table.schema else [""]
+        if schema.lower() != _DESCRIBES:
+            written = self.preparer.quote(catalog[0]) if catalog else None
+            self.names_used |= {Name(written, str(table.name).lower())}

@@ -127,10 +127,13 @@ RULES: tuple[Rule, ...] = (
     Rule(By.CLASS, r"builtins\.Exception", e.InternalError),
 )
 
+# What a 403 says where the credentials are good: their owner may not, or not from this address.
+NO_PERMISSION = re.compile(r"permission|not authori[sz]ed", re.IGNORECASE)
+NO_ADDRESS = re.compile(r"ip acl|ip access list", re.IGNORECASE)
+
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*)\]")
 _SQLSTATE = re.compile(r"SQLSTATE:? ?\(?([0-9A-Z]{5})\b")
 _STATUS_IN_TEXT = re.compile(r"too many (\d{3}) error responses")
-_NO_PERMISSION = re.compile(r"permission|not authori[sz]ed|ip acl|ip access list", re.IGNORECASE)
 
 _NEXT_STEPS: dict[type[e.Error], str] = {
     e.AuthenticationFailed: "check that the credentials belong to this workspace and have neither "
@@ -186,7 +189,7 @@ def translate(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     """The exception of ``dberrors`` for another one, not chained to it."""
     told = _most_telling(error)
     text = evidence.said or _text_of(told)
-    status = evidence.status or _status_of(error, text)
+    status = evidence.status or _refused_with(status_in(error, text))
     condition = _CONDITION.search(text)
     found_state = _SQLSTATE.search(text)
     sqlstate = found_state.group(1) if found_state else evidence.sqlstate
@@ -208,7 +211,7 @@ def classify(
     status: int | None = None,
 ) -> type[e.Error]:
     """The class of exception by the first rule of the table that fits."""
-    if status == 403 and _NO_PERMISSION.search(text):
+    if status == 403 and (NO_PERMISSION.search(text) or NO_ADDRESS.search(text)):
         return e.PermissionDenied
     main_condition = (condition or "").partition(".")[0]
     names = class_names(error)
@@ -235,11 +238,16 @@ def class_names(error: BaseException) -> list[str]:
     return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException, *, handled: bool = False) -> Iterator[BaseException]:
     """Every exception in and around one, the outermost first.
 
     urllib3 keeps the reason of a ``MaxRetryError`` in ``reason`` and that of a ``ProxyError`` in
     ``original_error``, and others only among their arguments.
+
+    Args:
+        error: The exception.
+        handled: Whether those count that were being handled when another one was raised, which may
+            have nothing to do with it.
     """
     seen: set[int] = set()
     waiting: list[object] = [error]
@@ -251,10 +259,26 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         yield current
         waiting += [
             current.__cause__,
+            current.__context__ if handled else None,
             getattr(current, "reason", None),
             getattr(current, "original_error", None),
             *current.args,
         ]
+
+
+def status_in(error: BaseException, text: str) -> int | None:
+    """The HTTP status that an exception of the driver tells of; it may be one of success.
+
+    Args:
+        error: The exception.
+        text: What it says.
+    """
+    context = getattr(error, "context", None)
+    told = context.get("http-code") if isinstance(context, dict) else None
+    code = told if isinstance(told, int) else None
+    if _refused_with(code) is None and (found := _STATUS_IN_TEXT.search(text)):
+        return int(found.group(1))
+    return code
 
 
 def _most_telling(error: BaseException) -> BaseException:
@@ -263,21 +287,15 @@ def _most_telling(error: BaseException) -> BaseException:
     return reason if isinstance(reason, BaseException) else error
 
 
+def _refused_with(status: int | None) -> int | None:
+    return status if status is not None and status >= 300 else None
+
+
 def _text_of(error: BaseException) -> str:
     message = getattr(error, "message", None)
     # The driver's exceptions return their message from __str__ even where it is None.
     text = message if isinstance(message, str) else " ".join(map(str, error.args))
     return text.strip()
-
-
-def _status_of(error: BaseException, text: str) -> int | None:
-    context = getattr(error, "context", None)
-    if isinstance(context, dict):
-        code = context.get("http-code")
-        if isinstance(code, int) and code >= 300:
-            return code
-    found = _STATUS_IN_TEXT.search(text)
-    return int(found.group(1)) if found else None
 
 
 def _statement_of(error: BaseException) -> str | None:

@@ -16,9 +16,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect import guards
@@ -31,6 +31,7 @@ from vinci_code.database.dialect.dberrors import (
     OperationalError,
     PartialCommitError,
     PendingWritesError,
+    PermissionDenied,
     ProgrammingError,
 )
 from vinci_code.database.dialect.payload import payloads
@@ -38,6 +39,7 @@ from vinci_code.database.dialect.recovery import Outcome, find_out
 from vinci_code.database.dialect.sets import SetStatement, SetWriter
 from vinci_code.database.dialect.shapes import Kind
 from vinci_code.database.dialect.statistics import Progress
+from vinci_code.database.dialect.views import Name, question
 from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, Text, joined, tables_of
 
 if TYPE_CHECKING:
@@ -147,10 +149,12 @@ class Unit:
 
     # --- statements -----------------------------------------------------------------------------
 
-    def write(self, held: Held, cursor: Cursor) -> bool:
-        """Hold a write, or run it at once where nothing is held; returns whether it is held."""
+    def write(self, held: Held, cursor: Cursor, *, at_once: bool = False) -> bool:
+        """Hold a write, or run it at once; returns whether it is held."""
         self._require_sound()
-        if self.holds:
+        if at_once:
+            self.before_other("a write that is not to be held")
+        elif self.holds:
             self._begin_if_wanted()
             self.held.add(held)
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
@@ -163,8 +167,14 @@ class Unit:
         cursor.rowcount = total
         return False
 
-    def before_read(self, tables: Iterable[str] | None) -> None:
-        """Send what a SELECT on these tables would miss; ``None`` for tables that are not known.
+    def before_read(
+        self, tables: Iterable[str] | None, names: Collection[Name] = frozenset()
+    ) -> None:
+        """Send what a SELECT would miss.
+
+        Args:
+            tables: The bare names of the tables that it reads; ``None`` where they are not known.
+            names: What of these may be a view, which reads others.
 
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
@@ -173,7 +183,7 @@ class Unit:
         if not self.holds:
             return
         self._begin_if_wanted()
-        if self.held.touches(tables):
+        if self.held.touches(tables) or (self.held and self._reads_view(names)):
             self._send_held("a SELECT has to see what the unit has written")
 
     def before_definitions(self) -> None:
@@ -294,6 +304,24 @@ class Unit:
                 "the unit of work has failed before and is rolled back; nothing was written\n"
                 "To fix it: call rollback() after an error, and repeat the unit."
             )
+
+    def _reads_view(self, names: Collection[Name]) -> bool:
+        """Whether one of the names is a view; the warehouse is asked once for each."""
+        known = self._dialect.views
+        unknown = known.unknown(names)
+        if unknown and self._in_transaction:
+            # There it does not tell; and what is held may as well be sent.
+            return True
+        for catalog, of_catalog in groupby(unknown, key=lambda name: name.catalog):
+            asked = list(of_catalog)
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(question(catalog, asked), [name.table for name in asked])
+            except (ProgrammingError, PermissionDenied) as error:
+                _log.debug("what is a view is not told: %s", error)
+                return True
+            known.note(asked, [Name(catalog, row[0]) for row in cursor.fetchall()])
+        return known.any_of(names)
 
     def _mark(self, name: str) -> Mark:
         if name not in self._savepoints:

@@ -12,8 +12,10 @@ touch what it touches.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.guards import foreign_keys, referring, uniques
@@ -236,13 +238,24 @@ def joined(held: Iterable[Held], alone: Held | None = None) -> list[Held]:
         held: The writes, in order.
         alone: One that is to be a statement of its own, since its rows are to be counted.
     """
-    joiner = _Joiner()
-    for write in held:
+    writes = list(held)
+    joiner = _Joiner(_written_once(writes))
+    for write in writes:
         if write is alone:
             joiner.add_alone(write)
         else:
             joiner.add(write)
     return joiner.written()
+
+
+def _written_once(held: Sequence[Held]) -> frozenset[str]:
+    """The tables that one write is on, and no other: nothing can be joined with it."""
+    counts: Counter[str] = Counter()
+    for write in held:
+        if write.tables is None:
+            return frozenset()
+        counts.update(write.tables)
+    return frozenset(name for name, count in counts.items() if count == 1)
 
 
 @dataclass
@@ -276,9 +289,14 @@ class _Table:
 
 
 class _Joiner:
-    """Plans statements: each write goes into an earlier batch, or begins a new one."""
+    """Plans statements: each write goes into an earlier batch, or begins a new one.
 
-    def __init__(self) -> None:
+    Args:
+        once: The bare names of the tables that one write is on.
+    """
+
+    def __init__(self, once: frozenset[str]) -> None:
+        self._once = once
         self._plan: list[_Batch | Text] = []
         self._tables: dict[str, _Table] = {}
         self._closed = 0
@@ -319,6 +337,12 @@ class _Joiner:
         name = bare_name(shape.table)
         if write.checks.foreign_keys:
             self._close_related(shape, name)
+        if name in self._once and _is_a_batch(write):
+            # A commit of very many rows is this, for the most part: they are not looked at one by
+            # one, nor copied.
+            self._plan.append(_Batch(replace(write, sources=[write])))
+            self._close(write.tables)
+            return
         table = self._tables.setdefault(name, _Table(floor=self._closed))
         if shape.key is None or write.upsert is not None:
             self._add_unkeyed(write, table)
@@ -360,6 +384,17 @@ class _Joiner:
             planned = self._tables.get(other)
             if planned is not None and planned.last >= planned.floor:
                 self._tables[other] = _Table(floor=len(self._plan))
+
+
+def _is_a_batch(write: Rows) -> bool:
+    """Whether the rows of one write can be one statement without a look at each of them."""
+    shape = write.shape
+    if shape.kind is Kind.INSERT or write.upsert is not None:
+        return True
+    if shape.key is None or _touches_unique(shape) or _new_key(shape) or _computes_key(shape):
+        return False
+    keys = set(map(itemgetter(*shape.key), write.rows))
+    return len(keys) == len(write.rows)
 
 
 class _RowPlanner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,17 +96,21 @@ def require_head(engine: Engine) -> None:
 def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
     """Apply migrations up to ``revision``; return those that were applied, in their order.
 
-    On SQLite all of it is one transaction: a process that dies in the middle leaves nothing behind.
-    On Databricks every statement stays; what a process that died has left undone is taken up by the
-    next one. Nothing there keeps two processes from migrating at once.
+    Others that migrate meanwhile wait. On SQLite all of it is one transaction: a process that dies
+    in the middle leaves nothing behind. On Databricks every statement stays; what a process that
+    died has left undone is taken up by the next one, once the claim of the dead one is dropped.
 
     Raises:
         SchemaError: There is no such revision, or the tables in the database are not those of the
             migrations.
+        MigrationRunningError: Another process migrates tables on Databricks, and is not done in
+            time, or is dead.
         DBAPIError: The database could not be changed: SQLAlchemy's error, as it came.
     """
     from alembic import command
 
+    if revision == "head" and status(engine).is_current:
+        return ()
     with _writing(engine) as connection:
         before = _current(connection)
         with _alembic_at_work(connection, f"upgrade to {revision}"):
@@ -167,13 +171,18 @@ def _between(lower: str | None, upper: str | None) -> list[str]:
 
 @contextmanager
 def _writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that holds the write lock from its start: only one process migrates."""
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
-        else:
-            # Databricks has no transaction around DDL.
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    """A connection for the only process that migrates: the others wait until it is done."""
+    alone: AbstractContextManager[None]
+    if engine.dialect.name == "sqlite":
+        # The transaction holds the write lock from its start.
+        options, alone = {"sqlite_begin": "IMMEDIATE"}, nullcontext()
+    else:
+        from vinci_code.database.dialect.alembic_claim import claimed
+
+        # Databricks has no transaction around DDL.
+        options, alone = {"isolation_level": "AUTOCOMMIT"}, claimed(engine)
+    with alone, engine.connect() as connection:
+        connection = connection.execution_options(**options)
         with connection.begin():
             yield connection
 

@@ -30,6 +30,7 @@ class Attempt:
         base: The state it was computed from.
         removed: A relation with the column ``rid`` of the rows it removes, or ``None``.
         read: Whether it depends on rows that it read from the table.
+        scanned: Whether it read the table in a query, beyond finding the rows that it removes.
         inserted: Whether it adds rows that are not new versions of rows it removes.
         in_transaction: Whether it is part of an interactive or atomic transaction.
         appends_conflict: Whether two blind appends conflict.
@@ -38,6 +39,7 @@ class Attempt:
     base: TableState
     removed: str | None
     read: bool
+    scanned: bool
     inserted: bool
     in_transaction: bool
     appends_conflict: bool = False
@@ -89,8 +91,8 @@ def _check_rows(
         raise errors.concurrent_change(winner, table.name, "ROW_LEVEL_CHANGES")
     if attempt.in_transaction or _same_files(cursor, attempt, winner):
         raise errors.concurrent_change(winner, table.name, "WITHOUT_HINT")
-    if attempt.removed is None or (attempt.inserted and winner.added > winner.removed):
-        # It read the table to decide what to insert, and the winner's rows may belong to that.
+    if attempt.scanned or attempt.removed is None or (attempt.inserted and winner.inserted):
+        # It read the table to decide what to write, and the winner's rows may belong to that.
         raise errors.concurrent_change(winner, table.name, "WHOLE_TABLE_READ")
 
 

@@ -27,9 +27,9 @@ from vinci_code.warehouse.engine.reader import Reader, first_word, split_atomic
 from vinci_code.warehouse.engine.result import Result, empty_result, rows_result
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.engine.work import Work
-from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.sql.shapes import own_expression
 from vinci_code.warehouse.sql.types import STRING, Column
 
 if TYPE_CHECKING:
@@ -122,10 +122,9 @@ def run(work: Work, word: str, text: str) -> Result:
 
 
 def _run_query(work: Work, text: str) -> Result:
-    expression = parse.parse_statement(text).expression
+    expression = own_expression(text)
     if expression is None:
         raise unsupported(f"the statement {text[:40]!r}")
-    expression = expression.copy()
     if isinstance(expression, exp.Insert):
         return insert.insert(work, expression)
     if isinstance(expression, exp.Update):

@@ -164,6 +164,7 @@ class Commit:
         blind_append: Whether it added rows without having read the table.
         added: Rows added.
         removed: Rows removed.
+        inserted: Whether it added rows that are not new versions of rows it removed.
         metadata: Whether it changed the table's metadata.
         protocol: Whether it changed the table's protocol, that is its features.
         isolation: ``WriteSerializable`` or ``Serializable``.
@@ -179,6 +180,7 @@ class Commit:
     blind_append: bool = False
     added: int = 0
     removed: int = 0
+    inserted: bool = False
     metadata: bool = False
     protocol: bool = False
     isolation: str = "WriteSerializable"

@@ -177,8 +177,13 @@ class Transaction:
         self._sequence = room.sequence
 
     def begin_statement(self) -> None:
-        """Let tables that are accessed for the first time from here on be seen as they are now."""
+        """Let tables that are accessed for the first time from here on be seen as they are now.
+
+        What the statements before have staged and the commit does not need is freed.
+        """
         self._sequence = self.room.sequence
+        needed = {name for item in self._writes.values() for name in (item.added, item.removed)}
+        self._free([name for name in self._staged if name not in needed])
 
     def state(self, name: TableName, *, read: bool = True) -> TableState | None:
         """Return the table as this transaction sees it, pinning it; ``None`` where there is none.
@@ -287,13 +292,16 @@ class Transaction:
 
     def discard(self) -> None:
         """Forget everything that was staged, and end the transaction."""
-        staged, self._staged = self._staged, []
-        with self._shield():
-            for name in staged:
-                self.cursor.execute(f"DROP TABLE IF EXISTS {name}")
+        self._free(self._staged)
         self._writes.clear()
         self._states.clear()
         self._read.clear()
+
+    def _free(self, relations: list[str]) -> None:
+        self._staged = [name for name in self._staged if name not in relations]
+        with self._shield():
+            for name in relations:
+                self.cursor.execute(f"DROP TABLE IF EXISTS {name}")
 
     # ---- what is staged
 
@@ -340,13 +348,16 @@ class Transaction:
         if table is None or table.state.id != base.id:
             raise table_not_found(base.name)
         added, removed, remove_all = self._rows(writes)
-        read = base.id in self._read or any(effect.read for effect in effects)
+        scanned = base.id in self._read
+        read = scanned or any(effect.read for effect in effects)
+        inserted = any(effect.inserted for effect in effects)
         counts = self._counts(writes)
         attempt = conflicts.Attempt(
             base,
             self._all_rows(base) if remove_all else removed,
             read,
-            any(effect.inserted for effect in effects),
+            scanned,
+            inserted,
             self.interactive,
             self.interactive and self.room.appends_conflict,
         )
@@ -358,6 +369,7 @@ class Transaction:
             blind_append=attempt.blind,
             added=counts[0],
             removed=counts[1],
+            inserted=inserted,
             # The next identity value is metadata, so tables that have one take no concurrent
             # writers.
             metadata=any(effect.identity for effect in effects),

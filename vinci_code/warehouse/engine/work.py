@@ -73,6 +73,7 @@ class Work:
             configuration=session.configuration,
             parameters=parameters,
             now=datetime.now(timezone.utc),
+            stage=self._stage_arrow,
         )
 
     @property
@@ -113,16 +114,19 @@ class Work:
         """Stage rows that are at hand, and return a table by which a query can read them."""
         schema = pa.schema([pa.field(item.name, item.type.arrow()) for item in columns])
         arrow = pa.Table.from_batches(list(batches), schema=schema)
-        label = f"arrow_{id(arrow)}"
-        self.cursor.register(label, arrow)
-        try:
-            staged = self.transaction.stage(f"SELECT * FROM {label}")
-        finally:
-            self.cursor.unregister(label)
+        staged = self._stage_arrow(arrow)
         name = f"known_{len(self.resolver.known)}"
         physical = tuple(item.name for item in columns)
         self.resolver.known[name] = Relation(staged, tuple(columns), (name,), physical)
         return exp.to_table(name)
+
+    def _stage_arrow(self, arrow: pa.Table) -> str:
+        label = f"arrow_{id(arrow)}"
+        self.cursor.register(label, arrow)
+        try:
+            return self.transaction.stage(f"SELECT * FROM {label}")
+        finally:
+            self.cursor.unregister(label)
 
     def information_schema(self, name: TableName) -> Relation | None:
         """Return a table of ``information_schema``, or ``None``."""

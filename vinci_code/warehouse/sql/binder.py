@@ -55,6 +55,7 @@ class Binder:
         self.context = context
         self._bind_prefix = bind_prefix
         self.binds: dict[str, object] = {}
+        self._texts: dict[str, str] = {}
         self.zone = session_zone(context.configuration)
         self._rewriters = rewriters
         self._number = 0
@@ -73,9 +74,18 @@ class Binder:
         return f"{prefix}_{self._number}"
 
     def bind_value(self, value: object) -> str:
-        """Return the marker of a value that is bound, not written into the SQL."""
+        """Return the marker of a value that is bound, not written into the SQL.
+
+        One text has one marker, so that ``f(x, ?)`` in SELECT and in GROUP BY is the same
+        expression where the values are the same, as it is to a warehouse.
+        """
+        known = self._texts.get(value) if isinstance(value, str) else None
+        if known is not None:
+            return known
         name = f"{self._bind_prefix}b{len(self.binds) + 1}"
         self.binds[name] = value
+        if isinstance(value, str):
+            self._texts[value] = f"${name}"
         return f"${name}"
 
     def text(self, value: str) -> str:

@@ -7,16 +7,20 @@ to which, and how. ANSI mode raises where a value does not fit; the ``try`` form
 # ruff: noqa: ARG001 - every cast has the same parameters
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 
 from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, interval_units, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.texts import MICROS
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
     STRING,
     VOID,
     SqlType,
+    parse_type,
 )
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote, text_sql
 
@@ -131,6 +135,36 @@ def out_of_range(target: SqlType) -> SqlError:
     )
 
 
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+
+
+def reject_text(text: str, target: str) -> str:
+    """Refuse a text that is no value of a type; it never returns.
+
+    Raises:
+        SqlError: ``NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION`` for a number that a DECIMAL does
+            not hold, else ``CAST_INVALID_INPUT``.
+    """
+    kind = parse_type(target)
+    error, shown = invalid_input(STRING, kind), text
+    if kind.name == "DECIMAL" and _NUMBER.fullmatch(text):
+        error, shown = out_of_range(kind), f"{Decimal(text.strip()):f}"
+    raise SqlError(error.error_class, error.sqlstate, error.message.replace("{}", shown, 1))
+
+
+def number_text(text: str) -> str | None:
+    """Return the text of a floating-point number as DuckDB reads it, ``None`` where it is none."""
+    word = text.strip(_BLANK).lower()
+    if word.lstrip("+-") in ("nan", "inf", "infinity"):
+        return word.lstrip("+-") if word.endswith("nan") else word.lstrip("+")
+    match = _FLOAT.fullmatch(word)
+    return match[1] if match else None
+
+
+_BLANK = "".join(map(chr, range(0x21)))
+_FLOAT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)[df]?", re.ASCII)
+
+
 class _Caster:
     """Builds the SQL of one cast, with casts of elements and fields inside it."""
 
@@ -174,9 +208,17 @@ class _Caster:
         parse = _STRING_PARSERS.get(_kind(target))
         if parse is None:
             return None
-        error = invalid_input(STRING, target)
         zone = self._zone
-        return let(sql, lambda v: self._checked(v, parse(v, target, zone), error), atom=atom)
+        return let(sql, lambda v: self._parsed(v, parse(v, target, zone), target), atom=atom)
+
+    def _parsed(self, text: str, value: str, target: SqlType) -> str:
+        """Return the value of a text, or the error where the text has none."""
+        if self._attempt:
+            return value
+        rejected = f"vinci_reject({text}, {text_sql(target.text)})"
+        return (
+            f"CASE WHEN {text} IS NOT NULL THEN coalesce({value}, {cast_sql(rejected, target)}) END"
+        )
 
     def _from_integral(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
         kind = _kind(target)
@@ -273,7 +315,7 @@ class _Caster:
         if target.is_interval and source.is_month_interval == target.is_month_interval:
             return sql
         if _kind(target) == "integral" and len(set(interval_units(source))) == 1:
-            unit = _INTERVAL_MICROS.get(interval_units(source)[0])
+            unit = MICROS.get(interval_units(source)[0])
             count = (
                 f"(epoch_us({sql}) // {unit})"
                 if unit
@@ -403,7 +445,7 @@ def interval_sql(number: str, unit: str) -> str:
         return f"to_months(CAST({number} * 12 AS INTEGER))"
     if unit == "MONTH":
         return f"to_months(CAST({number} AS INTEGER))"
-    return f"to_microseconds(CAST({number} * {_INTERVAL_MICROS[unit]} AS BIGINT))"
+    return f"to_microseconds(CAST({number} * {MICROS[unit]} AS BIGINT))"
 
 
 def to_text(sql: str, source: SqlType, zone: str) -> str:
@@ -635,18 +677,14 @@ def _parse_decimal(v: str, target: SqlType, zone: str) -> str:
     return f"TRY_CAST(nullif(regexp_extract({v}, '{pattern}', 1), '') AS {target.duckdb()})"
 
 
+# Texts of the usual forms are read by DuckDB itself; the general rules take a text apart first.
+_PLAIN_NUMBER = "-?[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?"
+
+
 def _parse_fractional(v: str, target: SqlType, zone: str) -> str:
-    number = (
-        "^[\\x00-\\x20]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-        "[dDfF]?[\\x00-\\x20]*$"
-    )
-    kind = target.duckdb()
-    word = f"lower({_trimmed(v)})"
+    plain = f"regexp_full_match({v}, '{_PLAIN_NUMBER}')"
     return (
-        f"CASE WHEN {word} IN ('nan', '+nan', '-nan') THEN 'nan'::{kind} "
-        f"WHEN {word} IN ('inf', '+inf', 'infinity', '+infinity') THEN 'inf'::{kind} "
-        f"WHEN {word} IN ('-inf', '-infinity') THEN '-inf'::{kind} "
-        f"ELSE TRY_CAST(nullif(regexp_extract({v}, '{number}', 1), '') AS {kind}) END"
+        f"TRY_CAST(CASE WHEN {plain} THEN {v} ELSE vinci_number_text({v}) END AS {target.duckdb()})"
     )
 
 
@@ -666,15 +704,18 @@ def _parse_date(v: str, target: SqlType, zone: str) -> str:
     )
 
 
-_PLAIN_TIMESTAMP = "\\d{4}-\\d{2}-\\d{2} \\d{2}:\\d{2}:\\d{2}(\\.\\d{1,6})?"
+# DuckDB would take 24:00:00 too.
+_PLAIN_TIMESTAMP = "\\d{4}-\\d{2}-\\d{2}[ T](?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,6})?"
 
 
 def _parse_timestamp(v: str, target: SqlType, zone: str) -> str:
-    plain = local_sql(f"TRY_CAST({v} AS TIMESTAMP)", zone)
-    return (
-        f"CASE WHEN regexp_full_match({v}, '{_PLAIN_TIMESTAMP}') THEN {plain} "
-        f"ELSE {local_sql(f'vinci_timestamp({v}, {text_sql(zone)})', 'UTC')} END"
-    )
+    general = local_sql(f"vinci_timestamp({v}, {text_sql(zone)})", "UTC")
+    if zone == "UTC":
+        # DuckDB's own time zone is UTC as well.
+        pattern, plain = f"{_PLAIN_TIMESTAMP}(?:\\+00:00)?", f"TRY_CAST({v} AS TIMESTAMPTZ)"
+    else:
+        pattern, plain = _PLAIN_TIMESTAMP, local_sql(f"TRY_CAST({v} AS TIMESTAMP)", zone)
+    return f"CASE WHEN regexp_full_match({v}, '{pattern}') THEN {plain} ELSE {general} END"
 
 
 def _parse_ntz(v: str, target: SqlType, zone: str) -> str:
@@ -700,16 +741,6 @@ _STRING_PARSERS: dict[str, Callable[[str, SqlType, str], str]] = {
     "timestamp": _parse_timestamp,
     "ntz": _parse_ntz,
     "interval": _parse_interval,
-}
-
-_INTERVAL_MICROS = {
-    "WEEK": 7 * 86_400_000_000,
-    "DAY": 86_400_000_000,
-    "HOUR": 3_600_000_000,
-    "MINUTE": 60_000_000,
-    "SECOND": 1_000_000,
-    "MILLISECOND": 1_000,
-    "MICROSECOND": 1,
 }
 
 

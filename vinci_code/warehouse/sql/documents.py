@@ -196,7 +196,7 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
     if text is None:
         return None
     try:
-        return dump(_normal(load(text)), sort=True)
+        return _variant(text)
     except (ValueError, RecursionError):
         if attempt:
             return None
@@ -205,6 +205,20 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
             "22023",
             f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
         ) from None
+
+
+def _variant(text: str) -> str:
+    fractions: list[str] = []
+
+    def keep(number: str) -> Number:
+        fractions.append(number)
+        return Number(number)
+
+    value = json.loads(text, parse_float=keep, parse_constant=_no_constant)
+    if fractions:
+        return dump(_normal(value), sort=True)
+    # Only numbers that are not integers have more than one form.
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _normal(value: Any) -> Any:
@@ -363,6 +377,8 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
         if not text.strip():
             return None
         value = fitter.top(load(text), kind)
+        if value is None and mode == "FAILFAST":
+            raise BadRecordError("null")
     except (ValueError, RecursionError):
         if mode == "FAILFAST":
             raise SqlError(
@@ -373,7 +389,10 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
                 "'mode' as 'PERMISSIVE'.",
             ) from None
         return _permissive_null(kind)
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    # Half of a surrogate pair is a question mark, as in Java.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 _EXCERPT = 200
@@ -627,7 +646,7 @@ def _recast(value: Any, kind: SqlType) -> Any:
 
 def _recast_boolean(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Number):
-        return {
+        word = {
             "true": True,
             "t": True,
             "yes": True,
@@ -639,6 +658,9 @@ def _recast_boolean(value: Any) -> Any:
             "n": False,
             "0": False,
         }.get(value.strip().lower())
+        if word is None:
+            raise BadRecordError(value)
+        return word
     return bool(float(value))
 
 

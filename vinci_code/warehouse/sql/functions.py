@@ -1,35 +1,33 @@
 """Python functions that the translated SQL calls, registered on a DuckDB database.
 
-Each takes whole columns as Arrow arrays. The names begin with ``vinci_``: no statement can reach
-them, since function names are looked up in the allow-list of ``sql/builtins`` first.
+Those that return numbers and dates take whole columns as Arrow arrays; those that return texts are
+called row by row, since DuckDB 1.5 frees the texts of an Arrow array that a function has returned
+while ``coalesce`` still reads them. The names begin with ``vinci_``: no statement can reach them,
+since function names are looked up in the allow-list of ``sql/builtins`` first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from vinci_code.warehouse.sql import documents, hashes, patterns, scalars, texts
+from vinci_code.warehouse.sql import casts, documents, hashes, patterns, scalars, texts
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, encode
 from vinci_code.warehouse.sql.types import SqlType
 
 _ARROW: dict[str, pa.DataType] = {
-    "VARCHAR": pa.string(),
-    "BLOB": pa.binary(),
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
     "BOOLEAN": pa.bool_(),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us"),
-    "VARCHAR[]": pa.list_(pa.string()),
-    "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
 }
 
 
@@ -55,39 +53,44 @@ class PythonFunction:
 def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the functions known to a database; every cursor of it then has them."""
     for item in PYTHON_FUNCTIONS:
+        kind = _ARROW.get(item.result)
+        arguments = item.arguments.split()
+        run = _by_row(item) if kind is None else _by_column(item, kind)
         connection.create_function(  # type: ignore[call-overload]  # the stubs lack these strings
             item.name,
-            _vectorised(item),
-            item.arguments.split(),
+            # DuckDB counts the parameters of the function that it is given.
+            _fixed(run, len(arguments)),
+            arguments,
             item.result,
-            type="arrow",
+            type="native" if kind is None else "arrow",
             null_handling="special",
         )
 
 
-def _vectorised(item: PythonFunction) -> Callable[..., pa.Array]:
-    kind = _ARROW[item.result]
+def _by_column(item: PythonFunction, kind: pa.DataType) -> Callable[..., Any]:
+    one = _by_row(item)
 
     def run(*columns: pa.ChunkedArray) -> pa.Array:
-        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        return pa.array(map(one, *(column.to_pylist() for column in columns)), type=kind)
+
+    return run
+
+
+def _by_row(item: PythonFunction) -> Callable[..., Any]:
+    def run(*values: Any) -> Any:
+        if None in values and not item.nulls:
+            return None
         try:
-            return pa.array(_results(item, rows), type=kind)
+            return item.call(*values)
         except SqlError as error:
             # DuckDB keeps only the text of an exception.
             raise ValueError(encode(error)) from None
 
-    # DuckDB counts the parameters of the function that it is given.
-    return _fixed(run, len(item.arguments.split()))
+    return run
 
 
-def _results(item: PythonFunction, rows: Iterator[tuple[Any, ...]]) -> list[Any]:
-    if item.nulls:
-        return [item.call(*row) for row in rows]
-    return [None if None in row else item.call(*row) for row in rows]
-
-
-def _fixed(run: Callable[..., pa.Array], count: int) -> Callable[..., pa.Array]:
-    wrappers: dict[int, Callable[..., pa.Array]] = {
+def _fixed(run: Callable[..., Any], count: int) -> Callable[..., Any]:
+    wrappers: dict[int, Callable[..., Any]] = {
         1: lambda a: run(a),
         2: lambda a, b: run(a, b),
         3: lambda a, b, c: run(a, b, c),
@@ -137,10 +140,6 @@ def _rpad(text: str, length: int, fill: str) -> str:
     return scalars.pad(text, length, fill, left=False)
 
 
-def _map(text: str, pair: str, inner: str) -> list[tuple[str, str | None]]:
-    return list(scalars.str_to_map(text, pair, inner).items())
-
-
 def _functions(rows: Sequence[tuple[Any, ...]]) -> tuple[PythonFunction, ...]:
     return tuple(PythonFunction(f"vinci_{name}", *rest) for name, *rest in rows)
 
@@ -162,6 +161,9 @@ PYTHON_FUNCTIONS = _functions(
         ("timestamp", texts.parse_timestamp, "VARCHAR VARCHAR", "TIMESTAMP"),
         ("timestamp_ntz", texts.parse_timestamp_ntz, "VARCHAR", "TIMESTAMP"),
         ("interval", lambda v, t: texts.parse_interval(v, *_units(t)), "VARCHAR VARCHAR", "BIGINT"),
+        # Casts of text
+        ("reject", casts.reject_text, "VARCHAR VARCHAR", "VARCHAR"),
+        ("number_text", casts.number_text, "VARCHAR", "VARCHAR"),
         # Numbers
         (
             "decimal",
@@ -198,7 +200,7 @@ PYTHON_FUNCTIONS = _functions(
         ("luhn", scalars.luhn, "VARCHAR", "BOOLEAN"),
         ("url_encode", scalars.url_encode, "VARCHAR", "VARCHAR"),
         ("url_decode", scalars.url_decode, "VARCHAR", "VARCHAR"),
-        ("str_to_map", _map, "VARCHAR VARCHAR VARCHAR", "MAP(VARCHAR, VARCHAR)"),
+        ("str_to_map", scalars.str_to_map, "VARCHAR VARCHAR VARCHAR", "MAP(VARCHAR, VARCHAR)"),
         # Regular expressions
         ("rlike", scalars.rlike, "VARCHAR VARCHAR", "BOOLEAN"),
         ("regexp_replace", scalars.regexp_replace, "VARCHAR VARCHAR VARCHAR INTEGER", "VARCHAR"),

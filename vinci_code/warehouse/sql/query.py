@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import pyarrow as pa
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder
@@ -57,6 +58,8 @@ class QueryContext:
         configuration: Session configuration; ``TIMEZONE`` is read here.
         parameters: The statement's parameters in the order sent.
         now: The instant of ``current_timestamp()``, fixed for the statement; with time zone.
+        stage: Makes a relation of rows that the statement carries and returns its name in DuckDB;
+            ``None`` where the SQL must stand alone.
     """
 
     resolve: Callable[[exp.Table], Relation]
@@ -66,6 +69,7 @@ class QueryContext:
     configuration: Mapping[str, str] = field(default_factory=dict)
     parameters: Sequence[Parameter] = ()
     now: datetime | None = None
+    stage: Callable[[pa.Table], str] | None = None
 
 
 @dataclass(frozen=True)

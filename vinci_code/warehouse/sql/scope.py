@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.scalars import levenshtein
 from vinci_code.warehouse.sql.types import Column, SqlType
 from vinci_code.warehouse.sql.values import Typed, quote
 
@@ -161,7 +162,7 @@ class Scope:
         if not names:
             return SqlError("UNRESOLVED_COLUMN.WITHOUT_SUGGESTION", "42703", text)
         last = parts[-1].lower()
-        names.sort(key=lambda name: _distance(name.rsplit(".", 1)[-1].strip("`").lower(), last))
+        names.sort(key=lambda name: levenshtein(name.rsplit(".", 1)[-1].strip("`").lower(), last))
         return SqlError(
             "UNRESOLVED_COLUMN.WITH_SUGGESTION",
             "42703",
@@ -206,15 +207,3 @@ def _ambiguous(parts: Sequence[str], matches: list[tuple[tuple[str, ...], Typed]
         f"Reference {'.'.join(f'`{part}`' for part in parts)} is ambiguous, could be: "
         f"[{', '.join(names)}].",
     )
-
-
-def _distance(left: str, right: str) -> int:
-    row = list(range(len(right) + 1))
-    for index, one in enumerate(left, 1):
-        previous, row[0] = row[0], index
-        for column, other in enumerate(right, 1):
-            previous, row[column] = (
-                row[column],
-                min(row[column] + 1, row[column - 1] + 1, previous + (one != other)),
-            )
-    return row[-1]

@@ -6,6 +6,7 @@ DuckDB unnests a list; every generator becomes a list of elements and the column
 # ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Call, check_arity
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.payloads import constant_json, read_rows
 from vinci_code.warehouse.sql.scope import Scope, Source, SourceColumn
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, VARIANT, SqlType
 from vinci_code.warehouse.sql.values import Typed, quote, text_sql
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
 
 ELEMENT = "e"
 POSITION = "p"
+
+
+@dataclass(frozen=True)
+class StagedRows:
+    """A relation of rows that a statement carries: its name and the names of its columns."""
+
+    relation: str
+    columns: tuple[str, ...]
+
+    def values(self, alias: str, columns: Sequence[tuple[str, SqlType, str]]) -> list[Typed]:
+        """Return the columns of a generator, read from the relation under an alias."""
+        return [
+            Typed(f"{quote(alias)}.{quote(physical)}", kind, name)
+            for physical, (name, kind, _) in zip(self.columns, columns, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,8 @@ class Generator:
         position: Whether the position in the list is the first column.
         series: Arguments of DuckDB's own table function ``range`` that gives the same rows without
             a list of them; empty where there is none.
+        rows: A relation that holds the same rows already, its columns in the order of ``columns``;
+            ``None`` where there is none.
     """
 
     list_sql: str
@@ -43,6 +62,7 @@ class Generator:
     outer: bool = False
     position: bool = False
     series: str = ""
+    rows: StagedRows | None = None
 
     def renamed(self, names: list[str]) -> Generator:
         """Return the generator under the names of ``AS (a, b)``."""
@@ -128,7 +148,17 @@ def _inline(call: Call) -> Generator:
         raise unexpected_input("inline", 1, "ARRAY<STRUCT>", value)
     columns = tuple((item.name, item.type, quote(item.name)) for item in element.fields)
     # A NULL struct gives a row of NULLs.
-    return Generator(value.sql, columns)
+    return Generator(value.sql, columns, rows=_staged(call, element))
+
+
+def _staged(call: Call, row: SqlType) -> StagedRows | None:
+    """Return the rows of a constant JSON text as a relation, where that can be done."""
+    stage = call.binder.context.stage
+    text = None if stage is None else constant_json(call.binder, call.nodes[0])
+    table = None if text is None else read_rows(text, row)
+    if stage is None or table is None:
+        return None
+    return StagedRows(stage(table), tuple(table.column_names))
 
 
 def _stack(call: Call) -> Generator:

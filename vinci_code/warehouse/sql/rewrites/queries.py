@@ -241,6 +241,16 @@ def _with_generator(
 ) -> BoundQuery:
     """A generator in the select list: compute the rest, unnest, then name its columns."""
     inner_name, outer_name = binder.alias("rows"), binder.alias("rows")
+    first_item = items[0].generator
+    if len(items) == 1 and first_item is not None and first_item.rows is not None and not tail:
+        rows = first_item.rows
+        return _finish_generated(
+            binder,
+            node,
+            scope,
+            rows.values(outer_name, first_item.columns),
+            f"{rows.relation} AS {quote(outer_name)}",
+        )
     inner, values = [], []
     generator: Generator | None = None
     for index, item in enumerate(items):
@@ -261,6 +271,12 @@ def _with_generator(
         f"(SELECT {second} FROM (SELECT {first}{tail}) AS {quote(inner_name)}) AS "
         f"{quote(outer_name)}"
     )
+    return _finish_generated(binder, node, scope, values, source)
+
+
+def _finish_generated(
+    binder: Binder, node: exp.Select, scope: Scope, values: list[Typed], source: str
+) -> BoundQuery:
     outer = Scope(parent=scope.parent, tables=scope.tables)
     for value in values:
         outer.aliases.setdefault(value.name.lower(), []).append(value)

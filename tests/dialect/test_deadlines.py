@@ -1,0 +1,104 @@
+"""The execution option ``databricks_timeout``: a deadline for one statement, or for all of some."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, create_engine, event, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from vinci_code.database.dialect import dbapi
+from vinci_code.warehouse.faults import Fault
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+
+def operations(warehouse: TestWarehouse) -> list[str]:
+    return [record.operation for record in warehouse.requests]
+
+
+@pytest.mark.parametrize("way", ["statement", "connection", "engine", "call"])
+def test_a_statement_is_cancelled_at_its_deadline(
+    way: str, engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    local_warehouse.inject(Fault.slow_poll(8.0, statement="SELECT 1"))
+    option = {"databricks_timeout": 2.0}
+    statement = text("SELECT 1").execution_options(**(option if way == "statement" else {}))
+    engine = engine.execution_options(**option) if way == "engine" else engine
+    with engine.connect() as connection:
+        if way == "connection":
+            connection = connection.execution_options(**option)
+        began = time.monotonic()
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(statement, execution_options=option if way == "call" else {})
+        assert 1.9 <= time.monotonic() - began <= 3.0
+    cancelled = [r for r in local_warehouse.requests if r.operation == "CancelOperation"]
+    assert isinstance(caught.value.orig, dbapi.StatementTimeout)
+    assert [record.operation_id for record in cancelled] == [caught.value.orig.statement_id]
+
+
+def test_a_statement_that_is_not_answered_is_ended_with_its_session(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    local_warehouse.inject(Fault.delay(5.0, statement="SELECT 7"))
+    with engine.connect() as connection:
+        began = time.monotonic()
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text("SELECT 7").execution_options(databricks_timeout=0.5))
+        assert time.monotonic() - began <= 1.5
+        assert isinstance(caught.value.orig, dbapi.StatementTimeout)
+    assert "CloseSession" in operations(local_warehouse)
+
+
+def test_the_option_is_the_statements_alone(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    with engine.connect() as connection:
+        statement = select(1).execution_options(databricks_timeout=0.5)
+        assert connection.scalar(statement) == 1
+        local_warehouse.inject(Fault.delay(1.0, statement="SELECT 2"))
+        assert connection.scalar(text("SELECT 2")) == 2
+
+
+def test_a_session_hands_the_option_on(engine: Engine) -> None:
+    with Session(engine) as session:
+        given = cursor_timeouts(engine)
+        session.connection(execution_options={"databricks_timeout": 8})
+        session.execute(select(1), execution_options={"databricks_timeout": 7})
+        session.execute(select(1))
+    assert given == [7.0, 8.0]
+
+
+def test_the_option_goes_before_the_connect_argument(
+    engine_url: URL, engine_args: dict[str, Any]
+) -> None:
+    engine = create_engine(engine_url, connect_args={**engine_args, "timeout": 5})
+    given = cursor_timeouts(engine)
+    with engine.connect() as connection:
+        connection.execute(select(1))
+        connection.execute(select(1).execution_options(databricks_timeout=9))
+        connection.execute(select(1).execution_options(databricks_timeout=None))
+    engine.dispose()
+    assert given == [5.0, 9.0, None]
+
+
+@pytest.mark.parametrize("value", ["5", True, -1, float("nan")])
+def test_what_is_no_time_is_refused_before_anything_is_sent(
+    value: object, engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    with engine.connect() as connection:
+        local_warehouse.warehouse.clear_requests()
+        with pytest.raises(DBAPIError, match="'databricks_timeout' has to be a number of seconds"):
+            connection.execute(select(1).execution_options(databricks_timeout=value))
+    assert "ExecuteStatement" not in operations(local_warehouse)
+
+
+def cursor_timeouts(engine: Engine) -> list[float | None]:
+    """The deadline of each statement's cursor, as the statements are executed."""
+    given: list[float | None] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(connection: Any, cursor: Any, *_: Any) -> None:
+        given.append(cursor.timeout)
+
+    return given
