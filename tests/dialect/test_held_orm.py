@@ -31,7 +31,6 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
-    backref,
     mapped_column,
     relationship,
 )
@@ -53,6 +52,14 @@ LINKS = Table(
 )
 
 
+PLAIN_LINKS = Table(
+    "plain_links",
+    Base.metadata,
+    Column("order_id", ForeignKey("orders.id")),
+    Column("tag_id", ForeignKey("tags.id")),
+)
+
+
 class Order(Base):
     __tablename__ = "orders"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -62,7 +69,7 @@ class Order(Base):
         back_populates="order", cascade="all, delete-orphan", order_by="Line.number"
     )
     tags: Mapped[list[Tag]] = relationship(secondary=LINKS, order_by="Tag.id")
-    others: Mapped[list[Tag]] = relationship(secondary=lambda: PLAIN_LINKS, order_by="Tag.id")
+    others: Mapped[list[Tag]] = relationship(secondary=PLAIN_LINKS, order_by="Tag.id")
 
 
 class Line(Base):
@@ -71,14 +78,6 @@ class Line(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[int]
     order: Mapped[Order] = relationship(back_populates="lines")
-
-
-PLAIN_LINKS = Table(
-    "plain_links",
-    Base.metadata,
-    Column("order_id", ForeignKey("orders.id")),
-    Column("tag_id", ForeignKey("tags.id")),
-)
 
 
 class Tag(Base):
@@ -107,8 +106,9 @@ class Node(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    parent: Mapped[Node | None] = relationship(back_populates="children", remote_side=[id])
     children: Mapped[list[Node]] = relationship(
-        backref=backref("parent", remote_side=[id]), cascade="all, delete-orphan"
+        back_populates="parent", cascade="all, delete-orphan"
     )
 
 
@@ -143,6 +143,9 @@ class Stamped(Base):
     name: Mapped[str | None]
     at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     __mapper_args__ = {"eager_defaults": True}
+
+
+TAGS, ACCOUNTS = (Base.metadata.tables[name] for name in ("tags", "accounts"))
 
 
 # --- scenarios: each is run on both sides ---------------------------------------------------------
@@ -266,7 +269,7 @@ def bulk_update_with_a_condition(session: Session) -> Any:
     session.add_all([Tag(id=1, name="a"), Tag(id=2, name="b")])
     session.commit()
     session.connection().execute(
-        update(Tag.__table__).where(Tag.id == 1, Tag.name == "b").values(name="never")
+        update(TAGS).where(Tag.id == 1, Tag.name == "b").values(name="never")
     )
     session.commit()
     statement = update(Tag).where(Tag.name == "a").execution_options(synchronize_session=None)
@@ -319,7 +322,7 @@ def stale_update_seen(session: Session) -> Any:
     session.add(Account(id=1, balance=1))
     session.commit()
     account = session.get_one(Account, 1)
-    session.connection().execute(update(Account.__table__).values(version=7))
+    session.connection().execute(update(ACCOUNTS).values(version=7))
     account.balance = 5
     session.commit()
 
@@ -328,7 +331,7 @@ def stale_delete(session: Session) -> Any:
     session.add(Account(id=1, balance=1))
     session.commit()
     account = session.get_one(Account, 1)
-    session.connection().execute(update(Account.__table__).values(version=7))
+    session.connection().execute(update(ACCOUNTS).values(version=7))
     session.delete(account)
     session.commit()
 
@@ -337,7 +340,7 @@ def gone(session: Session) -> Any:
     session.add(Tag(id=1, name="a"))
     session.commit()
     tag = session.get_one(Tag, 1)
-    session.connection().execute(delete(Tag.__table__))
+    session.connection().execute(delete(TAGS))
     tag.name = "b"
     session.commit()
 
@@ -496,7 +499,7 @@ def test_as_on_sqlite(scenario: Scenario, file: Engine, strict: Engine) -> None:
 def test_somebody_else_changed_it(strict: Engine) -> None:
     with pytest.raises(StaleDataError, match=r"accounts.*\(1, 1\).*somebody else"):
         _outcome_of_stale_update(strict)
-    assert [row[:2] for row in rows_of(strict, Account.metadata.tables["accounts"])] == [(1, 99)]
+    assert [row[:2] for row in rows_of(strict, ACCOUNTS)] == [(1, 99)]
 
 
 def _outcome_of_stale_update(engine: Engine) -> None:
@@ -568,7 +571,7 @@ def test_an_exception_between_flush_and_commit(strict: Engine) -> None:
     session.add(Tag(id=2, name="b"))
     session.commit()
     session.close()
-    assert rows_of(strict, Tag.metadata.tables["tags"]) == [(2, "b")]
+    assert rows_of(strict, TAGS) == [(2, "b")]
 
 
 def test_bulk_insert_of_alembic(engine: Engine, local_warehouse: TestWarehouse) -> None:
