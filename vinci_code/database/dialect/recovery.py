@@ -76,7 +76,12 @@ def _verdict(write: Rows, later: Sequence[Held], dialect: Any, ask: Ask) -> _Ver
         counts = [total + found for total, found in zip(counts, ask(statement), strict=True)]
     there, as_wanted, as_before = counts
     if write.shape.kind is Kind.DELETE:
-        return _Verdict.AS_WANTED if there == 0 else _Verdict.OTHERWISE
+        if there == 0:
+            # Who may go on only if the row was there does not want somebody else to have deleted
+            # it.
+            return _Verdict.UNKNOWN if write.checks.matched else _Verdict.AS_WANTED
+        still = write.checks.matched and as_before == len(rows)
+        return _Verdict.NOT_DONE if still else _Verdict.OTHERWISE
     if as_wanted == len(rows):
         return _Verdict.DONE if decides else _Verdict.AS_WANTED
     untouched = there == 0 if write.shape.kind is Kind.INSERT else as_before == len(rows)
