@@ -161,6 +161,7 @@ class Unit:
             self.held.add(held)
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
             return True
+        _refuse_duplicates([held])
         total = 0
         for step in self._steps([held]):
             self._run(step.text, step.parameters, cursor)
@@ -344,7 +345,15 @@ class Unit:
             self._begin()
 
     def _begin(self) -> None:
-        self._run("BEGIN TRANSACTION", ())
+        try:
+            self._run("BEGIN TRANSACTION", ())
+        except AmbiguousWriteError as error:
+            self._connection.give_up()
+            raise OperationalError(
+                "the answer to BEGIN TRANSACTION was lost; its session was ended, and nothing was "
+                "written\nTo fix it: repeat the unit of work.",
+                statement_id=error.statement_id,
+            ) from error
         self._in_transaction = True
         self._dialect.statistics.add(statements=1)
 
@@ -386,6 +395,7 @@ class Unit:
             )
 
     def _commit_held(self, held: list[Held]) -> None:
+        _refuse_duplicates(held)
         steps = self._steps(held, bound=len(held) == 1)
         first = next(steps)
         second = next(steps, None)
@@ -457,13 +467,19 @@ class Unit:
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not _says_unavailable(error):
+                self._failed = True
                 raise
             self._abandon_transaction()
             self._failed = False
             self.held.put_back(taken)
             raise self._pending(why, error) from error
+        except BaseException:
+            # What was taken is held no more, so that nothing of the unit may be committed.
+            self._failed = True
+            raise
 
     def _send_all(self, held: list[Held]) -> None:
+        _refuse_duplicates(held)
         self._send_steps(self._steps(held), sum(map(len, held)))
         self._sent += held
 
@@ -560,20 +576,12 @@ class Unit:
             raise raised from error
 
     def _steps(self, held: Iterable[Held], *, bound: bool = True) -> Iterator[_Step]:
-        """Make statements of what is held, one after the other as they are sent.
-
-        Raises:
-            IntegrityError: One statement would write a key twice.
-        """
+        """Make statements of what is held, one after the other as they are sent."""
         for write in held:
             if isinstance(write, Text):
                 yield _Step(write.text, write.parameters, 0, write, True)
                 continue
             given = write.settled()
-            # Of rows that may not be there, two may be given one key.
-            certain = write.shape.kind is Kind.INSERT or write.checks.matched
-            if write.checks.keys and certain:
-                guards.refuse_duplicates(write.shape, given)
             begin = 0
             for payload in payloads(given, write.shape.width):
                 rows = given[begin : begin + payload.rows]
@@ -594,6 +602,20 @@ class Unit:
             "transactional: ALTER TABLE … SET TBLPROPERTIES ('delta.feature.catalogManaged' = "
             "'supported'), with transactions='auto'. What is held is still held."
         )
+
+
+def _refuse_duplicates(held: Iterable[Held]) -> None:
+    """Refuse keys that a statement would write twice, before anything is sent.
+
+    Raises:
+        IntegrityError: There is one.
+    """
+    for write in held:
+        if not isinstance(write, Rows) or not write.checks.keys or write.upsert is not None:
+            continue
+        # Of rows that may not be there, two may be given one key.
+        if write.shape.kind is Kind.INSERT or write.checks.matched:
+            guards.refuse_duplicates(write.shape, write.rows)
 
 
 def _not_atomic(held: Sequence[Held], error: Error | None = None) -> AtomicityError:
