@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
-from tests.dialect.held import count_of
+from tests.dialect.held import count_of, run_and_commit
 from vinci_code.database import run_unit, statistics
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.statistics import Progress
@@ -175,6 +175,24 @@ def test_progress(connected: Callable[..., Engine]) -> None:
     assert told[0].bytes < told[1].bytes
 
 
+def test_a_progress_that_fails_does_not_undo(
+    connected: Callable[..., Engine], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(progress: Progress) -> None:
+        raise RuntimeError(progress.rows)
+
+    engine = connected(on_progress=fail)
+    METADATA.create_all(engine, checkfirst=False)
+    with engine.begin() as connection:
+        connection.execute(insert(ONE), {"id": 1})
+    assert count_of(engine, ONE) == 1
+    assert "on_progress failed after a commit" in caplog.text
+    # Within a transaction it ends the unit.
+    with pytest.raises(RuntimeError), engine.connect() as connection:
+        run_and_commit(connection, insert(ONE).values(id=2), text("SELECT count(*) FROM one"))
+    assert count_of(engine, ONE) == 1
+
+
 SECRET = "value-that-nobody-logs"
 
 
@@ -195,8 +213,9 @@ def test_what_is_logged_holds_no_values(
     run_unit(_write_secret, sessions=sessionmaker(tables), pause=lambda _: None)
     local_warehouse.inject(Fault.reset("after", operation="ExecuteStatement", statement="INSERT"))
     run_unit(_write_another, sessions=sessionmaker(tables), pause=lambda _: None)
-    logged = [record.getMessage() for record in caplog.records]
-    assert "committed INSERT 3 rows of one, INSERT 1 rows of two: 1 statements, " in logged[0]
+    logged = [r.getMessage() for r in caplog.records if r.name.startswith("vinci_code")]
+    committed = "committed INSERT 3 rows of one, INSERT 1 rows of two: 1 statements, "
+    assert any(line.startswith(committed) for line in logged)
     assert "rolled back: 1 writes were dropped unsent" in logged
     assert any("is run again" in line for line in logged)
     assert not [line for line in logged if SECRET in line or "987654321" in line]

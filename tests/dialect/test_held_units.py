@@ -182,6 +182,22 @@ def test_definitions_are_not_changed_between_writes(
     assert count_of(tables, ONE) == 1
 
 
+@pytest.mark.parametrize("end", ["", ";", " ;;\n", " -- a comment", " /* a comment */"])
+def test_however_a_text_ends(end: str, tables: Engine) -> None:
+    with tables.begin() as connection:
+        for number in (1, 2, 3):
+            connection.execute(text(f"INSERT INTO one VALUES ({number}, '{number};b')" + end))
+    assert rows_of(tables, ONE) == [(n, f"{n};b") for n in (1, 2, 3)]
+
+
+def test_what_is_changed_after_it_was_written(tables: Engine) -> None:
+    raw = bytearray(b"as it was")
+    with tables.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO one VALUES (1, decode(?, 'UTF-8'))", (raw,))
+        raw[:] = b"later"
+    assert rows_of(tables, ONE) == [(1, "as it was")]
+
+
 # --- rowcount ------------------------------------------------------------------------------------
 
 

@@ -423,8 +423,12 @@ class Unit:
             if size > _MAX_BLOCK_BYTES:
                 self._send_as_transaction(chain(block, steps), held)
                 return
-        text = ";\n".join(written_out(step.text, step.parameters) for step in block)
-        whole = _Step(f"BEGIN ATOMIC\n{text};\nEND", (), sum(s.rows for s in block), held[0], False)
+        # Raw text may end with a semicolon, or with a comment that ends with its line.
+        texts = [written_out(s.text, s.parameters).rstrip(" \t\r\n;") for s in block]
+        text = "\n;\n".join(texts)
+        whole = _Step(
+            f"BEGIN ATOMIC\n{text}\n;\nEND", (), sum(s.rows for s in block), held[0], False
+        )
         try:
             self._send(whole, held)
         except (NotSupportedError, ProgrammingError) as error:
@@ -547,7 +551,10 @@ class Unit:
                 if self._found_out(held) is Outcome.COMMITTED:
                     break
                 raise _still_ambiguous(error) from error
-        self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
+        try:
+            self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
+        except Exception:  # noqa: BLE001 - what is committed must not be told as lost
+            _log.warning("on_progress failed after a commit", exc_info=True)
         return cursor
 
     def _found_out(self, held: list[Held]) -> Outcome:
