@@ -426,7 +426,7 @@ _KEYS = st.none() | st.integers(1, 4)
 @st.composite
 def _writes(draw: st.DrawFn) -> list[Held]:
     """Writes to two tables, some of many rows, and texts that empty a table."""
-    key, value, unique, several = _IDS, _VALUES, _KEYS, lambda row: st.lists(row, max_size=3)
+    key, value, unique = _IDS, _VALUES, _KEYS
     kinds: list[tuple[Shape, Any, bool]] = [
         (_inserting(THING, "id", "a", "u", "version"), st.tuples(key, value, unique, value), False),
         (_inserting(THING, "id", "a"), st.tuples(key, value), False),
@@ -457,7 +457,7 @@ def _writes(draw: st.DrawFn) -> list[Held]:
     ]
     held: list[Held] = []
     for shape, row, matched in draw(st.lists(st.sampled_from(kinds), max_size=10)):
-        held.append(Rows(shape, draw(several(row)), Checks(matched=matched)))
+        held.append(Rows(shape, draw(st.lists(row, max_size=3)), Checks(matched=matched)))
         if draw(st.integers(0, 9)) == 0:
             held.append(Text("thin out", (), draw(st.sampled_from([None, frozenset({"thing"})]))))
     return held

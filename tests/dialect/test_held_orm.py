@@ -31,7 +31,6 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
-    backref,
     mapped_column,
     relationship,
 )
@@ -53,6 +52,14 @@ LINKS = Table(
 )
 
 
+PLAIN_LINKS = Table(
+    "plain_links",
+    Base.metadata,
+    Column("order_id", ForeignKey("orders.id")),
+    Column("tag_id", ForeignKey("tags.id")),
+)
+
+
 class Order(Base):
     __tablename__ = "orders"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -62,6 +69,7 @@ class Order(Base):
         back_populates="order", cascade="all, delete-orphan", order_by="Line.number"
     )
     tags: Mapped[list[Tag]] = relationship(secondary=LINKS, order_by="Tag.id")
+    others: Mapped[list[Tag]] = relationship(secondary=PLAIN_LINKS, order_by="Tag.id")
 
 
 class Line(Base):
@@ -98,8 +106,9 @@ class Node(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    parent: Mapped[Node | None] = relationship(back_populates="children", remote_side=[id])
     children: Mapped[list[Node]] = relationship(
-        backref=backref("parent", remote_side=[id]), cascade="all, delete-orphan"
+        back_populates="parent", cascade="all, delete-orphan"
     )
 
 
@@ -136,6 +145,9 @@ class Stamped(Base):
     __mapper_args__ = {"eager_defaults": True}
 
 
+TAGS, ACCOUNTS = (Base.metadata.tables[name] for name in ("tags", "accounts"))
+
+
 # --- scenarios: each is run on both sides ---------------------------------------------------------
 
 Scenario = Callable[[Session], Any]
@@ -163,6 +175,29 @@ def many_to_many(session: Session) -> Any:
     second.tags.remove(tags[3])
     session.commit()
     return [tag.id for tag in first.tags], [tag.id for tag in second.tags]
+
+
+def many_to_many_without_a_key(session: Session) -> Any:
+    tags = [Tag(id=n, name=str(n)) for n in range(5)]
+    first, second = Order(id=1, name="a", others=tags[:3]), Order(id=2, name="b", others=tags[2:])
+    session.add_all([first, second])
+    session.commit()
+    first.others = [tags[4], tags[0]]
+    second.others.remove(tags[3])
+    session.flush()
+    second.others.append(tags[3])
+    session.commit()
+    return [tag.id for tag in first.others], [tag.id for tag in second.others]
+
+
+def links_that_are_gone(session: Session) -> Any:
+    order = Order(id=1, name="a", tags=[Tag(id=1, name="x"), Tag(id=2, name="y")])
+    session.add(order)
+    session.commit()
+    assert len(order.tags) == 2
+    session.connection().execute(delete(LINKS).where(LINKS.c.tag_id == 1))
+    order.tags = []
+    session.commit()
 
 
 def inheritance(session: Session) -> Any:
@@ -234,7 +269,7 @@ def bulk_update_with_a_condition(session: Session) -> Any:
     session.add_all([Tag(id=1, name="a"), Tag(id=2, name="b")])
     session.commit()
     session.connection().execute(
-        update(Tag.__table__).where(Tag.id == 1, Tag.name == "b").values(name="never")
+        update(TAGS).where(Tag.id == 1, Tag.name == "b").values(name="never")
     )
     session.commit()
     statement = update(Tag).where(Tag.name == "a").execution_options(synchronize_session=None)
@@ -287,7 +322,7 @@ def stale_update_seen(session: Session) -> Any:
     session.add(Account(id=1, balance=1))
     session.commit()
     account = session.get_one(Account, 1)
-    session.connection().execute(update(Account.__table__).values(version=7))
+    session.connection().execute(update(ACCOUNTS).values(version=7))
     account.balance = 5
     session.commit()
 
@@ -296,7 +331,7 @@ def stale_delete(session: Session) -> Any:
     session.add(Account(id=1, balance=1))
     session.commit()
     account = session.get_one(Account, 1)
-    session.connection().execute(update(Account.__table__).values(version=7))
+    session.connection().execute(update(ACCOUNTS).values(version=7))
     session.delete(account)
     session.commit()
 
@@ -305,7 +340,7 @@ def gone(session: Session) -> Any:
     session.add(Tag(id=1, name="a"))
     session.commit()
     tag = session.get_one(Tag, 1)
-    session.connection().execute(delete(Tag.__table__))
+    session.connection().execute(delete(TAGS))
     tag.name = "b"
     session.commit()
 
@@ -395,6 +430,8 @@ def autoflush(session: Session) -> Any:
 SCENARIOS: list[Scenario] = [
     cascades,
     many_to_many,
+    many_to_many_without_a_key,
+    links_that_are_gone,
     inheritance,
     trees,
     circles,
@@ -462,7 +499,7 @@ def test_as_on_sqlite(scenario: Scenario, file: Engine, strict: Engine) -> None:
 def test_somebody_else_changed_it(strict: Engine) -> None:
     with pytest.raises(StaleDataError, match=r"accounts.*\(1, 1\).*somebody else"):
         _outcome_of_stale_update(strict)
-    assert [row[:2] for row in rows_of(strict, Account.metadata.tables["accounts"])] == [(1, 99)]
+    assert [row[:2] for row in rows_of(strict, ACCOUNTS)] == [(1, 99)]
 
 
 def _outcome_of_stale_update(engine: Engine) -> None:
@@ -503,6 +540,20 @@ def test_objects_stay_as_they_are(strict: Engine, local_warehouse: TestWarehouse
         assert sent == []
 
 
+def test_relations_are_one_request(strict: Engine, local_warehouse: TestWarehouse) -> None:
+    with Session(strict) as session:
+        tags = [Tag(id=n, name=str(n)) for n in range(10)]
+        order = Order(id=1, name="a", tags=tags, others=tags)
+        session.add(order)
+        session.commit()
+        assert len(order.tags) == len(order.others) == 10
+        with sending(lambda: local_warehouse.statements) as sent:
+            order.tags, order.others = tags[5:], tags[:2]
+            session.commit()
+    assert first_words(sent) == [*["SELECT"] * (len(sent) - 1), "BEGIN"]
+    assert sent[-1].count("MERGE INTO") == 2
+
+
 def test_an_exception_between_flush_and_commit(strict: Engine) -> None:
     @event.listens_for(Session, "before_commit")
     def fail(session: Session) -> None:
@@ -520,7 +571,7 @@ def test_an_exception_between_flush_and_commit(strict: Engine) -> None:
     session.add(Tag(id=2, name="b"))
     session.commit()
     session.close()
-    assert rows_of(strict, Tag.metadata.tables["tags"]) == [(2, "b")]
+    assert rows_of(strict, TAGS) == [(2, "b")]
 
 
 def test_bulk_insert_of_alembic(engine: Engine, local_warehouse: TestWarehouse) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from hashlib import md5
 from typing import Any
 
@@ -13,8 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.dialect.held import count_of, first_words, rows_of, sending
 from vinci_code.database import upsert
-from vinci_code.database.dialect import units
-from vinci_code.database.dialect.payload import payloads
+from vinci_code.database.dialect import payload, units
 from vinci_code.database.models import Event
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -172,7 +170,8 @@ LARGE = Table("large", MetaData(), Column("id", Integer, primary_key=True), Colu
 def test_a_unit_too_large_for_a_block(
     engine: Engine, local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units, "payloads", partial(payloads, limit=100_000))
+    monkeypatch.setattr(payload, "MAX_JSON_BYTES", 100_000)
+    monkeypatch.setattr(payload, "_LARGE", 10_000)
     monkeypatch.setattr(units, "_MAX_BLOCK_BYTES", 300_000)
     LARGE.create(engine, checkfirst=False)
     rows: list[dict[str, Any]] = [{"id": n, "text": str(n) * 20_000} for n in range(26)]
@@ -194,7 +193,7 @@ def test_a_unit_too_large_for_a_block(
 @pytest.mark.slow
 def test_a_unit_of_seventeen_megabytes(engine: Engine, local_warehouse: TestWarehouse) -> None:
     LARGE.create(engine, checkfirst=False)
-    rows = [{"id": n, "text": chr(65 + n) * 1_000_000} for n in range(17)]
+    rows: list[dict[str, Any]] = [{"id": n, "text": chr(65 + n) * 1_000_000} for n in range(17)]
     with sending(lambda: local_warehouse.statements) as sent, engine.begin() as connection:
         connection.execute(LARGE.insert(), rows)
     words = first_words(sent)

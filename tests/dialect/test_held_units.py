@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -56,7 +56,7 @@ def tables(engine: Engine) -> Engine:
 
 
 @pytest.fixture
-def poor(without_transactions: TestWarehouse, connected: Callable[..., Engine]) -> Iterator[Engine]:
+def poor(without_transactions: TestWarehouse, connected: Callable[..., Engine]) -> Engine:
     """An engine on a warehouse that knows no transactions, with the tables."""
     engine = connected(without_transactions)
     METADATA.create_all(engine, checkfirst=False)
@@ -184,8 +184,7 @@ def test_definitions_are_not_changed_between_writes(
 
 
 def test_rowcount(tables: Engine, local_warehouse: TestWarehouse) -> None:
-    key = bindparam("key")
-    by_key = update(TWO).where(TWO.c.id == key).values(v=5)
+    by_key = update(TWO).where(TWO.c.id == bindparam("key")).values(v=5)
     with tables.begin() as connection:
         inserted = connection.execute(insert(TWO), [{"id": n} for n in (1, 2, 3)])
         assert inserted.rowcount == 3
@@ -417,7 +416,7 @@ def test_reading_what_is_held_is_refused_and_nothing_is_lost(poor: Engine) -> No
             assert "commit before reading" in str(caught.value)
         savepoint.rollback()
         result = connection.execute(delete(ONE).where(ONE.c.id == 1))
-        with pytest.raises(dberrors.PendingWritesError):
+        with pytest.raises(NotSupportedError, match="PendingWritesError"):
             _ = result.rowcount
         connection.execute(insert(ONE), {"id": 3})
         assert connection.execute(select(TWO)).all() == []

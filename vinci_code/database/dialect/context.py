@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import util
@@ -13,7 +15,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 
 from vinci_code.database.dialect import schema_changes
 from vinci_code.database.dialect.connecting import checked_seconds
-from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.dberrors import Error, NotSupportedError
 from vinci_code.database.dialect.guards import RESERVED
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
 from vinci_code.database.dialect.scanning import describe
@@ -107,7 +109,14 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         first = self._held[0]
         if isinstance(first, Rows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
-        counts = list(map(self._count, self._held))
+        if isinstance(first, Rows) and not first.checks.matched and _asked_by_a_relation():
+            first.checks = replace(first.checks, matched=True)
+        if isinstance(first, Rows) and first.checks.matched:
+            return self._held_rows
+        try:
+            counts = list(map(self._count, self._held))
+        except Error as error:
+            self.root_connection._handle_dbapi_exception(error, None, None, None, self)
         return -1 if -1 in counts else sum(counts)
 
     def _count(self, held: Held) -> int:
@@ -219,6 +228,24 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if column.identity is not None and given.get(column.key) is None:
                 return column
         return None
+
+
+def _asked_by_a_relation() -> bool:
+    """Whether the ORM asks whether all rows of a many-to-many relation were there.
+
+    It asks for the rowcount right after it has deleted or changed them, within a flush, by
+    statements like any other; so they are made sure of by a guard, and need not be sent before.
+    """
+    frame = sys._getframe(2)
+    # Past what SQLAlchemy has between its result and this.
+    while frame.f_globals["__name__"].startswith(("sqlalchemy.engine", "sqlalchemy.util")):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return (
+        frame.f_globals["__name__"] == "sqlalchemy.orm.dependency"
+        and frame.f_code.co_name == "_run_crud"
+    )
 
 
 def _execute(cursor: Any, statement: str, parameters: Sequence[Any]) -> None:

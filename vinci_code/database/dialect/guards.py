@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy.exc import NoReferenceError
@@ -78,9 +79,9 @@ class Names(NamedTuple):
     default: Default
 
 
-_OWN, _THERE, _NEW = "vinci_own", "vinci_there", "vinci_new"
+_OWN, _NEW = "vinci_own", "vinci_new"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
-RESERVED = frozenset({ROWS, _OWN, _THERE, _NEW, "vinci_parent", "vinci_child"})
+RESERVED = frozenset({ROWS, _OWN, _NEW, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
 _RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
@@ -169,6 +170,8 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
         if not all(column in places for column in unique.columns):
             continue
         positions = [places[column] for column in unique.columns]
+        if len(set(map(itemgetter(*positions), rows))) == len(rows):
+            continue
         seen: set[Any] = set()
         for row in rows:
             key = tuple([row[position] for position in positions])
@@ -233,7 +236,12 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
 
 def _as_computed(shape: Shape, unique: Unique, names: Names, but_not: str) -> Iterator[str]:
     """The guards for keys that are known only when the statement is executed."""
-    new = f"({_new_rows(shape, unique.columns, names)}) AS {_NEW}"
+    yield from _of_rows(shape, unique, names, _new_rows(shape, unique.columns, names), but_not)
+
+
+def _of_rows(shape: Shape, unique: Unique, names: Names, rows: str, but_not: str) -> Iterator[str]:
+    """The guards for keys that a SELECT gives."""
+    new = f"({rows}) AS {_NEW}"
     keys = [f"{_NEW}.{names.format(column)}" for column in unique.columns]
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     twice = (
@@ -256,22 +264,33 @@ def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
 
 def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names) -> str:
     """The SELECT of columns as they will be."""
-    computed = [column for column in columns if column.computed is not None]
-    # What is computed may use any column.
-    wanted = columns if not computed else list(shape.table.columns)
-    made = [
-        f"{_new_value(shape, column, names)} AS {names.format(column)}"
-        for column in wanted
-        if column.computed is None
-    ]
     source = ROWS
     if shape.kind is Kind.UPDATE:
         on = [f"{shape.target}.{f.name} = {names.refer(f)}" for f in shape.matches]
         source = f"{shape.target} JOIN {ROWS} ON {' AND '.join(on)}"
+    return _with_computed(
+        shape, columns, lambda column: _new_value(shape, column, names), source, names
+    )
+
+
+def _with_computed(
+    shape: Shape,
+    columns: Sequence[Column[Any]],
+    value: Callable[[Column[Any]], str],
+    source: str,
+    names: Names,
+) -> str:
+    """The SELECT of columns with these values, and of those that are computed from others."""
+    computed = [(column, column.computed) for column in columns if column.computed is not None]
+    # What is computed may use any column.
+    wanted = list(shape.table.columns) if computed else columns
+    made = [
+        f"{value(column)} AS {names.format(column)}" for column in wanted if column.computed is None
+    ]
     rows = f"SELECT {', '.join(made)} FROM {source}"
     if not computed:
         return rows
-    texts = [f"({column.computed.sqltext}) AS {names.format(column)}" for column in computed]  # type: ignore[union-attr]
+    texts = [f"({how.sqltext}) AS {names.format(column)}" for column, how in computed]
     return f"SELECT *, {', '.join(texts)} FROM ({rows})"
 
 
@@ -285,28 +304,49 @@ def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
 
 
 def upsert_guards(
-    shape: Shape, keys: Sequence[str], update: Sequence[str], refer: Refer, bounds: Bound
+    shape: Shape, keys: Sequence[str], update: Sequence[str], names: Names
 ) -> Iterator[str]:
     """The guards of an upsert: no row with another key may have what is unique."""
-    given = {field.column: field for field in shape.values}
     own = [field for field in shape.values if field.column.name in keys]
+    given = {field.column for field in shape.values}
     for unique in uniques(shape.table):
-        names = {column.name for column in unique.columns}
-        if names == set(keys) or not all(column in given for column in unique.columns):
+        columns = {column.name for column in unique.columns}
+        computed = any(column.computed is not None for column in unique.columns)
+        if not (computed or any(column in given for column in unique.columns)):
             continue
-        fields = [given[column] for column in unique.columns]
-        if names <= set(update):
-            # Every row that is there already gets other values for them.
-            same = [f"{refer(field, _OWN)} = {shape.target}.{field.name}" for field in own]
-            but_not = _but_not(same)
-        elif names & set(update):
-            same = [f"{refer(field)} <=> {shape.target}.{field.name}" for field in own]
-            but_not = f" WHERE NOT ({' AND '.join(same)})"
-        else:
-            # A row that is there already keeps what it has.
-            same = [f"{refer(field)} = {_THERE}.{field.name}" for field in own]
-            but_not = f" LEFT ANTI JOIN {shape.target} AS {_THERE} ON {' AND '.join(same)}"
-        yield _exists(shape, unique, fields, refer, bounds, but_not)
+        if columns == set(keys) and all(map(names.is_exact, own)):
+            continue
+        changes = computed or bool(columns & set(update))
+        # Rows that are there already, and change, do not count as they are.
+        same = [f"{names.refer(field, _OWN)} = {shape.target}.{field.name}" for field in own]
+        rows = _upserted_rows(shape, unique.columns, own, update if changes else None, names)
+        yield from _of_rows(shape, unique, names, rows, _but_not(same) if changes else "")
+
+
+def _upserted_rows(
+    shape: Shape,
+    columns: Sequence[Column[Any]],
+    own: Sequence[Field],
+    update: Sequence[str] | None,
+    names: Names,
+) -> str:
+    """The SELECT of columns as they will be, of rows that are new, and of those that change."""
+    on = " AND ".join(f"{shape.target}.{field.name} = {names.refer(field)}" for field in own)
+
+    def inserted(column: Column[Any]) -> str:
+        return _new_value(shape, column, names)
+
+    def changed(column: Column[Any]) -> str:
+        if update is not None and column.name in update:
+            return _new_value(shape, column, names)
+        return f"{shape.target}.{names.format(column)}"
+
+    new = f"{ROWS} LEFT ANTI JOIN {shape.target} ON {on}"
+    rows = _with_computed(shape, columns, inserted, new, names)
+    if update is None:
+        return rows
+    there = f"{shape.target} JOIN {ROWS} ON {on}"
+    return f"{rows} UNION ALL {_with_computed(shape, columns, changed, there, names)}"
 
 
 def _exists(

@@ -1,8 +1,9 @@
 """Whether a commit happened whose answer was lost.
 
 A commit is atomic, so one row of it decides: a row that was inserted with a key that the table did
-not have, or a version counter that only this unit has set. Where nothing decides, it is enough that
-every row is as the unit wanted it.
+not have, or a version counter that this unit has set. Somebody else may have written the very same
+row, so what the rest of the unit wanted must not be otherwise. Where nothing decides, it is enough
+that every row is as the unit wanted it.
 """
 
 from __future__ import annotations
@@ -41,25 +42,25 @@ def find_out(held: Sequence[Held], dialect: Any, ask: Ask) -> Outcome:
         dialect: The dialect.
         ask: Runs a query on a new session, after the old one was ended.
     """
-    verdicts = []
-    for number, write in enumerate(held):
-        if isinstance(write, Rows):
-            verdicts.append(_verdict(write, held[number + 1 :], dialect, ask))
-        else:
-            verdicts.append(_Verdict.UNKNOWN)
-        if verdicts[-1] is _Verdict.DONE:
-            return Outcome.COMMITTED
-        if verdicts[-1] is _Verdict.NOT_DONE:
-            return Outcome.ABSENT
-    if all(verdict is _Verdict.AS_WANTED for verdict in verdicts):
-        return Outcome.COMMITTED
-    return Outcome.UNKNOWN
+    verdicts = {
+        _verdict(write, held[number + 1 :], dialect, ask)
+        if isinstance(write, Rows)
+        else _Verdict.UNKNOWN
+        for number, write in enumerate(held)
+    }
+    if _Verdict.DONE in verdicts:
+        against = verdicts & {_Verdict.NOT_DONE, _Verdict.OTHERWISE}
+        return Outcome.UNKNOWN if against else Outcome.COMMITTED
+    if _Verdict.NOT_DONE in verdicts:
+        return Outcome.ABSENT
+    return Outcome.COMMITTED if verdicts == {_Verdict.AS_WANTED} else Outcome.UNKNOWN
 
 
 class _Verdict(Enum):
     DONE = "it was done, and with it all of the unit"
     NOT_DONE = "it was not done, and none of the unit"
     AS_WANTED = "the rows are as it wanted them"
+    OTHERWISE = "the rows are not as it wanted them"
     UNKNOWN = "nothing can be said"
 
 
@@ -68,16 +69,26 @@ def _verdict(write: Rows, later: Sequence[Held], dialect: Any, ask: Ask) -> _Ver
         return _Verdict.UNKNOWN
     decides = _decides(write)
     counts = [0, 0, 0]
+    if not decides and not all(field.is_plain for field in write.shape.values):
+        return _Verdict.UNKNOWN
     rows = write.rows[:_SAMPLE] if decides else write.rows
     for statement in _probes(write, rows, dialect):
         counts = [total + found for total, found in zip(counts, ask(statement), strict=True)]
     there, as_wanted, as_before = counts
     if write.shape.kind is Kind.DELETE:
-        return _Verdict.AS_WANTED if there == 0 else _Verdict.UNKNOWN
+        if there == 0:
+            # Who may go on only if the row was there does not want somebody else to have deleted
+            # it.
+            return _Verdict.UNKNOWN if write.checks.matched else _Verdict.AS_WANTED
+        still = write.checks.matched and as_before == len(rows)
+        return _Verdict.NOT_DONE if still else _Verdict.OTHERWISE
     if as_wanted == len(rows):
         return _Verdict.DONE if decides else _Verdict.AS_WANTED
     untouched = there == 0 if write.shape.kind is Kind.INSERT else as_before == len(rows)
-    return _Verdict.NOT_DONE if decides and untouched else _Verdict.UNKNOWN
+    if decides and untouched:
+        return _Verdict.NOT_DONE
+    # Of a row that was there already an upsert changes a part, or nothing.
+    return _Verdict.OTHERWISE if write.upsert is None else _Verdict.UNKNOWN
 
 
 def _decides(write: Rows) -> bool:

@@ -202,9 +202,7 @@ class SetWriter:
 
     def _upsert_guards(self, upsert: Upsert) -> Iterator[str]:
         if self._checks.keys:
-            yield from guards.upsert_guards(
-                self._shape, upsert.keys, upsert.update, self._refer, self._bound
-            )
+            yield from guards.upsert_guards(self._shape, upsert.keys, upsert.update, self._names)
         if self._checks.foreign_keys:
             yield from guards.foreign_guards(self._shape, self._names)
 

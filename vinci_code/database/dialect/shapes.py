@@ -22,7 +22,7 @@ _PIECE = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.)*'|[(),?]|[^`'(),?]+", re.DO
 # What a source of rows cannot hold: a sub-select, and the word for a column's own default.
 _NEEDS_STATEMENT = re.compile(r"\b(?:SELECT|DEFAULT|VALUES)\b", re.IGNORECASE)
 # A name without its table that a column of the rows may have too.
-_MAY_BE_OF_ROWS = re.compile(r"(?<![\w.])[a-z]{1,3}_?(?![\w.(])", re.IGNORECASE)
+_MAY_BE_OF_ROWS = re.compile(r"(?<![\w.])(?:[a-z]|[a-z]{2,3}_)(?![\w.(])", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -170,7 +170,9 @@ def _shape(
     rows: int,
 ) -> Shape | None:
     key = _key(table, values if kind is Kind.INSERT else matches)
-    if kind is not Kind.INSERT and key is None:
+    # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
+    told = kind is Kind.INSERT or (kind is Kind.DELETE and not table.primary_key.columns)
+    if key is None and not told:
         return None
     signature = (
         kind.value,
@@ -228,7 +230,7 @@ def _width(fields: tuple[Field, ...]) -> int:
 
 
 def _without_quoted(text: str) -> str:
-    return " ".join(piece for piece in _PIECE.findall(text) if piece[0] not in "`'")
+    return "".join(" " if piece[0] in "`'" else piece for piece in _PIECE.findall(text))
 
 
 def _until_closed(text: str, begin: int) -> tuple[str, str]:

@@ -1,0 +1,206 @@
+"""What is read out of a compiled statement, and what is left as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given as for_any
+from hypothesis import settings
+from hypothesis import strategies as st
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.shapes import Kind, Shape
+
+DIALECT = VinciDialect()
+METADATA = MetaData()
+T = Table(
+    "t",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("a", Integer),
+    Column("b", String),
+    Column("version", Integer),
+)
+PAIR = Table(
+    "pair",
+    METADATA,
+    Column("left", Integer, primary_key=True),
+    Column("right", Integer, primary_key=True),
+    Column("v", Integer),
+)
+BARE = Table("bare", METADATA, Column("a", Integer), Column("b", Integer))
+
+
+def shape_of(statement: Any, *keys: str) -> Shape | None:
+    shape: Shape | None = statement.compile(dialect=DIALECT, column_keys=keys or None).shape
+    return shape
+
+
+_KEY = T.c.id == bindparam("key")
+
+READ: dict[str, tuple[Any, Kind, list[str], list[str], tuple[int, ...] | None]] = {
+    "insert": (insert(T).values(id=1, a=2), Kind.INSERT, ["id=?", "a=?"], [], (0,)),
+    "insert of expressions": (
+        insert(T).values(id=1, b=func.lower("X"), a=literal_column("1 + 1")),
+        Kind.INSERT,
+        ["id=?", "a=1 + 1", "b=lower(?)"],
+        [],
+        (0,),
+    ),
+    "insert without a key": (insert(BARE).values(a=1), Kind.INSERT, ["a=?"], [], None),
+    "insert with a key of an expression": (
+        insert(T).values(id=func.abs(5)),
+        Kind.INSERT,
+        ["id=abs(?)"],
+        [],
+        None,
+    ),
+    "update": (update(T).where(_KEY).values(a=1), Kind.UPDATE, ["a=?"], ["id"], (1,)),
+    "update of a sum": (
+        update(T).where(_KEY).values(a=T.c.a + 1),
+        Kind.UPDATE,
+        ["a=(t.a + ?)"],
+        ["id"],
+        (1,),
+    ),
+    "update with a version": (
+        update(T).where(_KEY, T.c.version == 1).values(a=1, version=2),
+        Kind.UPDATE,
+        ["a=?", "version=?"],
+        ["id", "version"],
+        (2,),
+    ),
+    "update of a composite key": (
+        update(PAIR).where(PAIR.c.right == 1, PAIR.c.left == 2).values(v=1),
+        Kind.UPDATE,
+        ["v=?"],
+        ["right", "left"],
+        (2, 1),
+    ),
+    "delete": (delete(T).where(_KEY), Kind.DELETE, [], ["id"], (0,)),
+    "delete without a key": (
+        delete(BARE).where(BARE.c.a == 1, BARE.c.b == 2),
+        Kind.DELETE,
+        [],
+        ["a", "b"],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_read(name: str) -> None:
+    statement, kind, values, matches, key = READ[name]
+    shape = shape_of(statement)
+    assert shape is not None
+    assert shape.kind is kind
+    assert [f"{item.column.name}={item.form}" for item in shape.values] == values
+    assert [item.column.name for item in shape.matches] == matches
+    assert shape.key == key
+
+
+LEFT: dict[str, Any] = {
+    "insert from select": insert(T).from_select(["id"], select(T.c.a)),
+    "insert of a sub-select": insert(T).values(id=1, a=select(func.max(T.c.a)).scalar_subquery()),
+    "insert of rows that differ": insert(T).values(
+        [{"id": 1, "a": 1}, {"id": 2, "a": func.abs(1)}]
+    ),
+    "update without a condition": update(T).values(a=1),
+    "update by another column": update(T).where(T.c.a == 1).values(b="x"),
+    "update by a range": update(T).where(T.c.id > 1).values(b="x"),
+    "update by either": update(T).where((T.c.id == 1) | (T.c.id == 2)).values(b="x"),
+    "update by a list": update(T).where(T.c.id.in_([1, 2])).values(b="x"),
+    "update by half a key": update(PAIR).where(PAIR.c.left == 1).values(v=1),
+    "update by a key twice": update(T).where(T.c.id == 1, T.c.id == 2).values(b="x"),
+    "update by NULL": update(T).where(T.c.id == 1, T.c.a.is_(None)).values(b="x"),
+    "update by a column": update(T).where(T.c.id == T.c.a).values(b="x"),
+    "update by a literal": update(T).where(T.c.id == text("1")).values(b="x"),
+    "update by an expression": update(T).where(T.c.id == func.abs(1)).values(b="x"),
+    "update of a sub-select": (
+        update(T).where(_KEY).values(a=select(func.max(BARE.c.a)).scalar_subquery())
+    ),
+    "update of a bare name": update(T).where(_KEY).values(a=literal_column("a + 1")),
+    "update of a bare name in text": update(T).where(_KEY).values(a=text("b")),
+    "update without a primary key": update(BARE).where(BARE.c.a == 1).values(b=2),
+    "delete of everything": delete(T),
+    "delete by another column": delete(T).where(T.c.a == 1),
+    "delete by a negation": delete(T).where(T.c.id != 1),
+    "delete by a sub-select": delete(T).where(T.c.id == select(BARE.c.a).scalar_subquery()),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_left_as_it_is(name: str) -> None:
+    assert shape_of(LEFT[name]) is None
+
+
+def test_several_rows_in_one_statement() -> None:
+    shape = shape_of(insert(T).values([{"id": 1, "a": 1}, {"id": 2, "a": 2}]))
+    assert shape is not None
+    assert (shape.rows, shape.width) == (2, 2)
+
+
+def test_statements_that_can_be_sent_together() -> None:
+    same = [shape_of(insert(T).values(id=n, a=n)) for n in (1, 2)]
+    other = shape_of(insert(T).values(id=1, b="x"))
+    more = [shape_of(update(T).where(_KEY).values(a=T.c.a + n)) for n in (1, 2)]
+    less = shape_of(update(T).where(_KEY).values(a=T.c.a - 1))
+    signatures = [shape.signature for shape in (*same, other, *more, less) if shape]
+    assert signatures[0] == signatures[1]
+    assert signatures[3] == signatures[4]
+    assert len(set(signatures)) == 4
+
+
+_AWKWARD = st.text(
+    st.sampled_from("ab`'\"?(), .=\n\\AND WHERESETVALUES:é\U0001f600"), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=300)
+@for_any(
+    table=_AWKWARD,
+    names=st.lists(_AWKWARD, min_size=2, max_size=5, unique_by=str.lower),
+    schema=st.none() | _AWKWARD,
+)
+def test_any_names(table: str, names: list[str], schema: str | None) -> None:
+    schema = schema if schema is None else schema.replace(".", "")
+    key, *others = names
+    built = Table(
+        table,
+        MetaData(),
+        Column(key, Integer, primary_key=True),
+        *(Column(name, Integer) for name in others),
+        schema=schema or None,
+    )
+    inserted = shape_of(insert(built), *names)
+    assert inserted is not None
+    assert [item.column.name for item in inserted.values] == names
+    assert inserted.key == (0,)
+    values = {name: bindparam(f"v{n}") for n, name in enumerate(others)}
+    changed = shape_of(update(built).where(built.c[key] == bindparam("k")).values(values))
+    assert changed is not None
+    assert [item.column.name for item in changed.values] == others
+    assert changed.key == (len(others),)
+    sums = {name: built.c[name] + bindparam(f"v{n}") for n, name in enumerate(others)}
+    summed = shape_of(update(built).where(built.c[key] == bindparam("k")).values(sums))
+    assert summed is not None
+    assert [item.count for item in summed.values] == [1] * len(others)
+    gone = shape_of(delete(built).where(built.c[key] == bindparam("k")))
+    assert gone is not None
+    assert [item.column.name for item in gone.matches] == [key]
