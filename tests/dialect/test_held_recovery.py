@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -107,6 +107,24 @@ def test_the_same_row_of_somebody_else_is_not_taken_for_ones_own(
         run_and_commit(connection, insert(ONE).values(id=1, v="there"), _SET)
     assert isinstance(caught.value.orig, dberrors.AmbiguousWriteError)
     assert rows_of(tables, TWO) == [(1, 0)]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_each_statement_of_a_write_is_found_out_by_its_own_rows(
+    when: str,
+    tables: Engine,
+    local_warehouse: TestWarehouse,
+    connected: Callable[..., Engine],
+) -> None:
+    engine = connected(transactions="off", atomicity="per_table")
+    loose = Table("one", MetaData(), Column("id", Integer, primary_key=True), Column("v"))
+    # A text and a number have no form in common: two statements, of which the second is lost.
+    local_warehouse.inject(
+        Fault.reset(when, operation="ExecuteStatement", statement="INSERT", skip=1)
+    )
+    with engine.begin() as connection:
+        connection.execute(insert(loose), [{"id": 5, "v": "text"}, {"id": 6, "v": 6}])
+    assert rows_of(tables, ONE) == [(1, "there"), (5, "text"), (6, "6")]
 
 
 def test_it_is_sent_again_and_fails(tables: Engine, local_warehouse: TestWarehouse) -> None:

@@ -17,7 +17,7 @@ import logging
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ class _Step:
         of: What it was made of.
         whole: Whether it is all that was made of it.
         last: Whether nothing more is made of it.
+        part: What it writes; the same as ``of`` where that is one statement.
     """
 
     text: str
@@ -78,7 +79,8 @@ class _Step:
     rows: int
     of: Held
     whole: bool
-    last: bool = True
+    last: bool
+    part: Held
 
     @property
     def size(self) -> int:
@@ -426,9 +428,9 @@ class Unit:
         # Raw text may end with a semicolon, or with a comment that ends with its line.
         texts = [written_out(s.text, s.parameters).rstrip(" \t\r\n;") for s in block]
         text = "\n;\n".join(texts)
-        whole = _Step(
-            f"BEGIN ATOMIC\n{text}\n;\nEND", (), sum(s.rows for s in block), held[0], False
-        )
+        rows = sum(step.rows for step in block)
+        block_text = f"BEGIN ATOMIC\n{text}\n;\nEND"
+        whole = _Step(block_text, (), rows, held[0], False, True, held[0])
         try:
             self._send(whole, held)
         except (NotSupportedError, ProgrammingError) as error:
@@ -450,7 +452,7 @@ class Unit:
         done: list[_Step] = []
         try:
             for step in steps:
-                self._send_alone(step, [step.of])
+                self._send_alone(step, [step.part])
                 done.append(step)
         except Exception as error:
             # It may have been raised by the making of a statement, too.
@@ -586,7 +588,7 @@ class Unit:
         """Make statements of what is held, one after the other as they are sent."""
         for write in held:
             if isinstance(write, Text):
-                yield _Step(write.text, write.parameters, 0, write, True)
+                yield _Step(write.text, write.parameters, 0, write, True, True, write)
                 continue
             given = write.settled()
             begin = 0
@@ -598,7 +600,8 @@ class Unit:
                 whole, last = payload.rows == len(given), begin == len(given)
                 # Of the largest payload there is room for one in memory.
                 del payload, writer
-                yield _Step(made.text, made.parameters, made.rows, write, whole, last)
+                part = write if whole else replace(write, rows=rows, sources=[])
+                yield _Step(made.text, made.parameters, made.rows, write, whole, last, part)
 
     def _pending(self, why: str, error: Error | None = None) -> PendingWritesError:
         reason = f": {error}" if error is not None else ""
