@@ -600,7 +600,7 @@ class Unit:
                 whole, last = payload.rows == len(given), begin == len(given)
                 # Of the largest payload there is room for one in memory.
                 del payload, writer
-                part = write if whole else replace(write, rows=rows, sources=[])
+                part = write if whole else replace(write, rows=list(rows), sources=[])
                 yield _Step(made.text, made.parameters, made.rows, write, whole, last, part)
 
     def _pending(self, why: str, error: Error | None = None) -> PendingWritesError:
