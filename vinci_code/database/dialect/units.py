@@ -99,6 +99,8 @@ class Unit:
         self._level = DEFAULT
         self._in_transaction = False
         self._failed = False
+        # What its transaction has sent: by it a lost COMMIT is found out.
+        self._sent: list[Held] = []
         self._savepoints: dict[str, Mark] = {}
 
     # --- levels ---------------------------------------------------------------------------------
@@ -269,6 +271,7 @@ class Unit:
 
     def _end(self) -> None:
         self.held.clear()
+        self._sent.clear()
         self._savepoints.clear()
         self._failed = False
 
@@ -303,7 +306,7 @@ class Unit:
         before = self._dialect.statistics.read()
         if self._in_transaction:
             self._send_all(held)
-            self._send_commit(held)
+            self._send_commit(self._sent)
         elif self._connection.in_transaction:
             self._run("COMMIT", ())
         elif held:
@@ -400,6 +403,7 @@ class Unit:
 
     def _send_all(self, held: list[Held]) -> None:
         self._send_steps(self._steps(held), sum(map(len, held)))
+        self._sent += held
 
     def _send_steps(self, steps: Iterator[_Step], rows_in_all: int) -> None:
         """Send statements within a transaction; if one fails, only ROLLBACK is left."""
