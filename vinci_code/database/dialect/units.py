@@ -242,10 +242,14 @@ class Unit:
         """Drop what was held since a savepoint.
 
         Raises:
-            OperationalError: Something of it was sent already, and cannot be undone alone.
+            NotSupportedError: Something of it was sent already, and cannot be undone alone: the
+                whole unit fails.
         """
         mark = self._mark(name)
-        if mark.sent != self.held.sent:
+        # SQLAlchemy goes back to every savepoint before it rolls the whole unit back, which has to
+        # succeed; nothing of a unit that has failed is committed anyway.
+        if mark.sent != self.held.sent and not self._failed:
+            self._failed = True
             raise NotSupportedError(
                 f"what was written after the savepoint {name} has been sent already, because a "
                 "SELECT had to see it, and Databricks has no savepoints\n"
