@@ -73,7 +73,9 @@ def _verdict(write: Rows, later: Sequence[Held], dialect: Any, ask: Ask) -> _Ver
         counts = [total + found for total, found in zip(counts, ask(statement), strict=True)]
     there, as_wanted, as_before = counts
     if write.shape.kind is Kind.DELETE:
-        return _Verdict.AS_WANTED if there == 0 else _Verdict.UNKNOWN
+        # Who may go on only if the row was there does not want somebody else to have deleted it.
+        gone = there == 0 and not write.checks.matched
+        return _Verdict.AS_WANTED if gone else _Verdict.UNKNOWN
     if as_wanted == len(rows):
         return _Verdict.DONE if decides else _Verdict.AS_WANTED
     untouched = there == 0 if write.shape.kind is Kind.INSERT else as_before == len(rows)
