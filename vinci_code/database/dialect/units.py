@@ -67,6 +67,7 @@ class _Step:
         rows: How many rows it writes, as far as is known.
         of: What it was made of.
         whole: Whether it is all that was made of it.
+        last: Whether nothing more is made of it.
     """
 
     text: str
@@ -74,6 +75,7 @@ class _Step:
     rows: int
     of: Held
     whole: bool
+    last: bool = True
 
     @property
     def size(self) -> int:
@@ -377,14 +379,15 @@ class Unit:
 
     def _send_one_by_one(self, steps: Iterator[_Step], held: list[Held]) -> None:
         done: list[_Step] = []
-        for step in steps:
-            try:
+        try:
+            for step in steps:
                 self._send_alone(step, [step.of])
-            except Exception as error:
-                if not done:
-                    raise
-                raise _partial(done, step, held, error) from error
-            done.append(step)
+                done.append(step)
+        except Exception as error:
+            # It may have been raised by the making of a statement, too.
+            if not done:
+                raise
+            raise _partial(done, held, error) from error
 
     def _send_held(self, why: str, alone: Held | None = None) -> None:
         """Send what is held within a transaction, so that it can be read."""
@@ -520,8 +523,8 @@ class Unit:
                 begin += payload.rows
                 writer = SetWriter(write.shape, payload, rows, write.checks, self._dialect)
                 made = writer.statement(write.upsert, bound=bound)
-                whole = payload.rows == len(given)
-                yield _Step(made.text, made.parameters, made.rows, write, whole)
+                whole, last = payload.rows == len(given), begin == len(given)
+                yield _Step(made.text, made.parameters, made.rows, write, whole, last)
 
     def _pending(self, why: str, error: Error | None = None) -> PendingWritesError:
         reason = f": {error}" if error is not None else ""
@@ -567,18 +570,17 @@ def _still_ambiguous(error: Exception) -> AmbiguousWriteError:
     )
 
 
-def _partial(
-    done: Sequence[_Step], failed: _Step, held: Sequence[Held], error: Exception
-) -> PartialCommitError:
+def _partial(done: Sequence[_Step], held: Sequence[Held], error: Exception) -> PartialCommitError:
+    failed = held.index(done[-1].of) + done[-1].last
     written = list(tables_of(step.of for step in done))
     ambiguous = isinstance(error, AmbiguousWriteError)
     return PartialCommitError(
         f"a unit of work was written in part. Written: {_told([s.of for s in done])}. "
-        f"{'Not known' if ambiguous else 'Not written'}: {_told([failed.of])}. "
-        f"Not written: {_told(held[held.index(failed.of) + 1 :]) or 'nothing else'}. "
+        f"{'Not known' if ambiguous else 'Not written'}: {_told([held[failed]])}. "
+        f"Not written: {_told(held[failed + 1 :]) or 'nothing else'}. "
         f"What happened: {error}\nTo fix it: repeat what was not written, or take back what was.",
         written=written,
-        not_written=list(tables_of(held[held.index(failed.of) :])),
+        not_written=list(tables_of(held[failed:])),
     )
 
 
