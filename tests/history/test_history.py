@@ -229,6 +229,7 @@ def test_what_is_doubled_is_found(
     assert re.search(told, violation)
 
 
+@pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
 def test_a_failing_schedule_is_made_small_and_told(
     on: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
