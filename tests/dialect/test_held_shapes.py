@@ -192,7 +192,7 @@ def test_any_names(table: str, names: list[str], schema: str | None) -> None:
     assert inserted is not None
     assert [item.column.name for item in inserted.values] == names
     assert inserted.key == (0,)
-    values = {name: bindparam(f"v{n}") for n, name in enumerate(others)}
+    values: dict[str, Any] = {name: bindparam(f"v{n}") for n, name in enumerate(others)}
     changed = shape_of(update(built).where(built.c[key] == bindparam("k")).values(values))
     assert changed is not None
     assert [item.column.name for item in changed.values] == others

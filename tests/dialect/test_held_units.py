@@ -71,6 +71,8 @@ def test_a_read_of_another_table_sends_nothing_else(
 ) -> None:
     with tables.begin() as connection:
         connection.execute(insert(ONE), {"id": 1})
+        # The first time it is asked whether this is a view, which might read what is held.
+        connection.execute(select(TWO))
         with sending(lambda: local_warehouse.statements) as sent:
             assert connection.execute(select(TWO)).all() == []
             assert connection.scalar(select(1)) == 1
@@ -178,6 +180,22 @@ def test_definitions_are_not_changed_between_writes(
             connection.execute(CreateTable(other))
         assert sent == []
     assert count_of(tables, ONE) == 1
+
+
+@pytest.mark.parametrize("end", ["", ";", " ;;\n", " -- a comment", " /* a comment */"])
+def test_however_a_text_ends(end: str, tables: Engine) -> None:
+    with tables.begin() as connection:
+        for number in (1, 2, 3):
+            connection.execute(text(f"INSERT INTO one VALUES ({number}, '{number};b')" + end))
+    assert rows_of(tables, ONE) == [(n, f"{n};b") for n in (1, 2, 3)]
+
+
+def test_what_is_changed_after_it_was_written(tables: Engine) -> None:
+    raw = bytearray(b"as it was")
+    with tables.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO one VALUES (1, decode(?, 'UTF-8'))", (raw,))
+        raw[:] = b"later"
+    assert rows_of(tables, ONE) == [(1, "as it was")]
 
 
 # --- rowcount ------------------------------------------------------------------------------------
@@ -458,6 +476,17 @@ class TestPerTable:
         assert isinstance(error.__cause__, dberrors.IntegrityError)
         assert (count_of(engine, ONE), count_of(engine, TWO)) == (1, 1)
 
+    def test_a_key_twice_is_refused_before_anything_is_sent(
+        self, engine: Engine, without_transactions: TestWarehouse
+    ) -> None:
+        with (
+            sending(lambda: without_transactions.statements) as sent,
+            pytest.raises(IntegrityError, match="nothing was written"),
+            engine.connect() as c,
+        ):
+            run_and_commit(c, insert(TWO).values(id=1), insert(ONE).values([{"id": 1}] * 2))
+        assert sent == []
+
     def test_a_failure_at_the_beginning_has_written_nothing(self, engine: Engine) -> None:
         with engine.begin() as connection:
             connection.execute(insert(ONE), {"id": 1})
@@ -652,6 +681,33 @@ def _until_no_conflict(run: Callable[[], None]) -> None:
         except OperationalError as error:
             if not isinstance(error.orig, dberrors.ConflictError):
                 raise
+
+
+@pytest.mark.parametrize(
+    ("fault", "rows"),
+    [
+        (Fault.reset("after", operation="ExecuteStatement", statement="^BEGIN"), [{"id": 1}]),
+        (Fault.http(500, operation="ExecuteStatement", statement="^BEGIN"), [{"id": 1}]),
+        (Fault.http(500, operation="ExecuteStatement", statement="^INSERT"), [{"id": 1}]),
+        (None, [{"id": 1}, {"id": 1}]),
+    ],
+)
+def test_what_could_not_be_sent_for_a_read_is_not_forgotten(
+    fault: Fault | None, rows: list[dict[str, Any]], tables: Engine, local_warehouse: TestWarehouse
+) -> None:
+    with tables.connect() as connection:
+        connection.execute(insert(ONE), rows)
+        if fault is not None:
+            local_warehouse.inject(fault)
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(select(ONE))
+        assert not isinstance(caught.value.orig, dberrors.AmbiguousWriteError)
+        with pytest.raises(Exception, match=r"has failed before|rolled back"):
+            connection.commit()
+        connection.rollback()
+        connection.execute(insert(ONE), {"id": 2})
+        connection.commit()
+    assert [row[0] for row in rows_of(tables, ONE)] == [2]
 
 
 def test_a_conflict_is_told_and_nothing_is_written(

@@ -17,6 +17,9 @@ table (``delta.isolationLevel``, https://docs.databricks.com/aws/en/optimization
   ``TBLPROPERTIES ('delta.isolationLevel' = 'Serializable')`` it is checked.
 * Within a transaction each table is read at the version of its first access, and conflicts surface
   at COMMIT.
+
+A statement that is run as it is has no guards: raw text, INSERT … SELECT, and an UPDATE or DELETE
+with another condition than the primary key.
 """
 
 from __future__ import annotations

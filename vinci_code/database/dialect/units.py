@@ -161,6 +161,7 @@ class Unit:
             self.held.add(held)
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
             return True
+        _refuse_duplicates([held])
         total = 0
         for step in self._steps([held]):
             self._run(step.text, step.parameters, cursor)
@@ -344,7 +345,15 @@ class Unit:
             self._begin()
 
     def _begin(self) -> None:
-        self._run("BEGIN TRANSACTION", ())
+        try:
+            self._run("BEGIN TRANSACTION", ())
+        except AmbiguousWriteError as error:
+            self._connection.give_up()
+            raise OperationalError(
+                "the answer to BEGIN TRANSACTION was lost; its session was ended, and nothing was "
+                "written\nTo fix it: repeat the unit of work.",
+                statement_id=error.statement_id,
+            ) from error
         self._in_transaction = True
         self._dialect.statistics.add(statements=1)
 
@@ -386,6 +395,7 @@ class Unit:
             )
 
     def _commit_held(self, held: list[Held]) -> None:
+        _refuse_duplicates(held)
         steps = self._steps(held, bound=len(held) == 1)
         first = next(steps)
         second = next(steps, None)
@@ -413,8 +423,12 @@ class Unit:
             if size > _MAX_BLOCK_BYTES:
                 self._send_as_transaction(chain(block, steps), held)
                 return
-        text = ";\n".join(written_out(step.text, step.parameters) for step in block)
-        whole = _Step(f"BEGIN ATOMIC\n{text};\nEND", (), sum(s.rows for s in block), held[0], False)
+        # Raw text may end with a semicolon, or with a comment that ends with its line.
+        texts = [written_out(s.text, s.parameters).rstrip(" \t\r\n;") for s in block]
+        text = "\n;\n".join(texts)
+        whole = _Step(
+            f"BEGIN ATOMIC\n{text}\n;\nEND", (), sum(s.rows for s in block), held[0], False
+        )
         try:
             self._send(whole, held)
         except (NotSupportedError, ProgrammingError) as error:
@@ -457,13 +471,19 @@ class Unit:
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not _says_unavailable(error):
+                self._failed = True
                 raise
             self._abandon_transaction()
             self._failed = False
             self.held.put_back(taken)
             raise self._pending(why, error) from error
+        except BaseException:
+            # What was taken is held no more, so that nothing of the unit may be committed.
+            self._failed = True
+            raise
 
     def _send_all(self, held: list[Held]) -> None:
+        _refuse_duplicates(held)
         self._send_steps(self._steps(held), sum(map(len, held)))
         self._sent += held
 
@@ -531,7 +551,10 @@ class Unit:
                 if self._found_out(held) is Outcome.COMMITTED:
                     break
                 raise _still_ambiguous(error) from error
-        self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
+        try:
+            self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
+        except Exception:  # noqa: BLE001 - what is committed must not be told as lost
+            _log.warning("on_progress failed after a commit", exc_info=True)
         return cursor
 
     def _found_out(self, held: list[Held]) -> Outcome:
@@ -560,20 +583,12 @@ class Unit:
             raise raised from error
 
     def _steps(self, held: Iterable[Held], *, bound: bool = True) -> Iterator[_Step]:
-        """Make statements of what is held, one after the other as they are sent.
-
-        Raises:
-            IntegrityError: One statement would write a key twice.
-        """
+        """Make statements of what is held, one after the other as they are sent."""
         for write in held:
             if isinstance(write, Text):
                 yield _Step(write.text, write.parameters, 0, write, True)
                 continue
             given = write.settled()
-            # Of rows that may not be there, two may be given one key.
-            certain = write.shape.kind is Kind.INSERT or write.checks.matched
-            if write.checks.keys and certain:
-                guards.refuse_duplicates(write.shape, given)
             begin = 0
             for payload in payloads(given, write.shape.width):
                 rows = given[begin : begin + payload.rows]
@@ -594,6 +609,20 @@ class Unit:
             "transactional: ALTER TABLE … SET TBLPROPERTIES ('delta.feature.catalogManaged' = "
             "'supported'), with transactions='auto'. What is held is still held."
         )
+
+
+def _refuse_duplicates(held: Iterable[Held]) -> None:
+    """Refuse keys that a statement would write twice, before anything is sent.
+
+    Raises:
+        IntegrityError: There is one.
+    """
+    for write in held:
+        if not isinstance(write, Rows) or not write.checks.keys or write.upsert is not None:
+            continue
+        # Of rows that may not be there, two may be given one key.
+        if write.shape.kind is Kind.INSERT or write.checks.matched:
+            guards.refuse_duplicates(write.shape, write.rows)
 
 
 def _not_atomic(held: Sequence[Held], error: Error | None = None) -> AtomicityError:

@@ -1,0 +1,264 @@
+"""Payloads: every value arrives as it was, in any company."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as for_any
+from hypothesis import strategies as st
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Time,
+    Uuid,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import NullType
+
+from vinci_code.database.dialect import payload as payload_module
+from vinci_code.database.dialect.dberrors import DataError, LimitExceeded, ProgrammingError
+from vinci_code.database.dialect.payload import payloads
+
+METADATA = MetaData()
+EVERY = Table(
+    "every",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("yes", Boolean),
+    Column("n", Integer),
+    Column("ratio", Float),
+    Column("exact", Numeric(38, 10)),
+    Column("text", String),
+    Column("raw", LargeBinary),
+    Column("day", Date),
+    Column("clock", Time),
+    Column("at", DateTime),
+    Column("when", DateTime(timezone=True)),
+    Column("name", Uuid),
+    Column("document", JSON(none_as_null=True)),
+)
+
+_ALPHABET = "a\x00'\"\\`?{}$ \n\t\u2028\ufeffé\u0301\U0001f600"
+_SPECIAL_FLOATS = (0.0, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, 0.1, 1e16)
+
+
+def _random_row(rng: random.Random, number: int) -> dict[str, Any]:
+    moment = dt.datetime(1, 1, 2) + dt.timedelta(
+        days=rng.randrange(3_650_000), microseconds=rng.randrange(86_400_000_000)
+    )
+    values: dict[str, Any] = {
+        "yes": rng.random() < 0.5,
+        "n": rng.choice([0, 1, -1, 2**63 - 1, -(2**63), rng.randrange(2**40)]),
+        "ratio": rng.choice([*_SPECIAL_FLOATS, rng.random(), rng.uniform(-1e300, 1e300)]),
+        "exact": Decimal(rng.randrange(-(10**38) + 1, 10**38)).scaleb(-10),
+        "text": "".join(rng.choices(_ALPHABET, k=rng.randrange(8))),
+        "raw": rng.randbytes(rng.randrange(8)),
+        "day": moment.date(),
+        "clock": moment.time(),
+        "at": moment,
+        "when": moment.replace(tzinfo=dt.timezone.utc),
+        "name": uuid.UUID(int=rng.getrandbits(128)),
+        "document": rng.choice([[], {}, {"a": [1, None, "\x00'"]}, "text", 0, False]),
+    }
+    return {"id": number} | {
+        name: None if rng.random() < 0.2 else value for name, value in values.items()
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_thousand_rows_of_every_type(seed: int, engine: Engine) -> None:
+    METADATA.create_all(engine, checkfirst=False)
+    rng = random.Random(seed)
+    rows = [_random_row(rng, number) for number in range(1000)]
+    with engine.begin() as connection:
+        connection.execute(insert(EVERY), rows)
+    assert _stored(engine) == rows
+    changed = [{**_random_row(rng, row["id"]), "key": row["id"]} for row in rows[::2]]
+    with engine.begin() as connection:
+        for row in changed[:3]:
+            values = {name: value for name, value in row.items() if name not in ("id", "key")}
+            connection.execute(update(EVERY).where(EVERY.c.id == row["key"]).values(values))
+    found = _stored(engine)
+    for row in changed[:3]:
+        assert found[row["id"]] == {name: row[name] for name in found[row["id"]]}
+
+
+def _stored(engine: Engine) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        found = connection.execute(select(EVERY).order_by(EVERY.c.id)).mappings().all()
+    return [dict(row) for row in found]
+
+
+_PLAIN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-1e9, max_value=1e9),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    st.binary(max_size=5),
+    st.dates(),
+    st.datetimes(),
+    st.uuids(),
+    st.timedeltas(min_value=dt.timedelta(-999), max_value=dt.timedelta(999)),
+    st.integers(-5, 5).map(np.int64),
+    st.floats(-5, 5, width=32).map(np.float32),
+    st.booleans().map(np.bool_),
+)
+
+
+@settings(max_examples=200)
+@for_any(rows=st.lists(st.tuples(_PLAIN, _PLAIN), min_size=1, max_size=30))
+def test_every_row_is_in_one_payload_in_order(rows: list[tuple[Any, Any]]) -> None:
+    made = list(payloads(rows, 2))
+    assert sum(item.rows for item in made) == len(rows)
+    begin = 0
+    for item in made:
+        part = rows[begin : begin + item.rows]
+        begin += item.rows
+        for number in (0, 1):
+            values = [row[number] for row in part]
+            if item.json is not None:
+                is_null = all(value is None for value in values)
+                assert (item.transports[number].json is None) == is_null
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Table:
+    """A table whose column has no type of SQLAlchemy's, so that values come as they are."""
+    return Table(
+        "mixed",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("v", NullType()),
+    )
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@for_any(
+    values=st.lists(
+        st.one_of(
+            st.none(),
+            st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+            st.integers(-(2**70), 2**70),
+            st.booleans(),
+            st.dates(min_value=dt.date(1000, 1, 1)),
+            st.integers(0, 9).map(np.int64),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_values_of_several_sorts_in_one_column(
+    engine: Engine, mixed: Table, values: list[Any]
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS mixed")
+        connection.exec_driver_sql(
+            "CREATE TABLE mixed (id BIGINT NOT NULL, v STRING) "
+            "TBLPROPERTIES ('delta.feature.catalogManaged' = 'supported')"
+        )
+    with engine.begin() as connection:
+        rows = [{"id": number, "v": value} for number, value in enumerate(values)]
+        connection.execute(insert(mixed), rows)
+    with engine.connect() as connection:
+        found = connection.execute(select(mixed).order_by(mixed.c.id)).all()
+    assert [value for _, value in found] == [_as_text(value) for value in values]
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [
+        ("a\ud800", DataError, "half of a surrogate pair"),
+        (Decimal("NaN"), DataError, "DECIMAL has no"),
+        (Decimal(10) ** 40, DataError, "longer than DECIMAL"),
+        (10**40, DataError, "longer than DECIMAL"),
+        (object(), ProgrammingError, "object cannot be sent"),
+        (1j, ProgrammingError, "complex cannot be sent"),
+    ],
+)
+@pytest.mark.parametrize("others", [[], [None], ["text"], [1]])
+def test_what_is_refused(
+    value: Any, kind: type[Exception], told: str, others: Sequence[Any]
+) -> None:
+    with pytest.raises(kind, match=told):
+        list(payloads([(item,) for item in (*others, value)], 1))
+
+
+def test_not_a_time_is_null() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not among the locked packages")
+    [payload] = payloads([(dt.datetime(2024, 1, 1),), (pandas.NaT,)], 1)
+    assert payload.json == b'[{"a":"2024-01-01 00:00:00"},{"a":null}]'
+    [nothing] = payloads([(pandas.NaT,)], 1)
+    assert nothing.reference(0) == "NULL"
+
+
+def test_a_row_larger_than_a_statement(engine: Engine) -> None:
+    with pytest.raises(LimitExceeded, match="store large values in a volume"):
+        list(payloads([("a",), ("x" * 12_000_000,)], 1))
+    METADATA.create_all(engine, checkfirst=False)
+    with pytest.raises(DBAPIError, match="one row takes"), engine.begin() as connection:
+        connection.execute(insert(EVERY), {"id": 1, "text": "x" * 12_000_000})
+    assert _stored(engine) == []
+
+
+def test_columns_of_nulls_are_not_sent() -> None:
+    [payload] = payloads([(1, None, "a"), (2, None, "b")], 3)
+    assert payload.json == b'[{"a":1,"c":"a"},{"a":2,"c":"b"}]'
+    assert [payload.reference(n) for n in range(3)] == ["vinci_rows.a", "NULL", "vinci_rows.c"]
+    [nothing] = payloads([(None,), (None,)], 1)
+    assert nothing.json == b"[{},{}]"
+
+
+def test_names_of_columns() -> None:
+    names = [payload_module._name(number) for number in range(1000)]
+    assert names[:3] == ["a", "b", "c"]
+    assert names[25:28] == ["z", "aa_", "ab_"]
+    assert len(set(names)) == 1000
+
+
+def test_a_literal_is_what_was_encoded() -> None:
+    import base64
+
+    rows = [(f"'{number}\\\U0001f600",) for number in range(100_000)]
+    [payload] = payloads(rows, 1, split=False)
+    literal = "".join(_pieces(payload.literal()))
+    encoded = literal.removeprefix("decode(unbase64('").removesuffix("'), 'UTF-8')")
+    assert base64.b64decode(encoded, validate=True) == payload.json
+    assert len(payload) == len(encoded)
+
+
+def _pieces(parts: Iterator[str]) -> Iterator[str]:
+    yield from parts
