@@ -1,0 +1,157 @@
+"""Run random schedules, check each history, and make a failing schedule small.
+
+    python -m tests.history.run --schedules 3000 --seed 7 [--no-transactions] [--replay FILE]
+
+The seed is printed first, and a failing schedule as JSON, which ``--replay`` runs again. The exit
+code is 1 if a history cannot be explained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.history.checker import check
+from tests.history.runner import Ended, Event, History, Runner
+from tests.history.schedules import Schedule, generate, read, simpler
+from vinci_code.warehouse import LocalWarehouse
+
+_LONGEST_SHRINKING = 120
+"""How many schedules are run at most to make a failing one smaller."""
+
+
+@dataclass
+class Report:
+    """What a run came to.
+
+    Attributes:
+        schedules: How many schedules were run.
+        outcomes: How often units had which outcome, with which error.
+        failing: The first failing schedule, and what is wrong with its history.
+        seconds: How long it took.
+    """
+
+    schedules: int = 0
+    outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
+    failing: tuple[Schedule, list[str]] | None = None
+    seconds: float = 0.0
+
+    def told(self) -> str:
+        """The report in words."""
+        counted = ", ".join(f"{name}: {count}" for name, count in self.outcomes.most_common())
+        told = f"{self.schedules} schedules in {self.seconds:.1f} s; {counted}"
+        if self.failing is not None:
+            schedule, violations = self.failing
+            told += f"\nFAILED: {'; '.join(violations)}\n{schedule.told()}"
+        return told
+
+
+@contextmanager
+def runner(*, transactions: bool) -> Iterator[Runner]:
+    """A runner on a warehouse of its own."""
+    with (
+        LocalWarehouse(transactions=transactions, record_limit=64) as warehouse,
+        Runner(warehouse, transactions=transactions) as made,
+    ):
+        yield made
+
+
+def run_all(
+    on: Runner, schedules: Iterable[Schedule], *, keep_going: Callable[[Report], bool] | None = None
+) -> Report:
+    """Run schedules until one fails.
+
+    Args:
+        on: The runner.
+        schedules: The schedules.
+        keep_going: Asked after a failing one whether to go on; never by default.
+    """
+    report = Report()
+    begin = time.monotonic()
+    for schedule in schedules:
+        history = on.run(schedule)
+        report.schedules += 1
+        for ended in _ends(history.events):
+            error = "" if ended.error is None else f" {type(ended.error).__name__}"
+            during = "" if ended.during is None else f" in {ended.during}"
+            report.outcomes[f"{ended.outcome}{error}{during}"] += 1
+        report.outcomes.update(f"lost answer: {found}" for found in history.found_out)
+        violations = check(history)
+        report.seconds = time.monotonic() - begin
+        if violations:
+            report.failing = (schedule, violations)
+            if keep_going is None or not keep_going(report):
+                break
+    return report
+
+
+def shrunk(on: Runner, failing: Schedule) -> tuple[Schedule, list[str]]:
+    """The smallest schedule that is found to fail, by leaving out what it fails without."""
+    smallest, violations = failing, check(on.run(failing))
+    tried = 0
+    smaller = True
+    while smaller and violations:
+        smaller = False
+        for candidate in simpler(smallest):
+            tried += 1
+            if tried > _LONGEST_SHRINKING:
+                return smallest, violations
+            found = check(on.run(candidate))
+            if found:
+                smallest, violations, smaller = candidate, found, True
+                break
+    return smallest, violations
+
+
+def _ends(events: Iterable[Event]) -> Iterator[Ended]:
+    for event in events:
+        if isinstance(event, Ended):
+            yield from _ends(event.meanwhile)
+            yield event
+
+
+def told(history: History) -> str:
+    """A history in words, one event a line."""
+    return "\n".join(map(str, [*history.events, *history.rows]))
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--schedules", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first schedule")
+    parser.add_argument("--no-transactions", action="store_true")
+    parser.add_argument("--replay", type=Path, help="a schedule as JSON")
+    parser.add_argument("--all", action="store_true", help="go on after a failure; shrink nothing")
+    given = parser.parse_args()
+    transactions = not given.no_transactions
+    print(f"seed {given.seed}, {'with' if transactions else 'without'} transactions", flush=True)
+    with runner(transactions=transactions) as on:
+        if given.replay is not None:
+            history = on.run(read(given.replay.read_text(encoding="utf-8")))
+            violations = check(history)
+            print(told(history), *violations, sep="\n")
+            return int(bool(violations))
+        numbers = range(given.first, given.first + given.schedules)
+        schedules = (generate(given.seed, n, transactions=transactions) for n in numbers)
+
+        def go_on(report: Report) -> bool:
+            print(report.failing and f"{report.failing[0].name}: {report.failing[1]}", flush=True)
+            return bool(given.all)
+
+        report = run_all(on, schedules, keep_going=go_on)
+        if report.failing is not None and not given.all:
+            report.failing = shrunk(on, report.failing[0])
+        print(report.told())
+    return int(report.failing is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

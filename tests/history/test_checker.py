@@ -1,0 +1,154 @@
+"""What the checker makes of histories that are written by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.history.checker import check
+from tests.history.model import (
+    ACCOUNT,
+    INSERT,
+    ITEM,
+    SEED,
+    SET,
+    SETTING,
+    START,
+    SWAP,
+    Row,
+    State,
+    Write,
+    mixed,
+)
+from tests.history.runner import (
+    ACKNOWLEDGED,
+    AMBIGUOUS,
+    FAILED,
+    PARTIAL,
+    Began,
+    Ended,
+    Event,
+    History,
+    Read,
+)
+from tests.history.schedules import LOST_AFTER, PER_TABLE, UNIT, Schedule
+from vinci_code.database.dialect import dbapi
+
+_APPENDED = Write(SWAP, ACCOUNT, 0, (f"{SEED},u0",), (SEED,))
+_SET = Write(SET, SETTING, 1, ("u0.1",))
+_BOTH = (_APPENDED, _SET)
+_DONE: dict[tuple[str, int], Row | None] = {
+    (ACCOUNT, 0): (f"{SEED},u0",),
+    (SETTING, 1): ("u0.1",),
+}
+_HALF: dict[tuple[str, int], Row | None] = {(SETTING, 1): ("u0.1",)}
+
+_LOST = dbapi.AmbiguousWriteError("the answer was lost")
+_IN_PART = dbapi.PartialCommitError(
+    "written in part", written=["main.s.setting"], not_written=["main.s.account"]
+)
+
+
+def _ended(
+    outcome: str,
+    *,
+    unit: int = 0,
+    writes: tuple[Write, ...] = _BOTH,
+    error: Exception | None = None,
+    meanwhile: tuple[Event, ...] = (),
+) -> Ended:
+    mishaps = (LOST_AFTER,) if isinstance(error, dbapi.AmbiguousWriteError) else ()
+    return Ended(unit, outcome, error, writes, False, mishaps, None, meanwhile)
+
+
+def _checked(
+    events: list[Event], state: State, *, atomicity: str = UNIT, more: tuple[Row, ...] = ()
+) -> list[str]:
+    rows = [(name, key, row) for name in state for key, row in state[name].items()]
+    rows += [(ITEM, 0, row) for row in more]
+    schedule = Schedule("by hand", atomicity)
+    return check(History(schedule, atomicity == UNIT, tuple(events), tuple(rows)))
+
+
+@pytest.mark.parametrize(
+    ("ended", "rows", "sound"),
+    [
+        (_ended(ACKNOWLEDGED), _DONE, True),
+        (_ended(ACKNOWLEDGED), {}, False),
+        (_ended(ACKNOWLEDGED), _HALF, False),
+        (_ended(FAILED, error=dbapi.ConflictError("faster")), _DONE, False),
+        (_ended(AMBIGUOUS, error=_LOST), _DONE, True),
+        (_ended(AMBIGUOUS, error=_LOST), {}, True),
+        (_ended(AMBIGUOUS, error=_LOST), _HALF, False),
+    ],
+)
+def test_a_unit_is_there_wholly_or_not_at_all(
+    ended: Ended, rows: dict[tuple[str, int], Row | None], sound: bool
+) -> None:
+    assert (not _checked([Began(0), ended], mixed(START, rows))) == sound
+
+
+def test_an_update_may_not_be_lost() -> None:
+    other = Write(SWAP, ACCOUNT, 0, (f"{SEED},u1",), (SEED,))
+    events: list[Event] = [
+        Began(0),
+        Began(1),
+        _ended(ACKNOWLEDGED),
+        _ended(ACKNOWLEDGED, unit=1, writes=(other,)),
+    ]
+    (violation,) = _checked(events, mixed(START, {**_DONE, (ACCOUNT, 0): (f"{SEED},u1",)}))
+    assert "u1 was acknowledged" in violation
+    assert "not as it was read" in violation
+
+
+def test_what_happens_within_a_commit_comes_before_or_after_it() -> None:
+    last = Write(SET, SETTING, 1, ("u1.0",))
+    within: tuple[Event, ...] = (Began(1), _ended(ACKNOWLEDGED, unit=1, writes=(last,)))
+    events: list[Event] = [Began(0), _ended(ACKNOWLEDGED, meanwhile=within)]
+    assert not _checked(events, mixed(START, _DONE))
+    assert not _checked(events, mixed(START, {**_DONE, (SETTING, 1): ("u1.0",)}))
+    assert _checked(events, mixed(START, {**_DONE, (SETTING, 1): (SEED,)}))
+
+
+def test_a_row_that_is_there_twice_is_told() -> None:
+    (violation,) = _checked([], START, more=(("c0", SEED),))
+    assert "two rows of item with the key 0" in violation
+
+
+def test_a_code_that_is_there_twice_is_told() -> None:
+    write = Write(INSERT, ITEM, 3, ("c0", "u0"))
+    events: list[Event] = [Began(0), _ended(ACKNOWLEDGED, writes=(write,))]
+    (violation,) = _checked(events, mixed(START, {(ITEM, 3): ("c0", "u0")}))
+    assert "u0 was acknowledged" in violation
+
+
+def test_a_unit_reads_what_it_has_written() -> None:
+    seen = Read(0, SETTING, 1, ("u0.1",), _BOTH)
+    missed = Read(0, SETTING, 1, (SEED,), _BOTH)
+    end = _ended(ACKNOWLEDGED)
+    assert not _checked([Began(0), seen, end], mixed(START, _DONE))
+    (violation,) = _checked([Began(0), missed, end], mixed(START, _DONE))
+    assert "u0 has read setting 1 = ('seed',)" in violation
+
+
+def test_a_partial_commit_says_what_was_written() -> None:
+    ended = _ended(PARTIAL, error=_IN_PART)
+    assert not _checked([Began(0), ended], mixed(START, _HALF), atomicity=PER_TABLE)
+    assert _checked([Began(0), ended], mixed(START, _DONE), atomicity=PER_TABLE)
+    assert _checked([Began(0), ended], START, atomicity=PER_TABLE)
+    (violation,) = _checked([Began(0), ended], mixed(START, _HALF))
+    assert "which is for per_table alone" in violation
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        dbapi.IntegrityError("UNIQUE constraint failed"),
+        dbapi.ConflictError("faster"),
+        dbapi.AtomicityError("several statements"),
+        dbapi.ConnectionLostError("reset"),
+        dbapi.InternalError("a defect"),
+    ],
+)
+def test_an_error_without_a_reason_is_told(error: Exception) -> None:
+    (violation,) = _checked([Began(0), _ended(FAILED, error=error)], START)
+    assert type(error).__name__ in violation

@@ -1,0 +1,243 @@
+"""Random schedules of concurrent units of work, with faults: every history can be explained.
+
+Thousands of them, from the command line, and a failing one again:
+
+    python -m tests.history.run --schedules 3000 --seed 7 [--no-transactions] [--replay FILE]
+
+The checker is tested by code that is broken on purpose: each break has to be found.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.history.checker import check
+from tests.history.model import SETTING
+from tests.history.run import run_all, runner, shrunk
+from tests.history.runner import (
+    Runner,
+)
+from tests.history.schedules import (
+    COMMIT,
+    LOST_AFTER,
+    LOST_BEFORE,
+    PER_TABLE,
+    UNIT,
+    Mishap,
+    Schedule,
+    Step,
+    generate,
+    read,
+)
+from vinci_code.database.dialect import guards, units
+from vinci_code.database.dialect.recovery import Outcome
+from vinci_code.database.dialect.writes import HeldWrites
+from vinci_code.warehouse.engine import conflicts
+
+SEED = 20
+SCHEDULES = 80
+MANY = 2000
+# Within how many schedules a break is to be found.
+BOUND = 60
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Keep the driver from telling pytest of each of many thousand requests."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["transactions", "no-transactions"])
+def on(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    """A runner on a warehouse with transactions, and on one without."""
+    with runner(transactions=request.param) as made:
+        yield made
+
+
+def _schedules(on: Runner, seed: int, count: int) -> Iterator[Schedule]:
+    print(f"seed {seed}, {count} schedules")
+    return (generate(seed, number, transactions=on.transactions) for number in range(count))
+
+
+def test_every_history_can_be_explained(on: Runner) -> None:
+    report = run_all(on, _schedules(on, SEED, SCHEDULES))
+    print(report.told())
+    if report.failing is not None:
+        schedule, violations = shrunk(on, report.failing[0])
+        pytest.fail(f"{'; '.join(violations or report.failing[1])}\n{schedule.told()}")
+    # It is a test only of what happens in it.
+    for outcome in ("acknowledged", "ambiguous AmbiguousWriteError", "failed IntegrityError"):
+        assert report.outcomes[outcome] > 5, report.outcomes
+    assert report.outcomes["failed ConflictError"] > 0, report.outcomes
+
+
+_LOST_BEFORE = (Mishap(LOST_BEFORE),)
+# For as long as somebody asks what became of it.
+_LOST_AFTER = (Mishap(LOST_AFTER, times=2),)
+
+
+@pytest.mark.parametrize(
+    ("on", "atomicity", "steps"),
+    [
+        pytest.param(
+            True,
+            UNIT,
+            [
+                Step(0, "put", (1,)),
+                Step(0, "read", (1,), table=SETTING),
+                Step(0, COMMIT, mishaps=_LOST_BEFORE),
+            ],
+            id="lost COMMIT",
+        ),
+        pytest.param(
+            True,
+            UNIT,
+            [
+                Step(0, "savepoint"),
+                Step(0, "savepoint"),
+                Step(0, "set", (0,)),
+                Step(0, "count", (1,)),
+                Step(0, "back"),
+                Step(1, "put", (1,)),
+                Step(1, COMMIT),
+            ],
+            id="savepoint that was sent",
+        ),
+        pytest.param(
+            True,
+            UNIT,
+            [
+                Step(0, "remove", (0,)),
+                Step(1, "remove", (0,)),
+                Step(0, COMMIT),
+                Step(1, COMMIT, mishaps=_LOST_AFTER),
+            ],
+            id="row that somebody else has deleted",
+        ),
+        pytest.param(
+            False,
+            PER_TABLE,
+            [
+                Step(0, "add", (3,)),
+                Step(0, "put", (3,)),
+                Step(0, "open", (3,)),
+                Step(0, "open", (3,)),
+                Step(0, COMMIT),
+            ],
+            id="key that the unit writes twice",
+        ),
+    ],
+    indirect=["on"],
+)
+def test_what_was_found_once_is_mended(on: Runner, atomicity: str, steps: list[Step]) -> None:
+    assert not check(on.run(Schedule("by hand", atomicity, steps=tuple(steps))))
+
+
+@pytest.mark.slow
+def test_thousands_of_histories_can_be_explained(on: Runner) -> None:
+    report = run_all(on, _schedules(on, SEED + 1, MANY))
+    print(report.told())
+    assert report.failing is None, report.told()
+
+
+# --- what is broken on purpose is found ----------------------------------------------------------
+
+
+def _no_insert_guards(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(guards, "insert_guards", lambda *_: iter(()))
+
+
+def _no_match_guard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(guards, "match_guard", lambda *_: "TRUE")
+
+
+def _always_committed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(units, "find_out", lambda *_: Outcome.COMMITTED)
+
+
+def _always_sent_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(units, "find_out", lambda *_: Outcome.ABSENT)
+    patch.setattr(guards, "insert_guards", lambda *_: iter(()))
+
+
+def _rollback_keeps_what_is_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HeldWrites, "clear", lambda held: setattr(held, "sent", 0))
+
+
+def _savepoints_keep_what_is_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HeldWrites, "back_to", lambda *_: None)
+
+
+def _reads_miss_what_is_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HeldWrites, "touches", lambda *_: False)
+
+
+def _no_conflicts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(conflicts, "check", lambda *_: None)
+
+
+@pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (_no_insert_guards, "acknowledged.* a key that is there already"),
+        (_no_match_guard, "acknowledged.* a row that is not as it was read"),
+        (_always_committed, "afterwards there is|has read|acknowledged"),
+        (_always_sent_again, "afterwards there is|there are two rows|acknowledged"),
+        (_rollback_keeps_what_is_held, "StaleDataError|has read|afterwards there is"),
+        (_savepoints_keep_what_is_held, "afterwards there is|acknowledged"),
+        (_reads_miss_what_is_held, "has read"),
+        (_no_conflicts, "there are two rows|acknowledged"),
+    ],
+    ids=lambda given: getattr(given, "__name__", "").strip("_"),
+)
+def test_a_break_is_found(
+    on: Runner,
+    broken: Callable[[pytest.MonkeyPatch], None],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken(monkeypatch)
+    report = run_all(on, _schedules(on, SEED, BOUND))
+    print(report.told())
+    assert report.failing is not None
+    assert re.search(told, report.failing[1][0], re.DOTALL)
+
+
+@pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (Step(0, "add", (3,)), "two rows of item with the key 3"),
+        (Step(0, "touch", (0, 1)), "setting 0 = .*u0.0.u0.0.* instead of .*u0.0"),
+    ],
+)
+def test_what_is_doubled_is_found(
+    on: Runner, step: Step, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Step(0, COMMIT, mishaps=(Mishap(LOST_AFTER),))
+    schedule = Schedule("by hand", steps=(step, lost))
+    assert not check(on.run(schedule))
+    _always_sent_again(monkeypatch)
+    (violation,) = check(on.run(schedule))
+    assert re.search(told, violation)
+
+
+@pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
+def test_a_failing_schedule_is_made_small_and_told(
+    on: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _savepoints_keep_what_is_held(monkeypatch)
+    report = run_all(on, _schedules(on, SEED, BOUND))
+    assert report.failing is not None
+    small, violations = shrunk(on, report.failing[0])
+    assert violations
+    assert {"savepoint", "back"} <= {step.does for step in small.steps}
+    assert len(small.steps) < len(report.failing[0].steps)
+    assert read(small.told()) == small
