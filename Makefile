@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast lint format lock bench compliance clean
+.PHONY: help install dev demo test test-fast lint format lock bench history compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,8 +20,8 @@ dev: $(VENV)/installed-dev ## Create .venv with what the tests and checks need t
 demo: $(VENV)/installed-base ## Run the main job on SQLite: migrate, import real events, roll back, report.
 	@$(BIN)/vinci demo
 
-test: $(VENV)/installed-dev ## Run every test.
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## Run every test, on two processors.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
 	$(BIN)/python -m pytest -m "not slow"
@@ -39,6 +39,10 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python bench/import_events.py
 	$(BIN)/python bench/reading.py
 	$(BIN)/python -m bench.writes
+
+history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units of work, with faults.
+	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7
+	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7 --no-transactions
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare

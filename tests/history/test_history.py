@@ -40,7 +40,6 @@ from vinci_code.warehouse.engine import conflicts
 
 SEED = 20
 SCHEDULES = 80
-MANY = 2000
 # Within how many schedules a break is to be found.
 BOUND = 60
 
@@ -137,13 +136,6 @@ _LOST_AFTER = (Mishap(LOST_AFTER, times=2),)
 )
 def test_what_was_found_once_is_mended(on: Runner, atomicity: str, steps: list[Step]) -> None:
     assert not check(on.run(Schedule("by hand", atomicity, steps=tuple(steps))))
-
-
-@pytest.mark.slow
-def test_thousands_of_histories_can_be_explained(on: Runner) -> None:
-    report = run_all(on, _schedules(on, SEED + 1, MANY))
-    print(report.told())
-    assert report.failing is None, report.told()
 
 
 # --- what is broken on purpose is found ----------------------------------------------------------
