@@ -14,33 +14,29 @@ With ``AUTOCOMMIT`` nothing is held; each statement is a unit of its own.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
 
-from vinci_code.database.dialect import guards
+from vinci_code.database.dialect import guards, unit_errors
 from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, written_out
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
-    AtomicityError,
     Error,
     NotSupportedError,
     OperationalError,
-    PartialCommitError,
     PendingWritesError,
     PermissionDenied,
     ProgrammingError,
 )
-from vinci_code.database.dialect.payload import payloads
+from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.recovery import Outcome, find_out
-from vinci_code.database.dialect.sets import SetStatement, SetWriter
-from vinci_code.database.dialect.shapes import Kind
+from vinci_code.database.dialect.sets import SetStatement
 from vinci_code.database.dialect.statistics import Progress
+from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.views import Name, question
-from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, Text, joined, tables_of
+from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, joined, tables_of
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
@@ -54,38 +50,7 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 # Room for the words around the statements of a block.
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
 
-# What a warehouse says that has no transactions at all.
-_UNKNOWN_WORD = re.compile(r"at or near '?(?:ATOMIC|BEGIN|TRANSACTION|WORK)\b")
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A statement that is ready to be sent.
-
-    Attributes:
-        text: The statement.
-        parameters: Its parameters.
-        rows: How many rows it writes, as far as is known.
-        of: What it was made of.
-        whole: Whether it is all that was made of it.
-        last: Whether nothing more is made of it.
-        part: What it writes; the same as ``of`` where that is one statement.
-    """
-
-    text: str
-    parameters: Sequence[Any]
-    rows: int
-    of: Held
-    whole: bool
-    last: bool
-    part: Held
-
-    @property
-    def size(self) -> int:
-        """Its bytes, those of strings among its parameters too."""
-        return len(self.text) + sum(len(p) for p in self.parameters if isinstance(p, str))
 
 
 class Unit:
@@ -139,7 +104,7 @@ class Unit:
         try:
             self._begin()
         except (NotSupportedError, ProgrammingError) as error:
-            if not _says_unavailable(error):
+            if not unit_errors.says_unavailable(error):
                 raise
             raise NotSupportedError(
                 f"the workspace has no transactions, and transactions='on' wants them: {error}\n"
@@ -163,9 +128,9 @@ class Unit:
             self.held.add(held)
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
             return True
-        _refuse_duplicates([held])
+        refuse_duplicates([held])
         total = 0
-        for step in self._steps([held]):
+        for step in steps([held], self._dialect):
             self._run(step.text, step.parameters, cursor)
             self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
             total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
@@ -390,110 +355,125 @@ class Unit:
             after = self._dialect.statistics.read()
             _log.debug(
                 "committed %s: %d statements, %d bytes, %.0f ms",
-                _told(held),
+                unit_errors.told(held),
                 after.statements - before.statements,
                 after.bytes - before.bytes,
                 (time.monotonic() - begin) * 1000,
             )
 
     def _commit_held(self, held: list[Held]) -> None:
-        _refuse_duplicates(held)
-        steps = self._steps(held, bound=len(held) == 1)
-        first = next(steps)
-        second = next(steps, None)
+        refuse_duplicates(held)
+        made = steps(held, self._dialect, bound=len(held) == 1)
+        first = next(made)
+        second = next(made, None)
         if second is None:
             self._send_alone(first, held)
         elif self._dialect.atomicity == "per_table":
-            self._send_one_by_one(chain([first, second], steps), held)
+            self._send_one_by_one(chain([first, second], made), held)
         elif self._dialect.transactions == "off":
-            raise _not_atomic(held)
+            self._send_whole(held, None)
         else:
-            self._send_together(chain([first, second], steps), held)
+            self._send_together(chain([first, second], made), held)
 
-    def _send_alone(self, step: _Step, held: list[Held]) -> None:
+    def _send_whole(self, held: list[Held], error: Error | None) -> None:
+        """Send a unit without a transaction, if one statement can hold it at the price of memory.
+
+        Raises:
+            AtomicityError: It cannot; nothing was sent.
+        """
+        first, *others = islice(steps(held, self._dialect, split=False), 2)
+        if others:
+            raise unit_errors.not_atomic(held, error) from error
+        self._send_alone(first, held)
+
+    def _send_alone(self, step: Step, held: list[Held]) -> None:
         cursor = self._send(step, held)
         if step.whole:
             step.of.told(cursor.rowcount)
 
-    def _send_together(self, steps: Iterator[_Step], held: list[Held]) -> None:
+    def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
         """Send statements as one block; where they are too large for it, as a transaction."""
-        block: list[_Step] = []
+        block: list[Step] = []
         size = 0
-        for step in steps:
+        for step in made:
             block.append(step)
             size += step.size
-            if size > _MAX_BLOCK_BYTES:
-                self._send_as_transaction(chain(block, steps), held)
+            was_split = not step.whole and step.size > SPLIT_JSON_BYTES
+            if was_split or size > _MAX_BLOCK_BYTES:
+                self._send_as_transaction(chain(block, made), held)
                 return
         # Raw text may end with a semicolon, or with a comment that ends with its line.
         texts = [written_out(s.text, s.parameters).rstrip(" \t\r\n;") for s in block]
         text = "\n;\n".join(texts)
         rows = sum(step.rows for step in block)
         block_text = f"BEGIN ATOMIC\n{text}\n;\nEND"
-        whole = _Step(block_text, (), rows, held[0], False, True, held[0])
+        whole = Step(block_text, (), rows, held[0], False, True, held[0])
         try:
             self._send(whole, held)
         except (NotSupportedError, ProgrammingError) as error:
-            if not _says_unavailable(error):
+            if not unit_errors.says_unavailable(error):
                 raise
-            raise _not_atomic(held, error) from error
+            raise unit_errors.not_atomic(held, error) from error
 
-    def _send_as_transaction(self, steps: Iterator[_Step], held: list[Held]) -> None:
+    def _send_as_transaction(self, made: Iterator[Step], held: list[Held]) -> None:
         try:
             self._begin()
-            self._send_steps(steps, sum(map(len, held)))
+            self._send_steps(made, sum(map(len, held)))
         except (NotSupportedError, ProgrammingError) as error:
-            if not _says_unavailable(error):
+            if not unit_errors.says_unavailable(error):
                 raise
-            raise _not_atomic(held, error) from error
+            self._abandon_transaction()
+            self._failed = False
+            self._send_whole(held, error)
+            return
         self._send_commit(held)
 
-    def _send_one_by_one(self, steps: Iterator[_Step], held: list[Held]) -> None:
-        done: list[_Step] = []
+    def _send_one_by_one(self, made: Iterator[Step], held: list[Held]) -> None:
+        done: list[Step] = []
         try:
-            for step in steps:
+            for step in made:
                 self._send_alone(step, [step.part])
                 done.append(step)
         except Exception as error:
             # It may have been raised by the making of a statement, too.
             if not done:
                 raise
-            raise _partial(done, held, error) from error
+            raise unit_errors.partial(done, held, error) from error
 
     def _send_held(self, why: str, alone: Held | None = None) -> None:
         """Send what is held within a transaction, so that it can be read."""
         taken = self.held.take()
         if self._dialect.transactions == "off":
             self.held.put_back(taken)
-            raise self._pending(why)
+            raise unit_errors.pending(why, self.held)
         begun = self._in_transaction
         try:
             if not begun:
                 self._begin()
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
-            if begun or not _says_unavailable(error):
+            if begun or not unit_errors.says_unavailable(error):
                 self._failed = True
                 raise
             self._abandon_transaction()
             self._failed = False
             self.held.put_back(taken)
-            raise self._pending(why, error) from error
+            raise unit_errors.pending(why, self.held, error) from error
         except BaseException:
             # What was taken is held no more, so that nothing of the unit may be committed.
             self._failed = True
             raise
 
     def _send_all(self, held: list[Held]) -> None:
-        _refuse_duplicates(held)
-        self._send_steps(self._steps(held), sum(map(len, held)))
+        refuse_duplicates(held)
+        self._send_steps(steps(held, self._dialect), sum(map(len, held)))
         self._sent += held
 
-    def _send_steps(self, steps: Iterator[_Step], rows_in_all: int) -> None:
+    def _send_steps(self, made: Iterator[Step], rows_in_all: int) -> None:
         """Send statements within a transaction; if one fails, only ROLLBACK is left."""
         sent = rows = size = 0
         try:
-            for step in steps:
+            for step in made:
                 cursor = self._connection.cursor()
                 self._run(step.text, step.parameters, cursor)
                 if step.whole:
@@ -527,7 +507,7 @@ class Unit:
             raise
         self._dialect.statistics.add(statements=1)
 
-    def _send(self, step: _Step, held: list[Held]) -> Cursor:
+    def _send(self, step: Step, held: list[Held]) -> Cursor:
         """Send a statement that is a commit; where its answer is lost, find out what became of it.
 
         Raises:
@@ -552,7 +532,7 @@ class Unit:
                     raise
                 if self._found_out(held) is Outcome.COMMITTED:
                     break
-                raise _still_ambiguous(error) from error
+                raise unit_errors.still_ambiguous(error) from error
         try:
             self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
         except Exception:  # noqa: BLE001 - what is committed must not be told as lost
@@ -583,104 +563,3 @@ class Unit:
             if raised is None:
                 raise
             raise raised from error
-
-    def _steps(self, held: Iterable[Held], *, bound: bool = True) -> Iterator[_Step]:
-        """Make statements of what is held, one after the other as they are sent."""
-        for write in held:
-            if isinstance(write, Text):
-                yield _Step(write.text, write.parameters, 0, write, True, True, write)
-                continue
-            given = write.settled()
-            begin = 0
-            for payload in payloads(given, write.shape.width):
-                rows = given[begin : begin + payload.rows]
-                begin += payload.rows
-                writer = SetWriter(write.shape, payload, rows, write.checks, self._dialect)
-                made = writer.statement(write.upsert, bound=bound)
-                whole, last = payload.rows == len(given), begin == len(given)
-                # Of the largest payload there is room for one in memory.
-                del payload, writer
-                part = write if whole else replace(write, rows=list(rows), sources=[])
-                yield _Step(made.text, made.parameters, made.rows, write, whole, last, part)
-
-    def _pending(self, why: str, error: Error | None = None) -> PendingWritesError:
-        reason = f": {error}" if error is not None else ""
-        return PendingWritesError(
-            f"{why}, and {self._tables()} has writes that are held until the commit; sending them "
-            f"before needs a transaction, which is not to be had here{reason}\n"
-            "To fix it: commit before reading, or read before writing; or make the tables "
-            "transactional: ALTER TABLE … SET TBLPROPERTIES ('delta.feature.catalogManaged' = "
-            "'supported'), with transactions='auto'. What is held is still held."
-        )
-
-
-def _refuse_duplicates(held: Iterable[Held]) -> None:
-    """Refuse keys that a statement would write twice, before anything is sent.
-
-    Raises:
-        IntegrityError: There is one.
-    """
-    for write in held:
-        if not isinstance(write, Rows) or not write.checks.keys or write.upsert is not None:
-            continue
-        # Of rows that may not be there, two may be given one key.
-        if write.shape.kind is Kind.INSERT or write.checks.matched:
-            guards.refuse_duplicates(write.shape, write.rows)
-
-
-def _not_atomic(held: Sequence[Held], error: Error | None = None) -> AtomicityError:
-    found = f": {error}" if error is not None else " is needed, and transactions are off"
-    return AtomicityError(
-        f"a unit of work that writes to {', '.join(tables_of(held))} takes more than one "
-        f"statement, for which a transaction{found}\nNothing was written. To fix it: make these "
-        "tables transactional with ALTER TABLE … SET TBLPROPERTIES "
-        "('delta.feature.catalogManaged' = 'supported') and transactions='auto'; or choose "
-        "atomicity='per_table' (DATABRICKS_ATOMICITY), which sends one statement after the other "
-        "and may leave a unit half-written.",
-        sqlstate=getattr(error, "sqlstate", None),
-        error_class=getattr(error, "error_class", None),
-        statement_id=getattr(error, "statement_id", None),
-    )
-
-
-def _says_unavailable(error: Error) -> bool:
-    condition = error.error_class or ""
-    if "PARSE_SYNTAX_ERROR" in condition:
-        return _UNKNOWN_WORD.search(str(error)) is not None
-    return "TRANSACTION_NOT_SUPPORTED" in condition
-
-
-def _still_ambiguous(error: Exception) -> AmbiguousWriteError:
-    return AmbiguousWriteError(
-        "the answer to a commit was lost, and sending it again failed, so that it was executed "
-        f"once or not at all. What happened: {error}\nTo fix it: look for its rows before "
-        "sending it again.",
-        sqlstate=getattr(error, "sqlstate", None),
-        error_class=getattr(error, "error_class", None),
-        statement_id=getattr(error, "statement_id", None),
-    )
-
-
-def _partial(done: Sequence[_Step], held: Sequence[Held], error: Exception) -> PartialCommitError:
-    failed = held.index(done[-1].of) + done[-1].last
-    written = list(tables_of(step.of for step in done))
-    ambiguous = isinstance(error, AmbiguousWriteError)
-    return PartialCommitError(
-        f"a unit of work was written in part. Written: {_told([s.of for s in done])}. "
-        f"{'Not known' if ambiguous else 'Not written'}: {_told([held[failed]])}. "
-        f"Not written: {_told(held[failed + 1 :]) or 'nothing else'}. "
-        f"What happened: {error}\nTo fix it: repeat what was not written, or take back what was.",
-        written=written,
-        not_written=list(tables_of(held[failed:])),
-    )
-
-
-def _told(held: Sequence[Held]) -> str:
-    """What is held in words: ``INSERT 3 into t, UPDATE 1 of u``."""
-    told = []
-    for write in held:
-        if isinstance(write, Rows):
-            told.append(f"{write.shape.kind.value} {len(write):,} rows of {write.shape.target}")
-        else:
-            told.append(f"a statement on {write.written or 'tables not known'}")
-    return ", ".join(told)

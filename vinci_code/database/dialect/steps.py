@@ -1,0 +1,88 @@
+"""The statements that a unit of work is sent as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vinci_code.database.dialect import guards
+from vinci_code.database.dialect.payload import payloads
+from vinci_code.database.dialect.sets import SetWriter
+from vinci_code.database.dialect.shapes import Kind
+from vinci_code.database.dialect.writes import Held, Rows, Text
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement that is ready to be sent.
+
+    Attributes:
+        text: The statement.
+        parameters: Its parameters.
+        rows: How many rows it writes, as far as is known.
+        of: What it was made of.
+        whole: Whether it is all that was made of it.
+        last: Whether nothing more is made of it.
+        part: What it writes; the same as ``of`` where that is one statement.
+    """
+
+    text: str
+    parameters: Sequence[Any]
+    rows: int
+    of: Held
+    whole: bool
+    last: bool
+    part: Held
+
+    @property
+    def size(self) -> int:
+        """Its bytes, those of strings among its parameters too."""
+        return len(self.text) + sum(len(p) for p in self.parameters if isinstance(p, str))
+
+
+def steps(
+    held: Iterable[Held], dialect: Any, *, bound: bool = True, split: bool = True
+) -> Iterator[Step]:
+    """Make statements of what is held, one after the other as they are sent.
+
+    Args:
+        held: The writes.
+        dialect: The dialect.
+        bound: Whether a payload may be a parameter.
+        split: Whether rows become several statements where one would take much memory.
+
+    Raises:
+        DataError: A value cannot be held by any type that the warehouse has.
+        LimitExceeded: One row alone is larger than a statement may be.
+    """
+    for write in held:
+        if isinstance(write, Text):
+            yield Step(write.text, write.parameters, 0, write, True, True, write)
+            continue
+        given = write.settled()
+        begin = 0
+        for payload in payloads(given, write.shape.width, split=split):
+            rows = given[begin : begin + payload.rows]
+            begin += payload.rows
+            writer = SetWriter(write.shape, payload, rows, write.checks, dialect)
+            made = writer.statement(write.upsert, bound=bound)
+            whole, last = payload.rows == len(given), begin == len(given)
+            # Of the largest payload there is room for one in memory.
+            del payload, writer
+            part = write if whole else replace(write, rows=list(rows), sources=[])
+            yield Step(made.text, made.parameters, made.rows, write, whole, last, part)
+
+
+def refuse_duplicates(held: Iterable[Held]) -> None:
+    """Refuse keys that a statement would write twice, before anything is sent.
+
+    Raises:
+        IntegrityError: There is one.
+    """
+    for write in held:
+        if not isinstance(write, Rows) or not write.checks.keys or write.upsert is not None:
+            continue
+        # Of rows that may not be there, two may be given one key.
+        if write.shape.kind is Kind.INSERT or write.checks.matched:
+            guards.refuse_duplicates(write.shape, write.rows)
