@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -70,3 +71,20 @@ def test_without_transactions_two_tables_are_refused(
             connection.commit()
     assert isinstance(caught.value.orig, dberrors.AtomicityError)
     assert count_of(engine, LARGE) == 0
+
+
+def test_at_once_a_write_in_part_is_told(engine: Engine) -> None:
+    METADATA.create_all(engine)
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "text": date(2024, 1, 1)},
+        {"id": 2, "text": "of another"},
+    ]
+    at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with at_once.connect() as connection:
+        connection.execute(insert(LARGE), {"id": 2, "text": "there before"})
+        mixed = Table("large", MetaData(), Column("id", Integer, primary_key=True), Column("text"))
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(insert(mixed), rows)
+    assert isinstance(caught.value.orig, dberrors.PartialCommitError)
+    assert "Written: INSERT 1 rows of large" in str(caught.value.orig)
+    assert count_of(engine, LARGE) == 2

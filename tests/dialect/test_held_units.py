@@ -293,7 +293,7 @@ def test_a_savepoint_that_was_sent_is_an_error(tables: Engine) -> None:
         savepoint = connection.begin_nested()
         connection.execute(insert(ONE), {"id": 2})
         assert connection.scalar(COUNT) == 2
-        with pytest.raises(dberrors.NotSupportedError, match="no savepoints"):
+        with pytest.raises(NotSupportedError, match="no savepoints"):
             savepoint.rollback()
         with pytest.raises(OperationalError, match="has failed before"):
             connection.execute(insert(ONE), {"id": 3})

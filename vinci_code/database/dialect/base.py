@@ -81,7 +81,7 @@ from sqlalchemy.engine import URL, default
 from vinci_code.database.dialect import connecting, flushed_keys, units, urls
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
-from vinci_code.database.dialect.dberrors import ConnectionLostError
+from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.identifiers import VinciIdentifierPreparer
 from vinci_code.database.dialect.pooling import SessionPool
@@ -284,7 +284,11 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
         """Drop what was held since."""
-        _unit(connection.connection.dbapi_connection).rollback_to(name)
+        try:
+            _unit(connection.connection.dbapi_connection).rollback_to(name)
+        except Error as error:
+            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
+            connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:
         """Forget the mark."""

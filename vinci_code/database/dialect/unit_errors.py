@@ -60,9 +60,10 @@ def partial(done: Sequence[Step], held: Sequence[Held], error: Exception) -> Par
     failed = held.index(done[-1].of) + done[-1].last
     written = list(tables_of(step.of for step in done))
     ambiguous = isinstance(error, AmbiguousWriteError)
+    rest = "" if done[-1].last else "the rest of "
     return PartialCommitError(
-        f"a unit of work was written in part. Written: {told([s.of for s in done])}. "
-        f"{'Not known' if ambiguous else 'Not written'}: {told([held[failed]])}. "
+        f"a unit of work was written in part. Written: {told([step.part for step in done])}. "
+        f"{'Not known' if ambiguous else 'Not written'}: {rest}{told([held[failed]])}. "
         f"Not written: {told(held[failed + 1 :]) or 'nothing else'}. "
         f"What happened: {error}\nTo fix it: repeat what was not written, or take back what was.",
         written=written,

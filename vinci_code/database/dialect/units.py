@@ -129,12 +129,7 @@ class Unit:
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
             return True
         refuse_duplicates([held])
-        total = 0
-        for step in steps([held], self._dialect):
-            self._run(step.text, step.parameters, cursor)
-            self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
-            total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
-        cursor.rowcount = total
+        self._run_at_once(held, cursor)
         return False
 
     def before_read(
@@ -292,6 +287,26 @@ class Unit:
                 return True
             known.note(asked, [Name(catalog, row[0]) for row in cursor.fetchall()])
         return known.any_of(names)
+
+    def _run_at_once(self, held: Held, cursor: Cursor) -> None:
+        """Run a write, each of its statements committed by itself.
+
+        Raises:
+            PartialCommitError: One failed, and others were executed before.
+        """
+        total = 0
+        done: list[Step] = []
+        try:
+            for step in steps([held], self._dialect, split=False):
+                self._run(step.text, step.parameters, cursor)
+                done.append(step)
+                self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+                total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
+        except Exception as error:
+            if not done:
+                raise
+            raise unit_errors.partial(done, [held], error) from error
+        cursor.rowcount = total
 
     def _mark(self, name: str) -> Mark:
         if name not in self._savepoints:
