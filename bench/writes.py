@@ -43,6 +43,9 @@ SCALED = "~"
 MOST_ROWS = 300
 """Rows of what takes one statement each, where it is not measured whole."""
 
+ROUNDS = 3
+"""How often what takes one statement is measured, in turns; the fastest counts."""
+
 MOST_SECONDS_WAITED = 5.0
 """Latency that is waited for in one measurement, where it is not measured whole."""
 
@@ -149,9 +152,12 @@ class Bench:
         self._orm(self._ours, OURS, 1, {})  # imports, compiled statements, a session
         self._orm(self._sqlite, SQLITE, 1, {})
         for size in sizes:
-            self._orm(self._ours, OURS, size, results)
-            self._floor(size, results)
-            self._orm(self._sqlite, SQLITE, size, results)
+            for _ in range(ROUNDS):
+                found: Results = {}
+                self._orm(self._ours, OURS, size, found)
+                self._floor(size, found)
+                self._orm(self._sqlite, SQLITE, size, found)
+                keep_best(results, found)
             self._one_by_one(size, results)
         self._upserts(max(sizes), results)
         return results
@@ -280,6 +286,13 @@ class Bench:
         if not sent:
             return Measured(seconds, None, None)
         return Measured(seconds, len(sent), sum(item.bytes_in for item in sent))
+
+
+def keep_best(results: Results, found: Results) -> None:
+    """Add measurements; of two of the same the faster one."""
+    for key, measured in found.items():
+        if key not in results or measured.seconds < results[key].seconds:
+            results[key] = measured
 
 
 def sales(count: int) -> list[Sale]:
