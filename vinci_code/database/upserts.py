@@ -95,7 +95,7 @@ class Upsert(Executable, ClauseElement):
     def _execute_on_connection(  # type: ignore[override]
         self, connection: Connection, distilled_params: Any, execution_options: Any
     ) -> Result[Any]:
-        if distilled_params:
+        if any(distilled_params):
             raise ArgumentError("the rows of an upsert are given to upsert(), not to execute()")
         if not self.rows:
             return IteratorResult(SimpleResultMetaData([]), iter(()))
