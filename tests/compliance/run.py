@@ -1,8 +1,10 @@
 """Runs SQLAlchemy's suite for dialects against a local warehouse, in a pytest of its own.
 
-    python tests/compliance/run.py [--vendor] [--compare] [-- ARGUMENTS OF PYTEST]
+    python tests/compliance/run.py [--vendor] [--compare] [--no-transactions] [-- PYTEST'S OWN]
 
-The vendor's dialect is run with the requirements that the vendor ships in it.
+The vendor's dialect is run with the requirements that the vendor ships in it. On a warehouse
+without transactions, a test is skipped that reads what its unit of work has written, and several
+statements of a unit are sent one by one.
 """
 
 from __future__ import annotations
@@ -50,15 +52,23 @@ class Outcome:
     output: str = field(repr=False)
 
 
-def run(dialect: str, arguments: list[str] | None = None, *, show: bool = False) -> Outcome:
+def run(
+    dialect: str,
+    arguments: list[str] | None = None,
+    *,
+    show: bool = False,
+    transactions: bool = True,
+) -> Outcome:
     """Run the suite on one dialect, with a warehouse of its own.
 
     Args:
         dialect: ``ours`` or ``vendor``.
         arguments: More arguments for pytest.
         show: Let pytest print to the terminal instead of collecting what it prints.
+        transactions: Whether the warehouse has transactions.
     """
-    with LocalWarehouse(record_limit=1) as warehouse, tempfile.TemporaryDirectory() as folder:
+    server = LocalWarehouse(record_limit=1, transactions=transactions)
+    with server as warehouse, tempfile.TemporaryDirectory() as folder:
         for schema in ("test_schema", "test_schema_2"):
             warehouse.sql(f"CREATE SCHEMA {schema}")
         results = Path(folder) / "results.json"
@@ -67,6 +77,7 @@ def run(dialect: str, arguments: list[str] | None = None, *, show: bool = False)
             "COMPLIANCE_DIALECT": dialect,
             "COMPLIANCE_RESULTS": str(results),
             "COMPLIANCE_TOKEN": warehouse.access_token,
+            "COMPLIANCE_TRANSACTIONS": "on" if transactions else "off",
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-m", "pytest", "--dburi", _url(warehouse, dialect)]
@@ -127,11 +138,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vendor", action="store_true", help="the vendor's dialect, not ours")
     parser.add_argument("--compare", action="store_true", help="both, and only the counts")
+    parser.add_argument("--no-transactions", action="store_true", help="of the warehouse")
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
     options = parser.parse_args()
     dialects = [OURS, VENDOR] if options.compare else [VENDOR if options.vendor else OURS]
     outcomes = {
-        dialect: run(dialect, options.arguments, show=not options.compare) for dialect in dialects
+        dialect: run(
+            dialect,
+            options.arguments,
+            show=not options.compare,
+            transactions=not options.no_transactions,
+        )
+        for dialect in dialects
     }
     print(report(outcomes))
     outcome = outcomes[dialects[0]]

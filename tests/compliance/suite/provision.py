@@ -18,6 +18,8 @@ def update_db_opts(db_url: Any, db_opts: dict[str, Any], options: Any) -> None:
             "_tls_trusted_ca_file": os.environ["COMPLIANCE_CA_FILE"],
             "access_token": os.environ["COMPLIANCE_TOKEN"],
         }
+        if os.environ["COMPLIANCE_TRANSACTIONS"] == "off":
+            db_opts["atomicity"] = "per_table"
 
 
 def temp_table_keyword_args(cfg: Any, eng: Any) -> dict[str, Any]:
