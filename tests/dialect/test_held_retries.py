@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, insert, text
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
@@ -219,6 +231,22 @@ def test_what_is_logged_holds_no_values(
     assert "rolled back: 1 writes were dropped unsent" in logged
     assert any("is run again" in line for line in logged)
     assert not [line for line in logged if SECRET in line or "987654321" in line]
+
+
+def test_a_unit_that_was_read_within_is_logged_whole(
+    tables: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="vinci_code")
+    with tables.connect() as other, tables.begin() as connection:
+        connection.execute(insert(ONE), {"id": 1, "v": "a"})
+        assert connection.scalar(select(func.count()).select_from(ONE)) == 1
+        other.execute(insert(TWO), {"id": 1})
+        other.commit()
+    logged = [r.getMessage() for r in caplog.records if r.name.endswith(".units")]
+    assert [line.rpartition(" statements")[0] for line in logged] == [
+        "committed INSERT 1 rows of two: 1",
+        "committed INSERT 1 rows of one: 3",  # BEGIN, INSERT, COMMIT
+    ]
 
 
 def _write_secret(session: Session) -> None:

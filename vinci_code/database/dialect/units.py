@@ -33,7 +33,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.recovery import Outcome, find_out
 from vinci_code.database.dialect.sets import SetStatement
-from vinci_code.database.dialect.statistics import Progress
+from vinci_code.database.dialect.statistics import Counter, Progress
 from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.views import Name, question
 from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, joined, tables_of
@@ -74,6 +74,8 @@ class Unit:
         # What its transaction has sent: by it a lost COMMIT is found out.
         self._sent: list[Held] = []
         self._savepoints: dict[str, Mark] = {}
+        # Of this unit alone: other connections of the engine send at the same time.
+        self._counter = Counter()
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -300,7 +302,7 @@ class Unit:
             for step in steps([held], self._dialect, split=False):
                 self._run(step.text, step.parameters, cursor)
                 done.append(step)
-                self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+                self._count(statements=1, rows=step.rows, size=step.size)
                 total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
         except Exception as error:
             if not done:
@@ -318,6 +320,11 @@ class Unit:
         self._sent.clear()
         self._savepoints.clear()
         self._failed = False
+        self._counter = Counter()
+
+    def _count(self, **counted: int) -> None:
+        self._dialect.statistics.add(**counted)
+        self._counter.add(**counted)
 
     def _tables(self) -> str:
         return ", ".join(tables_of(self.held))
@@ -337,7 +344,7 @@ class Unit:
                 statement_id=error.statement_id,
             ) from error
         self._in_transaction = True
-        self._dialect.statistics.add(statements=1)
+        self._count(statements=1)
 
     def _abandon_transaction(self) -> None:
         """Roll a transaction back; a session that cannot is ended, which does the same."""
@@ -347,7 +354,7 @@ class Unit:
             return
         try:
             self._run("ROLLBACK", ())
-            self._dialect.statistics.add(statements=1)
+            self._count(statements=1)
         except Error as error:
             _log.debug("the session is ended, since ROLLBACK failed: %s", error)
             self._connection.give_up()
@@ -355,7 +362,6 @@ class Unit:
     def _commit(self) -> None:
         held = joined(self.held.take())
         begin = time.monotonic()
-        before = self._dialect.statistics.read()
         if self._in_transaction:
             self._send_all(held)
             self._send_commit(self._sent)
@@ -365,14 +371,14 @@ class Unit:
             self._commit_held(held)
         else:
             return
-        self._dialect.statistics.add(units=1)
+        self._count(units=1)
         if _log.isEnabledFor(logging.DEBUG):
-            after = self._dialect.statistics.read()
+            counted = self._counter.read()
             _log.debug(
                 "committed %s: %d statements, %d bytes, %.0f ms",
-                unit_errors.told(held),
-                after.statements - before.statements,
-                after.bytes - before.bytes,
+                unit_errors.told(self._sent or held),
+                counted.statements,
+                counted.bytes,
                 (time.monotonic() - begin) * 1000,
             )
 
@@ -494,7 +500,7 @@ class Unit:
                 if step.whole:
                     step.of.told(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
-                self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+                self._count(statements=1, rows=step.rows, size=step.size)
                 self._dialect.tell(Progress(sent, rows, rows_in_all, size))
         except AmbiguousWriteError as error:
             self._failed = True
@@ -520,7 +526,7 @@ class Unit:
         except Error:
             self._in_transaction = True  # it has to be rolled back
             raise
-        self._dialect.statistics.add(statements=1)
+        self._count(statements=1)
 
     def _send(self, step: Step, held: list[Held]) -> Cursor:
         """Send a statement that is a commit; where its answer is lost, find out what became of it.
@@ -530,7 +536,7 @@ class Unit:
         """
         cursor = self._connection.cursor()
         for attempt in (1, 2):
-            self._dialect.statistics.add(statements=1, rows=step.rows, size=step.size)
+            self._count(statements=1, rows=step.rows, size=step.size)
             try:
                 self._run(step.text, step.parameters, cursor)
                 break
@@ -540,7 +546,7 @@ class Unit:
                     break
                 if outcome is Outcome.UNKNOWN or attempt == 2:
                     raise error
-                self._dialect.statistics.add(retries=1)
+                self._count(retries=1)
             except Exception as error:
                 # What was sent before may have come in the end, and be what is in the way now.
                 if attempt == 1:
