@@ -540,13 +540,13 @@ _REFUSED: dict[str, tuple[Any, str]] = {
     "for share": (select(T.id).with_for_update(read=True), "version_id_col"),
     "on conflict of sqlite": (
         sqlite.insert(TAG).values(id=1).on_conflict_do_nothing(),
-        "MERGE INTO",
+        r"upsert\(\)",
     ),
     "on conflict of postgresql": (
         postgresql.insert(TAG)
         .values(id=1)
         .on_conflict_do_update(index_elements=["id"], set_={"label": "x"}),
-        "MERGE INTO",
+        r"upsert\(\)",
     ),
     "with before update": (
         update(TAG).where(T.id.in_(select(_POSITIVE.c.id))).values(label="x"),

@@ -97,12 +97,6 @@ class Payload:
     json: bytes | None
     written: str = ""
 
-    def __len__(self) -> int:
-        """The bytes that the rows take in a statement of which they are a part."""
-        if self.json is None:
-            return len(self.written.encode())
-        return (len(self.json) + 2) // 3 * 4
-
     def reference(self, number: int) -> str:
         """What stands for a column, by its number, where the rows are called ``ROWS``."""
         return "NULL" if self.transports[number].json is None else f"{ROWS}.{_name(number)}"

@@ -40,17 +40,12 @@ FOR_UPDATE = (
     "the meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
 )
 ON_CONFLICT = (
-    "Databricks has no INSERT … ON CONFLICT. Use MERGE INTO: "
-    "MERGE INTO t USING (…) AS s ON t.id = s.id WHEN MATCHED THEN UPDATE … "
-    "WHEN NOT MATCHED THEN INSERT …"
+    "Databricks has no INSERT … ON CONFLICT. Use upsert() of vinci_code.database, which is ON "
+    "CONFLICT on SQLite and MERGE there."
 )
 WRITE_WITH_CTE = (
     "Databricks does not accept WITH before {0}. Use a subquery in its place: .subquery() or "
     "exists(), or .cte(nesting=True) within the sub-select."
-)
-LIMITED_WRITE = (
-    "Databricks has no LIMIT in {0}. Choose the rows by their key: "
-    "where(table.c.id.in_(select(table.c.id).limit(…)))."
 )
 FETCH = (
     "Databricks has no FETCH … {0}. Use a window: "
