@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast lint format lock bench history compliance clean
+.PHONY: help install dev demo test test-fast lint format lock bench history compliance record clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare
+
+record: $(VENV)/installed-dev ## Record what the suites, examples and demo send, for Spark to judge.
+	$(BIN)/python -m tests.spark.record
 
 lock: ## Renew the lock files from pyproject.toml (names, versions and hashes only).
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from tests.spark.literals import UNSEEN
 from tests.spark.snapshots import Snapshot
 from tests.warehouse.corpus.reader import Typed
 
@@ -20,9 +21,9 @@ def text(head: Sequence[str], cases: Sequence[tuple[str, Snapshot | None, Sequen
     for name, setup in sorted(setups.items()):
         lines = [line for sql in setup.statements for line in statement(sql, [])]
         blocks.append("\n".join([f"+++ {name}", *lines]))
-    for name, found, lines in sorted(cases, key=lambda case: case[0]):
+    for name, found, own in sorted(cases, key=lambda case: case[0]):
         used = [] if found is None else [f"<< {found.name}"]
-        blocks.append("\n".join([f"=== {name}", *used, *lines]))
+        blocks.append("\n".join([f"=== {name}", *used, *own]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -54,7 +55,9 @@ def _parameter(value: Typed) -> dict[str, Any]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    # What ends a line, or cannot be seen, stands in a string.
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _name(name: str) -> str:

@@ -10,8 +10,10 @@ from vinci_code.warehouse.sql.types import SqlType
 
 _PLAIN_NUMBERS = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 _BY_CAST = ("FLOAT", "DOUBLE", "DECIMAL")
-# What is none of these stands for itself: everything else that ends a line, or cannot be seen.
-_SPECIAL = re.compile(r"[\\'\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
+"""Characters that end a line, or cannot be seen."""
+
+_SPECIAL = re.compile(rf"[\\']|{UNSEEN.pattern}")
 _SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 

@@ -62,7 +62,7 @@ def run_demo() -> None:
         os.environ.update(warehouse.env)
         os.chdir(folder)
         with (
-            mock.patch.object(sample, "sample_file", lambda: short),
+            mock.patch.object(sample, "sample_file", return_value=short),
             mock.patch.object(sys, "argv", ["vinci", "demo"]),
         ):
             for _ in range(2):

@@ -37,7 +37,6 @@ from tests.spark.snapshots import (
     targets_of,
 )
 from tests.warehouse.corpus.compare import table_rows
-from tests.warehouse.corpus.reader import Typed
 from vinci_code.warehouse.engine.reader import first_word
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.session import EngineSession
@@ -128,11 +127,14 @@ class Recorder:
         kept = [item for items in self._kept.values() for item in items]
         setups = {item.setup.name for item in kept if item.setup is not None}
         missing = {shape: why for shape, why in self._left_out.items() if shape not in self._kept}
-        lines = [
+        counts = (
             f"{self.seen} statements, {len(self._kept)} shapes, {len(kept)} cases, "
             f"{len(setups)} set-ups, {len(missing)} shapes left out"
+        )
+        lines = [
+            counts,
+            *(f"  left out: {why}: {shape[:150]}" for shape, why in sorted(missing.items())),
         ]
-        lines += [f"  left out: {why}: {shape[:150]}" for shape, why in sorted(missing.items())]
         return "\n".join(lines)
 
     def _keep(self, recording: _Recording, outcome: _Outcome | None) -> None:
@@ -260,8 +262,8 @@ class _Recording:
 
     def _is_ordered(self, table: pa.Table) -> bool:
         """Whether the rows have to come in this order: not where several are the same to it."""
-        expression = _parsed(self._text)
-        if not isinstance(expression, exp.Query):
+        expression = _query(self._text)
+        if expression is None:
             return True
         order = expression.args.get("order")
         if order is None:
@@ -277,12 +279,12 @@ class _Recording:
         if len(keys) < len(wanted) or len(texts) != table.num_columns:
             return True
         found = {tuple(str(row[key]) for key in keys) for row in table_rows(table)}
-        return len(found) == table.num_rows
+        return len(found) == int(table.num_rows)
 
     def _by_clock(self, table: pa.Table) -> frozenset[int]:
         """The columns whose values come of the clock, of chance or of who asks."""
-        expression = _parsed(self._text)
-        if not isinstance(expression, exp.Query) or not _BY_CLOCK_OR_CHANCE.search(self._text):
+        expression = _query(self._text)
+        if expression is None or not _BY_CLOCK_OR_CHANCE.search(self._text):
             return frozenset()
         selects = expression.selects
         if len(selects) != table.num_columns:
@@ -311,11 +313,13 @@ def _rows(
     return values
 
 
-def _parsed(text: str) -> exp.Expression | None:
+def _query(text: str) -> Any:
+    """The expression of a query; ``None`` for other statements."""
     try:
-        return parse_statement(text).expression
+        expression: Any = parse_statement(text).expression
     except SqlError:
         return None
+    return expression if isinstance(expression, exp.Query) else None
 
 
 def _stem(word: str, setup: Snapshot | None) -> str:

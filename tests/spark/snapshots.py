@@ -120,7 +120,7 @@ class _Taking:
 
     def snapshot(self) -> Snapshot | None:
         """All that was taken."""
-        if not self._made:
+        if not self._made and not self._names.used:
             return None
         # What others are made of comes first: views, and tables with foreign keys, were taken
         # after what they need.
@@ -129,7 +129,8 @@ class _Taking:
             f"CREATE SCHEMA IF NOT EXISTS ${{schema}}_{number}"
             for number, _ in enumerate(self._names.used, 2)
         ]
-        stem = re.sub(r"\W+", "_", next(iter(self._made))[-1], flags=re.ASCII).strip("_").lower()
+        first = next(iter(self._made), ("schemas",))[-1]
+        stem = re.sub(r"\W+", "_", first, flags=re.ASCII).strip("_").lower()
         return Snapshot((*schemas, *statements), self._rows, stem or "table")
 
     def _add_view(self, view: View, key: tuple[str, ...], kind: str) -> None:

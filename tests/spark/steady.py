@@ -13,6 +13,8 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from types import SimpleNamespace
 from typing import Any
 
+from sqlalchemy.orm import unitofwork
+
 from vinci_code.database.dialect import alembic_claim, keys
 from vinci_code.database.models import types
 
@@ -23,6 +25,15 @@ _FIRST_TICK = 1_000_000
 class _Meta(type):
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, datetime)
+
+
+class _InOrder(set[Any]):
+    """A set whose first element, by its sort key, goes first."""
+
+    def pop(self) -> Any:
+        found = min(self, key=lambda action: action.sort_key)
+        self.remove(found)
+        return found
 
 
 def _clock() -> Any:
@@ -47,6 +58,8 @@ def apply() -> None:
     keys.next_key._renew()
     _set(types, datetime=_clock())
     _set(alembic_claim, datetime=_clock(), uuid=SimpleNamespace(uuid4=lambda: _uuid(chance)))
+    # With tables that refer to themselves, SQLAlchemy takes what it writes from a set.
+    vars(unitofwork)["set"] = _InOrder
     _set(alembic_claim, os=SimpleNamespace(getpid=lambda: 1))
     _set(alembic_claim, socket=SimpleNamespace(gethostname=lambda: "here"))
 
