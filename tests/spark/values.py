@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
+from py4j.java_gateway import is_instance_of
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as f
@@ -50,7 +51,7 @@ def ask(session: SparkSession, sql: str) -> Answer:
         thrown = getattr(error, "java_exception", None)
         if thrown is None:
             raise
-        return _java_refusal(thrown)
+        return _java_refusal(thrown, session)
 
 
 def type_text(kind: t.DataType) -> str:
@@ -170,6 +171,10 @@ def _scalar(value: Any, kind: t.DataType) -> object:
 
 
 def _refusal(error: PySparkException) -> Answer:
+    # Delta throws classes of which open-source Spark has no text: their SQLSTATE is not known then.
+    nameless = re.search(r"Cannot find main error class '(\w+)'", str(error))
+    if nameless is not None:
+        return Answer(error_class=nameless[1], message=str(error))
     return Answer(
         error_class=error.getCondition() or type(error).__name__,
         sqlstate=error.getSqlState(),
@@ -177,13 +182,14 @@ def _refusal(error: PySparkException) -> Answer:
     )
 
 
-def _java_refusal(thrown: Any) -> Answer:
-    while thrown is not None:
-        text = str(thrown.toString())
-        found = re.search(r"\[([A-Z][A-Z0-9_.]*)\]", text)
-        if found is not None and hasattr(thrown, "getSqlState"):
-            return Answer(error_class=found[1], sqlstate=thrown.getSqlState(), message=text)
+def _java_refusal(thrown: Any, session: SparkSession) -> Answer:
+    gateway = session.sparkContext._gateway
+    while not is_instance_of(gateway, thrown, "org.apache.spark.SparkThrowable"):
         if thrown.getCause() is None:
-            return Answer(error_class=thrown.getClass().getName(), message=text)
+            return Answer(error_class=thrown.getClass().getName(), message=str(thrown.toString()))
         thrown = thrown.getCause()
-    raise AssertionError("an error without an error")
+    return Answer(
+        error_class=thrown.getCondition(),
+        sqlstate=thrown.getSqlState(),
+        message=str(thrown.toString()),
+    )
