@@ -29,6 +29,8 @@ class _Outcome:
     """What came of a step."""
 
     problems: list[str] = field(default_factory=list)
+    left: str = ""
+    values: int = 0
     ends_case: bool = False
 
 
@@ -41,7 +43,6 @@ class Replay:
         steps: How many steps were compared.
         values: How many values their rows had.
         left: Reason to how many steps were not run, since open-source Spark has no such statement.
-        differing: The listed steps that were seen to differ.
     """
 
     def __init__(self, session: SparkSession) -> None:
@@ -53,7 +54,6 @@ class Replay:
         self.steps = 0
         self.values = 0
         self.left: Counter[str] = Counter()
-        self.differing: list[str] = []
 
     def trouble(self, case: Case) -> str:
         """What is not as expected at the first step that goes wrong; nothing if all is well."""
@@ -65,6 +65,7 @@ class Replay:
             self._setup = case.setup_name
             for step in case.setup:
                 if problems := self._run(step, self._session).problems:
+                    self._setup = None
                     return _told(case, step, problems)
         self._untouched = all(_READS.match(step.sql) for step in case.steps)
         return self._steps_trouble(case)
@@ -76,17 +77,23 @@ class Replay:
                 sessions[step.session] = self._session.newSession()
                 sessions[step.session].sql(f"USE {CATALOG}.{self._schema}")
             outcome = self._run(step, sessions[step.session])
+            self.left.update([outcome.left] if outcome.left else [])
+            self.steps += not outcome.left
+            self.values += outcome.values
             listed = f"{case.id}#{place}"
             if outcome.problems and listed not in DIFFERENCES:
                 return _told(case, step, outcome.problems)
             if not outcome.problems and listed in DIFFERENCES:
                 return _told(case, step, [f"agrees; take {listed} out of the listed differences"])
-            if outcome.problems:
-                self.differing.append(listed)
             if outcome.ends_case:
                 self.left[adaptation.TRANSACTIONS] += len(case.steps) - place
                 break
         return ""
+
+    def figures(self) -> dict[str, int]:
+        """What was compared, left and seen to differ, by name."""
+        left = {f"left: {reason}": count for reason, count in self.left.items()}
+        return {"statements": self.steps, "values": self.values} | left
 
     def close(self) -> None:
         """Drop the last case's tables."""
@@ -108,17 +115,15 @@ class Replay:
         text = with_literals(step.sql, step.parameters)
         adapted = adaptation.adapt(text)
         if adapted.left:
-            self.left[adapted.left] += 1
-            return _Outcome()
+            return _Outcome(left=adapted.left)
         answer = Answer()
         for statement in adapted.statements:
             answer = values.ask(session, self._filled(statement))
             if answer.error_class is not None:
                 break
-        self.steps += 1
-        self.values += sum(map(len, answer.rows))
         return _Outcome(
             list(self._differences(step, answer, adapted)),
+            values=sum(map(len, answer.rows)),
             ends_case=adapted.ends_case and answer.error_class is not None,
         )
 
