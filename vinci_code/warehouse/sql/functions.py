@@ -221,6 +221,7 @@ PYTHON_FUNCTIONS = _functions(
         ("unbase64", scalars.unbase64, "VARCHAR", "BLOB"),
         ("unhex", scalars.unhex, "VARCHAR", "BLOB"),
         ("decode_utf8", scalars.decode_utf8, "BLOB", "VARCHAR"),
+        ("decode_loosely", scalars.decode_loosely, "BLOB", "VARCHAR"),
         ("decode", scalars.decode, "BLOB VARCHAR", "VARCHAR"),
         ("encode", scalars.encode, "VARCHAR VARCHAR", "BLOB"),
         ("binary_slice", _slice, "BLOB BIGINT BIGINT", "BLOB"),
