@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tests.spark.literals import UNSEEN
@@ -14,16 +15,39 @@ from tests.warehouse.corpus.reader import Typed
 _PLAIN = re.compile(r"[A-Za-z0-9_]+\Z")
 
 
-def text(head: Sequence[str], cases: Sequence[tuple[str, Snapshot | None, Sequence[str]]]) -> str:
-    """A file of cases, sorted by name, below the set-ups that they share."""
-    setups = {setup.name: setup for _, setup, _ in cases if setup is not None}
+@dataclass(frozen=True)
+class Written:
+    """A case to be written.
+
+    Attributes:
+        name: Its name.
+        setup: The tables that it needs.
+        lines: Its own lines.
+        reads: Whether it leaves its tables as they are.
+    """
+
+    name: str
+    setup: Snapshot | None
+    lines: Sequence[str]
+    reads: bool
+
+
+def text(head: Sequence[str], cases: Sequence[Written]) -> str:
+    """A file of cases, below the set-ups that they share.
+
+    Those of a set-up stand together, and those that only read come first: they can share its
+    tables.
+    """
     blocks = ["\n".join(f"# {line}" for line in head)]
-    for name, setup in sorted(setups.items()):
-        lines = [line for sql in setup.statements for line in statement(sql, [])]
-        blocks.append("\n".join([f"+++ {name}", *lines]))
-    for name, found, own in sorted(cases, key=lambda case: case[0]):
-        used = [] if found is None else [f"<< {found.name}"]
-        blocks.append("\n".join([f"=== {name}", *used, *own]))
+    last = ""
+    for case in sorted(cases, key=lambda one: (_setup_name(one), not one.reads, one.name)):
+        name = _setup_name(case)
+        if case.setup is not None and name != last:
+            lines = [line for sql in case.setup.statements for line in statement(sql, [])]
+            blocks.append("\n".join([f"+++ {name}", *lines]))
+        last = name
+        used = [f"<< {name}"] if name else []
+        blocks.append("\n".join([f"=== {case.name}", *used, *case.lines]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -46,6 +70,10 @@ def answer(
     listed = ", ".join(f"{_name(name)} {kind}" for name, kind in columns)
     lines = [_json(list(row)) for row in rows]
     return [f"{'::' if ordered else '~~'} {listed}", *(lines if ordered else sorted(lines))]
+
+
+def _setup_name(case: Written) -> str:
+    return "" if case.setup is None else case.setup.name
 
 
 def _parameter(value: Typed) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tests.spark import casefile
+from tests.spark.casefile import Written
 from tests.spark.shapes import Namespace, shape
 from tests.spark.snapshots import (
     MANY_ROWS,
@@ -47,6 +48,7 @@ from vinci_code.warehouse.sql.parse import parse_statement
 CONSTANTS_KEPT = 3
 _SHORT = 4_000
 _WITH_ANSWER = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"))
+_READS = ("SELECT", "WITH", "VALUES")
 _METADATA_WORDS = ("SHOW", "DESC", "DESCRIBE")
 _METADATA = re.compile(r"\binformation_schema\b", re.IGNORECASE)
 _BY_CLOCK_OR_CHANCE = re.compile(
@@ -65,19 +67,11 @@ class Recorded:
     """One statement as a case.
 
     Attributes:
-        shape: Its shape, with its outcome.
-        name: The case's name.
-        setup: The tables that it needs.
-        lines: The case's own lines.
-        constant: Whether it names no table.
+        case: The case.
         rank: The lower, the better is it suited to stand for its shape.
     """
 
-    shape: str
-    name: str
-    setup: Snapshot | None
-    lines: tuple[str, ...]
-    constant: bool
+    case: Written
     rank: tuple[bool, bool, bool, int]
 
 
@@ -120,12 +114,12 @@ class Recorder:
     def text(self, head: Sequence[str]) -> str:
         """The file of all cases, with remarks above."""
         kept = [item for items in self._kept.values() for item in items]
-        return casefile.text(head, [(item.name, item.setup, item.lines) for item in kept])
+        return casefile.text(head, [item.case for item in kept])
 
     def summary(self) -> str:
         """How much was seen and kept, and what was left out for which reason."""
         kept = [item for items in self._kept.values() for item in items]
-        setups = {item.setup.name for item in kept if item.setup is not None}
+        setups = {item.case.setup.name for item in kept if item.case.setup is not None}
         missing = {shape: why for shape, why in self._left_out.items() if shape not in self._kept}
         counts = (
             f"{self.seen} statements, {len(self._kept)} shapes, {len(kept)} cases, "
@@ -145,26 +139,18 @@ class Recorder:
             self._left_out.setdefault(key, recording.problem or outcome.problem)
             return
         lines = (*recording.lines, *outcome.lines)
-        size = sum(map(len, lines)) + sum(
-            map(len, recording.setup.statements if recording.setup else ())
-        )
-        constant = recording.constant
-        digest = key + ("\n".join(recording.lines) if constant else "")
+        setup = recording.setup
+        size = sum(map(len, lines)) + sum(map(len, setup.statements if setup else ()))
+        many = max(outcome.rows, setup.rows if setup else 0) > MANY_ROWS
+        # The values of what is computed from them alone matter: they make another case.
+        digest = key + ("\n".join(recording.lines) if recording.constant else "")
         hashed = hashlib.sha256(digest.encode()).hexdigest()[:8]
-        many = max(outcome.rows, recording.setup.rows if recording.setup else 0) > MANY_ROWS
-        item = Recorded(
-            key,
-            f"{recording.stem}_{hashed}",
-            recording.setup,
-            lines,
-            constant,
-            (many, not outcome.telling, size > _SHORT, self.seen),
-        )
-        kept = [one for one in self._kept[key] if one.name != item.name or one.rank <= item.rank]
-        if item.name not in [one.name for one in kept]:
-            kept.append(item)
-        kept.sort(key=lambda one: one.rank)
-        self._kept[key] = kept[: CONSTANTS_KEPT if constant else 1]
+        case = Written(f"{recording.stem}_{hashed}", setup, lines, recording.reads)
+        item = Recorded(case, (many, not outcome.telling, size > _SHORT, self.seen))
+        kept = {one.case.name: one for one in self._kept[key]}
+        kept[case.name] = min(kept.get(case.name, item), item, key=lambda one: one.rank)
+        most = CONSTANTS_KEPT if recording.constant else 1
+        self._kept[key] = sorted(kept.values(), key=lambda one: one.rank)[:most]
 
 
 @dataclass(frozen=True)
@@ -205,8 +191,8 @@ class _Recording:
         self.lines = tuple(casefile.statement(template, bound))
         if sum(map(len, self.lines)) > MAX_BYTES:
             self.problem = f"a statement of {sum(map(len, self.lines))} bytes"
-        reads = word in ("SELECT", "WITH", "VALUES") and not self._metadata
-        self.constant = reads and self.setup is None
+        self.reads = word in _READS
+        self.constant = self.reads and not self._metadata and self.setup is None
         self.stem = _stem(word, self.setup)
 
     def error(self, error: SqlError) -> _Outcome | None:

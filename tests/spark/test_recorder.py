@@ -54,27 +54,28 @@ TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')""",
 
 EXPECTED = r"""# Recorded by a test.
 
+=== recorder_select_1de91b25
+> SELECT :a AS a, current_schema() AS s
+?? {"a": {"type": "DATE", "value": null}}
+~~ a DATE, s STRING
+[null, "${schema}"]
+
+=== recorder_create_23f92c91
+> CREATE TABLE t (id INT NOT NULL, name STRING DEFAULT 'x', price DECIMAL(4,2))
+. TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
+
 +++ schemas_7cde0c68
 > CREATE SCHEMA IF NOT EXISTS ${schema}_2
+
+=== recorder_show_schemas_6d8d1854
+<< schemas_7cde0c68
+> SHOW TABLES IN ${schema}_2
 
 +++ t_59818d40
 > CREATE TABLE `t` (
 .   `id` INT NOT NULL,
 .   `name` STRING DEFAULT 'x',
 .   `price` DECIMAL(4,2))
-. TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
-
-+++ t_bc98b84b
-> CREATE TABLE `t` (
-.   `id` INT NOT NULL,
-.   `name` STRING DEFAULT 'x',
-.   `price` DECIMAL(4,2))
-. TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
-> INSERT INTO `t` (`id`, `name`, `price`) VALUES
-. (1, 'a\'\n\u2028', CAST('1.50' AS DECIMAL(4,2)))
-
-=== recorder_create_23f92c91
-> CREATE TABLE t (id INT NOT NULL, name STRING DEFAULT 'x', price DECIMAL(4,2))
 . TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
 
 === recorder_insert_t_ff0b67d8
@@ -87,11 +88,14 @@ EXPECTED = r"""# Recorded by a test.
 ~~ id INT, name STRING, price DECIMAL(4,2)
 [1, "a'\n\u2028", "1.50"]
 
-=== recorder_select_1de91b25
-> SELECT :a AS a, current_schema() AS s
-?? {"a": {"type": "DATE", "value": null}}
-~~ a DATE, s STRING
-[null, "${schema}"]
++++ t_bc98b84b
+> CREATE TABLE `t` (
+.   `id` INT NOT NULL,
+.   `name` STRING DEFAULT 'x',
+.   `price` DECIMAL(4,2))
+. TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
+> INSERT INTO `t` (`id`, `name`, `price`) VALUES
+. (1, 'a\'\n\u2028', CAST('1.50' AS DECIMAL(4,2)))
 
 === recorder_select_t_03027c4b
 << t_bc98b84b
@@ -109,10 +113,6 @@ EXPECTED = r"""# Recorded by a test.
 << t_bc98b84b
 > SELECT nothing FROM t
 !! UNRESOLVED_COLUMN.WITH_SUGGESTION 42703
-
-=== recorder_show_schemas_6d8d1854
-<< schemas_7cde0c68
-> SHOW TABLES IN ${schema}_2
 """
 
 

@@ -17,6 +17,7 @@ from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.texts import MICROS
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
+    MAX_PRECISION,
     STRING,
     VOID,
     SqlType,
@@ -135,21 +136,44 @@ def out_of_range(target: SqlType) -> SqlError:
     )
 
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,10})?", re.ASCII)
+_EXPONENT_LIMIT = 2**31
 
 
 def reject_text(text: str, target: str) -> str:
-    """Refuse a text that is no value of a type; it never returns.
+    """Return the text of a number that DuckDB does not read, being next to nothing; refuse others.
 
     Raises:
         SqlError: ``NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION`` for a number that a DECIMAL does
-            not hold, else ``CAST_INVALID_INPUT``.
+            not hold, ``NUMERIC_OUT_OF_SUPPORTED_RANGE`` for one that none does, else
+            ``CAST_INVALID_INPUT``.
     """
     kind = parse_type(target)
-    error, shown = invalid_input(STRING, kind), text
-    if kind.name == "DECIMAL" and _NUMBER.fullmatch(text):
-        error, shown = out_of_range(kind), f"{Decimal(text.strip()):f}"
-    raise SqlError(error.error_class, error.sqlstate, error.message.replace("{}", shown, 1))
+    number = _exact(text) if kind.name == "DECIMAL" else None
+    if number is None:
+        raise _with_value(invalid_input(STRING, kind), text)
+    if not number or number.adjusted() < -MAX_PRECISION:
+        return "0"
+    if number.adjusted() >= MAX_PRECISION:
+        raise SqlError(
+            "NUMERIC_OUT_OF_SUPPORTED_RANGE",
+            "22003",
+            f"The value {text} cannot be interpreted as a numeric since it has more than "
+            f"{MAX_PRECISION} digits.",
+        )
+    raise _with_value(out_of_range(kind), f"{number:f}")
+
+
+def _with_value(error: SqlError, shown: str) -> SqlError:
+    return SqlError(error.error_class, error.sqlstate, error.message.replace("{}", shown, 1))
+
+
+def _exact(text: str) -> Decimal | None:
+    stripped = text.strip(_BLANK)
+    if not _NUMBER.fullmatch(stripped):
+        return None
+    number = Decimal(stripped)
+    return number if abs(int(number.as_tuple().exponent)) < _EXPONENT_LIMIT else None
 
 
 def number_text(text: str) -> str | None:
@@ -246,7 +270,10 @@ class _Caster:
             return f"({sql} <> 0)"
         if kind == "timestamp":
             return f"to_timestamp(CAST({sql} AS DOUBLE))"
-        return cast_sql(sql, target) if kind in ("fractional", "variant") else None
+        if kind == "variant":
+            text = decimal_text(sql, source)
+            return f"rtrim(rtrim({text}, '0'), '.')" if source.scale else text
+        return cast_sql(sql, target) if kind == "fractional" else None
 
     def _from_fractional(
         self, sql: str, source: SqlType, target: SqlType, atom: bool
@@ -309,7 +336,7 @@ class _Caster:
         return f"'\"' || {to_text(sql, source, self._zone)} || '\"'" if kind == "variant" else None
 
     def _from_binary(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        return None
+        return f"('\"' || to_base64({sql}) || '\"')" if target.name == "VARIANT" else None
 
     def _from_interval(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
         if target.is_interval and source.is_month_interval == target.is_month_interval:
@@ -332,17 +359,16 @@ class _Caster:
         return cast_sql(decode_json(text, target), target)
 
     def _from_array(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        if target.name == "VARIANT":
-            return json_text(sql, source, self._zone)
-        if target.element is None or source.element is None:
+        element = target if target.name == "VARIANT" else target.element
+        if element is None or source.element is None:
             return None
         name = variable(sql)
-        inner = self.convert(name, source.element, target.element, atom=True)
+        inner = self.convert(name, source.element, element, atom=True)
+        if inner is not None and element is target:
+            return variant_array(sql, name, inner)
         return None if inner is None else f"list_transform({sql}, lambda {name}: {inner})"
 
     def _from_map(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        if target.name == "VARIANT":
-            return json_text(sql, source, self._zone)
         if not (target.key and target.value and source.key and source.value):
             return None
         entry = variable(sql)
@@ -356,8 +382,6 @@ class _Caster:
         )
 
     def _from_struct(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        if target.name == "VARIANT":
-            return json_text(sql, source, self._zone)
         if target.name != "STRUCT" or len(source.fields) != len(target.fields):
             return None
 
@@ -462,7 +486,8 @@ def to_text(sql: str, source: SqlType, zone: str) -> str:
     if kind == "timestamp":
         return f"CAST({local_sql(sql, zone)} AS VARCHAR)"
     if kind == "binary":
-        return f"decode({sql}, 'replace')"
+        # What is no UTF-8 is marked as Java marks it.
+        return let(sql, lambda v: f"coalesce(TRY(decode({v})), vinci_decode_loosely({v}))")
     if kind == "interval":
         return _interval_text(sql, source)
     if kind in ("array", "map", "struct"):
@@ -519,7 +544,13 @@ def _nested_text(sql: str, source: SqlType, zone: str) -> str:
     )
 
 
-def json_text(sql: str, source: SqlType, zone: str, *, quoted_strings: bool = True) -> str:
+def variant_array(sql: str, name: str, item: str) -> str:
+    """Return the SQL of an array as VARIANT, its items made by ``item`` of the variable."""
+    items = f"list_transform({sql}, lambda {name}: coalesce({item}, 'null'))"
+    return f"('[' || array_to_string({items}, ',') || ']')"
+
+
+def json_text(sql: str, source: SqlType, zone: str) -> str:
     """Return the SQL of ``to_json``: one value as JSON text, NULL where the value is NULL."""
     kind = _kind(source)
     if kind == "variant":
@@ -696,16 +727,18 @@ def _parse_boolean(v: str, target: SqlType, zone: str) -> str:
     )
 
 
+_PLAIN_DATE = "[1-9]\\d{3}-\\d{2}-\\d{2}"
+
+
 def _parse_date(v: str, target: SqlType, zone: str) -> str:
     return (
-        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS "
-        f"DATE) "
+        f"CASE WHEN regexp_full_match({v}, '{_PLAIN_DATE}') THEN TRY_CAST({v} AS DATE) "
         f"ELSE vinci_date({v}) END"
     )
 
 
 # DuckDB would take 24:00:00 too.
-_PLAIN_TIMESTAMP = "\\d{4}-\\d{2}-\\d{2}[ T](?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,6})?"
+_PLAIN_TIMESTAMP = f"{_PLAIN_DATE}[ T](?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{{1,6}})?"
 
 
 def _parse_timestamp(v: str, target: SqlType, zone: str) -> str:
@@ -774,4 +807,5 @@ __all__ = [
     "to_text",
     "unsupported",
     "variable",
+    "variant_array",
 ]

@@ -16,7 +16,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vinci_code.warehouse.sql import casts, documents, hashes, patterns, scalars, texts
+from vinci_code.warehouse.sql import (
+    casts,
+    documents,
+    hashes,
+    json_schemas,
+    patterns,
+    scalars,
+    texts,
+)
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, encode
 from vinci_code.warehouse.sql.types import SqlType
@@ -213,6 +221,7 @@ PYTHON_FUNCTIONS = _functions(
         ("unbase64", scalars.unbase64, "VARCHAR", "BLOB"),
         ("unhex", scalars.unhex, "VARCHAR", "BLOB"),
         ("decode_utf8", scalars.decode_utf8, "BLOB", "VARCHAR"),
+        ("decode_loosely", scalars.decode_loosely, "BLOB", "VARCHAR"),
         ("decode", scalars.decode, "BLOB VARCHAR", "VARCHAR"),
         ("encode", scalars.encode, "VARCHAR VARCHAR", "BLOB"),
         ("binary_slice", _slice, "BLOB BIGINT BIGINT", "BLOB"),
@@ -244,6 +253,6 @@ PYTHON_FUNCTIONS = _functions(
         ("variant_cast", documents.variant_cast, "VARCHAR VARCHAR VARCHAR VARCHAR", "VARCHAR"),
         ("variant_text", documents.variant_text, "VARCHAR", "VARCHAR"),
         ("variant_entries", documents.variant_entries, "VARCHAR", "VARCHAR"),
-        ("schema_of_variant", documents.schema_of_variant, "VARCHAR", "VARCHAR"),
+        ("schema_of_variant", json_schemas.schema_of_variant, "VARCHAR", "VARCHAR"),
     ]
 )
