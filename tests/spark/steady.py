@@ -9,11 +9,13 @@ import itertools
 import random
 import sys
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy.orm import unitofwork
+from sqlalchemy.orm import Mapper, unitofwork
+from sqlalchemy.orm.state import InstanceState
 
 from vinci_code.database.dialect import alembic_claim, keys
 from vinci_code.database.models import types
@@ -28,12 +30,25 @@ class _Meta(type):
 
 
 class _InOrder(set[Any]):
-    """A set whose first element, by its sort key, goes first."""
+    """A set of what is to be written, or of whose rows are: its order is not that of addresses."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(super().__iter__(), key=_place))
 
     def pop(self) -> Any:
-        found = min(self, key=lambda action: action.sort_key)
+        found = next(iter(self))
         self.remove(found)
         return found
+
+
+def _place(item: Any) -> tuple[str, ...]:
+    if isinstance(item, InstanceState):
+        return ("", f"{getattr(item, 'insert_order', None) or 0:09}", str(item.key))
+    if isinstance(item, Mapper):
+        return tuple(map(str, item._sort_key))
+    if isinstance(item, tuple):
+        return tuple(part for one in item for part in _place(one))
+    return tuple(map(str, item.sort_key))
 
 
 def _clock() -> Any:
@@ -58,7 +73,7 @@ def apply() -> None:
     keys.next_key._renew()
     _set(types, datetime=_clock())
     _set(alembic_claim, datetime=_clock(), uuid=SimpleNamespace(uuid4=lambda: _uuid(chance)))
-    # With tables that refer to themselves, SQLAlchemy takes what it writes from a set.
+    # SQLAlchemy takes some of what it writes, and in what order, from sets.
     vars(unitofwork)["set"] = _InOrder
     _set(alembic_claim, os=SimpleNamespace(getpid=lambda: 1))
     _set(alembic_claim, socket=SimpleNamespace(gethostname=lambda: "here"))
@@ -67,11 +82,12 @@ def apply() -> None:
 def pytest_collection_finish() -> None:
     """Apply it, and to SQLAlchemy's suite as well, which has been loaded now."""
     apply()
-    suite = sys.modules.get("sqlalchemy.testing.suite.test_types")
-    if suite is not None:
-        chance = random.Random(_SEED)
-        made = SimpleNamespace(uuid4=lambda: _uuid(chance), UUID=uuid.UUID)
-        _set(suite, uuid=made)
+    chance = random.Random(_SEED)
+    made = SimpleNamespace(uuid4=lambda: _uuid(chance), UUID=uuid.UUID)
+    suite = "sqlalchemy.testing.suite"
+    if suite in sys.modules:
+        _set(sys.modules[f"{suite}.test_types"], uuid=made)
+        _set(sys.modules[f"{suite}.test_ddl"], random=random.Random(_SEED))
 
 
 def _uuid(chance: random.Random) -> uuid.UUID:

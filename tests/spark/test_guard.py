@@ -13,7 +13,12 @@ from tests.warehouse.engine_client import Client
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.parameters import Parameter
 
-NAMED = ("CREATE TABLE t (id INT, price DECIMAL(9,2))", "SELECT id FROM {0}.t WHERE id IN (1, ?)")
+SENT = (
+    "CREATE TABLE t (id INT, price DECIMAL(9,2))",
+    "SELECT id FROM {0}.t WHERE id IN (1, ?)",
+    "SELECT CAST(id AS DECIMAL(9,2)) FROM {0}.t",
+    "SELECT inline(from_json('[]', 'array<struct<a:string>>'))",
+)
 
 
 def run(schema: str, *more: str, value: str = "1") -> None:
@@ -21,7 +26,7 @@ def run(schema: str, *more: str, value: str = "1") -> None:
     with quiet():
         Client(engine).run(f"CREATE SCHEMA {schema}")
     client = Client(engine, schema=schema)
-    for text in (*NAMED, *more):
+    for text in (*SENT, *more):
         parameters = [Parameter(None, "INT", value)] if "?" in text else []
         client.run(text.format(schema), parameters)
     engine.close()

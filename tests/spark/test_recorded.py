@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.spark.local import Replay
 from tests.spark.record import FOLDER, RECORDINGS
-from tests.spark.replaying import Replay
 from tests.warehouse.corpus import reader
 from tests.warehouse.corpus.reader import Case
 from vinci_code.warehouse.engine.engine import Engine

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from tests.spark.local import Replay
 from tests.spark.recorder import Recorder
-from tests.spark.replaying import Replay
 from tests.spark.watching import quiet, watching
 from tests.warehouse.corpus import reader
 from tests.warehouse.corpus.reader import Case
@@ -156,33 +158,55 @@ def test_a_set_up_has_every_value_of_every_type(tmp_path: Path) -> None:
     engine.close()
 
 
-def test_a_transaction_is_recorded_as_it_sees_the_tables_and_is_not_disturbed() -> None:
+def test_a_transaction_is_recorded_as_it_sees_the_tables_and_is_not_disturbed(
+    tmp_path: Path,
+) -> None:
     engine = Engine()
     client = Client(engine)
     client.script(
         f"CREATE TABLE t (id INT) {MANAGED}",
         f"CREATE TABLE u (id INT) {MANAGED}",
         "INSERT INTO t VALUES (1)",
+        "INSERT INTO u VALUES (9)",
     )
     recorder = Recorder()
     with watching(recorder):
         client.script(
-            "BEGIN TRANSACTION", "INSERT INTO t VALUES (2)", "UPDATE t SET id = 3 WHERE id = 1"
+            "BEGIN TRANSACTION",
+            "INSERT INTO t VALUES (2)",
+            "UPDATE t SET id = 3 WHERE id = 1",
+            "INSERT INTO u VALUES (5)",
         )
         # What the recorder looked at is no read of the transaction's: no conflict comes of it.
         with quiet():
-            Client(engine).run("INSERT INTO u VALUES (9)")
-        client.script("INSERT INTO u SELECT id FROM t", "COMMIT")
-    assert (client.column("SELECT id FROM t"), client.column("SELECT id FROM u")) == (
-        [2, 3],
-        [2, 3, 9],
-    )
+            Client(engine).run("DELETE FROM u WHERE id = 9")
+        client.script("COMMIT", "BEGIN TRANSACTION", "INSERT INTO t VALUES (7)")
+        client.script("SELECT id + 0 FROM t", "ROLLBACK", "SELECT id FROM t")
+    assert client.column("SELECT id FROM t") == [2, 3]
+    assert client.column("SELECT id FROM u") == [5]
     engine.close()
+    cases = {case.steps[0].sql: case for case in cases_of(recorder.text(HEAD), tmp_path)}
+    seen = {sql: case.setup[-1].sql.partition("\n")[2] for sql, case in cases.items() if case.setup}
+    assert seen["UPDATE t SET id = 3 WHERE id = 1"] == "(1),\n(2)"
+    assert seen["SELECT id + 0 FROM t"] == "(2),\n(3),\n(7)"
+    assert seen["SELECT id FROM t"] == "(2),\n(3)"
     text = recorder.text(HEAD)
-    assert "> UPDATE t SET id = 3 WHERE id = 1" in text
-    assert "INSERT INTO `t` (`id`) VALUES\n. (1),\n. (2)\n" in text
-    assert "INSERT INTO `t` (`id`) VALUES\n. (2),\n. (3)\n" in text
-    assert "> BEGIN TRANSACTION\n> COMMIT\n" in text
+    assert all(f"> BEGIN TRANSACTION\n> {end}\n" in text for end in ("COMMIT", "ROLLBACK"))
+
+
+def test_what_a_transaction_has_read_stays_read() -> None:
+    engine = Engine()
+    client = Client(engine)
+    client.script(*(f"CREATE TABLE {name} (id INT) {MANAGED}" for name in ("t", "u")))
+    client.run("INSERT INTO t VALUES (1)")
+    with watching(Recorder()):
+        client.script("BEGIN TRANSACTION", "SELECT id FROM t")
+        client.script("INSERT INTO u VALUES (1)", "INSERT INTO t VALUES (2)")
+        with quiet():
+            Client(engine).run("DELETE FROM t WHERE id = 1")
+        with pytest.raises(SqlError, match="DELTA_CONCURRENT_DELETE_READ"):
+            client.run("COMMIT")
+    engine.close()
 
 
 def test_a_view_brings_its_tables_and_a_second_schema_its_name(tmp_path: Path) -> None:

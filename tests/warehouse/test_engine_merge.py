@@ -191,3 +191,16 @@ def model(target: dict[int, int], source: dict[int, int], limits: list[int]) -> 
             after[k] = n
     new = {k: n for k, n in source.items() if k not in target and n >= limits[1]}
     return {**after, **new}
+
+
+def test_an_error_of_the_source_is_raised_where_no_row_can_match(db: Client) -> None:
+    db.script("CREATE TABLE t (id INT, version INT)", "INSERT INTO t VALUES (1, 5)")
+    db.fails(
+        "MERGE INTO t USING (WITH r AS (SELECT inline(from_json('[{\"v\":1}]',"
+        " 'array<struct<v:int>>'))) SELECT r.* FROM r WHERE (SELECT raise_error('stale') FROM r"
+        " LEFT ANTI JOIN t ON t.version = r.v LIMIT 1) IS NULL) AS s"
+        " ON t.version = s.v WHEN MATCHED THEN UPDATE SET id = 2",
+        "USER_RAISED_EXCEPTION",
+        "P0001",
+        "stale",
+    )

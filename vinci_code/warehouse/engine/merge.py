@@ -142,8 +142,11 @@ def _source(work: Work, using: exp.Expression) -> tuple[str, Relation]:
     columns = tuple(
         Column(item.name, item.type, item.nullable, item.comment) for item in translated.columns
     )
-    name = (alias,)
-    return alias, Relation(f"({translated.duckdb_sql})", columns, name, translated.physical)
+    rows = f"({translated.duckdb_sql})"
+    if not isinstance(using, exp.Table):
+        # DuckDB leaves out what cannot match, and with it the errors that it would have raised.
+        rows, _ = work.stage(f"SELECT * FROM {rows}")
+    return alias, Relation(rows, columns, (alias,), translated.physical)
 
 
 def _clause(work: Work, sides: _Sides, when: exp.When) -> Clause:
