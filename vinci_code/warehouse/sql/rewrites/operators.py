@@ -381,11 +381,17 @@ def rewrite_logic(binder: Binder, node: exp.Connector, scope: Scope) -> Typed:
     only(node, "this", "expression")
     word = "AND" if isinstance(node, exp.And) else "OR"
     parts = [_truth(binder, part, scope, word) for part in _flatten(node, type(node))]
-    name = parts[0].name
-    for part in parts[1:]:
-        name = f"({name} {word} {part.name})"
     sql = f" {word} ".join(part.sql for part in parts)
+    name = _balanced([part.name for part in parts], word)
     return Typed(f"({sql})", BOOLEAN, name, any(part.nullable for part in parts))
+
+
+def _balanced(names: list[str], word: str) -> str:
+    """The name of a chain: Spark's parser makes a balanced tree of it."""
+    if len(names) == 1:
+        return names[0]
+    middle = (len(names) + 1) // 2
+    return f"({_balanced(names[:middle], word)} {word} {_balanced(names[middle:], word)})"
 
 
 def _flatten(node: exp.Expr, kind: type) -> list[exp.Expr]:
