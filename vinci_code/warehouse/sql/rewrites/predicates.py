@@ -252,7 +252,7 @@ def _in_query(binder: Binder, node: exp.In, query: exp.Expr, scope: Scope) -> Ty
     left = node.this.unnest() if isinstance(node.this, exp.Paren) else node.this
     nodes = left.expressions if isinstance(left, exp.Tuple) else [left]
     values = binder.expressions(nodes, scope)
-    bound = binder.query(query, scope)
+    bound = binder.inner_query(query, scope)
     if len(bound.columns) != len(values):
         raise SqlError(
             "DATATYPE_MISMATCH.IN_SUBQUERY_LENGTH_MISMATCH",
@@ -270,14 +270,14 @@ def _in_query(binder: Binder, node: exp.In, query: exp.Expr, scope: Scope) -> Ty
 def rewrite_exists(binder: Binder, node: exp.Exists, scope: Scope) -> Typed:
     """``EXISTS (query)``."""
     only(node, "this")
-    bound = binder.query(node.this, scope)
+    bound = binder.inner_query(node.this, scope)
     return Typed(f"EXISTS ({bound.sql})", BOOLEAN, "exists()", False)
 
 
 def rewrite_scalar_query(binder: Binder, node: exp.Subquery, scope: Scope) -> Typed:
     """A query in parentheses is one value; more than one row is an error."""
     only(node, "this", "with_")
-    bound = binder.query(node, scope)
+    bound = binder.inner_query(node, scope)
     if len(bound.columns) != 1:
         raise SqlError(
             "INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN",
