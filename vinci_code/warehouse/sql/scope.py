@@ -143,9 +143,9 @@ class Scope:
 
     def _matches(self, qualifier: Sequence[str], name: str) -> list[tuple[tuple[str, ...], Typed]]:
         wanted = name.lower()
+        matches: list[tuple[tuple[str, ...], Typed]] = []
         if not qualifier and wanted in self.merged:
-            return [((), column_value(self.merged[wanted]))]
-        matches = []
+            matches.append(((), column_value(self.merged[wanted])))
         for source in self.sources:
             if qualifier:
                 if not qualifies(source.qualifier, qualifier):

@@ -35,7 +35,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import MISSING, Typed, cast_sql, fail_sql, quote
+from vinci_code.warehouse.sql.values import MISSING, Typed, cast_sql, fail_sql, literal, quote
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
@@ -375,13 +375,28 @@ def compare(binder: Binder, left: Typed, right: Typed, symbol: str) -> Typed:
             f'Cannot resolve "{name}" due to data type mismatch: The `{symbol}` does not support '
             f'ordering on type "{kind.text}".',
         )
-    one, two = binder.cast(left, kind), binder.cast(right, kind)
+    one, two = binder.cast(padded(left, right), kind), binder.cast(padded(right, left), kind)
     if kind.is_nested and symbol in ("<", "<=", ">", ">="):
         one = Typed(sort_key(one.sql, kind), kind, one.name)
         two = Typed(sort_key(two.sql, kind), kind, two.name)
     operator = "IS NOT DISTINCT FROM" if symbol == "<=>" else symbol
     nullable = symbol != "<=>" and (left.nullable or right.nullable)
     return Typed(f"({one.sql} {operator} {two.sql})", BOOLEAN, name, nullable)
+
+
+def padded(value: Typed, other: Typed) -> Typed:
+    """Return a value with the blanks that it is compared with: a CHAR has its own at its end.
+
+    Only literals and other CHARs are filled up, not texts that the query makes.
+    """
+    length = other.type.length if other.type.name == "CHAR" else None
+    if length is None:
+        return value
+    if isinstance(value.constant, str) and value.type.is_string:
+        return replace(literal(value.constant.ljust(length)), name=value.name)
+    if value.type.name == "CHAR" and (value.type.length or 0) < length:
+        return replace(value, sql=f"rpad({value.sql}, {length}, ' ')")
+    return value
 
 
 def sort_key(sql: str, kind: SqlType) -> str:
