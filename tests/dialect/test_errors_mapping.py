@@ -90,6 +90,8 @@ KNOWN: dict[str, tuple[str, type[dberrors.Error]]] = {
     "syntax": ("[PARSE_SYNTAX_ERROR] Syntax error. SQLSTATE: 42601", dbapi.ProgrammingError),
     "no table": ("[TABLE_OR_VIEW_NOT_FOUND] It. SQLSTATE: 42P01", dbapi.ProgrammingError),
     "not null": ("[DELTA_NOT_NULL_CONSTRAINT_VIOLATED] It. SQLSTATE: 23502", dbapi.IntegrityError),
+    "left out": ("[DELTA_INSERT_COLUMN_MISMATCH] It. SQLSTATE: 42802", dbapi.IntegrityError),
+    "too long": ("[DELTA_EXCEED_CHAR_VARCHAR_LIMIT] It. SQLSTATE: 22001", dbapi.DataError),
     "check": ("[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] It. SQLSTATE: 23001", dbapi.IntegrityError),
     "division": ("[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012", dbapi.DataError),
     "cast": ("[CAST_INVALID_INPUT] It. SQLSTATE: 22018", dbapi.DataError),

@@ -52,6 +52,8 @@ RULES: tuple[Rule, ...] = (
     Rule(By.CONDITION, r"PERMISSION_DENIED|INSUFFICIENT_PERMISSIONS\w*", e.PermissionDenied),
     Rule(By.CONDITION, r"INSUFFICIENT_PRIVILEGES?|UNAUTHORIZED_ACCESS", e.PermissionDenied),
     Rule(By.CONDITION, r"DELTA_(NOT_NULL|VIOLATE)_CONSTRAINT\w*", e.IntegrityError),
+    # Of a column that takes no NULL and has no default: elsewhere the NULL is what is refused.
+    Rule(By.CONDITION, r"DELTA_INSERT_COLUMN_MISMATCH", e.IntegrityError),
     Rule(By.CONDITION, r"(MULTI_STATEMENT_)?TRANSACTION_NOT_SUPPORTED", e.NotSupportedError),
     Rule(By.CONDITION, r"(MULTI_STATEMENT_)?TRANSACTION_\w+", e.OperationalError),
     Rule(By.CONDITION, r"(MULTI_STATEMENT_TRANSACTION_)?NO_ACTIVE_TRANSACTION", e.ProgrammingError),
