@@ -177,6 +177,14 @@ def test_the_cause_counts_that_a_wrapper_hides(outer: str) -> None:
     assert "SQLSTATE" not in str(violation).partition("\nTo fix it")[0]
 
 
+def test_the_cause_counts_that_stands_behind_a_wrapper() -> None:
+    text = "[TASK_WRITE_FAILED] Task failed while writing rows to abfss://x. Caused by: "
+    cause = "[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint positive. SQLSTATE: 23001"
+    error = translate(driver_exceptions.ServerOperationError(text + cause))
+    assert type(error) is dbapi.IntegrityError
+    assert error.error_class == "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"
+
+
 def test_a_condition_that_is_told_counts_whatever_caused_it() -> None:
     outer = "[DELTA_CONCURRENT_APPEND] It. SQLSTATE: 2D521"
     trace = TRACE.format(outer=outer, cause="[DIVIDE_BY_ZERO] It. SQLSTATE: 22012")

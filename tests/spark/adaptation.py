@@ -75,7 +75,7 @@ def adapt(sql: str, *, plain: bool = False) -> Adapted:
 
     Args:
         sql: The statement.
-        plain: Make tables of Parquet files, which takes a fraction of the time, without constraints.
+        plain: Make tables of Parquet files, without constraints: a fraction of the time.
     """
     if plain and re.match(r"\s*ALTER\s+TABLE\b", sql, re.IGNORECASE):
         return Adapted()
