@@ -1,0 +1,41 @@
+"""Random statements get the same answers from the local warehouse and from Apache Spark.
+
+``VINCI_RANDOM_COMPARISONS`` and ``VINCI_RANDOM_SEED`` say how many and which; what differs is made
+as small as can be, printed, and written as a case into ``VINCI_RANDOM_FOUND``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.spark.random_agreement import Comparison
+from tests.spark.random_known import REFUSED, excused
+from tests.spark.random_run import Plan, disagreements
+from tests.spark.random_sides import Warehouse
+
+
+@pytest.fixture
+def warehouse() -> Iterator[Warehouse]:
+    opened = Warehouse()
+    yield opened
+    opened.close()
+
+
+def test_random_statements_agree(warehouse: Warehouse, tmp_path: Path) -> None:
+    from tests.spark.random_spark import Spark
+    from tests.spark.session import spark_session
+
+    plan = Plan.of_environment()
+    print(f"seed {plan.seed}, {plan.comparisons} scripts")
+    with spark_session(tmp_path) as session:
+        comparison = Comparison(warehouse, Spark(session), excused)
+        found = disagreements(plan, comparison)
+    print(f"compared {dict(comparison.compared)}; excused {dict(comparison.excuses)}")
+    if found:
+        listed = "\n\n".join(one.report for one in found)
+        pytest.fail(f"seed {plan.seed}: {len(found)} differ\n{listed}", pytrace=False)
+    # A generator that draws little but what is refused compares nothing.
+    assert comparison.excuses[REFUSED] < 0.05 * plan.comparisons
