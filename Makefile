@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast lint format lock bench history compliance clean
+.PHONY: help install dev demo test test-fast test-spark spark-page lint format lock bench history compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,12 @@ history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare
 
+test-spark: $(VENV)/installed-dev ## Run what we send on Apache Spark with Delta; says so where Java is missing.
+	$(BIN)/python -m tests.spark.run
+
+spark-page: $(VENV)/installed-dev ## The same, and renew docs/spark.md from its figures.
+	$(BIN)/python -m tests.spark.run --required --write
+
 lock: ## Renew the lock files from pyproject.toml (names, versions and hashes only).
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
 	$(UV) pip compile --quiet --universal --python-version 3.10 --only-binary :all: \
@@ -55,6 +61,9 @@ lock: ## Renew the lock files from pyproject.toml (names, versions and hashes on
 	$(UV) pip compile --quiet --universal --python-version 3.10 --only-binary :all: \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
 	  --constraint requirements/dev.lock --group build pyproject.toml -o requirements/base.lock
+	$(UV) pip compile --quiet --universal --python-version 3.10 --no-binary pyspark \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
+	  --no-deps --group spark -o requirements/spark.lock
 
 clean: ## Remove the environment and every cache; your database and .env stay.
 	rm -rf $(VENV) $(VENV)-lock build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -8,24 +8,139 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tests.warehouse.corpus.reader import Step
+from sqlglot.tokenizer_core import Token, TokenType
+
+from vinci_code.warehouse.sql.dialect import tokenize
+from vinci_code.warehouse.sql.parse import parse_statement
+
+TRANSACTIONS = "multi-statement transactions are a part of Databricks, not of open-source Spark"
+KEYS = "Delta's own catalog keeps no keys; on Databricks they are informational"
+CATALOGS = "catalogs are those of Unity Catalog"
+INFORMATION_SCHEMA = "information_schema is a part of Unity Catalog"
+SHOW = "open-source Spark names and chooses the columns of SHOW and DESCRIBE otherwise"
+NOT_NULL = "open-source Delta cannot make an existing column NOT NULL"
+STRING_PATHS = "the path operator on a STRING is a part of Databricks"
+
+_LEFT: tuple[tuple[str, str], ...] = (
+    (r"(BEGIN|BEGIN\s+TRANSACTION|COMMIT|ROLLBACK|SET\s+AUTOCOMMIT.*)\s*;?\s*$", TRANSACTIONS),
+    (r"(CREATE|DROP|USE|ALTER|DESCRIBE|COMMENT\s+ON)\s+CATALOG\b", CATALOGS),
+    (r".*\bINFORMATION_SCHEMA\b", INFORMATION_SCHEMA),
+    (
+        r"SHOW\b|(DESC|DESCRIBE)\s+(DETAIL|HISTORY|EXTENDED|SCHEMA|DATABASE|TABLE\s+EXTENDED)\b",
+        SHOW,
+    ),
+    (r"(DESC|DESCRIBE)\b.*\bAS\s+JSON\b|EXPLAIN\b", SHOW),
+    (r"ALTER\s+TABLE\b.*\b(PRIMARY|FOREIGN)\s+KEY\b", KEYS),
+    (r"ALTER\s+TABLE\b.*\bUNIQUE\s*\(", KEYS),
+    (r"ALTER\s+TABLE\b.*\bSET\s+NOT\s+NULL\b", NOT_NULL),
+)
+_LEFT_STATEMENTS = tuple((re.compile(p, re.IGNORECASE | re.DOTALL), reason) for p, reason in _LEFT)
+
+# DDL answers with nothing here, with an empty column "Result" on Databricks; an INSERT with nothing
+# here, with its counts there (docs.databricks.com/aws/en/delta/…, and the driver's rowcount).
+_ANSWERS = re.compile(
+    r"\s*(\(|SELECT|WITH|VALUES|FROM|TABLE|DESC|DESCRIBE|UPDATE|DELETE|MERGE)\b|\s*\(",
+    re.IGNORECASE,
+)
+_KEY = r"(CONSTRAINT\s+\S+\s+)?"
+_KEY_OF_TABLE = re.compile(_KEY + r"(PRIMARY\s+KEY|FOREIGN\s+KEY|UNIQUE)\b", re.IGNORECASE)
+_KEY_OF_COLUMN = re.compile(
+    r"\s" + _KEY + r"(PRIMARY\s+KEY|(FOREIGN\s+KEY\s+)?REFERENCES\s.*)$", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """What is run on Spark for one step.
+    """What is run on Spark for one statement.
 
     Attributes:
         statements: The statements, in order; the last one's answer counts.
         left: Why nothing is run; empty if something is.
-        has_result: Whether the answer's columns and rows are to be those of the step.
+        has_result: Whether the answer's columns and rows are to be those of Databricks.
+        ends_case: Whether what follows in the case cannot be compared, once this has failed.
     """
 
     statements: tuple[str, ...] = ()
     left: str = ""
     has_result: bool = True
+    ends_case: bool = False
 
 
-def adapt(step: Step) -> Adapted:
-    """Return what to run on Spark for a step."""
-    return Adapted((step.sql,))
+def adapt(sql: str) -> Adapted:
+    """Return what to run on Spark for a statement whose parameters are literals already."""
+    for pattern, reason in _LEFT_STATEMENTS:
+        if pattern.match(sql.strip()):
+            return Adapted(left=reason)
+    if re.match(r"\s*BEGIN\b", sql, re.IGNORECASE):
+        return _atomic(sql)
+    if re.match(r"\s*CREATE\s+(OR\s+REPLACE\s+)?TABLE\b", sql, re.IGNORECASE):
+        return Adapted((_without_keys(sql),), has_result=False)
+    return Adapted((sql,), has_result=_ANSWERS.match(sql) is not None)
+
+
+def uses_transactions(sql: str) -> bool:
+    """Whether a statement begins or ends an interactive transaction."""
+    return _LEFT_STATEMENTS[0][0].match(sql.strip()) is not None
+
+
+def _atomic(sql: str) -> Adapted:
+    """The statements inside of BEGIN ATOMIC … END, one by one."""
+    inner = [adapt(statement.text) for statement in parse_statement(sql).body]
+    return Adapted(
+        tuple(text for adapted in inner for text in adapted.statements),
+        has_result=bool(inner) and inner[-1].has_result,
+        ends_case=True,
+    )
+
+
+def _without_keys(sql: str) -> str:
+    """A CREATE TABLE without its keys, and without the feature that only Unity Catalog has."""
+    tokens = tokenize(sql)
+    opening = _opening(tokens)
+    if opening is not None:
+        closing = _closing(tokens, opening)
+        columns = [_without_key(element, sql) for element in _elements(tokens, opening, closing)]
+        listed = ", ".join(column for column in columns if column)
+        sql = f"{sql[: tokens[opening].start]}({listed}){sql[tokens[closing].end + 1 :]}"
+    sql = re.sub(r"'delta\.feature\.catalogManaged'\s*=\s*'supported'\s*,?\s*", "", sql)
+    return re.sub(r"TBLPROPERTIES\s*\(\s*\)", "", sql)
+
+
+def _opening(tokens: list[Token]) -> int | None:
+    """Place of the parenthesis that opens the list of columns."""
+    for place, token in enumerate(tokens):
+        if token.token_type is TokenType.L_PAREN:
+            return place
+        if token.text.upper() in ("AS", "USING", "TBLPROPERTIES", "LIKE", "CLONE"):
+            return None
+    return None
+
+
+def _closing(tokens: list[Token], opening: int) -> int:
+    depth = 0
+    for place in range(opening, len(tokens)):
+        depth += tokens[place].token_type is TokenType.L_PAREN
+        depth -= tokens[place].token_type is TokenType.R_PAREN
+        if depth == 0:
+            return place
+    return len(tokens) - 1
+
+
+def _elements(tokens: list[Token], opening: int, closing: int) -> list[list[Token]]:
+    """The tokens of each column or constraint in the list."""
+    elements: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens[opening + 1 : closing]:
+        depth += token.token_type in (TokenType.L_PAREN, TokenType.LT)
+        depth -= token.token_type in (TokenType.R_PAREN, TokenType.GT)
+        if token.token_type is TokenType.COMMA and depth == 0:
+            elements.append([])
+        else:
+            elements[-1].append(token)
+    return [element for element in elements if element]
+
+
+def _without_key(element: list[Token], sql: str) -> str:
+    """A column without the key that stands at its end; nothing for a key of the table."""
+    text = sql[element[0].start : element[-1].end + 1]
+    return "" if _KEY_OF_TABLE.match(text) else _KEY_OF_COLUMN.sub("", text)

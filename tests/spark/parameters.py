@@ -12,10 +12,12 @@ from typing import Any
 
 from databricks.sql.parameters.native import dbsql_parameter_from_primitive
 
+from tests.warehouse.corpus.reader import Typed, typed
+
 # Strings, raw strings, quoted names and comments hold no markers.
 _MARKER = re.compile(
     r"""(?P<kept>[rR]?'(?:[^'\\]|\\.)*'|[rR]?"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|/\*.*?\*/|::)"""
-    r"""|(?P<named>:[A-Za-z_]\w*)|(?P<plain>\?(?!::))""",
+    r"""|(?P<named>:(?:[A-Za-z_]\w*|`[^`]+`))|(?P<plain>\?(?!::))""",
     re.DOTALL,
 )
 
@@ -31,7 +33,7 @@ def with_literals(sql: str, parameters: Any) -> str:
         return sql
     if isinstance(parameters, dict):
         named = {f":{name}": literal(value) for name, value in parameters.items()}
-        return _replaced(sql, lambda marker: named.get(marker, marker))
+        return _replaced(sql, lambda marker: named.get(marker.replace("`", ""), marker))
     # A marker without a parameter stays, and Spark says what it thinks of it.
     rest = map(literal, parameters)
     return _replaced(sql, lambda marker: next(rest, marker) if marker == "?" else marker)
@@ -39,14 +41,8 @@ def with_literals(sql: str, parameters: Any) -> str:
 
 def literal(value: Any) -> str:
     """One parameter as a literal of its type; what the driver would send for a plain value."""
-    kind, text, arguments = _typed(value)
-    if kind == "ARRAY":
-        return f"array({', '.join(arguments)})"
-    if kind == "MAP":
-        return f"map({', '.join(arguments)})"
-    if text is None:
-        return "NULL" if kind == "VOID" else f"CAST(NULL AS {kind})"
-    return quoted(text) if kind == "STRING" else f"CAST({quoted(text)} AS {kind})"
+    parameter = typed(value)
+    return _plain_literal(value) if parameter is None else _typed_literal(parameter)
 
 
 def quoted(text: str) -> str:
@@ -55,16 +51,22 @@ def quoted(text: str) -> str:
     return "'" + escaped.replace("\n", "\\n").replace("\r", "\\r") + "'"
 
 
-def _typed(value: Any) -> tuple[str, str | None, list[str]]:
-    if isinstance(value, dict) and value.keys() == {"type", "value"}:
-        return value["type"], value["value"], []
+def _plain_literal(value: Any) -> str:
     if isinstance(value, list):
-        return "ARRAY", None, [literal(item) for item in value]
+        return f"array({', '.join(map(literal, value))})"
     if isinstance(value, dict):
-        pairs = [literal(part) for pair in value.items() for part in pair]
-        return "MAP", None, pairs
+        return f"map({', '.join(literal(part) for pair in value.items() for part in pair)})"
     sent = dbsql_parameter_from_primitive(value).as_tspark_param(named=False)
-    return sent.type, None if sent.value is None else sent.value.stringValue, []
+    return _typed_literal(Typed(sent.type, sent.value and sent.value.stringValue))
+
+
+def _typed_literal(parameter: Typed) -> str:
+    kind, value = parameter.type, parameter.value
+    if isinstance(value, tuple):
+        return f"{kind.lower()}({', '.join(map(_typed_literal, value))})"
+    if value is None:
+        return "NULL" if kind == "VOID" else f"CAST(NULL AS {kind})"
+    return quoted(value) if kind == "STRING" else f"CAST({quoted(value)} AS {kind})"
 
 
 def _replaced(sql: str, put: Callable[[str], str]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import SparkSession
 
 from tests.spark import adaptation, values
 from tests.spark.adaptation import Adapted
+from tests.spark.differences import DIFFERENCES
 from tests.spark.parameters import with_literals
 from tests.spark.values import Answer
 from tests.warehouse.corpus import compare
@@ -18,7 +21,17 @@ from tests.warehouse.corpus.reader import Case, Step
 
 CATALOG = "spark_catalog"
 
-_READS = ("SELECT", "WITH", "VALUES", "FROM", "(")
+_READS = re.compile(r"\s*(SELECT|WITH|VALUES|FROM|\()", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a step."""
+
+    problems: list[str] = field(default_factory=list)
+    left: str = ""
+    values: int = 0
+    ends_case: bool = False
 
 
 class Replay:
@@ -36,29 +49,51 @@ class Replay:
         self._session = session
         self._schemas = itertools.count(1)
         self._schema = ""
-        self._shared: str | None = None
+        self._setup: str | None = None
+        self._untouched = False
         self.steps = 0
         self.values = 0
-        self.left: dict[str, int] = {}
+        self.left: Counter[str] = Counter()
 
     def trouble(self, case: Case) -> str:
         """What is not as expected at the first step that goes wrong; nothing if all is well."""
-        sessions = {"A": self._session}
-        if case.setup_name is None or case.setup_name != self._shared:
+        if any(adaptation.uses_transactions(step.sql) for step in case.steps):
+            self.left[adaptation.TRANSACTIONS] += len(case.steps)
+            return ""
+        if not self._untouched or case.setup_name != self._setup:
             self._open()
+            self._setup = case.setup_name
             for step in case.setup:
-                if problems := self._problems(step, self._session):
+                if problems := self._run(step, self._session).problems:
+                    self._setup = None
                     return _told(case, step, problems)
-            self._shared = case.setup_name
-        if not all(step.sql.lstrip().upper().startswith(_READS) for step in case.steps):
-            self._shared = None
-        for step in case.steps:
+        self._untouched = all(_READS.match(step.sql) for step in case.steps)
+        return self._steps_trouble(case)
+
+    def _steps_trouble(self, case: Case) -> str:
+        sessions = {"A": self._session}
+        for place, step in enumerate(case.steps, 1):
             if step.session not in sessions:
                 sessions[step.session] = self._session.newSession()
                 sessions[step.session].sql(f"USE {CATALOG}.{self._schema}")
-            if problems := self._problems(step, sessions[step.session]):
-                return _told(case, step, problems)
+            outcome = self._run(step, sessions[step.session])
+            self.left.update([outcome.left] if outcome.left else [])
+            self.steps += not outcome.left
+            self.values += outcome.values
+            listed = f"{case.id}#{place}"
+            if outcome.problems and listed not in DIFFERENCES:
+                return _told(case, step, outcome.problems)
+            if not outcome.problems and listed in DIFFERENCES:
+                return _told(case, step, [f"agrees; take {listed} out of the listed differences"])
+            if outcome.ends_case:
+                self.left[adaptation.TRANSACTIONS] += len(case.steps) - place
+                break
         return ""
+
+    def figures(self) -> dict[str, int]:
+        """What was compared, left and seen to differ, by name."""
+        left = {f"left: {reason}": count for reason, count in self.left.items()}
+        return {"statements": self.steps, "values": self.values} | left
 
     def close(self) -> None:
         """Drop the last case's tables."""
@@ -76,20 +111,21 @@ class Replay:
         self._session.sql(f"USE {CATALOG}.{self._schema}")
         self._session.conf.set("spark.sql.session.timeZone", "UTC")
 
-    def _problems(self, step: Step, session: SparkSession) -> list[str]:
-        adapted = adaptation.adapt(step)
+    def _run(self, step: Step, session: SparkSession) -> _Outcome:
+        text = with_literals(step.sql, step.parameters)
+        adapted = adaptation.adapt(text)
         if adapted.left:
-            self.left[adapted.left] = self.left.get(adapted.left, 0) + 1
-            return []
+            return _Outcome(left=adapted.left)
         answer = Answer()
         for statement in adapted.statements:
-            sql = self._filled(with_literals(statement, step.parameters))
-            answer = values.ask(session, sql)
+            answer = values.ask(session, self._filled(statement))
             if answer.error_class is not None:
                 break
-        self.steps += 1
-        self.values += sum(map(len, answer.rows))
-        return list(self._differences(step, answer, adapted))
+        return _Outcome(
+            list(self._differences(step, answer, adapted)),
+            values=sum(map(len, answer.rows)),
+            ends_case=adapted.ends_case and answer.error_class is not None,
+        )
 
     def _differences(self, step: Step, answer: Answer, adapted: Adapted) -> Iterator[str]:
         if answer.error_class is not None:

@@ -23,6 +23,8 @@ _AS_A_WAREHOUSE = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.sources.default": "delta",
     "spark.sql.legacy.createHiveTableByDefault": "false",
+    # ${name} is text in Databricks SQL; here it would be a setting's value.
+    "spark.sql.variable.substitute": "false",
 }
 
 # What makes a statement on a few rows take milliseconds: one task, nothing compiled, nothing kept.

@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
-from pyspark.errors import PySparkException
+from py4j.java_gateway import is_instance_of
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 _WIDE = Context(prec=60)
+
+# Errors of a task that writes come in one of these; what is meant is their cause.
+_WRAPPERS = ("TASK_WRITE_FAILED",)
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,10 @@ def ask(session: SparkSession, sql: str) -> Answer:
         frame = session.sql(sql)
         columns = [(item.name, type_text(item.dataType)) for item in frame.schema.fields]
         return Answer(columns, _rows(frame))
-    except PySparkException as error:
-        return _refusal(error)
-    except Exception as error:
-        # Delta's own errors come as those of the JVM, with Spark's methods on the cause.
-        thrown = getattr(error, "java_exception", None)
-        if thrown is None:
-            raise
-        return _java_refusal(thrown)
+    except CapturedException as error:
+        return _refusal(error._origin, session)
+    except Py4JJavaError as error:
+        return _refusal(error.java_exception, session)
 
 
 def type_text(kind: t.DataType) -> str:
@@ -169,21 +170,19 @@ def _scalar(value: Any, kind: t.DataType) -> object:
     return str(value) if isinstance(value, dt.date) else value
 
 
-def _refusal(error: PySparkException) -> Answer:
-    return Answer(
-        error_class=error.getCondition() or type(error).__name__,
-        sqlstate=error.getSqlState(),
-        message=str(error),
-    )
-
-
-def _java_refusal(thrown: Any) -> Answer:
-    while thrown is not None:
-        text = str(thrown.toString())
-        found = re.search(r"\[([A-Z][A-Z0-9_.]*)\]", text)
-        if found is not None and hasattr(thrown, "getSqlState"):
-            return Answer(error_class=found[1], sqlstate=thrown.getSqlState(), message=text)
-        if thrown.getCause() is None:
-            return Answer(error_class=thrown.getClass().getName(), message=text)
-        thrown = thrown.getCause()
-    raise AssertionError("an error without an error")
+def _refusal(thrown: Any, session: SparkSession) -> Answer:
+    gateway = session.sparkContext._gateway
+    # Delta throws classes of which open-source Spark has no text: their SQLSTATE is not known then.
+    nameless = re.search(r"Cannot find main error class '(\w+)'", thrown.toString())
+    if nameless is not None:
+        return Answer(error_class=nameless[1], message=thrown.toString())
+    cause = thrown
+    while cause is not None:
+        if is_instance_of(gateway, cause, "org.apache.spark.SparkThrowable"):
+            condition = cause.getCondition()
+            if condition is not None and condition not in _WRAPPERS:
+                return Answer(
+                    error_class=condition, sqlstate=cause.getSqlState(), message=cause.toString()
+                )
+        cause = cause.getCause()
+    return Answer(error_class=thrown.getClass().getName(), message=thrown.toString())

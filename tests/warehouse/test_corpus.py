@@ -11,6 +11,7 @@ import pytest
 from databricks import sql
 
 from tests.warehouse.corpus import compare, reader
+from tests.warehouse.corpus.binding import driver_parameters
 from tests.warehouse.corpus.reader import Case, Step
 from tests.warehouse.driver import Connection, Cursor
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -73,7 +74,7 @@ def test_the_corpus_is_whole() -> None:
 
 def _trouble(case: Case, sessions: Sessions) -> str:
     """What is wrong at the first step that goes wrong; nothing if all is well."""
-    for step in case.steps:
+    for step in case.setup + case.steps:
         if problems := _problems(step, sessions):
             return "\n".join([f"{case.subject}.case:{step.line}: {step.sql}", *problems])
     return ""
@@ -82,7 +83,7 @@ def _trouble(case: Case, sessions: Sessions) -> str:
 def _problems(step: Step, sessions: Sessions) -> list[str]:
     parameters = step.parameters
     if parameters is not None:
-        parameters = json.loads(sessions.fill(json.dumps(parameters)))
+        parameters = driver_parameters(json.loads(sessions.fill(json.dumps(parameters))))
     with sessions.cursor(step.session) as cursor:
         try:
             cursor.execute(sessions.fill(step.sql), parameters)

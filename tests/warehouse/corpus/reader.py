@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,13 +44,37 @@ class Step:
     error_text: str = ""
 
 
+@dataclass(frozen=True)
+class Typed:
+    """A parameter whose type is named.
+
+    Attributes:
+        type: The type's text: ``DECIMAL(10,2)``.
+        value: The value's text as it travels, ``None`` for NULL; for ARRAY the elements, and for
+            MAP the keys and values in turn.
+    """
+
+    type: str
+    value: str | tuple[Typed, ...] | None
+
+
 @dataclass
 class Case:
-    """A named list of steps."""
+    """A named list of steps.
+
+    Attributes:
+        subject: The name of its file.
+        name: Its own name.
+        steps: Its own steps.
+        setup: The steps that come before them, which other cases may share.
+        setup_name: The name of these in the file.
+    """
 
     subject: str
     name: str
     steps: list[Step] = field(default_factory=list)
+    setup: list[Step] = field(default_factory=list)
+    setup_name: str | None = None
 
     @property
     def id(self) -> str:
@@ -57,9 +82,9 @@ class Case:
         return f"{self.subject}::{self.name}"
 
 
-def cases() -> Iterator[Case]:
-    """Every case of every file, in the order of the files' names."""
-    for path in sorted(FOLDER.glob("*.case")):
+def cases(folder: Path = FOLDER) -> Iterator[Case]:
+    """Every case of every file of a folder, in the order of the files' names."""
+    for path in sorted(folder.glob("*.case")):
         yield from read(path)
 
 
@@ -75,19 +100,32 @@ def refused() -> dict[str, str]:
 
 def read(path: Path) -> list[Case]:
     """The cases of one file."""
-    found: list[Case] = []
+    reading = _Reading(path.stem)
     number = 0
     line = ""
     try:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            _take(line, number, path.stem, found)
-    except (CorpusError, ValueError, IndexError) as error:
+            reading.take(line, number)
+    except (CorpusError, ValueError, LookupError) as error:
         raise CorpusError(f"{path.name}:{number}: {error}: {line!r}") from error
-    names = [case.name for case in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise CorpusError(f"{path.name}: two cases are called {name!r}")
-    return found
+    for name, times in Counter(case.name for case in reading.cases).items():
+        if times > 1:
+            raise CorpusError(f"{path.name}: {times} cases are called {name!r}")
+    return reading.cases
+
+
+def typed(parameter: object) -> Typed | None:
+    """A parameter of a step as one whose type is named; ``None`` where it is a plain value."""
+    if not isinstance(parameter, dict) or parameter.keys() != {"type", "value"}:
+        return None
+    value = parameter["value"]
+    if not isinstance(value, list):
+        return Typed(parameter["type"], value)
+    parts = [typed(item) for item in value]
+    known = tuple(part for part in parts if part is not None)
+    if len(known) < len(parts):
+        raise CorpusError(f"an element without a type in {parameter}")
+    return Typed(parameter["type"], known)
 
 
 def split_columns(text: str) -> list[Expected]:
@@ -119,15 +157,42 @@ def split_top(text: str) -> list[str]:
     return [*parts, current] if current.strip() else parts
 
 
-def _take(line: str, number: int, subject: str, found: list[Case]) -> None:
-    if not line.strip() or line.startswith("# ") or line == "#":
-        return
-    if line.startswith("=== "):
-        found.append(Case(subject, line[4:].strip()))
-    elif match := _STATEMENT.match(line):
-        found[-1].steps.append(Step(match[1] or "A", match[2], number))
-    else:
-        _take_outcome(line, found[-1].steps[-1])
+class _Reading:
+    """What has been read of a file so far."""
+
+    def __init__(self, subject: str) -> None:
+        self.cases: list[Case] = []
+        self._subject = subject
+        self._setups: dict[str, list[Step]] = {}
+        self._steps: list[Step] = []
+
+    def take(self, line: str, number: int) -> None:
+        if not line.strip() or line.startswith("# ") or line == "#":
+            return
+        if line.startswith("+++ "):
+            self._begin_setup(line[4:].strip())
+        elif line.startswith("=== "):
+            self.cases.append(Case(self._subject, line[4:].strip()))
+            self._steps = self.cases[-1].steps
+        elif line.startswith("<< "):
+            self._use_setup(line[3:].strip())
+        elif match := _STATEMENT.match(line):
+            self._steps.append(Step(match[1] or "A", match[2], number))
+        else:
+            _take_outcome(line, self._steps[-1])
+
+    def _begin_setup(self, name: str) -> None:
+        if name in self._setups:
+            raise CorpusError(f"two set-ups are called {name!r}")
+        self._steps = self._setups[name] = []
+
+    def _use_setup(self, name: str) -> None:
+        case = self.cases[-1]
+        if case.steps or case.setup_name is not None:
+            raise CorpusError("a set-up is a case's first line, and its only one")
+        if name not in self._setups:
+            raise CorpusError(f"no set-up above is called {name!r}")
+        case.setup_name, case.setup = name, self._setups[name]
 
 
 def _take_outcome(line: str, step: Step) -> None:

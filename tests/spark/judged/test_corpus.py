@@ -1,0 +1,57 @@
+"""Every case of the corpus, and every recorded statement, on Apache Spark with Delta Lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.spark import figures
+from tests.spark.differences import DIFFERENCES
+from tests.spark.replay import Replay
+from tests.warehouse.corpus import reader
+from tests.warehouse.corpus.reader import Case
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+CASES = {"corpus": list(reader.cases()), "recorded": list(reader.cases(RECORDED))}
+
+# Cases that share their tables stay together, and each process gets its part of the others.
+_TOGETHER = 40
+
+
+def _parameters() -> Iterator[object]:
+    for kind, cases in CASES.items():
+        for place, case in enumerate(cases):
+            group = case.setup_name or f"{case.subject}-{place // _TOGETHER}"
+            yield pytest.param(
+                kind, case, id=case.id, marks=pytest.mark.xdist_group(f"{kind}-{group}")
+            )
+
+
+@pytest.fixture(scope="session")
+def replays(spark: SparkSession) -> Iterator[dict[str, Replay]]:
+    made = {kind: Replay(spark) for kind in CASES}
+    yield made
+    for kind, replay in made.items():
+        replay.close()
+        figures.keep(kind, replay.figures())
+
+
+@pytest.mark.parametrize(("kind", "case"), list(_parameters()))
+def test_case(kind: str, case: Case, replays: dict[str, Replay]) -> None:
+    trouble = replays[kind].trouble(case)
+    if trouble:
+        pytest.fail(trouble, pytrace=False)
+
+
+def test_what_is_listed_exists() -> None:
+    steps = {
+        f"{case.id}#{place}"
+        for cases in CASES.values()
+        for case in cases
+        for place in range(1, len(case.steps) + 1)
+    }
+    assert set(DIFFERENCES) <= steps
+    assert all(difference.reason and difference.source for difference in DIFFERENCES.values())
