@@ -246,7 +246,10 @@ class _Caster:
             return f"({sql} <> 0)"
         if kind == "timestamp":
             return f"to_timestamp(CAST({sql} AS DOUBLE))"
-        return cast_sql(sql, target) if kind in ("fractional", "variant") else None
+        if kind == "variant":
+            text = decimal_text(sql, source)
+            return f"rtrim(rtrim({text}, '0'), '.')" if source.scale else text
+        return cast_sql(sql, target) if kind == "fractional" else None
 
     def _from_fractional(
         self, sql: str, source: SqlType, target: SqlType, atom: bool
@@ -309,7 +312,7 @@ class _Caster:
         return f"'\"' || {to_text(sql, source, self._zone)} || '\"'" if kind == "variant" else None
 
     def _from_binary(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        return None
+        return f"('\"' || to_base64({sql}) || '\"')" if target.name == "VARIANT" else None
 
     def _from_interval(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
         if target.is_interval and source.is_month_interval == target.is_month_interval:
@@ -332,17 +335,16 @@ class _Caster:
         return cast_sql(decode_json(text, target), target)
 
     def _from_array(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        if target.name == "VARIANT":
-            return json_text(sql, source, self._zone)
-        if target.element is None or source.element is None:
+        element = target if target.name == "VARIANT" else target.element
+        if element is None or source.element is None:
             return None
         name = variable(sql)
-        inner = self.convert(name, source.element, target.element, atom=True)
+        inner = self.convert(name, source.element, element, atom=True)
+        if inner is not None and element is target:
+            return variant_array(sql, name, inner)
         return None if inner is None else f"list_transform({sql}, lambda {name}: {inner})"
 
     def _from_map(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        if target.name == "VARIANT":
-            return json_text(sql, source, self._zone)
         if not (target.key and target.value and source.key and source.value):
             return None
         entry = variable(sql)
@@ -356,8 +358,6 @@ class _Caster:
         )
 
     def _from_struct(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
-        if target.name == "VARIANT":
-            return json_text(sql, source, self._zone)
         if target.name != "STRUCT" or len(source.fields) != len(target.fields):
             return None
 
@@ -519,7 +519,13 @@ def _nested_text(sql: str, source: SqlType, zone: str) -> str:
     )
 
 
-def json_text(sql: str, source: SqlType, zone: str, *, quoted_strings: bool = True) -> str:
+def variant_array(sql: str, name: str, item: str) -> str:
+    """Return the SQL of an array as VARIANT, its items made by ``item`` of the variable."""
+    items = f"list_transform({sql}, lambda {name}: coalesce({item}, 'null'))"
+    return f"('[' || array_to_string({items}, ',') || ']')"
+
+
+def json_text(sql: str, source: SqlType, zone: str) -> str:
     """Return the SQL of ``to_json``: one value as JSON text, NULL where the value is NULL."""
     kind = _kind(source)
     if kind == "variant":
@@ -774,4 +780,5 @@ __all__ = [
     "to_text",
     "unsupported",
     "variable",
+    "variant_array",
 ]

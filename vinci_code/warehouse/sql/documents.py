@@ -12,15 +12,29 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
+from vinci_code.warehouse.sql.casts import number_text
 from vinci_code.warehouse.sql.coercion import interval_units
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.json_reading import (
+    Number,
+    Repeated,
+    copied,
+    double,
+    dump,
+    load,
+    pairs,
+    read,
+    read_strictly,
+)
 from vinci_code.warehouse.sql.patterns import parse_datetime
 from vinci_code.warehouse.sql.texts import (
-    java_float,
     parse_date,
     parse_interval,
     parse_timestamp,
@@ -31,46 +45,8 @@ from vinci_code.warehouse.sql.types import SqlType, parse_type
 _RANGES = {"TINYINT": 2**7, "SMALLINT": 2**15, "INT": 2**31, "BIGINT": 2**63}
 
 
-class Number(str):
-    """A JSON number with a point or an exponent, its text kept."""
-
-    __slots__ = ()
-
-
 class BadRecordError(ValueError):
     """A JSON value does not fit the schema."""
-
-
-def load(text: str) -> Any:
-    """Return JSON text as Python values; numbers that are not integers keep their text.
-
-    Raises:
-        ValueError: The text is not JSON.
-    """
-    return json.loads(text, parse_float=Number, parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def dump(value: Any, *, sort: bool = False) -> str:
-    """Return compact JSON text."""
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, dict):
-        items = sorted(value.items()) if sort else value.items()
-        inner = ",".join(f"{_quoted(key)}:{dump(item, sort=sort)}" for key, item in items)
-        return f"{{{inner}}}"
-    if isinstance(value, list):
-        return "[" + ",".join(dump(item, sort=sort) for item in value) + "]"
-    if isinstance(value, str):
-        return _quoted(value)
-    return json.dumps(value)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 _STEP = re.compile(
@@ -113,16 +89,22 @@ _MISSING = object()
 def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:
     """Return what a path finds; several finds of ``[*]`` are a list, ``_MISSING`` for none."""
     for number, (kind, name) in enumerate(steps):
+        rest = steps[number + 1 :]
         if kind == "star":
             if not isinstance(value, list):
                 return _MISSING
-            found = [walk(item, steps[number + 1 :]) for item in value]
-            kept = [item for item in found if item is not _MISSING]
-            return kept or _MISSING
+            return _found([walk(item, rest) for item in value]) or _MISSING
+        if isinstance(value, Repeated) and kind == "key":
+            found = _found([walk(item, rest) for key, item in value.pairs if key == name])
+            return next((item for item in found if item is not None), _MISSING)
         value = _take(value, kind, name)
         if value is _MISSING:
             return _MISSING
     return value
+
+
+def _found(values: list[Any]) -> list[Any]:
+    return [value for value in values if value is not _MISSING]
 
 
 def _take(value: Any, kind: str, name: Any) -> Any:
@@ -144,7 +126,7 @@ def get_json_object(text: str | None, path: str | None) -> str | None:
     if steps is None:
         return None
     try:
-        found = walk(load(text), steps)
+        found = walk(read(text), steps)
     except (ValueError, RecursionError):
         return None
     if found is _MISSING or found is None:
@@ -153,16 +135,7 @@ def get_json_object(text: str | None, path: str | None) -> str | None:
         found = found[0]
     if isinstance(found, str) and not isinstance(found, Number):
         return found
-    return dump(_as_doubles(found))
-
-
-def _as_doubles(value: Any) -> Any:
-    """Jackson copies a number with a point as a double."""
-    if isinstance(value, dict):
-        return {key: _as_doubles(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_doubles(item) for item in value]
-    return Number(java_float(repr(float(value)))) if isinstance(value, Number) else value
+    return copied(found)
 
 
 def variant_get(text: str | None, path: str | None) -> str | None:
@@ -208,38 +181,46 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
 
 
 def _variant(text: str) -> str:
-    fractions: list[str] = []
+    value = read_strictly(text)
+    try:
+        # Refused are the subclasses: numbers that are no integers, and objects with repeated keys.
+        return orjson.dumps(value, option=_SORTED).decode()
+    except TypeError:
+        return dump(_normal(value), sort=True).encode("utf-8", "replace").decode()
 
-    def keep(number: str) -> Number:
-        fractions.append(number)
-        return Number(number)
 
-    value = json.loads(text, parse_float=keep, parse_constant=_no_constant)
-    if fractions:
-        return dump(_normal(value), sort=True)
-    # Only numbers that are not integers have more than one form.
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def _normal(value: Any) -> Any:
-    """Numbers are what VARIANT holds: decimals to 38 digits with their scale, else doubles."""
+    """Numbers are what VARIANT holds: decimals of 38 digits without zeros at the end, or doubles.
+
+    Raises:
+        BadRecordError: An object repeats a key.
+    """
+    if isinstance(value, Repeated):
+        raise BadRecordError("a repeated key")
     if isinstance(value, dict):
         return {key: _normal(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_normal(item) for item in value]
     if isinstance(value, Number):
         return _normal_number(value)
+    if isinstance(value, int) and abs(value) >= _DECIMAL_LIMIT:
+        return Number(double(str(value)))
     return value
 
 
-def _normal_number(text: Number) -> Any:
-    if "e" in text.lower():
-        return Number(java_float(repr(float(text))))
+_DECIMAL_LIMIT = 10**38
+
+
+def _normal_number(text: Number) -> Number:
     number = Decimal(text)
-    digits = number.as_tuple().digits
-    if len(digits) > 38:
-        return Number(java_float(repr(float(text))))
-    return Number(f"{number:f}")
+    digits, exponent = number.as_tuple()[1:]
+    if "e" in text.lower() or not number.is_finite() or max(len(digits), -int(exponent)) > 38:
+        return Number(double(text))
+    plain = f"{number:f}".rstrip("0").rstrip(".")
+    return Number(plain if number else "0")
 
 
 def variant_text(text: str | None) -> str | None:
@@ -280,75 +261,14 @@ def json_array_length(text: str | None) -> int | None:
 def json_object_keys(text: str | None) -> list[str] | None:
     """Return the keys of a JSON object, ``None`` for anything else."""
     value = _loaded(text)
-    return list(value) if isinstance(value, dict) else None
+    return [key for key, _ in pairs(value)] if isinstance(value, dict) else None
 
 
 def _loaded(text: str | None) -> Any:
     try:
-        return None if text is None else load(text)
+        return None if text is None else read(text)
     except (ValueError, RecursionError):
         return None
-
-
-def schema_of_json(text: str) -> str:
-    """Return the DDL of a JSON text's schema.
-
-    Raises:
-        SqlError: ``MALFORMED_RECORD_IN_PARSING`` where it is not JSON.
-    """
-    try:
-        return _schema(load(text)).text
-    except ValueError:
-        raise SqlError(
-            "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
-            "22023",
-            f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
-        ) from None
-
-
-def _schema(value: Any) -> SqlType:
-    from vinci_code.warehouse.sql.coercion import common_type
-    from vinci_code.warehouse.sql.types import BIGINT, BOOLEAN, DOUBLE, STRING, array, struct
-
-    if isinstance(value, dict):
-        return struct(*((key, _schema(item)) for key, item in sorted(value.items())))
-    if isinstance(value, list):
-        kinds = [_schema(item) for item in value]
-        return array(common_type(kinds) or STRING) if kinds else array(STRING)
-    if isinstance(value, bool):
-        return BOOLEAN
-    if isinstance(value, int):
-        return BIGINT
-    return DOUBLE if isinstance(value, Number) else STRING
-
-
-def schema_of_variant(text: str | None) -> str | None:
-    """Return the schema of a VARIANT as ``schema_of_variant`` writes it."""
-    return None if text is None else _variant_schema(load(text))
-
-
-def _variant_schema(value: Any) -> str:
-    if value is None:
-        return "VOID"
-    if isinstance(value, dict):
-        inner = ", ".join(f"{key}: {_variant_schema(item)}" for key, item in sorted(value.items()))
-        return f"OBJECT<{inner}>"
-    if isinstance(value, list):
-        kinds = sorted({_variant_schema(item) for item in value} - {"VOID"})
-        return f"ARRAY<{kinds[0] if len(kinds) == 1 else 'VARIANT' if kinds else 'VOID'}>"
-    if isinstance(value, bool):
-        return "BOOLEAN"
-    if isinstance(value, Number):
-        return _number_schema(value)
-    return "BIGINT" if isinstance(value, int) else "STRING"
-
-
-def _number_schema(text: Number) -> str:
-    if "e" in text.lower():
-        return "DOUBLE"
-    digits, exponent = Decimal(text).as_tuple()[1:]
-    scale = -int(exponent)
-    return f"DECIMAL({max(len(digits), scale)},{scale})"
 
 
 @lru_cache(maxsize=1024)
@@ -376,8 +296,8 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
     try:
         if not text.strip():
             return None
-        value = fitter.top(load(text), kind)
-        if value is None and mode == "FAILFAST":
+        value = fitter.top(read(text, words=True), kind)
+        if value is None and (mode == "FAILFAST" or kind.name == "STRUCT"):
             raise BadRecordError("null")
     except (ValueError, RecursionError):
         if mode == "FAILFAST":
@@ -391,8 +311,9 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
         return _permissive_null(kind)
     if value is None:
         return None
+    found = value if kind.name == "VARIANT" else json.dumps(value, ensure_ascii=False)
     # Half of a surrogate pair is a question mark, as in Java.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return str(found).encode("utf-8", "replace").decode()
 
 
 _EXCERPT = 200
@@ -442,6 +363,9 @@ class _Fitter:
         if kind.key is not None and kind.value is not None:
             if not isinstance(value, dict):
                 raise BadRecordError(kind.name)
+            if isinstance(value, Repeated):
+                # Spark makes a MAP that holds the key twice.
+                raise unsupported("from_json of an object that repeats a key, as a MAP")
             return {
                 str(_leaf(key, kind.key, self._zone)): self.fit(item, kind.value)
                 for key, item in value.items()
@@ -456,19 +380,26 @@ class _Fitter:
             raise BadRecordError(kind.name)
         result = {}
         for item in kind.fields:
-            result[item.name] = self._field(value.get(item.name, _MISSING), item.type)
+            result[item.name] = self._field(_values(value, item.name), item.type)
         return result
 
-    def _field(self, value: Any, kind: SqlType) -> Any:
-        if value is _MISSING:
-            return None
-        try:
-            return self.fit(value, kind)
-        except ValueError:
-            if self._strict:
-                raise
-            # PERMISSIVE keeps the other fields.
-            return None
+    def _field(self, values: list[Any], kind: SqlType) -> Any:
+        found = None
+        for value in values:
+            try:
+                found = self.fit(value, kind)
+            except ValueError:
+                if self._strict:
+                    raise
+                # PERMISSIVE keeps the other fields, and what the key had before.
+        return found
+
+
+def _values(value: dict[str, Any], name: str) -> list[Any]:
+    """Every value of a key, in order."""
+    if isinstance(value, Repeated):
+        return [item for key, item in value.pairs if key == name]
+    return [value[name]] if name in value else []
 
 
 _FORMAT_OPTIONS = {
@@ -487,7 +418,8 @@ def _formatted(text: str, pattern: str, kind: SqlType, zone: str) -> str:
 
 def _leaf(value: Any, kind: SqlType, zone: str) -> Any:
     if kind.is_string:
-        return str(value) if isinstance(value, str) else dump(value)
+        plain = isinstance(value, str) and not isinstance(value, Number)
+        return str(value) if plain else copied(value)
     if kind.name == "VARIANT":
         return dump(_normal(value), sort=True)
     reader = _LEAVES.get("INTEGRAL" if kind.is_integral else kind.name)
@@ -515,7 +447,6 @@ def _read_integer(value: Any, kind: SqlType, _zone: str) -> int | None:
 _FLOAT_WORDS = {
     "NaN": "nan",
     "+INF": "inf",
-    "INF": "inf",
     "Infinity": "inf",
     "+Infinity": "inf",
     "-INF": "-inf",
@@ -531,17 +462,21 @@ def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:
     return _FLOAT_WORDS.get(value) if isinstance(value, str) else None
 
 
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
 def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    # Java's reader of numbers passes over the separators of thousands.
+    text = str(value).replace(",", "")
+    if not _DECIMAL.fullmatch(text):
         return None
     precision, scale = kind.precision or 10, kind.scale or 0
     with localcontext() as context:
         context.prec = 120
         try:
-            number = Decimal(str(value).strip())
-            if not number.is_finite():
-                return None
-            rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+            rounded = Decimal(text).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
         except InvalidOperation:
             return None
     return f"{rounded:f}" if rounded.copy_abs() < Decimal(10) ** (precision - scale) else None
@@ -555,10 +490,22 @@ def _read_date(value: Any, _kind: SqlType, _zone: str) -> str | None:
 
 
 def _read_timestamp(value: Any, _kind: SqlType, zone: str) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _seconds(value)
     if not isinstance(value, str) or isinstance(value, Number):
         return None
     moment = parse_timestamp(value, zone)
     return moment.isoformat(" ") if moment else None
+
+
+def _seconds(value: int) -> str | None:
+    try:
+        return (_EPOCH + timedelta(seconds=value)).isoformat(" ")
+    except OverflowError:
+        return None
+
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - an instant, as UTC
 
 
 def _read_ntz(value: Any, _kind: SqlType, _zone: str) -> str | None:
@@ -629,7 +576,9 @@ class _VariantFitter(_Fitter):
     def fit(self, value: Any, kind: SqlType) -> Any:
         if value is None:
             return "null" if kind.name == "VARIANT" else None
-        if isinstance(value, (dict, list)) or kind.is_nested or kind.name == "VARIANT":
+        if kind.name == "VARIANT":
+            return dump(value, sort=True)
+        if isinstance(value, (dict, list)) or kind.is_nested:
             return super().fit(value, kind)
         return super().fit(_recast(value, kind), kind)
 
@@ -640,7 +589,7 @@ def _recast(value: Any, kind: SqlType) -> Any:
     if kind.is_integral:
         return _recast_integer(value)
     if kind.name in ("DECIMAL", "DOUBLE", "FLOAT"):
-        return _recast_number(value)
+        return _recast_number(value, kind)
     return value
 
 
@@ -672,14 +621,12 @@ def _recast_integer(value: Any) -> int:
     return int(value)
 
 
-def _recast_number(value: Any) -> Any:
+def _recast_number(value: Any, kind: SqlType) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, str) and not isinstance(value, Number):
-        if value in _FLOAT_WORDS:
-            return value
-        try:
-            return Number(str(Decimal(value.strip())))
-        except InvalidOperation:
-            raise BadRecordError(value) from None
+        text = number_text(value)
+        if text is None or (kind.name == "DECIMAL" and not _DECIMAL.fullmatch(value.strip())):
+            raise BadRecordError(value)
+        return Number(text)
     return value

@@ -16,7 +16,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vinci_code.warehouse.sql import casts, documents, hashes, patterns, scalars, texts
+from vinci_code.warehouse.sql import (
+    casts,
+    documents,
+    hashes,
+    json_schemas,
+    patterns,
+    scalars,
+    texts,
+)
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, encode
 from vinci_code.warehouse.sql.types import SqlType
@@ -244,6 +252,6 @@ PYTHON_FUNCTIONS = _functions(
         ("variant_cast", documents.variant_cast, "VARCHAR VARCHAR VARCHAR VARCHAR", "VARCHAR"),
         ("variant_text", documents.variant_text, "VARCHAR", "VARCHAR"),
         ("variant_entries", documents.variant_entries, "VARCHAR", "VARCHAR"),
-        ("schema_of_variant", documents.schema_of_variant, "VARCHAR", "VARCHAR"),
+        ("schema_of_variant", json_schemas.schema_of_variant, "VARCHAR", "VARCHAR"),
     ]
 )

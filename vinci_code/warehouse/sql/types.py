@@ -48,7 +48,7 @@ class SqlType:
         element: Of an ARRAY.
         key: Of a MAP.
         value: Of a MAP.
-        fields: Of a STRUCT.
+        fields: Of a STRUCT, or of the OBJECT that ``schema_of_variant`` names.
     """
 
     name: str
@@ -71,8 +71,8 @@ class SqlType:
             return f"ARRAY<{self.element.text}>"
         if self.key is not None and self.value is not None:
             return f"MAP<{self.key.text}, {self.value.text}>"
-        if self.name == "STRUCT":
-            return "STRUCT<" + ", ".join(map(_field_text, self.fields)) + ">"
+        if self.name in ("STRUCT", "OBJECT"):
+            return f"{self.name}<{', '.join(map(_field_text, self.fields))}>"
         return self.name
 
     @property

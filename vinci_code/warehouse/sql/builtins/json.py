@@ -6,18 +6,28 @@ import json
 
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
-from vinci_code.warehouse.sql.casts import cast, decode_json, json_text
+from vinci_code.warehouse.sql.casts import (
+    cast,
+    cast_mismatch,
+    decode_json,
+    json_text,
+    let,
+    variable,
+    variant_array,
+)
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.json_schemas import schema_of_json
 from vinci_code.warehouse.sql.types import (
     BOOLEAN,
     INT,
     STRING,
     VARIANT,
+    SqlType,
     array,
     parse_row_type,
     parse_type,
 )
-from vinci_code.warehouse.sql.values import Typed, cast_sql, literal, text_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, literal, quote, text_sql
 
 simple("get_json_object", (STRING, STRING), STRING, "vinci_get_json_object({0}, {1})")
 simple("json_array_length", (STRING,), INT, "vinci_json_array_length({0})")
@@ -50,7 +60,9 @@ def build_from_json(call: Call) -> Typed:
     settings = ", ".join(text_sql(one) for one in (kind.text, options, zone))
     text = f"vinci_from_json({call.text(0)}, {settings})"
     # A cast, since DuckDB gives a constant NULL no type.
-    return Typed(cast_sql(decode_json(text, kind), kind), kind, f"from_json({call.args[0].name})")
+    # Spark calls a MAP "entries" (JsonToStructs.sql).
+    name = "entries" if kind.key else f"from_json({call.args[0].name})"
+    return Typed(cast_sql(decode_json(text, kind), kind), kind, name)
 
 
 def _options(call: Call, index: int) -> dict[str, str]:
@@ -112,8 +124,6 @@ def build_to_json(call: Call) -> Typed:
 @function("schema_of_json", 1, 2)
 def build_schema_of_json(call: Call) -> Typed:
     """The DDL of a JSON literal's schema."""
-    from vinci_code.warehouse.sql.documents import schema_of_json
-
     value = call.constant(0, "json")
     if len(call.nodes) == 2:
         raise unsupported("schema_of_json with options")
@@ -157,8 +167,33 @@ def build_to_variant_object(call: Call) -> Typed:
     value = call.args[0]
     if not value.type.is_nested:
         raise unexpected_input("to_variant_object", 1, "a nested type", value)
-    text = json_text(value.sql, value.type, call.binder.zone)
-    return Typed(f"vinci_parse_json({text}, FALSE)", VARIANT, call.shown)
+    return Typed(_variant_object(value.sql, value.type, call), VARIANT, call.shown)
+
+
+def _variant_object(sql: str, kind: SqlType, call: Call) -> str:
+    name = variable(sql)
+    if kind.element is not None:
+        return variant_array(sql, name, _variant_object(name, kind.element, call))
+    if kind.key is not None and kind.value is not None:
+        if not kind.key.is_string:
+            raise cast_mismatch(call.shown, call.args[0].type, VARIANT)
+        item = f"coalesce({_variant_object(f'{name}.value', kind.value, call)}, 'null')"
+        entry = f"CAST(to_json({name}.key) AS VARCHAR) || ':' || {item}"
+        items = f"list_transform(list_sort(map_entries({sql})), lambda {name}: {entry})"
+        return f"('{{' || array_to_string({items}, ',') || '}}')"
+    if kind.name == "STRUCT":
+        return let(sql, lambda value: _variant_struct(value, kind, call))
+    return cast(Typed(sql, kind, call.shown), VARIANT, call.binder.zone).sql
+
+
+def _variant_struct(value: str, kind: SqlType, call: Call) -> str:
+    parts = []
+    for item in sorted(kind.fields, key=lambda item: item.name):
+        key = text_sql(f"{json.dumps(item.name, ensure_ascii=False)}:")
+        part = _variant_object(f"({value}).{quote(item.name)}", item.type, call)
+        parts.append(f"{key} || coalesce({part}, 'null')")
+    inner = " || ',' || ".join(parts) or "''"
+    return f"CASE WHEN {value} IS NOT NULL THEN '{{' || {inner} || '}}' END"
 
 
 @function("schema_of_variant", 1)
