@@ -31,7 +31,7 @@ FORMS: dict[str, str] = {
         try_element_at({ai}, {=small}) ;; {k}['a'] ;; element_at({k}, {s}) ;; {r}.a
         aggregate({ai}, 0, (acc, x) -> acc + x) ;; reduce({ai}, 1, (acc, x) -> acc * x, acc -> acc - 1)
         aggregate({ai}, 0L, (acc, x) -> acc + coalesce(x, 7)) ;; nvl2({any}, {n}, {n})
-        decode({i}, {i}, {n}, {n}) ;; ({i} << {=small}) ;; ({l} >> {=small}) ;; ({i} >>> {=small})
+        decode({i}, {i}, {n}, {n}) ;; ({i} << {=small}) ;; ({l} >> {=small})
     """,
     "y": "CAST({any} AS TINYINT) ;; tinyint({n}) ;; sign({v}) ;; TRY_CAST({s} AS TINYINT)",
     "h": "CAST({n} AS SMALLINT) ;; CAST({=num} AS SMALLINT) ;; smallint({n}) ;; TRY_CAST({n} AS SMALLINT)",
@@ -53,7 +53,7 @@ FORMS: dict[str, str] = {
         try_variant_get({j}, '$.a', 'int') ;; variant_get({j}, {path}, 'int') ;; cardinality({k}) ;; day({t})
     """,
     "l": """
-        ({w} div {w}) ;; ({e} div {n}) ;; factorial({=small}) ;; crc32({x}) ;; xxhash64({any}) ;; xxhash64({s}, {n})
+        ({w} div {w}) ;; (CAST({i} AS DECIMAL(12,2)) div {n}) ;; factorial({=small}) ;; crc32({x}) ;; xxhash64({any}) ;; xxhash64({s}, {n})
         unix_seconds({t}) ;; unix_millis({t}) ;; unix_micros({t}) ;; unix_timestamp({t}) ;; unix_timestamp({s}, {=fmt})
         to_unix_timestamp({t}) ;; to_unix_timestamp({s}, {=fmt}) ;; CAST({any} AS BIGINT) ;; bigint({n}) ;; timestampdiff({=du}, {t}, {t})
         date_diff({=du}, {d}, {t}) ;; datediff({=du}, {t}, {t}) ;; TRY_CAST({any} AS BIGINT) ;; CAST({=num} AS BIGINT) ;; ({v} div {v})
@@ -100,10 +100,10 @@ FORMS: dict[str, str] = {
         regexp_replace({s}, {=re}, {s}) ;; regexp_replace({s}, {=re}, '<$1>') ;; regexp_extract({s}, {=re}, {=small}) ;; regexp_extract({s}, {=re}) ;; regexp_substr({s}, {=re})
         elt({=small}, {s}, {s}) ;; chr({w}) ;; char({i}) ;; soundex({s}) ;; hex({s}) ;; hex({l}) ;; hex({x}) ;; bin({l}) ;; conv({num}, 10, 16) ;; conv({s}, 16, {=small})
         md5({x}) ;; sha({x}) ;; sha1({s}) ;; sha2({x}, {=bits}) ;; base64({x}) ;; url_encode({s}) ;; url_decode({s}) ;; decode({x}, {=cs}) ;; encode({s}, {=cs})
-        format_string({=pf}, {w}) ;; format_string({=pff}, {f}) ;; printf({=pf}, {s}) ;; format_string('%s|%s', {o}, {o}) ;; format_number({n}, {=small}) ;; format_number({f}, '#,##0.0##')
+        format_string({=pf}, {w}) ;; format_string({=pff}, {f}) ;; printf({=pf}, {s}) ;; format_string('%s|%s', {s}, {n}) ;; format_number({n}, {=small}) ;; format_number({f}, '#,##0.0##')
         get_json_object({js}, {path}) ;; get_json_object({s}, {path}) ;; to_json({r}) ;; to_json({ai}) ;; to_json({k}) ;; to_json({j}) ;; to_json({ar}) ;; to_json(named_struct('v', {any}))
         schema_of_json({=js}) ;; schema_of_variant({j}) ;; typeof({any}) ;; date_format({t}, {=fmt}) ;; date_format({d}, {=fmt}) ;; date_format({z}, {=fmt})
-        from_unixtime({l}) ;; from_unixtime({w}, {=fmt}) ;; dayname({d}) ;; monthname({d}) ;; CAST({any} AS STRING) ;; CAST({o} AS STRING) ;; string({n}) ;; CAST({f} AS STRING)
+        from_unixtime({i}) ;; from_unixtime({w}, {=fmt}) ;; dayname({d}) ;; monthname({d}) ;; CAST({any} AS STRING) ;; CAST({o} AS STRING) ;; string({n}) ;; CAST({f} AS STRING)
         CAST({g} AS STRING) ;; CAST({e} AS STRING) ;; CAST({v} AS STRING) ;; CAST({m} AS STRING) ;; CAST({ar} AS STRING) ;; TRY_CAST({x} AS STRING)
         coalesce({s}, {s}) ;; nvl({s}, {s}) ;; nullif({s}, {s}) ;; if({b}, {s}, {s}) ;; CASE {s} WHEN {s} THEN {s} ELSE {s} END ;; greatest({s}, {s}) ;; least({s}, {s}, {s})
         array_join({as}, {one}) ;; array_join({as}, {one}, {s}) ;; element_at({as}, {=small}) ;; {as}[{=small}] ;; array_max({as}) ;; array_min({as}) ;; {r}.b
@@ -113,18 +113,18 @@ FORMS: dict[str, str] = {
     """.replace("mask({s}) ;; ", ""),
     "x": """
         CAST({s} AS BINARY) ;; binary({s}) ;; unhex({s}) ;; unbase64({s}) ;; to_binary({s}, {=bf}) ;; try_to_binary({s}, {=bf}) ;; encode({s}, {=cs}) ;; concat({x}, {x})
-        substring({x}, {small}, {small}) ;; lpad({x}, {=small}, {x}) ;; rpad({x}, {=small}, {x}) ;; left({x}, {=small}) ;; right({x}, {=small}) ;; reverse({s})::BINARY
+        substring({x}, {small}, {small}) ;; lpad({x}, {=small}, {x}) ;; rpad({x}, {=small}, {x}) ;; left({x}, {=small}) ;; reverse({s})::BINARY
         unbase64(base64({x})) ;; unhex(hex({x})) ;; CAST({w} AS BINARY) ;; overlay({x} PLACING {x} FROM {small}) ;; ({x} || {x}) ;; to_binary({s})
     """,
     "d": """
-        date_add({d}, {small}) ;; date_add({d}, {i}) ;; date_sub({d}, {small}) ;; ({d} + {small}) ;; ({d} - {small}) ;; add_months({d}, {small}) ;; add_months({d}, {i}) ;; last_day({d}) ;; next_day({d}, {=dow})
+        date_add({d}, {small}) ;; date_add({d}, {y}) ;; date_sub({d}, {small}) ;; ({d} + {small}) ;; ({d} - {small}) ;; add_months({d}, {small}) ;; add_months({d}, {y}) ;; last_day({d}) ;; next_day({d}, {=dow})
         trunc({d}, {=tu}) ;; to_date({s}) ;; to_date({when}) ;; to_date({s}, {=fmt}) ;; try_to_date({s}, {=fmt}) ;; to_date(date_format({t}, {=fmt}), {=fmt}) ;; make_date({=small}, {=small}, {=small}) ;; make_date(2024, {=small}, {i})
-        date_from_unix_date({i}) ;; CAST({when} AS DATE) ;; TRY_CAST({s} AS DATE) ;; CAST({t} AS DATE) ;; CAST({z} AS DATE) ;; date({s}) ;; ({d} + {m}) ;; ({d} - {m}) ;; ({d} + INTERVAL 3 DAY) ;; greatest({d}, {d})
+        date_from_unix_date({h}) ;; CAST({when} AS DATE) ;; TRY_CAST({s} AS DATE) ;; CAST({t} AS DATE) ;; CAST({z} AS DATE) ;; date({s}) ;; ({d} + {m}) ;; ({d} - {m}) ;; ({d} + INTERVAL 3 DAY) ;; greatest({d}, {d})
         coalesce({d}, {d}) ;; dateadd({d}, {=small}) ;; last_day({t}) ;; next_day({t}, {=dow}) ;; if({b}, {d}, {d}) ;; TRY_CAST({t} AS DATE)
     """,
     "t": """
         date_trunc({=tu}, {t}) ;; date_trunc({=tu}, {d}) ;; to_timestamp({when}) ;; to_timestamp({s}, {=fmt}) ;; try_to_timestamp({s}, {=fmt}) ;; to_timestamp(date_format({t}, {=fmt}), {=fmt})
-        timestampadd({=du}, {small}, {t}) ;; dateadd({=du}, {small}, {d}) ;; date_add({=du}, {i}, {t}) ;; timestampadd({=du}, {small}, {z}) ;; from_utc_timestamp({t}, {tz}) ;; to_utc_timestamp({t}, {tz})
+        timestampadd({=du}, {small}, {t}) ;; dateadd({=du}, {small}, {d}) ;; date_add({=du}, {y}, {t}) ;; timestampadd({=du}, {small}, {z}) ;; from_utc_timestamp({t}, {tz}) ;; to_utc_timestamp({t}, {tz})
         make_timestamp({=small}, {=small}, {=small}, {=small}, {=small}, {e}) ;; make_timestamp(2024, 2, 29, 23, {=small}, 59.999999) ;; make_timestamp(2024, 3, 10, 2, 30, 0, {tz}) ;; make_timestamp_ltz(2024, 11, 3, 1, 30, 1.5)
         timestamp_seconds({n}) ;; timestamp_millis({l}) ;; timestamp_micros({l}) ;; CAST({when} AS TIMESTAMP) ;; TRY_CAST({s} AS TIMESTAMP) ;; CAST({d} AS TIMESTAMP) ;; CAST({z} AS TIMESTAMP) ;; CAST({n} AS TIMESTAMP)
         timestamp({when}) ;; ({t} + {v}) ;; ({t} - {v}) ;; ({t} + {m}) ;; ({t} - {m}) ;; ({d} + {v}) ;; to_timestamp_ltz({when}) ;; greatest({t}, {t}) ;; least({t}, {d}) ;; coalesce({t}, {d})
@@ -134,11 +134,11 @@ FORMS: dict[str, str] = {
         make_timestamp_ntz(2024, {=small}, {=small}, 1, 2, {e}) ;; date_trunc({=tu}, {z}) ;; TRY_CAST({s} AS TIMESTAMP_NTZ)
     """,
     "m": """
-        make_ym_interval({small}, {small}) ;; make_ym_interval({i}) ;; ({m} + {m}) ;; ({m} - {m}) ;; ({m} * {n}) ;; ({m} / {n}) ;; -({m}) ;; abs({m}) ;; CAST('1-2' AS INTERVAL YEAR TO MONTH) ;; CAST({w} AS INTERVAL MONTH)
+        make_ym_interval({small}, {small}) ;; make_ym_interval({small}) ;; ({m} + {m}) ;; ({m} - {m}) ;; ({m} * {=small}) ;; ({m} / {e}) ;; -({m}) ;; abs({m}) ;; CAST('1-2' AS INTERVAL YEAR TO MONTH) ;; CAST({w} AS INTERVAL MONTH)
         CAST({m} AS INTERVAL YEAR) ;; greatest({m}, {m}) ;; CAST({s} AS INTERVAL YEAR TO MONTH)
     """,
     "v": """
-        make_dt_interval({small}, {small}, {small}, {e}) ;; make_dt_interval({i}) ;; ({v} + {v}) ;; ({v} - {v}) ;; ({v} * {n}) ;; ({v} / {n}) ;; -({v}) ;; abs({v}) ;; ({t} - {t}) ;; ({d} - {d}) ;; ({t} - {d}) ;; ({z} - {z})
+        make_dt_interval({small}, {small}, {small}, {e}) ;; make_dt_interval({small}) ;; ({v} + {v}) ;; ({v} - {v}) ;; ({v} * {=small}) ;; ({v} / {e}) ;; -({v}) ;; abs({v}) ;; ({t} - {t}) ;; ({d} - {d}) ;; ({t} - {d}) ;; ({z} - {z})
         CAST('1 02:03:04.5' AS INTERVAL DAY TO SECOND) ;; CAST({w} AS INTERVAL HOUR) ;; CAST({v} AS INTERVAL DAY) ;; CAST({v} AS INTERVAL HOUR TO MINUTE) ;; ({t} - {z}) ;; CAST({s} AS INTERVAL DAY TO SECOND)
     """,
     "ai": """
@@ -162,13 +162,13 @@ FORMS: dict[str, str] = {
         from_json(to_json({r}), 'a INT, b STRING') ;; element_at({ar}, {=small})
     """,
     "j": """
-        parse_json({js}) ;; parse_json({s}) ;; try_parse_json({js}) ;; try_parse_json({s}) ;; {j}:a ;; {j}:b[1] ;; {j}['a'] ;; {j}[0] ;; variant_get({j}, {path}) ;; CAST({o} AS VARIANT) ;; to_variant_object({r}) ;; to_variant_object({ai}) ;; from_json({js}, 'VARIANT') ;; CAST({ai} AS VARIANT)
+        parse_json({js}) ;; parse_json({s}) ;; try_parse_json({js}) ;; try_parse_json({s}) ;; {j}:a ;; {j}:b[1] ;; {j}['a'] ;; {j}[0] ;; variant_get({j}, {path}) ;; CAST({n} AS VARIANT) ;; CAST({s} AS VARIANT) ;; CAST({b} AS VARIANT) ;; to_variant_object({r}) ;; to_variant_object({ai}) ;; from_json({js}, 'VARIANT') ;; CAST({ai} AS VARIANT)
     """.replace("{j}['a'] ;; {j}[0] ;; ", ""),
     # What has a form for every type.
     "any": """
-        CAST({any} AS {=to}) ;; TRY_CAST({any} AS {=to}) ;; CAST({s} AS {=to}) ;; TRY_CAST({s} AS {=to}) ;; {any}::STRING ;; CAST({num} AS {=to}) ;; CAST({when} AS {=to}) ;; variant_get({j}, {path}, {=vt}) ;; try_variant_get({j}, {path}, {=vt}) ;; CAST({j} AS {=to}) ;; TRY_CAST({j} AS {=to})
-        coalesce({any}, {any}) ;; if({b}, {any}, {any}) ;; greatest({o}, {o}) ;; nullif({o}, {o}) ;; array({any}, {any}) ;; struct({any}) ;; map({o}, {any}) ;; CASE WHEN {b} THEN {any} ELSE {any} END ;; from_json({js}, {=sch}) ;; assert_true({b})
-        NULL ;; coalesce(NULL, {any}) ;; ({any} = {any}) ;; ({o} + {o}) ;; ({o} - {o}) ;; ({o} * {o}) ;; array_contains(array({o}), {o}) ;; reverse({any}) ;; size({any}) ;; upper({any}) ;; abs({any}) ;; length({any}) ;; ({o} IN ({o}, {o}))
+        CAST({any} AS {=to}) ;; TRY_CAST({any} AS {=to}) ;; CAST({s} AS {=to}) ;; TRY_CAST({s} AS {=to}) ;; ({any})::STRING ;; CAST({num} AS {=to}) ;; CAST({when} AS {=to}) ;; variant_get({j}, {path}, {=vt}) ;; try_variant_get({j}, {path}, {=vt}) ;; CAST({j} AS {=to}) ;; TRY_CAST({j} AS {=to})
+        coalesce({any}, {any}) ;; if({b}, {any}, {any}) ;; nullif({o}, {o}) ;; array({any}, {any}) ;; struct({any}) ;; map({o}, {any}) ;; CASE WHEN {b} THEN {any} ELSE {any} END ;; from_json({js}, {=sch}) ;; assert_true({b})
+        NULL ;; coalesce(NULL, {any}) ;; ({any} = {any}) ;; ({o} + {o}) ;; ({o} - {o}) ;; ({o} * {o}) ;; array_contains(array({o}), {o}) ;; reverse({o}) ;; size({a}) ;; upper({o}) ;; abs({o}) ;; length({o}) ;; ({o} IN ({o}, {o}))
     """,
 }  # fmt: skip
 

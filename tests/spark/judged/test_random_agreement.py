@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.spark.random_agreement import Comparison
-from tests.spark.random_known import REFUSED, excused
+from tests.spark.random_known import REFUSED, Excuses
 from tests.spark.random_run import Plan, disagreements
 from tests.spark.random_sides import Warehouse
 
@@ -31,7 +31,8 @@ def test_random_statements_agree(warehouse: Warehouse, tmp_path: Path) -> None:
     plan = Plan.of_environment()
     print(f"seed {plan.seed}, {plan.comparisons} scripts")
     with spark_session(tmp_path) as session:
-        comparison = Comparison(warehouse, Spark(session), excused)
+        spark = Spark(session)
+        comparison = Comparison(warehouse, spark, Excuses(spark))
         found = disagreements(plan, comparison)
     print(f"compared {dict(comparison.compared)}; excused {dict(comparison.excuses)}")
     if found:
