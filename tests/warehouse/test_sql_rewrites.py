@@ -48,7 +48,7 @@ CASES = [
     ("rewrite_logic", "h AND h OR h", '(("t_1"."h" AND "t_1"."h") OR "t_1"."h")'),
     ("rewrite_not", "NOT h", '(NOT "t_1"."h")'),
     ("rewrite_is", "a IS NULL", '("t_1"."a" IS NULL)'),
-    ("rewrite_is", "h IS TRUE", '("t_1"."h" IS TRUE)'),
+    ("rewrite_is", "h IS TRUE", '("t_1"."h" IS NOT DISTINCT FROM TRUE)'),
     ("rewrite_between", "a BETWEEN 1 AND 2", '(("t_1"."a" >= 1) AND ("t_1"."a" <= 2))'),
     ("rewrite_in", "a IN (1, 2)", '("t_1"."a" IN (1, 2))'),
     ("rewrite_exists", "EXISTS (SELECT 1)", 'EXISTS (SELECT 1 AS "1")'),

@@ -164,6 +164,8 @@ def _refuse_insert_forms(expression: exp.Insert) -> None:
 
 def _insert_target(expression: exp.Insert) -> tuple[exp.Table, list[str] | None]:
     this = expression.this
+    if isinstance(this, exp.Schema) and not this.expressions:
+        raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error at or near ')'.")
     if isinstance(this, exp.Schema) and not isinstance(this.expressions[0], exp.Identifier):
         # What looks like a list of columns is the argument of IDENTIFIER(…).
         call = exp.Anonymous(this=this.this.name, expressions=list(this.expressions))

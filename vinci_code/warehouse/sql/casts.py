@@ -17,6 +17,7 @@ from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.texts import MICROS
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
+    MAX_PRECISION,
     STRING,
     VOID,
     SqlType,
@@ -153,23 +154,46 @@ def out_of_range(target: SqlType) -> SqlError:
     )
 
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,10})?", re.ASCII)
+_EXPONENT_LIMIT = 2**31
 
 
 def reject_text(text: str, target: str) -> str:
-    """Refuse a text that is no value of a type; it never returns.
+    """Return the text of a number that DuckDB does not read, being next to nothing; refuse others.
 
     Raises:
         SqlError: ``NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION`` for a number that a DECIMAL does
-            not hold, else ``CAST_INVALID_INPUT``.
+            not hold, ``NUMERIC_OUT_OF_SUPPORTED_RANGE`` for one that none does, else
+            ``CAST_INVALID_INPUT``.
     """
     kind = parse_type(target)
     if kind.is_interval:
         raise _interval_format(text, kind)
-    error, shown = invalid_input(STRING, kind), text
-    if kind.name == "DECIMAL" and _NUMBER.fullmatch(text):
-        error, shown = out_of_range(kind), f"{Decimal(text.strip()):f}"
-    raise SqlError(error.error_class, error.sqlstate, error.message.replace("{}", shown, 1))
+    number = _exact(text) if kind.name == "DECIMAL" else None
+    if number is None:
+        raise _with_value(invalid_input(STRING, kind), text)
+    if not number or number.adjusted() < -MAX_PRECISION:
+        return "0"
+    if number.adjusted() >= MAX_PRECISION:
+        raise SqlError(
+            "NUMERIC_OUT_OF_SUPPORTED_RANGE",
+            "22003",
+            f"The value {text} cannot be interpreted as a numeric since it has more than "
+            f"{MAX_PRECISION} digits.",
+        )
+    raise _with_value(out_of_range(kind), f"{number:f}")
+
+
+def _with_value(error: SqlError, shown: str) -> SqlError:
+    return SqlError(error.error_class, error.sqlstate, error.message.replace("{}", shown, 1))
+
+
+def _exact(text: str) -> Decimal | None:
+    stripped = text.strip(_BLANK)
+    if not _NUMBER.fullmatch(stripped):
+        return None
+    number = Decimal(stripped)
+    return number if abs(int(number.as_tuple().exponent)) < _EXPONENT_LIMIT else None
 
 
 def _interval_format(text: str, kind: SqlType) -> SqlError:
@@ -545,14 +569,8 @@ def to_text(sql: str, source: SqlType, zone: str) -> str:
     if kind == "timestamp":
         return f"CAST({local_sql(sql, zone)} AS VARCHAR)"
     if kind == "binary":
-        # DuckDB writes ? for what is no UTF-8; a client reads U+FFFD.
-        return let(
-            sql,
-            lambda v: (
-                f"CASE WHEN contains(decode({v}, 'replace'), '?') THEN vinci_lossy_text({v}) "
-                f"ELSE decode({v}, 'replace') END"
-            ),
-        )
+        # What is no UTF-8 is marked as Java marks it.
+        return let(sql, lambda v: f"coalesce(TRY(decode({v})), vinci_decode_loosely({v}))")
     if kind == "interval":
         return _interval_text(sql, source)
     if kind in ("array", "map", "struct"):
@@ -792,16 +810,18 @@ def _parse_boolean(v: str, target: SqlType, zone: str) -> str:
     )
 
 
+_PLAIN_DATE = "[1-9]\\d{3}-\\d{2}-\\d{2}"
+
+
 def _parse_date(v: str, target: SqlType, zone: str) -> str:
     return (
-        f"CASE WHEN regexp_full_match({v}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN TRY_CAST({v} AS "
-        f"DATE) "
+        f"CASE WHEN regexp_full_match({v}, '{_PLAIN_DATE}') THEN TRY_CAST({v} AS DATE) "
         f"ELSE vinci_date({v}) END"
     )
 
 
 # DuckDB would take 24:00:00 too.
-_PLAIN_TIMESTAMP = "\\d{4}-\\d{2}-\\d{2}[ T](?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,6})?"
+_PLAIN_TIMESTAMP = f"{_PLAIN_DATE}[ T](?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{{1,6}})?"
 
 
 def _parse_timestamp(v: str, target: SqlType, zone: str) -> str:

@@ -95,7 +95,7 @@ def encode(error: SqlError) -> str:
     )
 
 
-def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:  # noqa: ARG001 - for a debugger
+def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:
     """Translate what DuckDB raised into what Databricks would have answered.
 
     Args:
@@ -113,6 +113,8 @@ def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:  # noqa: ARG001 - fo
     for kind, pattern, build in _TRANSLATIONS:
         if isinstance(error, kind):
             match = re.search(pattern, text, re.IGNORECASE | re.DOTALL)
+            if match and build is _missing_aggregation and " GROUP BY " not in sql:
+                return _missing_group_by()
             if match:
                 return build(match)
     return SqlError("INTERNAL_ERROR", "XX000", f"The engine failed: {text}")
@@ -200,6 +202,15 @@ def _cast_overflow(match: re.Match[str]) -> SqlError:
     )
 
 
+def _missing_group_by() -> SqlError:
+    return SqlError(
+        "MISSING_GROUP_BY",
+        "42803",
+        "The query does not include a GROUP BY clause. Add GROUP BY or turn it into the window "
+        "functions using OVER clauses.",
+    )
+
+
 def _missing_aggregation(match: re.Match[str]) -> SqlError:
     return SqlError(
         "MISSING_AGGREGATION",
@@ -248,6 +259,10 @@ def _unknown_zone(match: re.Match[str]) -> SqlError:
     return invalid_timezone(match.group(1))
 
 
+def _date_range(_match: re.Match[str]) -> SqlError:
+    return unsupported("a date or timestamp that is so far from today")
+
+
 _SPARK_NAMES = {
     "INT8": "TINYINT",
     "INT16": "SMALLINT",
@@ -278,6 +293,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
     ),
     (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
     (duckdb.OutOfRangeException, r"Overflow on abs", _abs_overflow),
+    (duckdb.Error, r"Date out of range|not in timestamp range", _date_range),
     (duckdb.Error, r"Like pattern must not end with escape character", _like_escape),
     (duckdb.OutOfRangeException, r"DECIMAL", _decimal_overflow),
     (

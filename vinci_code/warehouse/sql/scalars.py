@@ -158,18 +158,14 @@ def unbase64(text: str) -> bytes:
     Raises:
         SqlError: ``CONVERSION_INVALID_INPUT``.
     """
-    # Letters outside of the alphabet are passed over, as Java's MIME decoder does.
-    compact = re.sub(r"[^A-Za-z0-9+/]", "", text.split("=")[0])
-    try:
-        return b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-    except (Base64Error, ValueError):
-        raise SqlError(
-            "CONVERSION_INVALID_INPUT",
-            "22018",
-            f'The value \'{text}\' ("BASE64") cannot be converted to "BINARY" because it is '
-            "malformed. Correct the value as per the syntax, or change its format. Use "
-            "`try_to_binary` to tolerate malformed input and return NULL instead.",
-        ) from None
+    # Letters outside of the alphabet are passed over, as Java's MIME decoder does; but "=" ends the
+    # data, where it must complete it.
+    data, equals, rest = re.sub(r"[^A-Za-z0-9+/=]", "", text).partition("=")
+    missing = -len(data) % 4
+    complete = not equals or missing == 1 or (missing == 2 and "==" in text)
+    if missing == 3 or not complete or rest.strip("="):
+        raise _not_binary(text, "base64")
+    return b64decode(data + "=" * missing)
 
 
 def unhex(text: str) -> bytes | None:
@@ -194,8 +190,13 @@ _CHARSETS = {
     "UTF-8": "utf-8",
     "UTF-16BE": "utf-16-be",
     "UTF-16LE": "utf-16-le",
-    "UTF-16": "utf-16",
-    "UTF-32": "utf-32",
+    "UTF-16": "utf-16-be",
+    "UTF-32": "utf-32-be",
+}
+# A mark at the beginning says the order of the bytes; without one it is the big end first.
+_MARKS = {
+    "UTF-16": ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")),
+    "UTF-32": ((b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be")),
 }
 
 
@@ -213,10 +214,24 @@ def _codec(name: str, function: str) -> str:
 
 def decode(data: bytes, charset: str) -> str:
     """Return the text of bytes in a character set."""
+    codec = _codec(charset, "decode")
+    for mark, marked in _MARKS.get(charset.upper(), ()):
+        if data.startswith(mark):
+            data, codec = data[len(mark) :], marked
+            break
     try:
-        return data.decode(_codec(charset, "decode"))
+        return data.decode(codec)
     except UnicodeError:
         raise _malformed("decode", charset) from None
+
+
+def decode_loosely(data: bytes) -> str:
+    """Return the text of UTF-8 bytes, with a mark (U+FFFD) in place of what is none."""
+    # Half of a surrogate pair is one mark to Java, and three to Python.
+    return _SURROGATE.sub(b"\xff", data).decode("utf-8", "replace")
+
+
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 
 def encode(text: str, charset: str) -> bytes:
@@ -624,11 +639,21 @@ def to_binary(text: str, form: str, attempt: bool) -> bytes | None:
     try:
         if form == "hex":
             return bytes.fromhex(text if len(text) % 2 == 0 else f"0{text}")
-        return b64decode(re.sub(r"\s", "", text), validate=True)
+        return _strict_base64(text)
     except (Base64Error, ValueError):
         if attempt:
             return None
         raise _not_binary(text, form) from None
+
+
+def _strict_base64(text: str) -> bytes:
+    compact = re.sub(r"\s", "", text)
+    data = compact.rstrip("=")
+    padded = data + "=" * (-len(data) % 4)
+    # Padding may be left out altogether, and then not in part.
+    if compact not in (data, padded):
+        raise ValueError(text)
+    return b64decode(padded, validate=True)
 
 
 def _not_binary(text: str, form: str) -> SqlError:

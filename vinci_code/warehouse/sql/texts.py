@@ -11,13 +11,48 @@ from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from vinci_code.warehouse.sql.errors import unsupported
+
 _DATE = re.compile(r"([+-]?\d{4,7})(?:-(\d{1,2})(?:-(\d{1,2})(?:[ T].*)?)?)?\Z", re.DOTALL)
 _TIMESTAMP = re.compile(
     r"([+-]?\d{4,6})(?:-(\d{1,2})(?:-(\d{1,2})"
-    r"(?:[ T](?:(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?)?)?)?)?\s*(.*)\Z",
+    r"(?:[ T](\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?)?)?)?)?\s*(.*)\Z",
     re.DOTALL,
 )
-_OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?\Z")
+_TIME_ONLY = re.compile(r"T?\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d*)?.*)?\Z", re.DOTALL)
+_OFFSET = re.compile(
+    r"(?:UTC|GMT|UT)?(?P<sign>[+-])(?:(?P<h>\d{1,2})(?::(?P<m>\d{1,2}))?|"
+    r"(?P<hh>\d\d)(?P<mm>\d\d)(?P<ss>\d\d)?|(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d))\Z",
+    re.ASCII,
+)
+# Java's ZoneId.SHORT_IDS, without those that Python's zones have by the same name.
+_SHORT_ZONES = {
+    "ACT": "Australia/Darwin",
+    "AET": "Australia/Sydney",
+    "AGT": "America/Argentina/Buenos_Aires",
+    "ART": "Africa/Cairo",
+    "AST": "America/Anchorage",
+    "BET": "America/Sao_Paulo",
+    "BST": "Asia/Dhaka",
+    "CAT": "Africa/Harare",
+    "CNT": "America/St_Johns",
+    "CST": "America/Chicago",
+    "CTT": "Asia/Shanghai",
+    "EAT": "Africa/Addis_Ababa",
+    "ECT": "Europe/Paris",
+    "IET": "America/Indiana/Indianapolis",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "MIT": "Pacific/Apia",
+    "NET": "Asia/Yerevan",
+    "NST": "Pacific/Auckland",
+    "PLT": "Asia/Karachi",
+    "PNT": "America/Phoenix",
+    "PRT": "America/Puerto_Rico",
+    "PST": "America/Los_Angeles",
+    "SST": "Pacific/Guadalcanal",
+    "VST": "Asia/Ho_Chi_Minh",
+}
 _BLANK = "".join(map(chr, range(0x21)))
 MICROS = {
     "WEEK": 7 * 86_400_000_000,
@@ -33,15 +68,38 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock, as TIMESTAMP_NTZ i
 
 
 def parse_date(text: str) -> date | None:
-    """Return the date a text stands for, or ``None``."""
+    """Return the date a text stands for, or ``None``.
+
+    Raises:
+        SqlError: The refusal of a year before 1 or after 9999, which no Python client can read.
+    """
     match = _DATE.match(text.strip(_BLANK))
     if match is None:
         return None
     year, month, day = match.groups()
+    moment = _moment(int(year), int(month or 1), int(day or 1))
+    return moment.date() if moment else None
+
+
+def _moment(
+    year: int,
+    month: int,
+    day: int,
+    hour: int = 0,
+    minute: int = 0,
+    second: int = 0,
+    micros: int = 0,
+) -> datetime | None:
+    in_range = 1 <= year <= 9999
+    # Every fourth year has the days of 2000, and the others those of 2001.
+    near = year if in_range else 2001 - (year % 4 == 0)
     try:
-        return date(int(year), int(month or 1), int(day or 1))
+        found = datetime(near, month, day, hour, minute, second, micros)  # noqa: DTZ001
     except ValueError:
         return None
+    if not in_range:
+        raise unsupported(f"the year {year}")
+    return found
 
 
 def parse_timestamp(text: str, zone: str) -> datetime | None:
@@ -50,9 +108,14 @@ def parse_timestamp(text: str, zone: str) -> datetime | None:
     Args:
         text: The text; a zone in it wins.
         zone: The zone of a text without one.
+
+    Raises:
+        SqlError: The refusal of a year before 1 or after 9999, or of a time alone.
     """
     found = _wall_clock(text)
     if found is None:
+        if _TIME_ONLY.match(text.strip(_BLANK)):
+            raise unsupported("a time without a date as TIMESTAMP")
         return None
     local, rest = found
     where = _zone(rest) if rest else ZoneInfo(zone)
@@ -65,7 +128,11 @@ def parse_timestamp(text: str, zone: str) -> datetime | None:
 
 
 def parse_timestamp_ntz(text: str) -> datetime | None:
-    """Return the wall clock a text stands for, whatever zone it names, or ``None``."""
+    """Return the wall clock a text stands for, whatever zone it names, or ``None``.
+
+    Raises:
+        SqlError: The refusal of a year before 1 or after 9999.
+    """
     found = _wall_clock(text)
     if found is None or (found[1] and _zone(found[1]) is None):
         return None
@@ -77,22 +144,18 @@ def _wall_clock(text: str) -> tuple[datetime, str] | None:
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, rest = match.groups()
-    micros = int(((fraction or "") + "000000")[:6])
-    try:
-        local = datetime(  # noqa: DTZ001 - the zone is applied by the caller
-            int(year),
-            int(month or 1),
-            int(day or 1),
-            int(hour or 0),
-            int(minute or 0),
-            int(second or 0),
-            micros,
-        )
-    except ValueError:
+    if rest and second is None:
         return None
-    if rest and hour is None:
-        return None
-    return local, rest
+    local = _moment(
+        int(year),
+        int(month or 1),
+        int(day or 1),
+        int(hour or 0),
+        int(minute or 0),
+        int(second or 0),
+        int(((fraction or "") + "000000")[:6]),
+    )
+    return None if local is None else (local, rest)
 
 
 def _zone(text: str) -> tzinfo | None:
@@ -101,15 +164,22 @@ def _zone(text: str) -> tzinfo | None:
         return timezone.utc
     match = _OFFSET.match(text)
     if match:
-        sign, hours, minutes, seconds = match.groups()
-        shift = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
-        if shift > timedelta(hours=18):
-            return None
-        return timezone(-shift if sign == "-" else shift)
+        return _offset(match)
     try:
-        return ZoneInfo(text)
+        return ZoneInfo(_SHORT_ZONES.get(text, text))
     except (ValueError, OSError, KeyError):
         return None
+
+
+def _offset(match: re.Match[str]) -> timezone | None:
+    hours, minutes, seconds = (
+        int(next((match[name] for name in names if match[name]), 0))
+        for names in (("h", "hh", "hour"), ("m", "mm", "minute"), ("ss", "second"))
+    )
+    shift = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if minutes > 59 or seconds > 59 or shift > timedelta(hours=18):
+        return None
+    return timezone(-shift if match["sign"] == "-" else shift)
 
 
 # Java prints two digits at least, and for the smallest floats the second one is exact.

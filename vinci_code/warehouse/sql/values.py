@@ -13,6 +13,7 @@ from vinci_code.warehouse.sql.types import (
     BOOLEAN,
     INT,
     INTEGRAL,
+    MAX_PRECISION,
     STRING,
     VOID,
     SqlType,
@@ -59,6 +60,15 @@ class Typed:
         """Whether the SQL may be repeated without doing work twice."""
         return _ATOM.match(self.sql) is not None
 
+    @property
+    def computed(self) -> str:
+        """The SQL, which DuckDB computes even where only its being NULL is asked.
+
+        Its optimiser answers that for ``a + 1`` from ``a``, which loses the overflow; it does not
+        look into lists.
+        """
+        return self.sql if self.is_atom else f"([{self.sql}])[1]"
+
     def named(self, name: str) -> Typed:
         """Return the same under another name."""
         return replace(self, name=name)
@@ -102,9 +112,17 @@ def _decimal(value: Decimal, kind: SqlType | None) -> Typed:
     _, digits, exponent = value.as_tuple()
     scale = max(-int(exponent), 0)
     precision = max(len(digits) + max(int(exponent), 0), scale)
+    if kind is None and precision > MAX_PRECISION:
+        raise SqlError(
+            "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
+            "22003",
+            f"Decimal precision {precision} exceeds max precision {MAX_PRECISION}.",
+        )
     kind = kind or decimal(precision, scale)
     text = f"{value:f}"
-    return Typed(f"CAST('{text}' AS {kind.duckdb()})", kind, text, False, value)
+    # Java's BigDecimal shows the exponent of a number far behind the point.
+    name = str(value) if int(exponent) < 0 else text
+    return Typed(f"CAST('{text}' AS {kind.duckdb()})", kind, name, False, value)
 
 
 def recast_literal(value: Typed, target: SqlType) -> Typed | None:

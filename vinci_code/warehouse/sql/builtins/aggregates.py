@@ -35,8 +35,9 @@ def build_count(call: Call) -> Typed:
         return Typed(f"count(*){call.suffix}", BIGINT, "count(1)", False)
     name = f"count({call.distinct}{', '.join(arg.name for arg in call.args)})"
     if len(call.args) == 1:
-        return Typed(f"count({call.distinct}{call.args[0].sql}){call.suffix}", BIGINT, name, False)
-    known = " AND ".join(f"{arg.sql} IS NOT NULL" for arg in call.args)
+        value = call.args[0].sql if call.distinct else call.args[0].computed
+        return Typed(f"count({call.distinct}{value}){call.suffix}", BIGINT, name, False)
+    known = " AND ".join(f"{arg.computed} IS NOT NULL" for arg in call.args)
     row = ", ".join(f"'c{i}': {arg.sql}" for i, arg in enumerate(call.args))
     sql = f"count({call.distinct}CASE WHEN {known} THEN {{{row}}} END){call.suffix}"
     return Typed(sql, BIGINT, name, False)

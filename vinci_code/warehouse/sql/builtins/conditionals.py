@@ -58,7 +58,7 @@ def build_nvl(call: Call) -> Typed:
 def build_nvl2(call: Call) -> Typed:
     """The second value where the first is not NULL, else the third."""
     values, kind = call.binder.unify(call.args[1:], call.shown)
-    test = call.args[0].sql
+    test = call.args[0].computed
     sql = f"(CASE WHEN {test} IS NOT NULL THEN {values[0].sql} ELSE {values[1].sql} END)"
     return Typed(sql, kind, call.shown)
 
@@ -126,14 +126,15 @@ simple("encode", (STRING, STRING), BINARY, "vinci_encode({0}, {1})")
 @function("isnull", 1)
 def build_isnull(call: Call) -> Typed:
     """Whether it is NULL."""
-    return Typed(f"({call.args[0].sql} IS NULL)", BOOLEAN, f"({call.args[0].name} IS NULL)", False)
+    value = call.args[0]
+    return Typed(f"({value.computed} IS NULL)", BOOLEAN, f"({value.name} IS NULL)", False)
 
 
 @function("isnotnull", 1)
 def build_isnotnull(call: Call) -> Typed:
     """Whether it is not NULL."""
-    name = f"({call.args[0].name} IS NOT NULL)"
-    return Typed(f"({call.args[0].sql} IS NOT NULL)", BOOLEAN, name, False)
+    value = call.args[0]
+    return Typed(f"({value.computed} IS NOT NULL)", BOOLEAN, f"({value.name} IS NOT NULL)", False)
 
 
 @function("isnan", 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -51,8 +51,15 @@ class Call:
     def args(self) -> list[Typed]:
         """The translated arguments."""
         if self._args is None:
-            self._args = self.binder.expressions(self.nodes, self.scope)
+            args = self.binder.expressions(self.nodes, self.scope)
+            self._args = [self._filtered(arg) for arg in args] if self.filter else args
         return self._args
+
+    def _filtered(self, arg: Typed) -> Typed:
+        # DuckDB computes the argument for every row, also where FILTER leaves the row out.
+        if arg.is_atom or arg.is_constant:
+            return arg
+        return replace(arg, sql=f"CASE WHEN {self.filter} THEN {arg.sql} END", nullable=True)
 
     @property
     def suffix(self) -> str:

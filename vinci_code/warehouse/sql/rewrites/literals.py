@@ -3,6 +3,7 @@
 # ruff: noqa: ARG001 - every rewrite has the same parameters
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -82,18 +83,31 @@ def _suffixed(text: str, suffix: str) -> Typed:
         return _double(text, kind)
     bits = {"L": 63, "S": 15, "Y": 7}[suffix]
     if not -(2**bits) <= int(text) < 2**bits:
-        raise SqlError(
-            "INVALID_NUMERIC_LITERAL_RANGE",
-            "22003",
-            f"Numeric literal {text} is outside the valid range for {kind.text.lower()} with "
-            f"minimum value of {-(2**bits)} and maximum value of {2**bits - 1}. Please adjust the "
-            "value accordingly.",
-        )
+        raise _out_of_literal_range(text, kind, str(-(2**bits)), str(2**bits - 1))
     return literal(int(text), kind)
+
+
+def _out_of_literal_range(text: str, kind: SqlType, low: str, high: str) -> SqlError:
+    return SqlError(
+        "INVALID_NUMERIC_LITERAL_RANGE",
+        "22003",
+        f"Numeric literal {text} is outside the valid range for {kind.text.lower()} with minimum "
+        f"value of {low} and maximum value of {high}. Please adjust the value accordingly.",
+    )
+
+
+_LARGEST = {
+    "DOUBLE": Decimal(sys.float_info.max),
+    "FLOAT": Decimal(2**128 - 2**104),
+}
 
 
 def _double(text: str, kind: SqlType) -> Typed:
     value = float(text)
+    limit = _LARGEST[kind.name]
+    if abs(Decimal(text)) > limit:
+        shown = java_float(repr(float(limit)))
+        raise _out_of_literal_range(text, kind, f"-{shown}", shown)
     return Typed(
         f"CAST('{value!r}' AS {kind.duckdb()})", kind, java_float(repr(value)), False, value
     )

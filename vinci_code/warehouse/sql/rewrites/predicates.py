@@ -15,7 +15,7 @@ from vinci_code.warehouse.sql.rewrites.operators import compare
 from vinci_code.warehouse.sql.scalars import regex
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, INT, STRING, VARIANT, SqlType, array
-from vinci_code.warehouse.sql.values import MISSING, Typed, fail_sql, quote, text_sql
+from vinci_code.warehouse.sql.values import MISSING, Typed, fail_sql, literal, quote, text_sql
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
@@ -210,11 +210,9 @@ def rewrite_is(binder: Binder, node: exp.Is, scope: Scope) -> Typed:
     value = binder.expression(node.this, scope)
     other = node.expression
     if isinstance(other, exp.Null):
-        return Typed(f"({value.sql} IS NULL)", BOOLEAN, f"({value.name} IS NULL)", False)
+        return Typed(f"({value.computed} IS NULL)", BOOLEAN, f"({value.name} IS NULL)", False)
     if isinstance(other, exp.Boolean):
-        truth = binder.cast(value, BOOLEAN)
-        word = "TRUE" if other.this else "FALSE"
-        return Typed(f"({truth.sql} IS {word})", BOOLEAN, f"(({value.name}) IS {word})", False)
+        return compare(binder, value, literal(bool(other.this)), "<=>")
     raise refused(node)
 
 

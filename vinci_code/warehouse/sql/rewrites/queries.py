@@ -534,6 +534,8 @@ def bind_values(binder: Binder, node: exp.Values, scope: Scope) -> BoundQuery:
     rows = []
     for row in node.expressions:
         cells = row.expressions if isinstance(row, exp.Tuple) else [row]
+        if not cells:
+            raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error at or near ')'.")
         if (
             len(cells) == 1
             and isinstance(cells[0], exp.Anonymous)
