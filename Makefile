@@ -8,7 +8,8 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-spark spark-page lint format lock bench history compliance clean
+.PHONY: help install dev demo test test-fast test-spark spark-page record lint format lock bench \
+  history compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +47,9 @@ history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare
+
+record: $(VENV)/installed-dev ## Record what the suites, examples and demo send, for Spark to judge.
+	$(BIN)/python -m tests.spark.record
 
 test-spark: $(VENV)/installed-dev ## Run what we send on Apache Spark with Delta; says so where Java is missing.
 	$(BIN)/python -m tests.spark.run

@@ -17,6 +17,7 @@ from tests.dialect.held import run_and_commit
 from vinci_code.core.errors import VinciError
 from vinci_code.core.redaction import forget_secrets, register_secret
 from vinci_code.database.dialect import dbapi, dberrors
+from vinci_code.database.dialect.guards import raised
 from vinci_code.database.dialect.translation import (
     RULES,
     By,
@@ -143,6 +144,43 @@ def test_what_is_known_of_an_error_is_on_it() -> None:
     assert error.statement_id == "abc"
     assert not error.retryable
     assert isinstance(error, VinciError)
+
+
+# As Spark 4.2 with Delta 4.4 wrap what a sub-query, and what a task that writes, has raised.
+TRACE = """org.apache.spark.SparkException: {outer}
+\tat org.apache.spark.util.SparkThreadUtils$.awaitResult(SparkThreadUtils.scala:56)
+Caused by: org.apache.spark.SparkException: Job aborted due to stage failure
+\tat org.apache.spark.scheduler.DAGScheduler.failJobAndIndependentStages(DAGScheduler.scala:3)
+Caused by: org.apache.spark.SparkRuntimeException: {cause}
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.raiseError(QueryExecutionErrors.scala:2)
+\t... 21 more
+"""
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        "Exception thrown in awaitResult: ",
+        "[TASK_WRITE_FAILED] Task failed while writing rows to abfss://x. SQLSTATE: 58030",
+    ],
+)
+def test_the_cause_counts_that_a_wrapper_hides(outer: str) -> None:
+    cause = "[USER_RAISED_EXCEPTION] vinci:unique:UNIQUE failed:\nthe key 1 SQLSTATE: P0001"
+    context = {"operation-id": "abc", "diagnostic-info": TRACE.format(outer=outer, cause=cause)}
+    error = translate(driver_exceptions.ServerOperationError(outer, context))
+    assert (error.error_class, error.sqlstate) == ("USER_RAISED_EXCEPTION", "P0001")
+    violation = raised(error)
+    assert isinstance(violation, dbapi.IntegrityError)
+    assert str(violation).startswith("UNIQUE failed:\nthe key 1")
+    assert "SQLSTATE" not in str(violation).partition("\nTo fix it")[0]
+
+
+def test_a_condition_that_is_told_counts_whatever_caused_it() -> None:
+    outer = "[DELTA_CONCURRENT_APPEND] It. SQLSTATE: 2D521"
+    trace = TRACE.format(outer=outer, cause="[DIVIDE_BY_ZERO] It. SQLSTATE: 22012")
+    error = translate(driver_exceptions.ServerOperationError(outer, {"diagnostic-info": trace}))
+    assert type(error) is dbapi.ConflictError
+    assert error.error_class == "DELTA_CONCURRENT_APPEND"
 
 
 def test_the_reason_inside_counts() -> None:

@@ -18,12 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from tests.parity.backends import BACKENDS, sqlite_engine, warehouse_engine
+from tests.spark.guard import Guard, guarding
 from vinci_code.database.dialect import dberrors
 from vinci_code.warehouse import LocalWarehouse
 
 # What is not the same yet, and why: each is run, and is to be taken off here once it passes.
 NOT_YET: dict[str, str] = {}
 
+RECORDING = os.environ.get("VINCI_RECORDING") == "on"
 TRANSACTIONS = os.environ.get("VINCI_PARITY_TRANSACTIONS", "on") != "off"
 ATOMICITY = "unit" if TRANSACTIONS else "per_table"
 
@@ -56,7 +58,19 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def parity_warehouse() -> Iterator[LocalWarehouse]:
+def guard() -> Iterator[Guard | None]:
+    """Who looks at every statement; nobody where others are sent than were recorded."""
+    if RECORDING or not TRANSACTIONS:
+        yield None
+        return
+    with guarding() as found:
+        yield found
+    if found is not None and (complaint := found.complaint()):
+        pytest.fail(complaint, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def parity_warehouse(guard: Guard | None) -> Iterator[LocalWarehouse]:
     """The warehouse of the whole run."""
     with LocalWarehouse(transactions=TRANSACTIONS) as warehouse:
         yield warehouse

@@ -66,7 +66,7 @@ class Replay:
             for step in case.setup:
                 if problems := self._run(step, self._session).problems:
                     self._setup = None
-                    return _told(case, step, problems)
+                    return _told(f"{case.subject}, set-up {case.setup_name}", step, problems)
         self._untouched = all(_READS.match(step.sql) for step in case.steps)
         return self._steps_trouble(case)
 
@@ -82,9 +82,9 @@ class Replay:
             self.values += outcome.values
             listed = f"{case.id}#{place}"
             if outcome.problems and listed not in DIFFERENCES:
-                return _told(case, step, outcome.problems)
+                return _told(listed, step, outcome.problems)
             if not outcome.problems and listed in DIFFERENCES:
-                return _told(case, step, [f"agrees; take {listed} out of the listed differences"])
+                return _told(listed, step, ["agrees; take it out of the listed differences"])
             if outcome.ends_case:
                 self.left[adaptation.TRANSACTIONS] += len(case.steps) - place
                 break
@@ -154,5 +154,5 @@ class Replay:
         return text.replace("${catalog}", CATALOG).replace("${schema}", self._schema)
 
 
-def _told(case: Case, step: Step, problems: list[str]) -> str:
-    return "\n".join([f"{case.subject}.case:{step.line}: {step.sql}", *problems])
+def _told(name: str, step: Step, problems: list[str]) -> str:
+    return "\n".join([f"{name}, line {step.line}: {step.sql}", *problems])

@@ -104,7 +104,7 @@ def read(path: Path) -> list[Case]:
     number = 0
     line = ""
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_bytes().decode().split("\n"), 1):
             reading.take(line, number)
     except (CorpusError, ValueError, LookupError) as error:
         raise CorpusError(f"{path.name}:{number}: {error}: {line!r}") from error

@@ -1,9 +1,11 @@
 """Constraints that the warehouse does not enforce, checked by the statement that writes.
 
-PRIMARY KEY, UNIQUE and FOREIGN KEY are informational on Databricks. A guard is a sub-select that
-gives no row where all is well, and calls ``raise_error()`` for a row that must not be; the
-statement writes only where the guard is NULL. So the check and the write are one step: Delta runs
-both on one snapshot of the table, and checks what was read when it commits.
+PRIMARY KEY, UNIQUE and FOREIGN KEY are informational on Databricks. A guard is a SELECT that calls
+``raise_error()`` for a row that must not be, and counts none where all is well; what is written is
+joined with the guards, and comes only where they counted none. So the check and the write are one
+step: Delta runs both on one snapshot of the table, and checks what was read when it commits. (As a
+scalar sub-select a guard could not read the table that a MERGE writes to: open-source Delta says
+"Table does not support reads".)
 
 What that can promise while others write at the same time depends on the isolation level of the
 table (``delta.isolationLevel``, https://docs.databricks.com/aws/en/optimizations/isolation-level):
@@ -84,7 +86,9 @@ class Names(NamedTuple):
 
 _OWN, _NEW = "vinci_own", "vinci_new"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
-RESERVED = frozenset({ROWS, _OWN, _NEW, "vinci_parent", "vinci_child"})
+GUARD = "vinci_guard"
+"""What the guards of a statement are called in it."""
+RESERVED = frozenset({ROWS, GUARD, _OWN, _NEW, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
 _RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
@@ -486,8 +490,18 @@ def _columns(constraint: ForeignKeyConstraint) -> str:
     )
 
 
+def unless_raised(checks: Sequence[str]) -> str:
+    """The FROM and WHERE that give the rows of the payload where no guard raises."""
+    if not checks:
+        return f"FROM {ROWS}"
+    counted = checks[0]
+    if len(checks) > 1:
+        counted = f"SELECT sum(raised) AS raised FROM ({' UNION ALL '.join(checks)})"
+    return f"FROM {ROWS} CROSS JOIN ({counted}) AS {GUARD} WHERE {GUARD}.raised = 0"
+
+
 def _guard(kind: str, message: str, source: str) -> str:
-    return f"(SELECT raise_error(concat('vinci:{kind}:', {message})) {source} LIMIT 1) IS NULL"
+    return f"SELECT count(raise_error(concat('vinci:{kind}:', {message}))) AS raised {source}"
 
 
 def _but_not(own: Sequence[str]) -> str:

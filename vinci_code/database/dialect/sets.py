@@ -148,7 +148,7 @@ class SetWriter:
         made = ", ".join(map(self._made, shape.values))
         return (
             f"INSERT INTO {shape.target} ({names}) WITH {ROWS} AS ({source}) "
-            f"SELECT {made} FROM {ROWS}{_where(self._insert_guards())}"
+            f"SELECT {made} {guards.unless_raised(list(self._insert_guards()))}"
         )
 
     def _insert_guards(self) -> Iterator[str]:
@@ -207,8 +207,10 @@ class SetWriter:
             yield from guards.foreign_guards(self._shape, self._names)
 
     def _guarded(self, source: str, checks: Iterator[str]) -> str:
-        where = _where(checks)
-        return f"WITH {ROWS} AS ({source}) SELECT * FROM {ROWS}{where}" if where else source
+        checked = list(checks)
+        if not checked:
+            return source
+        return f"WITH {ROWS} AS ({source}) SELECT {ROWS}.* {guards.unless_raised(checked)}"
 
     def _made(self, field: Field) -> str:
         """What is stored in a column."""
@@ -262,11 +264,6 @@ class SetWriter:
         schema = schemas.get(item.schema, item.schema)
         name = str(self._preparer.format_table(item, use_schema=False))
         return f"{self._preparer.quote_schema(schema)}.{name}" if schema else name
-
-
-def _where(conditions: Iterator[str]) -> str:
-    listed = list(conditions)
-    return f" WHERE {' AND '.join(listed)}" if listed else ""
 
 
 def _family(name: str) -> str:

@@ -133,6 +133,11 @@ NO_ADDRESS = re.compile(r"ip acl|ip access list", re.IGNORECASE)
 
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*)\]")
 _SQLSTATE = re.compile(r"SQLSTATE:? ?\(?([0-9A-Z]{5})\b")
+_WRAPPERS = ("TASK_WRITE_FAILED",)
+_CAUSE = re.compile(
+    r"^Caused by: [\w.$]+: (\[[A-Z][A-Z0-9_.]*\].*?)(?=^\s+at |^\s+\.{3} |^Caused by: |\Z)",
+    re.DOTALL | re.MULTILINE,
+)
 _STATUS_IN_TEXT = re.compile(r"too many (\d{3}) error responses")
 
 _NEXT_STEPS: dict[type[e.Error], str] = {
@@ -188,7 +193,7 @@ def clean(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
 def translate(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     """The exception of ``dberrors`` for another one, not chained to it."""
     told = _most_telling(error)
-    text = evidence.said or _text_of(told)
+    text = evidence.said or _cause_of(told) or _text_of(told)
     status = evidence.status or _refused_with(status_in(error, text))
     condition = _CONDITION.search(text)
     found_state = _SQLSTATE.search(text)
@@ -296,6 +301,22 @@ def _text_of(error: BaseException) -> str:
     # The driver's exceptions return their message from __str__ even where it is None.
     text = message if isinstance(message, str) else " ".join(map(str, error.args))
     return text.strip()
+
+
+def _cause_of(error: BaseException) -> str:
+    """The condition that a wrapper without one, or that of the task which has met it, hides.
+
+    Spark wraps what a sub-query raises as "Exception thrown in awaitResult: ", and what a task that
+    writes raises as [TASK_WRITE_FAILED] (both seen with Spark 4.2 and Delta 4.4); the condition
+    then stands in the stack trace alone.
+    """
+    context = getattr(error, "context", None)
+    trace = context.get("diagnostic-info") if isinstance(context, dict) else None
+    outer = _CONDITION.search(_text_of(error))
+    if not isinstance(trace, str) or (outer and outer.group(1) not in _WRAPPERS):
+        return ""
+    causes = _CAUSE.findall(trace)
+    return str(causes[-1]).strip() if causes else ""
 
 
 def _statement_of(error: BaseException) -> str | None:

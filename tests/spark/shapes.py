@@ -1,0 +1,159 @@
+"""What makes two statements the same: their text without names of schemas and without values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tests.warehouse.corpus.reader import Case, Typed, typed
+from vinci_code.warehouse.engine.reader import Token, string_value, tokenize
+from vinci_code.warehouse.engine.session import EngineSession
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parameters import Parameter
+
+_NAMES = ("word", "quoted")
+_BEFORE_A_SCHEMA = frozenset(("IN", "FROM", "SCHEMA", "SCHEMAS", "DATABASE", "USE"))
+_WITH_LENGTHS = frozenset(("DECIMAL", "NUMERIC", "DEC", "VARCHAR", "CHAR"))
+# What from_json() is given as a type belongs to the statement, not to its values.
+_TYPE = re.compile(r"(array|struct|map)<", re.IGNORECASE)
+_ATOMIC = "BEGIN ATOMIC "
+
+
+@dataclass
+class Namespace:
+    """The names of a session's schemas, and what stands for them in a case.
+
+    Attributes:
+        catalog: The current catalog, ``${catalog}``.
+        schema: The current schema, ``${schema}``.
+        others: The other schemas of the catalog.
+        used: Those of them that occurred, in this order: ``${schema}_2``, ``${schema}_3`` …
+    """
+
+    catalog: str
+    schema: str
+    others: frozenset[str]
+    used: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, session: EngineSession) -> Namespace:
+        """The namespace of a session as it is now."""
+        catalog = session.room.catalog.catalog(session.catalog)
+        others = frozenset(catalog.schemas) - {session.schema}
+        return cls(session.catalog, session.schema, others)
+
+    def marker(self, schema: str) -> str | None:
+        """What stands for a schema; ``None`` for a name that is none."""
+        schema = schema.lower()
+        if schema == self.schema:
+            return "${schema}"
+        if schema not in self.others:
+            return None
+        if schema not in self.used:
+            self.used.append(schema)
+        return f"${{schema}}_{self.used.index(schema) + 2}"
+
+    def text(self, text: str) -> str:
+        """A statement with markers in place of the names."""
+        try:
+            tokens = tokenize(text)
+        except SqlError:
+            return text
+        parts, position = [], 0
+        for index, token in enumerate(tokens):
+            marker = self._marker_of(tokens, index)
+            if marker is not None:
+                parts += [text[position : token.start], marker]
+                position = token.end
+        return "".join(parts) + text[position:]
+
+    def value(self, value: str) -> str:
+        """A text with a marker in its place if it is the name of a schema."""
+        # "default" is a word that values have, too.
+        return value if value == "default" else self.marker(value) or value
+
+    def parameter(self, parameter: Parameter) -> Typed:
+        """A parameter, without its name, with markers in place of names."""
+        if parameter.arguments:
+            return Typed(parameter.type, tuple(map(self.parameter, parameter.arguments)))
+        value = parameter.value
+        return Typed(parameter.type, None if value is None else self.value(value))
+
+    def _marker_of(self, tokens: Sequence[Token], index: int) -> str | None:
+        token = tokens[index]
+        if token.kind == "string":
+            value = string_value(token)
+            marked = self.value(value)
+            return None if marked == value else f"'{marked}'"
+        if token.kind not in _NAMES:
+            return None
+        name = _name(token)
+        after = tokens[index + 1].text if index + 1 < len(tokens) else ""
+        before = tokens[index - 1].text.upper() if index else ""
+        if after == "." and name == self.catalog and self._is_schema(tokens, index + 2):
+            return _like(token, "${catalog}")
+        if after == "." or before in _BEFORE_A_SCHEMA:
+            marker = self.marker(name)
+            return marker and _like(token, marker)
+        return None
+
+    def _is_schema(self, tokens: Sequence[Token], index: int) -> bool:
+        return index < len(tokens) and self.marker(_name(tokens[index])) is not None
+
+
+def shape(text: str, types: Iterable[str]) -> str:
+    """What is left of a statement of a case without its values, and the types of its parameters."""
+    # The driver makes a DECIMAL as wide as its value.
+    bound = ",".join(re.sub(r"\(.*\)", "", kind.upper()) for kind in types)
+    try:
+        tokens = tokenize(text)
+    except SqlError:
+        return f"{text} | {bound}"
+    left = " ".join(_without_value(tokens, n) for n in range(len(tokens)))
+    if left.startswith(_ATOMIC):
+        # SQLAlchemy writes to tables in any order, where no foreign key asks for one.
+        left = _ATOMIC + " ; ".join(sorted(left.removeprefix(_ATOMIC).split(" ; ")))
+    return f"{left} | {bound}"
+
+
+def shapes_of(case: Case) -> set[str]:
+    """The shapes of a case's own statements."""
+    return {
+        shape(step.sql, [kind.type for kind in types_of(step.parameters)]) for step in case.steps
+    }
+
+
+def types_of(parameters: object) -> list[Typed]:
+    """The parameters of a step, which all name their types."""
+    if parameters is None:
+        return []
+    values = parameters.values() if isinstance(parameters, dict) else parameters
+    assert isinstance(values, Iterable), parameters
+    found = [typed(value) for value in values]
+    return [parameter for parameter in found if parameter is not None]
+
+
+def _without_value(tokens: Sequence[Token], index: int) -> str:
+    token = tokens[index]
+    if token.kind in ("string", "raw"):
+        value = string_value(token)
+        return f"'{value}'" if _TYPE.match(value) else "'?'"
+    if token.kind == "number" and not _is_length(tokens, index):
+        return "0"
+    return token.text
+
+
+def _is_length(tokens: Sequence[Token], index: int) -> bool:
+    before = [token.text.upper() for token in tokens[max(index - 4, 0) : index]]
+    opened = len(before) - 1 - before[::-1].index("(") if "(" in before else 0
+    return opened > 0 and before[opened - 1] in _WITH_LENGTHS
+
+
+def _name(token: Token) -> str:
+    text = token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
+    return text.lower()
+
+
+def _like(token: Token, marker: str) -> str:
+    return f"`{marker}`" if token.kind == "quoted" else marker

@@ -1,0 +1,84 @@
+"""Keys, times and names that are the same in every run, for the process whose client writes.
+
+It is a plugin of pytest, too: ``-p tests.spark.steady``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+import uuid
+from datetime import datetime, timedelta, timezone, tzinfo
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy.orm import unitofwork
+
+from vinci_code.database.dialect import alembic_claim, keys
+from vinci_code.database.models import types
+
+_SEED = 7
+_FIRST_TICK = 1_000_000
+
+
+class _Meta(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
+
+
+class _InOrder(set[Any]):
+    """A set whose first element, by its sort key, goes first."""
+
+    def pop(self) -> Any:
+        found = min(self, key=lambda action: action.sort_key)
+        self.remove(found)
+        return found
+
+
+def _clock() -> Any:
+    """A ``datetime`` whose clock begins in 2026 and shows a second more at each look."""
+    seconds = itertools.count()
+
+    class Steady(datetime, metaclass=_Meta):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            first = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+            return (first + timedelta(seconds=next(seconds))).astimezone(tz)
+
+    return Steady
+
+
+def apply() -> None:
+    """Replace what is different in every run, for as long as this process lives."""
+    chance = random.Random(_SEED)
+    ticks = itertools.count(_FIRST_TICK)
+    secrets = SimpleNamespace(randbits=chance.getrandbits, randbelow=chance.randrange)
+    _set(keys, secrets=secrets, _now=lambda: next(ticks))
+    keys.next_key._renew()
+    _set(types, datetime=_clock())
+    _set(alembic_claim, datetime=_clock(), uuid=SimpleNamespace(uuid4=lambda: _uuid(chance)))
+    # With tables that refer to themselves, SQLAlchemy takes what it writes from a set.
+    vars(unitofwork)["set"] = _InOrder
+    _set(alembic_claim, os=SimpleNamespace(getpid=lambda: 1))
+    _set(alembic_claim, socket=SimpleNamespace(gethostname=lambda: "here"))
+
+
+def pytest_collection_finish() -> None:
+    """Apply it, and to SQLAlchemy's suite as well, which has been loaded now."""
+    apply()
+    suite = sys.modules.get("sqlalchemy.testing.suite.test_types")
+    if suite is not None:
+        chance = random.Random(_SEED)
+        made = SimpleNamespace(uuid4=lambda: _uuid(chance), UUID=uuid.UUID)
+        _set(suite, uuid=made)
+
+
+def _uuid(chance: random.Random) -> uuid.UUID:
+    return uuid.UUID(int=chance.getrandbits(128), version=4)
+
+
+def _set(module: Any, **replaced: object) -> None:
+    for name, value in replaced.items():
+        getattr(module, name)  # it has to be there: else it would replace nothing
+        setattr(module, name, value)

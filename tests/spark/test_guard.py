@@ -1,0 +1,79 @@
+"""The guard tells of a statement that was not recorded, whatever its values and its schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.spark.guard import NOT_OURS, Guard, guarding, recorded_with
+from tests.spark.recorder import Recorder
+from tests.spark.watching import quiet, watching
+from tests.warehouse.engine_client import Client
+from vinci_code.warehouse.engine.engine import Engine
+from vinci_code.warehouse.sql.parameters import Parameter
+
+NAMED = ("CREATE TABLE t (id INT, price DECIMAL(9,2))", "SELECT id FROM {0}.t WHERE id IN (1, ?)")
+
+
+def run(schema: str, *more: str, value: str = "1") -> None:
+    engine = Engine()
+    with quiet():
+        Client(engine).run(f"CREATE SCHEMA {schema}")
+    client = Client(engine, schema=schema)
+    for text in (*NAMED, *more):
+        parameters = [Parameter(None, "INT", value)] if "?" in text else []
+        client.run(text.format(schema), parameters)
+    engine.close()
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Guard:
+    recorder = Recorder()
+    with watching(recorder):
+        run("first")
+    path = tmp_path / "some.case"
+    path.write_text(recorder.text(["By a test."]), encoding="utf-8", newline="\n")
+    return Guard(path)
+
+
+def test_other_values_and_another_schema_are_the_same_statement(guard: Guard) -> None:
+    with watching(guard):
+        run("second", value="7")
+    assert guard.complaint() == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT id FROM {0}.t WHERE id IN (1, ?, 3)",
+        "SELECT id FROM {0}.t WHERE id NOT IN (1, ?)",
+        "SELECT CAST(id AS DECIMAL(9,3)) FROM {0}.t",
+        "SELECT inline(from_json('[]', 'array<struct<a:bigint>>'))",
+    ],
+)
+def test_another_statement_is_named(guard: Guard, text: str) -> None:
+    with watching(guard):
+        run("second", text)
+    said = guard.complaint()
+    assert text.format("${schema}") in said
+    assert "make record" in said
+    assert "test_another_statement_is_named" in said
+
+
+def test_what_is_not_the_dialects_own_is_let_pass(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in NOT_OURS:
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", f"{name} (call)")
+        with watching(guard):
+            run("second", "SELECT 'of somebody else', id FROM t")
+    assert guard.complaint() == ""
+
+
+def test_it_looks_at_what_the_parity_suite_sent() -> None:
+    with guarding() as found:
+        if found is None:
+            pytest.skip(f"recorded with SQLAlchemy {recorded_with()}, which is another series")
+        run("second", "SELECT 'nobody sends this', 1")
+    assert "SELECT 'nobody sends this', 1" in found.complaint()
