@@ -49,7 +49,7 @@ FORMS: dict[str, str] = {
         extract(DAY FROM {v}) ;; extract(SECOND FROM {v}) ;; unix_date({d}) ;; bit_count({w}) ;; bit_get({w}, {=small})
         getbit({w}, {=small}) ;; sign({n}) ;; hash({any}) ;; hash({s}, {n}) ;; CAST({any} AS INT) ;; TRY_CAST({any} AS INT)
         CAST({=num} AS INT) ;; TRY_CAST({=num} AS INT) ;; int({f}) ;; width_bucket({f}, {f}, {f}, {=small})
-        array_position({ai}, {i}) ;; array_position({as}, {s}) ;; len({x}) ;; ({d} - {d}) IS NULL ;; second({t})
+        array_position({ai}, {i}) ;; array_position({as}, {s}) ;; len({x}) ;; second({t})
         try_variant_get({j}, '$.a', 'int') ;; variant_get({j}, {path}, 'int') ;; cardinality({k}) ;; day({t})
     """,
     "l": """
@@ -65,7 +65,7 @@ FORMS: dict[str, str] = {
         round({e}, {=small}) ;; decimal({n}) ;; abs({e}) ;; CAST({=num} AS DECIMAL(38,18)) ;; CAST({f} AS DECIMAL(20,5))
         ceil({e}, {=small}) ;; floor({e}, {=small}) ;; bround({e}, {=small}) ;; try_divide({e}, {e}) ;; CAST({e} AS DECIMAL(3,1))
     """,
-    "g": "CAST({n} AS FLOAT) ;; float({s}) ;; CAST({=num} AS FLOAT) ;; ({g} + {g}) ;; ({g} * {w})",
+    "g": "CAST({w} AS FLOAT) ;; float({w}) ;; CAST({=num} AS FLOAT) ;; ({g} + {g}) ;; ({g} * {w})",
     "f": """
         CAST({n} AS DOUBLE) ;; CAST({=num} AS DOUBLE) ;; TRY_CAST({any} AS DOUBLE) ;; sqrt({n}) ;; exp({n}) ;; ln({n}) ;; log({n}) ;; log({n}, {n})
         log10({n}) ;; log2({n}) ;; log1p({n}) ;; expm1({n}) ;; pow({n}, {n}) ;; power({n}, {n}) ;; cbrt({n}) ;; sin({f}) ;; cos({f}) ;; tan({f})
@@ -99,7 +99,7 @@ FORMS: dict[str, str] = {
         substring_index({s}, {one}, {=small}) ;; overlay({s} PLACING {s} FROM {small}) ;; overlay({s}, {s}, {small}, {small}) ;; space({=small})
         regexp_replace({s}, {=re}, {s}) ;; regexp_replace({s}, {=re}, '<$1>') ;; regexp_extract({s}, {=re}, {=small}) ;; regexp_extract({s}, {=re}) ;; regexp_substr({s}, {=re})
         elt({=small}, {s}, {s}) ;; chr({w}) ;; char({i}) ;; soundex({s}) ;; hex({s}) ;; hex({l}) ;; hex({x}) ;; bin({l}) ;; conv({num}, 10, 16) ;; conv({s}, 16, {=small})
-        md5({x}) ;; sha({x}) ;; sha1({s}) ;; sha2({x}, {=bits}) ;; base64({x}) ;; url_encode({s}) ;; url_decode({s}) ;; decode({x}, {=cs}) ;; encode({s}, {=cs})
+        md5({x}) ;; sha({x}) ;; sha1({s}) ;; sha2({x}, {=bits}) ;; base64({x}) ;; url_encode({s}) ;; url_decode({s}) ;; decode({x}, {=cs})
         format_string({=pf}, {w}) ;; format_string({=pff}, {f}) ;; printf({=pf}, {s}) ;; format_string('%s|%s', {s}, {n}) ;; format_number({n}, {=small}) ;; format_number({f}, '#,##0.0##')
         get_json_object({js}, {path}) ;; get_json_object({s}, {path}) ;; to_json({r}) ;; to_json({ai}) ;; to_json({k}) ;; to_json({j}) ;; to_json({ar}) ;; to_json(named_struct('v', {any}))
         schema_of_json({=js}) ;; schema_of_variant({j}) ;; typeof({any}) ;; date_format({t}, {=fmt}) ;; date_format({d}, {=fmt}) ;; date_format({z}, {=fmt})
@@ -118,14 +118,14 @@ FORMS: dict[str, str] = {
     """,
     "d": """
         date_add({d}, {small}) ;; date_add({d}, {y}) ;; date_sub({d}, {small}) ;; ({d} + {small}) ;; ({d} - {small}) ;; add_months({d}, {small}) ;; add_months({d}, {y}) ;; last_day({d}) ;; next_day({d}, {=dow})
-        trunc({d}, {=tu}) ;; to_date({s}) ;; to_date({when}) ;; to_date({s}, {=fmt}) ;; try_to_date({s}, {=fmt}) ;; to_date(date_format({t}, {=fmt}), {=fmt}) ;; make_date({=small}, {=small}, {=small}) ;; make_date(2024, {=small}, {i})
+        trunc({d}, {=tu}) ;; to_date({s}) ;; to_date({when}) ;; to_date({s}, {=fmt}) ;; try_to_date({s}, {=fmt}) ;; to_date(date_format({t}, {=fmt}), {=fmt}) ;; make_date(1999, {=small}, {=small}) ;; make_date(2024, {=small}, {i})
         date_from_unix_date({h}) ;; CAST({when} AS DATE) ;; TRY_CAST({s} AS DATE) ;; CAST({t} AS DATE) ;; CAST({z} AS DATE) ;; date({s}) ;; ({d} + {m}) ;; ({d} - {m}) ;; ({d} + INTERVAL 3 DAY) ;; greatest({d}, {d})
         coalesce({d}, {d}) ;; dateadd({d}, {=small}) ;; last_day({t}) ;; next_day({t}, {=dow}) ;; if({b}, {d}, {d}) ;; TRY_CAST({t} AS DATE)
     """,
     "t": """
         date_trunc({=tu}, {t}) ;; date_trunc({=tu}, {d}) ;; to_timestamp({when}) ;; to_timestamp({s}, {=fmt}) ;; try_to_timestamp({s}, {=fmt}) ;; to_timestamp(date_format({t}, {=fmt}), {=fmt})
         timestampadd({=du}, {small}, {t}) ;; dateadd({=du}, {small}, {d}) ;; date_add({=du}, {y}, {t}) ;; timestampadd({=du}, {small}, {z}) ;; from_utc_timestamp({t}, {tz}) ;; to_utc_timestamp({t}, {tz})
-        make_timestamp({=small}, {=small}, {=small}, {=small}, {=small}, {e}) ;; make_timestamp(2024, 2, 29, 23, {=small}, 59.999999) ;; make_timestamp(2024, 3, 10, 2, 30, 0, {tz}) ;; make_timestamp_ltz(2024, 11, 3, 1, 30, 1.5)
+        make_timestamp(1999, {=small}, {=small}, {=small}, {=small}, {e}) ;; make_timestamp(2024, 2, 29, 23, {=small}, 59.999999) ;; make_timestamp(2024, 3, 10, 2, 30, 0, {tz}) ;; make_timestamp_ltz(2024, 11, 3, 1, 30, 1.5)
         timestamp_seconds({n}) ;; timestamp_millis({l}) ;; timestamp_micros({l}) ;; CAST({when} AS TIMESTAMP) ;; TRY_CAST({s} AS TIMESTAMP) ;; CAST({d} AS TIMESTAMP) ;; CAST({z} AS TIMESTAMP) ;; CAST({n} AS TIMESTAMP)
         timestamp({when}) ;; ({t} + {v}) ;; ({t} - {v}) ;; ({t} + {m}) ;; ({t} - {m}) ;; ({d} + {v}) ;; to_timestamp_ltz({when}) ;; greatest({t}, {t}) ;; least({t}, {d}) ;; coalesce({t}, {d})
     """,
@@ -152,13 +152,13 @@ FORMS: dict[str, str] = {
         array_sort({as}) ;; sort_array({as}, {=bool}) ;; reverse({as}) ;; map_keys({k}) ;; json_object_keys({js}) ;; transform({as}, x -> upper(x)) ;; filter({as}, x -> x IS NOT NULL) ;; regexp_extract_all({s}, {=re}, {=small}) ;; array_repeat({s}, {=small})
         slice({as}, {=small}, {=small}) ;; array_insert({as}, {=small}, {s}) ;; array_compact({as}) ;; array_prepend({as}, {s}) ;; CAST({ai} AS ARRAY<STRING>) ;; regexp_extract_all({s}, '(a)') ;; {ar}.b ;; array({s}, {n})
     """,
-    "aa": "array({ai}, {ai}) ;; from_json({js}, 'array<array<int>>') ;; array_distinct({aa}) ;; transform({aa}, x -> reverse(x)) ;; arrays_zip({ai}, {as}) ;; array_sort({aa}) ;; map_entries({k}) ;; sequence({d}, {d}, INTERVAL 1 YEAR) IS NULL",
+    "aa": "array({ai}, {ai}) ;; from_json({js}, 'array<array<int>>') ;; array_distinct({aa}) ;; transform({aa}, x -> reverse(x)) ;; arrays_zip({ai}, {as}) ;; array_sort({aa}) ;; map_entries({k})",
     "k": """
         map({s}, {i}, {s}, {i}) ;; map_concat({k}, {k}) ;; map_filter({k}, (k, v) -> v > 1) ;; transform_values({k}, (k, v) -> v + 1) ;; transform_keys({k}, (k, v) -> concat(k, 'z')) ;; map_from_arrays({as}, {ai}) ;; from_json({js}, 'map<string, int>')
         map_from_entries(array(struct({s}, {i}))) ;; str_to_map({=kv}) ;; str_to_map({=kv}, {=one}, ':') ;; coalesce({k}, {k}) ;; map_from_entries(map_entries({k}))
     """,
     "r": """
-        from_json({js}, {=sch}) ;; from_json({s}, {=sch}) ;; from_json({js}, {=sch}, map('mode', 'FAILFAST')) ;; named_struct('a', {n}, 'b', {any}) ;; struct({any}, {n}) ;; {ar}[0] ;; struct({i} AS a, {s} AS b) ;; CAST({r} AS STRUCT<a: STRING, b: STRING>) ;; named_struct('x', {r}, 'y', {ai})
+        from_json({js}, {=sch}) ;; from_json({s}, {=sch}) ;; named_struct('a', {n}, 'b', {any}) ;; struct({any}, {n}) ;; {ar}[0] ;; struct({i} AS a, {s} AS b) ;; CAST({r} AS STRUCT<a: STRING, b: STRING>) ;; named_struct('x', {r}, 'y', {ai})
         from_json(to_json({r}), 'a INT, b STRING') ;; element_at({ar}, {=small})
     """,
     "j": """

@@ -36,7 +36,7 @@ count(*) ;; count({i}) ;; count(DISTINCT {i}) ;; count(DISTINCT {i}, {s}) ;; sum
 min({s}) ;; max({e}) ;; sum({f}) ;; avg({f}) ;; count_if({b}) ;; bool_and({b}) ;; bool_or({b}) ;; every({b}) ;; some({b}) ;; any({b}) ;; bit_and({i}) ;; bit_or({i}) ;; bit_xor({i}) ;; stddev({i}) ;; stddev_pop({i}) ;; stddev_samp({i}) ;; std({i})
 variance({i}) ;; var_pop({i}) ;; var_samp({i}) ;; median({i}) ;; mode({i}, true) ;; percentile({i}, 0.5) ;; percentile({i}, array(0.25, 1)) ;; percentile_cont(0.5) WITHIN GROUP (ORDER BY {i}) ;; percentile_disc(0.5) WITHIN GROUP (ORDER BY {i})
 approx_percentile({i}, 0.5) ;; percentile_approx({i}, 0.5, 100) ;; approx_count_distinct({i}) ;; max_by({i}, struct({i}, {s}, {e})) ;; min_by(k, struct(k, s, n, d, x)) ;; sort_array(collect_list({i})) ;; sort_array(collect_set({i})) ;; sort_array(array_agg({s}))
-listagg(s, '-') WITHIN GROUP (ORDER BY s) ;; string_agg(DISTINCT s, ',') WITHIN GROUP (ORDER BY s DESC) ;; try_sum({i}) ;; try_avg({e}) ;; corr({i}, {i}) ;; covar_pop({i}, {i}) ;; covar_samp({i}, {e}) ;; skewness({i}) ;; kurtosis({i})
+listagg(s, '-') WITHIN GROUP (ORDER BY s) ;; string_agg(DISTINCT s, ',') WITHIN GROUP (ORDER BY s DESC) ;; try_sum({i}) ;; try_avg({e}) ;; covar_pop({i}, {i}) ;; covar_samp({i}, {e}) ;; skewness({i}) ;; kurtosis({i})
 regr_count({i}, {i}) ;; regr_avgx({i}, {i}) ;; regr_avgy({i}, {i}) ;; regr_slope({i}, k) ;; regr_intercept({i}, k) ;; regr_r2({i}, k) ;; regr_sxx({i}, k) ;; regr_sxy({i}, k) ;; regr_syy({i}, k)
 (sum({i}) + count(*)) ;; (max({i}) - min({i})) ;; coalesce(sum({e}), 0) ;; sum(CASE WHEN {b} THEN 1 ELSE 0 END) ;; max(struct({i}, {s})) ;; upper(max({s})) ;; round(avg({e}), 1)
 """  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 
-from tests.spark.random_agreement import Outcome
+from tests.spark.random_agreement import UNREADABLE, Outcome
 from tests.spark.random_tree import Script
 from tests.warehouse.corpus import compare
 from tests.warehouse.engine_client import Client
@@ -59,6 +59,8 @@ class Warehouse:
                 )
             ]
             result.close()
+        except (ValueError, OverflowError) as error:
+            return Outcome(error_class=UNREADABLE, message=str(error))
         except SqlError as error:
             return Outcome(
                 error_class=error.error_class, sqlstate=error.sqlstate, message=str(error)

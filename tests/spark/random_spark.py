@@ -32,6 +32,11 @@ class Spark:
             found.update(self._together(numbers, [scripts[n].texts[0] for n in numbers]))
         return [found.get(n) or self._run(script) for n, script in enumerate(scripts)]
 
+    def close(self) -> None:
+        """Drop the schema."""
+        self._session.sql("USE default")
+        self._session.sql("DROP SCHEMA random_agreement CASCADE")
+
     def _together(self, numbers: list[int], texts: list[str]) -> dict[int, list[Outcome]]:
         """Ask for several values at once; halves of what fails are asked again."""
         if len(texts) == 1:

@@ -7,14 +7,15 @@ as small as can be, printed, and written as a case into ``VINCI_RANDOM_FOUND``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from tests.spark.random_agreement import Comparison
 from tests.spark.random_known import REFUSED, Excuses
 from tests.spark.random_run import Plan, disagreements
 from tests.spark.random_sides import Warehouse
+from tests.spark.random_spark import Spark
 
 
 @pytest.fixture
@@ -24,16 +25,15 @@ def warehouse() -> Iterator[Warehouse]:
     opened.close()
 
 
-def test_random_statements_agree(warehouse: Warehouse, tmp_path: Path) -> None:
-    from tests.spark.random_spark import Spark
-    from tests.spark.session import spark_session
-
+def test_random_statements_agree(warehouse: Warehouse, spark: SparkSession) -> None:
     plan = Plan.of_environment()
     print(f"seed {plan.seed}, {plan.comparisons} scripts")
-    with spark_session(tmp_path) as session:
-        spark = Spark(session)
-        comparison = Comparison(warehouse, spark, Excuses(spark))
+    judge = Spark(spark)
+    try:
+        comparison = Comparison(warehouse, judge, Excuses(judge))
         found = disagreements(plan, comparison)
+    finally:
+        judge.close()
     print(f"compared {dict(comparison.compared)}; excused {dict(comparison.excuses)}")
     if found:
         listed = "\n\n".join(one.report for one in found)

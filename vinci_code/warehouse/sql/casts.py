@@ -388,6 +388,8 @@ class _Caster:
         return None
 
     def _from_variant(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.is_interval:
+            return None
         mode = "try" if self._attempt else "cast"
         schema = text_sql(target.text)
         text = f"vinci_variant_cast({sql}, {schema}, '{mode}', {text_sql(self._zone)})"

@@ -534,7 +534,7 @@ def _converted(
 ) -> str:
     lowered = letter.lower()
     if value is None:
-        text = "null" if lowered != "b" else "false"
+        text = ("null" if lowered != "b" else "false")[: int(digits) if digits else None]
         flags = flags.replace("0", "").replace(",", "")
     elif lowered == "d" and kind in _WHOLE:
         text = _signed(f"{int(value):,d}" if "," in flags else str(int(value)), flags)
@@ -671,9 +671,9 @@ def soundex(text: str) -> str:
     if not text or not ("a" <= text[0].lower() <= "z"):
         return text
     codes = {letter: code for code, letters in _SOUNDEX.items() for letter in letters}
-    upper = text.upper()
-    result, last = upper[0], codes.get(upper[0], "0")
-    for letter in upper[1:]:
+    result = text[0].upper()
+    last = codes.get(result, "0")
+    for letter in (one.upper() for one in text[1:]):
         code = codes.get(letter, "" if letter in "HW" else "0")
         if not code:
             continue

@@ -355,9 +355,11 @@ def build_array_join(call: Call) -> Typed:
         kept = f"list_transform({texts}, lambda x: coalesce(x, {call.text(2)}))"
     else:
         kept = f"list_filter({texts}, lambda x: x IS NOT NULL)"
+    # The separator and the text that stands for NULL must be there.
+    given = "".join(f" AND {call.text(n)} IS NOT NULL" for n in range(1, len(call.args)))
     sql = (
-        f"CASE WHEN {texts} IS NOT NULL THEN coalesce(array_to_string({kept}, {call.text(1)}), "
-        f"'') END"
+        f"CASE WHEN {texts} IS NOT NULL{given} THEN "
+        f"coalesce(array_to_string({kept}, {call.text(1)}), '') END"
     )
     return Typed(f"({sql})", STRING, call.shown)
 

@@ -243,6 +243,9 @@ def build_date_add(call: Call) -> Typed:
     if len(call.nodes) == 3:
         return _add_units(call)
     sign = "-" if call.name == "date_sub" else "+"
+    count = call.args[1]
+    if count.type.is_numeric and count.type.name not in ("TINYINT", "SMALLINT", "INT"):
+        raise unexpected_input(call.name, 2, '("INT" or "SMALLINT" or "TINYINT")', count)
     days = call.argument(1, INT)
     sql = f"CAST({_day(call, 0)} {sign} {days.sql} AS DATE)"
     return Typed(
@@ -334,6 +337,8 @@ def build_timestamp_seconds(call: Call) -> Typed:
     value = call.args[0]
     number = value if value.type.is_numeric else call.argument(0, BIGINT)
     wide = cast_sql(number.sql, BIGINT) if number.type.is_integral else number.sql
+    if number.type.name in ("FLOAT", "DOUBLE"):
+        wide = f"(CASE WHEN isfinite({wide}) THEN {wide} END)"
     sql = f"timezone('UTC', make_timestamp(CAST({wide} * 1000000 AS BIGINT)))"
     return Typed(sql, TIMESTAMP, call.shown)
 

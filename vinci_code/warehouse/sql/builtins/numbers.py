@@ -5,7 +5,7 @@ from __future__ import annotations
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import decimal_text, let
-from vinci_code.warehouse.sql.coercion import precision_scale
+from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql
@@ -153,8 +153,8 @@ def build_ceil(call: Call) -> Typed:
 def _scaled_ceil(call: Call, value: Typed, verb: str, name: str) -> Typed:
     scale = _scale(call)
     if value.type.name != "DECIMAL":
-        precision = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 20}.get(value.type.name)
-        value = call.binder.cast(value, decimal(precision, 0) if precision else decimal(30, 15))
+        holders = INTEGER_DECIMALS | {"FLOAT": decimal(14, 7), "DOUBLE": decimal(30, 15)}
+        value = call.binder.cast(value, holders[value.type.name])
     kind = _rounded_type(value.type, scale)
     text = f"vinci_round_text({decimal_text(value.sql, value.type)}, {scale}, '{verb}')"
     return Typed(cast_sql(text, kind), kind, name)

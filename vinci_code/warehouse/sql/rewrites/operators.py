@@ -469,8 +469,10 @@ def _numbers(binder: Binder, left: Typed, right: Typed, name: str) -> tuple[Type
     same = left.type == right.type and not left.type.is_numeric and left.type.name != "VOID"
     if same or (left.type.is_string and right.type.is_string):
         raise _wrong_type(name, '"NUMERIC"', left)
-    if {left.type.name, right.type.name} == {"BINARY", "STRING"}:
-        raise _wrong_type(name, '"NUMERIC"', left if left.type == BINARY else right)
+    for text, other in ((left, right), (right, left)):
+        # The text becomes what the other is, and that is no number.
+        if text.type.is_string and not (other.type.is_numeric or other.type.name == "VOID"):
+            raise _wrong_type(name, '"NUMERIC"', other)
     return _number(binder, left, right, name), _number(binder, right, left, name)
 
 
