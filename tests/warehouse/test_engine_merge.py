@@ -100,8 +100,8 @@ def test_several_source_rows_for_one_target_row(merging: Client) -> None:
     [
         (
             "WHEN MATCHED THEN DELETE WHEN MATCHED THEN UPDATE SET v = 'x'",
-            "DELTA_NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION",
-            "42601",
+            "NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION",
+            "42613",
         ),
         ("WHEN MATCHED THEN UPDATE SET zz = 1", "DELTA_MERGE_UNRESOLVED_EXPRESSION", "42601"),
         ("WHEN MATCHED THEN UPDATE SET v = 'a', v = 'b'", "DELTA_CONFLICT_SET_COLUMN", "42701"),

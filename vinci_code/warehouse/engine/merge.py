@@ -340,14 +340,14 @@ def _refuse_partial_identity(clauses: Sequence[Clause], fill: Sequence[TableColu
 def _check_order(clauses: Sequence[Clause]) -> None:
     for kind, label in (
         (MATCHED, "MATCHED"),
-        (NOT_MATCHED, "NOT_MATCHED"),
+        (NOT_MATCHED, "NOT_MATCHED_BY_TARGET"),
         (BY_SOURCE, "NOT_MATCHED_BY_SOURCE"),
     ):
         own = [item for item in clauses if item.kind == kind]
         if any(item.condition is None for item in own[:-1]):
             raise SqlError(
-                f"DELTA_NON_LAST_{label}_CLAUSE_OMIT_CONDITION",
-                "42601",
+                f"NON_LAST_{label}_CLAUSE_OMIT_CONDITION",
+                "42613",
                 f"When there are more than one {kind} clauses in a MERGE statement, only the last "
                 f"{kind} clause can omit the condition.",
             )

@@ -18,6 +18,7 @@ from vinci_code.warehouse.sql.coercion import (
     interval_type,
     interval_units,
     precision_scale,
+    tightest_of_two,
 )
 from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow, divide_by_zero
 from vinci_code.warehouse.sql.scope import Scope
@@ -105,8 +106,13 @@ def add(binder: Binder, left: Typed, right: Typed) -> Typed:
 def subtract(binder: Binder, left: Typed, right: Typed) -> Typed:
     """Return ``left - right``."""
     name = f"({left.name} - {right.name})"
-    if left.type.name in _DATETIMES and right.type.name in (*_DATETIMES, "STRING"):
+    times = {left.type.name, right.type.name}
+    if times & set(_DATETIMES) and times <= {*_DATETIMES, "STRING", "VOID"}:
         return _difference(binder, left, right, name)
+    if right.type.name in _DATETIMES:
+        raise unexpected_input(name, 1, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", left)
+    if left.type.name in ("TIMESTAMP", "TIMESTAMP_NTZ") and right.type.is_numeric:
+        raise unexpected_input(name, 2, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", right)
     if left.type.name in _DATETIMES:
         return shift(binder, left, right, -1, name)
     if left.type.is_interval or right.type.is_interval:
@@ -117,13 +123,19 @@ def subtract(binder: Binder, left: Typed, right: Typed) -> Typed:
 def shift(binder: Binder, moment: Typed, by: Typed, sign: int, name: str) -> Typed:
     """Return a date or timestamp moved by an interval or by days."""
     operator = "+" if sign > 0 else "-"
-    if by.type.is_integral and moment.type == DATE:
+    if by.type.name == "VOID":
+        return Typed(cast_sql("NULL", TIMESTAMP), TIMESTAMP, name)
+    if by.type.name in ("TINYINT", "SMALLINT", "INT") and moment.type == DATE:
         verb = "date_add" if sign > 0 else "date_sub"
         return Typed(
             f"CAST({moment.sql} {operator} CAST({by.sql} AS INTEGER) AS DATE)",
             DATE,
             f"{verb}({moment.name}, {by.name})",
         )
+    if moment.type == DATE and not by.type.is_interval:
+        raise unexpected_input(name, 2, '("INT" or "SMALLINT" or "TINYINT")', by)
+    if by.type.is_string:
+        raise _wrong_type(name, '"NUMERIC"', moment)
     if not by.type.is_interval:
         raise _different(name, moment, by)
     name = f"{moment.name} {operator} {by.name}"
@@ -146,8 +158,10 @@ def _shift_date(binder: Binder, day: Typed, by: Typed, operator: str, name: str)
 
 
 def _difference(binder: Binder, left: Typed, right: Typed, name: str) -> Typed:
-    if right.type.is_string:
+    if right.type.name in ("STRING", "VOID"):
         right = binder.cast(right, left.type)
+    if left.type.name in ("STRING", "VOID"):
+        left = binder.cast(left, right.type)
     if left.type == right.type == DATE:
         days = f"to_microseconds(CAST(({left.sql} - {right.sql}) AS BIGINT) * 86400000000)"
         return Typed(days, interval_type("DAY", "DAY"), name)
@@ -178,7 +192,7 @@ def multiply(binder: Binder, left: Typed, right: Typed) -> Typed:
 
 def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name: str) -> Typed:
     if not (factor.type.is_numeric or factor.type.is_string):
-        raise _different(name, interval, factor)
+        raise unexpected_input(name, 2, "NUMERIC", factor)
     if factor.type.is_string:
         factor = binder.cast(factor, DOUBLE)
     months = interval.type.is_month_interval
@@ -267,7 +281,7 @@ def negate(binder: Binder, value: Typed) -> Typed:
     if value.type.is_interval:
         return Typed(f"(-{value.sql})", value.type, name)
     if not value.type.is_numeric and value.type.name != "VOID":
-        raise _wrong_type(name, '"NUMERIC" or "INTERVAL"', value)
+        raise unexpected_input(name, 1, "NUMERIC", value)
     if value.type.name in _SMALLEST:
         # The subtraction of so small integers has an error class of its own.
         return Typed(let(value.sql, lambda v: _negated(v, value.type)), value.type, name)
@@ -290,8 +304,9 @@ def rewrite_bitwise_not(binder: Binder, node: exp.BitwiseNot, scope: Scope) -> T
     only(node, "this")
     value = binder.expression(node.this, scope)
     if not value.type.is_integral:
-        raise _wrong_type(f"~{value.name}", '"INTEGRAL"', value)
-    return Typed(f"(~{value.sql})", value.type, f"~{value.name}")
+        raise unexpected_input(f"~{value.name}", 1, "INTEGRAL", value)
+    # Brackets: DuckDB reads ~- as one operator.
+    return Typed(f"(~({value.sql}))", value.type, f"~{value.name}")
 
 
 def rewrite_bitwise(binder: Binder, node: exp.Binary, scope: Scope) -> Typed:
@@ -365,7 +380,8 @@ def compare(binder: Binder, left: Typed, right: Typed, symbol: str) -> Typed:
     name = f"({left.name} {symbol} {right.name})"
     if symbol == "<>":
         name = f"(NOT ({left.name} = {right.name}))"
-    kind = common_of_two(left.type, right.type)
+    common = tightest_of_two if left.type.is_nested else common_of_two
+    kind = common(left.type, right.type)
     if kind is None:
         raise _different(name, left, right)
     if not comparable(kind):
@@ -493,8 +509,13 @@ def concat(binder: Binder, parts: list[Typed]) -> Typed:
 
 def _numbers(binder: Binder, left: Typed, right: Typed, name: str) -> tuple[Typed, Typed]:
     """Give both operands numeric types: text becomes the other's kind, VOID too."""
-    if left.type.is_string and right.type.is_string:
+    same = left.type == right.type and not left.type.is_numeric and left.type.name != "VOID"
+    if same or (left.type.is_string and right.type.is_string):
         raise _wrong_type(name, '"NUMERIC"', left)
+    for text, other in ((left, right), (right, left)):
+        # The text becomes what the other is, and that is no number.
+        if text.type.is_string and not (other.type.is_numeric or other.type.name == "VOID"):
+            raise _wrong_type(name, '"NUMERIC"', other)
     return _number(binder, left, right, name), _number(binder, right, left, name)
 
 
@@ -616,7 +637,7 @@ def absolute(binder: Binder, value: Typed) -> Typed:
     if value.type.name == "VOID":
         value = binder.cast(value, DOUBLE)
     if not value.type.is_numeric:
-        raise _wrong_type(name, '"NUMERIC"', value)
+        raise unexpected_input(name, 1, "NUMERIC", value)
     return Typed(f"abs({value.sql})", value.type, name)
 
 

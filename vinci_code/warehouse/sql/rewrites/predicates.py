@@ -298,10 +298,11 @@ def rewrite_like(binder: Binder, node: exp.Binary, scope: Scope, escape: str = "
     word = "ILIKE" if isinstance(node, exp.ILike) else "LIKE"
     value = binder.as_string(binder.expression(node.this, scope), word.lower())
     if isinstance(node.expression, (exp.Any, exp.All)):
-        result = _like_many(binder, value, node.expression, word, scope)
+        negated = bool(node.args.get("negate"))
+        result = _like_many(binder, value, node.expression, word, scope, negated)
     else:
         result = _like_one(binder, value, node.expression, word, escape, scope)
-    if node.args.get("negate"):
+    if node.args.get("negate") and not isinstance(node.expression, (exp.Any, exp.All)):
         return Typed(f"(NOT {result.sql})", BOOLEAN, f"(NOT {result.name})")
     return result
 
@@ -338,14 +339,17 @@ def _check_pattern(pattern: str, escape: str) -> None:
         index += 2
 
 
-def _like_many(binder: Binder, value: Typed, node: exp.Expr, word: str, scope: Scope) -> Typed:
+def _like_many(
+    binder: Binder, value: Typed, node: exp.Expr, word: str, scope: Scope, negated: bool
+) -> Typed:
+    """``NOT LIKE ALL`` is unlike each of the patterns, not unlike all of them together."""
     inner = node.this.unnest() if isinstance(node.this, exp.Paren) else node.this
     nodes = inner.expressions if isinstance(inner, exp.Tuple) else [inner]
     parts = [_like_one(binder, value, item, word, "\\", scope) for item in nodes]
     joiner = "OR" if isinstance(node, exp.Any) else "AND"
-    label = "any" if joiner == "OR" else "all"
-    name = f"like{label}({value.name})"
-    return Typed("(" + f" {joiner} ".join(part.sql for part in parts) + ")", BOOLEAN, name)
+    label = ("not" if negated else "") + "like" + ("any" if joiner == "OR" else "all")
+    tests = [f"NOT {part.sql}" if negated else part.sql for part in parts]
+    return Typed("(" + f" {joiner} ".join(tests) + ")", BOOLEAN, f"{label}({value.name})")
 
 
 def rewrite_escape(binder: Binder, node: exp.Escape, scope: Scope) -> Typed:
