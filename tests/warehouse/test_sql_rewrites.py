@@ -34,7 +34,7 @@ CASES = [
     ("rewrite_divide", "a / 2", '(CAST("t_1"."a" AS DOUBLE) / CAST(2 AS DOUBLE))'),
     ("rewrite_integer_divide", "a DIV 2", '(CAST("t_1"."a" AS BIGINT) // CAST(2 AS BIGINT))'),
     ("rewrite_modulo", "a % 2", '("t_1"."a" % 2)'),
-    ("rewrite_bitwise_not", "~a", '(~"t_1"."a")'),
+    ("rewrite_bitwise_not", "~a", '(~("t_1"."a"))'),
     ("rewrite_bitwise", "a ^ 1", 'xor("t_1"."a", 1)'),
     (
         "rewrite_shift",

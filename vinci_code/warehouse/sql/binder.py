@@ -111,6 +111,15 @@ class Binder:
 
         return bind_query(self, node, scope)
 
+    def inner_query(self, node: exp.Expr, scope: Scope) -> BoundQuery:
+        """Translate a sub-query of an expression: the same one to the same SQL in a grouping."""
+        if scope.queries is None:
+            return self.query(node, scope)
+        found = scope.queries.get(node)
+        if found is None:
+            found = scope.queries[node] = self.query(node, scope)
+        return found
+
     def cast(self, value: Typed, target: SqlType, *, keep_name: bool = True) -> Typed:
         """Convert a value to another type, implicitly: its name stays."""
         if value.type == target:
@@ -143,13 +152,7 @@ class Binder:
         """
         kind = common_type(value.type for value in values)
         if kind is None:
-            types = ", ".join(f'"{value.type.text}"' for value in values)
-            raise SqlError(
-                "DATATYPE_MISMATCH.DATA_DIFF_TYPES",
-                "42K09",
-                f'Cannot resolve "{what}" due to data type mismatch: Input to '
-                f"`{what.split('(')[0]}` should all be the same type, but it's ({types}).",
-            )
+            raise data_diff_types(what, [value.type for value in values])
         return [self.cast(value, kind) for value in values], kind
 
     def as_string(self, value: Typed, function: str, position: int = 1) -> Typed:
@@ -243,6 +246,19 @@ def refused(node: exp.Expr | None, part: str = "") -> SqlError:
         return syntax_error("", "")
     words = type(node).__name__
     return unsupported(f"{words} ({part})" if part else words)
+
+
+def data_diff_types(
+    what: str, kinds: Sequence[SqlType], error: str = "DATA_DIFF_TYPES"
+) -> SqlError:
+    """Return the refusal of arguments that have no type in common."""
+    types = ", ".join(f'"{kind.text}"' for kind in kinds)
+    return SqlError(
+        f"DATATYPE_MISMATCH.{error}",
+        "42K09",
+        f'Cannot resolve "{what}" due to data type mismatch: Input to '
+        f"`{what.split('(')[0]}` should all be the same type, but it's ({types}).",
+    )
 
 
 def unexpected_input(function: str, position: int, wanted: str, value: Typed) -> SqlError:

@@ -61,7 +61,7 @@ def cast(
     """Return ``CAST(value AS target)``, or ``TRY_CAST`` where ``attempt`` is set.
 
     Raises:
-        SqlError: ``DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION`` for types that cannot be cast.
+        SqlError: ``DATATYPE_MISMATCH.CAST_…_SUGGESTION`` for types that cannot be cast.
     """
     if not name:
         name = value.name if target.is_nested else f"CAST({value.name} AS {target.text})"
@@ -71,7 +71,7 @@ def cast(
         return _cast_void(value, target, name)
     sql = _Caster(zone, attempt).convert(value.sql, value.type, target, atom=value.is_atom)
     if sql is None:
-        raise cast_mismatch(name, value.type, target)
+        raise cast_mismatch(name, value.type, target, attempt=attempt)
     return Typed(sql, target, name, value.nullable or attempt)
 
 
@@ -89,14 +89,32 @@ def can_cast(source: SqlType, target: SqlType) -> bool:
     )
 
 
-def cast_mismatch(name: str, source: SqlType, target: SqlType) -> SqlError:
-    """Return the refusal of a cast between types that have none."""
+def cast_mismatch(
+    name: str, source: SqlType, target: SqlType, *, attempt: bool = False
+) -> SqlError:
+    """Return the refusal of a cast between types that have none; it says what does it instead."""
+    kind, advice = "WITHOUT", "."
+    kinds = (_kind(source), _kind(target))
+    if "date" in kinds and {"integral", "decimal", "fractional"} & set(kinds):
+        function = "UNIX_DATE" if kinds[0] == "date" else "DATE_FROM_UNIX_DATE"
+        kind, advice = "WITH_FUNC", f".\nTo convert values, you can use the function `{function}`."
+    elif not attempt and kinds in _CASTS_WITHOUT_ANSI:
+        kind = "WITH_CONF"
+        advice = ' with ANSI mode on. If you have to, set "ansi_mode" as "false".'
     return SqlError(
-        "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
+        f"DATATYPE_MISMATCH.CAST_{kind}_SUGGESTION",
         "42K09",
         f'Cannot resolve "{name}" due to data type mismatch: cannot cast "{source.text}" to '
-        f'"{target.text}".',
+        f'"{target.text}"{advice}',
     )
+
+
+_CASTS_WITHOUT_ANSI = (
+    ("integral", "binary"),
+    ("date", "boolean"),
+    ("timestamp", "boolean"),
+    ("boolean", "timestamp"),
+)
 
 
 def local_sql(sql: str, zone: str) -> str:
@@ -149,6 +167,8 @@ def reject_text(text: str, target: str) -> str:
             ``CAST_INVALID_INPUT``.
     """
     kind = parse_type(target)
+    if kind.is_interval:
+        raise _interval_format(text, kind)
     number = _exact(text) if kind.name == "DECIMAL" else None
     if number is None:
         raise _with_value(invalid_input(STRING, kind), text)
@@ -174,6 +194,17 @@ def _exact(text: str) -> Decimal | None:
         return None
     number = Decimal(stripped)
     return number if abs(int(number.as_tuple().exponent)) < _EXPONENT_LIMIT else None
+
+
+def _interval_format(text: str, kind: SqlType) -> SqlError:
+    form = "UNMATCHED_FORMAT_STRING" + ("" if kind.is_month_interval else "_WITH_NOTICE")
+    return SqlError(
+        f"INVALID_INTERVAL_FORMAT.{form}",
+        "22006",
+        f"Error parsing '{text}' to interval. Please ensure that the value provided is in a valid "
+        f"format for defining an interval. Interval string does not match the format of "
+        f"{kind.text} when cast to it.",
+    )
 
 
 def number_text(text: str) -> str | None:
@@ -257,7 +288,7 @@ class _Caster:
         if kind in ("fractional", "variant"):
             return cast_sql(sql, target)
         if target.is_interval:
-            return self._number_to_interval(sql, target)
+            return self._number_to_interval(sql, source, target, atom)
         return None
 
     def _from_decimal(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
@@ -269,7 +300,9 @@ class _Caster:
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
-            return f"to_timestamp(CAST({sql} AS DOUBLE))"
+            return _moment(f"trunc({sql} * 1000000)")
+        if target.is_interval:
+            return self._number_to_interval(sql, source, target, atom)
         if kind == "variant":
             text = decimal_text(sql, source)
             return f"rtrim(rtrim({text}, '0'), '.')" if source.scale else text
@@ -290,7 +323,7 @@ class _Caster:
         if kind == "boolean":
             return f"({sql} <> 0)"
         if kind == "timestamp":
-            return f"to_timestamp(CAST({sql} AS DOUBLE))"
+            return self._double_to_moment(sql, source, target, atom)
         if kind == "variant":
             return f"vinci_number_json({to_text(sql, source, self._zone)})"
         return None
@@ -340,19 +373,23 @@ class _Caster:
 
     def _from_interval(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
         if target.is_interval and source.is_month_interval == target.is_month_interval:
-            return sql
-        if _kind(target) == "integral" and len(set(interval_units(source))) == 1:
-            unit = MICROS.get(interval_units(source)[0])
-            count = (
-                f"(epoch_us({sql}) // {unit})"
-                if unit
-                else f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
-                + (" // 12" if source.name.endswith("YEAR") else "")
-            )
+            return _cut_interval(sql, source, target)
+        last = interval_units(source)[1]
+        if source.is_month_interval:
+            count = f"({_months(sql)}" + (" // 12)" if last == "YEAR" else ")")
+        else:
+            count = f"(epoch_us({sql}) // {MICROS[last]})"
+        if _kind(target) == "integral":
             return self._narrow(count, SqlType("BIGINT"), target, False)
+        if _kind(target) == "decimal":
+            if last == "SECOND":
+                count = f"(CAST(epoch_us({sql}) AS DECIMAL(20,0)) * 0.000001)"
+            return self._to_decimal(count, target, False)
         return None
 
     def _from_variant(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
+        if target.is_interval:
+            return None
         mode = "try" if self._attempt else "cast"
         schema = text_sql(target.text)
         text = f"vinci_variant_cast({sql}, {schema}, '{mode}', {text_sql(self._zone)})"
@@ -450,11 +487,59 @@ class _Caster:
             ),
         )
 
-    def _number_to_interval(self, sql: str, target: SqlType) -> str | None:
-        first, last = interval_units(target)
-        if first != last:
-            return None
-        return interval_sql(sql, first)
+    def _number_to_interval(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
+        """A number counts an interval's last unit."""
+        last = interval_units(target)[1]
+        months = target.is_month_interval
+        factor = {"YEAR": 12, "MONTH": 1}[last] if months else MICROS[last]
+        holder = "INTEGER" if months else "BIGINT"
+
+        def body(v: str) -> str:
+            wide = "DECIMAL(38,0)" if source.is_integral else f"DECIMAL(38,{source.scale})"
+            count = f"TRY_CAST(round(CAST({v} AS {wide}) * {factor}, 0) AS {holder})"
+            make = "to_months" if months else "to_microseconds"
+            return self._checked(v, f"{make}({count})", cast_overflow(source, target))
+
+        return let(sql, body, atom=atom)
+
+    def _double_to_moment(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str:
+        """Microseconds are cut, not rounded; NaN and infinity are no moment."""
+        malformed = SqlError(
+            "CAST_INVALID_INPUT",
+            "22018",
+            invalid_input(source, target).message,
+        )
+
+        def body(v: str) -> str:
+            double = f"CAST({v} AS DOUBLE)"
+            micros = f"trunc({double} * 1000000)"
+            fits = f"CASE WHEN abs({micros}) < 9223372036854775807 THEN {_moment(micros)} END"
+            beyond = self._checked(v, fits, cast_overflow(DOUBLE, SqlType("BIGINT")), micros)
+            wrong = "NULL" if self._attempt else fail_sql(malformed, to_text(v, source, self._zone))
+            return (
+                f"CASE WHEN isfinite({double}) THEN {beyond} WHEN {v} IS NOT NULL THEN {wrong} END"
+            )
+
+        return let(sql, body, atom=atom)
+
+
+def _moment(micros: str) -> str:
+    """The instant of a count of microseconds that fits into BIGINT."""
+    return f"timezone('UTC', make_timestamp(CAST({micros} AS BIGINT)))"
+
+
+def _months(sql: str) -> str:
+    return f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
+
+
+def _cut_interval(sql: str, source: SqlType, target: SqlType) -> str:
+    """An interval without what is less than the target's last unit."""
+    last, fields = interval_units(target)[1], interval_units(source)
+    if last == fields[1] or last in ("MONTH", "SECOND"):
+        return sql
+    if last == "YEAR":
+        return f"to_months(CAST({_months(sql)} // 12 * 12 AS INTEGER))"
+    return f"to_microseconds(epoch_us({sql}) // {MICROS[last]} * {MICROS[last]})"
 
 
 def _holds(source: SqlType, target: SqlType) -> bool:

@@ -110,6 +110,31 @@ def common_of_two(left: SqlType, right: SqlType) -> SqlType | None:
     return _common_datetime(left, right)
 
 
+def tightest_of_two(left: SqlType, right: SqlType) -> SqlType | None:
+    """Return the type of which both are, so that neither changes its nature; or ``None``.
+
+    The array functions take an element so: no text for a number, no decimal for an integer that it
+    cannot hold.
+    """
+    if left == right or VOID in (left, right):
+        return common_of_two(left, right)
+    if left.element is not None and right.element is not None:
+        element = tightest_of_two(left.element, right.element)
+        return None if element is None else array(element)
+    if left.fields and right.fields:
+        pairs = zip(left.fields, right.fields, strict=False)
+        if any(tightest_of_two(one.type, other.type) is None for one, other in pairs):
+            return None
+    if left.is_string != right.is_string:
+        return None
+    kind = common_of_two(left, right)
+    if "DECIMAL" not in (left.name, right.name):
+        return kind
+    return (
+        kind if kind in (left, right) and {left.name, right.name} & set(INTEGER_DECIMALS) else None
+    )
+
+
 def _common_numeric(left: SqlType, right: SqlType) -> SqlType:
     if "DOUBLE" in (left.name, right.name):
         return DOUBLE

@@ -74,6 +74,10 @@ class WarehouseParser(DatabricksParser):
         "ANY": lambda self: self._parse_any(),
         "CASE": lambda self: self._parse_case(),
     }
+    UNARY_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr | None]]] = {
+        **DatabricksParser.UNARY_PARSERS,
+        TokenType.DASH: lambda self: self._parse_minus(),
+    }
     # array[0] reads an element; it never builds one.
     ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Func]]] = {}
     STATEMENT_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr]]] = {
@@ -90,6 +94,18 @@ class WarehouseParser(DatabricksParser):
             self.raise_error("Expected (")
         arguments = self._parse_wrapped_csv(self._parse_lambda)
         return self.expression(exp.Anonymous(this="any", expressions=arguments))
+
+    def _parse_minus(self) -> exp.Expr | None:
+        # The sign is part of a number: -1::STRING is a cast of -1.
+        number = self._curr.token_type == TokenType.NUMBER
+        operand = self._parse_unary()
+        inner = operand
+        while isinstance(inner, exp.Cast):
+            inner = inner.this
+        if not number or inner is operand or not isinstance(inner, exp.Literal):
+            return self.expression(exp.Neg(this=operand))
+        inner.replace(exp.Neg(this=inner.copy()))
+        return operand
 
     def raise_error(self, message: str, token: Token | None = None) -> None:
         """Raise at once, with the token at which reading stopped."""

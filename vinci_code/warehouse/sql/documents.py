@@ -557,10 +557,9 @@ def variant_cast(text: str | None, schema: str, mode: str, zone: str) -> str | N
     if value is None:
         return None
     try:
-        found = _VariantFitter(zone, strict=True).fit(value, _schema_type(schema))
+        fitter = _VariantFitter(zone, attempt=mode == "try")
+        found = fitter.fit(value, _schema_type(schema))
     except ValueError:
-        if mode == "try":
-            return None
         raise SqlError(
             "INVALID_VARIANT_CAST",
             "22023",
@@ -571,9 +570,24 @@ def variant_cast(text: str | None, schema: str, mode: str, zone: str) -> str | N
 
 
 class _VariantFitter(_Fitter):
-    """Fits VARIANT values: scalars are cast as CAST does, text to numbers too."""
+    """Fits VARIANT values: scalars are cast as CAST does, text to numbers too.
+
+    An attempt gives NULL for each part that does not fit.
+    """
+
+    def __init__(self, zone: str, *, attempt: bool) -> None:
+        super().__init__(zone, strict=True)
+        self._attempt = attempt
 
     def fit(self, value: Any, kind: SqlType) -> Any:
+        try:
+            return self._fit(value, kind)
+        except ValueError:
+            if self._attempt:
+                return None
+            raise
+
+    def _fit(self, value: Any, kind: SqlType) -> Any:
         if value is None:
             return "null" if kind.name == "VARIANT" else None
         if kind.name == "VARIANT":

@@ -140,6 +140,17 @@ def divide_by_zero() -> SqlError:
     )
 
 
+def invalid_timezone(zone: str) -> SqlError:
+    """Return ``INVALID_TIMEZONE``."""
+    return SqlError(
+        "INVALID_TIMEZONE",
+        "22009",
+        f"The timezone: {zone} is invalid. The timezone must be either a region-based zone ID or a "
+        "zone offset. Region IDs must have the form 'area/city', such as 'America/Los_Angeles'. "
+        "Zone offsets must be in the format '(+|-)HH', '(+|-)HH:mm' or '(+|-)HH:mm:ss'.",
+    )
+
+
 def _overflow(match: re.Match[str]) -> SqlError:
     return arithmetic_overflow(f"{match.group(1).lower()} caused overflow")
 
@@ -244,6 +255,10 @@ def _interrupted(_match: re.Match[str]) -> SqlError:
     return SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
 
 
+def _unknown_zone(match: re.Match[str]) -> SqlError:
+    return invalid_timezone(match.group(1))
+
+
 def _date_range(_match: re.Match[str]) -> SqlError:
     return unsupported("a date or timestamp that is so far from today")
 
@@ -307,5 +322,6 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         r"subqueries in lambda expressions are not supported",
         _query_in_lambda,
     ),
+    (duckdb.Error, r"Unknown TimeZone '([^']*)'", _unknown_zone),
     (duckdb.Error, r"More than one row returned by a subquery", _scalar_subquery),
 )

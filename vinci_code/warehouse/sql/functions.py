@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, AnyStr
 
 import duckdb
 import pyarrow as pa
@@ -140,11 +140,11 @@ def _slice(data: bytes, start: int, length: int) -> bytes:
     return data[start : start + length]
 
 
-def _lpad(text: str, length: int, fill: str) -> str:
+def _lpad(text: AnyStr, length: int, fill: AnyStr) -> AnyStr:
     return scalars.pad(text, length, fill, left=True)
 
 
-def _rpad(text: str, length: int, fill: str) -> str:
+def _rpad(text: AnyStr, length: int, fill: AnyStr) -> AnyStr:
     return scalars.pad(text, length, fill, left=False)
 
 
@@ -191,6 +191,7 @@ PYTHON_FUNCTIONS = _functions(
         ("upper", str.upper, "VARCHAR", "VARCHAR"),
         ("initcap", scalars.initcap, "VARCHAR", "VARCHAR"),
         ("levenshtein", scalars.levenshtein, "VARCHAR VARCHAR", "INTEGER"),
+        ("near_levenshtein", scalars.near_levenshtein, "VARCHAR VARCHAR INTEGER", "INTEGER"),
         ("to_binary", scalars.to_binary, "VARCHAR VARCHAR BOOLEAN", "BLOB"),
         ("soundex", scalars.soundex, "VARCHAR", "VARCHAR"),
         ("reverse", lambda text: text[::-1], "VARCHAR", "VARCHAR"),
@@ -220,11 +221,17 @@ PYTHON_FUNCTIONS = _functions(
         # Bytes
         ("unbase64", scalars.unbase64, "VARCHAR", "BLOB"),
         ("unhex", scalars.unhex, "VARCHAR", "BLOB"),
+        ("binary_contains", lambda data, part: part in data, "BLOB BLOB", "BOOLEAN"),
+        ("binary_reverse", lambda data: data[::-1], "BLOB", "BLOB"),
         ("decode_utf8", scalars.decode_utf8, "BLOB", "VARCHAR"),
         ("decode_loosely", scalars.decode_loosely, "BLOB", "VARCHAR"),
         ("decode", scalars.decode, "BLOB VARCHAR", "VARCHAR"),
         ("encode", scalars.encode, "VARCHAR VARCHAR", "BLOB"),
         ("binary_slice", _slice, "BLOB BIGINT BIGINT", "BLOB"),
+        ("binary_left", lambda data, count: data[:count], "BLOB BIGINT", "BLOB"),
+        ("binary_lpad", _lpad, "BLOB INTEGER BLOB", "BLOB"),
+        ("binary_rpad", _rpad, "BLOB INTEGER BLOB", "BLOB"),
+        ("binary_overlay", scalars.overlay, "BLOB BLOB INTEGER INTEGER", "BLOB"),
         ("sha2", scalars.sha2, "BLOB INTEGER", "VARCHAR"),
         ("crc32", scalars.crc32, "BLOB", "BIGINT"),
         ("murmur3", hashes.murmur3, "BLOB VARCHAR INTEGER", "INTEGER", True),

@@ -16,6 +16,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
+_QUARTERS = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _LETTERS = re.compile(r"([A-Za-z])\1*|'(?:[^']|'')*'|\[|\]|[^A-Za-z'\[\]]+")
 
@@ -25,38 +26,85 @@ def _pieces(pattern: str) -> tuple[str, ...]:
     return tuple(match.group(0) for match in _LETTERS.finditer(pattern))
 
 
+# How often a letter may stand, and the letters that the formatter of before Spark 3 knew.
+_WIDTHS = {"y": 6, "M": 4, "L": 4, "E": 4, "Q": 4, "q": 4, "G": 4, "D": 3, "S": 9, "F": 1, "a": 1}
+_WIDTHS |= dict.fromkeys("dHhKkms", 2) | dict.fromkeys("xXZ", 5) | dict.fromkeys("zO", 4)
+_LEGACY = set("GyYMLwWDdFEuaHkKhmsSzZX")
+
+
+@lru_cache(maxsize=512)
+def _check(pattern: str, parsing: bool) -> None:
+    """Refuse what Java's ``DateTimeFormatter`` has and Spark forbids.
+
+    Raises:
+        SqlError: ``INCONSISTENT_BEHAVIOR_CROSS_VERSION`` where Spark 2 took the pattern, else
+            ``INVALID_DATETIME_PATTERN``.
+    """
+    letters = [piece for piece in _pieces(pattern) if piece[0].isalpha()]
+    for piece in letters:
+        letter = piece[0]
+        if letter == "V" and len(piece) == 2:
+            continue
+        unread = parsing and letter in "EFqQ"
+        if not unread and len(piece) <= _WIDTHS.get(letter, 0):
+            continue
+        if {one[0] for one in letters} <= _LEGACY:
+            raise _other_version("DATETIME_PATTERN_RECOGNITION", pattern)
+        if letter in "YWwuec":
+            raise _other_version("DATETIME_WEEK_BASED_PATTERN", pattern)
+        kind = "ILLEGAL_CHARACTER" if letter in "AnNBpEFqQ" else "WITH_SUGGESTION"
+        raise SqlError(
+            f"INVALID_DATETIME_PATTERN.{kind}",
+            "22007",
+            f"Unrecognized datetime pattern: {pattern}. The letter '{letter}' cannot stand in it "
+            "so. Please provide a pattern of legal characters.",
+        )
+
+
+def _other_version(kind: str, pattern: str) -> SqlError:
+    return SqlError(
+        f"INCONSISTENT_BEHAVIOR_CROSS_VERSION.{kind}",
+        "42K0B",
+        "You may get a different result due to the upgrading to Spark >= 3.0: Fail to recognize "
+        f"'{pattern}' pattern in the DateTimeFormatter.",
+    )
+
+
 def format_datetime(value: datetime, pattern: str, zone: str) -> str:
     """Return a wall clock formatted by a pattern."""
+    _check(pattern, False)
     result = ""
     for piece in _pieces(pattern):
         letter, width = piece[0], len(piece)
         if letter == "'":
             result += "'" if piece == "''" else piece[1:-1].replace("''", "'")
         elif letter.isalpha():
-            result += _format_letter(value, letter, width, pattern, zone)
+            result += _format_letter(value, letter, width, zone)
         elif letter not in "[]":
             result += piece
     return result
 
 
-def _format_letter(value: datetime, letter: str, width: int, pattern: str, zone: str) -> str:
-    if letter in "yu":
+def _format_letter(value: datetime, letter: str, width: int, zone: str) -> str:
+    if letter == "y":
         return f"{value.year % 100:02d}" if width == 2 else f"{value.year:0{width}d}"
     if letter in "ML":
         return _format_month(value, width)
     if letter == "E":
         name = _DAYS[value.weekday()]
         return name if width == 4 else name[:3]
+    if letter == "G":
+        return "Anno Domini" if width == 4 else "AD"
+    if letter in "qQ" and width > 2:
+        number = (value.month + 2) // 3
+        return f"Q{number}" if width == 3 else _QUARTERS[number - 1]
     if letter == "a":
         return "AM" if value.hour < 12 else "PM"
     if letter == "S":
         return f"{value.microsecond:06d}000"[:width]
     if letter in "xXZVzO":
         return _format_zone(value, letter, width, zone)
-    number = _numbers(value).get(letter)
-    if number is None:
-        raise _unknown(letter, pattern)
-    return f"{number:0{width}d}"
+    return f"{_numbers(value)[letter]:0{width}d}"
 
 
 def _numbers(value: datetime) -> dict[str, int]:
@@ -86,6 +134,8 @@ def _format_zone(value: datetime, letter: str, width: int, zone: str) -> str:
     where = value.replace(tzinfo=ZoneInfo(zone))
     if letter == "V":
         return "Etc/UTC" if zone == "UTC" else zone
+    if letter == "z" and width == 4:
+        raise unsupported("the long name of a time zone, zzzz in a pattern")
     if letter == "z":
         return where.tzname() or zone
     offset = where.utcoffset() or timedelta()
@@ -102,17 +152,6 @@ def _format_zone(value: datetime, letter: str, width: int, zone: str) -> str:
     return f"{sign}{hours:02d}{rest:02d}" if width in (2, 4) else f"{sign}{hours:02d}:{rest:02d}"
 
 
-def _unknown(letter: str, pattern: str) -> SqlError:
-    if letter in "YwWuecgAnNBG":
-        return unsupported(f"the letter '{letter}' in the datetime pattern '{pattern}'")
-    return SqlError(
-        "INVALID_DATETIME_PATTERN.ILLEGAL_CHARACTER",
-        "22007",
-        f"Unrecognized datetime pattern: {pattern}. Illegal pattern character found in datetime "
-        f"pattern: {letter}. Please provide legal character.",
-    )
-
-
 @lru_cache(maxsize=512)
 def _regex(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
     text, names = "", []
@@ -125,15 +164,15 @@ def _regex(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
         elif letter == "]":
             text += ")?"
         elif letter.isalpha():
-            text += f"({_read_letter(letter, width, pattern)})"
+            text += f"({_read_letter(letter, width)})"
             names.append(f"{letter}{width}")
         else:
             text += re.escape(piece)
     return re.compile(text + r"\Z"), tuple(names)
 
 
-def _read_letter(letter: str, width: int, pattern: str) -> str:
-    if letter in "yu":
+def _read_letter(letter: str, width: int) -> str:
+    if letter == "y":
         return (
             r"\d{2}"
             if width == 2
@@ -143,8 +182,6 @@ def _read_letter(letter: str, width: int, pattern: str) -> str:
         )
     if letter in "ML" and width >= 3:
         return "|".join(name[:3] if width == 3 else name for name in _MONTHS)
-    if letter == "E":
-        return "|".join(name if width == 4 else name[:3] for name in _DAYS)
     if letter == "a":
         return "AM|PM|am|pm"
     if letter == "S":
@@ -153,8 +190,10 @@ def _read_letter(letter: str, width: int, pattern: str) -> str:
         return r"Z|[+-]\d{2}:?(?:\d{2})?"
     if letter in "VzO":
         return r"[A-Za-z][\w/+:-]*"
-    if letter not in "MLdDHhKkms":
-        raise _unknown(letter, pattern)
+    if letter == "G":
+        raise unsupported("an era in a text that is read by a pattern")
+    if letter == "D" and width < 3:
+        return r"\d{" + f"{width},3" + "}"
     return r"\d{1,2}" if width == 1 else r"\d{" + str(width) + "}"
 
 
@@ -166,6 +205,7 @@ def parse_datetime(text: str, pattern: str, zone: str) -> datetime | None:
         pattern: The pattern.
         zone: The zone of a text that names none.
     """
+    _check(pattern, True)
     regex, names = _regex(pattern)
     match = regex.match(text)
     if match is None:
@@ -181,7 +221,7 @@ def parse_datetime(text: str, pattern: str, zone: str) -> datetime | None:
 
 
 def _assembled(fields: dict[str, str], zone: str) -> datetime | None:
-    year = fields.get("y", fields.get("u", "1970"))
+    year = fields.get("y", "1970")
     number = int(year) + 2000 if len(year) == 2 else int(year)
     clock = datetime(  # noqa: DTZ001 - the zone is applied below
         number,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 import zlib
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -19,6 +20,7 @@ from decimal import (
     localcontext,
 )
 from functools import lru_cache
+from typing import AnyStr
 from urllib.parse import quote_plus, unquote_plus
 
 from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero, unsupported
@@ -367,32 +369,45 @@ def regexp_replace(text: str, pattern: str, replacement: str, position: int) -> 
     start = max(position - 1, 0)
     if start > len(text):
         return text
-    return text[:start] + regex(pattern).sub(_replacement(replacement), text[start:])
-
-
-def _group(pattern: str, group: int, function: str) -> re.Pattern[str]:
     compiled = regex(pattern)
-    if not 0 <= group <= compiled.groups:
+    if compiled.search(text, start) is None:
+        # A replacement that names a group that is not there does no harm.
+        return text
+    try:
+        return text[:start] + compiled.sub(_replacement(replacement), text[start:])
+    except (re.error, IndexError):
+        raise SqlError(
+            "INVALID_REGEXP_REPLACE",
+            "22023",
+            f'Could not perform regexp_replace for source = "{text}", pattern = "{pattern}", '
+            f'replacement = "{replacement}" and position = {position}.',
+        ) from None
+
+
+def _group(match: re.Match[str], group: int, function: str) -> str:
+    """A group of a match; Spark looks at the group's number only where something matches."""
+    groups = match.re.groups
+    if not 0 <= group <= groups:
         raise SqlError(
             "INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX",
             "22023",
             f"The value of parameter(s) `idx` in `{function}` is invalid: Expects group index "
             f"between "
-            f"0 and {compiled.groups}, but got {group}.",
+            f"0 and {groups}, but got {group}.",
         )
-    return compiled
+    return match.group(group) or ""
 
 
 def regexp_extract(text: str, pattern: str, group: int) -> str:
     """Return a group of the first match, empty where there is none."""
-    match = _group(pattern, group, "regexp_extract").search(text)
-    return (match.group(group) or "") if match else ""
+    match = regex(pattern).search(text)
+    return _group(match, group, "regexp_extract") if match else ""
 
 
 def regexp_extract_all(text: str, pattern: str, group: int) -> list[str]:
     """Return a group of every match."""
-    compiled = _group(pattern, group, "regexp_extract_all")
-    return [match.group(group) or "" for match in compiled.finditer(text)]
+    matches = regex(pattern).finditer(text)
+    return [_group(match, group, "regexp_extract_all") for match in matches]
 
 
 def regexp_count(text: str, pattern: str) -> int:
@@ -437,10 +452,10 @@ def luhn(text: str) -> bool:
     return total % 10 == 0
 
 
-def pad(text: str, length: int, fill: str, *, left: bool) -> str:
-    """Return a text padded or cut to a length."""
+def pad(text: AnyStr, length: int, fill: AnyStr, *, left: bool) -> AnyStr:
+    """Return a text, or bytes, padded or cut to a length."""
     if length <= 0:
-        return ""
+        return text[:0]
     if len(text) >= length or not fill:
         return text[:length]
     padding = (fill * (length - len(text)))[: length - len(text)]
@@ -455,10 +470,12 @@ def locate(search: str, text: str, start: int) -> int:
     return text.find(search, start - 1) + 1 if start > 0 else 0
 
 
-def overlay(text: str, replacement: str, position: int, length: int) -> str:
-    """Return a text with another put over it."""
-    size = len(replacement) if length < 0 else length
-    return text[: max(position - 1, 0)] + replacement + text[max(position - 1 + size, 0) :]
+def overlay(text: AnyStr, replacement: AnyStr, position: int, length: int) -> AnyStr:
+    """Return a text, or bytes, with another put over it."""
+    end = position + (len(replacement) if length < 0 else length)
+    # A position that is negative counts from the end, as that of substring does.
+    rest = text[end - 1 :] if end > 0 else text[end:] if end < 0 else text
+    return text[: max(position - 1, 0)] + replacement + rest
 
 
 def element(index: int, items: list[str | None]) -> str | None:
@@ -517,7 +534,7 @@ def _converted(
 ) -> str:
     lowered = letter.lower()
     if value is None:
-        text = "null" if lowered != "b" else "false"
+        text = ("null" if lowered != "b" else "false")[: int(digits) if digits else None]
         flags = flags.replace("0", "").replace(",", "")
     elif lowered == "d" and kind in _WHOLE:
         text = _signed(f"{int(value):,d}" if "," in flags else str(int(value)), flags)
@@ -526,7 +543,7 @@ def _converted(
         text = format(int(value) & (2**bits - 1), lowered)
     elif lowered in "fe" and kind in _FRACTIONAL:
         text, flags = _fractional(Decimal(value), flags, int(digits or 6), lowered)
-    elif lowered == "c" and kind in _WHOLE:
+    elif lowered == "c" and kind in _WHOLE[:3] and 0 <= int(value) <= sys.maxunicode:
         text = chr(int(value))
     elif lowered == "b":
         text = value if kind == "BOOLEAN" else "true"
@@ -592,6 +609,12 @@ def str_to_map(text: str, pair: str, inner: str) -> dict[str, str | None]:
     return result
 
 
+def near_levenshtein(left: str, right: str, most: int) -> int:
+    """Return the edit distance, -1 where it is more than ``most``."""
+    distance = levenshtein(left, right)
+    return distance if distance <= most else -1
+
+
 def levenshtein(left: str, right: str) -> int:
     """Return the edit distance, counted in characters."""
     row = list(range(len(right) + 1))
@@ -648,9 +671,9 @@ def soundex(text: str) -> str:
     if not text or not ("a" <= text[0].lower() <= "z"):
         return text
     codes = {letter: code for code, letters in _SOUNDEX.items() for letter in letters}
-    upper = text.upper()
-    result, last = upper[0], codes.get(upper[0], "0")
-    for letter in upper[1:]:
+    result = text[0].upper()
+    last = codes.get(result, "0")
+    for letter in (one.upper() for one in text[1:]):
         code = codes.get(letter, "" if letter in "HW" else "0")
         if not code:
             continue
@@ -689,9 +712,7 @@ def math_function(name: str, value: float) -> float:
     if name == "cbrt" and not math.isfinite(value):
         return value
     if name == "cbrt":
-        root = math.copysign(abs(value) ** (1 / 3), value)
-        whole = round(root)
-        return float(whole) if float(whole) ** 3 == value else root
+        return _cube_root(value)
     try:
         return float(getattr(math, name)(value))
     except ValueError:
@@ -700,6 +721,16 @@ def math_function(name: str, value: float) -> float:
         return math.nan
     except OverflowError:
         return math.inf
+
+
+def _cube_root(value: float) -> float:
+    with localcontext() as context:
+        context.prec = 40
+        size = Decimal(abs(value))
+        root = Decimal(abs(value) ** (1 / 3))
+        # One step of Newton's makes the sixteen digits of the power exact.
+        root -= (root * root * root - size) / (3 * root * root) if size else 0
+    return math.copysign(float(root), value)
 
 
 def width_bucket(value: float, low: float, high: float, count: int) -> int | None:

@@ -134,6 +134,8 @@ def build_extreme(call: Call) -> Typed:
 def build_extreme_by(call: Call) -> Typed:
     """The value of the row in which another is least or greatest."""
     value, key = call.args
+    if key.type.is_nested:
+        key = Typed(sort_key(key.sql, key.type), key.type, key.name)
     verb = "arg_min_null" if call.name == "min_by" else "arg_max_null"
     return Typed(f"{verb}({value.sql}, {key.sql}){call.suffix}", value.type, call.shown)
 
@@ -232,6 +234,9 @@ def build_two_statistics(call: Call) -> Typed:
     """Statistics of pairs."""
     one, two = call.argument(0, DOUBLE).sql, call.argument(1, DOUBLE).sql
     sql = f"{call.name}({one}, {two}){call.suffix}"
+    if call.name in ("regr_slope", "regr_intercept"):
+        # DuckDB divides by zero where the second values are all alike.
+        sql = f"(CASE WHEN regr_sxx({one}, {two}){call.suffix} <> 0 THEN {sql} END)"
     if call.name == "regr_count":
         return Typed(f"CAST({sql} AS BIGINT)", BIGINT, call.shown, False)
     return Typed(sql, DOUBLE, call.shown)
@@ -319,9 +324,13 @@ def build_approx_count_distinct(call: Call) -> Typed:
     return Typed(f"count(DISTINCT {call.args[0].sql}){call.suffix}", BIGINT, call.shown, False)
 
 
-@aggregate("mode", 1)
+@aggregate("mode", 1, 2)
 def build_mode(call: Call) -> Typed:
-    """The most frequent value."""
+    """The most frequent value; of several the least one where that is asked for."""
+    if len(call.args) == 2 and call.constant(1, "deterministic"):
+        # DuckDB takes the first of several.
+        sql = f"list_aggregate(list_sort(list({call.args[0].sql}){call.suffix}), 'mode')"
+        return Typed(sql, call.args[0].type, call.shown)
     return Typed(f"mode({call.args[0].sql}){call.suffix}", call.args[0].type, call.shown)
 
 

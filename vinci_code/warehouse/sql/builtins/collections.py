@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import unexpected_input
+from vinci_code.warehouse.sql.binder import data_diff_types, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function
 from vinci_code.warehouse.sql.casts import let, variable
-from vinci_code.warehouse.sql.coercion import comparable
+from vinci_code.warehouse.sql.coercion import common_of_two, comparable, tightest_of_two
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.predicates import LAMBDA_VARIABLE
 from vinci_code.warehouse.sql.scope import Scope
@@ -209,12 +209,27 @@ def build_get(call: Call) -> Typed:
 def _with_element(call: Call, index: int = 1) -> tuple[str, str, SqlType]:
     """Bring an array and one value to a common element type."""
     items, element = _array_of(call)
-    values, kind = call.binder.unify(
-        [Typed("NULL", element, items.name), call.args[index]], call.shown
-    )
+    added = call.args[index]
+    kind = tightest_of_two(element, added.type)
+    if kind is None and call.name == "array_contains" and element.is_numeric:
+        # It only looks: any number will do.
+        kind = common_of_two(element, added.type) if added.type.is_numeric else None
+    if kind is None:
+        raise data_diff_types(call.shown, [items.type, added.type], "ARRAY_FUNCTION_DIFF_TYPES")
     found = call.binder.cast(items, array(kind)).sql
-    value = values[1].sql if values[1].sql != "NULL" else cast_sql("NULL", kind)
-    return found, value, kind
+    value = call.binder.cast(added, kind).sql
+    return found, cast_sql("NULL", kind) if value == "NULL" else value, kind
+
+
+def _two_arrays(call: Call) -> tuple[list[str], SqlType]:
+    """Bring two arrays to a common type."""
+    one, other = call.args
+    kind = tightest_of_two(one.type, other.type)
+    if kind is None:
+        raise data_diff_types(call.shown, [one.type, other.type], "BINARY_ARRAY_DIFF_TYPES")
+    if kind.element is None:
+        raise unexpected_input(call.name, 1, "ARRAY", one)
+    return [call.binder.cast(value, kind).sql for value in call.args], kind
 
 
 @function("array_contains", 2)
@@ -304,10 +319,7 @@ def _distinct(items: str) -> str:
 @function("array_union array_intersect array_except", 2)
 def build_array_set(call: Call) -> Typed:
     """Set operations without duplicates, in the order of the arrays."""
-    values, kind = call.binder.unify(call.args, call.shown)
-    if kind.element is None:
-        raise unexpected_input(call.name, 1, "ARRAY", call.args[0])
-    left, right = values[0].sql, values[1].sql
+    (left, right), kind = _two_arrays(call)
     if call.name == "array_union":
         inner = f"list_concat({left}, {right})"
     else:
@@ -324,8 +336,7 @@ def build_array_set(call: Call) -> Typed:
 @function("arrays_overlap", 2)
 def build_arrays_overlap(call: Call) -> Typed:
     """Whether two arrays share an element; NULL where only NULLs decide."""
-    values, _ = call.binder.unify(call.args, call.shown)
-    left, right = values[0].sql, values[1].sql
+    (left, right), _ = _two_arrays(call)
     sql = (
         f"CASE WHEN {left} IS NULL OR {right} IS NULL THEN NULL "
         f"WHEN list_has_any({left}, {right}) THEN TRUE "
@@ -344,9 +355,11 @@ def build_array_join(call: Call) -> Typed:
         kept = f"list_transform({texts}, lambda x: coalesce(x, {call.text(2)}))"
     else:
         kept = f"list_filter({texts}, lambda x: x IS NOT NULL)"
+    # The separator and the text that stands for NULL must be there.
+    given = "".join(f" AND {call.text(n)} IS NOT NULL" for n in range(1, len(call.args)))
     sql = (
-        f"CASE WHEN {texts} IS NOT NULL THEN coalesce(array_to_string({kept}, {call.text(1)}), "
-        f"'') END"
+        f"CASE WHEN {texts} IS NOT NULL{given} THEN "
+        f"coalesce(array_to_string({kept}, {call.text(1)}), '') END"
     )
     return Typed(f"({sql})", STRING, call.shown)
 
@@ -700,7 +713,10 @@ def build_map_concat(call: Call) -> Typed:
     for value in values[1:]:
         joined_keys = f"list_concat({joined_keys}, {keys.format(value.sql)})"
         joined_values = f"list_concat({joined_values}, {items.format(value.sql)})"
-    return Typed(_checked_map(joined_keys, joined_values), kind, call.shown)
+    # list_concat takes NULL for an empty list.
+    nulls = " OR ".join(f"{value.sql} IS NULL" for value in values)
+    joined = _checked_map(joined_keys, joined_values)
+    return Typed(f"(CASE WHEN NOT ({nulls}) THEN {joined} END)", kind, call.shown)
 
 
 def _map_lambda(call: Call) -> tuple[Typed, SqlType, SqlType, str, Typed]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from zoneinfo import ZoneInfo
+
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, local_sql
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.coercion import interval_units
+from vinci_code.warehouse.sql.errors import SqlError, invalid_timezone
 from vinci_code.warehouse.sql.types import (
     BIGINT,
     DATE,
@@ -146,7 +150,7 @@ def build_extract(call: Call) -> Typed:
     """``extract(field FROM x)``; seconds come with their fraction."""
     value = call.binder.expression(call.nodes[1], call.scope)
     field = _word(call.nodes[0])
-    name = f"{call.name}({field.lower() if call.name == 'extract' else field}"
+    name = f"{call.name}({field}"
     name += f" FROM {value.name})" if call.name == "extract" else f", {value.name})"
     call._args = [literal(field), value]
     if value.type.is_interval:
@@ -169,28 +173,36 @@ def _word(node: exp.Expr) -> str:
     raise refused(node)
 
 
+_INTERVAL_WORDS = {
+    "YEAR": ("YEAR", "Y", "YEARS", "YR", "YRS"),
+    "MONTH": ("MONTH", "MON", "MONS", "MONTHS"),
+    "DAY": ("DAY", "D", "DAYS"),
+    "HOUR": ("HOUR", "H", "HOURS", "HR", "HRS"),
+    "MINUTE": ("MINUTE", "M", "MIN", "MINS", "MINUTES"),
+    "SECOND": ("SECOND", "S", "SEC", "SECONDS", "SECS"),
+}
+_INTERVAL_UNITS = tuple(_INTERVAL_WORDS)
+
+
 def _interval_field(field: str, value: Typed, name: str) -> Typed:
     months = f"(datepart('year', {value.sql}) * 12 + datepart('month', {value.sql}))"
     micros = f"epoch_us({value.sql})"
-    templates: dict[str, tuple[str, SqlType]]
-    if value.type.is_month_interval:
-        templates = {
-            "YEAR": (f"{months} // 12", INT),
-            "MONTH": (f"{months} % 12", SqlType("TINYINT")),
-        }
-    else:
-        templates = {
-            "DAY": (f"{micros} // 86400000000", INT),
-            "HOUR": (f"{micros} // 3600000000 % 24", SqlType("TINYINT")),
-            "MINUTE": (f"{micros} // 60000000 % 60", SqlType("TINYINT")),
-            "SECOND": (f"{micros} % 60000000 / 1000000", decimal(8, 6)),
-        }
-    found = templates.get(field.removesuffix("S"))
-    if found is None:
+    templates = {
+        "YEAR": (f"{months} // 12", INT),
+        "MONTH": (f"{months} % 12", SqlType("TINYINT")),
+        "DAY": (f"{micros} // 86400000000", INT),
+        "HOUR": (f"{micros} // 3600000000 % 24", SqlType("TINYINT")),
+        "MINUTE": (f"{micros} // 60000000 % 60", SqlType("TINYINT")),
+        "SECOND": (f"{micros} % 60000000 / 1000000", decimal(8, 6)),
+    }
+    first, last = map(_INTERVAL_UNITS.index, interval_units(value.type))
+    unit = next((one for one, words in _INTERVAL_WORDS.items() if field in words), "")
+    if unit not in _INTERVAL_UNITS[first : last + 1]:
         raise SqlError(
             "INVALID_EXTRACT_FIELD", "42601", f'Cannot extract `{field}` from "{value.name}".'
         )
-    return Typed(f"CAST({found[0]} AS {found[1].duckdb()})", found[1], name)
+    sql, kind = templates[unit]
+    return Typed(f"CAST({sql} AS {kind.duckdb()})", kind, name)
 
 
 @function("date_trunc", 2)
@@ -199,12 +211,10 @@ def build_date_trunc(call: Call) -> Typed:
     unit = call.constant(0, "unit")
     clock = wall_clock(call, 1)
     word = _TRUNCATIONS.get(str(unit).upper())
-    kind = TIMESTAMP_NTZ if call.args[1].type == TIMESTAMP_NTZ else TIMESTAMP
     if word is None:
-        return Typed(f"CAST(NULL AS {kind.duckdb()})", kind, call.shown)
+        return Typed(cast_sql("NULL", TIMESTAMP), TIMESTAMP, call.shown)
     cut = f"CAST(date_trunc('{word}', {clock}) AS TIMESTAMP)"
-    sql = cut if kind == TIMESTAMP_NTZ else local_sql(cut, call.binder.zone)
-    return Typed(sql, kind, call.shown)
+    return Typed(local_sql(cut, call.binder.zone), TIMESTAMP, call.shown)
 
 
 _TRUNCATIONS = {
@@ -242,6 +252,9 @@ def build_date_add(call: Call) -> Typed:
     if len(call.nodes) == 3:
         return _add_units(call)
     sign = "-" if call.name == "date_sub" else "+"
+    count = call.args[1]
+    if count.type.is_numeric and count.type.name not in ("TINYINT", "SMALLINT", "INT"):
+        raise unexpected_input(call.name, 2, '("INT" or "SMALLINT" or "TINYINT")', count)
     days = call.argument(1, INT)
     sql = f"CAST({_day(call, 0)} {sign} {days.sql} AS DATE)"
     return Typed(
@@ -333,6 +346,8 @@ def build_timestamp_seconds(call: Call) -> Typed:
     value = call.args[0]
     number = value if value.type.is_numeric else call.argument(0, BIGINT)
     wide = cast_sql(number.sql, BIGINT) if number.type.is_integral else number.sql
+    if number.type.name in ("FLOAT", "DOUBLE"):
+        wide = f"(CASE WHEN isfinite({wide}) THEN {wide} END)"
     sql = f"timezone('UTC', make_timestamp(CAST({wide} * 1000000 AS BIGINT)))"
     return Typed(sql, TIMESTAMP, call.shown)
 
@@ -352,8 +367,46 @@ def build_make_timestamp(call: Call) -> Typed:
     clock = f"vinci_make_timestamp({', '.join(whole)}, CAST({seconds} AS VARCHAR))"
     if call.name.endswith("ntz"):
         return Typed(clock, TIMESTAMP_NTZ, call.shown)
-    zone = call.text(6) if len(call.args) == 7 else text_sql(call.binder.zone)
-    return Typed(f"timezone({zone}, {clock})", TIMESTAMP, call.shown)
+    if len(call.args) == 7:
+        return Typed(_instant(clock, call, 6), TIMESTAMP, call.shown)
+    return Typed(local_sql(clock, call.binder.zone), TIMESTAMP, call.shown)
+
+
+_OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2})(?::(\d{2}))?)?")
+
+
+def _offset(zone: object) -> str | None:
+    """The shift from UTC of a zone that is a constant and no region, as a DuckDB interval."""
+    if not isinstance(zone, str):
+        return None
+    if zone in ("Z", "UT", "UTC", "GMT"):
+        return "INTERVAL 0 SECOND"
+    match = _OFFSET.fullmatch(zone)
+    if match is not None:
+        hours, minutes, seconds = (int(part or 0) for part in match.groups()[1:])
+        if hours * 60 + minutes <= 18 * 60:
+            return f"to_seconds({match[1]}{hours * 3600 + minutes * 60 + seconds})"
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, KeyError):
+        raise invalid_timezone(zone) from None
+    return None
+
+
+def _instant(clock: str, call: Call, index: int) -> str:
+    """The instant of a wall clock in a zone that is an argument."""
+    offset = _offset(call.args[index].constant)
+    if offset is None:
+        return f"timezone({call.text(index)}, {clock})"
+    return f"timezone('UTC', {clock} - {offset})"
+
+
+def _wall(moment: str, call: Call, index: int) -> str:
+    """The wall clock of an instant in a zone that is an argument."""
+    offset = _offset(call.args[index].constant)
+    if offset is None:
+        return f"timezone({call.text(index)}, {moment})"
+    return f"(timezone('UTC', {moment}) + {offset})"
 
 
 @function("make_dt_interval", 0, 4)
@@ -440,7 +493,8 @@ def build_unix_timestamp(call: Call) -> Typed:
 
 
 def _seconds(moment: str) -> str:
-    return f"CAST(floor(epoch_us({moment}) / 1000000) AS BIGINT)"
+    # Towards zero, unlike a cast.
+    return f"(epoch_us({moment}) // 1000000)"
 
 
 @function("from_unixtime", 1, 2)
@@ -458,24 +512,22 @@ def build_from_unixtime(call: Call) -> Typed:
 @function("from_utc_timestamp to_utc_timestamp", 2)
 def build_utc_timestamp(call: Call) -> Typed:
     """Shows the wall clock of another zone as if it were this one's."""
-    moment, zone, own = call.argument(0, TIMESTAMP).sql, call.text(1), text_sql(call.binder.zone)
+    own = local_sql(call.argument(0, TIMESTAMP).sql, call.binder.zone)
     if call.name == "from_utc_timestamp":
         # The session's wall clock is taken for UTC.
-        clock = f"timezone({zone}, timezone('UTC', timezone({own}, {moment})))"
+        clock = _wall(f"timezone('UTC', {own})", call, 1)
     else:
-        clock = f"timezone('UTC', timezone({zone}, timezone({own}, {moment})))"
-    return Typed(f"timezone({own}, {clock})", TIMESTAMP, call.shown)
+        clock = f"timezone('UTC', {_instant(own, call, 1)})"
+    return Typed(local_sql(clock, call.binder.zone), TIMESTAMP, call.shown)
 
 
 @function("convert_timezone", 2, 3)
 def build_convert_timezone(call: Call) -> Typed:
     """The wall clock of one zone in another."""
-    if len(call.args) == 3:
-        source, target, index = call.text(0), call.text(1), 2
-    else:
-        source, target, index = text_sql(call.binder.zone), call.text(0), 1
-    clock = call.argument(index, TIMESTAMP_NTZ).sql
-    return Typed(f"timezone({target}, timezone({source}, {clock}))", TIMESTAMP_NTZ, call.shown)
+    last = len(call.args) - 1
+    clock = call.argument(last, TIMESTAMP_NTZ).sql
+    moment = _instant(clock, call, 0) if last == 2 else local_sql(clock, call.binder.zone)
+    return Typed(_wall(moment, call, last - 1), TIMESTAMP_NTZ, call.shown)
 
 
 @function("sequence", 2, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import decimal_text, let
-from vinci_code.warehouse.sql.coercion import precision_scale
+from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql
@@ -40,15 +40,26 @@ simple(
 )
 simple("power pow", (DOUBLE, DOUBLE), DOUBLE, "power({0}, {1})", shown="POWER")
 simple("hypot", (DOUBLE, DOUBLE), DOUBLE, "vinci_hypot({0}, {1})", shown="HYPOT")
-simple(
-    "sign signum",
-    (DOUBLE,),
-    DOUBLE,
-    "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS DOUBLE) END",
-)
 simple("rint", (DOUBLE,), DOUBLE, "round_even({0}, 0)")
 simple("pi", (), DOUBLE, "pi()", shown="PI")
 simple("e", (), DOUBLE, "exp(1.0::DOUBLE)", shown="E")
+
+
+@function("sign signum", 1)
+def build_sign(call: Call) -> Typed:
+    """-1, 0 or 1 as DOUBLE, of a number or of an interval."""
+    kind = call.args[0].type
+    if kind.is_interval:
+        count = call.args[0].sql
+        sql = f"CAST(sign(epoch_us({count})) AS DOUBLE)"
+        if kind.is_month_interval:
+            sql = (
+                f"CAST(sign(datepart('year', {count}) * 12 + datepart('month', {count})) AS DOUBLE)"
+            )
+        return Typed(sql, DOUBLE, call.shown)
+    value = call.argument(0, DOUBLE).sql
+    sql = f"(CASE WHEN isnan({value}) THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END)"
+    return Typed(sql, DOUBLE, call.shown)
 
 
 @function("log", 1, 2)
@@ -142,8 +153,8 @@ def build_ceil(call: Call) -> Typed:
 def _scaled_ceil(call: Call, value: Typed, verb: str, name: str) -> Typed:
     scale = _scale(call)
     if value.type.name != "DECIMAL":
-        precision = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 20}.get(value.type.name)
-        value = call.binder.cast(value, decimal(precision, 0) if precision else decimal(30, 15))
+        holders = INTEGER_DECIMALS | {"FLOAT": decimal(14, 7), "DOUBLE": decimal(30, 15)}
+        value = call.binder.cast(value, holders[value.type.name])
     kind = _rounded_type(value.type, scale)
     text = f"vinci_round_text({decimal_text(value.sql, value.type)}, {scale}, '{verb}')"
     return Typed(cast_sql(text, kind), kind, name)
@@ -168,12 +179,15 @@ def build_width_bucket(call: Call) -> Typed:
 @function("getbit bit_get", 2)
 def build_getbit(call: Call) -> Typed:
     """One bit of an integer."""
+    bits = {"TINYINT": 8, "SMALLINT": 16, "INT": 32}.get(call.args[0].type.name, 64)
     value, place = call.argument(0, BIGINT).sql, call.argument(1, INT).sql
     error = SqlError(
         "INVALID_PARAMETER_VALUE.BIT_POSITION_RANGE",
         "22023",
         f"The value of parameter(s) `pos` in `{call.name}` is invalid: expects an "
-        "integer value in [0, 64), but got {}.",
+        f"integer value in [0, {bits}), but got {{}}.",
     )
-    guard = f"CASE WHEN {place} < 0 OR {place} > 63 THEN {fail_sql(error, place)} ELSE {place} END"
+    guard = (
+        f"CASE WHEN {place} < 0 OR {place} >= {bits} THEN {fail_sql(error, place)} ELSE {place} END"
+    )
     return Typed(f"CAST((({value} >> ({guard})) & 1) AS TINYINT)", SqlType("TINYINT"), call.shown)

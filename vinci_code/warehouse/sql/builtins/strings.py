@@ -6,6 +6,7 @@ import re
 
 from sqlglot import exp
 
+from vinci_code.warehouse.sql.binder import data_diff_types
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, let
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
@@ -20,7 +21,7 @@ from vinci_code.warehouse.sql.types import (
     array,
     map_of,
 )
-from vinci_code.warehouse.sql.values import Typed, literal
+from vinci_code.warehouse.sql.values import Typed, cast_sql, literal
 
 _PLAIN_REGEX = re.compile(r"[\w\s@#%&=:;,<>/'\"!~-]*\Z")
 
@@ -126,12 +127,18 @@ def build_end(call: Call) -> Typed:
     """The first or last characters; none for a negative count."""
     count = call.argument(1, INT).sql
     kept = f"CASE WHEN {count} < 0 THEN 0 ELSE {count} END"
+    if call.args[0].type == BINARY and call.name == "left":
+        return Typed(f"vinci_binary_left({call.args[0].sql}, {kept})", BINARY, call.shown)
     return Typed(f"{call.name}({call.text(0)}, {kept})", STRING, call.shown)
 
 
 @function("lpad rpad", 2, 3)
 def build_pad(call: Call) -> Typed:
     """Pad or cut to a length."""
+    if call.args[0].type == BINARY and (len(call.args) == 2 or call.args[2].type == BINARY):
+        fill = call.args[2].sql if len(call.args) == 3 else r"'\x00'::BLOB"
+        sql = f"vinci_binary_{call.name}({call.args[0].sql}, {call.argument(1, INT).sql}, {fill})"
+        return Typed(sql, BINARY, call.shown)
     fill = call.text(2) if len(call.args) == 3 else "' '"
     shown = call.shown if len(call.args) == 3 else f"{call.shown[:-1]},  )"
     return Typed(
@@ -200,6 +207,8 @@ def build_reverse(call: Call) -> Typed:
     value = call.args[0]
     if value.type.element is not None:
         return Typed(f"list_reverse({value.sql})", value.type, call.shown)
+    if value.type == BINARY:
+        return Typed(f"vinci_binary_reverse({value.sql})", BINARY, call.shown)
     return Typed(f"vinci_reverse({call.text(0)})", STRING, call.shown)
 
 
@@ -285,6 +294,14 @@ def build_regexp_instr(call: Call) -> Typed:
 @function("startswith endswith contains", 2)
 def build_affix(call: Call) -> Typed:
     """Whether one text begins with, ends with or holds another."""
+    if call.args[0].type == call.args[1].type == BINARY:
+        left, right = call.args[0].sql, call.args[1].sql
+        tests = {
+            "contains": f"vinci_binary_contains({left}, {right})",
+            "startswith": f"starts_with(hex({left}), hex({right}))",
+            "endswith": f"ends_with(hex({left}), hex({right}))",
+        }
+        return Typed(tests[call.name], BOOLEAN, call.shown)
     verb = {"startswith": "starts_with", "endswith": "ends_with"}.get(call.name, "contains")
     return Typed(f"{verb}({call.text(0)}, {call.text(1)})", BOOLEAN, call.shown)
 
@@ -311,9 +328,13 @@ def build_hex(call: Call) -> Typed:
     return Typed(f"hex({data})", STRING, call.shown)
 
 
-@function("levenshtein", 2)
+@function("levenshtein", 2, 3)
 def build_levenshtein(call: Call) -> Typed:
-    """The edit distance."""
+    """The edit distance; -1 where it is more than the third argument."""
+    if len(call.args) == 3:
+        most = call.argument(2, INT).sql
+        sql = f"vinci_near_levenshtein({call.text(0)}, {call.text(1)}, {most})"
+        return Typed(sql, INT, call.shown)
     return Typed(f"vinci_levenshtein({call.text(0)}, {call.text(1)})", INT, call.shown)
 
 
@@ -321,6 +342,12 @@ def build_levenshtein(call: Call) -> Typed:
 def build_overlay(call: Call) -> Typed:
     """Puts one text over another from a position."""
     length = call.argument(3, INT).sql if len(call.args) == 4 else "-1"
+    kinds = [call.args[0].type, call.args[1].type]
+    if BINARY in kinds:
+        if kinds[0] != kinds[1]:
+            raise data_diff_types(call.shown, kinds)
+        data = f"{call.args[0].sql}, {call.args[1].sql}, {call.argument(2, INT).sql}, {length}"
+        return Typed(f"vinci_binary_overlay({data})", BINARY, call.shown)
     sql = f"vinci_overlay({call.text(0)}, {call.text(1)}, {call.argument(2, INT).sql}, {length})"
     shown = call.shown if len(call.args) == 4 else f"{call.shown[:-1]}, -1)"
     return Typed(sql, STRING, shown)
@@ -381,6 +408,8 @@ def build_to_binary(call: Call) -> Typed:
     """The bytes of a text in hexadecimal digits, Base64 or UTF-8."""
     form = str(call.constant(1, "fmt")).lower() if len(call.args) == 2 else "hex"
     if form not in ("hex", "base64", "utf-8", "utf8"):
+        if call.name.startswith("try"):
+            return Typed(cast_sql("NULL", BINARY), BINARY, call.shown)
         raise SqlError(
             "DATATYPE_MISMATCH.INVALID_ARG_VALUE",
             "42K09",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -17,8 +18,9 @@ from vinci_code.warehouse.sql.coercion import (
     interval_type,
     interval_units,
     precision_scale,
+    tightest_of_two,
 )
-from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero
+from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow, divide_by_zero
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -34,7 +36,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote
+from vinci_code.warehouse.sql.values import MISSING, Typed, cast_sql, fail_sql, literal, quote
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
@@ -104,8 +106,13 @@ def add(binder: Binder, left: Typed, right: Typed) -> Typed:
 def subtract(binder: Binder, left: Typed, right: Typed) -> Typed:
     """Return ``left - right``."""
     name = f"({left.name} - {right.name})"
-    if left.type.name in _DATETIMES and right.type.name in (*_DATETIMES, "STRING"):
+    times = {left.type.name, right.type.name}
+    if times & set(_DATETIMES) and times <= {*_DATETIMES, "STRING", "VOID"}:
         return _difference(binder, left, right, name)
+    if right.type.name in _DATETIMES:
+        raise unexpected_input(name, 1, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", left)
+    if left.type.name in ("TIMESTAMP", "TIMESTAMP_NTZ") and right.type.is_numeric:
+        raise unexpected_input(name, 2, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", right)
     if left.type.name in _DATETIMES:
         return shift(binder, left, right, -1, name)
     if left.type.is_interval or right.type.is_interval:
@@ -116,13 +123,19 @@ def subtract(binder: Binder, left: Typed, right: Typed) -> Typed:
 def shift(binder: Binder, moment: Typed, by: Typed, sign: int, name: str) -> Typed:
     """Return a date or timestamp moved by an interval or by days."""
     operator = "+" if sign > 0 else "-"
-    if by.type.is_integral and moment.type == DATE:
+    if by.type.name == "VOID":
+        return Typed(cast_sql("NULL", TIMESTAMP), TIMESTAMP, name)
+    if by.type.name in ("TINYINT", "SMALLINT", "INT") and moment.type == DATE:
         verb = "date_add" if sign > 0 else "date_sub"
         return Typed(
             f"CAST({moment.sql} {operator} CAST({by.sql} AS INTEGER) AS DATE)",
             DATE,
             f"{verb}({moment.name}, {by.name})",
         )
+    if moment.type == DATE and not by.type.is_interval:
+        raise unexpected_input(name, 2, '("INT" or "SMALLINT" or "TINYINT")', by)
+    if by.type.is_string:
+        raise _wrong_type(name, '"NUMERIC"', moment)
     if not by.type.is_interval:
         raise _different(name, moment, by)
     name = f"{moment.name} {operator} {by.name}"
@@ -145,8 +158,10 @@ def _shift_date(binder: Binder, day: Typed, by: Typed, operator: str, name: str)
 
 
 def _difference(binder: Binder, left: Typed, right: Typed, name: str) -> Typed:
-    if right.type.is_string:
+    if right.type.name in ("STRING", "VOID"):
         right = binder.cast(right, left.type)
+    if left.type.name in ("STRING", "VOID"):
+        left = binder.cast(left, right.type)
     if left.type == right.type == DATE:
         days = f"to_microseconds(CAST(({left.sql} - {right.sql}) AS BIGINT) * 86400000000)"
         return Typed(days, interval_type("DAY", "DAY"), name)
@@ -177,7 +192,7 @@ def multiply(binder: Binder, left: Typed, right: Typed) -> Typed:
 
 def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name: str) -> Typed:
     if not (factor.type.is_numeric or factor.type.is_string):
-        raise _different(name, interval, factor)
+        raise unexpected_input(name, 2, "NUMERIC", factor)
     if factor.type.is_string:
         factor = binder.cast(factor, DOUBLE)
     months = interval.type.is_month_interval
@@ -188,7 +203,7 @@ def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name:
     )
     divisor = factor.sql
     if operator == "/":
-        divisor = _nonzero(factor, divide_by_zero())
+        divisor = _nonzero(factor, _interval_by_zero())
     exact = factor.type.is_integral and operator == "*"
     number = (
         f"({count} * {divisor})"
@@ -200,10 +215,20 @@ def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name:
     return Typed(f"to_microseconds(CAST({number} AS BIGINT))", INTERVAL_DAY_SECOND, name)
 
 
+def _interval_by_zero() -> SqlError:
+    return SqlError(
+        "INTERVAL_DIVIDED_BY_ZERO",
+        "22012",
+        "Division by zero. Use `try_divide` to tolerate divisor being 0 and return NULL instead.",
+    )
+
+
 def divide(binder: Binder, left: Typed, right: Typed, *, attempt: bool = False) -> Typed:
     """Return ``left / right``; with ``attempt`` NULL where it cannot be computed."""
     name = f"try_divide({left.name}, {right.name})" if attempt else f"({left.name} / {right.name})"
     if left.type.is_interval:
+        if attempt:
+            right = replace(right, sql=f"nullif({right.sql}, 0)", constant=MISSING)
         return _scaled(binder, left, right, "/", name)
     left, right = _numbers(binder, left, right, name)
     if _is_decimal(left, right):
@@ -256,11 +281,22 @@ def negate(binder: Binder, value: Typed) -> Typed:
     if value.type.is_interval:
         return Typed(f"(-{value.sql})", value.type, name)
     if not value.type.is_numeric and value.type.name != "VOID":
-        raise _wrong_type(name, '"NUMERIC" or "INTERVAL"', value)
+        raise unexpected_input(name, 1, "NUMERIC", value)
+    if value.type.name in _SMALLEST:
+        # The subtraction of so small integers has an error class of its own.
+        return Typed(let(value.sql, lambda v: _negated(v, value.type)), value.type, name)
     if value.type.is_integral:
         sql = f"{_CHECKED['-']}({cast_sql('0', value.type)}, {value.sql})"
         return Typed(sql, value.type, name)
     return Typed(f"(-{value.sql})", value.type, name)
+
+
+_SMALLEST = {"TINYINT": -(2**7), "SMALLINT": -(2**15)}
+
+
+def _negated(value: str, kind: SqlType) -> str:
+    failure = fail_sql(arithmetic_overflow())
+    return f"CASE WHEN {value} = {_SMALLEST[kind.name]} THEN {failure} ELSE -{value} END"
 
 
 def rewrite_bitwise_not(binder: Binder, node: exp.BitwiseNot, scope: Scope) -> Typed:
@@ -268,8 +304,9 @@ def rewrite_bitwise_not(binder: Binder, node: exp.BitwiseNot, scope: Scope) -> T
     only(node, "this")
     value = binder.expression(node.this, scope)
     if not value.type.is_integral:
-        raise _wrong_type(f"~{value.name}", '"INTEGRAL"', value)
-    return Typed(f"(~{value.sql})", value.type, f"~{value.name}")
+        raise unexpected_input(f"~{value.name}", 1, "INTEGRAL", value)
+    # Brackets: DuckDB reads ~- as one operator.
+    return Typed(f"(~({value.sql}))", value.type, f"~{value.name}")
 
 
 def rewrite_bitwise(binder: Binder, node: exp.Binary, scope: Scope) -> Typed:
@@ -343,7 +380,8 @@ def compare(binder: Binder, left: Typed, right: Typed, symbol: str) -> Typed:
     name = f"({left.name} {symbol} {right.name})"
     if symbol == "<>":
         name = f"(NOT ({left.name} = {right.name}))"
-    kind = common_of_two(left.type, right.type)
+    common = tightest_of_two if left.type.is_nested else common_of_two
+    kind = common(left.type, right.type)
     if kind is None:
         raise _different(name, left, right)
     if not comparable(kind):
@@ -353,13 +391,28 @@ def compare(binder: Binder, left: Typed, right: Typed, symbol: str) -> Typed:
             f'Cannot resolve "{name}" due to data type mismatch: The `{symbol}` does not support '
             f'ordering on type "{kind.text}".',
         )
-    one, two = binder.cast(left, kind), binder.cast(right, kind)
+    one, two = binder.cast(padded(left, right), kind), binder.cast(padded(right, left), kind)
     if kind.is_nested and symbol in ("<", "<=", ">", ">="):
         one = Typed(sort_key(one.sql, kind), kind, one.name)
         two = Typed(sort_key(two.sql, kind), kind, two.name)
     operator = "IS NOT DISTINCT FROM" if symbol == "<=>" else symbol
     nullable = symbol != "<=>" and (left.nullable or right.nullable)
     return Typed(f"({one.sql} {operator} {two.sql})", BOOLEAN, name, nullable)
+
+
+def padded(value: Typed, other: Typed) -> Typed:
+    """Return a value with the blanks that it is compared with: a CHAR has its own at its end.
+
+    Only literals and other CHARs are filled up, not texts that the query makes.
+    """
+    length = other.type.length if other.type.name == "CHAR" else None
+    if length is None:
+        return value
+    if isinstance(value.constant, str) and value.type.is_string:
+        return replace(literal(value.constant.ljust(length)), name=value.name)
+    if value.type.name == "CHAR" and (value.type.length or 0) < length:
+        return replace(value, sql=f"rpad({value.sql}, {length}, ' ')")
+    return value
 
 
 def sort_key(sql: str, kind: SqlType) -> str:
@@ -381,11 +434,17 @@ def rewrite_logic(binder: Binder, node: exp.Connector, scope: Scope) -> Typed:
     only(node, "this", "expression")
     word = "AND" if isinstance(node, exp.And) else "OR"
     parts = [_truth(binder, part, scope, word) for part in _flatten(node, type(node))]
-    name = parts[0].name
-    for part in parts[1:]:
-        name = f"({name} {word} {part.name})"
     sql = f" {word} ".join(part.sql for part in parts)
+    name = _balanced([part.name for part in parts], word)
     return Typed(f"({sql})", BOOLEAN, name, any(part.nullable for part in parts))
+
+
+def _balanced(names: list[str], word: str) -> str:
+    """The name of a chain: Spark's parser makes a balanced tree of it."""
+    if len(names) == 1:
+        return names[0]
+    middle = (len(names) + 1) // 2
+    return f"({_balanced(names[:middle], word)} {word} {_balanced(names[middle:], word)})"
 
 
 def _flatten(node: exp.Expr, kind: type) -> list[exp.Expr]:
@@ -450,8 +509,13 @@ def concat(binder: Binder, parts: list[Typed]) -> Typed:
 
 def _numbers(binder: Binder, left: Typed, right: Typed, name: str) -> tuple[Typed, Typed]:
     """Give both operands numeric types: text becomes the other's kind, VOID too."""
-    if left.type.is_string and right.type.is_string:
+    same = left.type == right.type and not left.type.is_numeric and left.type.name != "VOID"
+    if same or (left.type.is_string and right.type.is_string):
         raise _wrong_type(name, '"NUMERIC"', left)
+    for text, other in ((left, right), (right, left)):
+        # The text becomes what the other is, and that is no number.
+        if text.type.is_string and not (other.type.is_numeric or other.type.name == "VOID"):
+            raise _wrong_type(name, '"NUMERIC"', other)
     return _number(binder, left, right, name), _number(binder, right, left, name)
 
 
@@ -573,7 +637,7 @@ def absolute(binder: Binder, value: Typed) -> Typed:
     if value.type.name == "VOID":
         value = binder.cast(value, DOUBLE)
     if not value.type.is_numeric:
-        raise _wrong_type(name, '"NUMERIC"', value)
+        raise unexpected_input(name, 1, "NUMERIC", value)
     return Typed(f"abs({value.sql})", value.type, name)
 
 

@@ -1,0 +1,156 @@
+"""Differences that are no defect of the warehouse, each with its reason.
+
+A reason is given where Databricks documents otherwise, where open-source Spark has no class for an
+error, or where what is compared cannot be read on this side.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.spark.random_agreement import UNREADABLE, Outcome, Side
+from tests.spark.random_tree import Node, Script
+
+REFUSED = "the warehouse refuses by name what it cannot compute"
+
+
+class Excuses:
+    """Says why two outcomes may differ.
+
+    Args:
+        judge: Asked for the parts of a statement.
+    """
+
+    def __init__(self, judge: Side) -> None:
+        self._judge = judge
+
+    def __call__(self, script: Script, ours: Outcome, judged: Outcome) -> str:
+        """The reason; empty if there is none."""
+        for reason, applies in _KNOWN.items():
+            if applies(script, ours, judged):
+                return reason
+        if ours.error_class is not None and _succeeds_or_fails_on_a_value(judged):
+            return self._left_out(script, ours)
+        return ""
+
+    def _left_out(self, script: Script, ours: Outcome) -> str:
+        """Spark does not compute an operand beside one that is NULL, or fails, or is not needed.
+
+        The operand alone fails on Spark just as the whole does on the warehouse. What only one
+        branch of a condition computes is never excused.
+        """
+        target = _TARGET.search(ours.message)
+        for operand in _operands(script.statements[0]):
+            tried = [operand.sql]
+            if target is not None:
+                # The operand may fail as it is cast to the type of another.
+                tried.append(f"CAST({operand.sql} AS {target[1]})")
+            for text in tried:
+                alone = Script(script.kind, (Node("query", ("SELECT ", text, " AS r")),))
+                [[found]] = self._judge.answers([alone], {0})
+                if (found.error_class, found.sqlstate) == (ours.error_class, ours.sqlstate):
+                    return "Spark leaves out an operand that fails"
+        return ""
+
+
+_TARGET = re.compile(r'cannot be cast to "([^"]+)"')
+
+
+def _succeeds_or_fails_on_a_value(outcome: Outcome) -> bool:
+    # SQLSTATE 22 is of values, 42 of statements that are wrong as they stand.
+    return outcome.error_class is None or (outcome.sqlstate or "").startswith("22")
+
+
+_LAZY = re.compile(r"\s*(?:CASE\b|(?:if|coalesce|nvl|nvl2|ifnull|decode)\()")
+
+
+def _operands(node: Node) -> Iterator[Node]:
+    if _LAZY.match(node.sql):
+        return
+    for part in node.parts:
+        if isinstance(part, Node):
+            yield part
+            yield from _operands(part)
+
+
+def _refused(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    return ours.error_class == "UNSUPPORTED_BY_LOCAL_WAREHOUSE"
+
+
+def _unreadable(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    if UNREADABLE in (ours.error_class, judged.error_class):
+        return True
+    return "fromInternal is not implemented" in judged.message
+
+
+def _without_class(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Open-source Spark fails with an exception of Java or of before there were classes."""
+    name = judged.error_class or ""
+    nameless = name.startswith("_LEGACY_ERROR_TEMP_") or name.endswith("Exception")
+    broken = ours.error_class is None or "The engine failed" in ours.message
+    return nameless and not broken
+
+
+def _count_unknown(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Delta without statistics does not count the rows of a table that is emptied."""
+    return judged.columns == (("num_affected_rows", "BIGINT"),) and judged.rows == [[-1]]
+
+
+_LIBRARY = re.compile(
+    r"\b(?:ln|log|log2|log10|log1p|exp|expm1|pow|power|sin|cos|tan|asin|acos|atan|atan2|sinh|cosh|tanh"
+    r"|asinh|acosh|atanh|cot|sec|csc|cbrt|hypot|degrees|radians|stddev\w*|std|var\w+|corr|covar\w+"
+    r"|skewness|kurtosis|regr_\w+)\(",
+)
+
+
+def _last_digit(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Java's mathematics and C's may differ in the last of sixteen digits."""
+    ours_rows, judged_rows = (sorted(side.rows, key=_rounded) for side in (ours, judged))
+    return _LIBRARY.search(script.texts[0]) is not None and _nearly(ours_rows, judged_rows)
+
+
+def _rounded(row: list[Any]) -> str:
+    return str([f"{item:.12g}" if isinstance(item, float) else item for item in row])
+
+
+def _nearly(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_nearly, left, right))
+    if isinstance(left, float) and isinstance(right, float):
+        return math.isclose(left, right, rel_tol=4e-15)
+    return bool(left == right)
+
+
+def _longer_float(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Java before 19 writes some floats with more digits than are needed to read them back."""
+    if len(ours.rows) != 1 or len(judged.rows) != 1 or ours.columns != judged.columns:
+        return False
+    [left], [right] = ours.rows[0], judged.rows[0]
+    if not (isinstance(left, str) and isinstance(right, str) and len(left) < len(right)):
+        return False
+    try:
+        return struct.pack("f", float(left)) == struct.pack("f", float(right))
+    except (ValueError, OverflowError):
+        return False
+
+
+def _saturated(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """``ceil`` and ``floor`` of a double beyond BIGINT: Spark 4.3 and Databricks raise."""
+    rounds = re.search(r"\b(?:ceil|ceiling|floor)\(", script.texts[0]) is not None
+    greatest = re.search(r"922337203685477580[78]", judged.message + str(judged.rows)) is not None
+    return ours.error_class == "ARITHMETIC_OVERFLOW" and rounds and greatest
+
+
+_KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
+    REFUSED: _refused,
+    "PySpark cannot read the answer": _unreadable,
+    "open-source Spark's error has no class": _without_class,
+    "Java before 19 writes more digits of a FLOAT": _longer_float,
+    "Spark 4.2 cuts what ceil and floor cannot hold": _saturated,
+    "the last digit of Java's mathematics": _last_digit,
+    "Delta without statistics counts no rows when it empties a table": _count_unknown,
+}
