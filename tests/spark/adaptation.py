@@ -15,12 +15,22 @@ from vinci_code.warehouse.sql.parse import parse_statement
 
 TRANSACTIONS = "multi-statement transactions are a part of Databricks, not of open-source Spark"
 KEYS = "Delta's own catalog keeps no keys; on Databricks they are informational"
-DIFFERING = "a statement before it in its case is among the listed differences"
+BEFORE = "it follows, in its case, a statement that differs as listed here, or could not be run"
 CATALOGS = "catalogs are those of Unity Catalog"
 INFORMATION_SCHEMA = "information_schema is a part of Unity Catalog"
 SHOW = "open-source Spark names and chooses the columns of SHOW and DESCRIBE otherwise"
 NOT_NULL = "open-source Delta cannot make an existing column NOT NULL"
 STRING_PATHS = "the path operator on a STRING is a part of Databricks"
+
+NAMES = "Unity Catalog takes names of tables that the open-source catalog does not"
+
+_NAME_REFUSED = (
+    "INVALID_SCHEMA_OR_RELATION_NAME",
+    # A backtick and a colon in a name it writes into SQL and into a path without quoting them.
+    "INVALID_ATTRIBUTE_NAME_SYNTAX",
+    "java.lang.IllegalArgumentException",
+)
+_SPECIAL_NAME = re.compile(r"`(?:[^`]|``)*(?:[^\w`]|``|[^\x00-\x7f])(?:[^`]|``)*`")
 
 _LEFT: tuple[tuple[str, str], ...] = (
     (
@@ -107,6 +117,11 @@ def _atomic(sql: str) -> Adapted:
     )
 
 
+def has_unknown_name(sql: str, error_class: str) -> bool:
+    """Whether an error is about the name of a table that Unity Catalog takes."""
+    return error_class in _NAME_REFUSED and _SPECIAL_NAME.search(sql) is not None
+
+
 def can_be_plain(sql: str) -> bool:
     """Whether a statement of a set-up needs nothing of Delta, if its tables are only read."""
     return re.search(r"\b(GENERATED|DEFAULT)\b", sql, re.IGNORECASE) is None
@@ -124,7 +139,8 @@ def _without_keys(sql: str, format_clause: str) -> str:
         if format_clause:
             after = re.sub(r"TBLPROPERTIES\s*\([^()]*\)", "", after)
         sql = f"{before}({listed}) {format_clause}{after}"
-    sql = re.sub(r"'delta\.feature\.catalogManaged'\s*=\s*'supported'\s*,?\s*", "", sql)
+    sql = re.sub(r"'delta\.feature\.catalogManaged'\s*=\s*'supported'(\s*,\s*)?", "", sql)
+    sql = re.sub(r",\s*\)\s*$", ")", sql)
     return re.sub(r"TBLPROPERTIES\s*\(\s*\)", "", sql)
 
 

@@ -67,7 +67,12 @@ class Replay:
             self._open()
             self._setup = (case.setup_name, plain)
             for step in case.setup:
-                if problems := self._run(step, self._session, plain=plain).problems:
+                outcome = self._run(step, self._session, plain=plain)
+                if outcome.ends_case:
+                    self._untouched = False
+                    self.left[outcome.left] += len(case.steps)
+                    return ""
+                if problems := outcome.problems:
                     self._untouched = False
                     return _told(f"{case.subject}, set-up {case.setup_name}", step, problems)
         self._untouched = reads
@@ -89,8 +94,7 @@ class Replay:
             if not outcome.problems and listed in DIFFERENCES:
                 return _told(listed, step, ["agrees; take it out of the listed differences"])
             if outcome.problems or outcome.ends_case:
-                reason = adaptation.DIFFERING if outcome.problems else adaptation.TRANSACTIONS
-                self.left[reason] += len(case.steps) - place
+                self.left[adaptation.BEFORE] += len(case.steps) - place
                 break
         return ""
 
@@ -125,6 +129,9 @@ class Replay:
             answer = values.ask(session, self._filled(statement))
             if answer.error_class is not None:
                 break
+        refused = answer.error_class or ""
+        if step.error_class is None and adaptation.has_unknown_name(text, refused):
+            return _Outcome(left=adaptation.NAMES, ends_case=True)
         return _Outcome(
             list(self._differences(step, answer, adapted)),
             values=sum(map(len, answer.rows)),
