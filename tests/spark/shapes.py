@@ -131,6 +131,14 @@ def shape(text: str, types: Iterable[str], columns: Mapping[str, str] = _NO_COLU
     return f"BEGIN ATOMIC {' ; '.join(parts)} | {bound}"
 
 
+def kind(text: str, types: Sequence[str], columns: Mapping[str, str]) -> str:
+    """What makes a statement worth a case: its shape as it is, and with its columns' types.
+
+    Without the first, a statement might not be among the shapes of those that were recorded.
+    """
+    return f"{shape(text, types)} | {shape(text, types, columns)}"
+
+
 def shapes_of(case: Case) -> set[str]:
     """The shapes of a case's own statements."""
     return {
