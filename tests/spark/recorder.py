@@ -24,7 +24,7 @@ from sqlglot import exp
 
 from tests.spark import casefile
 from tests.spark.casefile import Written
-from tests.spark.shapes import Namespace, columns_of, shape, types_of
+from tests.spark.shapes import Namespace, columns_of, kind, types_of
 from tests.spark.snapshots import (
     MANY_ROWS,
     MAX_BYTES,
@@ -164,7 +164,7 @@ def kind_of(case: Case) -> str:
     step = next((step for step in case.steps if step.sql != BEGIN), case.steps[0])
     types = [kind.type for kind in types_of(step.parameters)]
     columns = columns_of(one.sql for one in case.setup)
-    return f"{shape(step.sql, types, columns)} | {step.error_class or 'ok'}"
+    return f"{kind(step.sql, types, columns)} | {step.error_class or 'ok'}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class _Recording:
         except NotRecordableError as error:
             self.problem = str(error)
         columns = columns_of(self.setup.statements if self.setup else ())
-        self.shape = shape(template, [item.type for _, item in bound], columns)
+        self.shape = kind(template, [item.type for _, item in bound], columns)
         self.lines = tuple(casefile.statement(template, bound))
         if sum(map(len, self.lines)) > MAX_BYTES:
             self.problem = f"a statement of {sum(map(len, self.lines))} bytes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -22,7 +22,6 @@ _BEFORE_A_SCHEMA = frozenset(("IN", "FROM", "SCHEMA", "SCHEMAS", "DATABASE", "US
 _WITH_LENGTHS = frozenset(("DECIMAL", "NUMERIC", "DEC", "VARCHAR", "CHAR"))
 # What from_json() is given as a type belongs to the statement, not to its values.
 _TYPE = re.compile(r"(array|struct|map)<", re.IGNORECASE)
-_ATOMIC = "BEGIN ATOMIC "
 # As a snapshot writes them: one to a line.
 _COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)` (.+?),?\)?$", re.MULTILINE)
 _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
@@ -125,12 +124,19 @@ def shape(text: str, types: Iterable[str], columns: Mapping[str, str] = _NO_COLU
         tokens = tokenize(text)
     except SqlError:
         return f"{text} | {bound}"
-    names: dict[str, str] = dict(columns)
-    left = " ".join(_without_value(tokens, n, names) for n in range(len(tokens)))
-    if left.startswith(_ATOMIC):
-        # SQLAlchemy writes to tables in any order, where no foreign key asks for one.
-        left = _ATOMIC + " ; ".join(sorted(left.removeprefix(_ATOMIC).split(" ; ")))
-    return f"{left} | {bound}"
+    if [token.text.upper() for token in tokens[:2]] != ["BEGIN", "ATOMIC"]:
+        return f"{_left(tokens, columns)} | {bound}"
+    # SQLAlchemy writes to tables in any order, where no foreign key asks for one.
+    parts = sorted(_left(part, columns) for part in _split(tokens[2:]))
+    return f"BEGIN ATOMIC {' ; '.join(parts)} | {bound}"
+
+
+def kind(text: str, types: Sequence[str], columns: Mapping[str, str]) -> str:
+    """What makes a statement worth a case: its shape as it is, and with its columns' types.
+
+    Without the first, a statement might not be among the shapes of those that were recorded.
+    """
+    return f"{shape(text, types)} | {shape(text, types, columns)}"
 
 
 def shapes_of(case: Case) -> set[str]:
@@ -159,11 +165,28 @@ def columns_of(statements: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _without_value(tokens: Sequence[Token], index: int, names: dict[str, str]) -> str:
+def _left(tokens: Sequence[Token], columns: Mapping[str, str]) -> str:
+    names: dict[str, str] = {}
+    return " ".join(_without_value(tokens, n, columns, names) for n in range(len(tokens)))
+
+
+def _split(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """The tokens between semicolons."""
+    start = 0
+    for index, token in enumerate(tokens):
+        if token.text == ";":
+            yield tokens[start:index]
+            start = index + 1
+    yield tokens[start:]
+
+
+def _without_value(
+    tokens: Sequence[Token], index: int, columns: Mapping[str, str], names: dict[str, str]
+) -> str:
     token = tokens[index]
     if token.kind in _NAMES and _is_name(token, tokens[index + 1 : index + 2]):
         name = _name(token)
-        return names.setdefault(name, f"n{len(names)}")
+        return columns.get(name) or names.setdefault(name, f"n{len(names)}")
     if token.kind in ("string", "raw"):
         value = string_value(token)
         return f"'{value}'" if _TYPE.match(value) else "'?'"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.spark.guard import NOT_OURS, Guard, guarding, recorded_with
 from tests.spark.recorder import Recorder
+from tests.spark.shapes import shape
 from tests.spark.watching import quiet, watching
 from tests.warehouse.engine_client import Client
 from vinci_code.warehouse.engine.engine import Engine
@@ -82,3 +83,10 @@ def test_it_looks_at_what_the_parity_suite_sent() -> None:
             pytest.skip(f"recorded with SQLAlchemy {recorded_with()}, which is another series")
         run("second", "SELECT 'nobody sends this', 1")
     assert "SELECT 'nobody sends this', 1" in found.complaint()
+
+
+def test_the_order_of_the_statements_of_a_unit_is_left_open() -> None:
+    one, other = "INSERT INTO t VALUES (1)", "DELETE FROM u WHERE id IN (2, 3)"
+    unit = "BEGIN ATOMIC\n{}\n;\n{}\n;\nEND"
+    assert shape(unit.format(one, other), []) == shape(unit.format(other, one), [])
+    assert shape(unit.format(one, one), []) != shape(unit.format(one, other), [])

@@ -56,20 +56,20 @@ TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')""",
 
 EXPECTED = r"""# Recorded by a test.
 
-=== recorder_select_1de91b25
+=== recorder_select_6b5f41ee
 > SELECT :a AS a, current_schema() AS s
 ?? {"a": {"type": "DATE", "value": null}}
 ~~ a DATE, s STRING
 [null, "${schema}"]
 
-=== recorder_create_23f92c91
+=== recorder_create_42c9371f
 > CREATE TABLE t (id INT NOT NULL, name STRING DEFAULT 'x', price DECIMAL(4,2))
 . TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
 
 +++ schemas_7cde0c68
 > CREATE SCHEMA IF NOT EXISTS ${schema}_2
 
-=== recorder_show_schemas_6d8d1854
+=== recorder_show_schemas_55db1764
 << schemas_7cde0c68
 > SHOW TABLES IN ${schema}_2
 
@@ -80,7 +80,7 @@ EXPECTED = r"""# Recorded by a test.
 .   `price` DECIMAL(4,2))
 . TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')
 
-=== recorder_insert_t_ff0b67d8
+=== recorder_insert_t_b2625bf5
 << t_59818d40
 > INSERT INTO t VALUES (1, ?, ?)
 ?? [{"type": "STRING", "value": "a'\n\u2028"}, {"type": "DECIMAL(3,2)", "value": "1.50"}]
@@ -99,19 +99,19 @@ EXPECTED = r"""# Recorded by a test.
 > INSERT INTO `t` (`id`, `name`, `price`) VALUES
 . (1, 'a\'\n\u2028', CAST('1.50' AS DECIMAL(4,2)))
 
-=== recorder_select_t_03027c4b
-<< t_bc98b84b
-> SELECT id, current_timestamp() AS now FROM ${catalog}.${schema}.t ORDER BY id
-:: id INT, now TIMESTAMP
-[1, "<any>"]
-
-=== recorder_select_t_13674343
+=== recorder_select_t_5c7040c6
 << t_bc98b84b
 > SELECT name FROM ${schema}.t WHERE id = 1
 ~~ name STRING
 ["a'\n\u2028"]
 
-=== recorder_select_t_bfc1c0ad
+=== recorder_select_t_78f35d52
+<< t_bc98b84b
+> SELECT id, current_timestamp() AS now FROM ${catalog}.${schema}.t ORDER BY id
+:: id INT, now TIMESTAMP
+[1, "<any>"]
+
+=== recorder_select_t_ee6c032a
 << t_bc98b84b
 > SELECT nothing FROM t
 !! UNRESOLVED_COLUMN.WITH_SUGGESTION 42703
