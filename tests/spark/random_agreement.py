@@ -80,6 +80,7 @@ class Comparison:
 
     Attributes:
         compared: How many outcomes were compared, by the kind of the script.
+        values: How many values the rows had that the judge gave.
         excuses: How many differences had each reason.
     """
 
@@ -88,6 +89,7 @@ class Comparison:
         self._judge = judge
         self._excused = excused
         self.compared: Counter[str] = Counter()
+        self.values = 0
         self.excuses: Counter[str] = Counter()
 
     def disagreements(self, scripts: Sequence[Script]) -> Iterator[Disagreement]:
@@ -96,7 +98,8 @@ class Comparison:
         refused = {n for n, outcomes in enumerate(answered) if outcomes[-1].error_class is not None}
         verdicts = self._judge.answers(scripts, refused)
         for script, ours, judged in zip(scripts, answered, verdicts, strict=True):
-            self.compared[script.kind] += max(1, len(script.statements) - 1)
+            self.compared[script.kind] += len(judged)
+            self.values += sum(len(row) for outcome in judged for row in outcome.rows)
             way = self._way(script, ours, judged)
             if way:
                 yield Disagreement(script, way, ours, judged)
