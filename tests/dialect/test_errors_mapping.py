@@ -90,6 +90,8 @@ KNOWN: dict[str, tuple[str, type[dberrors.Error]]] = {
     "syntax": ("[PARSE_SYNTAX_ERROR] Syntax error. SQLSTATE: 42601", dbapi.ProgrammingError),
     "no table": ("[TABLE_OR_VIEW_NOT_FOUND] It. SQLSTATE: 42P01", dbapi.ProgrammingError),
     "not null": ("[DELTA_NOT_NULL_CONSTRAINT_VIOLATED] It. SQLSTATE: 23502", dbapi.IntegrityError),
+    "left out": ("[DELTA_INSERT_COLUMN_MISMATCH] It. SQLSTATE: 42802", dbapi.IntegrityError),
+    "too long": ("[DELTA_EXCEED_CHAR_VARCHAR_LIMIT] It. SQLSTATE: 22001", dbapi.DataError),
     "check": ("[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] It. SQLSTATE: 23001", dbapi.IntegrityError),
     "division": ("[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012", dbapi.DataError),
     "cast": ("[CAST_INVALID_INPUT] It. SQLSTATE: 22018", dbapi.DataError),
@@ -173,6 +175,14 @@ def test_the_cause_counts_that_a_wrapper_hides(outer: str) -> None:
     assert isinstance(violation, dbapi.IntegrityError)
     assert str(violation).startswith("UNIQUE failed:\nthe key 1")
     assert "SQLSTATE" not in str(violation).partition("\nTo fix it")[0]
+
+
+def test_the_cause_counts_that_stands_behind_a_wrapper() -> None:
+    text = "[TASK_WRITE_FAILED] Task failed while writing rows to abfss://x. Caused by: "
+    cause = "[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint positive. SQLSTATE: 23001"
+    error = translate(driver_exceptions.ServerOperationError(text + cause))
+    assert type(error) is dbapi.IntegrityError
+    assert error.error_class == "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"
 
 
 def test_a_condition_that_is_told_counts_whatever_caused_it() -> None:

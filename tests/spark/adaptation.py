@@ -15,6 +15,7 @@ from vinci_code.warehouse.sql.parse import parse_statement
 
 TRANSACTIONS = "multi-statement transactions are a part of Databricks, not of open-source Spark"
 KEYS = "Delta's own catalog keeps no keys; on Databricks they are informational"
+DIFFERING = "a statement before it in its case is among the listed differences"
 CATALOGS = "catalogs are those of Unity Catalog"
 INFORMATION_SCHEMA = "information_schema is a part of Unity Catalog"
 SHOW = "open-source Spark names and chooses the columns of SHOW and DESCRIBE otherwise"
@@ -22,14 +23,17 @@ NOT_NULL = "open-source Delta cannot make an existing column NOT NULL"
 STRING_PATHS = "the path operator on a STRING is a part of Databricks"
 
 _LEFT: tuple[tuple[str, str], ...] = (
-    (r"(BEGIN|BEGIN\s+TRANSACTION|COMMIT|ROLLBACK|SET\s+AUTOCOMMIT.*)\s*;?\s*$", TRANSACTIONS),
+    (
+        r"((BEGIN(\s+TRANSACTION)?|COMMIT|ROLLBACK)(\s+WORK)?|SET\s+AUTOCOMMIT.*)\s*;?\s*$",
+        TRANSACTIONS,
+    ),
     (r"(CREATE|DROP|USE|ALTER|DESCRIBE|COMMENT\s+ON)\s+CATALOG\b", CATALOGS),
     (r".*\bINFORMATION_SCHEMA\b", INFORMATION_SCHEMA),
     (
         r"SHOW\b|(DESC|DESCRIBE)\s+(DETAIL|HISTORY|EXTENDED|SCHEMA|DATABASE|TABLE\s+EXTENDED)\b",
         SHOW,
     ),
-    (r"(DESC|DESCRIBE)\b.*\bAS\s+JSON\b|EXPLAIN\b", SHOW),
+    (r"(DESC|DESCRIBE)\b.*\bAS\s+JSON\b|EXPLAIN\b|.*\(\s*DESCRIBE\b", SHOW),
     (r"ALTER\s+TABLE\b.*\b(PRIMARY|FOREIGN)\s+KEY\b", KEYS),
     (r"ALTER\s+TABLE\b.*\bUNIQUE\s*\(", KEYS),
     (r"ALTER\s+TABLE\b.*\bSET\s+NOT\s+NULL\b", NOT_NULL),
@@ -66,15 +70,25 @@ class Adapted:
     ends_case: bool = False
 
 
-def adapt(sql: str) -> Adapted:
-    """Return what to run on Spark for a statement whose parameters are literals already."""
+def adapt(sql: str, *, plain: bool = False) -> Adapted:
+    """Return what to run on Spark for a statement whose parameters are literals already.
+
+    Args:
+        sql: The statement.
+        plain: Make tables of Parquet files, without constraints: a fraction of the time.
+    """
+    if plain and re.match(r"\s*ALTER\s+TABLE\b", sql, re.IGNORECASE):
+        return Adapted()
     for pattern, reason in _LEFT_STATEMENTS:
         if pattern.match(sql.strip()):
             return Adapted(left=reason)
     if re.match(r"\s*BEGIN\b", sql, re.IGNORECASE):
         return _atomic(sql)
+    zone = re.fullmatch(r"\s*SET\s+TIMEZONE\s*=\s*('[^']*')\s*", sql, re.IGNORECASE)
+    if zone:
+        return Adapted((f"SET TIME ZONE {zone[1]}",), has_result=False)
     if re.match(r"\s*CREATE\s+(OR\s+REPLACE\s+)?TABLE\b", sql, re.IGNORECASE):
-        return Adapted((_without_keys(sql),), has_result=False)
+        return Adapted((_without_keys(sql, "USING parquet" if plain else ""),), has_result=False)
     return Adapted((sql,), has_result=_ANSWERS.match(sql) is not None)
 
 
@@ -93,7 +107,12 @@ def _atomic(sql: str) -> Adapted:
     )
 
 
-def _without_keys(sql: str) -> str:
+def can_be_plain(sql: str) -> bool:
+    """Whether a statement of a set-up needs nothing of Delta, if its tables are only read."""
+    return re.search(r"\b(GENERATED|DEFAULT)\b", sql, re.IGNORECASE) is None
+
+
+def _without_keys(sql: str, format_clause: str) -> str:
     """A CREATE TABLE without its keys, and without the feature that only Unity Catalog has."""
     tokens = tokenize(sql)
     opening = _opening(tokens)
@@ -101,7 +120,10 @@ def _without_keys(sql: str) -> str:
         closing = _closing(tokens, opening)
         columns = [_without_key(element, sql) for element in _elements(tokens, opening, closing)]
         listed = ", ".join(column for column in columns if column)
-        sql = f"{sql[: tokens[opening].start]}({listed}){sql[tokens[closing].end + 1 :]}"
+        before, after = sql[: tokens[opening].start], sql[tokens[closing].end + 1 :]
+        if format_clause:
+            after = re.sub(r"TBLPROPERTIES\s*\([^()]*\)", "", after)
+        sql = f"{before}({listed}) {format_clause}{after}"
     sql = re.sub(r"'delta\.feature\.catalogManaged'\s*=\s*'supported'\s*,?\s*", "", sql)
     return re.sub(r"TBLPROPERTIES\s*\(\s*\)", "", sql)
 

@@ -21,8 +21,9 @@ import sqlalchemy as sa
 
 from tests.spark import steady
 from tests.spark.guard import NOT_OURS, WITH
-from tests.spark.recorder import Recorder
+from tests.spark.recorder import Recorder, kind_of
 from tests.spark.watching import watching
+from tests.warehouse.corpus import reader
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "recorded"
@@ -84,7 +85,10 @@ def record(name: str, folder: Path) -> str:
     started = time.monotonic()
     steady.apply()
     os.environ["VINCI_RECORDING"] = "on"
-    recorder = Recorder()
+    before = list(RECORDINGS)[: list(RECORDINGS).index(name)]
+    files = [folder / f"{one}.case" for one in before]
+    known = {kind_of(case) for file in files if file.exists() for case in reader.read(file)}
+    recorder = Recorder(frozenset(known))
     with watching(recorder):
         RECORDINGS[name]()
     head = [

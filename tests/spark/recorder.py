@@ -24,7 +24,7 @@ from sqlglot import exp
 
 from tests.spark import casefile
 from tests.spark.casefile import Written
-from tests.spark.shapes import Namespace, shape
+from tests.spark.shapes import Namespace, columns_of, shape, types_of
 from tests.spark.snapshots import (
     MANY_ROWS,
     MAX_BYTES,
@@ -38,6 +38,7 @@ from tests.spark.snapshots import (
     targets_of,
 )
 from tests.warehouse.corpus.compare import table_rows
+from tests.warehouse.corpus.reader import Case
 from vinci_code.warehouse.engine.reader import first_word
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.session import EngineSession
@@ -46,6 +47,7 @@ from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.parse import parse_statement
 
 CONSTANTS_KEPT = 3
+BEGIN = "BEGIN TRANSACTION"
 _SHORT = 4_000
 _WITH_ANSWER = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"))
 _READS = ("SELECT", "WITH", "VALUES")
@@ -80,9 +82,11 @@ class Recorder:
     """Watches statements (``watching.py``) and keeps one of each shape.
 
     Attributes:
+        known: What other files have cases of (``kind_of``), which is not recorded again.
         seen: How many statements there were.
     """
 
+    known: frozenset[str] = frozenset()
     seen: int = 0
     _kept: dict[str, list[Recorded]] = field(default_factory=lambda: defaultdict(list))
     _left_out: dict[str, str] = field(default_factory=dict)
@@ -135,6 +139,8 @@ class Recorder:
         if outcome is None:
             return
         key = f"{recording.shape} | {outcome.label}"
+        if key in self.known:
+            return
         if recording.problem or outcome.problem:
             self._left_out.setdefault(key, recording.problem or outcome.problem)
             return
@@ -151,6 +157,14 @@ class Recorder:
         kept[case.name] = min(kept.get(case.name, item), item, key=lambda one: one.rank)
         most = CONSTANTS_KEPT if recording.constant else 1
         self._kept[key] = sorted(kept.values(), key=lambda one: one.rank)[:most]
+
+
+def kind_of(case: Case) -> str:
+    """What makes a recorded case the same as another one."""
+    step = next((step for step in case.steps if step.sql != BEGIN), case.steps[0])
+    types = [kind.type for kind in types_of(step.parameters)]
+    columns = columns_of(one.sql for one in case.setup)
+    return f"{shape(step.sql, types, columns)} | {step.error_class or 'ok'}"
 
 
 @dataclass(frozen=True)
@@ -181,13 +195,14 @@ class _Recording:
         self._metadata = word in _METADATA_WORDS or bool(_METADATA.search(text))
         template = self._names.text(text)
         bound = [(item.name, self._names.parameter(item)) for item in parameters]
-        self.shape = shape(template, [item.type for _, item in bound])
         self.setup: Snapshot | None = None
         self.problem = ""
         try:
             self.setup = recorder._snapshots.take(session, text, self._names)
         except NotRecordableError as error:
             self.problem = str(error)
+        columns = columns_of(self.setup.statements if self.setup else ())
+        self.shape = shape(template, [item.type for _, item in bound], columns)
         self.lines = tuple(casefile.statement(template, bound))
         if sum(map(len, self.lines)) > MAX_BYTES:
             self.problem = f"a statement of {sum(map(len, self.lines))} bytes"
@@ -201,7 +216,7 @@ class _Recording:
             return None
         lines = [f"!! {error.error_class} {error.sqlstate}"]
         if self._in_transaction and error.error_class.startswith("TRANSACTION"):
-            self.lines = ("> BEGIN TRANSACTION", *self.lines)
+            self.lines = (f"> {BEGIN}", *self.lines)
         return _Outcome(error.error_class, tuple(lines))
 
     def answer(self, result: Result, table: pa.Table) -> _Outcome | None:
@@ -209,7 +224,7 @@ class _Recording:
         if first_word(self._text) in ("COMMIT", "ROLLBACK") and self._in_transaction:
             if self.skipped:
                 return None
-            self.lines = ("> BEGIN TRANSACTION", *self.lines)
+            self.lines = (f"> {BEGIN}", *self.lines)
         if result.statement_kind not in _WITH_ANSWER or self._metadata:
             return _Outcome("ok")
         if table.nbytes > MAX_BYTES and table.num_rows > MANY_ROWS:

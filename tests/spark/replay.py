@@ -37,7 +37,8 @@ class _Outcome:
 class Replay:
     """Runs cases on a Spark session.
 
-    Cases that share a set-up and only read share its tables too, as long as they follow each other.
+    Cases that share a set-up and only read share its tables too, as long as they follow each other;
+    these are Parquet files, since Delta needs half a second for what then is read once.
 
     Attributes:
         steps: How many steps were compared.
@@ -49,7 +50,7 @@ class Replay:
         self._session = session
         self._schemas = itertools.count(1)
         self._schema = ""
-        self._setup: str | None = None
+        self._setup: tuple[str | None, bool] = (None, False)
         self._untouched = False
         self.steps = 0
         self.values = 0
@@ -60,14 +61,16 @@ class Replay:
         if any(adaptation.uses_transactions(step.sql) for step in case.steps):
             self.left[adaptation.TRANSACTIONS] += len(case.steps)
             return ""
-        if not self._untouched or case.setup_name != self._setup:
+        reads = not writes(case)
+        plain = reads and all(adaptation.can_be_plain(step.sql) for step in case.setup)
+        if not self._untouched or (case.setup_name, plain) != self._setup:
             self._open()
-            self._setup = case.setup_name
+            self._setup = (case.setup_name, plain)
             for step in case.setup:
-                if problems := self._run(step, self._session).problems:
-                    self._setup = None
+                if problems := self._run(step, self._session, plain=plain).problems:
+                    self._untouched = False
                     return _told(f"{case.subject}, set-up {case.setup_name}", step, problems)
-        self._untouched = all(_READS.match(step.sql) for step in case.steps)
+        self._untouched = reads
         return self._steps_trouble(case)
 
     def _steps_trouble(self, case: Case) -> str:
@@ -85,8 +88,9 @@ class Replay:
                 return _told(listed, step, outcome.problems)
             if not outcome.problems and listed in DIFFERENCES:
                 return _told(listed, step, ["agrees; take it out of the listed differences"])
-            if outcome.ends_case:
-                self.left[adaptation.TRANSACTIONS] += len(case.steps) - place
+            if outcome.problems or outcome.ends_case:
+                reason = adaptation.DIFFERING if outcome.problems else adaptation.TRANSACTIONS
+                self.left[reason] += len(case.steps) - place
                 break
         return ""
 
@@ -111,9 +115,9 @@ class Replay:
         self._session.sql(f"USE {CATALOG}.{self._schema}")
         self._session.conf.set("spark.sql.session.timeZone", "UTC")
 
-    def _run(self, step: Step, session: SparkSession) -> _Outcome:
+    def _run(self, step: Step, session: SparkSession, *, plain: bool = False) -> _Outcome:
         text = with_literals(step.sql, step.parameters)
-        adapted = adaptation.adapt(text)
+        adapted = adaptation.adapt(text, plain=plain)
         if adapted.left:
             return _Outcome(left=adapted.left)
         answer = Answer()
@@ -129,7 +133,9 @@ class Replay:
 
     def _differences(self, step: Step, answer: Answer, adapted: Adapted) -> Iterator[str]:
         if answer.error_class is not None:
-            told = f"[{answer.error_class}] {answer.message} SQLSTATE: {answer.sqlstate}"
+            # Some of Delta's conditions have no SQLSTATE here; one is documented for Databricks.
+            state = answer.sqlstate or (step.sqlstate if step.error_class != "*" else "00000")
+            told = f"[{answer.error_class.lstrip('_')}] SQLSTATE: {state} {answer.message}"
             if step.error_class is None:
                 yield f"Spark refuses it: {told[:1000]}"
             elif not compare.error_matches(replace(step, error_text=""), told):
@@ -152,6 +158,11 @@ class Replay:
 
     def _filled(self, text: str) -> str:
         return text.replace("${catalog}", CATALOG).replace("${schema}", self._schema)
+
+
+def writes(case: Case) -> bool:
+    """Whether a case has statements that are no queries."""
+    return not all(_READS.match(step.sql) for step in case.steps)
 
 
 def _told(name: str, step: Step, problems: list[str]) -> str:

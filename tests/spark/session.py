@@ -35,7 +35,6 @@ _QUICK = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
-    "spark.databricks.delta.stats.collect": "false",
     "spark.databricks.delta.merge.materializeSource": "none",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

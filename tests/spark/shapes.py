@@ -1,14 +1,19 @@
-"""What makes two statements the same: their text without names of schemas and without values."""
+"""What makes two statements the same: their text without names and without values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+
+from sqlglot.tokenizer_core import TokenType
 
 from tests.warehouse.corpus.reader import Case, Typed, typed
 from vinci_code.warehouse.engine.reader import Token, string_value, tokenize
 from vinci_code.warehouse.engine.session import EngineSession
+from vinci_code.warehouse.sql.dialect import tokenize as databricks_tokens
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
 
@@ -18,6 +23,9 @@ _WITH_LENGTHS = frozenset(("DECIMAL", "NUMERIC", "DEC", "VARCHAR", "CHAR"))
 # What from_json() is given as a type belongs to the statement, not to its values.
 _TYPE = re.compile(r"(array|struct|map)<", re.IGNORECASE)
 _ATOMIC = "BEGIN ATOMIC "
+# As a snapshot writes them: one to a line.
+_COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)` (.+?),?\)?$", re.MULTILINE)
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -102,15 +110,23 @@ class Namespace:
         return index < len(tokens) and self.marker(_name(tokens[index])) is not None
 
 
-def shape(text: str, types: Iterable[str]) -> str:
-    """What is left of a statement of a case without its values, and the types of its parameters."""
+def shape(text: str, types: Iterable[str], columns: Mapping[str, str] = _NO_COLUMNS) -> str:
+    """What is left of a statement of a case without names and values.
+
+    Args:
+        text: The statement.
+        types: The types of its parameters, which belong to it.
+        columns: What stands for the columns of its tables, by name in lower case: their types. All
+            other names are counted, but for those that need their backticks.
+    """
     # The driver makes a DECIMAL as wide as its value.
     bound = ",".join(re.sub(r"\(.*\)", "", kind.upper()) for kind in types)
     try:
         tokens = tokenize(text)
     except SqlError:
         return f"{text} | {bound}"
-    left = " ".join(_without_value(tokens, n) for n in range(len(tokens)))
+    names: dict[str, str] = dict(columns)
+    left = " ".join(_without_value(tokens, n, names) for n in range(len(tokens)))
     if left.startswith(_ATOMIC):
         # SQLAlchemy writes to tables in any order, where no foreign key asks for one.
         left = _ATOMIC + " ; ".join(sorted(left.removeprefix(_ATOMIC).split(" ; ")))
@@ -134,14 +150,38 @@ def types_of(parameters: object) -> list[Typed]:
     return [parameter for parameter in found if parameter is not None]
 
 
-def _without_value(tokens: Sequence[Token], index: int) -> str:
+def columns_of(statements: Iterable[str]) -> dict[str, str]:
+    """The columns of the tables that a set-up creates, with their types and constraints."""
+    return {
+        name.replace("``", "`").lower(): kind
+        for text in statements
+        for name, kind in _COLUMN.findall(text)
+    }
+
+
+def _without_value(tokens: Sequence[Token], index: int, names: dict[str, str]) -> str:
     token = tokens[index]
+    if token.kind in _NAMES and _is_name(token, tokens[index + 1 : index + 2]):
+        name = _name(token)
+        return names.setdefault(name, f"n{len(names)}")
     if token.kind in ("string", "raw"):
         value = string_value(token)
         return f"'{value}'" if _TYPE.match(value) else "'?'"
     if token.kind == "number" and not _is_length(tokens, index):
         return "0"
     return token.text
+
+
+def _is_name(token: Token, following: Sequence[Token]) -> bool:
+    if token.kind == "quoted":
+        # A name that has to be quoted is worth a case of its own.
+        return re.fullmatch(r"`[A-Za-z_]\w*`", token.text) is not None
+    return not (following and following[0].text == "(") and _is_no_keyword(token.text)
+
+
+@cache
+def _is_no_keyword(word: str) -> bool:
+    return [token.token_type for token in databricks_tokens(word)] == [TokenType.VAR]
 
 
 def _is_length(tokens: Sequence[Token], index: int) -> bool:

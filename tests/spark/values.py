@@ -18,6 +18,7 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 _WIDE = Context(prec=60)
+_EPOCH = dt.datetime(1970, 1, 1)
 
 # Errors of a task that writes come in one of these; what is meant is their cause.
 _WRAPPERS = ("TASK_WRITE_FAILED",)
@@ -99,7 +100,11 @@ def _rows(frame: DataFrame) -> list[list[Any]]:
                 for name, column in zip(names, readable, strict=True)
             ]
         )
-    kinds = [item.dataType for item in plain.schema.fields]
+    # What has become text or a number is in its place already, and moments are counted.
+    kinds = [
+        kind if column is None or isinstance(kind, t.TimestampType) else t.StringType()
+        for kind, column in zip(kinds, readable, strict=True)
+    ]
     return [_row(row, kinds) for row in plain.collect()]
 
 
@@ -113,6 +118,11 @@ def _readable(column: Column, kind: t.DataType) -> Column | None:
         if isinstance(kind, kinds):
             return as_text(column)
     return None
+
+
+def _micros(column: Column) -> Column:
+    # As a datetime it fails at both ends: Python looks a day further for a fold.
+    return f.unix_micros(column)
 
 
 def _variant(column: Column) -> Column:
@@ -154,6 +164,7 @@ def _sign(number: Column) -> Column:
 
 
 _AS_TEXT: tuple[tuple[type[t.DataType], Callable[[Column], Column]], ...] = (
+    (t.TimestampType, _micros),
     (t.VariantType, _variant),
     (t.YearMonthIntervalType, _year_month),
     (t.DayTimeIntervalType, _day_time),
@@ -167,6 +178,8 @@ def _scalar(value: Any, kind: t.DataType) -> object:
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if isinstance(value, (bytes, bytearray)):
         return "0x" + bytes(value).hex().upper()
+    if isinstance(kind, t.TimestampType) and isinstance(value, int):
+        return str(_EPOCH + dt.timedelta(microseconds=value))
     return str(value) if isinstance(value, dt.date) else value
 
 

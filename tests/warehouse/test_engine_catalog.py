@@ -312,7 +312,7 @@ def test_views_change_and_go(db: Client) -> None:
     db.fails("SELECT * FROM v", "TABLE_OR_VIEW_NOT_FOUND", "42P01")
     db.run("COMMENT ON VIEW w IS 'hm'")
     assert ("Comment", "hm", "") in db.run("DESCRIBE EXTENDED w")
-    db.fails("DROP TABLE w", "EXPECT_TABLE_NOT_VIEW.NO_ALTERNATIVE", "42809")
+    db.fails("DROP TABLE w", "WRONG_COMMAND_FOR_OBJECT_TYPE", "42809")
     db.run("DROP VIEW w")
     assert db.run("SHOW VIEWS") == []
     db.fails("CREATE VIEW x AS SELECT * FROM nope", "TABLE_OR_VIEW_NOT_FOUND", "42P01")

@@ -151,7 +151,7 @@ def test_two_merges_that_both_insert_conflict(
     between: Between,
 ) -> None:
     merge = (
-        "MERGE INTO t USING (VALUES (1)) s(k) ON t.k = s.k "
+        "MERGE INTO t USING (SELECT * FROM VALUES (1) AS v(k)) AS s ON t.k = s.k "
         "WHEN NOT MATCHED THEN INSERT (k) VALUES (s.k)"
     )
     db.run("CREATE TABLE t (k INT)")

@@ -80,11 +80,7 @@ def test_truncate_removes_everything(table: Client) -> None:
     ("statement", "error_class", "sqlstate"),
     [
         ("INSERT INTO t VALUES (1)", "DELTA_INSERT_COLUMN_ARITY_MISMATCH", "42802"),
-        (
-            "INSERT INTO t VALUES (1, 'a', 2, 3)",
-            "INSERT_COLUMN_ARITY_MISMATCH.TOO_MANY_DATA_COLUMNS",
-            "21S01",
-        ),
+        ("INSERT INTO t VALUES (1, 'a', 2, 3)", "DELTA_METADATA_MISMATCH", "42KDG"),
         (
             "INSERT INTO t (id, name) VALUES (1)",
             "INSERT_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS",
@@ -92,7 +88,7 @@ def test_truncate_removes_everything(table: Client) -> None:
         ),
         ("INSERT INTO t (id, id) VALUES (1, 2)", "DELTA_DUPLICATE_COLUMNS_ON_INSERT", "42701"),
         ("INSERT INTO t (nope) VALUES (1)", "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
-        ("INSERT INTO t (name) VALUES ('a')", "DELTA_MISSING_NOT_NULL_COLUMN_VALUE", "23502"),
+        ("INSERT INTO t (name) VALUES ('a')", "DELTA_INSERT_COLUMN_MISMATCH", "42802"),
         ("INSERT INTO t VALUES (NULL, 'a', 1)", "DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "23502"),
         ("INSERT INTO t VALUES (99999999999, '', 1)", "CAST_OVERFLOW_IN_TABLE_INSERT", "22003"),
         ("INSERT INTO t VALUES ('x', '', 1)", "CAST_INVALID_INPUT", "22018"),

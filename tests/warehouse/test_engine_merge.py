@@ -72,7 +72,7 @@ def test_source_may_be_a_query_or_values(merging: Client) -> None:
         "WHEN MATCHED THEN UPDATE SET v = q.v"
     )
     merging.run(
-        "MERGE INTO t USING (VALUES (9, 'nine')) AS q(k, v) ON t.k = q.k "
+        "MERGE INTO t USING (SELECT * FROM VALUES (9, 'nine') AS v(k, v)) AS q ON t.k = q.k "
         "WHEN NOT MATCHED THEN INSERT (v, k) VALUES (q.v, q.k)"
     )
     assert rows(merging)[0] == (1, "x", 10)
@@ -103,7 +103,7 @@ def test_several_source_rows_for_one_target_row(merging: Client) -> None:
             "NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION",
             "42613",
         ),
-        ("WHEN MATCHED THEN UPDATE SET zz = 1", "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
+        ("WHEN MATCHED THEN UPDATE SET zz = 1", "DELTA_MERGE_UNRESOLVED_EXPRESSION", "42601"),
         ("WHEN MATCHED THEN UPDATE SET v = 'a', v = 'b'", "DELTA_CONFLICT_SET_COLUMN", "42701"),
         (
             "WHEN NOT MATCHED THEN INSERT (k, k) VALUES (1, 2)",
@@ -111,7 +111,7 @@ def test_several_source_rows_for_one_target_row(merging: Client) -> None:
             "42701",
         ),
         ("WHEN NOT MATCHED THEN INSERT (k) VALUES (t.k)",
-         "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
+         "DELTA_MERGE_UNRESOLVED_EXPRESSION", "42601"),
         ("WHEN MATCHED AND s.v THEN DELETE", "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN", "42K09"),
     ],
 )  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_merge_fills_in_defaults_and_identity(db: Client) -> None:
         "CREATE TABLE t (id BIGINT GENERATED ALWAYS AS IDENTITY, k INT, d STRING DEFAULT 'dd') "
         "TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')",
         "INSERT INTO t (k) VALUES (1)",
-        "MERGE INTO t USING (VALUES (1), (2), (3)) AS s(k) ON t.k = s.k "
+        "MERGE INTO t USING (SELECT * FROM VALUES (1), (2), (3) AS v(k)) AS s ON t.k = s.k "
         "WHEN MATCHED THEN UPDATE SET d = 'old' WHEN NOT MATCHED THEN INSERT (k) VALUES (s.k)",
     )
     found = db.run("SELECT id, d FROM t ORDER BY id")

@@ -186,7 +186,7 @@ def test_history_tells_what_happened(db: Client) -> None:
         "INSERT INTO t VALUES (1), (2)",
         "UPDATE t SET a = 3 WHERE a = 1",
         "DELETE FROM t WHERE a = 3",
-        "MERGE INTO t USING (VALUES (9)) s(a) ON t.a = s.a WHEN NOT MATCHED THEN INSERT *",
+        "MERGE INTO t USING (SELECT 9 AS a) AS s ON t.a = s.a WHEN NOT MATCHED THEN INSERT *",
         "CREATE OR REPLACE TABLE t (b STRING)",
     )
     rows = db.run("DESCRIBE HISTORY t")

@@ -68,7 +68,8 @@ def test_own_writes_are_seen(tables: Client, way: str) -> None:
     tables.run("UPDATE m SET value = concat(value, '!')")
     tables.run("DELETE FROM m WHERE id = 2")
     tables.run(
-        "MERGE INTO m USING (VALUES (3, 'merged'), (4, 'added')) AS s(id, value) ON m.id = s.id "
+        "MERGE INTO m USING "
+        "(SELECT * FROM VALUES (3, 'merged'), (4, 'added') AS v(id, value)) AS s ON m.id = s.id "
         "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
     expected = [(1, "changed!"), (3, "merged"), (4, "added")]

@@ -89,7 +89,7 @@ def delete(number: int) -> Write:
 def merge(source: dict[int, int]) -> Write:
     values = ", ".join(f"({key}, {value})" for key, value in source.items())
     text = (
-        f"MERGE INTO t USING (VALUES {values}) AS s(id, v) ON t.id = s.id "
+        f"MERGE INTO t USING (SELECT * FROM VALUES {values} AS v(id, v)) AS s ON t.id = s.id "
         "WHEN MATCHED AND s.v < 0 THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v "
         "WHEN NOT MATCHED THEN INSERT *"
     )

@@ -52,6 +52,8 @@ RULES: tuple[Rule, ...] = (
     Rule(By.CONDITION, r"PERMISSION_DENIED|INSUFFICIENT_PERMISSIONS\w*", e.PermissionDenied),
     Rule(By.CONDITION, r"INSUFFICIENT_PRIVILEGES?|UNAUTHORIZED_ACCESS", e.PermissionDenied),
     Rule(By.CONDITION, r"DELTA_(NOT_NULL|VIOLATE)_CONSTRAINT\w*", e.IntegrityError),
+    # Of a column that takes no NULL and has no default: elsewhere the NULL is what is refused.
+    Rule(By.CONDITION, r"DELTA_INSERT_COLUMN_MISMATCH", e.IntegrityError),
     Rule(By.CONDITION, r"(MULTI_STATEMENT_)?TRANSACTION_NOT_SUPPORTED", e.NotSupportedError),
     Rule(By.CONDITION, r"(MULTI_STATEMENT_)?TRANSACTION_\w+", e.OperationalError),
     Rule(By.CONDITION, r"(MULTI_STATEMENT_TRANSACTION_)?NO_ACTIVE_TRANSACTION", e.ProgrammingError),
@@ -310,12 +312,16 @@ def _cause_of(error: BaseException) -> str:
     writes raises as [TASK_WRITE_FAILED] (both seen with Spark 4.2 and Delta 4.4); the condition
     then stands in the stack trace alone.
     """
+    text = _text_of(error)
+    outer = _CONDITION.search(text)
+    if outer and outer.group(1) not in _WRAPPERS:
+        return ""
+    inner = _CONDITION.search(text, outer.end()) if outer else None
+    if inner:
+        return text[inner.start() :]
     context = getattr(error, "context", None)
     trace = context.get("diagnostic-info") if isinstance(context, dict) else None
-    outer = _CONDITION.search(_text_of(error))
-    if not isinstance(trace, str) or (outer and outer.group(1) not in _WRAPPERS):
-        return ""
-    causes = _CAUSE.findall(trace)
+    causes = _CAUSE.findall(trace) if isinstance(trace, str) else []
     return str(causes[-1]).strip() if causes else ""
 
 

@@ -24,6 +24,7 @@ from vinci_code.warehouse.engine.names import backtick
 from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.store import Change, select_rows
 from vinci_code.warehouse.sql import parse
+from vinci_code.warehouse.sql.coercion import precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.types import SqlType
 
@@ -34,6 +35,8 @@ _WIDER = {
     "FLOAT": ("DOUBLE",),
     "DATE": ("TIMESTAMP_NTZ",),
 }
+# Of a DECIMAL that an integer is widened to, the least digits before the point.
+_DIGITS = {"TINYINT": 10, "SMALLINT": 10, "INT": 10, "BIGINT": 20}
 
 
 def add_columns(change: Alteration) -> None:
@@ -291,7 +294,13 @@ def _column_type(change: Alteration, column: TableColumn) -> None:
 
 
 def _widens(before: SqlType, after: SqlType) -> bool:
-    return after.name in _WIDER.get(before.name, ())
+    if after.name != "DECIMAL":
+        return after.name in _WIDER.get(before.name, ())
+    (precision, scale) = precision_scale(after)
+    if before.name == "DECIMAL":
+        before_precision, before_scale = precision_scale(before)
+        return scale >= before_scale and precision - scale >= before_precision - before_scale
+    return precision - scale >= _DIGITS.get(before.name, precision + 1)
 
 
 def _sync_identity(change: Alteration, column: TableColumn) -> None:

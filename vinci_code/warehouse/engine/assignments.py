@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.engine.model import TableColumn, TableState, unresolved_column
 from vinci_code.warehouse.engine.names import backtick, string_literal
-from vinci_code.warehouse.engine.rows import default_value
+from vinci_code.warehouse.engine.rows import check_default_word, default_value
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
@@ -150,6 +150,7 @@ def _value(
             f"UPDATE on IDENTITY column {column.name} is not supported.",
         )
     if is_default(value):
+        check_default_word(column)
         return default_value(work, column)
     translated = work.expression(value.copy(), *relations)
     return work.stored(translated.sql, translated.type, column)

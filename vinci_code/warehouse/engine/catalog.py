@@ -279,6 +279,17 @@ def expect_table(name: TableName) -> SqlError:
     )
 
 
+def wrong_command(operation: str, required: str, name: TableName, found: str) -> SqlError:
+    """Return the error of DROP for a table or view that the other DROP is for."""
+    other = "DROP VIEW" if operation == "DROP TABLE" else "DROP TABLE"
+    return SqlError(
+        "WRONG_COMMAND_FOR_OBJECT_TYPE",
+        "42809",
+        f"The operation {operation} requires a {required}. But {name} is a {found}. Use {other} "
+        "instead.",
+    )
+
+
 def expect_view(name: TableName) -> SqlError:
     """Return the error for a table where a view is needed."""
     return SqlError(

@@ -28,7 +28,7 @@ def update(work: Work, expression: exp.Update) -> Result:
     """Run UPDATE."""
     if expression.args.get("from_") is not None or expression.args.get("from") is not None:
         raise unsupported("UPDATE … FROM")
-    state, alias = dml_target(work, expression.this)
+    state, alias = dml_target(work, expression.this, "UPDATE")
     check_append_only(state)
     relation, rows = table_relation(work, state)
     values = assignments(work, state, expression.expressions, (alias,), [(alias, relation)])
@@ -67,7 +67,7 @@ def delete(work: Work, expression: exp.Delete) -> Result:
     """Run DELETE."""
     if expression.args.get("using") or expression.args.get("returning"):
         raise unsupported("DELETE … USING")
-    state, alias = dml_target(work, expression.this)
+    state, alias = dml_target(work, expression.this, "DELETE")
     check_append_only(state)
     relation, rows = table_relation(work, state)
     condition = _where(work, expression, alias, relation)
@@ -116,13 +116,22 @@ def truncate(work: Work, reader: Reader) -> Result:
     return empty_result()
 
 
-def dml_target(work: Work, table: exp.Expression) -> tuple[TableState, str]:
+def column_aliases(operation: str) -> SqlError:
+    """Return ``COLUMN_ALIASES_NOT_ALLOWED``."""
+    return SqlError(
+        "COLUMN_ALIASES_NOT_ALLOWED",
+        "42601",
+        f"Column aliases are not allowed in {operation}.",
+    )
+
+
+def dml_target(work: Work, table: exp.Expression, operation: str) -> tuple[TableState, str]:
     """Return the table that UPDATE, DELETE or MERGE writes to, and its name in the statement."""
     if not isinstance(table, exp.Table):
         raise unsupported("DML on anything but a table")
     alias = table.args.get("alias")
     if alias is not None and alias.args.get("columns"):
-        raise unsupported("column aliases of the target table")
+        raise column_aliases(operation)
     if table.args.get("version") is not None:
         raise unsupported("DML on an old version of a table")
     parts = work.table_parts(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vinci_code.warehouse.engine.catalog import expect_table, expect_view, table_not_found
+from vinci_code.warehouse.engine.catalog import table_not_found, wrong_command
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.namespace import full_name
 from vinci_code.warehouse.engine.namespaces import change_catalog
@@ -18,7 +18,7 @@ def drop_table(work: Work, reader: Reader) -> Result:
         table = work.catalogs.find_table(name)
         if table is None:
             if work.catalogs.find_view(name) is not None:
-                raise expect_table(name)
+                raise wrong_command("DROP TABLE", "EXTERNAL or MANAGED", name, "VIEW")
             if tolerant:
                 return empty_result()
             raise table_not_found(name)
@@ -38,7 +38,7 @@ def drop_view(work: Work, reader: Reader) -> Result:
     with work.room.store.commit_lock:
         if work.catalogs.find_view(name) is None:
             if work.catalogs.find_table(name) is not None:
-                raise expect_view(name)
+                raise wrong_command("DROP VIEW", "VIEW", name, "MANAGED")
             if tolerant:
                 return empty_result()
             raise table_not_found(name)

@@ -15,7 +15,9 @@ from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.result import Result, counts_result
 from vinci_code.warehouse.engine.rows import (
     check_append_only,
+    check_default_word,
     default_value,
+    needs_value,
     row_count,
     select_list,
     stage_rows,
@@ -63,6 +65,12 @@ def write_query(
     for column in state.schema.columns:
         if column.physical in given:
             continue
+        if needs_value(column):
+            raise SqlError(
+                "DELTA_INSERT_COLUMN_MISMATCH",
+                "42802",
+                f"Column {column.name} is not specified in INSERT",
+            )
         values[column.physical] = default_value(work, column)
         if column.identity is not None or column.generated is not None:
             fill.append(column)
@@ -145,7 +153,13 @@ def by_position(state: TableState, source: TranslatedQuery) -> InsertPlan:
             f"{len(columns)} column(s) but the inserted data has {len(source.columns)} column(s).",
         )
     if len(source.columns) > len(columns):
-        raise _arity("TOO_MANY_DATA_COLUMNS", "too many data columns", state, columns, source)
+        raise SqlError(
+            "DELTA_METADATA_MISMATCH",
+            "42KDG",
+            "A metadata mismatch was detected when writing to the Delta table.\n- A schema "
+            f"mismatch detected when writing to the Delta table '{state.name}': it has "
+            f"{len(columns)} column(s), and the data has {len(source.columns)}.",
+        )
     _refuse_identity(columns)
     return InsertPlan(source, columns, list(range(len(columns))))
 
@@ -249,6 +263,9 @@ def _without_defaults(
             "21S01",
             "Cannot write to the table: each row of VALUES needs one value for each column.",
         )
+    for index, column in enumerate(columns):
+        if any(is_default(row[index]) for row in rows):
+            check_default_word(column)
     kept = [i for i in range(len(columns)) if not all(is_default(row[i]) for row in rows)]
     for row in rows:
         for index in kept:

@@ -7,18 +7,21 @@ https://docs.databricks.com/aws/en/sql/language-manual/delta-merge-into
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from vinci_code.warehouse.engine.assignments import assignments, is_default
-from vinci_code.warehouse.engine.dml import dml_target
+from vinci_code.warehouse.engine.dml import column_aliases, dml_target
 from vinci_code.warehouse.engine.model import TableColumn, TableState
 from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.result import Result, counts_result
 from vinci_code.warehouse.engine.rows import (
     check_append_only,
+    check_default_word,
     count_actions,
     default_value,
     null_of,
@@ -82,7 +85,7 @@ def merge(work: Work, expression: exp.Merge) -> Result:
     """Run MERGE INTO."""
     if expression.args.get("using_cond") or expression.args.get("returning"):
         raise unsupported("MERGE with USING (…) columns or RETURNING")
-    state, alias = dml_target(work, expression.this)
+    state, alias = dml_target(work, expression.this, "MERGE")
     relation, rows = table_relation(work, state)
     source = _source(work, expression.args["using"])
     if source[0].lower() == alias.lower():
@@ -96,7 +99,8 @@ def merge(work: Work, expression: exp.Merge) -> Result:
     _check_order(clauses)
     if any(clause.action != INSERT for clause in clauses):
         check_append_only(state)
-    on = _condition(work, expression.args["on"], sides.both)
+    with _naming("search condition", sides.both):
+        on = _condition(work, expression.args["on"], sides.both)
     select = _select(sides, rows, clauses, on)
     fill = {item.physical: item for clause in clauses for item in clause.fill}
     explicit = {item.physical: item for clause in clauses for item in clause.explicit}
@@ -134,6 +138,12 @@ def merge(work: Work, expression: exp.Merge) -> Result:
 
 
 def _source(work: Work, using: exp.Expression) -> tuple[str, Relation]:
+    function = using.this if isinstance(using, exp.Table) else None
+    if isinstance(function, exp.Anonymous) and function.name.lower() != "identifier":
+        raise syntax_error("(", using.sql(dialect="databricks"))
+    label = using.args.get("alias")
+    if label is not None and label.args.get("columns"):
+        raise column_aliases("MERGE")
     alias = using.alias
     if not alias and isinstance(using, exp.Table):
         alias = using.name
@@ -154,19 +164,46 @@ def _clause(work: Work, sides: _Sides, when: exp.When) -> Clause:
         BY_SOURCE: (sides.target,),
     }[kind]
     given = when.args.get("condition")
-    condition = None if given is None else _condition(work, given, relations)
     then = when.args["then"]
-    if isinstance(then, exp.Insert):
-        if kind != NOT_MATCHED:
-            raise syntax_error("INSERT", when.sql(dialect="databricks"))
-        return _insert_clause(work, sides, condition, then)
-    if kind == NOT_MATCHED:
-        raise syntax_error(then.name or "UPDATE", when.sql(dialect="databricks"))
-    if isinstance(then, exp.Update):
-        return _update_clause(work, sides, kind, condition, then, relations)
+    word = "DELETE" if isinstance(then, exp.Var) else then.key.upper()
+    condition = None
+    if given is not None:
+        with _naming(f"{word} condition", relations):
+            condition = _condition(work, given, relations)
+    with _naming(f"{word} clause", relations):
+        if isinstance(then, exp.Insert):
+            if kind != NOT_MATCHED:
+                raise syntax_error("INSERT", when.sql(dialect="databricks"))
+            return _insert_clause(work, sides, condition, then)
+        if kind == NOT_MATCHED:
+            raise syntax_error(then.name or "UPDATE", when.sql(dialect="databricks"))
+        if isinstance(then, exp.Update):
+            return _update_clause(work, sides, kind, condition, then, relations)
     if isinstance(then, exp.Var) and then.name.upper() == "DELETE":
         return Clause(kind, DELETE, condition, {})
     raise unsupported(f"the MERGE clause {when.sql(dialect='databricks')}")
+
+
+@contextmanager
+def _naming(place: str, relations: Sequence[tuple[str, Relation]]) -> Iterator[None]:
+    """Say of a name that cannot be resolved where it stands, as Delta does."""
+    try:
+        yield
+    except SqlError as error:
+        found = _UNRESOLVED.search(error.message)
+        if found is None or not error.error_class.startswith("UNRESOLVED_COLUMN"):
+            raise
+        listed = ", ".join(
+            f"{alias}.{item.name}" for alias, relation in relations for item in relation.columns
+        )
+        raise SqlError(
+            "DELTA_MERGE_UNRESOLVED_EXPRESSION",
+            "42601",
+            f"Cannot resolve {found[1]} in {place} given columns {listed}.",
+        ) from error
+
+
+_UNRESOLVED = re.compile(r"with name (.+) cannot be resolved")
 
 
 def _condition(work: Work, given: exp.Expression, relations: Sequence[tuple[str, Relation]]) -> str:
@@ -255,6 +292,7 @@ def _insert_values(work: Work, sides: _Sides, then: exp.Insert) -> dict[str, str
                 "Duplicate column names in INSERT clause",
             )
         if is_default(value):
+            check_default_word(column)
             default = default_value(work, column)
             if default is not None:
                 values[column.physical] = default

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vinci_code.warehouse.engine.model import TableColumn, TableState
-from vinci_code.warehouse.engine.names import duckdb_name
+from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.transactions import ACTION, DELETE, INSERT, ROW_ID
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError
@@ -49,23 +49,34 @@ def default_value(work: Work, column: TableColumn) -> str | None:
 
     Returns:
         The default, or a NULL; ``None`` for an identity or generated column, which is filled later.
-
-    Raises:
-        SqlError: ``DELTA_MISSING_NOT_NULL_COLUMN_VALUE`` where neither is possible.
     """
     if column.identity is not None or column.generated is not None:
         return None
     if column.default is not None:
         translated = work.text_expression(column.default)
         return work.stored(translated.sql, translated.type, column)
-    if not column.nullable:
-        raise SqlError(
-            "DELTA_MISSING_NOT_NULL_COLUMN_VALUE",
-            "23502",
-            f"Column {column.name}, which has a NOT NULL constraint, is missing from the data "
-            "being written into the table.",
-        )
     return null_of(column)
+
+
+def needs_value(column: TableColumn) -> bool:
+    """Return whether a column takes no NULL and has nothing else where no value is given."""
+    given = (column.identity, column.generated, column.default)
+    return not column.nullable and all(item is None for item in given)
+
+
+def check_default_word(column: TableColumn) -> None:
+    """Refuse ``DEFAULT`` for a column that has none and takes no NULL.
+
+    Raises:
+        SqlError: ``NO_DEFAULT_COLUMN_VALUE_AVAILABLE``.
+    """
+    if needs_value(column):
+        raise SqlError(
+            "NO_DEFAULT_COLUMN_VALUE_AVAILABLE",
+            "42608",
+            f"Can't determine the default value for {backtick(column.name)} since it is not "
+            "nullable and it has no default value.",
+        )
 
 
 def null_of(column: TableColumn) -> str:

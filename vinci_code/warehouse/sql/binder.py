@@ -111,6 +111,15 @@ class Binder:
 
         return bind_query(self, node, scope)
 
+    def inner_query(self, node: exp.Expr, scope: Scope) -> BoundQuery:
+        """Translate a sub-query of an expression: the same one to the same SQL in a grouping."""
+        if scope.queries is None:
+            return self.query(node, scope)
+        found = scope.queries.get(node)
+        if found is None:
+            found = scope.queries[node] = self.query(node, scope)
+        return found
+
     def cast(self, value: Typed, target: SqlType, *, keep_name: bool = True) -> Typed:
         """Convert a value to another type, implicitly: its name stays."""
         if value.type == target:

@@ -9,14 +9,14 @@ syntax and no function of DuckDB's own is reachable from a statement.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder
-from vinci_code.warehouse.sql.casts import cast, let
+from vinci_code.warehouse.sql.casts import cast, let, variable
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.rewrites import REWRITERS
@@ -154,7 +154,7 @@ def store_assignment(
     ANSI store assignment
     (https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-datatype-rules#store-assignment):
     a number that does not fit raises, a type that cannot be stored at all is refused, a text too
-    long for VARCHAR(n) raises ``EXCEED_LIMIT_LENGTH``.
+    long for VARCHAR(n), its blanks counted, raises ``DELTA_EXCEED_CHAR_VARCHAR_LIMIT``.
 
     Raises:
         SqlError: Where no value of ``source`` may be stored in ``target``.
@@ -166,9 +166,9 @@ def store_assignment(
             f"Cannot write incompatible data for the table: Cannot safely cast `{column}` "
             f'"{source.text}" to "{target.text}".',
         )
-    if target.length is not None:
-        value = cast(Typed(sql, source, column), STRING, zone)
-        return _within_length(value.sql, target)
+    if _has_length(target):
+        plain = _without_lengths(target)
+        return _within_lengths(cast(Typed(sql, source, column), plain, zone), target, zone)
     return cast(Typed(sql, source, column), target, zone).sql
 
 
@@ -206,22 +206,56 @@ def _can_store_nested(source: SqlType, target: SqlType) -> bool:
     )
 
 
-def _within_length(sql: str, target: SqlType) -> str:
+def _within_lengths(value: Typed, target: SqlType, zone: str) -> str:
     error = SqlError(
-        "EXCEED_LIMIT_LENGTH",
-        "54006",
-        f"Exceeds char/varchar type length limitation: {target.length}.",
+        "DELTA_EXCEED_CHAR_VARCHAR_LIMIT",
+        "22001",
+        f'Value "{{}}" exceeds char/varchar type length limitation of {target.text}.',
     )
 
-    def body(value: str) -> str:
-        # Trailing blanks beyond the length are cut, as the SQL standard has it.
-        fits = f"length(rtrim({value}, ' ')) > {target.length}"
-        kept = f"left({value}, {target.length})"
-        if target.name == "CHAR":
-            kept = f"rpad({kept}, {target.length}, ' ')"
-        return f"CASE WHEN {fits} THEN {fail_sql(error)} ELSE {kept} END"
+    def body(text: str) -> str:
+        fitting = cast(Typed(text, value.type, value.name), target, zone).sql
+        failure = fail_sql(error, text)
+        return f"CASE WHEN {_too_long(text, target)} THEN {failure} ELSE {fitting} END"
 
-    return let(sql, body)
+    return let(value.sql, body)
+
+
+def _without_lengths(kind: SqlType) -> SqlType:
+    if kind.is_string:
+        return STRING
+    return replace(
+        kind,
+        element=kind.element and _without_lengths(kind.element),
+        key=kind.key and _without_lengths(kind.key),
+        value=kind.value and _without_lengths(kind.value),
+        fields=tuple(replace(item, type=_without_lengths(item.type)) for item in kind.fields),
+    )
+
+
+def _has_length(kind: SqlType) -> bool:
+    inner = [kind.element, kind.key, kind.value, *(item.type for item in kind.fields)]
+    return kind.length is not None or any(_has_length(one) for one in inner if one is not None)
+
+
+def _too_long(sql: str, kind: SqlType) -> str:
+    """Return the condition that a text in a value is too long for its type."""
+    if kind.length is not None:
+        return f"length({sql}) > {kind.length}"
+    name = variable(sql)
+    if kind.element is not None and _has_length(kind.element):
+        return f"len(list_filter({sql}, lambda {name}: {_too_long(name, kind.element)})) > 0"
+    parts: list[tuple[str, SqlType]] = []
+    if kind.key is not None and kind.value is not None:
+        parts = [(f"{name}.key", kind.key), (f"{name}.value", kind.value)]
+        test = _any_too_long(parts)
+        return f"len(list_filter(map_entries({sql}), lambda {name}: {test})) > 0"
+    return _any_too_long([(f"({sql}).{quote(item.name)}", item.type) for item in kind.fields])
+
+
+def _any_too_long(parts: Sequence[tuple[str, SqlType]]) -> str:
+    tests = [f"({_too_long(sql, kind)})" for sql, kind in parts if _has_length(kind)]
+    return " OR ".join(tests) or "FALSE"
 
 
 def output_sql(query: TranslatedQuery) -> str:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.scalars import levenshtein
 from vinci_code.warehouse.sql.types import Column, SqlType
 from vinci_code.warehouse.sql.values import Typed, quote
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from vinci_code.warehouse.sql.binder import BoundQuery
 
 _SUGGESTIONS = 5
 
@@ -61,6 +67,8 @@ class Scope:
         tables: Common table expressions.
         windows: Named windows.
         level: SQL of the recursion's level, in the step of a recursive query.
+        queries: The sub-queries translated so far where there is a GROUP BY, so that the same one
+            is the same SQL in SELECT.
     """
 
     parent: Scope | None = None
@@ -72,6 +80,7 @@ class Scope:
     tables: dict[str, CommonTable] = field(default_factory=dict)
     windows: dict[str, object] = field(default_factory=dict)
     level: str = ""
+    queries: dict[exp.Expr, BoundQuery] | None = None
 
     def child(self) -> Scope:
         """Return a scope for a sub-query at this place."""
@@ -134,9 +143,9 @@ class Scope:
 
     def _matches(self, qualifier: Sequence[str], name: str) -> list[tuple[tuple[str, ...], Typed]]:
         wanted = name.lower()
+        matches: list[tuple[tuple[str, ...], Typed]] = []
         if not qualifier and wanted in self.merged:
-            return [((), column_value(self.merged[wanted]))]
-        matches = []
+            matches.append(((), column_value(self.merged[wanted])))
         for source in self.sources:
             if qualifier:
                 if not qualifies(source.qualifier, qualifier):

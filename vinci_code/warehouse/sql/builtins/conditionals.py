@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, let, to_text
 from vinci_code.warehouse.sql.errors import SqlError
@@ -67,7 +69,9 @@ def build_nvl2(call: Call) -> Typed:
 def build_nullif(call: Call) -> Typed:
     """NULL where both are equal."""
     left, right = call.args
-    same = compare(call.binder, left, right, "=")
+    # Not filled up with the blanks of a CHAR, as an operand of "=" is.
+    text = replace(left, type=STRING) if left.type.is_string else left
+    same = compare(call.binder, text, right, "=")
     return Typed(f"(CASE WHEN {same.sql} THEN NULL ELSE {left.sql} END)", left.type, call.shown)
 
 

@@ -10,6 +10,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.binder import refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, local_sql
+from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, invalid_timezone
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -149,7 +150,7 @@ def build_extract(call: Call) -> Typed:
     """``extract(field FROM x)``; seconds come with their fraction."""
     value = call.binder.expression(call.nodes[1], call.scope)
     field = _word(call.nodes[0])
-    name = f"{call.name}({field.lower() if call.name == 'extract' else field}"
+    name = f"{call.name}({field}"
     name += f" FROM {value.name})" if call.name == "extract" else f", {value.name})"
     call._args = [literal(field), value]
     if value.type.is_interval:
@@ -172,28 +173,36 @@ def _word(node: exp.Expr) -> str:
     raise refused(node)
 
 
+_INTERVAL_WORDS = {
+    "YEAR": ("YEAR", "Y", "YEARS", "YR", "YRS"),
+    "MONTH": ("MONTH", "MON", "MONS", "MONTHS"),
+    "DAY": ("DAY", "D", "DAYS"),
+    "HOUR": ("HOUR", "H", "HOURS", "HR", "HRS"),
+    "MINUTE": ("MINUTE", "M", "MIN", "MINS", "MINUTES"),
+    "SECOND": ("SECOND", "S", "SEC", "SECONDS", "SECS"),
+}
+_INTERVAL_UNITS = tuple(_INTERVAL_WORDS)
+
+
 def _interval_field(field: str, value: Typed, name: str) -> Typed:
     months = f"(datepart('year', {value.sql}) * 12 + datepart('month', {value.sql}))"
     micros = f"epoch_us({value.sql})"
-    templates: dict[str, tuple[str, SqlType]]
-    if value.type.is_month_interval:
-        templates = {
-            "YEAR": (f"{months} // 12", INT),
-            "MONTH": (f"{months} % 12", SqlType("TINYINT")),
-        }
-    else:
-        templates = {
-            "DAY": (f"{micros} // 86400000000", INT),
-            "HOUR": (f"{micros} // 3600000000 % 24", SqlType("TINYINT")),
-            "MINUTE": (f"{micros} // 60000000 % 60", SqlType("TINYINT")),
-            "SECOND": (f"{micros} % 60000000 / 1000000", decimal(8, 6)),
-        }
-    found = templates.get(field.removesuffix("S"))
-    if found is None:
+    templates = {
+        "YEAR": (f"{months} // 12", INT),
+        "MONTH": (f"{months} % 12", SqlType("TINYINT")),
+        "DAY": (f"{micros} // 86400000000", INT),
+        "HOUR": (f"{micros} // 3600000000 % 24", SqlType("TINYINT")),
+        "MINUTE": (f"{micros} // 60000000 % 60", SqlType("TINYINT")),
+        "SECOND": (f"{micros} % 60000000 / 1000000", decimal(8, 6)),
+    }
+    first, last = map(_INTERVAL_UNITS.index, interval_units(value.type))
+    unit = next((one for one, words in _INTERVAL_WORDS.items() if field in words), "")
+    if unit not in _INTERVAL_UNITS[first : last + 1]:
         raise SqlError(
             "INVALID_EXTRACT_FIELD", "42601", f'Cannot extract `{field}` from "{value.name}".'
         )
-    return Typed(f"CAST({found[0]} AS {found[1].duckdb()})", found[1], name)
+    sql, kind = templates[unit]
+    return Typed(f"CAST({sql} AS {kind.duckdb()})", kind, name)
 
 
 @function("date_trunc", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -19,7 +20,7 @@ from vinci_code.warehouse.sql.coercion import (
     precision_scale,
     tightest_of_two,
 )
-from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero
+from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow, divide_by_zero
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -35,7 +36,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote
+from vinci_code.warehouse.sql.values import MISSING, Typed, cast_sql, fail_sql, literal, quote
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.sql.binder import Binder
@@ -202,7 +203,7 @@ def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name:
     )
     divisor = factor.sql
     if operator == "/":
-        divisor = _nonzero(factor, divide_by_zero())
+        divisor = _nonzero(factor, _interval_by_zero())
     exact = factor.type.is_integral and operator == "*"
     number = (
         f"({count} * {divisor})"
@@ -214,10 +215,20 @@ def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name:
     return Typed(f"to_microseconds(CAST({number} AS BIGINT))", INTERVAL_DAY_SECOND, name)
 
 
+def _interval_by_zero() -> SqlError:
+    return SqlError(
+        "INTERVAL_DIVIDED_BY_ZERO",
+        "22012",
+        "Division by zero. Use `try_divide` to tolerate divisor being 0 and return NULL instead.",
+    )
+
+
 def divide(binder: Binder, left: Typed, right: Typed, *, attempt: bool = False) -> Typed:
     """Return ``left / right``; with ``attempt`` NULL where it cannot be computed."""
     name = f"try_divide({left.name}, {right.name})" if attempt else f"({left.name} / {right.name})"
     if left.type.is_interval:
+        if attempt:
+            right = replace(right, sql=f"nullif({right.sql}, 0)", constant=MISSING)
         return _scaled(binder, left, right, "/", name)
     left, right = _numbers(binder, left, right, name)
     if _is_decimal(left, right):
@@ -271,10 +282,21 @@ def negate(binder: Binder, value: Typed) -> Typed:
         return Typed(f"(-{value.sql})", value.type, name)
     if not value.type.is_numeric and value.type.name != "VOID":
         raise unexpected_input(name, 1, "NUMERIC", value)
+    if value.type.name in _SMALLEST:
+        # The subtraction of so small integers has an error class of its own.
+        return Typed(let(value.sql, lambda v: _negated(v, value.type)), value.type, name)
     if value.type.is_integral:
         sql = f"{_CHECKED['-']}({cast_sql('0', value.type)}, {value.sql})"
         return Typed(sql, value.type, name)
     return Typed(f"(-{value.sql})", value.type, name)
+
+
+_SMALLEST = {"TINYINT": -(2**7), "SMALLINT": -(2**15)}
+
+
+def _negated(value: str, kind: SqlType) -> str:
+    failure = fail_sql(arithmetic_overflow())
+    return f"CASE WHEN {value} = {_SMALLEST[kind.name]} THEN {failure} ELSE -{value} END"
 
 
 def rewrite_bitwise_not(binder: Binder, node: exp.BitwiseNot, scope: Scope) -> Typed:
@@ -369,13 +391,28 @@ def compare(binder: Binder, left: Typed, right: Typed, symbol: str) -> Typed:
             f'Cannot resolve "{name}" due to data type mismatch: The `{symbol}` does not support '
             f'ordering on type "{kind.text}".',
         )
-    one, two = binder.cast(left, kind), binder.cast(right, kind)
+    one, two = binder.cast(padded(left, right), kind), binder.cast(padded(right, left), kind)
     if kind.is_nested and symbol in ("<", "<=", ">", ">="):
         one = Typed(sort_key(one.sql, kind), kind, one.name)
         two = Typed(sort_key(two.sql, kind), kind, two.name)
     operator = "IS NOT DISTINCT FROM" if symbol == "<=>" else symbol
     nullable = symbol != "<=>" and (left.nullable or right.nullable)
     return Typed(f"({one.sql} {operator} {two.sql})", BOOLEAN, name, nullable)
+
+
+def padded(value: Typed, other: Typed) -> Typed:
+    """Return a value with the blanks that it is compared with: a CHAR has its own at its end.
+
+    Only literals and other CHARs are filled up, not texts that the query makes.
+    """
+    length = other.type.length if other.type.name == "CHAR" else None
+    if length is None:
+        return value
+    if isinstance(value.constant, str) and value.type.is_string:
+        return replace(literal(value.constant.ljust(length)), name=value.name)
+    if value.type.name == "CHAR" and (value.type.length or 0) < length:
+        return replace(value, sql=f"rpad({value.sql}, {length}, ' ')")
+    return value
 
 
 def sort_key(sql: str, kind: SqlType) -> str:
@@ -397,11 +434,17 @@ def rewrite_logic(binder: Binder, node: exp.Connector, scope: Scope) -> Typed:
     only(node, "this", "expression")
     word = "AND" if isinstance(node, exp.And) else "OR"
     parts = [_truth(binder, part, scope, word) for part in _flatten(node, type(node))]
-    name = parts[0].name
-    for part in parts[1:]:
-        name = f"({name} {word} {part.name})"
     sql = f" {word} ".join(part.sql for part in parts)
+    name = _balanced([part.name for part in parts], word)
     return Typed(f"({sql})", BOOLEAN, name, any(part.nullable for part in parts))
+
+
+def _balanced(names: list[str], word: str) -> str:
+    """The name of a chain: Spark's parser makes a balanced tree of it."""
+    if len(names) == 1:
+        return names[0]
+    middle = (len(names) + 1) // 2
+    return f"({_balanced(names[:middle], word)} {word} {_balanced(names[middle:], word)})"
 
 
 def _flatten(node: exp.Expr, kind: type) -> list[exp.Expr]:

@@ -11,7 +11,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.binder import only, refused
 from vinci_code.warehouse.sql.casts import let
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
-from vinci_code.warehouse.sql.rewrites.operators import compare
+from vinci_code.warehouse.sql.rewrites.operators import compare, padded
 from vinci_code.warehouse.sql.scalars import regex
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, INT, STRING, VARIANT, SqlType, array
@@ -223,7 +223,9 @@ def rewrite_between(binder: Binder, node: exp.Between, scope: Scope) -> Typed:
     name = f"between({value.name}, {low.name}, {high.name})"
 
     def body(inner: str) -> str:
-        one = Typed(inner, value.type, value.name, value.nullable)
+        # Its ends are not filled up with the blanks of a CHAR.
+        kind = STRING if value.type.is_string else value.type
+        one = Typed(inner, kind, value.name, value.nullable)
         first, second = compare(binder, one, low, ">="), compare(binder, one, high, "<=")
         return f"({first.sql} AND {second.sql})"
 
@@ -241,6 +243,8 @@ def rewrite_in(binder: Binder, node: exp.In, scope: Scope) -> Typed:
         return _in_query(binder, node, query, scope)
     values = binder.expressions([node.this, *node.expressions], scope)
     name = f"({values[0].name} IN ({', '.join(value.name for value in values[1:])}))"
+    if values[0].type.name == "CHAR" and all(value.is_constant for value in values[1:]):
+        values[1:] = [padded(value, values[0]) for value in values[1:]]
     cast, _ = binder.unify(values, "in(" + name)
     items = ", ".join(value.sql for value in cast[1:])
     return Typed(f"({cast[0].sql} IN ({items}))", BOOLEAN, name)
@@ -252,7 +256,7 @@ def _in_query(binder: Binder, node: exp.In, query: exp.Expr, scope: Scope) -> Ty
     left = node.this.unnest() if isinstance(node.this, exp.Paren) else node.this
     nodes = left.expressions if isinstance(left, exp.Tuple) else [left]
     values = binder.expressions(nodes, scope)
-    bound = binder.query(query, scope)
+    bound = binder.inner_query(query, scope)
     if len(bound.columns) != len(values):
         raise SqlError(
             "DATATYPE_MISMATCH.IN_SUBQUERY_LENGTH_MISMATCH",
@@ -270,14 +274,14 @@ def _in_query(binder: Binder, node: exp.In, query: exp.Expr, scope: Scope) -> Ty
 def rewrite_exists(binder: Binder, node: exp.Exists, scope: Scope) -> Typed:
     """``EXISTS (query)``."""
     only(node, "this")
-    bound = binder.query(node.this, scope)
+    bound = binder.inner_query(node.this, scope)
     return Typed(f"EXISTS ({bound.sql})", BOOLEAN, "exists()", False)
 
 
 def rewrite_scalar_query(binder: Binder, node: exp.Subquery, scope: Scope) -> Typed:
     """A query in parentheses is one value; more than one row is an error."""
     only(node, "this", "with_")
-    bound = binder.query(node, scope)
+    bound = binder.inner_query(node, scope)
     if len(bound.columns) != 1:
         raise SqlError(
             "INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN",
@@ -418,4 +422,6 @@ def rewrite_tuple(binder: Binder, node: exp.Tuple, scope: Scope) -> Typed:
     """``(a, b)`` is a struct of its items."""
     from vinci_code.warehouse.sql.builtins.collections import make_struct
 
+    if not node.expressions:
+        raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error at or near ')'.")
     return make_struct(binder, node.expressions, scope)

@@ -92,8 +92,10 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
         tail += f" WHERE {binder.condition(where.this, scope).sql}"
     for window in node.args.get("windows") or []:
         scope.windows[window.this.name.lower()] = window
-    items = _bind_items(binder, node.expressions, scope)
     group = node.args.get("group")
+    if group is not None:
+        scope.queries = {}
+    items = _bind_items(binder, node.expressions, scope)
     if group is not None:
         values = [item.value for item in items if item.value is not None]
         tail += bind_group(binder, group, node.expressions, values, scope)

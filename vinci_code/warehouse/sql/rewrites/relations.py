@@ -96,8 +96,12 @@ def _parenthesised(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, l
     # The conditions within see what is joined within, and the queries around.
     inner = Scope(parent=scope.parent, tables=scope.tables)
     text = _relation(binder, node.this, inner, "")
-    if inner.merged or inner.level:
-        raise unsupported("USING or a recursive reference in a parenthesised join")
+    if inner.level:
+        raise unsupported("a recursive reference in a parenthesised join")
+    if inner.merged:
+        if scope.sources:
+            raise unsupported("USING in a parenthesised join that is not the first")
+        scope.merged = inner.merged
     return f"({text})", inner.sources
 
 
