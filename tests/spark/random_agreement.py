@@ -156,10 +156,22 @@ def case_text(found: Disagreement, name: str) -> str:
         if outcome.error_class is not None:
             lines.append(f"!! {outcome.error_class} {outcome.sqlstate or '*'}")
         elif outcome.columns:
-            shown = ", ".join(f"{_column_name(name)} {kind}" for name, kind in outcome.columns)
+            shown = ", ".join(
+                f"{_column_name(name)} {_written(kind)}" for name, kind in outcome.columns
+            )
             lines.append(f"~~ {shown}")
             lines += [json.dumps(row, ensure_ascii=False) for row in outcome.rows]
     return "\n".join(lines) + "\n"
+
+
+def _written(kind: str) -> str:
+    """A squeezed type as the corpus writes it; the fields' names are in lower case."""
+    spaced = re.sub(r"INTERVAL([A-Z]+?)(?:TO([A-Z]+))?(?![A-Z])", _interval, kind)
+    return re.sub(r"(?<=[<,])\w+(?=:)", lambda match: match[0].lower(), spaced)
+
+
+def _interval(match: re.Match[str]) -> str:
+    return f"INTERVAL {match[1]}" + (f" TO {match[2]}" if match[2] else "")
 
 
 def _column_name(name: str) -> str:
