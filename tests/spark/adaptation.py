@@ -24,13 +24,17 @@ STRING_PATHS = "the path operator on a STRING is a part of Databricks"
 
 NAMES = "Unity Catalog takes names of tables that the open-source catalog does not"
 
-_NAME_REFUSED = (
-    "INVALID_SCHEMA_OR_RELATION_NAME",
-    # A backtick and a colon in a name it writes into SQL and into a path without quoting them.
-    "INVALID_ATTRIBUTE_NAME_SYNTAX",
-    "java.lang.IllegalArgumentException",
+SUBQUERIES = "the condition of an UPDATE or DELETE may hold sub-queries on Databricks"
+
+_SPECIAL_NAME = r"`(?:[^`]|``)*(?:[^\w`]|``|[^\x00-\x7f])(?:[^`]|``)*`"
+# What the open-source catalog or Delta refuses, in which statements, and why that is no difference.
+_REFUSED: tuple[tuple[str, str, str], ...] = (
+    ("INVALID_SCHEMA_OR_RELATION_NAME", _SPECIAL_NAME, NAMES),
+    # A name with a backtick is read again as SQL, one with a colon as the URI of a folder.
+    ("INVALID_ATTRIBUTE_NAME_SYNTAX", _SPECIAL_NAME, NAMES),
+    ("java.lang.IllegalArgumentException", _SPECIAL_NAME, NAMES),
+    ("DELTA_UNSUPPORTED_SUBQUERY", r"^\s*(UPDATE|DELETE)\b", SUBQUERIES),
 )
-_SPECIAL_NAME = re.compile(r"`(?:[^`]|``)*(?:[^\w`]|``|[^\x00-\x7f])(?:[^`]|``)*`")
 
 _LEFT: tuple[tuple[str, str], ...] = (
     (
@@ -117,9 +121,16 @@ def _atomic(sql: str) -> Adapted:
     )
 
 
-def has_unknown_name(sql: str, error_class: str) -> bool:
-    """Whether an error is about the name of a table that Unity Catalog takes."""
-    return error_class in _NAME_REFUSED and _SPECIAL_NAME.search(sql) is not None
+def refused_here(sql: str, error_class: str) -> str:
+    """Why open-source Spark refuses what Databricks takes; empty where that is not so."""
+    return next(
+        (
+            reason
+            for refused, pattern, reason in _REFUSED
+            if refused == error_class and re.search(pattern, sql, re.IGNORECASE)
+        ),
+        "",
+    )
 
 
 def can_be_plain(sql: str) -> bool:

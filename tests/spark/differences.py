@@ -32,10 +32,6 @@ _STRING_PATH = Difference(
     "`:` takes a path out of JSON in a STRING; open-source Spark takes VARIANT alone",
     f"{_MANUAL}functions/colonsign",
 )
-_SUBQUERY = Difference(
-    "the condition of an UPDATE or DELETE may hold sub-queries; those of open-source Delta may not",
-    f"{_MANUAL}delta-update, {_MANUAL}delta-delete-from",
-)
 _KEY = Difference(
     "keys are kept, and may refer only to tables that exist; open-source Delta keeps none",
     f"{_MANUAL}sql-ref-syntax-ddl-create-table-constraint",
@@ -85,9 +81,5 @@ DIFFERENCES: dict[str, Difference] = {
     "strings::locate_instr_position#1": _FUNCTION,
     "time_travel::at_sign_version#4": _AT_VERSION,
     "transactions::replace_cannot_switch_catalog_commits_on#2": _CATALOG_MANAGED,
-    "update_delete::update_with_alias_and_subquery#5": _SUBQUERY,
-    "update_delete::update_with_correlated_exists#5": _SUBQUERY,
-    "update_delete::delete_with_subquery#3": _SUBQUERY,
-    "update_delete::delete_with_exists_on_itself#3": _SUBQUERY,
     "update_delete::delete_from_a_view#2": _VIEW,
 }

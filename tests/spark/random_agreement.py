@@ -80,6 +80,7 @@ class Comparison:
 
     Attributes:
         compared: How many outcomes were compared, by the kind of the script.
+        values: How many values the rows had that the judge gave.
         excuses: How many differences had each reason.
     """
 
@@ -88,6 +89,7 @@ class Comparison:
         self._judge = judge
         self._excused = excused
         self.compared: Counter[str] = Counter()
+        self.values = 0
         self.excuses: Counter[str] = Counter()
 
     def disagreements(self, scripts: Sequence[Script]) -> Iterator[Disagreement]:
@@ -96,7 +98,8 @@ class Comparison:
         refused = {n for n, outcomes in enumerate(answered) if outcomes[-1].error_class is not None}
         verdicts = self._judge.answers(scripts, refused)
         for script, ours, judged in zip(scripts, answered, verdicts, strict=True):
-            self.compared[script.kind] += max(1, len(script.statements) - 1)
+            self.compared[script.kind] += len(judged)
+            self.values += sum(len(row) for outcome in judged for row in outcome.rows)
             way = self._way(script, ours, judged)
             if way:
                 yield Disagreement(script, way, ours, judged)
@@ -153,10 +156,22 @@ def case_text(found: Disagreement, name: str) -> str:
         if outcome.error_class is not None:
             lines.append(f"!! {outcome.error_class} {outcome.sqlstate or '*'}")
         elif outcome.columns:
-            shown = ", ".join(f"{_column_name(name)} {kind}" for name, kind in outcome.columns)
+            shown = ", ".join(
+                f"{_column_name(name)} {_written(kind)}" for name, kind in outcome.columns
+            )
             lines.append(f"~~ {shown}")
             lines += [json.dumps(row, ensure_ascii=False) for row in outcome.rows]
     return "\n".join(lines) + "\n"
+
+
+def _written(kind: str) -> str:
+    """A squeezed type as the corpus writes it; the fields' names are in lower case."""
+    spaced = re.sub(r"INTERVAL([A-Z]+?)(?:TO([A-Z]+))?(?![A-Z])", _interval, kind)
+    return re.sub(r"(?<=[<,])\w+(?=:)", lambda match: match[0].lower(), spaced)
+
+
+def _interval(match: re.Match[str]) -> str:
+    return f"INTERVAL {match[1]}" + (f" TO {match[2]}" if match[2] else "")
 
 
 def _column_name(name: str) -> str:

@@ -103,7 +103,7 @@ FORMS: dict[str, str] = {
         format_string({=pf}, {w}) ;; format_string({=pff}, {f}) ;; printf({=pf}, {s}) ;; format_string('%s|%s', {s}, {n}) ;; format_number({n}, {=small}) ;; format_number({f}, '#,##0.0##')
         get_json_object({js}, {path}) ;; get_json_object({s}, {path}) ;; to_json({r}) ;; to_json({ai}) ;; to_json({k}) ;; to_json({j}) ;; to_json({ar}) ;; to_json(named_struct('v', {any}))
         schema_of_json({=js}) ;; schema_of_variant({j}) ;; typeof({any}) ;; date_format({t}, {=fmt}) ;; date_format({d}, {=fmt}) ;; date_format({z}, {=fmt})
-        from_unixtime({i}) ;; from_unixtime({w}, {=fmt}) ;; dayname({d}) ;; monthname({d}) ;; CAST({any} AS STRING) ;; CAST({o} AS STRING) ;; string({n}) ;; CAST({f} AS STRING)
+        from_unixtime({h}) ;; from_unixtime({h}, {=fmt}) ;; dayname({d}) ;; monthname({d}) ;; CAST({any} AS STRING) ;; CAST({o} AS STRING) ;; string({n}) ;; CAST({f} AS STRING)
         CAST({g} AS STRING) ;; CAST({e} AS STRING) ;; CAST({v} AS STRING) ;; CAST({m} AS STRING) ;; CAST({ar} AS STRING) ;; TRY_CAST({x} AS STRING)
         coalesce({s}, {s}) ;; nvl({s}, {s}) ;; nullif({s}, {s}) ;; if({b}, {s}, {s}) ;; CASE {s} WHEN {s} THEN {s} ELSE {s} END ;; greatest({s}, {s}) ;; least({s}, {s}, {s})
         array_join({as}, {one}) ;; array_join({as}, {one}, {s}) ;; element_at({as}, {=small}) ;; {as}[{=small}] ;; array_max({as}) ;; array_min({as}) ;; {r}.b

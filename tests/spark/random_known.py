@@ -82,9 +82,7 @@ def _refused(script: Script, ours: Outcome, judged: Outcome) -> bool:
 
 
 def _unreadable(script: Script, ours: Outcome, judged: Outcome) -> bool:
-    if UNREADABLE in (ours.error_class, judged.error_class):
-        return True
-    return "fromInternal is not implemented" in judged.message
+    return UNREADABLE in (ours.error_class, judged.error_class)
 
 
 def _without_class(script: Script, ours: Outcome, judged: Outcome) -> bool:
@@ -145,11 +143,21 @@ def _saturated(script: Script, ours: Outcome, judged: Outcome) -> bool:
     return ours.error_class == "ARITHMETIC_OVERFLOW" and rounds and greatest
 
 
+def _assigned(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Databricks' class for a value that a column cannot take; Delta 4.4 names the cast."""
+    return (
+        (ours.error_class or "").startswith("INCOMPATIBLE_DATA_FOR_TABLE.")
+        and (judged.error_class or "").startswith("DATATYPE_MISMATCH.CAST_")
+        and len(script.statements) > 1
+    )
+
+
 _KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
     REFUSED: _refused,
     "PySpark cannot read the answer": _unreadable,
     "open-source Spark's error has no class": _without_class,
     "Java before 19 writes more digits of a FLOAT": _longer_float,
+    "Delta names the cast where Databricks names the column": _assigned,
     "Spark 4.2 cuts what ceil and floor cannot hold": _saturated,
     "the last digit of Java's mathematics": _last_digit,
     "Delta without statistics counts no rows when it empties a table": _count_unknown,

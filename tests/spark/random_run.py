@@ -23,7 +23,7 @@ _SHARES: tuple[tuple[Callable[[random.Random], Script], int], ...] = (
     (query_script, 152),
     (expression_script, 840),
 )
-_MOST_SHRUNK = 25
+_MOST_SHRUNK = 12
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,9 @@ class Spark:
     def _ask(self, text: str) -> Outcome:
         try:
             answer = values.ask(self._session, text)
-        except (ValueError, OverflowError) as error:
-            # Python has no dates before year 1 and after 9999.
+        except (ValueError, OverflowError, NotImplementedError) as error:
+            # Python has no dates before year 1 and after 9999, and PySpark no intervals of months
+            # inside of something.
             return Outcome(error_class=UNREADABLE, message=str(error))
         if answer.error_class is not None:
             return Outcome(

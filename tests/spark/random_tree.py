@@ -57,7 +57,7 @@ class Script:
         return tuple(statement.sql for statement in self.statements)
 
 
-def shrink(script: Script, still: Callable[[Script], bool], attempts: int = 400) -> Script:
+def shrink(script: Script, still: Callable[[Script], bool], attempts: int = 150) -> Script:
     """Return the smallest script for which ``still`` holds that ``attempts`` tries can find.
 
     ``still`` holds for ``script`` itself; it is asked about every smaller one.

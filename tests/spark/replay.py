@@ -129,9 +129,10 @@ class Replay:
             answer = values.ask(session, self._filled(statement))
             if answer.error_class is not None:
                 break
-        refused = answer.error_class or ""
-        if step.error_class is None and adaptation.has_unknown_name(text, refused):
-            return _Outcome(left=adaptation.NAMES, ends_case=True)
+        if step.error_class is None and answer.error_class is not None:
+            reason = adaptation.refused_here(text, answer.error_class)
+            if reason:
+                return _Outcome(left=reason, ends_case=True)
         return _Outcome(
             list(self._differences(step, answer, adapted)),
             values=sum(map(len, answer.rows)),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.spark import figures
 from tests.spark.random_agreement import Comparison
 from tests.spark.random_known import REFUSED, Excuses
 from tests.spark.random_run import Plan, disagreements
@@ -34,6 +35,9 @@ def test_random_statements_agree(warehouse: Warehouse, spark: SparkSession) -> N
         found = disagreements(plan, comparison)
     finally:
         judge.close()
+    statements = sum(comparison.compared.values())
+    counts = {"statements": statements, "values": comparison.values, "seed": plan.seed}
+    figures.keep("random", counts)
     print(f"compared {dict(comparison.compared)}; excused {dict(comparison.excuses)}")
     if found:
         listed = "\n\n".join(one.report for one in found)

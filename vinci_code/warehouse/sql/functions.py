@@ -113,6 +113,11 @@ def _units(name: str) -> tuple[str, str]:
     return interval_units(SqlType(name))
 
 
+def _parse_interval(text: str, name: str) -> int | None:
+    count = texts.parse_interval(text, *_units(name))
+    return count if count is None or abs(count) < 2**63 else None
+
+
 def _number_json(text: str) -> str:
     return f'"{text}"' if text in ("NaN", "Infinity", "-Infinity") else text
 
@@ -168,7 +173,7 @@ PYTHON_FUNCTIONS = _functions(
         ("date", texts.parse_date, "VARCHAR", "DATE"),
         ("timestamp", texts.parse_timestamp, "VARCHAR VARCHAR", "TIMESTAMP"),
         ("timestamp_ntz", texts.parse_timestamp_ntz, "VARCHAR", "TIMESTAMP"),
-        ("interval", lambda v, t: texts.parse_interval(v, *_units(t)), "VARCHAR VARCHAR", "BIGINT"),
+        ("interval", _parse_interval, "VARCHAR VARCHAR", "BIGINT"),
         # Casts of text
         ("reject", casts.reject_text, "VARCHAR VARCHAR", "VARCHAR"),
         ("number_text", casts.number_text, "VARCHAR", "VARCHAR"),

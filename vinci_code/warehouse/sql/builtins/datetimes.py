@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
-from vinci_code.warehouse.sql.casts import cast, local_sql
+from vinci_code.warehouse.sql.casts import cast, let, local_sql
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, invalid_timezone
 from vinci_code.warehouse.sql.types import (
@@ -396,9 +396,19 @@ def _offset(zone: object) -> str | None:
 def _instant(clock: str, call: Call, index: int) -> str:
     """The instant of a wall clock in a zone that is an argument."""
     offset = _offset(call.args[index].constant)
-    if offset is None:
-        return f"timezone({call.text(index)}, {clock})"
-    return f"timezone('UTC', {clock} - {offset})"
+    if offset is not None:
+        return f"timezone('UTC', {clock} - {offset})"
+    zone = call.text(index)
+
+    def earlier(moment: str) -> str:
+        # Where the clock goes back DuckDB takes the second of two instants, and Java the first.
+        tests = [
+            f"WHEN timezone({zone}, {moment} - {step}) = {clock} THEN {moment} - {step}"
+            for step in ("INTERVAL 1 HOUR", "INTERVAL 30 MINUTE")
+        ]
+        return f"CASE {' '.join(tests)} ELSE {moment} END"
+
+    return let(f"timezone({zone}, {clock})", earlier)
 
 
 def _wall(moment: str, call: Call, index: int) -> str:
