@@ -23,3 +23,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
     with spark_session(Path(tmp_path_factory.mktemp("spark"))) as session:
         yield session
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the random statements: they are one test, and take longest."""
+    items.sort(key=lambda item: "random" not in item.nodeid)
