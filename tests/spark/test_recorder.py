@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.spark.local import Replay
-from tests.spark.recorder import Recorder
+from tests.spark.recorder import Recorder, kind_of
 from tests.spark.watching import quiet, watching
 from tests.warehouse.corpus import reader
 from tests.warehouse.corpus.reader import Case
@@ -20,10 +20,14 @@ from vinci_code.warehouse.sql.parameters import Parameter
 HEAD = ["Recorded by a test."]
 
 
-def record(*statements: str | tuple[str, Sequence[Parameter]], prepare: Sequence[str] = ()) -> str:
+def record(
+    *statements: str | tuple[str, Sequence[Parameter]],
+    prepare: Sequence[str] = (),
+    known: frozenset[str] = frozenset(),
+) -> str:
     """The file of cases that statements come to, in a schema of their own."""
     engine = Engine()
-    recorder = Recorder()
+    recorder = Recorder(known)
     with watching(recorder):
         with quiet():
             Client(engine).script("CREATE SCHEMA shop", "CREATE SCHEMA other")
@@ -267,3 +271,9 @@ def test_an_order_that_rows_share_is_no_order() -> None:
     text = record("SELECT id, a FROM t ORDER BY a", "SELECT id FROM t ORDER BY id", prepare=prepare)
     assert "~~ id INT, a INT" in text
     assert ":: id INT\n[1]\n[2]" in text
+
+
+def test_what_another_file_has_a_case_of_is_not_recorded_again(tmp_path: Path) -> None:
+    known = frozenset(kind_of(case) for case in cases_of(record(*SCRIPT), tmp_path))
+    (case,) = cases_of(record(*SCRIPT, "SELECT id + 1 FROM t", known=known), tmp_path)
+    assert case.steps[0].sql == "SELECT id + 1 FROM t"
