@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import SparkSession, VariantVal
 
 from tests.spark import values
 from tests.spark.random_agreement import UNREADABLE, Outcome
@@ -76,4 +77,15 @@ class Spark:
             return Outcome(
                 error_class=answer.error_class, sqlstate=answer.sqlstate, message=answer.message
             )
-        return Outcome(tuple(answer.columns), answer.rows)
+        return Outcome(
+            tuple(answer.columns), [[_plain(item) for item in row] for row in answer.rows]
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A value in which a VARIANT inside of something is the text that a client reads."""
+    if isinstance(value, VariantVal):
+        return value.toJson()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value

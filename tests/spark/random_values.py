@@ -180,7 +180,9 @@ def _unicode(character: str) -> str:
 _NULLS = 0.08
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\x01": "\\u0001", "\x1f": "\\037"}
 _TEXTS = {
-    "js": JSON, "path": PATHS, "sch": SCHEMAS, "re": REGEXES, "like": LIKES, "tz": ZONES,
+    "js": JSON, "path": PATHS, "sch": SCHEMAS, "re": REGEXES, "like": LIKES,
+    "subject": ["100%", "abc", "a_c", "a%c", "%", "_", "a\\c", "é😀z", "", "A"],
+    "slash": ["a/_c", "100/%", "a/%c", "//", "a%", "/_", "a_c", "%/%"], "tz": ZONES,
     "tu": TRUNC_UNITS, "fmt": FORMATS, "num": NUMERALS, "when": MOMENTS,
     "dow": ["MO", "Tuesday", "fri", "sun", "x"], "cs": ["UTF-8", "US-ASCII", "ISO-8859-1", "UTF-16", "UTF-16BE", "nope"],
     "bf": ["hex", "utf-8", "base64", "nope"], "one": [",", "X", ".", "", "-", "ab", " "],
