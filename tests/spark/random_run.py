@@ -19,8 +19,8 @@ FOUND = Path(__file__).parent / "found"
 _CHUNK = 200
 # Of a thousand scripts: a table's costs a second on Delta, a query's a tenth of that.
 _SHARES: tuple[tuple[Callable[[random.Random], Script], int], ...] = (
-    (table_script, 8),
-    (query_script, 152),
+    (table_script, 10),
+    (query_script, 150),
     (expression_script, 840),
 )
 _MOST_SHRUNK = 12

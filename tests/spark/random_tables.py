@@ -29,7 +29,7 @@ _STORED = [
 
 def table_script(rng: random.Random) -> Script:
     """A table with rows, one statement or two that change it, and what is in it then."""
-    kind = rng.choice((*KINDS, "merge", "merge"))
+    kind = rng.choice((*KINDS, "merge"))
     draw = _Tables(rng)
     made = f"CREATE TABLE t ({_TYPES}) USING DELTA"
     filled = Node("statement", ("INSERT INTO t VALUES ", draw.rows(1)))

@@ -271,7 +271,7 @@ def conv(text: str, source: int, target: int) -> str | None:
     negative = text.startswith("-")
     digits = ""
     for letter in text[1:] if negative else text:
-        if not letter.isalnum() or int(letter, 36) >= source:
+        if not (letter.isascii() and letter.isalnum()) or int(letter, 36) >= source:
             break
         digits += letter
     value = int(digits, source) if digits else 0
