@@ -60,7 +60,7 @@ _ANSWERS = re.compile(
     r"\s*(\(|SELECT|WITH|VALUES|FROM|TABLE|DESC|DESCRIBE|UPDATE|DELETE|MERGE)\b|\s*\(",
     re.IGNORECASE,
 )
-_KEY = r"(CONSTRAINT\s+\S+\s+)?"
+_KEY = r"(CONSTRAINT\s+(`([^`]|``)+`|\S+)\s+)?"
 _KEY_OF_TABLE = re.compile(_KEY + r"(PRIMARY\s+KEY|FOREIGN\s+KEY|UNIQUE)\b", re.IGNORECASE)
 _KEY_OF_COLUMN = re.compile(
     r"\s" + _KEY + r"(PRIMARY\s+KEY|(FOREIGN\s+KEY\s+)?REFERENCES\s.*)$", re.IGNORECASE | re.DOTALL

@@ -16,6 +16,7 @@ from tests.spark.random_agreement import UNREADABLE, Outcome, Side
 from tests.spark.random_tree import Node, Script
 
 REFUSED = "the warehouse refuses by name what it cannot compute"
+LEFT_OUT = "Spark leaves out an operand that fails"
 
 
 class Excuses:
@@ -53,7 +54,7 @@ class Excuses:
                 alone = Script(script.kind, (Node("query", ("SELECT ", text, " AS r")),))
                 [[found]] = self._judge.answers([alone], {0})
                 if (found.error_class, found.sqlstate) == (ours.error_class, ours.sqlstate):
-                    return "Spark leaves out an operand that fails"
+                    return LEFT_OUT
         return ""
 
 
@@ -91,11 +92,6 @@ def _without_class(script: Script, ours: Outcome, judged: Outcome) -> bool:
     nameless = name.startswith("_LEGACY_ERROR_TEMP_") or name.endswith("Exception")
     broken = ours.error_class is None or "The engine failed" in ours.message
     return nameless and not broken
-
-
-def _count_unknown(script: Script, ours: Outcome, judged: Outcome) -> bool:
-    """Delta without statistics does not count the rows of a table that is emptied."""
-    return judged.columns == (("num_affected_rows", "BIGINT"),) and judged.rows == [[-1]]
 
 
 _LIBRARY = re.compile(
@@ -160,5 +156,7 @@ _KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
     "Delta names the cast where Databricks names the column": _assigned,
     "Spark 4.2 cuts what ceil and floor cannot hold": _saturated,
     "the last digit of Java's mathematics": _last_digit,
-    "Delta without statistics counts no rows when it empties a table": _count_unknown,
 }
+
+REASONS = (*_KNOWN, LEFT_OUT)
+"""Every reason that there can be."""

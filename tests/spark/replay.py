@@ -107,9 +107,11 @@ class Replay:
         """Drop the last case's tables."""
         if self._schema:
             self._session.sql(f"USE {CATALOG}.default")
-            for suffix in ("", "_2"):
-                name = f"{CATALOG}.{self._schema}{suffix}"
-                self._session.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            # Besides its own there may be others that a case has named ${schema}_2, ${schema}_3 …
+            for row in self._session.sql(
+                f"SHOW SCHEMAS IN {CATALOG} LIKE '{self._schema}*'"
+            ).collect():
+                self._session.sql(f"DROP SCHEMA {CATALOG}.{row[0]} CASCADE")
         self._schema = ""
 
     def _open(self) -> None:

@@ -117,11 +117,30 @@ def _parse(text: str) -> Statement:
 
 def _tokens(text: str) -> list[Token]:
     try:
-        return tokenize(text)
+        tokens = tokenize(text)
     except TokenError as error:
         start = _open_quote(text)
         line, column = _position(text, start)
         raise syntax_error(text[start : start + 1], text, line, column) from error
+    if not text.isascii():
+        _check_names(tokens)
+    return tokens
+
+
+def _check_names(tokens: list[Token]) -> None:
+    """Refuse what https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-identifiers does.
+
+    Only a delimited identifier may have other characters than ASCII letters, digits and ``_``.
+    """
+    for token in tokens:
+        if token.token_type is TokenType.VAR and not token.text.isascii():
+            raise SqlError(
+                "INVALID_IDENTIFIER",
+                "42602",
+                f"The unquoted identifier {token.text} is invalid and must be back quoted as: "
+                f"`{token.text}`. Unquoted identifiers can only contain ASCII letters ('a' - 'z', "
+                "'A' - 'Z'), digits ('0' - '9'), and underbar ('_').",
+            )
 
 
 _QUOTED = re.compile(
