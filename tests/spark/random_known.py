@@ -16,17 +16,21 @@ from tests.spark.random_agreement import UNREADABLE, Outcome, Side
 from tests.spark.random_tree import Node, Script
 
 REFUSED = "the warehouse refuses by name what it cannot compute"
-LEFT_OUT = "Spark leaves out an operand that fails"
+# https://docs.databricks.com/aws/en/udf/python#evaluation-order-and-null-checking: "Databricks SQL
+# and the DataFrame API do not guarantee the order of evaluation of subexpressions".
+LEFT_OUT = "the order in which operands are computed is not defined: one that fails may be left out"
 
 
 class Excuses:
     """Says why two outcomes may differ.
 
     Args:
-        judge: Asked for the parts of a statement.
+        warehouse: Asked for the parts of a statement that Spark refuses for a value.
+        judge: Asked for the parts of a statement that the warehouse refuses.
     """
 
-    def __init__(self, judge: Side) -> None:
+    def __init__(self, warehouse: Side, judge: Side) -> None:
+        self._warehouse = warehouse
         self._judge = judge
 
     def __call__(self, script: Script, ours: Outcome, judged: Outcome) -> str:
@@ -35,16 +39,18 @@ class Excuses:
             if applies(script, ours, judged):
                 return reason
         if ours.error_class is not None and _succeeds_or_fails_on_a_value(judged):
-            return self._left_out(script, ours)
+            return self._left_out(script, ours, self._judge)
+        if ours.error_class is None and (judged.sqlstate or "").startswith("22"):
+            return self._left_out(script, judged, self._warehouse)
         return ""
 
-    def _left_out(self, script: Script, ours: Outcome) -> str:
-        """Spark does not compute an operand beside one that is NULL, or fails, or is not needed.
+    def _left_out(self, script: Script, refused: Outcome, other: Side) -> str:
+        """One side does not compute an operand beside one that is NULL, or fails, or is not needed.
 
-        The operand alone fails on Spark just as the whole does on the warehouse. What only one
+        The operand alone fails on that side just as the whole does on the other. What only one
         branch of a condition computes is never excused.
         """
-        target = _TARGET.search(ours.message)
+        target = _TARGET.search(refused.message)
         for operand in _operands(script.statements[0]):
             tried = [operand.sql]
             if target is not None:
@@ -52,8 +58,8 @@ class Excuses:
                 tried.append(f"CAST({operand.sql} AS {target[1]})")
             for text in tried:
                 alone = Script(script.kind, (Node("query", ("SELECT ", text, " AS r")),))
-                [[found]] = self._judge.answers([alone], {0})
-                if (found.error_class, found.sqlstate) == (ours.error_class, ours.sqlstate):
+                [[found]] = other.answers([alone])
+                if (found.error_class, found.sqlstate) == (refused.error_class, refused.sqlstate):
                     return LEFT_OUT
         return ""
 

@@ -31,7 +31,7 @@ def test_random_statements_agree(warehouse: Warehouse, spark: SparkSession) -> N
     print(f"seed {plan.seed}, {plan.comparisons} scripts")
     judge = Spark(spark)
     try:
-        comparison = Comparison(warehouse, judge, Excuses(judge))
+        comparison = Comparison(warehouse, judge, Excuses(warehouse, judge))
         found = disagreements(plan, comparison)
     finally:
         judge.close()

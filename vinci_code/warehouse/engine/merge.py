@@ -95,8 +95,9 @@ def merge(work: Work, expression: exp.Merge) -> Result:
             f"Reference {backtick(alias)} is ambiguous: target and source of MERGE have one name.",
         )
     sides = _Sides(state, (alias, relation), source)
-    clauses = [_clause(work, sides, when) for when in expression.args["whens"].expressions]
-    _check_order(clauses)
+    whens = expression.args["whens"].expressions
+    _check_order(whens)
+    clauses = [_clause(work, sides, when) for when in whens]
     if any(clause.action != INSERT for clause in clauses):
         check_append_only(state)
     with _naming("search condition", sides.both):
@@ -340,14 +341,14 @@ def _refuse_partial_identity(clauses: Sequence[Clause], fill: Sequence[TableColu
             raise unsupported("an identity column that only some INSERT clauses give a value for")
 
 
-def _check_order(clauses: Sequence[Clause]) -> None:
+def _check_order(whens: Sequence[exp.When]) -> None:
     for kind, label in (
         (MATCHED, "MATCHED"),
         (NOT_MATCHED, "NOT_MATCHED_BY_TARGET"),
         (BY_SOURCE, "NOT_MATCHED_BY_SOURCE"),
     ):
-        own = [item for item in clauses if item.kind == kind]
-        if any(item.condition is None for item in own[:-1]):
+        own = [when for when in whens if _kind(when) == kind]
+        if any(when.args.get("condition") is None for when in own[:-1]):
             raise SqlError(
                 f"NON_LAST_{label}_CLAUSE_OMIT_CONDITION",
                 "42613",

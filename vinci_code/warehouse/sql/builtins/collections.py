@@ -428,7 +428,8 @@ def build_slice(call: Call) -> Typed:
     def body(a: str) -> str:
         first = f"CASE WHEN {start} < 0 THEN len({a}) + {start} + 1 ELSE {start} END"
         return (
-            f"CASE WHEN {start} = 0 THEN {fail_sql(zero)} WHEN {length} < 0 THEN "
+            f"CASE WHEN {a} IS NULL THEN NULL WHEN {start} = 0 THEN {fail_sql(zero)} "
+            f"WHEN {length} < 0 THEN "
             f"{fail_sql(below, length)} "
             f"WHEN ({first}) < 1 THEN {a}[1:0] ELSE {a}[({first}):(({first}) + {length} - 1)] END"
         )

@@ -333,9 +333,23 @@ simple("dayname", (DATE,), STRING, "strftime({0}, '%a')")
 simple("monthname", (DATE,), STRING, "strftime({0}, '%b')")
 simple("unix_date", (DATE,), INT, "CAST({0} - DATE '1970-01-01' AS INTEGER)")
 simple("date_from_unix_date", (INT,), DATE, "CAST(DATE '1970-01-01' + {0} AS DATE)")
-simple("unix_seconds", (TIMESTAMP,), BIGINT, "CAST(floor(epoch_us({0}) / 1000000) AS BIGINT)")
-simple("unix_millis", (TIMESTAMP,), BIGINT, "CAST(floor(epoch_us({0}) / 1000) AS BIGINT)")
-simple("unix_micros", (TIMESTAMP,), BIGINT, "epoch_us({0})")
+
+
+_SINCE_1970 = {"unix_seconds": 1_000_000, "unix_millis": 1_000, "unix_micros": 1}
+
+
+@function(" ".join(_SINCE_1970), 1)
+def build_unix_time(call: Call) -> Typed:
+    """A TIMESTAMP, and nothing else, as seconds, milliseconds or microseconds since 1970."""
+    moment = call.args[0]
+    if moment.type.name not in ("TIMESTAMP", "VOID"):
+        raise unexpected_input(call.name, 1, "TIMESTAMP", moment)
+    micros = f"epoch_us({call.argument(0, TIMESTAMP).sql})"
+    unit = _SINCE_1970[call.name]
+    sql = micros if unit == 1 else f"CAST(floor({micros} / {unit}) AS BIGINT)"
+    return Typed(sql, BIGINT, call.shown)
+
+
 simple("timestamp_millis", (BIGINT,), TIMESTAMP, "timezone('UTC', make_timestamp({0} * 1000))")
 simple("timestamp_micros", (BIGINT,), TIMESTAMP, "timezone('UTC', make_timestamp({0}))")
 

@@ -119,7 +119,14 @@ def build_round(call: Call) -> Typed:
         if scale >= 0:
             return value.named(name)
         text = f"vinci_round_text(CAST({value.sql} AS VARCHAR), {scale}, '{mode}')"
-        return Typed(cast_sql(text, value.type), value.type, name)
+        checked = let(
+            cast_sql(text, decimal(38, 0)),
+            lambda n: (
+                f"CASE WHEN TRY_CAST({n} AS {value.type.duckdb()}) IS NULL AND {n} IS NOT NULL "
+                f"THEN {fail_sql(arithmetic_overflow('Overflow'))} ELSE {n} END"
+            ),
+        )
+        return Typed(cast_sql(checked, value.type), value.type, name)
     kind = value.type
     text = f"CAST({value.sql} AS VARCHAR)"
     return Typed(cast_sql(f"vinci_round_text({text}, {scale}, '{mode}')", kind), kind, name)
@@ -179,6 +186,8 @@ def build_width_bucket(call: Call) -> Typed:
 @function("getbit bit_get", 2)
 def build_getbit(call: Call) -> Typed:
     """One bit of an integer."""
+    if not call.args[0].type.is_integral and call.args[0].type.name != "VOID":
+        raise unexpected_input(call.name, 1, "INTEGRAL", call.args[0])
     bits = {"TINYINT": 8, "SMALLINT": 16, "INT": 32}.get(call.args[0].type.name, 64)
     value, place = call.argument(0, BIGINT).sql, call.argument(1, INT).sql
     error = SqlError(
