@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-spark spark-page record lint format lock bench \
+.PHONY: help install dev demo test test-fast test-spark test-spark-fast spark-page record lint format lock bench \
   history compliance clean
 
 help: ## List every target.
@@ -53,6 +53,9 @@ record: $(VENV)/installed-dev ## Record what the suites, examples and demo send,
 
 test-spark: $(VENV)/installed-dev ## Run what we send on Apache Spark with Delta; says so where Java is missing.
 	$(BIN)/python -m tests.spark.run
+
+test-spark-fast: $(VENV)/installed-dev ## The same without what SQLAlchemy's suite sends, and with fewer random statements.
+	VINCI_RANDOM_COMPARISONS=1500 $(BIN)/python -m tests.spark.run -- -m "not slow"
 
 spark-page: $(VENV)/installed-dev ## The same, and renew docs/spark.md from its figures.
 	$(BIN)/python -m tests.spark.run --required --write

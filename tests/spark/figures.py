@@ -10,6 +10,9 @@ from pathlib import Path
 #: Names the folder that a run keeps its figures in.
 FOLDER_VARIABLE = "VINCI_SPARK_FIGURES"
 
+# Read before a test begins: tests run without any of our variables.
+_FOLDER = os.environ.get(FOLDER_VARIABLE)
+
 
 def keep(kind: str, counts: dict[str, int]) -> None:
     """Keep what one process counted.
@@ -18,9 +21,8 @@ def keep(kind: str, counts: dict[str, int]) -> None:
         kind: What was compared: ``corpus``, ``recorded``, ``random``.
         counts: How often, by name.
     """
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if folder:
-        path = Path(folder) / f"{kind}-{os.getpid()}.json"
+    if _FOLDER:
+        path = Path(_FOLDER) / f"{kind}-{os.getpid()}.json"
         path.write_text(json.dumps(counts), encoding="utf-8")
 
 

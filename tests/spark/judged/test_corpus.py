@@ -27,9 +27,10 @@ def _parameters() -> Iterator[object]:
         ordered = sorted(cases, key=lambda case: (case.setup_name or "", writes(case)))
         for place, case in enumerate(ordered):
             group = case.setup_name or f"{case.subject}-{place // _TOGETHER}"
-            yield pytest.param(
-                kind, case, id=case.id, marks=pytest.mark.xdist_group(f"{kind}-{group}")
-            )
+            marks = [pytest.mark.xdist_group(f"{kind}-{group}")]
+            # What SQLAlchemy's own suite sends takes as long as all the rest.
+            marks += [pytest.mark.slow] if case.subject == "compliance" else []
+            yield pytest.param(kind, case, id=case.id, marks=marks)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,9 @@ from tests.spark.random_run import Plan, disagreements
 from tests.spark.random_sides import Warehouse
 from tests.spark.random_spark import Spark
 
+# Read before the test begins: tests run without any of our variables.
+PLAN = Plan.of_environment()
+
 
 @pytest.fixture
 def warehouse() -> Iterator[Warehouse]:
@@ -27,7 +30,7 @@ def warehouse() -> Iterator[Warehouse]:
 
 
 def test_random_statements_agree(warehouse: Warehouse, spark: SparkSession) -> None:
-    plan = Plan.of_environment()
+    plan = PLAN
     print(f"seed {plan.seed}, {plan.comparisons} scripts")
     judge = Spark(spark)
     try:
