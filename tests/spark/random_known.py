@@ -154,6 +154,25 @@ def _assigned(script: Script, ours: Outcome, judged: Outcome) -> bool:
     )
 
 
+def _lexer(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """The words begin a type for Spark's lexer, which then takes ``>>`` for the ends of two."""
+    words = re.search(r"\b(?:array|map|struct)\b.*>>", script.texts[-1], re.IGNORECASE | re.DOTALL)
+    return judged.error_class == "PARSE_SYNTAX_ERROR" and words is not None
+
+
+def _eager(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """The engine computes a part that is constant before it knows that it is not needed."""
+    text = script.texts[0]
+    lazy = re.search(r"\b(?:coalesce|nvl|ifnull)\(", text, re.IGNORECASE) is not None
+    failed = (ours.sqlstate or "").startswith("22") and judged.error_class is None
+    return lazy and failed and "transform(" in text
+
+
+def _beyond_seconds(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Java cuts a FLOAT of seconds to what a BIGINT of microseconds holds."""
+    return ours.error_class == "CAST_OVERFLOW" and "timestamp_seconds(" in script.texts[0]
+
+
 _KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
     REFUSED: _refused,
     "PySpark cannot read the answer": _unreadable,
@@ -162,6 +181,9 @@ _KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
     "Delta names the cast where Databricks names the column": _assigned,
     "Spark 4.2 cuts what ceil and floor cannot hold": _saturated,
     "the last digit of Java's mathematics": _last_digit,
+    "Spark reads >> after ARRAY, MAP or STRUCT as the end of types": _lexer,
+    "open: a constant that coalesce() does not need is computed": _eager,
+    "open: seconds in a FLOAT beyond a BIGINT are refused, where Spark cuts them": _beyond_seconds,
 }
 
 REASONS = (*_KNOWN, LEFT_OUT)

@@ -26,7 +26,8 @@ from vinci_code.warehouse.sql.values import Typed, cast_sql, literal
 _PLAIN_REGEX = re.compile(r"[\w\s@#%&=:;,<>/'\"!~-]*\Z")
 
 simple("upper ucase", (STRING,), STRING, "vinci_upper({0})")
-simple("lower lcase", (STRING,), STRING, "lower({0})")
+# Java keeps the dot of the capital I with a dot as a character of its own.
+simple("lower lcase", (STRING,), STRING, "lower(replace({0}, chr(304), 'i' || chr(775)))")
 simple("ascii", (STRING,), INT, "ascii({0})")
 simple("space", (INT,), STRING, "repeat(' ', CASE WHEN {0} < 0 THEN 0 ELSE {0} END)")
 simple("initcap", (STRING,), STRING, "vinci_initcap({0})")

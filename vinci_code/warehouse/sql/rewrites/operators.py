@@ -136,6 +136,8 @@ def shift(binder: Binder, moment: Typed, by: Typed, sign: int, name: str) -> Typ
         raise unexpected_input(name, 2, '("INT" or "SMALLINT" or "TINYINT")', by)
     if by.type.is_string:
         raise _wrong_type(name, '"NUMERIC"', moment)
+    if by.type == DATE:
+        raise unexpected_input(name, 2, '("INT" or "SMALLINT" or "TINYINT")', moment)
     if not by.type.is_interval:
         raise _different(name, moment, by)
     name = f"{moment.name} {operator} {by.name}"
@@ -176,6 +178,12 @@ def _interval_sum(left: Typed, right: Typed, operator: str, name: str) -> Typed:
     if left.type.is_interval and right.type.is_interval:
         kind = common_interval(left.type, right.type)
     if kind is None:
+        # A number and an interval of days: Spark takes the number for the moment that is moved.
+        for number, by in ((left, right), (right, left))[: 2 if operator == "+" else 1]:
+            if number.type.is_numeric and by.type.is_interval and not by.type.is_month_interval:
+                raise unexpected_input(
+                    name, 1, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", number
+                )
         raise _different(name, left, right)
     return Typed(f"({left.sql} {operator} {right.sql})", kind, name)
 
@@ -251,6 +259,9 @@ def integer_divide(binder: Binder, left: Typed, right: Typed) -> Typed:
     if _is_decimal(left, right):
         quotient = _decimal_call("div", left, right, decimal(38, 0), False)
         return Typed(f"CAST({quotient} AS BIGINT)", BIGINT, name)
+    if {left.type.name, right.type.name} == {"DECIMAL", "FLOAT"}:
+        # The decimal has become a DOUBLE by then, the other operand is a FLOAT still.
+        raise _different(name, left, right)
     if not (left.type.is_integral and right.type.is_integral):
         raise _wrong_type(name, '"DECIMAL" or "INTEGRAL"', left)
     one, two = binder.cast(left, BIGINT), binder.cast(right, BIGINT)
