@@ -19,6 +19,8 @@ CASES = {"corpus": list(reader.cases()), "recorded": list(reader.cases(RECORDED)
 
 # Cases that share their tables stay together, and each process gets its part of the others.
 _TOGETHER = 40
+# What SQLAlchemy's own suite sends takes as long as all the rest; each odd name has tables of its own.
+_SLOW = ("compliance::", "parity::names_")
 
 
 def _parameters() -> Iterator[object]:
@@ -28,8 +30,7 @@ def _parameters() -> Iterator[object]:
         for place, case in enumerate(ordered):
             group = case.setup_name or f"{case.subject}-{place // _TOGETHER}"
             marks = [pytest.mark.xdist_group(f"{kind}-{group}")]
-            # What SQLAlchemy's own suite sends takes as long as all the rest.
-            marks += [pytest.mark.slow] if case.subject == "compliance" else []
+            marks += [pytest.mark.slow] if case.id.startswith(_SLOW) else []
             yield pytest.param(kind, case, id=case.id, marks=marks)
 
 
