@@ -19,7 +19,7 @@ CASES = {"corpus": list(reader.cases()), "recorded": list(reader.cases(RECORDED)
 
 # Cases that share their tables stay together, and each process gets its part of the others.
 _TOGETHER = 40
-# What SQLAlchemy's own suite sends takes as long as all the rest; each odd name has tables of its own.
+# What SQLAlchemy's own suite sends takes as long as all the rest; each odd name has its own tables.
 _SLOW = ("compliance::", "parity::names_")
 
 
