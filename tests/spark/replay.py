@@ -43,6 +43,7 @@ class Replay:
     Attributes:
         steps: How many steps were compared.
         values: How many values their rows had.
+        unexplained: How many cases did not go as expected.
         left: Reason to how many steps were not run, since open-source Spark has no such statement.
     """
 
@@ -54,6 +55,7 @@ class Replay:
         self._untouched = False
         self.steps = 0
         self.values = 0
+        self.unexplained = 0
         self.left: Counter[str] = Counter()
 
     def trouble(self, case: Case) -> str:
@@ -101,7 +103,12 @@ class Replay:
     def figures(self) -> dict[str, int]:
         """What was compared, left and seen to differ, by name."""
         left = {f"left: {reason}": count for reason, count in self.left.items()}
-        return {"statements": self.steps, "values": self.values} | left
+        counts = {
+            "statements": self.steps,
+            "values": self.values,
+            "unexplained": self.unexplained,
+        }
+        return counts | left
 
     def close(self) -> None:
         """Drop the last case's tables."""

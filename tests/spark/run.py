@@ -48,9 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         done = subprocess.run(
             [*command, *options, *given.pytest], cwd=tools.ROOT, env=environment, check=False
         )
-        if done.returncode != 0 or given.pytest:
+        if given.pytest or (done.returncode != 0 and not given.write):
             return done.returncode
-        return page.check(figures.gather(Path(folder)), write=given.write)
+        checked = page.check(figures.gather(Path(folder)), write=given.write)
+        return done.returncode or checked
 
 
 def _skipped(missing: tools.MissingError, required: bool) -> int:

@@ -39,7 +39,12 @@ def test_random_statements_agree(warehouse: Warehouse, spark: SparkSession) -> N
     finally:
         judge.close()
     statements = sum(comparison.compared.values())
-    counts = {"statements": statements, "values": comparison.values, "seed": plan.seed}
+    counts = {
+        "statements": statements,
+        "values": comparison.values,
+        "unexplained": len(found),
+        "seed": plan.seed,
+    }
     excused = {f"excused: {reason}": count for reason, count in comparison.excuses.items()}
     figures.keep("random", counts | excused)
     print(f"compared {dict(comparison.compared)}; excused {dict(comparison.excuses)}")
