@@ -146,7 +146,7 @@ def _no_insert_guards(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_match_guard(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(guards, "match_guard", lambda *_: "TRUE")
+    patch.setattr(guards, "match_guard", lambda *_: "SELECT 0 AS raised")
 
 
 def _always_committed(patch: pytest.MonkeyPatch) -> None:

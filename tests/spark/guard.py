@@ -24,14 +24,21 @@ from vinci_code.warehouse.sql.parameters import Parameter
 RECORDED = Path(__file__).parent / "recorded" / "parity.case"
 # Statements that are not the dialect's own: the vendor's, and those that hypothesis makes up.
 NOT_OURS = ("tests/parity/test_values_hypothesis.py", "tests/parity/test_moving.py::test_vendor")
+PARITY = "tests/parity/"
 WITH = "Recorded with SQLAlchemy"
 _SHOWN = 5
 
 
 class Guard:
-    """Notes the shapes of statements that are not among those recorded."""
+    """Notes the shapes of statements that are not among those recorded.
 
-    def __init__(self, recorded: Path = RECORDED) -> None:
+    Args:
+        recorded: The cases.
+        folder: Where the tests are whose statements count: in a run of all tests it watches others.
+    """
+
+    def __init__(self, recorded: Path = RECORDED, folder: str = "") -> None:
+        self._folder = folder
         self._known = {one for case in reader.read(recorded) for one in shapes_of(case)}
         self._unknown: dict[str, str] = {}
 
@@ -44,7 +51,7 @@ class Guard:
     ) -> Result:
         """Look at a statement, and run it."""
         running = os.environ.get("PYTEST_CURRENT_TEST", "")
-        if not running.startswith(NOT_OURS):
+        if running.startswith(self._folder) and not running.startswith(NOT_OURS):
             names = Namespace.of(session)
             template = names.text(text)
             found = shape(template, [parameter.type for parameter in parameters])
@@ -74,7 +81,7 @@ def guarding() -> Iterator[Guard | None]:
     if _series(recorded_with()) != _series(sa.__version__):
         yield None
         return
-    guard = Guard()
+    guard = Guard(folder=PARITY)
     with watching(guard):
         yield guard
 
