@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spark.guard import NOT_OURS, Guard, guarding, recorded_with
+from tests.spark.guard import NOT_OURS, PARITY, Guard, guarding, recorded_with
 from tests.spark.recorder import Recorder
 from tests.spark.shapes import shape
 from tests.spark.watching import quiet, watching
@@ -77,10 +77,13 @@ def test_what_is_not_the_dialects_own_is_let_pass(
     assert guard.complaint() == ""
 
 
-def test_it_looks_at_what_the_parity_suite_sent() -> None:
+def test_it_looks_at_what_the_parity_suite_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with guarding() as found:
         if found is None:
             pytest.skip(f"recorded with SQLAlchemy {recorded_with()}, which is another series")
+        run("second", "SELECT 'another suite sends this', 1, 2")
+        assert found.complaint() == ""
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", f"{PARITY}test_types.py::test_one (call)")
         run("second", "SELECT 'nobody sends this', 1")
     assert "SELECT 'nobody sends this', 1" in found.complaint()
 
