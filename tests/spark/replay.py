@@ -78,6 +78,8 @@ class Replay:
                     self._untouched = False
                     return _told(f"{case.subject}, set-up {case.setup_name}", step, problems)
         self._untouched = reads
+        # Another replay of the same session may have gone elsewhere.
+        self._session.sql(f"USE {CATALOG}.{self._schema}")
         return self._steps_trouble(case)
 
     def _steps_trouble(self, case: Case) -> str:
