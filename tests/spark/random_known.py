@@ -198,7 +198,7 @@ _OPEN = {
     f"{OPEN}the name of a field that arrays_zip() makes of a field": r"\barrays_zip\(",
     f"{OPEN}bit_count() takes what is no integer": r"\bbit_count\(",
     f"{OPEN}the schema of a VARIANT that was a date": r"\bschema_of_variant\w*\(",
-    f"{OPEN}the bytes of a text that is no UTF-8": r"TRY_CAST\(X'",
+    f"{OPEN}the bytes of a text that is no UTF-8": r"TRY_CAST\(.*X'.*STRING",
     f"{OPEN}INSERT of a BOOLEAN into a number": r"INSERT INTO t \(.*\b(?:true|false)\b",
     f"{OPEN}the sign of zero": r"\b(?:sign|signum)\(|-\(?0(?:\.0)?D",
     f"{OPEN}split() at a pattern that matches nothing": r"\bsplit\(",
