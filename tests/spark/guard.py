@@ -73,15 +73,18 @@ class Guard:
 
 
 @contextmanager
-def guarding() -> Iterator[Guard | None]:
+def guarding(folder: str = PARITY) -> Iterator[Guard | None]:
     """Watch every statement; ``None`` for another series of SQLAlchemy than was recorded with.
 
     Another series may write the same statements in another way.
+
+    Args:
+        folder: Where the tests are whose statements count: in a run of all tests it watches others.
     """
     if _series(recorded_with()) != _series(sa.__version__):
         yield None
         return
-    guard = Guard(folder=PARITY)
+    guard = Guard(folder=folder)
     with watching(guard):
         yield guard
 

@@ -195,11 +195,21 @@ _ORDERED = re.compile(r"ORDER BY [^()]*$")
 
 def _comparable(rows: list[list[Any]], kinds: list[str]) -> list[str]:
     return [
-        json.dumps([_without_order(value, kind) for value, kind in zip(row, kinds, strict=True)])
+        json.dumps(
+            [_without_order(value, "MAP<" in kind) for value, kind in zip(row, kinds, strict=True)]
+        )
         for row in rows
     ]
 
 
-def _without_order(value: Any, kind: str) -> Any:
-    """The entries of a MAP have no order."""
-    return sorted(value, key=json.dumps) if value and kind.startswith("MAP<") else value
+def _without_order(value: Any, has_maps: bool) -> Any:
+    """A value with the entries of its maps in one order, since they have none."""
+    if not has_maps:
+        return value
+    if isinstance(value, dict):
+        return {name: _without_order(item, has_maps) for name, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    items = [_without_order(item, has_maps) for item in value]
+    is_map = all(isinstance(item, list) and len(item) == 2 for item in items)
+    return sorted(items, key=json.dumps) if is_map else items

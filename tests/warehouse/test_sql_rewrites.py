@@ -61,7 +61,7 @@ CASES = [
     ("rewrite_path", "b:['x']", None),
     ("rewrite_bracket", "map('k', a)['k']", None),
     ("rewrite_tuple", "(a, 2)", '{"a": "t_1"."a", "col2": 2}'),
-    ("rewrite_call", "lower(b)", 'lower("t_1"."b")'),
+    ("rewrite_call", "trim(b)", 'trim("t_1"."b", \' \')'),
     ("rewrite_no_paren_call", "current_user", "'local@warehouse'"),
     ("rewrite_modified_call", "count(*) FILTER (WHERE h)", 'count(*) FILTER (WHERE "t_1"."h")'),
     (

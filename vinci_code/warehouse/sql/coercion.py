@@ -155,11 +155,9 @@ def _common_with_string(left: SqlType, right: SqlType) -> SqlType | None:
         return BIGINT
     if other.is_numeric:
         return DOUBLE
-    if (
-        other.name in ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ", "BOOLEAN", "BINARY")
-        or other.is_interval
-    ):
+    if other.name in ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ", "BOOLEAN", "BINARY"):
         return other
+    # A text could be any kind of interval, so that it becomes none.
     return None
 
 

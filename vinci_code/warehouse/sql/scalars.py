@@ -434,7 +434,8 @@ def split(text: str, pattern: str, limit: int) -> list[str]:
     for match in regex(pattern).finditer(text):
         if limit > 0 and len(parts) == limit - 1:
             break
-        if match.end() == 0 or (match.start() == match.end() == len(text)):
+        # An empty pattern parts the characters, and nothing behind the last one.
+        if match.end() == 0 or (not pattern and match.start() == len(text)):
             continue
         parts.append(text[index : match.start()])
         index = match.end()

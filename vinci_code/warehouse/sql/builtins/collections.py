@@ -443,7 +443,10 @@ def build_arrays_zip(call: Call) -> Typed:
     arrays = [_array_of(call, index) for index in range(len(call.args))]
     names = []
     for index, (node, arg) in enumerate(zip(call.nodes, call.args, strict=True)):
-        names.append(arg.name if isinstance(node, (exp.Column, exp.Dot)) else str(index))
+        if isinstance(node, exp.Dot):
+            names.append(node.name)
+        else:
+            names.append(arg.name if isinstance(node, exp.Column) else str(index))
     longest = f"greatest({', '.join(f'len({a.sql})' for a, _ in arrays)})"
     if len(arrays) == 1:
         longest = f"len({arrays[0][0].sql})"

@@ -58,7 +58,8 @@ def build_sign(call: Call) -> Typed:
             )
         return Typed(sql, DOUBLE, call.shown)
     value = call.argument(0, DOUBLE).sql
-    sql = f"(CASE WHEN isnan({value}) THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END)"
+    kept = f"isnan({value}) OR {value} = 0"  # -0.0 has its sign in Java
+    sql = f"(CASE WHEN {kept} THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END)"
     return Typed(sql, DOUBLE, call.shown)
 
 

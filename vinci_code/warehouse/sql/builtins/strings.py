@@ -6,7 +6,7 @@ import re
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import data_diff_types
+from vinci_code.warehouse.sql.binder import data_diff_types, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, let
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
@@ -392,8 +392,12 @@ def build_shift(call: Call) -> Typed:
 
 @function("bit_count", 1)
 def build_bit_count(call: Call) -> Typed:
-    """How many bits are set."""
-    return Typed(f"CAST(bit_count({call.argument(0, BIGINT).sql}) AS INTEGER)", INT, call.shown)
+    """How many bits of an integer or a BOOLEAN are set."""
+    value = call.args[0]
+    if not value.type.is_integral and value.type.name not in ("BOOLEAN", "VOID"):
+        raise unexpected_input("bit_count", 1, '("INTEGRAL" or "BOOLEAN")', value)
+    whole = value.sql if value.type.name == "BOOLEAN" else call.argument(0, BIGINT).sql
+    return Typed(f"CAST(bit_count(CAST({whole} AS BIGINT)) AS INTEGER)", INT, call.shown)
 
 
 @function("like ilike", 2, 3)
