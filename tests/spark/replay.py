@@ -131,13 +131,13 @@ class Replay:
         self._session.conf.set("spark.sql.session.timeZone", "UTC")
 
     def _run(self, step: Step, session: SparkSession, *, plain: bool = False) -> _Outcome:
-        text = with_literals(step.sql, step.parameters)
+        text = self._filled(with_literals(step.sql, step.parameters))
         adapted = adaptation.adapt(text, plain=plain)
         if adapted.left:
             return _Outcome(left=adapted.left)
         answer = Answer()
         for statement in adapted.statements:
-            answer = values.ask(session, self._filled(statement))
+            answer = values.ask(session, statement)
             if answer.error_class is not None:
                 break
         if step.error_class is None and answer.error_class is not None:

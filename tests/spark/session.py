@@ -67,6 +67,8 @@ def spark_session(folder: Path) -> Iterator[SparkSession]:
     options = [
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
+        # With one compiler 48 MB are reserved, which Spark fills: what was compiled is thrown away.
+        "-XX:ReservedCodeCacheSize=256m",
         f"-Dderby.system.home={folder}",
         f"-Djava.io.tmpdir={folder}",
     ]

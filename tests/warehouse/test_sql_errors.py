@@ -123,6 +123,16 @@ QUERY_ERRORS = {
         "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
         "0A000",
     ),
+    "SELECT schema_of_variant(DATE'2020-01-01'::VARIANT)": (
+        "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+        "0A000",
+    ),
+    "SELECT schema_of_variant(to_variant_object(named_struct('a', array(X'00'))))": (
+        "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+        "0A000",
+    ),
+    "SELECT timestamp_seconds(1e30D)": ("UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000"),
+    "SELECT timestamp_micros(-9223372036854775808)": ("UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000"),
     "SELECT a FROM t WHERE a": ("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN", "42K09"),
     "SELECT a FROM t GROUP BY 2": ("GROUP_BY_POS_OUT_OF_RANGE", "42805"),
     "SELECT a FROM t ORDER BY 2": ("ORDER_BY_POS_OUT_OF_RANGE", "42805"),

@@ -131,7 +131,7 @@ class WarehouseParser(DatabricksParser):
             and following.token_type == TokenType.STRING
             and self._tokens[start].text.upper() in _TYPED_LITERALS
         ):
-            result.meta["typed_literal"] = True
+            return _typed_literal(result)
         return result
 
     def _parse_function_args(self, alias: bool = False) -> list[exp.Expr]:
@@ -200,6 +200,20 @@ class WarehouseParser(DatabricksParser):
             self._advance(2)
             return self.expression(exp.Placeholder(this=self._prev.text, kind=":"))
         return None
+
+
+def _typed_literal(node: exp.Cast) -> exp.Expr:
+    """Mark a typed literal; sqlglot reads ``::STRING`` behind it as a part of its text."""
+    outer = text = node.this
+    while not isinstance(text, exp.Literal):
+        text = text.this
+    if text is outer:
+        literal = node
+    else:
+        literal = exp.Cast(this=text.copy(), to=node.args["to"])
+        text.replace(literal)
+    literal.meta["typed_literal"] = True
+    return node if text is outer else outer
 
 
 def _is_marker(token: Token | None) -> bool:

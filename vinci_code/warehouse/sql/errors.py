@@ -293,7 +293,11 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
     ),
     (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
     (duckdb.OutOfRangeException, r"Overflow on abs", _abs_overflow),
-    (duckdb.Error, r"Date out of range|not in timestamp range", _date_range),
+    (
+        duckdb.Error,
+        r"Date out of range|not in timestamp range|Timestamp microseconds out of range",
+        _date_range,
+    ),
     (duckdb.Error, r"Like pattern must not end with escape character", _like_escape),
     (duckdb.OutOfRangeException, r"DECIMAL", _decimal_overflow),
     (

@@ -360,10 +360,19 @@ def build_timestamp_seconds(call: Call) -> Typed:
     value = call.args[0]
     number = value if value.type.is_numeric else call.argument(0, BIGINT)
     wide = cast_sql(number.sql, BIGINT) if number.type.is_integral else number.sql
+    micros = f"CAST({wide} * 1000000 AS BIGINT)"
     if number.type.name in ("FLOAT", "DOUBLE"):
-        wide = f"(CASE WHEN isfinite({wide}) THEN {wide} END)"
-    sql = f"timezone('UTC', make_timestamp(CAST({wide} * 1000000 AS BIGINT)))"
-    return Typed(sql, TIMESTAMP, call.shown)
+        finite = f"(CASE WHEN isfinite({wide}) THEN {cast_sql(wide, DOUBLE)} END)"
+        micros = let(f"{finite} * 1000000", _cut_to_bigint)
+    return Typed(f"timezone('UTC', make_timestamp({micros}))", TIMESTAMP, call.shown)
+
+
+def _cut_to_bigint(value: str) -> str:
+    """A DOUBLE as Java makes a BIGINT of it: what is too great becomes the greatest."""
+    return (
+        f"CASE WHEN {value} >= {2**63} THEN {2**63 - 1} WHEN {value} < {-(2**63)} "
+        f"THEN {-(2**63)} ELSE CAST(trunc({value}) AS BIGINT) END"
+    )
 
 
 @function("make_date", 3)

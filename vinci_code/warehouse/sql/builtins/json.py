@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from sqlglot import exp
+
 from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import (
@@ -198,5 +200,31 @@ def _variant_struct(value: str, kind: SqlType, call: Call) -> str:
 
 @function("schema_of_variant", 1)
 def build_schema_of_variant(call: Call) -> Typed:
-    """The schema of a VARIANT as text."""
+    """The schema of a VARIANT as text.
+
+    Raises:
+        SqlError: ``UNSUPPORTED_BY_LOCAL_WAREHOUSE`` for what was made of a value of a type that
+            JSON, as which a VARIANT is kept, has no word for.
+    """
+    for node in call.nodes[0].find_all(exp.Cast, exp.Anonymous):
+        made = _made_variant(call, node)
+        if made is not None and _forgotten(made):
+            raise unsupported(f"the schema of a VARIANT that was made of {made.text}")
     return Typed(f"vinci_schema_of_variant({_variant(call).sql})", STRING, call.shown)
+
+
+def _made_variant(call: Call, node: exp.Expr) -> SqlType | None:
+    """The type of what a cast, or ``to_variant_object``, makes a VARIANT of."""
+    if isinstance(node, exp.Cast):
+        value = node.this if call.binder.expression(node, call.scope).type == VARIANT else None
+    else:
+        value = node.expressions[0] if node.name.lower() == "to_variant_object" else None
+    return None if value is None else call.binder.expression(value, call.scope).type
+
+
+def _forgotten(kind: SqlType) -> bool:
+    """Whether a VARIANT of the type does not say that it was one."""
+    inner = [part for part in (kind.element, kind.key, kind.value) if part is not None]
+    inner += [field.type for field in kind.fields]
+    lost = ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ", "BINARY", "FLOAT")
+    return kind.name in lost or any(map(_forgotten, inner))

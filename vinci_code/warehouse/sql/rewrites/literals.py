@@ -144,13 +144,6 @@ def rewrite_paren(binder: Binder, node: exp.Paren, scope: Scope) -> Typed:
 def rewrite_cast(binder: Binder, node: exp.Cast, scope: Scope) -> Typed:
     """``CAST``, ``::`` and typed literals, with ANSI errors."""
     only(node, "this", "to", "safe")
-    if node.meta.get("typed_literal") and isinstance(node.this, exp.Bracket):
-        # DATE '2020-01-01'[0]: sqlglot reads the brackets as part of the text.
-        inner = exp.Cast(this=node.this.this, to=node.args["to"])
-        inner.meta["typed_literal"] = True
-        outer = node.this.copy()
-        outer.set("this", inner)
-        return binder.expression(outer, scope)
     if node.meta.get("typed_literal"):
         return typed_literal(node.this.this, from_sqlglot(node.args["to"]), binder.zone)
     value = binder.expression(node.this, scope)

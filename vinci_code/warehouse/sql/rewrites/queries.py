@@ -207,13 +207,14 @@ def _finish(
     if not values:
         raise unsupported("a SELECT without columns")
     physical = distinct_names([value.name for value in values])
-    items = ", ".join(
-        f"{value.sql} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
-    )
     distinct = node.args.get("distinct")
     if distinct is not None:
         only(distinct)
         _check_distinct(values)
+    write = _with_one_zero if distinct is not None else _as_it_is
+    items = ", ".join(
+        f"{write(value)} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
+    )
     word = "SELECT DISTINCT " if distinct is not None else "SELECT "
     order = _order(binder, node, scope, values, distinct=distinct is not None)
     sql = f"{word}{items}{tail}{order}{_limit(binder, node)}"
@@ -236,6 +237,15 @@ def _check_distinct(values: Sequence[Typed]) -> None:
                 f"`{value.name}` is "
                 f'"{value.type.text}".',
             )
+
+
+def _as_it_is(value: Typed) -> str:
+    return value.sql
+
+
+def _with_one_zero(value: Typed) -> str:
+    """-0.0 and 0.0 are one value to DISTINCT, which answers with 0.0."""
+    return f"({value.sql} + 0)" if value.type.name in ("FLOAT", "DOUBLE") else value.sql
 
 
 def _with_generator(
