@@ -47,9 +47,11 @@ class Replay:
         left: Reason to how many steps were not run, since open-source Spark has no such statement.
     """
 
+    # Of all replays, since they may share a session.
+    _schemas = itertools.count(1)
+
     def __init__(self, session: SparkSession) -> None:
         self._session = session
-        self._schemas = itertools.count(1)
         self._schema = ""
         self._setup: tuple[str | None, bool] = (None, False)
         self._untouched = False
@@ -125,7 +127,7 @@ class Replay:
 
     def _open(self) -> None:
         self.close()
-        self._schema = f"case_{next(self._schemas)}"
+        self._schema = f"case_{next(self._schemas)}_"  # so that none begins another's name
         self._session.sql(f"CREATE SCHEMA {CATALOG}.{self._schema}")
         self._session.sql(f"USE {CATALOG}.{self._schema}")
         self._session.conf.set("spark.sql.session.timeZone", "UTC")

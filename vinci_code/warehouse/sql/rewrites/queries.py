@@ -211,7 +211,8 @@ def _finish(
     if distinct is not None:
         only(distinct)
         _check_distinct(values)
-    write = _with_one_zero if distinct is not None else _as_it_is
+    # A query of no table answers with its one row as it is.
+    write = _with_one_zero if distinct is not None and tail else _as_it_is
     items = ", ".join(
         f"{write(value)} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
     )
