@@ -30,8 +30,7 @@ write. ANSI mode is on and the time zone is UTC. It needs Java 17 or newer; PySp
 ({jars}) are fetched. Where they cannot be had it says so and runs nothing.
 
 The figures count what the run that wrote them compared, which may have been a part (without what
-SQLAlchemy's own suite sends, and with fewer random statements). A reason that begins with "open:"
-is a defect of the local warehouse that is known, and counts as not explained.
+SQLAlchemy's own suite sends, and with fewer random statements).
 
 Nothing here was run on a Databricks workspace. Where the documentation of Databricks says otherwise
 than Spark answers, the documentation is followed, and the statement is listed below.

@@ -10,7 +10,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.spark.random_agreement import UNREADABLE, Outcome, Side
 from tests.spark.random_tree import Node, Script
@@ -38,12 +38,12 @@ class Excuses:
         for reason, applies in _KNOWN.items():
             if applies(script, ours, judged):
                 return reason
-        found = ""
-        if ours.error_class is not None and _succeeds_or_fails_on_a_value(judged):
-            found = self._left_out(script, ours, self._judge)
-        elif ours.error_class is None and (judged.sqlstate or "").startswith("22"):
-            found = self._left_out(script, judged, self._warehouse)
-        return found or _open(script, ours, judged)
+        judged_runs = judged.error_class is None or _fails_on_a_value(judged)
+        if ours.error_class is not None and judged_runs:
+            return self._left_out(script, ours, self._judge)
+        if ours.error_class is None and _fails_on_a_value(judged):
+            return self._left_out(script, judged, self._warehouse)
+        return ""
 
     def _left_out(self, script: Script, refused: Outcome, other: Side) -> str:
         """One side does not compute an operand beside one that is NULL, or fails, or is not needed.
@@ -60,30 +60,28 @@ class Excuses:
             for text in tried:
                 alone = Script(script.kind, (Node("query", ("SELECT ", text, " AS r")),))
                 [[found]] = other.answers([alone])
-                if (found.error_class, found.sqlstate) == (refused.error_class, refused.sqlstate):
+                if _fails_alike(found, refused):
                     return LEFT_OUT
         return ""
-
-
-def _open(script: Script, ours: Outcome, judged: Outcome) -> str:
-    text = "\n".join(script.texts)
-    classes = (ours.error_class, judged.error_class)
-    return next(
-        (
-            why
-            for why, defect in _OPEN.items()
-            if classes == defect[1:] and re.search(defect.like, text, re.DOTALL)
-        ),
-        "",
-    )
 
 
 _TARGET = re.compile(r'cannot be cast to "([^"]+)"')
 
 
-def _succeeds_or_fails_on_a_value(outcome: Outcome) -> bool:
+def _fails_on_a_value(outcome: Outcome) -> bool:
     # SQLSTATE 22 is of values, 42 of statements that are wrong as they stand.
-    return outcome.error_class is None or (outcome.sqlstate or "").startswith("22")
+    return (outcome.sqlstate or "").startswith("22") or _has_no_class(outcome)
+
+
+def _has_no_class(outcome: Outcome) -> bool:
+    name = outcome.error_class or ""
+    return name.startswith("_LEGACY_ERROR_TEMP_") or name.endswith("Exception")
+
+
+def _fails_alike(found: Outcome, refused: Outcome) -> bool:
+    if _has_no_class(refused):
+        return found.error_class is not None
+    return (found.error_class, found.sqlstate) == (refused.error_class, refused.sqlstate)
 
 
 _LAZY = re.compile(r"\s*(?:CASE\b|(?:if|coalesce|nvl|nvl2|ifnull|decode)\()")
@@ -108,10 +106,8 @@ def _unreadable(script: Script, ours: Outcome, judged: Outcome) -> bool:
 
 def _without_class(script: Script, ours: Outcome, judged: Outcome) -> bool:
     """Open-source Spark fails with an exception of Java or of before there were classes."""
-    name = judged.error_class or ""
-    nameless = name.startswith("_LEGACY_ERROR_TEMP_") or name.endswith("Exception")
     broken = ours.error_class is None or "The engine failed" in ours.message
-    return nameless and not broken
+    return _has_no_class(judged) and not broken
 
 
 _LIBRARY = re.compile(
@@ -177,17 +173,14 @@ def _lexer(script: Script, ours: Outcome, judged: Outcome) -> bool:
     return judged.error_class == "PARSE_SYNTAX_ERROR" and words is not None
 
 
-def _eager(script: Script, ours: Outcome, judged: Outcome) -> bool:
-    """The engine computes a part that is constant before it knows that it is not needed."""
-    text = script.texts[0]
-    lazy = re.search(r"\b(?:coalesce|nvl|ifnull)\(", text, re.IGNORECASE) is not None
-    failed = (ours.sqlstate or "").startswith("22") and judged.error_class is None
-    return lazy and failed and "transform(" in text
+def _of_a_boolean(script: Script, ours: Outcome, judged: Outcome) -> bool:
+    """Databricks assigns no BOOLEAN to a number; open-source Spark casts it.
 
-
-def _beyond_seconds(script: Script, ours: Outcome, judged: Outcome) -> bool:
-    """Java cuts a FLOAT of seconds to what a BIGINT of microseconds holds."""
-    return ours.error_class == "CAST_OVERFLOW" and "timestamp_seconds(" in script.texts[0]
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-ansi-compliance, the table of
+    store assignment: from Boolean to Numeric there is none.
+    """
+    refused = ours.error_class == "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST"
+    return refused and '"BOOLEAN" to' in ours.message and judged.error_class is None
 
 
 _KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
@@ -199,43 +192,8 @@ _KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
     "Spark 4.2 cuts what ceil and floor cannot hold": _saturated,
     "the last digit of Java's mathematics": _last_digit,
     "Spark reads >> after ARRAY, MAP or STRUCT as the end of types": _lexer,
-    "open: a constant that coalesce() does not need is computed": _eager,
-    "open: seconds in a FLOAT beyond a BIGINT are refused, where Spark cuts them": _beyond_seconds,
+    "Databricks assigns no BOOLEAN to a number": _of_a_boolean,
 }
 
-OPEN = "open: "
-"""Begins what is a defect of the warehouse that is known and not mended yet."""
-
-
-class _Defect(NamedTuple):
-    """A defect: where it can show, and how each side answers there.
-
-    Attributes:
-        like: What the text of the script has.
-        ours: The error class of the warehouse; ``None`` if it answers.
-        judged: That of Spark.
-    """
-
-    like: str
-    ours: str | None = None
-    judged: str | None = None
-
-
-_CANNOT_CAST = "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST"
-_OPEN = {
-    f"{OPEN}the schema of a VARIANT that was a date": _Defect(r"\bschema_of_variant\w*\("),
-    f"{OPEN}the bytes of a text that is no UTF-8": _Defect(r"\bTRY_CAST\(.*\bX'.*\bAS STRING\)"),
-    f"{OPEN}the sign of a zero that rows are told apart by": _Defect(r"\bDISTINCT -\(*0"),
-    f"{OPEN}INSERT of a BOOLEAN into a number": _Defect(
-        r"INSERT INTO t \(.*\b(?:true|false)\b", _CANNOT_CAST
-    ),
-    f"{OPEN}the type of what aggregate() begins with": _Defect(
-        r"\b(?:aggregate|reduce)\(", "CAST_INVALID_INPUT", "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE"
-    ),
-    f"{OPEN}map_concat() beside NULL does not look at its other maps": _Defect(
-        r"\bmap_concat\(", None, "_LEGACY_ERROR_TEMP_2128"
-    ),
-}
-
-REASONS = (*_KNOWN, LEFT_OUT, *_OPEN)
+REASONS = (*_KNOWN, LEFT_OUT)
 """Every reason that there can be."""

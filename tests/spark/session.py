@@ -38,6 +38,10 @@ _QUICK = {
     "spark.databricks.delta.merge.materializeSource": "none",
     # The default renames through Hadoop's FileContext, which starts a process for each readlink.
     "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+    # Both start processes for each file: to read its links, and to set the rights of it and of its
+    # checksum.
+    "spark.databricks.delta.writeChecksumFile.enabled": "false",
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "spark.ui.enabled": "false",
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "100",

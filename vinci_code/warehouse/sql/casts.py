@@ -571,8 +571,11 @@ def to_text(sql: str, source: SqlType, zone: str) -> str:
     if kind == "timestamp":
         return f"CAST({local_sql(sql, zone)} AS VARCHAR)"
     if kind == "binary":
-        # What is no UTF-8 is marked as Java marks it.
-        return let(sql, lambda v: f"coalesce(TRY(decode({v})), vinci_decode_loosely({v}))")
+        # Spark keeps the bytes, which DuckDB's text cannot hold.
+        lost = fail_sql(unsupported("the text of bytes that are no UTF-8"))
+        return let(
+            sql, lambda v: f"CASE WHEN {v} IS NOT NULL THEN coalesce(TRY(decode({v})), {lost}) END"
+        )
     if kind == "interval":
         return _interval_text(sql, source)
     if kind in ("array", "map", "struct"):

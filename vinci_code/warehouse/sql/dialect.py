@@ -204,16 +204,17 @@ class WarehouseParser(DatabricksParser):
 
 def _typed_literal(node: exp.Cast) -> exp.Expr:
     """Mark a typed literal; sqlglot reads ``::STRING`` behind it as a part of its text."""
-    outer = text = node.this
+    outer: exp.Expr = node.this
+    text = outer
     while not isinstance(text, exp.Literal):
         text = text.this
     if text is outer:
-        literal = node
-    else:
-        literal = exp.Cast(this=text.copy(), to=node.args["to"])
-        text.replace(literal)
+        node.meta["typed_literal"] = True
+        return node
+    literal = exp.Cast(this=text.copy(), to=node.args["to"])
     literal.meta["typed_literal"] = True
-    return node if text is outer else outer
+    text.replace(literal)
+    return outer
 
 
 def _is_marker(token: Token | None) -> bool:

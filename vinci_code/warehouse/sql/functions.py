@@ -229,7 +229,6 @@ PYTHON_FUNCTIONS = _functions(
         ("binary_contains", lambda data, part: part in data, "BLOB BLOB", "BOOLEAN"),
         ("binary_reverse", lambda data: data[::-1], "BLOB", "BLOB"),
         ("decode_utf8", scalars.decode_utf8, "BLOB", "VARCHAR"),
-        ("decode_loosely", scalars.decode_loosely, "BLOB", "VARCHAR"),
         ("decode", scalars.decode, "BLOB VARCHAR", "VARCHAR"),
         ("encode", scalars.encode, "VARCHAR VARCHAR", "BLOB"),
         ("binary_slice", _slice, "BLOB BIGINT BIGINT", "BLOB"),

@@ -225,15 +225,6 @@ def decode(data: bytes, charset: str) -> str:
         raise _malformed("decode", charset) from None
 
 
-def decode_loosely(data: bytes) -> str:
-    """Return the text of UTF-8 bytes, with a mark (U+FFFD) in place of what is none."""
-    # Half of a surrogate pair is one mark to Java, and three to Python.
-    return _SURROGATE.sub(b"\xff", data).decode("utf-8", "replace")
-
-
-_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
-
-
 def encode(text: str, charset: str) -> bytes:
     """Return the bytes of a text in a character set; UTF-16 begins with a mark, as in Java."""
     if charset.upper() == "UTF-16":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -597,13 +598,14 @@ def build_forall(call: Call) -> Typed:
 
 @function("aggregate reduce", 3, 4)
 def build_aggregate(call: Call) -> Typed:
-    """Folds an array from a start value."""
+    """Folds an array from a start value, whose type is that of all that follow."""
     items, element = _first(call)
     start = call.binder.expression(call.nodes[1], call.scope)
     names, body = _lambda(call, 2, [start.type, element], items.sql)
+    if body.type != VOID and _unnamed(body.type) != _unnamed(start.type):
+        raise unexpected_input(call.name, 3, start.type.text, body)
     if body.type != start.type:
-        start = call.binder.cast(start, body.type)
-        names, body = _lambda(call, 2, [start.type, element], items.sql)
+        body = call.binder.cast(body, start.type)
     # DuckDB's list_reduce wants one type for state and element: the state is carried in a struct.
     state = start.type.duckdb()
     initial = f"{{'s': CAST({start.sql} AS {state}), 'e': CAST(NULL AS {element.duckdb()})}}"
@@ -630,6 +632,15 @@ def build_aggregate(call: Call) -> Typed:
     return Typed(
         f"({sql})", result.type, name + f"lambdafunction({result.name}, namedlambdavariable()))"
     )
+
+
+def _unnamed(kind: SqlType) -> SqlType:
+    """A type without the names and the NOT NULL of fields."""
+    element, key, value = (
+        None if part is None else _unnamed(part) for part in (kind.element, kind.key, kind.value)
+    )
+    fields = tuple(Field(str(n), _unnamed(one.type)) for n, one in enumerate(kind.fields))
+    return replace(kind, element=element, key=key, value=value, fields=fields)
 
 
 @function("zip_with", 3)
