@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from pyspark.sql import SparkSession, VariantVal
@@ -85,7 +86,9 @@ class Spark:
 def _plain(value: Any) -> Any:
     """A value in which a VARIANT inside of something is the text that a client reads."""
     if isinstance(value, VariantVal):
-        return value.toJson()
+        number = value.toPython()
+        # PySpark writes a DECIMAL with the zeros at its end, a warehouse without them.
+        return f"{number.normalize():f}" if isinstance(number, Decimal) else value.toJson()
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value

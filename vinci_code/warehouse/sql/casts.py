@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, interval_units, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.texts import MICROS
+from vinci_code.warehouse.sql.texts import MICROS, parse_interval
 from vinci_code.warehouse.sql.types import (
     DOUBLE,
     MAX_PRECISION,
@@ -198,12 +198,14 @@ def _exact(text: str) -> Decimal | None:
 
 def _interval_format(text: str, kind: SqlType) -> SqlError:
     form = "UNMATCHED_FORMAT_STRING" + ("" if kind.is_month_interval else "_WITH_NOTICE")
+    why = f"Interval string does not match the format of {kind.text} when cast to it."
+    if parse_interval(text, *interval_units(kind)) is not None:
+        form, why = "INTERVAL_PARSING", f"No {kind.text} is as long."
     return SqlError(
         f"INVALID_INTERVAL_FORMAT.{form}",
         "22006",
         f"Error parsing '{text}' to interval. Please ensure that the value provided is in a valid "
-        f"format for defining an interval. Interval string does not match the format of "
-        f"{kind.text} when cast to it.",
+        f"format for defining an interval. {why}",
     )
 
 
@@ -318,7 +320,9 @@ class _Caster:
             return self._truncate(sql, source, target, atom)
         if kind == "decimal":
             # NaN and infinity have no decimal: NULL, even in ANSI mode.
-            text = let(sql, lambda v: f"CASE WHEN isfinite({v}) THEN CAST({v} AS VARCHAR) END")
+            # A FLOAT has the digits of the DOUBLE that is as great: 0.1F is 0.10000000149011612.
+            wide = cast_sql(sql, DOUBLE)
+            text = let(wide, lambda v: f"CASE WHEN isfinite({v}) THEN CAST({v} AS VARCHAR) END")
             return self._to_decimal(text, target, False)
         if kind == "boolean":
             return f"({sql} <> 0)"
@@ -390,6 +394,9 @@ class _Caster:
     def _from_variant(self, sql: str, source: SqlType, target: SqlType, atom: bool) -> str | None:
         if target.is_interval:
             return None
+        if target.name == "BINARY":
+            # JSON, as which it is kept, does not tell bytes from their Base64.
+            raise unsupported("a VARIANT as BINARY")
         mode = "try" if self._attempt else "cast"
         schema = text_sql(target.text)
         text = f"vinci_variant_cast({sql}, {schema}, '{mode}', {text_sql(self._zone)})"

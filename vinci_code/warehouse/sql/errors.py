@@ -298,6 +298,12 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         r"Date out of range|not in timestamp range|Timestamp microseconds out of range",
         _date_range,
     ),
+    # A function of ours is given as text what Python has no date for, or finds one beyond them.
+    (
+        duckdb.Error,
+        r"date value out of range|'str' object has no attribute '(?:year|month|day|astimezone)'",
+        _date_range,
+    ),
     (duckdb.Error, r"Like pattern must not end with escape character", _like_escape),
     (duckdb.OutOfRangeException, r"DECIMAL", _decimal_overflow),
     (

@@ -114,8 +114,10 @@ def _units(name: str) -> tuple[str, str]:
 
 
 def _parse_interval(text: str, name: str) -> int | None:
-    count = texts.parse_interval(text, *_units(name))
-    return count if count is None or abs(count) < 2**63 else None
+    units = _units(name)
+    count = texts.parse_interval(text, *units)
+    most = 2**31 if units[0] in ("YEAR", "MONTH") else 2**63
+    return count if count is None or abs(count) < most else None
 
 
 def _number_json(text: str) -> str:

@@ -179,7 +179,7 @@ def can_store(source: SqlType, target: SqlType) -> bool:
     if source.is_nested or target.is_nested:
         return _can_store_nested(source, target)
     if target.is_string:
-        return source.name != "BINARY" and source.name != "VARIANT"
+        return source.name != "VARIANT"
     if source.is_string:
         # Databricks casts text on insert, with CAST_INVALID_INPUT for what does not fit.
         return target.name != "VARIANT"

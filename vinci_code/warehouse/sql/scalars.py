@@ -9,6 +9,7 @@ import sys
 import zlib
 from base64 import b64decode
 from binascii import Error as Base64Error
+from calendar import monthrange
 from datetime import date, datetime, timedelta
 from decimal import (
     ROUND_CEILING,
@@ -95,10 +96,11 @@ def round_text(text: str, scale: int, mode: str) -> str:
         return text
     with localcontext() as context:
         context.prec = 400
-        value = Decimal(text)
-        if -int(value.as_tuple().exponent) <= scale:
+        value = Decimal(text) or Decimal(0)  # Java's BigDecimal has no -0
+        if value and -int(value.as_tuple().exponent) <= scale:
             return text
-        return f"{value.quantize(Decimal(1).scaleb(-scale), _MODES[mode]):f}"
+        rounded = value.quantize(Decimal(1).scaleb(-scale), _MODES[mode])
+        return f"{rounded or Decimal(0):f}"
 
 
 def shift(value: int, count: int, symbol: str, bits: int) -> int:
@@ -227,7 +229,7 @@ def decode(data: bytes, charset: str) -> str:
 
 def encode(text: str, charset: str) -> bytes:
     """Return the bytes of a text in a character set; UTF-16 begins with a mark, as in Java."""
-    if charset.upper() == "UTF-16":
+    if text and charset.upper() == "UTF-16":
         return b"\xfe\xff" + text.encode("utf-16-be")
     try:
         return text.encode(_codec(charset, "encode"))
@@ -531,7 +533,7 @@ def _converted(
     elif lowered == "d" and kind in _WHOLE:
         text = _signed(f"{int(value):,d}" if "," in flags else str(int(value)), flags)
     elif lowered in "xo" and kind in _WHOLE:
-        bits = 64 if kind == "BIGINT" else 32
+        bits = {"TINYINT": 8, "SMALLINT": 16, "BIGINT": 64}.get(kind, 32)
         text = format(int(value) & (2**bits - 1), lowered)
     elif lowered in "fe" and kind in _FRACTIONAL:
         text, flags = _fractional(Decimal(value), flags, int(digits or 6), lowered)
@@ -758,7 +760,7 @@ def _seconds_in_month(moment: datetime) -> int:
 
 
 def _is_last(moment: datetime) -> bool:
-    return (moment + timedelta(days=1)).month != moment.month
+    return moment.day == monthrange(moment.year, moment.month)[1]
 
 
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

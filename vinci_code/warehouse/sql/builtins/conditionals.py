@@ -284,7 +284,9 @@ def build_negative(call: Call) -> Typed:
 @function("positive", 1)
 def build_positive(call: Call) -> Typed:
     """Unary plus."""
-    return call.args[0].named(f"(+ {call.args[0].name})")
+    value = call.args[0]
+    # It is no literal any more, whose digits would be the precision of a decimal.
+    return Typed(value.sql, value.type, f"(+ {value.name})", value.nullable)
 
 
 @function("current_catalog", 0)

@@ -11,7 +11,7 @@ from vinci_code.warehouse.sql.binder import refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
 from vinci_code.warehouse.sql.casts import cast, let, local_sql
 from vinci_code.warehouse.sql.coercion import interval_units
-from vinci_code.warehouse.sql.errors import SqlError, invalid_timezone
+from vinci_code.warehouse.sql.errors import SqlError, invalid_timezone, unsupported
 from vinci_code.warehouse.sql.types import (
     BIGINT,
     DATE,
@@ -361,10 +361,20 @@ def build_timestamp_seconds(call: Call) -> Typed:
     number = value if value.type.is_numeric else call.argument(0, BIGINT)
     wide = cast_sql(number.sql, BIGINT) if number.type.is_integral else number.sql
     micros = f"CAST({wide} * 1000000 AS BIGINT)"
+    if number.type.name == "DECIMAL" and (number.type.scale or 0) > _MICROS_DIGITS:
+        # Java's exception for this has no name.
+        finer = fail_sql(unsupported("a TIMESTAMP of less than microseconds"))
+        micros = let(
+            f"{wide} * 1000000",
+            lambda n: f"CASE WHEN {n} <> trunc({n}) THEN {finer} ELSE CAST({n} AS BIGINT) END",
+        )
     if number.type.name in ("FLOAT", "DOUBLE"):
         finite = f"(CASE WHEN isfinite({wide}) THEN {cast_sql(wide, DOUBLE)} END)"
         micros = let(f"{finite} * 1000000", _cut_to_bigint)
     return Typed(f"timezone('UTC', make_timestamp({micros}))", TIMESTAMP, call.shown)
+
+
+_MICROS_DIGITS = 6
 
 
 def _cut_to_bigint(value: str) -> str:

@@ -226,5 +226,5 @@ def _forgotten(kind: SqlType) -> bool:
     """Whether a VARIANT of the type does not say that it was one."""
     inner = [part for part in (kind.element, kind.key, kind.value) if part is not None]
     inner += [field.type for field in kind.fields]
-    lost = ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ", "BINARY", "FLOAT")
+    lost = ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ", "BINARY", "FLOAT", "DOUBLE")
     return kind.name in lost or any(map(_forgotten, inner))

@@ -195,10 +195,19 @@ def build_concat_ws(call: Call) -> Typed:
     joined = lists[0]
     for one in lists[1:]:
         joined = f"list_concat({joined}, {one})"
-    sql = (
-        f"CASE WHEN {separator} IS NOT NULL THEN coalesce(array_to_string(list_filter({joined}, "
-        f"lambda x: x IS NOT NULL), {separator}), '') END"
-    )
+    kept = f"list_filter({joined}, lambda x: x IS NOT NULL)"
+    if call.args[0].is_constant:
+        text = f"array_to_string({kept}, {separator})"
+    else:
+        # DuckDB's array_to_string() takes one separator for all rows.
+        text = let(
+            kept,
+            lambda found: (
+                f"CASE WHEN len({found}) > 0 THEN "
+                f"list_reduce({found}, lambda x, y: x || {separator} || y) END"
+            ),
+        )
+    sql = f"CASE WHEN {separator} IS NOT NULL THEN coalesce({text}, '') END"
     return Typed(f"({sql})", STRING, call.shown)
 
 

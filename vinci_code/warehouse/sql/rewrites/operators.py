@@ -33,6 +33,7 @@ from vinci_code.warehouse.sql.types import (
     STRING,
     TIMESTAMP,
     TIMESTAMP_NTZ,
+    VOID,
     SqlType,
     decimal,
 )
@@ -99,7 +100,7 @@ def add(binder: Binder, left: Typed, right: Typed) -> Typed:
     if left.type.name in _DATETIMES:
         return shift(binder, left, right, 1, name)
     if left.type.is_interval or right.type.is_interval:
-        return _interval_sum(left, right, "+", name)
+        return _interval_sum(binder, left, right, "+", name)
     return _numeric(binder, "+", left, right, name)
 
 
@@ -116,7 +117,7 @@ def subtract(binder: Binder, left: Typed, right: Typed) -> Typed:
     if left.type.name in _DATETIMES:
         return shift(binder, left, right, -1, name)
     if left.type.is_interval or right.type.is_interval:
-        return _interval_sum(left, right, "-", name)
+        return _interval_sum(binder, left, right, "-", name)
     return _numeric(binder, "-", left, right, name)
 
 
@@ -132,14 +133,8 @@ def shift(binder: Binder, moment: Typed, by: Typed, sign: int, name: str) -> Typ
             DATE,
             f"{verb}({moment.name}, {by.name})",
         )
-    if moment.type == DATE and not by.type.is_interval:
-        raise unexpected_input(name, 2, '("INT" or "SMALLINT" or "TINYINT")', by)
-    if by.type.is_string:
-        raise _wrong_type(name, '"NUMERIC"', moment)
-    if by.type == DATE:
-        raise unexpected_input(name, 2, '("INT" or "SMALLINT" or "TINYINT")', moment)
     if not by.type.is_interval:
-        raise _different(name, moment, by)
+        raise _no_shift(moment, by, name)
     name = f"{moment.name} {operator} {by.name}"
     if moment.type == DATE:
         return _shift_date(binder, moment, by, operator, name)
@@ -149,6 +144,19 @@ def shift(binder: Binder, moment: Typed, by: Typed, sign: int, name: str) -> Typ
         local = f"({local_sql(moment.sql, binder.zone)} {operator} {by.sql})"
         return Typed(local_sql(local, binder.zone), TIMESTAMP, name)
     return Typed(f"({moment.sql} {operator} {by.sql})", TIMESTAMP, name)
+
+
+def _no_shift(moment: Typed, by: Typed, name: str) -> SqlError:
+    days = '("INT" or "SMALLINT" or "TINYINT")'
+    if moment.type == DATE:
+        return unexpected_input(name, 2, days, by)
+    if by.type.is_string:
+        return _wrong_type(name, '"NUMERIC"', moment)
+    if by.type == DATE:
+        return unexpected_input(name, 2, days, moment)
+    if by.type == moment.type:
+        return _wrong_type(name, '"NUMERIC" or "INTERVAL"', moment)
+    return _different(name, moment, by)
 
 
 def _shift_date(binder: Binder, day: Typed, by: Typed, operator: str, name: str) -> Typed:
@@ -173,19 +181,29 @@ def _difference(binder: Binder, left: Typed, right: Typed, name: str) -> Typed:
     return Typed(sql, INTERVAL_DAY_SECOND, name)
 
 
-def _interval_sum(left: Typed, right: Typed, operator: str, name: str) -> Typed:
+def _interval_sum(binder: Binder, left: Typed, right: Typed, operator: str, name: str) -> Typed:
     kind = None
+    if left.type == VOID:
+        left = binder.cast(left, right.type)
+    if right.type == VOID:
+        right = binder.cast(right, left.type)
     if left.type.is_interval and right.type.is_interval:
         kind = common_interval(left.type, right.type)
     if kind is None:
-        # A number and an interval of days: Spark takes the number for the moment that is moved.
-        for number, by in ((left, right), (right, left))[: 2 if operator == "+" else 1]:
-            if number.type.is_numeric and by.type.is_interval and not by.type.is_month_interval:
-                raise unexpected_input(
-                    name, 1, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", number
-                )
+        # What an interval of days is added to is the moment that is moved, whatever its type.
+        for moment, by in ((left, right), (right, left))[: 2 if operator == "+" else 1]:
+            if by.type.is_interval and not by.type.is_month_interval:
+                return _shift_text(binder, moment, by, operator, name)
         raise _different(name, left, right)
     return Typed(f"({left.sql} {operator} {right.sql})", kind, name)
+
+
+def _shift_text(binder: Binder, moment: Typed, by: Typed, operator: str, name: str) -> Typed:
+    if not moment.type.is_string:
+        raise unexpected_input(name, 1, "(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)", moment)
+    parsed = binder.cast(moment, TIMESTAMP)
+    shifted = shift(binder, parsed, by, 1 if operator == "+" else -1, name)
+    return binder.cast(shifted, STRING)
 
 
 def multiply(binder: Binder, left: Typed, right: Typed) -> Typed:
@@ -255,17 +273,25 @@ def integer_divide(binder: Binder, left: Typed, right: Typed) -> Typed:
     if left.type.is_interval and right.type.is_interval:
         sql = f"(epoch_us({left.sql}) // {_nonzero(_micros(right), divide_by_zero())})"
         return Typed(sql, BIGINT, name)
+    texts = left.type.is_string or right.type.is_string
     left, right = _numbers(binder, left, right, name)
     if _is_decimal(left, right):
         quotient = _decimal_call("div", left, right, decimal(38, 0), False)
         return Typed(f"CAST({quotient} AS BIGINT)", BIGINT, name)
-    if {left.type.name, right.type.name} == {"DECIMAL", "FLOAT"}:
-        # The decimal has become a DOUBLE by then, the other operand is a FLOAT still.
-        raise _different(name, left, right)
     if not (left.type.is_integral and right.type.is_integral):
+        # By then an integer has become a BIGINT, a decimal a DOUBLE, and a text what is beside it.
+        kinds = {_KINDS_OF_DIV.get(one.type.name, one.type.name) for one in (left, right)}
+        if len(kinds) > 1 and not texts:
+            raise _different(name, left, right)
         raise _wrong_type(name, '"DECIMAL" or "INTEGRAL"', left)
     one, two = binder.cast(left, BIGINT), binder.cast(right, BIGINT)
     return Typed(f"({one.sql} // {_nonzero(two, divide_by_zero())})", BIGINT, name)
+
+
+_KINDS_OF_DIV = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INT"), "BIGINT"),
+    "DECIMAL": "DOUBLE",
+}
 
 
 def _micros(value: Typed) -> Typed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only, refused
+from vinci_code.warehouse.sql.binder import only, refused, unexpected_input
 from vinci_code.warehouse.sql.casts import let
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
 from vinci_code.warehouse.sql.rewrites.operators import compare, padded
@@ -72,7 +72,8 @@ def field(value: Typed, name: str) -> Typed:
     """Return a field of a value.
 
     Raises:
-        SqlError: ``FIELD_NOT_FOUND`` or ``INVALID_EXTRACT_BASE_FIELD_TYPE``.
+        SqlError: ``FIELD_NOT_FOUND``, ``INVALID_EXTRACT_BASE_FIELD_TYPE``, or for an ARRAY
+            of what is no STRUCT ``DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE``.
     """
     kind = value.type
     if kind.name == "STRUCT":
@@ -84,6 +85,8 @@ def field(value: Typed, name: str) -> Typed:
         return Typed(sql, array(found[1]), name)
     if kind.key is not None and kind.value is not None and kind.key.is_string:
         return Typed(f"map_extract_value({value.sql}, {text_sql(name)})", kind.value, name)
+    if kind.element is not None:
+        raise unexpected_input(f"{value.name}[{name}]", 2, "INTEGRAL", literal(name))
     raise SqlError(
         "INVALID_EXTRACT_BASE_FIELD_TYPE",
         "42000",

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -432,7 +432,13 @@ def _bind_parenthesised(binder: Binder, node: exp.Subquery, scope: Scope) -> Bou
     return bound
 
 
-def _wrapped(binder: Binder, node: exp.Expr, scope: Scope, bound: BoundQuery) -> BoundQuery:
+def _wrapped(
+    binder: Binder,
+    node: exp.Expr,
+    scope: Scope,
+    bound: BoundQuery,
+    write: Callable[[Typed], str] = _as_it_is,
+) -> BoundQuery:
     """Put ORDER BY and LIMIT around a query that has none of its own at this level."""
     name = binder.alias("rows")
     values = [
@@ -443,7 +449,7 @@ def _wrapped(binder: Binder, node: exp.Expr, scope: Scope, bound: BoundQuery) ->
     for value in values:
         outer.aliases.setdefault(value.name.lower(), []).append(value)
     items = ", ".join(
-        f"{value.sql} AS {quote(physical)}"
+        f"{write(value)} AS {quote(physical)}"
         for value, physical in zip(values, bound.physical, strict=True)
     )
     order = _order(binder, node, outer, values, distinct=False)
@@ -458,7 +464,8 @@ def _bind_set_operation(binder: Binder, node: exp.SetOperation, scope: Scope) ->
     right = bind_query(binder, node.expression, scope)
     word = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}[type(node)]
     left, right = _aligned(binder, left, right, word)
-    if word != "UNION" or node.args.get("distinct"):
+    told_apart = word != "UNION" or bool(node.args.get("distinct"))
+    if told_apart:
         _check_distinct([Typed("", column.type, column.name) for column in left.columns])
     every = "" if node.args.get("distinct") else " ALL"
     columns = tuple(
@@ -466,7 +473,7 @@ def _bind_set_operation(binder: Binder, node: exp.SetOperation, scope: Scope) ->
         for one, other in zip(left.columns, right.columns, strict=True)
     )
     bound = BoundQuery(f"({left.sql}) {word}{every} ({right.sql})", columns, left.physical)
-    return _wrapped(binder, node, scope, bound)
+    return _wrapped(binder, node, scope, bound, _with_one_zero if told_apart else _as_it_is)
 
 
 def _aligned(
