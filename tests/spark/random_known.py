@@ -77,10 +77,13 @@ def _fails_on_a_value(outcome: Outcome) -> bool:
 
 
 def _has_no_rows(script: Script, outcome: Outcome) -> bool:
-    """A query, or a write of no rows: what it would have written was not computed."""
+    """A query, or a write of no rows, or a MERGE of which a clause has none.
+
+    What would have been written was not computed then.
+    """
     if outcome.error_class is not None:
         return False
-    return len(script.statements) == 1 or not any(map(any, outcome.rows))
+    return len(script.statements) == 1 or all(0 in row for row in outcome.rows)
 
 
 def _has_no_class(outcome: Outcome) -> bool:
@@ -206,7 +209,7 @@ def _twice(script: Script, ours: Outcome, judged: Outcome) -> bool:
     only matches for which the condition of a WHEN MATCHED holds are counted.
     """
     repeated = "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE"
-    always = re.search(r"\bWHEN MATCHED THEN\b", script.texts[-1]) is not None
+    always = re.search(r"\bWHEN MATCHED THEN\b", "".join(script.texts)) is not None
     return judged.error_class == repeated and ours.error_class is None and not always
 
 
@@ -216,7 +219,7 @@ def _default(script: Script, ours: Outcome, judged: Outcome) -> bool:
     https://docs.databricks.com/aws/en/sql/language-manual/delta-merge-into has it.
     """
     unresolved = judged.error_class == "DELTA_MERGE_UNRESOLVED_EXPRESSION"
-    return unresolved and "= DEFAULT" in script.texts[-1]
+    return unresolved and "= DEFAULT" in "".join(script.texts)
 
 
 def _long_interval(script: Script, ours: Outcome, judged: Outcome) -> bool:

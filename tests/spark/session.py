@@ -88,6 +88,9 @@ def spark_session(folder: Path) -> Iterator[SparkSession]:
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
+    # Otherwise each RDD walks the stack, to say where it was made.
+    for form in ("callSite.short", "callSite.long"):
+        session.sparkContext.setLocalProperty(form, "a test")
     # PySpark logs every error of a statement as JSON.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).disabled = True

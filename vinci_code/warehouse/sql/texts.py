@@ -243,6 +243,8 @@ def parse_interval(text: str, first: str, last: str) -> int | None:
     if wrapped:
         sign = -1 if wrapped.group(1) == "-" else 1
         text = wrapped.group(2)
+        if (first in MONTHS) != (wrapped.group(3).upper() in MONTHS):
+            return None
         first = wrapped.group(3).upper()
         last = (wrapped.group(4) or first).upper()
     text = text.strip(_BLANK)
