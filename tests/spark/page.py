@@ -90,9 +90,12 @@ def _compared(counts: dict[str, Counter[str]]) -> list[str]:
 
 
 def _excused(counts: dict[str, Counter[str]]) -> list[str]:
-    lines = ["| reason | statements |", "|---|--:|"]
+    lines = ["| reason | source | statements |", "|---|---|--:|"]
     found = counts.get("random", Counter())
-    return lines + [f"| {reason} | {found[f'excused: {reason}']:,} |" for reason in sorted(REASONS)]
+    return lines + [
+        f"| {reason} | {source} | {found[f'excused: {reason}']:,} |"
+        for reason, source in sorted(REASONS.items())
+    ]
 
 
 def _left(counts: dict[str, Counter[str]]) -> list[str]:

@@ -11,14 +11,12 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.spark.random_agreement import UNREADABLE, Outcome, Side
 from tests.spark.random_tree import Node, Script
 
 REFUSED = "the warehouse refuses by name what it cannot compute"
-# https://docs.databricks.com/aws/en/udf/python#evaluation-order-and-null-checking: "Databricks SQL
-# and the DataFrame API do not guarantee the order of evaluation of subexpressions".
 LEFT_OUT = "the order in which operands are computed is not defined: one that fails may be left out"
 
 
@@ -36,8 +34,8 @@ class Excuses:
 
     def __call__(self, script: Script, ours: Outcome, judged: Outcome) -> str:
         """The reason; empty if there is none."""
-        for reason, applies in _KNOWN.items():
-            if applies(script, ours, judged):
+        for reason, known in _KNOWN.items():
+            if known.applies(script, ours, judged):
                 return reason
         found = ""
         judged_fails = _fails_on_a_value(judged)
@@ -192,11 +190,7 @@ def _lexer(script: Script, ours: Outcome, judged: Outcome) -> bool:
 
 
 def _not_assigned(script: Script, ours: Outcome, judged: Outcome) -> bool:
-    """Databricks assigns no BOOLEAN and no TIMESTAMP to a number; open-source Delta casts them.
-
-    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-ansi-compliance, the table of
-    store assignment: from Boolean and from Timestamp to Numeric there is none.
-    """
+    """The manual's table of store assignment has none to Numeric from Boolean and Timestamp."""
     refused = ours.error_class == "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST"
     pair = re.search(r'"(?:BOOLEAN|TIMESTAMP)" to "(?:INT|DECIMAL)', ours.message) is not None
     return refused and pair and (judged.error_class is None or _fails_on_a_value(judged))
@@ -205,8 +199,7 @@ def _not_assigned(script: Script, ours: Outcome, judged: Outcome) -> bool:
 def _twice(script: Script, ours: Outcome, judged: Outcome) -> bool:
     """Two source rows match a target row, but no clause changes it twice.
 
-    https://community.databricks.com/t5/technical-blog/-/ba-p/106537: since Databricks Runtime 16.1
-    only matches for which the condition of a WHEN MATCHED holds are counted.
+    Since Databricks Runtime 16.1 the condition of WHEN MATCHED has to hold too.
     """
     repeated = "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE"
     always = re.search(r"\bWHEN MATCHED THEN\b", "".join(script.texts)) is not None
@@ -214,10 +207,7 @@ def _twice(script: Script, ours: Outcome, judged: Outcome) -> bool:
 
 
 def _default(script: Script, ours: Outcome, judged: Outcome) -> bool:
-    """``UPDATE SET column = DEFAULT`` in a MERGE, of which Delta 4.4 fails to say what it lacks.
-
-    https://docs.databricks.com/aws/en/sql/language-manual/delta-merge-into has it.
-    """
+    """``UPDATE SET column = DEFAULT`` in a MERGE, of which Delta 4.4 fails to say what it lacks."""
     unresolved = judged.error_class == "DELTA_MERGE_UNRESOLVED_EXPRESSION"
     return unresolved and "= DEFAULT" in "".join(script.texts)
 
@@ -238,21 +228,56 @@ def _halved(script: Script, ours: Outcome, judged: Outcome) -> bool:
     return expanded and pattern and "?" in str(judged.rows)
 
 
-_KNOWN: dict[str, Callable[[Script, Outcome, Outcome], bool]] = {
-    REFUSED: _refused,
-    "PySpark cannot read the answer": _unreadable,
-    "open-source Spark's error has no class": _without_class,
-    "Java before 19 writes more digits of a FLOAT": _longer_float,
-    "Delta names the cast where Databricks names the column": _assigned,
-    "Spark 4.2 cuts what ceil and floor cannot hold": _saturated,
-    "the last digit of Java's mathematics": _last_digit,
-    "Spark reads >> after ARRAY, MAP or STRUCT as the end of types": _lexer,
-    "Databricks assigns no BOOLEAN and no TIMESTAMP to a number": _not_assigned,
-    "Databricks counts the matches for which WHEN MATCHED holds, Delta 4.4 all": _twice,
-    "Databricks takes DEFAULT in the UPDATE of a MERGE, Delta 4.4 does not": _default,
-    "Spark 4.2 wraps round an interval of too many years": _long_interval,
-    "Java finds matches inside of a character beyond U+FFFF": _halved,
+class _Known(NamedTuple):
+    """A reason: who says so, and where it applies."""
+
+    source: str
+    applies: Callable[[Script, Outcome, Outcome], bool]
+
+
+_MANUAL = "https://docs.databricks.com/aws/en/"
+_KNOWN = {
+    REFUSED: _Known("[the local warehouse](local_warehouse.md)", _refused),
+    "PySpark cannot read the answer": _Known(
+        "PySpark has no dates before the year 1 or after 9999, and no months inside of something",
+        _unreadable,
+    ),
+    "open-source Spark's error has no class": _Known("it is an exception of Java", _without_class),
+    "Java before 19 writes more digits of a FLOAT": _Known(
+        "https://bugs.openjdk.org/browse/JDK-4511638", _longer_float
+    ),
+    "Delta names the cast where Databricks names the column": _Known(
+        f"{_MANUAL}error-messages/incompatible-data-for-table-error-class", _assigned
+    ),
+    "Spark 4.2 cuts what ceil and floor cannot hold": _Known("Spark 4.3 raises", _saturated),
+    "the last digit of Java's mathematics": _Known(
+        "https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/lang/Math.html: what "
+        "is within one unit of the last place is right",
+        _last_digit,
+    ),
+    "Spark reads >> after ARRAY, MAP or STRUCT as the end of types": _Known(
+        "Spark's grammar (SqlBaseLexer.g4) counts these words", _lexer
+    ),
+    "Databricks assigns no BOOLEAN and no TIMESTAMP to a number": _Known(
+        f"{_MANUAL}sql/language-manual/sql-ref-ansi-compliance", _not_assigned
+    ),
+    "Databricks counts the matches for which WHEN MATCHED holds, Delta 4.4 all": _Known(
+        "https://community.databricks.com/t5/technical-blog/"
+        "improved-duplicate-match-handling-in-delta-merge-operations/ba-p/106537",
+        _twice,
+    ),
+    "Databricks takes DEFAULT in the UPDATE of a MERGE, Delta 4.4 does not": _Known(
+        f"{_MANUAL}sql/language-manual/delta-merge-into", _default
+    ),
+    "Spark 4.2 wraps round an interval of too many years": _Known(
+        "it answers -1-0 for 9223372036854775807 years", _long_interval
+    ),
+    "Java finds matches inside of a character beyond U+FFFF": _Known(
+        "its strings are of UTF-16, and ? stands for half of a character", _halved
+    ),
 }
 
-REASONS = (*_KNOWN, LEFT_OUT)
-"""Every reason that there can be."""
+REASONS = {reason: known.source for reason, known in _KNOWN.items()} | {
+    LEFT_OUT: f"{_MANUAL}udf/python#evaluation-order-and-null-checking"
+}
+"""Every reason that there can be, with who says so."""
