@@ -631,13 +631,12 @@ def to_binary(text: str, form: str, attempt: bool) -> bytes | None:
     if form in ("utf-8", "utf8"):
         return text.encode()
     try:
-        if form == "hex":
-            return bytes.fromhex(text if len(text) % 2 == 0 else f"0{text}")
-        return _strict_base64(text)
+        data = unhex(text) if form == "hex" else _strict_base64(text)
     except (Base64Error, ValueError):
-        if attempt:
-            return None
-        raise _not_binary(text, form) from None
+        data = None
+    if data is None and not attempt:
+        raise _not_binary(text, form)
+    return data
 
 
 def _strict_base64(text: str) -> bytes:
