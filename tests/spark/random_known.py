@@ -49,8 +49,8 @@ class Excuses:
     def _left_out(self, script: Script, refused: Outcome, other: Side) -> str:
         """One side does not compute an operand beside one that is NULL, or fails, or is not needed.
 
-        The operand alone fails on that side just as the whole does on the other. What only one
-        branch of a condition computes is never excused.
+        The operand alone fails on that side as the whole does on the other: with the same class,
+        where both have one. What only one branch of a condition computes is never excused.
         """
         target = _TARGET.search(refused.message)
         for operand in chain.from_iterable(map(_operands, script.statements)):
@@ -76,13 +76,27 @@ def _fails_on_a_value(outcome: Outcome) -> bool:
 
 
 def _has_no_rows(script: Script, outcome: Outcome) -> bool:
-    """A query, or a write of no rows, or a MERGE of which a clause has none.
+    """A query, or a write of no rows, or a MERGE that has a clause for which there were none.
 
     What would have been written was not computed then.
     """
     if outcome.error_class is not None:
         return False
-    return len(script.statements) == 1 or all(0 in row for row in outcome.rows)
+    if len(script.statements) == 1:
+        return True
+    text = "".join(script.texts)
+    counts = zip(outcome.columns, *outcome.rows, strict=True) if len(outcome.rows) == 1 else ()
+    return any(
+        count == 0 and name in _CLAUSES and _CLAUSES[name] in text for (name, _), count in counts
+    )
+
+
+_CLAUSES = {
+    "num_affected_rows": "",
+    "num_updated_rows": "THEN UPDATE",
+    "num_deleted_rows": "THEN DELETE",
+    "num_inserted_rows": "THEN INSERT",
+}
 
 
 def _has_no_class(outcome: Outcome) -> bool:

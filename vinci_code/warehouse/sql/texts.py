@@ -243,9 +243,10 @@ def parse_interval(text: str, first: str, last: str) -> int | None:
     if wrapped:
         sign = -1 if wrapped.group(1) == "-" else 1
         text = wrapped.group(2)
-        if (first in MONTHS) != (wrapped.group(3).upper() in MONTHS):
+        unit = wrapped.group(3).upper()
+        if (first in MONTHS) != (unit in MONTHS):
             return None
-        first = wrapped.group(3).upper()
+        first = unit
         last = (wrapped.group(4) or first).upper()
     text = text.strip(_BLANK)
     value = _months(text) if (first, last) == ("YEAR", "MONTH") else _day_time(text, first, last)
