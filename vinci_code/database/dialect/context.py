@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import util
 from sqlalchemy.engine import default
-from sqlalchemy.exc import CompileError, InvalidRequestError
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -68,7 +68,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Make the execution of a compiled statement: of a write, of one that has its guards.
 
         Raises:
-            CompileError: It cannot have them.
+            NotSupportedError: It cannot have them.
         """
         if compiled.isinsert or compiled.isupdate or compiled.isdelete:
             checks = _checks(dialect, compiled, execution_options)
@@ -298,11 +298,11 @@ def _refuse_unknown(compiled: Any, checks: Checks) -> None:
     """Refuse a write that an application has compiled by itself, if it would need guards.
 
     Raises:
-        CompileError: It would.
+        NotSupportedError: It would.
     """
     table = compiled.written_table
     if checked_columns(table, checks.keys, checks.foreign_keys):
-        raise CompileError(UNKNOWN_WRITE.format(table))
+        raise NotSupportedError(UNKNOWN_WRITE.format(table))
 
 
 def _refuse_other_key(shape: Shape, checks: Checks) -> None:
