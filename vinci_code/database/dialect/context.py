@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +14,8 @@ from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
 from vinci_code.database.dialect import schema_changes
-from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.connecting import checked_seconds
+from vinci_code.database.dialect.copying import settled
 from vinci_code.database.dialect.dberrors import Error, NotSupportedError
 from vinci_code.database.dialect.guards import RESERVED
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 AT_ONCE = "vinci_at_once"
 """The execution option with which a write is not held, as a migration's: it is DDL for the most
 part, which is committed as it runs."""
-
-_MUTABLE = frozenset({list, dict, bytearray, Struct, Typed})
 
 # What looks at names and definitions, not at rows.
 _DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
@@ -147,7 +144,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Run text: a write is held in its place, and nothing else can be."""
         told = describe(statement)
         if told.writes_rows:
-            self._write(unit, cursor, [Text(statement, row, None) for row in _settled(parameters)])
+            self._write(unit, cursor, [Text(statement, row, None) for row in settled(parameters)])
             return
         if self.execution_options.get("vinci_definitions"):
             unit.before_definitions()
@@ -186,7 +183,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if used is not None and table is not None:
                 used |= {str(table.name).lower()}
             written = None if table is None else str(table)
-            return [Text(statement, row, used, written) for row in _settled(parameters)]
+            return [Text(statement, row, used, written) for row in settled(parameters)]
         if bare_name(shape.table) in RESERVED:
             raise NotSupportedError(
                 f"rows cannot be written to a table called {shape.table}, since statements use "
@@ -196,13 +193,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if schemas:
             target = compiled.preparer._render_schema_translates(shape.target, schemas)
             shape = shape.translated(target, schemas)
-        rows = _settled(parameters)
+        rows = settled(parameters)
         if shape.rows > 1:
             width = shape.width
             rows = [
-                row[begin : begin + width]
-                for row in parameters
-                for begin in range(0, len(row), width)
+                row[begin : begin + width] for row in rows for begin in range(0, len(row), width)
             ]
         counted = shape.kind is not Kind.INSERT and not self._is_flush
         return [Rows(shape, rows, self._checks(shape), upsert, counted)]
@@ -232,13 +227,6 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if column.identity is not None and given.get(column.key) is None:
                 return column
         return None
-
-
-def _settled(parameters: Sequence[Any]) -> list[Any]:
-    """The parameters as they are now: what the application may change later is copied."""
-    return [
-        copy.deepcopy(row) if not _MUTABLE.isdisjoint(map(type, row)) else row for row in parameters
-    ]
 
 
 def _asked_by_a_relation() -> bool:
