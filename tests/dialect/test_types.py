@@ -367,7 +367,7 @@ def test_too_large_for_a_column_is_refused_before_it_is_held(engine: Engine) -> 
     EXACT.create(engine)
     with (
         engine.begin() as connection,
-        pytest.raises(StatementError, match="exact.two: .* room for 8") as caught,
+        pytest.raises(StatementError, match=r"exact\.two: .* room for 8") as caught,
     ):
         connection.execute(insert(EXACT), {"two": Decimal(10**9)})
     assert isinstance(caught.value.orig, ValueRefusedError)

@@ -24,6 +24,7 @@ from vinci_code.database.dialect.refusals import (
     SEVERAL_SOURCES,
     WRITE_WITH_CTE,
 )
+from vinci_code.database.dialect.scalar_functions import ScalarFunctions
 from vinci_code.database.dialect.storing import StoredValues
 from vinci_code.database.dialect.tables_used import TablesUsed
 from vinci_code.database.dialect.types.numbers import VinciInteger
@@ -34,7 +35,13 @@ _MARK = "\x00"
 
 
 class VinciCompiler(
-    Comparisons, OperatorCompiler, FunctionCompiler, InsertKeys, TablesUsed, StoredValues
+    Comparisons,
+    OperatorCompiler,
+    FunctionCompiler,
+    ScalarFunctions,
+    InsertKeys,
+    TablesUsed,
+    StoredValues,
 ):
     """Compiles statements."""
 

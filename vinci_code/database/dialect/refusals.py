@@ -66,3 +66,11 @@ DATE_MODIFIERS = (
     "SQLite's {0}() with modifiers has no counterpart on Databricks. Add a timedelta to the "
     "column, or use extract()."
 )
+CHARACTERS = (
+    "char() makes characters of code points that are given as values; Databricks has no function "
+    "that makes them of others. Use func.chr() where all are below 256."
+)
+HEX_OF = (
+    "hex() of a {0} is that of its text on SQLite, which is not known here. Say what it is: "
+    "func.hex(cast(x, String)), or func.hex(type_coerce(x, LargeBinary))."
+)
