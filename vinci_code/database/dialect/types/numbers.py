@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
@@ -122,16 +122,23 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         return process
 
     def storing(self, dialect: Dialect) -> Processor:
-        """Return what lets numbers pass of which nothing is cut off."""
-        scale = effective_scale(self)
-        whole = effective_precision(self) - scale
+        """Return what gives a number all digits of the column, and cuts nothing off."""
+        unit = Decimal((0, (1,), -effective_scale(self)))
+        # A number with more digits, before the point or after it, is an error here.
+        context = Context(effective_precision(self), traps=[Inexact, InvalidOperation])
 
         def process(value: Any) -> Decimal | None:
             if type(value) is Decimal:
-                _, digits, exponent = value.as_tuple()
-                if type(exponent) is int and -scale <= exponent <= whole - len(digits):
-                    return value
-            return None if value is None else self.placed(self.keep, value)
+                try:
+                    kept = value.quantize(unit, None, context)
+                    if kept == kept:  # no NaN
+                        return kept
+                except (Inexact, InvalidOperation):
+                    pass  # keep() says what is wrong
+            if value is None:
+                return None
+            number: Decimal = self.placed(self.keep, value)
+            return number.quantize(unit, None, context)
 
         return process
 
