@@ -452,6 +452,24 @@ def test_types_of_ours_refuse_the_same_on_sqlite(sides: Sides, name: str, value:
                 connection.execute(statement, parameters)
 
 
+def test_sqlite_changes_values_without_a_word(sides: Sides) -> None:
+    changed: list[tuple[str, Any, Any]] = [
+        ("String", 5, "5"),
+        ("Integer", True, 1),
+        ("Integer", "9", 9),
+        ("Float", float("nan"), None),
+        ("Date", MOMENT, MOMENT.date()),
+        ("DateTime", AWARE, MOMENT),
+    ]
+    with sides.sqlite.connect() as connection:
+        for name, given, expected in changed:
+            table = TABLES[name]
+            connection.execute(sa.insert(table), {"k": 5000, "v": given})
+            found = connection.scalar(sa.select(table.c.v).where(table.c.k == 5000))
+            assert (type(found), found) == (type(expected), expected)
+            connection.rollback()
+
+
 def test_a_text_without_a_meaning_is_told_without_the_text(sides: Sides) -> None:
     process = write_processor(sa.Uuid(as_uuid=False), VinciDialect(), "user.token")
     assert process is not None
@@ -484,6 +502,8 @@ def test_a_parameter_of_another_type_is_checked_by_the_column(engine: sa.Engine)
         sa.Column("whole", sa.Integer),
         sa.Column("exact", sa.Numeric(6, 2)),
         sa.Column("text", sa.String),
+        sa.Column("at", sa.DateTime(timezone=True)),
+        sa.Column("span", sa.Interval),
     )
     table.create(engine)
     with engine.begin() as connection:
@@ -494,12 +514,49 @@ def test_a_parameter_of_another_type_is_checked_by_the_column(engine: sa.Engine)
             ("text", sa.literal(b"x")),
             ("text", sa.literal(5)),
             ("exact", sa.literal(2.5, sa.String())),
+            ("at", sa.literal(MOMENT, sa.DateTime())),
+            ("span", sa.literal(5)),
         ):
             with pytest.raises(StatementError) as caught:
                 connection.execute(sa.insert(table).values({"k": 2, column: value}))
             assert isinstance(caught.value.orig, ValueRefusedError)
     with engine.connect() as connection:
-        assert connection.execute(sa.select(table)).all() == [(1, None, Decimal(5), "x")]
+        assert connection.execute(sa.select(table)).all() == [
+            (1, None, Decimal(5), "x", None, None)
+        ]
+
+
+def test_a_parameter_for_two_columns_is_checked_by_both(engine: sa.Engine) -> None:
+    table = sa.Table(
+        "both",
+        sa.MetaData(),
+        sa.Column("k", sa.Integer, primary_key=True),
+        sa.Column("a", sa.String),
+        sa.Column("b", sa.Integer),
+        sa.Column("c", sa.Time),
+    )
+    table.create(engine)
+    given = sa.bindparam("given", type_=sa.Integer)
+    with engine.begin() as connection:
+        for names in ("ab", "ba", "cb", "bc"):
+            statement = sa.insert(table).values({"k": 1, **dict.fromkeys(names, given)})
+            with pytest.raises(StatementError, match=r"both\.[ac]") as caught:
+                connection.execute(statement, {"given": 5})
+            assert isinstance(caught.value.orig, ValueRefusedError)
+
+
+def test_a_value_that_is_written_out_is_checked(engine: sa.Engine) -> None:
+    table = TABLES["Integer"]
+    written = {"dialect": engine.dialect, "compile_kwargs": {"literal_binds": True}}
+    assert "VALUES (1, 2)" in str(sa.insert(table).values(k=1, v=2).compile(**written))
+    for statement in (
+        sa.insert(table).values(k=1, v=1.5),
+        sa.insert(table).values([{"k": 1, "v": True}]),
+        sa.update(table).values(v="9"),
+    ):
+        with pytest.raises((ValueRefusedError, sa.exc.CompileError)) as caught:
+            statement.compile(**written)
+        assert f"{table.name}.v: a whole number is wanted here" in str(caught.value)
 
 
 # --- what SQLAlchemy makes itself -----------------------------------------------------------------
@@ -539,6 +596,14 @@ def test_what_the_orm_makes_passes(engine: sa.Engine) -> None:
         cat.tame = False
         session.commit()
         assert (cat.version, cat.tame, cat.seen) == (2, False, MOMENT)
+        given = sa.bindparam("given")
+        for statement in (
+            sa.update(Cat).where(Cat.name == "b").values(name=given),
+            sa.update(Cat).where(Cat.name == "b").values({Cat.name: given}),
+            sa.insert(Cat).values(id=99, name=given),
+        ):
+            with pytest.raises(StatementError, match=r"cat\.name: text is wanted"):
+                session.execute(statement, {"given": 5})
 
 
 # --- what is compared -----------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from sqlalchemy.sql.elements import BindParameter
 
 from vinci_code.database.dialect.types.base import (
     Processor,
-    Rendered,
     exactly,
     innermost,
     stored_as,
@@ -29,9 +28,6 @@ from vinci_code.database.dialect.types.base import (
 # Behind the name of a column: which row of ``values([…, …])`` it is.
 _ROW = re.compile(r"_m\d+\Z")
 
-# Types whose own values are what is stored, so that the check for one is good for the other.
-_STORED_ITSELF = frozenset({"int", "bool", "float", "Decimal", "bytes", "date", "datetime"})
-
 
 class StoredValues(SQLCompiler):
     """Statements whose stored values are checked by the types of their columns."""
@@ -40,20 +36,36 @@ class StoredValues(SQLCompiler):
     def _bind_processors(self) -> dict[str, Any]:
         """What values pass before they are bound; those to be stored are checked to fit."""
         processors: dict[str, Any] = dict(super()._bind_processors)
-        given = dict(self._parameters_given())
+        given: dict[str, list[Column[Any]]] = {}
+        for key, column in self._parameters_given():
+            given.setdefault(key, []).append(column)
+        # Of ``values([…, …])`` each row has parameters of its own, for the same columns.
+        made: dict[tuple[int, str | None], Processor | None] = {}
         for parameter, name in self.bind_names.items():
-            column = given.get(parameter.key)
-            if parameter._is_crud:
-                process = write_processor(
-                    parameter.type, self.dialect, self._place(name, parameter)
-                )
-            elif column is not None:
-                process = self._of_another(parameter, column)
-            else:
+            columns = given.get(parameter.key, ())
+            if not parameter._is_crud and not columns:
                 continue
+            place = _named(columns[0]) if columns else self._place(name, parameter)
+            key = id(parameter.type), place
+            if key not in made:
+                made[key] = write_processor(parameter.type, self.dialect, place)
+            process = made[key]
+            for column in columns:
+                process = self._checked_by(column, parameter.type, process)
             if process is not None:
                 processors[name] = process
         return processors
+
+    def render_literal_bindparam(self, bindparam: Any, *args: Any, **kw: Any) -> str:
+        """Render a value into the statement, as where no parameters are taken."""
+        if bindparam._is_crud:
+            name = self.truncated_names.get(("bindparam", bindparam.key), bindparam.key)
+            place = self._place(name, bindparam)
+            process = write_processor(bindparam.type, self.dialect, place)
+            if process is not None and not bindparam.required:
+                process(bindparam.effective_value)
+        rendered: str = super().render_literal_bindparam(bindparam, *args, **kw)  # type: ignore[no-untyped-call]
+        return rendered
 
     def _parameters_given(self) -> Iterator[tuple[str, Column[Any]]]:
         """The application's own parameters among the values, with the columns they are for."""
@@ -67,17 +79,17 @@ class StoredValues(SQLCompiler):
                 if isinstance(value, BindParameter) and column is not None:
                     yield value.key, column
 
-    def _of_another(self, parameter: Any, column: Column[Any]) -> Processor | None:
+    def _checked_by(
+        self, column: Column[Any], given: Any, process: Processor | None
+    ) -> Processor | None:
         """What a parameter passes that has a type of its own, which need not be the column's."""
-        place = f"{column.table}.{column.name}"
-        process = write_processor(parameter.type, self.dialect, place)
         kind = stored_as(column.type, self.dialect)
-        if parameter.type is column.type or kind is None:
+        if given is column.type or kind is None:
             return process
-        stored = innermost(column.type, self.dialect)
-        if not isinstance(stored, Rendered) or kind.__name__ not in _STORED_ITSELF:
-            return then(process, exactly(kind, place))
-        return then(process, write_processor(stored, self.dialect, place) or exactly(kind, place))
+        place = _named(column)
+        stored: Any = innermost(column.type, self.dialect)
+        check = write_processor(stored, self.dialect, place) if stored.takes_stored else None
+        return then(process, check or exactly(kind, place))
 
     def _place(self, name: str, parameter: Any) -> str | None:
         """The column that a parameter is for, as messages name it; ``None`` where it is unknown."""
@@ -87,5 +99,9 @@ class StoredValues(SQLCompiler):
         for key in (name, _ROW.sub("", name)):
             column = table.c.get(key)
             if column is not None and column.type is parameter.type:
-                return f"{table}.{column.name}"
+                return _named(column)
         return None
+
+
+def _named(column: Column[Any]) -> str:
+    return f"{column.table}.{column.name}"

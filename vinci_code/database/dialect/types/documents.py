@@ -22,6 +22,7 @@ class VinciJSON(Rendered, sqltypes.JSON[Any]):
     """A JSON document, kept as the text that it was written as, as on SQLite."""
 
     stored_as = str
+    takes_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which knows ``JSON.NULL``."""

@@ -50,6 +50,7 @@ class _Nested(Rendered):
         def decode(self, value: Any, dialect: Dialect) -> Any: ...
 
     stored_as = str
+    takes_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor:
         """Write the value as JSON; each part of it is checked as one that is stored."""

@@ -69,6 +69,7 @@ class VinciEnum(Rendered, sqltypes.Enum):
     """One of several names, stored as text."""
 
     stored_as = str
+    takes_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which checks the name."""
@@ -137,6 +138,7 @@ class VinciUuid(Rendered, sqltypes.Uuid[Any]):
     """A UUID, stored as text in the form that ``uuid()`` of Databricks gives, with hyphens."""
 
     stored_as = str
+    takes_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor:
         """Write it with hyphens, whichever form it comes in."""

@@ -32,7 +32,7 @@ class VinciDate(Rendered, sqltypes.Date):
                 lost.
         """
         if isinstance(value, dt.datetime):
-            moment = _plain_moment(value)
+            moment: dt.datetime | None = _plain_moment(value)
             if moment is None:
                 return None
             if moment.tzinfo is not None or moment.time() != dt.time():
@@ -54,6 +54,7 @@ class VinciTime(Rendered, sqltypes.Time):
     """A time of day, stored as text: ``23:59:59.999999``, which sorts in the order of time."""
 
     stored_as = str
+    takes_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor:
         """Write it with all its digits."""
@@ -120,9 +121,14 @@ class VinciInterval(Rendered, sqltypes.Interval):
     """A length of time, kept as the moment that lies so long after 1970, as on SQLite."""
 
     stored_as = dt.datetime
+    takes_stored = False
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        """Return what makes the moment."""
+        return self.storing(dialect) if self._stores else self.comparing(dialect)
 
     def comparing(self, dialect: Dialect) -> Processor:
-        """Return SQLAlchemy's own, which makes the moment."""
+        """Return SQLAlchemy's own."""
         return sqltypes.Interval.bind_processor(self, dialect)
 
     def storing(self, dialect: Dialect) -> Processor:
