@@ -40,14 +40,14 @@ class StoredValues(SQLCompiler):
         for key, column in self._parameters_given():
             given.setdefault(key, []).append(column)
         # Of ``values([…, …])`` each row has parameters of its own, for the same columns.
-        made: dict[tuple[int, str | None], Processor | None] = {}
+        made: dict[tuple[int, str], Processor | None] = {}
         for parameter, name in self.bind_names.items():
             columns = given.get(parameter.key, ())
             if not parameter._is_crud and not columns:
                 continue
-            place = _named(columns[0]) if columns else self._place(name, parameter)
-            key = id(parameter.type), place
+            key = id(parameter.type), self._without_row(name)
             if key not in made:
+                place = _named(columns[0]) if columns else self._place(name, parameter)
                 made[key] = write_processor(parameter.type, self.dialect, place)
             process = made[key]
             for column in columns:
@@ -75,8 +75,10 @@ class StoredValues(SQLCompiler):
         rows = [state._dict_parameters, *(getattr(state, "_multi_parameters", None) or [])]
         for row in filter(None, rows):
             for key, value in row.items():
+                if not isinstance(value, BindParameter):
+                    continue
                 column = key if isinstance(key, Column) else state.dml_table.c.get(key)
-                if isinstance(value, BindParameter) and column is not None:
+                if column is not None:
                     yield value.key, column
 
     def _checked_by(
@@ -96,11 +98,14 @@ class StoredValues(SQLCompiler):
         table: Any = getattr(self.compile_state, "dml_table", None)
         if table is None:
             return None
-        for key in (name, _ROW.sub("", name)):
-            column = table.c.get(key)
-            if column is not None and column.type is parameter.type:
-                return _named(column)
-        return None
+        column = table.c.get(self._without_row(name))
+        if column is None or column.type is not parameter.type:
+            return None
+        return _named(column)
+
+    def _without_row(self, name: str) -> str:
+        several = getattr(self.compile_state, "_has_multi_parameters", False)
+        return _ROW.sub("", name) if several else name
 
 
 def _named(column: Column[Any]) -> str:
