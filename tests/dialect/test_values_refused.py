@@ -516,10 +516,18 @@ def test_a_parameter_of_another_type_is_checked_by_the_column(engine: sa.Engine)
             ("exact", sa.literal(2.5, sa.String())),
             ("at", sa.literal(MOMENT, sa.DateTime())),
             ("span", sa.literal(5)),
+            ("text", sa.type_coerce(5, sa.String)),
+            ("text", sa.literal(5).label("named")),
+            ("text", sa.type_coerce(sa.literal(True), sa.String).label("named")),
         ):
             with pytest.raises(StatementError) as caught:
                 connection.execute(sa.insert(table).values({"k": 2, column: value}))
             assert isinstance(caught.value.orig, ValueRefusedError)
+            query = sa.select(table.c.k + 1, value)
+            for source in (query, sa.union_all(sa.select(table.c.k, sa.null()), query)):
+                with pytest.raises(StatementError, match=rf"mixed\.{column}") as caught:
+                    connection.execute(sa.insert(table).from_select(["k", column], source))
+                assert isinstance(caught.value.orig, ValueRefusedError)
     with engine.connect() as connection:
         assert connection.execute(sa.select(table)).all() == [
             (1, None, Decimal(5), "x", None, None)
@@ -547,7 +555,7 @@ def test_a_parameter_for_two_columns_is_checked_by_both(engine: sa.Engine) -> No
 
 def test_a_value_that_is_written_out_is_checked(engine: sa.Engine) -> None:
     table = TABLES["Integer"]
-    written = {"dialect": engine.dialect, "compile_kwargs": {"literal_binds": True}}
+    written: dict[str, Any] = {"dialect": engine.dialect, "compile_kwargs": {"literal_binds": True}}
     assert "VALUES (1, 2)" in str(sa.insert(table).values(k=1, v=2).compile(**written))
     for statement in (
         sa.insert(table).values(k=1, v=1.5),
@@ -596,7 +604,7 @@ def test_what_the_orm_makes_passes(engine: sa.Engine) -> None:
         cat.tame = False
         session.commit()
         assert (cat.version, cat.tame, cat.seen) == (2, False, MOMENT)
-        given = sa.bindparam("given")
+        given: sa.BindParameter[Any] = sa.bindparam("given")
         for statement in (
             sa.update(Cat).where(Cat.name == "b").values(name=given),
             sa.update(Cat).where(Cat.name == "b").values({Cat.name: given}),

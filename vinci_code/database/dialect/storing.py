@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import util
 from sqlalchemy.schema import Column
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.elements import BindParameter, Grouping, Label, TypeCoerce
 
 from vinci_code.database.dialect.types.base import (
     Processor,
@@ -37,8 +37,8 @@ class StoredValues(SQLCompiler):
         """What values pass before they are bound; those to be stored are checked to fit."""
         processors: dict[str, Any] = dict(super()._bind_processors)
         given: dict[str, list[Column[Any]]] = {}
-        for key, column in self._parameters_given():
-            given.setdefault(key, []).append(column)
+        for label, column in self._parameters_given():
+            given.setdefault(label, []).append(column)
         # Of ``values([…, …])`` each row has parameters of its own, for the same columns.
         made: dict[tuple[int, str], Processor | None] = {}
         for parameter, name in self.bind_names.items():
@@ -72,14 +72,22 @@ class StoredValues(SQLCompiler):
         state: Any = self.compile_state
         if not (self.isinsert or self.isupdate) or state is None:
             return
-        rows = [state._dict_parameters, *(getattr(state, "_multi_parameters", None) or [])]
-        for row in filter(None, rows):
-            for key, value in row.items():
-                if not isinstance(value, BindParameter):
-                    continue
-                column = key if isinstance(key, Column) else state.dml_table.c.get(key)
-                if column is not None:
-                    yield value.key, column
+        for key, value in self._values_given(state):
+            parameter = _bare(value)
+            if parameter is None:
+                continue
+            column = key if isinstance(key, Column) else state.dml_table.c.get(key)
+            if column is not None:
+                yield parameter.key, column
+
+    def _values_given(self, state: Any) -> Iterator[tuple[Any, Any]]:
+        """What is written to which column: of rows, and of the columns of INSERT … SELECT."""
+        for row in (state._dict_parameters, *(getattr(state, "_multi_parameters", None) or [])):
+            yield from (row or {}).items()
+        query = getattr(state.statement, "select", None) if self.isinsert else None
+        if query is not None:
+            for select in getattr(query, "selects", [query]):
+                yield from zip(state.statement._select_names, select.selected_columns, strict=False)
 
     def _checked_by(
         self, column: Column[Any], given: Any, process: Processor | None
@@ -106,6 +114,13 @@ class StoredValues(SQLCompiler):
     def _without_row(self, name: str) -> str:
         several = getattr(self.compile_state, "_has_multi_parameters", False)
         return _ROW.sub("", name) if several else name
+
+
+def _bare(value: Any) -> BindParameter[Any] | None:
+    """The parameter that a value is, if it is nothing else, whatever it is called."""
+    while isinstance(value, (TypeCoerce, Label, Grouping)):
+        value = value.typed_expression if isinstance(value, TypeCoerce) else value.element
+    return value if isinstance(value, BindParameter) else None
 
 
 def _named(column: Column[Any]) -> str:
