@@ -17,10 +17,10 @@ from sqlalchemy.sql.selectable import TextualSelect
 from vinci_code.database.dialect import schema_changes
 from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.connecting import checked_seconds
-from vinci_code.database.dialect.dberrors import Error, NotSupportedError
+from vinci_code.database.dialect.dberrors import Error, NotSupportedError, ProgrammingError
 from vinci_code.database.dialect.guards import RESERVED
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
-from vinci_code.database.dialect.scanning import describe
+from vinci_code.database.dialect.scanning import ROWS, describe, is_several
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
@@ -146,6 +146,12 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run text: a write is held in its place, and nothing else can be."""
         told = describe(statement)
+        if told.keyword in ROWS and is_several(statement):
+            raise ProgrammingError(
+                "a text of several statements with semicolons between them was given; the "
+                "warehouse takes one at a time, and nothing was sent\n"
+                "To fix it: execute each by itself."
+            )
         if told.writes_rows:
             self._write(unit, cursor, [Text(statement, row, None) for row in _settled(parameters)])
             return
