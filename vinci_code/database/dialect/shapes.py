@@ -171,7 +171,7 @@ def _shape(
 ) -> Shape | None:
     key = _key(table, values if kind is Kind.INSERT else matches)
     # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
-    told = kind is Kind.INSERT or (kind is Kind.DELETE and not table.primary_key.columns)
+    told = kind is Kind.INSERT or (kind is Kind.DELETE and not list(table.primary_key))
     if key is None and not told:
         return None
     signature = (
