@@ -58,6 +58,19 @@ IDENTITY_FLUSH = (
 )
 MATCH = "Databricks has no full-text search with MATCH. Use like(), ilike() or regexp_match()."
 SLICE = "Databricks has no slices of an ARRAY. Use func.slice(column, start, length)."
+ROW_WITH_OTHER = (
+    "a tuple_() can be compared with a tuple_() only: Databricks has no rows of values, so they "
+    "are compared column by column. For those of a sub-query write .in_(select(…)), or exists() "
+    "with a condition for each column; for a parameter, a tuple_() of parameters."
+)
+ROW_LENGTHS = (
+    "a tuple_() of {0} is compared with one of {1}; both have to have the same number of columns, "
+    "and one at least."
+)
+ROW_IS = (
+    "a tuple_() IS NULL or IS NOT NULL is not possible; SQLite refuses it too. Ask each column: "
+    "and_(a.is_(None), b.is_(None))."
+)
 SEVERAL_SOURCES = (
     "an UPDATE or DELETE with more than one other table is not possible on Databricks. Join those "
     "tables in a subquery: select(…).join(…).subquery()."
