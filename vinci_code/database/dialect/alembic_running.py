@@ -12,7 +12,6 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from vinci_code.database.dialect.alembic_progress import Progress, changes_rows, changes_tables
 from vinci_code.database.dialect.context import AT_ONCE
-from vinci_code.database.dialect.ddl import SEPARATOR
 
 
 class RunningImpl(DefaultImpl):
@@ -48,9 +47,9 @@ class RunningImpl(DefaultImpl):
 
     def _run_ddl(self, construct: ExecutableDDLElement) -> None:
         """Run the statements of a construct: a CHECK is a statement behind CREATE TABLE."""
-        for statement in str(construct.compile(dialect=self.dialect)).split(SEPARATOR):
-            if statement.strip():
-                self.run_statement(statement.strip())
+        compiled: Any = construct.compile(dialect=self.dialect)
+        for statement in compiled.script.statements:
+            self.run_statement(statement.strip())
 
     def run_statement(self, statement: str) -> None:
         """Run a statement, unless the revision that was interrupted has run it."""

@@ -26,6 +26,7 @@ from vinci_code.database.dialect.shapes import Kind, Shape
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
 if TYPE_CHECKING:
+    from vinci_code.database.dialect.ddl import Script
     from vinci_code.database.dialect.units import Unit
 
 AT_ONCE = "vinci_at_once"
@@ -81,7 +82,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self.isddl:
             unit.before_other("DDL")
             dialect.views.forget()
-            schema_changes.run(dialect, cursor, statement)
+            schema_changes.run(dialect, cursor, self._script(statement))
         elif self.isinsert or self.isupdate or self.isdelete:
             self._write(unit, cursor, self._as_held(statement, parameters))
         elif self._is_raw:
@@ -90,6 +91,17 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             compiled: Any = self.compiled
             unit.before_read(compiled.tables_used, compiled.names_used)
             _execute(cursor, statement, parameters)
+
+    def _script(self, statement: str) -> Script:
+        """The statements of a DDL construct, of which the text is that which is to be run."""
+        compiled: Any = self.compiled
+        script: Script = compiled.script
+        if compiled.schema_translate_map:
+            schemas = self.execution_options.get("schema_translate_map", {})
+            script = script.translated(
+                lambda text: compiled.preparer._render_schema_translates(text, schemas)
+            )
+        return script.changed(statement)
 
     def post_exec(self) -> None:
         """Keep how many rows an INSERT wrote, which the cursor forgets when it is closed."""

@@ -26,10 +26,6 @@ IDENTITY_OPTIONS = (
     "Identity({0}=…) is not possible: an identity column of Databricks has start= and increment= "
     "only"
 )
-EMPTY_LINE = (
-    "a part of this statement holds a semicolon before an empty line, which is kept for the end of "
-    "a statement; write the empty line as \\n\\n within its literal"
-)
 RETURNING = (
     "Databricks has no RETURNING. The primary key of a row that was inserted is in "
     "result.inserted_primary_key, made by this dialect; other values are read by a SELECT with it. "
