@@ -350,7 +350,7 @@ def _add_comments(engine: Engine) -> None:
     "actions", [{"ondelete": "CASCADE"}, {"onupdate": "set null"}, {"ondelete": "SET DEFAULT"}]
 )
 def test_actions_that_nobody_carries_out_are_told_once(
-    engine: Engine, caplog: pytest.LogCaptureFixture, actions: dict[str, str]
+    engine: Engine, caplog: pytest.LogCaptureFixture, actions: dict[str, Any]
 ) -> None:
     metadata = MetaData()
     Table("parent", metadata, Column("id", Integer, primary_key=True))

@@ -52,6 +52,8 @@ class Joined(Base):
     """Rows of two tables."""
 
     __table__ = join(a, b)
+    x = a.c.x
+    y = b.c.y
     id = column_property(a.c.id, b.c.a_id)
     b_id = b.c.id
 
@@ -176,7 +178,7 @@ def test_names_alone_can_be_written_to(sides: Sides) -> None:
 
 def test_an_alias_can_be_written_to(sides: Sides) -> None:
     sides.write(insert(a), [{"id": 1, "x": 1}, {"id": 2, "x": 2}])
-    other = a.alias("o")
+    other: Any = a.alias("o")
     sides.write(update(other).where(other.c.x == 2).values(x=9))
     sides.write(delete(other).where(other.c.x == 1))
     assert sides.rows(select(a.c.id, a.c.x)) == [(2, 9)]

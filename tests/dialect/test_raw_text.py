@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, rows_of, sending
+from vinci_code.database.dialect.alembic_progress import changes_rows, changes_tables
 from vinci_code.database.dialect.dberrors import PendingWritesError
 from vinci_code.database.dialect.scanning import (
     ANY_VIEW,
@@ -183,6 +184,27 @@ def test_a_fragment_that_may_read_tables_is_known(fragment: str, reads: bool) ->
 )
 def test_several_statements_are_known(statement: str, several: bool) -> None:
     assert is_several(statement) is several
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows", "tables"),
+    [
+        ("WITH list AS (SELECT 1) INSERT INTO t SELECT * FROM list", True, False),
+        ("FROM list INSERT INTO t SELECT *", True, False),
+        ("-- DROP\nCOPY INTO t FROM '/Volumes/a' FILEFORMAT = CSV", True, False),
+        ("EXECUTE IMMEDIATE 'DELETE FROM t'", True, False),
+        ("CALL p()", True, False),
+        ("BEGIN DELETE FROM t; END", True, False),
+        ("/* INSERT */ ALTER TABLE t ADD COLUMN a INT", False, True),
+        ("WITH insert AS (SELECT 1) SELECT * FROM insert", False, False),
+        ("USE SCHEMA a", False, False),
+        ("OPTIMIZE t", False, False),
+    ],
+)
+def test_what_a_migration_must_not_repeat_is_known(
+    statement: str, rows: bool, tables: bool
+) -> None:
+    assert (changes_rows(statement), changes_tables(statement)) == (rows, tables)
 
 
 UNDONE = {

@@ -68,11 +68,11 @@ class RunningImpl(DefaultImpl):
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
         text = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         run = super()._exec
-        if self._progress is None or not (changes_rows(text) or changes_tables(text)):
+        writes = isinstance(construct, UpdateBase)
+        tables = not writes and changes_tables(text)
+        if self._progress is None or not (writes or tables or changes_rows(text)):
             return run(construct, *given)
-        return self._progress.run(
-            text, lambda: run(construct, *given), repeatable=changes_tables(text)
-        )
+        return self._progress.run(text, lambda: run(construct, *given), repeatable=tables)
 
     @property
     def _version_table(self) -> str:

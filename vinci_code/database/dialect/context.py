@@ -23,6 +23,7 @@ from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
 from vinci_code.database.dialect.scanning import ROWS, describe, is_several
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.views import Name
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             dialect.views.forget()
             schema_changes.run(dialect, cursor, self._script(statement))
         elif self.isinsert or self.isupdate or self.isdelete:
-            self._write(unit, cursor, self._as_held(statement, parameters))
+            self._write(unit, cursor, self._as_held(unit, statement, parameters))
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
             compiled: Any = self.compiled
-            unit.before_read(compiled.tables_used, compiled.names_used)
+            unit.before_read(compiled.tables_used, self._names())
             _execute(cursor, statement, parameters)
 
     def _script(self, statement: str) -> Script:
@@ -189,7 +190,13 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             cursor.rowcount = total
 
-    def _as_held(self, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
+    def _names(self) -> frozenset[Name]:
+        """What the statement reads."""
+        compiled: Any = self.compiled
+        schemas = self.execution_options.get("schema_translate_map")
+        return frozenset(name.translated(schemas) for name in compiled.names_used)
+
+    def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
         compiled: Any = self.compiled
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get("vinci_upsert")
@@ -200,9 +207,12 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             )
         if shape is None:
             table = compiled.written_table
-            used = compiled.tables_used
+            used, names = compiled.tables_used, self._names()
             if used is not None and table is not None:
-                used |= {str(table.name).lower()}
+                used |= {bare_name(table)}
+                schemas = self.execution_options.get("schema_translate_map")
+                names -= {Name(table.schema, bare_name(table)).translated(schemas)}
+            used = unit.settled_tables(used, names)
             written = None if table is None else str(table)
             return [Text(statement, row, used, written) for row in _settled(parameters)]
         if bare_name(shape.table) in RESERVED:

@@ -322,15 +322,16 @@ def _row_compared(left: Any, right: Any, operator: Any) -> Any:
     """
     pairs = list(_pairs(left, right))
     if operator in (operators.eq, operators.is_not_distinct_from):
-        return _grouped(and_, [_one_compared(*pair, operator) for pair in pairs])
+        return _grouped(and_, [_one_compared(a, b, operator) for a, b in pairs])
     if operator in (operators.ne, operators.is_distinct_from):
-        return _grouped(or_, [_one_compared(*pair, operator) for pair in pairs])
+        return _grouped(or_, [_one_compared(a, b, operator) for a, b in pairs])
     # What decides is the first pair that is not equal; the last one may be.
     strict = operators.lt if operator in (operators.lt, operators.le) else operators.gt
-    compared = _one_compared(*pairs[-1], operator)
-    for pair in reversed(pairs[:-1]):
-        equal = _grouped(and_, [_one_compared(*pair, operators.eq), compared])
-        compared = _grouped(or_, [_one_compared(*pair, strict), equal])
+    *firsts, (left, right) = pairs
+    compared = _one_compared(left, right, operator)
+    for left, right in reversed(firsts):
+        equal = _grouped(and_, [_one_compared(left, right, operators.eq), compared])
+        compared = _grouped(or_, [_one_compared(left, right, strict), equal])
     return compared
 
 
@@ -338,8 +339,12 @@ def _one_compared(left: Any, right: Any, operator: Any) -> Any:
     if _is_row(left, right):
         return _row_compared(left, right, operator)
     # Not left == right: beside NULL that would become IS NULL, which is never undecided.
-    sides = [side.self_group(against=operator) for side in (left, right)]
-    return BinaryExpression(*sides, operator, type_=sqltypes.Boolean())
+    return BinaryExpression(
+        left.self_group(against=operator),
+        right.self_group(against=operator),
+        operator,
+        type_=sqltypes.Boolean(),
+    )
 
 
 def _pairs(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:

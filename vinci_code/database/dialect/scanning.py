@@ -120,6 +120,11 @@ def is_several(text: str) -> bool:
     return ";" in text and _Parts(text).several()
 
 
+def words_of(text: str) -> Iterator[str]:
+    """The words of a text in capitals, but for those in quotes and comments."""
+    return (match.group().upper() for match in _parts(text) if match.lastgroup == "word")
+
+
 def may_read_tables(text: str) -> bool:
     """Whether a fragment of SQL may read a table: by a sub-select, or by a function of its own."""
     called, before = True, ""
