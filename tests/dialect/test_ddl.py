@@ -541,17 +541,6 @@ def test_a_unique_index_of_its_own_is_a_constraint(engine: Engine) -> None:
     assert inspect(engine).get_unique_constraints("t") == []
 
 
-def test_unique_indexes_that_no_constraint_can_be() -> None:
-    table = _table(Column("a", String))
-    Index("lowered", func.lower(table.c.a), unique=True)
-    with pytest.raises(CompileError, match="expression"):
-        _sql(CreateTable(table))
-    table = _table(Column("a", String))
-    Index("partial", table.c.a, unique=True, sqlite_where=table.c.a > "b")
-    with pytest.raises(CompileError, match="part of the rows"):
-        _sql(CreateTable(table))
-
-
 # --- what is refused ------------------------------------------------------------------------------
 
 

@@ -52,8 +52,8 @@ class Joined(Base):
     """Rows of two tables."""
 
     __table__ = join(a, b)
-    x = a.c.x
-    y = b.c.y
+    x: Any = a.c.x
+    y: Any = b.c.y
     id = column_property(a.c.id, b.c.a_id)
     b_id = b.c.id
 

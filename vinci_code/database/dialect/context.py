@@ -18,7 +18,7 @@ from vinci_code.database.dialect import schema_changes
 from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.dberrors import Error, NotSupportedError, ProgrammingError
-from vinci_code.database.dialect.guards import RESERVED
+from vinci_code.database.dialect.guards import RESERVED, refuse_unchecked
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
 from vinci_code.database.dialect.scanning import ROWS, describe, is_several
 from vinci_code.database.dialect.sets import Checks
@@ -232,8 +232,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 for row in parameters
                 for begin in range(0, len(row), width)
             ]
+        checks = self._checks(shape)
+        if checks.keys and shape.kind is not Kind.DELETE:
+            refuse_unchecked(shape.table)
         counted = shape.kind is not Kind.INSERT and not self._is_flush
-        return [Rows(shape, rows, self._checks(shape), upsert, counted)]
+        return [Rows(shape, rows, checks, upsert, counted)]
 
     def _checks(self, shape: Shape) -> Checks:
         options = self.execution_options

@@ -39,10 +39,10 @@ from vinci_code.database.dialect.refusals import (
     CREATE_INDEX,
     DROP_INDEX,
     IDENTITY_OPTIONS,
-    PARTIAL_INDEX,
     SEQUENCE,
-    UNIQUE_EXPRESSION,
+    UNCHECKED_UNIQUE,
 )
+from vinci_code.database.dialect.uniques import Unchecked, is_declared, of_index, unchecked
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
@@ -130,6 +130,8 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     def visit_create_table(self, create: Any, **kw: Any) -> str:
         """Render CREATE TABLE, and an ALTER TABLE for each CHECK."""
         table: Table = create.element
+        if self.dialect.enforce_keys:
+            self._refuse_unchecked(table)
         self._creating = True
         try:
             text: str = super().visit_create_table(create, **kw).strip()  # type: ignore[no-untyped-call]
@@ -161,7 +163,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         """Render an index of a table that is made; ``visit_create_index`` then has no work left."""
         self.dialect.settled_indexes.add(index)
         if index.unique:
-            return [self._unique_index(index)]
+            return list(self._unique_index(index))
         if index.table is not None:
             _log.info(
                 "index %s on %s is left out: Databricks has none, and skips files by their "
@@ -171,19 +173,37 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             )
         return []
 
-    def _unique_index(self, index: Index) -> str:
-        names = []
-        for expression in index.expressions:
-            if not isinstance(expression, Column):
-                raise CompileError(UNIQUE_EXPRESSION.format(index.name))
-            names.append(self.preparer.quote(expression.name))
-        if any(
-            value is not None
-            for key, value in index.dialect_kwargs.items()
-            if key.endswith("_where")
-        ):
-            raise CompileError(PARTIAL_INDEX.format(index.name))
-        return f"CONSTRAINT {self.preparer.format_index(index)} UNIQUE ({', '.join(names)})"
+    def _unique_index(self, index: Index) -> Iterator[str]:
+        """Render UNIQUE, if that is what a unique index says; else it is checked, not declared."""
+        unique = of_index(index)
+        assert index.table is not None  # noqa: S101 - it is rendered with its table
+        if isinstance(unique, Unchecked):
+            if self.dialect.enforce_keys:
+                raise CompileError(
+                    UNCHECKED_UNIQUE.format(unique.name, index.table.fullname, unique.why)
+                )
+        elif is_declared(index):
+            names = ", ".join(self.preparer.quote(column.name) for column in unique.columns)
+            yield f"CONSTRAINT {self.preparer.format_index(index)} UNIQUE ({names})"
+            return
+        else:
+            # What cannot be rendered could not be checked.
+            unique.select("t", self.bare)
+        _log.info(
+            "unique index %s on %s is not declared: Databricks knows UNIQUE on columns, for all "
+            "rows, alone; it is checked by the statements that write, with enforce_keys",
+            index.name,
+            index.table.fullname,
+        )
+
+    def bare(self, expression: Any) -> str:
+        """Render an expression with the names of columns alone."""
+        text: str = self.sql_compiler.process(expression, include_table=False, literal_binds=True)
+        return text
+
+    def _refuse_unchecked(self, table: Table) -> None:
+        for found in unchecked(table):
+            raise CompileError(UNCHECKED_UNIQUE.format(found.name, table.fullname, found.why))
 
     def _layout(self, table: Table, commits: bool) -> str:
         """Render comment, partitions, clustering and properties, which end CREATE TABLE."""
@@ -263,8 +283,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
 
     def visit_computed_column(self, generated: Any, **kw: Any) -> str:
         """Render a generated column; Delta stores its values always."""
-        text = self.sql_compiler.process(generated.sqltext, include_table=False, literal_binds=True)
-        return f"GENERATED ALWAYS AS ({text})"
+        return f"GENERATED ALWAYS AS ({self.bare(generated.sqltext)})"
 
     # --- constraints ----------------------------------------------------------------------------
 
@@ -279,9 +298,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     def visit_check_constraint(self, constraint: CheckConstraint, **kw: Any) -> str:
         """Render CHECK, with a name of its own making where it has none."""
         # Delta refuses a row whose condition is NULL; SQL, and so SQLite, lets it pass.
-        condition = self.sql_compiler.process(
-            constraint.sqltext, include_table=False, literal_binds=True
-        )
+        condition = self.bare(constraint.sqltext)
         body = f"CHECK (({condition}) IS NOT FALSE)"
         return f"CONSTRAINT {self._check_name(constraint, body)} {body}"
 
@@ -332,10 +349,10 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     # --- indexes and sequences ------------------------------------------------------------------
 
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
-        """Render a unique index as a UNIQUE constraint; refuse any other.
+        """Render a unique index as a UNIQUE constraint, or as nothing; refuse any other.
 
         Raises:
-            CompileError: Databricks has no indexes.
+            CompileError: Databricks has no indexes; or what is unique could not be checked.
         """
         index: Index = create.element
         self._verify_index_table(index)
@@ -345,7 +362,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         if not index.unique or index.table is None:
             raise CompileError(CREATE_INDEX.format(index.name))
         table = self.preparer.format_table(index.table)
-        return f"ALTER TABLE {table} ADD {self._unique_index(index)}"
+        return "".join(f"ALTER TABLE {table} ADD {text}" for text in self._unique_index(index))
 
     def visit_drop_index(self, drop: Any, **kw: Any) -> str:
         """Drop the UNIQUE constraint that a unique index is.
@@ -356,6 +373,8 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         index: Index = drop.element
         if not index.unique or index.table is None:
             raise CompileError(DROP_INDEX.format(index.name))
+        if not is_declared(index):
+            return ""
         exists = "IF EXISTS " if drop.if_exists else ""
         table = self.preparer.format_table(index.table)
         return f"ALTER TABLE {table} DROP CONSTRAINT {exists}{self.preparer.format_index(index)}"

@@ -13,14 +13,11 @@ CREATE_INDEX = (
     "write unique=True, which becomes an informational UNIQUE constraint."
 )
 DROP_INDEX = "Databricks has no indexes, so {0!r} cannot be dropped."
-UNIQUE_EXPRESSION = (
-    "the unique index {0!r} is on an expression; Databricks knows UNIQUE on columns only. Add a "
-    "column with Computed(expression) and make that unique."
-)
-PARTIAL_INDEX = (
-    "the unique index {0!r} holds for a part of the rows only; Databricks knows UNIQUE for all "
-    "rows only. Add a column with Computed(…) that is NULL for the other rows, and make that "
-    "unique."
+UNCHECKED_UNIQUE = (
+    "{0} of the table {1} cannot be checked as it is meant: {2}. Databricks enforces nothing that "
+    "is unique, so what is written could not be refused.\n"
+    "To fix it: add a column with Computed(expression), and make that unique; or make sure "
+    "yourself, with enforce_keys=False."
 )
 IDENTITY_OPTIONS = (
     "Identity({0}=…) is not possible: an identity column of Databricks has start= and increment= "

@@ -85,12 +85,14 @@ class SetWriter:
         self._checks = checks
         self._preparer = dialect.identifier_preparer
         self._process_type = dialect.type_compiler_instance.process
+        compiler = dialect.ddl_compiler(dialect, None)
         self._names = guards.Names(
             self._refer,
             self._bound,
             self._format,
             self._is_exact,
-            dialect.ddl_compiler(dialect, None).get_column_default_string,
+            compiler.get_column_default_string,
+            compiler.bare,
         )
 
     def statement(self, upsert: Upsert | None = None, *, bound: bool = True) -> SetStatement:
