@@ -41,14 +41,14 @@ from vinci_code.warehouse.pytest_plugin import TestWarehouse
 Declare = Callable[[Table], Any]
 
 
-def _table(declare: Declare, *more: Any) -> Table:
-    columns = [
+def _table(declare: Declare) -> Table:
+    columns: list[Column[Any]] = [
         Column("id", Integer, primary_key=True, autoincrement=False),
         Column("mail", String),
         Column("gone", Integer, server_default="0"),
         Column("b", Boolean),
     ]
-    table = Table("t", MetaData(), *columns, *more)
+    table = Table("t", MetaData(), *columns)
     declare(table)
     return table
 
