@@ -18,7 +18,7 @@ import contextlib
 import datetime as dt
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +186,19 @@ class Connection:
         return self._in_transaction
 
     @property
+    def session_changed(self) -> bool:
+        """Whether the session may have been changed, by USE, SET or temporary objects."""
+        return self._session_changed
+
+    @property
+    def temporary_views(self) -> Collection[str]:
+        """The bare names, in lower case, of the temporary views that may be in the session.
+
+        ``scanning.ANY_VIEW`` is among them where there may be any.
+        """
+        return self._session.temporary_views
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._closed
@@ -268,6 +281,8 @@ class Connection:
         replace = self._replace_session if first and not kept else None
         # Before it runs: whether it had an effect is not known where its answer is lost.
         self._session_changed |= statement.changes_session
+        if statement.temporary_view is not None:
+            self._session.temporary_views.add(statement.temporary_view)
         self._in_transaction |= statement.begins_transaction
 
         def send(call: Call) -> Any:

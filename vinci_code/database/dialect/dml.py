@@ -47,6 +47,7 @@ from vinci_code.database.dialect.scanning import is_comment
 from vinci_code.database.dialect.sets import Checks, SetWriter
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, letters
 from vinci_code.database.dialect.transports import Transport, transport_of
+from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
 
 # Of these an expression may be made that is computed for each row of a set: none of them reads a
 # table, and none makes one row of several.
@@ -787,7 +788,8 @@ class _Change:
 
 def row_key(table: Table) -> tuple[Column[Any], ...]:
     """The columns that tell the rows of a table apart; none where nothing is declared to."""
-    for unique in guards.uniques(table):
-        if unique.name == guards.PRIMARY_KEY or not any(c.nullable for c in unique.columns):
+    for unique in uniques(table):
+        never_null = unique.name == PRIMARY_KEY or not any(c.nullable for c in unique.columns)
+        if unique.is_plain and never_null:
             return unique.columns
     return ()

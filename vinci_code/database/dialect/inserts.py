@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.exc import CompileError
-from sqlalchemy.schema import Column
+from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import BigInteger
@@ -66,12 +66,12 @@ class InsertKeys(SQLCompiler):
 
 
 def generated_key(table: Any) -> Column[Any] | None:
-    """Return the column whose values SQLite would give out, or ``None``.
+    """Return the column whose values SQLite would give out, or ``None``; only a ``Table`` has one.
 
     Raises:
         CompileError: They are to come from a sequence.
     """
-    column: Column[Any] | None = table._autoincrement_column
+    column = table._autoincrement_column if isinstance(table, Table) else None
     if column is None or column.server_default is not None:
         return None
     default: Any = column.default

@@ -42,9 +42,14 @@ class Session:
         driver: The driver.
         arguments: What to connect with.
         call: The call that opening it is part of.
+
+    Attributes:
+        temporary_views: The bare names, in lower case, of the temporary views that may be in it;
+            ``scanning.ANY_VIEW`` among them where there may be any.
     """
 
     def __init__(self, driver: Driver, arguments: Arguments, call: Call) -> None:
+        self.temporary_views: set[str] = set()
         # What goes wrong is raised, and told once: without this, the driver's own ERROR lines would
         # go to standard error where nobody has configured logging.
         logging.getLogger("databricks").addHandler(_SILENT)

@@ -88,8 +88,11 @@ class SetWriter:
         self._checks = checks
         self._rows = rows
         self._preparer = dialect.identifier_preparer
-        self._default = dialect.ddl_compiler(dialect, None).get_column_default_string
-        self._names = guards.Names(self._bound, name or self._format, self._is_exact, self._default)
+        compiler = dialect.ddl_compiler(dialect, None)
+        self._default = compiler.get_column_default_string
+        self._names = guards.Names(
+            self._bound, name or self._format, self._is_exact, self._default, compiler.bare
+        )
 
     # --- rows of a payload ----------------------------------------------------------------------
 

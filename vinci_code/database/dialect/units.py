@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect import guards, unit_errors
@@ -33,10 +33,11 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.recovery import Outcome, find_out
+from vinci_code.database.dialect.scanning import ANY_VIEW
 from vinci_code.database.dialect.sets import SetStatement
 from vinci_code.database.dialect.statistics import Counter, Progress
 from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
-from vinci_code.database.dialect.views import Name, question
+from vinci_code.database.dialect.views import KnownViews, Name, questions
 from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, joined, tables_of
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ class Unit:
 
         Args:
             tables: The bare names of the tables that it reads; ``None`` where they are not known.
-            names: What of these may be a view, which reads others.
+            names: What of these may be a view, which reads others; schemas that stand for others
+                are translated.
 
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
@@ -171,6 +173,25 @@ class Unit:
         self._begin_if_wanted()
         if self.held.touches(tables) or (self.held and self._reads_view(names)):
             self._send_held("a SELECT has to see what the unit has written")
+
+    def settled_tables(
+        self, tables: frozenset[str] | None, names: Collection[Name]
+    ) -> frozenset[str] | None:
+        """The tables that a write reads and writes, if it is known that it reads no others.
+
+        Later writes to what lies beneath a view must not be made before a write that reads it.
+
+        Args:
+            tables: Their bare names; ``None`` where they are not known.
+            names: What it reads, the table that it writes to left out; each may be a view.
+
+        Returns:
+            The same; ``None`` where one of the names may be a view, so that others are read.
+        """
+        self._require_sound()
+        if tables is None or not self.holds:
+            return tables
+        return None if self._reads_view(names) else tables
 
     def before_definitions(self) -> None:
         """Refuse a look at definitions, not rows, where the transaction would be aborted by it.
@@ -292,21 +313,28 @@ class Unit:
             )
 
     def _reads_view(self, names: Collection[Name]) -> bool:
-        """Whether one of the names is a view; the warehouse is asked once for each."""
+        """Whether one of the names is, or may be, a view; the warehouse is asked once for each."""
+        if not names:
+            return False
+        temporary = self._connection.temporary_views
+        if ANY_VIEW in temporary or any(name.table in temporary for name in names):
+            return True
         known = self._dialect.views
+        if self._connection.session_changed:
+            # After USE, a name without a catalog is not what it is for other sessions.
+            known = KnownViews()
         unknown = known.unknown(names)
         if unknown and self._in_transaction:
             # There it does not tell; and what is held may as well be sent.
             return True
-        for catalog, of_catalog in groupby(unknown, key=lambda name: name.catalog):
-            asked = list(of_catalog)
+        for question in questions(unknown, self._dialect.identifier_preparer.quote):
             cursor = self._connection.cursor()
             try:
-                cursor.execute(question(catalog, asked), [name.table for name in asked])
+                cursor.execute(question.text, question.parameters)
             except (ProgrammingError, PermissionDenied) as error:
                 _log.debug("what is a view is not told: %s", error)
                 return True
-            known.note(asked, [Name(catalog, row[0]) for row in cursor.fetchall()])
+            known.note(question.answer(cursor.fetchall()))
         return known.any_of(names)
 
     def _run_at_once(self, held: Held, cursor: Cursor) -> None:
