@@ -89,7 +89,8 @@ class Rows:
         """How many rows there are before the first is taken; ``None`` if not all were read."""
         if self._source is not None:
             return None
-        return sum(batch.num_rows for batch in self._waiting)
+        rows: int = sum(batch.num_rows for batch in self._waiting)
+        return rows
 
     def take(self, max_rows: int, max_bytes: int) -> list[pa.RecordBatch]:
         """The next rows: at most ``max_rows``, and at most ``max_bytes`` unless one row is more."""

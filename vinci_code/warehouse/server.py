@@ -305,6 +305,7 @@ class _Connection(BaseHTTPRequestHandler):
             self._reset()
             return
         self.send_response_only(answer.status)
+        self.send_header("Date", self.date_time_string())
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer.body)))

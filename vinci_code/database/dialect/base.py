@@ -28,6 +28,11 @@ Arguments of ``create_engine``:
 ``enforce_foreign_keys``
     Whether it checks FOREIGN KEY too, as SQLite does with ``PRAGMA foreign_keys=ON``; there is no
     ON DELETE CASCADE. Off by default.
+``history_timeout``
+    Seconds that the warehouse's query history is asked what became of a commit whose answer was
+    lost (30); 0 does not ask it. It takes that long only where the history does not show the
+    commit. Whoever connects needs no more than to see the own statements there; ``recovery`` has
+    the rule.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -78,7 +83,7 @@ from weakref import WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import connecting, flushed_keys, units, urls
+from vinci_code.database.dialect import connecting, flushed_keys, query_history, units, urls
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
@@ -166,6 +171,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         enforce_keys: bool = True,
         enforce_foreign_keys: bool = False,
         on_progress: OnProgress | None = None,
+        history_timeout: float = query_history.TIMEOUT,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -176,7 +182,9 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
             raise exc.ArgumentError(
                 f"atomicity={atomicity!r}: it is one of {', '.join(map(repr, _ATOMICITY))}"
             )
+        waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
+        self.history_timeout = waited or 0.0
         self.atomicity = atomicity
         self.enforce_keys = enforce_keys
         self.enforce_foreign_keys = enforce_foreign_keys
