@@ -33,4 +33,4 @@ def _make_key(mapper: Any, connection: Any, target: Any) -> None:
             continue
         name = mapper._columntoproperty[column].key
         if getattr(target, name) is None:
-            setattr(target, name, next_key())
+            setattr(target, name, next_key.for_row())

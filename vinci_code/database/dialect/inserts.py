@@ -56,7 +56,7 @@ class InsertKeys(SQLCompiler):
         built = super().construct_params(params, *args, **kw)
         bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
         if built.get(bound, 0) is None:
-            built[bound] = next_key()
+            built[bound] = next_key.for_row()
         return built
 
     def _is_parameter(self, name: str) -> bool:
@@ -98,7 +98,7 @@ def _keyed_row(row: dict[Any, Any], column: Column[Any]) -> dict[Any, Any]:
     own = {key for key in row if key == column.key or key is column}
     if any(_value(row[key]) is not None for key in own):
         return row
-    key = bindparam(None, callable_=next_key, type_=column.type, unique=True)
+    key = bindparam(None, callable_=next_key.for_row, type_=column.type, unique=True)
     return {**{name: value for name, value in row.items() if name not in own}, column: key}
 
 
