@@ -196,6 +196,16 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         schemas = self.execution_options.get("schema_translate_map")
         return frozenset(name.translated(schemas) for name in compiled.names_used)
 
+    def _reads(self, unit: Unit, table: Any) -> frozenset[str] | None:
+        """The bare names of what a write reads beside its own table; ``None`` if unknown."""
+        compiled: Any = self.compiled
+        used: frozenset[str] | None = compiled.tables_used
+        if used is None or table is None:
+            return used
+        schemas = self.execution_options.get("schema_translate_map")
+        own = Name(getattr(table, "schema", None), bare_name(table)).translated(schemas)
+        return unit.settled_tables(used - {own.table}, self._names() - {own})
+
     def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
         compiled: Any = self.compiled
         shape: Shape | None = compiled.shape
@@ -207,12 +217,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             )
         if shape is None:
             table = compiled.written_table
-            used, names = compiled.tables_used, self._names()
+            used = self._reads(unit, table)
             if used is not None and table is not None:
                 used |= {bare_name(table)}
-                schemas = self.execution_options.get("schema_translate_map")
-                names -= {Name(table.schema, bare_name(table)).translated(schemas)}
-            used = unit.settled_tables(used, names)
             written = None if table is None else str(table)
             return [Text(statement, row, used, written) for row in _settled(parameters)]
         if bare_name(shape.table) in RESERVED:
@@ -236,7 +243,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if checks.keys and shape.kind is not Kind.DELETE:
             refuse_unchecked(shape.table)
         counted = shape.kind is not Kind.INSERT and not self._is_flush
-        return [Rows(shape, rows, checks, upsert, counted)]
+        reads = self._reads(unit, shape.table)
+        return [Rows(shape, rows, checks, upsert, counted, reads=reads)]
 
     def _checks(self, shape: Shape) -> Checks:
         options = self.execution_options

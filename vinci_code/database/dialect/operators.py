@@ -182,11 +182,11 @@ class OperatorCompiler(SQLCompiler):
         return made[0], _of_values(made[1], parameter, values)
 
     def _literal_execute_expanding_parameter_literal_binds(
-        self, parameter: Any, values: Any, **kw: Any
+        self, parameter: Any, values: Any, *args: Any, **kw: Any
     ) -> Any:
         parent: Any = super()
         render = parent._literal_execute_expanding_parameter_literal_binds
-        parameters, text = render(parameter, values, **kw)
+        parameters, text = render(parameter, values, *args, **kw)
         return parameters, _of_values(text, parameter, values)
 
     def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:
