@@ -122,26 +122,6 @@ class SetWriter:
             return SetStatement(f"{before}{MARKER}{after}", (json,), payload.rows)
         return SetStatement("".join([before, *payload.literal(), after]), (), payload.rows)
 
-    def probe(self) -> SetStatement:
-        """The query that counts rows by their key: all, those as wanted, and those as before."""
-        shape, payload = self._shape, self._payload
-        bound = payload.json is not None and len(payload.json) <= MAX_PARAMETER_BYTES
-        keys = [field for field in (*shape.values, *shape.matches) if field.column.primary_key]
-        if shape.kind is not Kind.INSERT:
-            keys = [field for field in shape.matches if field.column.primary_key]
-        others = [field for field in shape.matches if not field.column.primary_key]
-        on = " AND ".join(f"{shape.target}.{f.name} = {self._refer(f)}" for f in keys)
-        wanted = self._equal([field for field in shape.values if field.is_plain])
-        text = (
-            f"SELECT count(*), count_if({wanted}), count_if({self._equal(others)}) "
-            f"FROM {shape.target} JOIN ({payload.select(_HERE)}) AS {ROWS} ON {on}"
-        )
-        return self._filled(text, bound)
-
-    def _equal(self, fields: Sequence[Field]) -> str:
-        same = [f"{self._shape.target}.{f.name} <=> {self._refer(f)}" for f in fields]
-        return " AND ".join(same) or "TRUE"
-
     def _insert(self, source: str) -> str:
         shape = self._shape
         names = ", ".join(field.name for field in shape.values)
