@@ -114,7 +114,7 @@ def test_each_statement_of_a_write_is_found_out_by_its_own_rows(
         Fault.reset(when, operation="ExecuteStatement", statement="INSERT", skip=1)
     )
     wait_for_history(engine, when)
-    rows = [{"id": 5, "v": "text"}, {"id": 6, "v": 6}]
+    rows: list[dict[str, Any]] = [{"id": 5, "v": "text"}, {"id": 6, "v": 6}]
     with engine.connect() as connection:
         if when == "before":
             with pytest.raises(DBAPIError) as caught:

@@ -34,7 +34,6 @@ from tests.history.schedules import (
     read,
 )
 from vinci_code.database.dialect import guards, units
-from vinci_code.database.dialect.keys import next_key
 from vinci_code.database.dialect.recovery import Finding, Outcome
 from vinci_code.database.dialect.writes import HeldWrites
 from vinci_code.warehouse.engine import conflicts
@@ -159,10 +158,6 @@ def _always_sent_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(guards, "insert_guards", lambda *_: iter(()))
 
 
-def _any_key_is_proof(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(type(next_key), "written_once", lambda _, keys: list(keys))
-
-
 def _rollback_keeps_what_is_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HeldWrites, "clear", lambda held: setattr(held, "sent", 0))
 
@@ -187,7 +182,6 @@ def _no_conflicts(patch: pytest.MonkeyPatch) -> None:
         (_no_match_guard, "acknowledged.* a row that is not as it was read"),
         (_always_committed, "afterwards there is|has read|acknowledged"),
         (_always_sent_again, "afterwards there is|there are two rows|acknowledged|never met"),
-        (_any_key_is_proof, "acknowledged|afterwards there is"),
         (_rollback_keeps_what_is_held, "StaleDataError|has read|afterwards there is"),
         (_savepoints_keep_what_is_held, "afterwards there is|acknowledged"),
         (_reads_miss_what_is_held, "has read"),
