@@ -150,20 +150,25 @@ def commits(warehouse: TestWarehouse) -> list[RequestRecord]:
 # --- what was told wrongly ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("value", ["old", "new"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_delete_and_reload_of_the_same_keys(when: str, tables: Engine, lose: Losing) -> None:
-    """Was told as committed though nothing of it was: the keys were there, of the old rows."""
+def test_delete_and_reload_of_the_same_keys(
+    when: str, value: str, tables: Engine, lose: Losing
+) -> None:
+    """Was told as committed though nothing of it was: the rows were there, the old ones."""
 
     def reload() -> None:
         with tables.begin() as connection:
             connection.execute(delete(DAYS).where(DAYS.c.day == 1))
-            connection.execute(insert(DAYS), [{"id": n, "day": 1, "v": "new"} for n in (1, 2)])
+            connection.execute(insert(DAYS), [{"id": n, "day": 1, "v": value} for n in (1, 2)])
+            connection.execute(update(ACCOUNTS).values(n=ACCOUNTS.c.n + 1))
 
     lose(tables, when)
     outcome = told(reload)
-    new = [row[2] for row in rows_of(tables, DAYS)] == ["new", "new"]
-    assert new == (when == "after")
-    assert outcome == ("committed" if new and lose.tells else "ambiguous")
+    done = rows_of(tables, ACCOUNTS) == [(1, 1)]
+    assert done == (when == "after")
+    assert rows_of(tables, DAYS) == [(n, 1, value if done else "old") for n in (1, 2)]
+    assert outcome == ("committed" if done and lose.tells else "ambiguous")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -572,10 +577,20 @@ def test_a_page_that_is_too_large(
     assert asked(marked, 20.0) is Fate.FINISHED
 
 
+@pytest.mark.parametrize(
+    ("fault", "asked_for"),
+    [(Fault.token_revoked(operation=HISTORY), 2), (Fault.http(403, operation=HISTORY), 1)],
+    ids=["revoked", "no right"],
+)
 def test_renewed_credentials(
-    local_warehouse: TestWarehouse, engine_url: URL, engine_args: dict[str, Any], tables: Engine
+    fault: Fault,
+    asked_for: int,
+    local_warehouse: TestWarehouse,
+    engine_url: URL,
+    engine_args: dict[str, Any],
+    tables: Engine,
 ) -> None:
-    """A token that has expired by the time that the history is asked is renewed, once."""
+    """A token that is not known any more when the history is asked is renewed, once."""
     credentials = local_warehouse.warehouse.credentials
     tokens: list[str] = []
 
@@ -588,12 +603,11 @@ def test_renewed_credentials(
     engine = create_engine(
         engine_url, connect_args={**arguments, "credentials_provider": Provider()}
     )
-    local_warehouse.inject(
-        Fault.reset("after", statement=WRITES), Fault.token_revoked(operation=HISTORY)
-    )
-    _commit(engine, insert(DAYS).values(id=3))
+    local_warehouse.inject(Fault.reset("after", statement=WRITES), fault)
+    outcome = told(lambda: _commit(engine, insert(DAYS).values(id=3)))
     engine.dispose()
-    assert len(tokens) == 2
+    assert outcome == ("committed" if asked_for == 2 else "ambiguous")
+    assert len(tokens) == asked_for
 
 
 def test_no_secret_is_logged(
