@@ -368,11 +368,14 @@ def select_one(connection: Connection) -> float:
 def _open(arguments: Mapping[str, Any], statement_timeout: float) -> Connection:
     from databricks import sql
 
+    from vinci_code.database.dialect.forking import keep_in_process
+
     _refuse_known_real_time(arguments["server_hostname"], arguments["http_path"])
     # What goes wrong is raised, and told once. Without this, the driver's own ERROR lines would go
     # to standard error where nobody has configured logging.
     logging.getLogger("databricks").addHandler(_SILENT)
     connection = sql.connect(**arguments)
+    keep_in_process(connection)
     # It writes out every request and reply in full, whoever listens (backend/thrift_backend.py sets
     # it to DEBUG): data that nobody asked for, and time for each byte of it.
     logging.getLogger("databricks.sql.unsafe").disabled = True

@@ -84,7 +84,7 @@ from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.identifiers import VinciIdentifierPreparer
-from vinci_code.database.dialect.pooling import SessionPool
+from vinci_code.database.dialect.pooling import SessionPool, look_after
 from vinci_code.database.dialect.reflection import ReflectionMixin
 from vinci_code.database.dialect.statistics import Counter, OnProgress, Progress
 from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
@@ -208,6 +208,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     def engine_created(cls, engine: Engine) -> None:
         """Take a token that was given in the URL out of it; the connect arguments have it."""
         flushed_keys.listen()
+        look_after(engine)
         engine.url = urls.without_credentials(engine.url)
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:

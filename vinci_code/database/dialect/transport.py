@@ -38,6 +38,7 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
+from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.translation import Evidence, chain, class_names, clean
 from vinci_code.database.dialect.waiting import Patience, seconds_in
 
@@ -155,6 +156,9 @@ class Channel:
         self._call: Call | None = None
         self._sqlstate: str | None = None
         self._ended: int | None = None
+        # What was raised while the driver waited, and says nothing of the request: the driver makes
+        # an error of its own of it, or a line in its log.
+        self._interruption: Exception | None = None
         self.lost = False
         """Whether the warehouse no longer knows the session."""
         _send_once(backend)
@@ -173,11 +177,18 @@ class Channel:
         """What an exception means that the driver raised over an answer which is no failure."""
         return clean(error, Evidence(sqlstate=self._sqlstate, statement_id=call.statement_id))
 
+    def let_through(self) -> None:
+        """Raise what a signal handler has raised in a request, and the driver has kept to itself."""
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            raise interruption
+
     def request(self, method: Any, request: Any, retryable: bool = True) -> Any:
         """Send a request of the driver, in place of its ``make_request``.
 
         Raises:
             Error: What went wrong.
+            Exception: What says nothing of the request, as it is: see ``interruptions``.
         """
         del retryable
         name = method.__name__
@@ -190,10 +201,12 @@ class Channel:
             self._require_time(call)
             try:
                 return self._once(method, request, call)
-            except Error as error:
-                self._decide(error, name, call)
-            except Exception as error:  # noqa: BLE001 - the driver lets anything through
-                self._decide(self._understood(error, call), name, call)
+            except Exception as error:
+                if is_foreign(error):
+                    raise
+                # The driver lets anything through.
+                known = error if isinstance(error, Error) else self._understood(error, call)
+                self._decide(known, name, call)
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -215,7 +228,13 @@ class Channel:
             self._sqlstate = self._ended = None
             # The only way to bound connecting and reading apart; setTimeout takes one number.
             setattr(self._transport, _TIMEOUT, timeout)
-            return self._send(self._observed(method, name), request)
+            self._interruption = None
+            try:
+                return self._send(self._observed(method, name), request)
+            except Exception:
+                if self._interruption is None:
+                    raise
+            self.let_through()
 
     def _exchange_in_time(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
         """The same, and be back in time where nobody else sees to it.
@@ -245,8 +264,13 @@ class Channel:
     def _observed(self, method: Any, name: str) -> Any:
         @functools.wraps(method)
         def observed(request: Any) -> Any:
-            response = method(request)
-            self._note(name, response)
+            try:
+                response = method(request)
+                self._note(name, response)
+            except Exception as error:
+                if is_foreign(error):
+                    self._interruption = error
+                raise
             return response
 
         return observed
@@ -288,7 +312,11 @@ class Channel:
         timeout = self._make_timeout(connect=_HOUSEKEEPING_SECONDS, read=_HOUSEKEEPING_SECONDS)
         try:
             return self._exchange(method, request, method.__name__, timeout)
-        except Exception as error:  # noqa: BLE001 - see _HOUSEKEEPING
+        except Exception as error:
+            if is_foreign(error):
+                self._interruption = error
+                raise
+            # See _HOUSEKEEPING.
             _log.debug("%s: %s failed: %s", self._where, method.__name__, type(error).__name__)
             return None
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from vinci_code.database.dialect.forking import renew_lock_in_child
+
 
 class Name(NamedTuple):
     """A table or view that a statement reads.
@@ -28,6 +30,7 @@ class KnownViews:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._views: dict[Name, bool] = {}
 
     def forget(self) -> None:
