@@ -39,7 +39,7 @@ def in_child(work: Callable[[], object]) -> int:
         signal.alarm(SECONDS)
         work()
         os._exit(0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a child must not go on as its parent
         traceback.print_exc()
     finally:
         os._exit(1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import gc
+import multiprocessing
 import os
 import random
 import signal
@@ -21,6 +22,8 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,8 +70,8 @@ def run(count: int, seed: int, threads: int = 3) -> Report:
     """Fork so many children of a process with so many threads."""
     report = Report()
     begin = time.monotonic()
-    with LocalWarehouse(record_limit=64) as warehouse:
-        engine = _engine(warehouse)
+    with _served() as address:
+        engine = _engine(*address)
         load = _Load(engine, threads, seed)
         rng = random.Random(seed)
         in_use = engine.connect()
@@ -131,17 +134,37 @@ class _Load:
             self.wrong.append(f"a thread of the parent: {traceback.format_exc()}")
 
 
-def _engine(warehouse: LocalWarehouse) -> sa.Engine:
-    url = sa.URL.create(
-        "databricks+vinci",
-        host=warehouse.host,
-        port=warehouse.port,
-        query={"http_path": warehouse.http_path},
-    )
-    arguments = {
-        "access_token": warehouse.access_token,
-        "_tls_trusted_ca_file": str(warehouse.ca_file),
-    }
+@contextmanager
+def _served() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A warehouse in a process of its own, as its URL and connect arguments.
+
+    In this one it would be forked with the rest.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,))
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send("stop")
+        process.join()
+
+
+def _serve(pipe: Any) -> None:
+    with LocalWarehouse(record_limit=64) as warehouse:
+        url = (
+            f"databricks+vinci://{warehouse.host}:{warehouse.port}?http_path={warehouse.http_path}"
+        )
+        arguments = {
+            "access_token": warehouse.access_token,
+            "_tls_trusted_ca_file": str(warehouse.ca_file),
+        }
+        pipe.send((url, arguments))
+        pipe.recv()
+
+
+def _engine(url: str, arguments: dict[str, Any]) -> sa.Engine:
     return sa.create_engine(url, connect_args=arguments, pool_size=3, max_overflow=2)
 
 
@@ -192,8 +215,9 @@ _MEANING = {
 
 
 def _wait(children: dict[int, int], report: Report) -> None:
-    process, status = os.waitpid(-1, 0) if len(children) > 1 else os.waitpid(next(iter(children)), 0)
-    number = children.pop(process)
+    process, number = next(iter(children.items()))
+    _, status = os.waitpid(process, 0)
+    del children[process]
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         report.asked_by_children += ASKED

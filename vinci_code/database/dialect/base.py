@@ -265,6 +265,14 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         """Set the level, which needs no statement."""
         _unit(dbapi_connection).level = level
 
+    def reset_isolation_level(self, dbapi_conn: DBAPIConnection) -> None:
+        """Set the level that connections of this engine begin with.
+
+        SQLAlchemy's own asserts that it is AUTOCOMMIT or the default of the warehouse.
+        """
+        level = self._on_connect_isolation_level or units.DEFAULT
+        self._assert_and_set_isolation_level(dbapi_conn, level)  # type: ignore[arg-type]
+
     def detect_autocommit_setting(self, dbapi_conn: DBAPIConnection) -> bool:
         """Whether a connection holds nothing."""
         return _unit(dbapi_conn).level == units.AUTOCOMMIT
@@ -281,14 +289,17 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def do_savepoint(self, connection: Connection, name: str) -> None:
         """Mark a place in what is held."""
-        _unit(connection.connection.dbapi_connection).savepoint(name)
+        try:
+            _unit(connection.connection.dbapi_connection).savepoint(name)
+        except Error as error:
+            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
+            connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
         """Drop what was held since."""
         try:
             _unit(connection.connection.dbapi_connection).rollback_to(name)
         except Error as error:
-            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:

@@ -302,9 +302,7 @@ class Connection:
             return self._session.execute(text, parameters, call)
 
         try:
-            outcome = Execution(
-                call, lambda: self._session, send, replace, self._end_session
-            ).run()
+            outcome = Execution(call, lambda: self._session, send, replace, self._end_session).run()
         except Error as error:
             if statement.begins_transaction and error.error_class is not None:
                 self._in_transaction = False  # the warehouse has refused to begin

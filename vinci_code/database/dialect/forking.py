@@ -6,16 +6,22 @@ children that selected their number from a connection of their parent's pool two
 a child uses nothing that was opened before it was there, and ends none of the parent's sessions.
 
 And it has copies of the locks, as they were; one that another thread held would never be released,
-since the child has no other threads.
+since the child has no other threads. Ours are renewed; those of OpenSSL cannot be, and a child
+would wait for them for ever at its first connection, so a fork waits until no session is just being
+opened (``undisturbed``).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
+
+PATIENCE = 2.0
+"""Seconds that a fork waits at most for sessions that are just being opened."""
 
 _in_child: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
@@ -46,6 +52,50 @@ def keep_in_process(driver_connection: Any) -> None:
     in_child(driver_connection, _disown)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have no fork come meanwhile, unless it takes longer than ``PATIENCE``.
+
+    For what takes locks of OpenSSL: making a context, and the handshake of a connection. Of 1,000
+    children of a process that opened sessions all the time, two hung in ``ssl.SSLContext()``.
+    """
+    thread = threading.get_ident()
+    with _gate.quiet:
+        _gate.busy.append(thread)
+    try:
+        yield
+    finally:
+        with _gate.quiet:
+            _gate.busy.remove(thread)
+            _gate.quiet.notify_all()
+
+
+class _Gate:
+    """Who must not be disturbed by a fork."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, in a child: the threads that were busy are not there."""
+        self.quiet = threading.Condition()
+        self.busy: list[int] = []
+
+    def close(self) -> None:
+        """Before a fork: wait for who is busy, and let nobody else begin."""
+        # Who forks while it is busy itself has to do with it.
+        thread = threading.get_ident()
+        self.quiet.acquire()
+        self.quiet.wait_for(lambda: set(self.busy) <= {thread}, PATIENCE)
+
+    def open(self) -> None:
+        """After a fork, in the parent."""
+        self.quiet.release()
+
+
+_gate = _Gate()
+
+
 def _renew_lock(thing: Any) -> None:
     thing._lock = threading.Lock()
 
@@ -65,9 +115,10 @@ def _refuse(method: Any, *_: object, **__: object) -> Any:
 
 
 def _after_fork() -> None:
+    _gate.renew()
     for thing, do in list(_in_child.items()):
         do(thing)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_gate.close, after_in_parent=_gate.open, after_in_child=_after_fork)

@@ -70,6 +70,6 @@ def _code_of(handler: Any) -> CodeType | None:
     if isinstance(handler, MethodType):
         handler = handler.__func__
     if not hasattr(handler, "__code__"):
-        handler = getattr(type(handler), "__call__", None)
+        handler = type(handler).__call__
     code = getattr(handler, "__code__", None)
     return code if isinstance(code, CodeType) else None

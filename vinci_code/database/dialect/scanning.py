@@ -37,8 +37,19 @@ _OPERAND_END = re.compile(r"(?:\w|[)\]'\"`]\s*)\Z")
 
 _READS = frozenset({"SELECT", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
-# Statements after which the session is not what it was when it was opened.
-_SESSION_CHANGES = frozenset({"USE", "SET", "RESET", "DECLARE", "CACHE", "ADD"})
+# Statements after which the session is what it was when it was opened, but for temporary objects.
+# Whatever is none of these counts as a change of it: USE, SET, RESET, DECLARE, CACHE, ADD, and
+# EXECUTE IMMEDIATE, CALL and scripts, in which any of them may be.
+_SESSION_KEEPERS = (
+    _READS
+    | _WRITES
+    | {"CREATE", "ALTER", "DROP", "UNDROP", "TRUNCATE", "COMMENT", "GRANT", "REVOKE", "DENY"}
+    | {"COPY", "OPTIMIZE", "VACUUM", "ANALYZE", "REFRESH", "MSCK", "REORG", "RESTORE", "CLONE"}
+    | {"PUT", "GET", "REMOVE", "REPAIR", "SYNC", "GENERATE", "CONVERT", "FSCK"}
+    | {"START", "COMMIT", "ROLLBACK", ""}
+)
+# After BEGIN: a transaction, as a block or not, in which only rows are read and written.
+_TRANSACTION_WORDS = frozenset({"", "TRANSACTION", "WORK", "ATOMIC"})
 _TRANSACTION_ENDS = frozenset({"COMMIT", "ROLLBACK"})
 _PREFIXES = frozenset({"WITH", "FROM"})
 _CACHED_LENGTH = 4096
@@ -88,12 +99,14 @@ def _describe(text: str) -> Statement:
     if keyword in _PREFIXES:
         # Both may stand before a query and before a write.
         keyword = next((word for word in words if word in _READS | _WRITES), keyword)
+    second = next(words, "") if keyword in {"BEGIN", "START"} else ""
+    keeps = keyword in _SESSION_KEEPERS or (keyword == "BEGIN" and second in _TRANSACTION_WORDS)
     return Statement(
         keyword,
         reads=keyword in _READS,
         writes_rows=keyword in _WRITES,
-        changes_session=keyword in _SESSION_CHANGES or _is_temporary(keyword, words),
-        begins_transaction=keyword in {"BEGIN", "START"} and next(words, "") != "ATOMIC",
+        changes_session=not keeps or _is_temporary(keyword, words),
+        begins_transaction=keyword in {"BEGIN", "START"} and second != "ATOMIC",
         ends_transaction=keyword in _TRANSACTION_ENDS,
     )
 

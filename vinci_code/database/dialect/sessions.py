@@ -10,6 +10,7 @@ from typing import Any
 
 from vinci_code.database.dialect.binding import Parameter
 from vinci_code.database.dialect.connecting import Arguments
+from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.transport import Call, Channel
 
@@ -65,7 +66,8 @@ class Session:
             return channels[0].on_behalf_of(call)
 
         self._driver = driver
-        self.driver_connection = driver.connect(attach, arguments.for_driver)
+        with undisturbed():
+            self.driver_connection = driver.connect(attach, arguments.for_driver)
         self.channel = channels[0]
         self._command_of: Any = None
         self._command: Any = None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 import threading
 import time
 import uuid
@@ -178,7 +179,7 @@ class Channel:
         return clean(error, Evidence(sqlstate=self._sqlstate, statement_id=call.statement_id))
 
     def let_through(self) -> None:
-        """Raise what a signal handler has raised in a request, and the driver has kept to itself."""
+        """Raise what a signal handler has raised in a request, and the driver has swallowed."""
         interruption, self._interruption = self._interruption, None
         if interruption is not None:
             raise interruption
@@ -230,11 +231,14 @@ class Channel:
             setattr(self._transport, _TIMEOUT, timeout)
             self._interruption = None
             try:
-                return self._send(self._observed(method, name), request)
+                response = self._send(self._observed(method, name), request)
             except Exception:
                 if self._interruption is None:
                     raise
+                response = None
+            # Not while the driver's error is handled: it says nothing of what is raised here.
             self.let_through()
+            return response
 
     def _exchange_in_time(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
         """The same, and be back in time where nobody else sees to it.
@@ -264,12 +268,12 @@ class Channel:
     def _observed(self, method: Any, name: str) -> Any:
         @functools.wraps(method)
         def observed(request: Any) -> Any:
+            handled = sys.exc_info()[1]
             try:
                 response = method(request)
                 self._note(name, response)
             except Exception as error:
-                if is_foreign(error):
-                    self._interruption = error
+                self._interruption = _interruption_in(error, handled)
                 raise
             return response
 
@@ -415,6 +419,22 @@ class Channel:
         return CancelledError(
             "the statement was cancelled on the warehouse", statement_id=call.statement_id
         )
+
+
+def _interruption_in(error: Exception, handled: BaseException | None) -> Exception | None:
+    """What was raised in a request and says nothing of it, be it within an error of urllib3's.
+
+    Which makes one of its own of a ``TimeoutError``, whoever has raised it.
+
+    Args:
+        error: What the request has failed with.
+        handled: What the application was handling while it asked for the request.
+    """
+    before = [] if handled is None else list(chain(handled, handled=True))
+    for found in chain(error, handled=True):
+        if isinstance(found, Exception) and found not in before and is_foreign(found):
+            return found
+    return None
 
 
 _TIMEOUT = "_THttpClient__timeout"
