@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
@@ -81,7 +82,7 @@ def test_children_get_their_own_answers(
         assert session_of(engine) != session
         engine.dispose()
 
-    wait_for(*[in_child(lambda n=n: ask(100 * n)) for n in range(5)])
+    wait_for(*[in_child(functools.partial(ask, 100 * n)) for n in range(5)])
     assert number_of(engine, 2) == 2
     assert pool is NullPool or session_of(engine) == session
     engine.dispose()
@@ -180,7 +181,7 @@ def test_the_connectors_engine(local_warehouse: TestWarehouse) -> None:
         assert number_of(engine, number) == number
         engine.dispose()
 
-    wait_for(*[in_child(lambda n=n: ask(n)) for n in range(5)])
+    wait_for(*[in_child(functools.partial(ask, n)) for n in range(5)])
     engine.dispose()
 
 

@@ -214,9 +214,11 @@ def test_one_connection_may_have_another_level_than_its_engine(connected: Connec
 
 
 def test_a_savepoint_where_nothing_is_held_is_refused(engine: Engine, table: Table) -> None:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        with pytest.raises(sa.exc.NotSupportedError, match="AUTOCOMMIT each statement is commit"):
-            connection.begin_nested()
+    with (
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        pytest.raises(sa.exc.NotSupportedError, match="AUTOCOMMIT each statement is commit"),
+    ):
+        connection.begin_nested()
     with engine.connect() as connection:
         connection.execute(text("BEGIN TRANSACTION"))
         with pytest.raises(sa.exc.NotSupportedError, match="a BEGIN of your own"):

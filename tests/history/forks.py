@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import gc
+import logging
 import multiprocessing
 import os
 import random
@@ -30,6 +31,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from vinci_code.warehouse import LocalWarehouse
+
+_log = logging.getLogger(__name__)
 
 ASKED = 4
 """How many numbers each child selects."""
@@ -81,6 +84,9 @@ def run(count: int, seed: int, threads: int = 3) -> Report:
             while report.forks < count and not load.wrong:
                 children[_fork(engine, in_use, 1_000_000 + report.forks * ASKED)] = report.forks
                 report.forks += 1
+                report.seconds = time.monotonic() - begin
+                if report.forks % 50 == 0:
+                    _log.info("%s", report.told())
                 time.sleep(rng.uniform(0, 0.02))
                 if len(children) >= _AT_ONCE:
                     _wait(children, report)
@@ -232,6 +238,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=3)
     given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    _log.setLevel(logging.INFO)
     print(f"seed {given.seed}", flush=True)
     report = run(given.forks, given.seed, given.threads)
     print(report.told())

@@ -89,6 +89,10 @@ class ExactValues:
             self._finders = {}
             self._newest = None
 
+    def __len__(self) -> int:
+        """How many values are looked for."""
+        return len(self._finders)
+
     def mask(self, text: str, mask: str) -> str:
         """Return ``text`` with every spelling of every value replaced by ``mask``."""
         spans = [

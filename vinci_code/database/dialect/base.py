@@ -271,7 +271,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         SQLAlchemy's own asserts that it is AUTOCOMMIT or the default of the warehouse.
         """
         level = self._on_connect_isolation_level or units.DEFAULT
-        self._assert_and_set_isolation_level(dbapi_conn, level)  # type: ignore[arg-type]
+        self._assert_and_set_isolation_level(dbapi_conn, level)  # type: ignore[no-untyped-call]
 
     def detect_autocommit_setting(self, dbapi_conn: DBAPIConnection) -> bool:
         """Whether a connection holds nothing."""

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-PATIENCE = 2.0
+PATIENCE = 5.0
 """Seconds that a fork waits at most for sessions that are just being opened."""
 
 _in_child: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
@@ -56,8 +56,10 @@ def keep_in_process(driver_connection: Any) -> None:
 def undisturbed() -> Iterator[None]:
     """Have no fork come meanwhile, unless it takes longer than ``PATIENCE``.
 
-    For what takes locks of OpenSSL: making a context, and the handshake of a connection. Of 1,000
-    children of a process that opened sessions all the time, two hung in ``ssl.SSLContext()``.
+    For what takes locks of OpenSSL: making a context, and the handshake of a connection. Of the
+    children of a process that opened sessions all the time, one in some hundreds hung in
+    ``ssl.SSLContext()``. That cannot be ruled out: a process that forks while its threads use TLS
+    does best to fork before it begins with that.
     """
     thread = threading.get_ident()
     with _gate.quiet:

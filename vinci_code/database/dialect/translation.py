@@ -182,7 +182,10 @@ def cleaned(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> Exception:
 
     See ``interruptions`` for what does not.
     """
-    return redact_exception(error) if is_foreign(error) else clean(error, evidence)
+    if is_foreign(error):
+        redact_exception(error)
+        return error
+    return clean(error, evidence)
 
 
 def clean(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:

@@ -233,12 +233,15 @@ class Channel:
             try:
                 response = self._send(self._observed(method, name), request)
             except Exception:
-                if self._interruption is None:
+                if not self._was_interrupted():
                     raise
                 response = None
             # Not while the driver's error is handled: it says nothing of what is raised here.
             self.let_through()
             return response
+
+    def _was_interrupted(self) -> bool:
+        return self._interruption is not None
 
     def _exchange_in_time(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
         """The same, and be back in time where nobody else sees to it.
