@@ -108,6 +108,10 @@ class ThriftService:
             record.executed = False
             record.statement = self._log.scrub(call.request.statement)
             record.configuration = self._plain_map(call.request.confOverlay)
+            # Those that cannot be read are refused when the statement is run.
+            with contextlib.suppress(parameters.ParameterError):
+                bound = parameters.plain(parameters.from_thrift(call.request.parameters))
+                record.parameters = self._log.scrub_parameters(bound)
         elif call.name == "OpenSession":
             record.configuration = self._plain_map(call.request.configuration)
 
@@ -269,7 +273,6 @@ class ThriftService:
             bound = parameters.from_thrift(request.parameters)
         except parameters.ParameterError as error:
             raise BadRequestError(f"BAD_REQUEST: {error}") from error
-        record.parameters = self._log.scrub_parameters(parameters.plain(bound))
 
         def run() -> Result:
             return session.engine.execute(request.statement, bound)

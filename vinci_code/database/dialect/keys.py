@@ -48,17 +48,16 @@ class KeyMaker:
     def __call__(self) -> int:
         """Return the next key."""
         with self._lock:
-            if self._process != os.getpid():
-                self._renew()
-            self._tick = max(self._tick + 1, _now())
-            return _key(self._tick, self._node)
+            return self._next()
 
     def for_row(self) -> int:
         """Return the next key, and remember that it was made for a row that is about to be sent."""
-        key = self()
         with self._lock:
-            _remember(self._made, [key])
-        return key
+            key = self._next()
+            self._made[key] = None
+            if len(self._made) > 2 * _REMEMBERED:
+                _forget(self._made)
+            return key
 
     def claim(self, keys: Iterable[object]) -> None:
         """Note that a write holds these keys; those that were not made for a row do not count."""
@@ -71,7 +70,8 @@ class KeyMaker:
             claimed = [key for key in self._made if key in given]
             for key in claimed:
                 del self._made[key]
-            _remember(self._claimed, claimed)
+            self._claimed.update(dict.fromkeys(claimed))
+            _forget(self._claimed)
 
     def written_once(self, keys: Iterable[object]) -> list[int]:
         """Return those of the keys that were made for a row and claimed by one write, ever.
@@ -93,6 +93,12 @@ class KeyMaker:
                 self._renew()
             node = secrets.randbelow((1 << NODE_BITS) - 1)
             return _key(_now(), node + (node >= self._node))
+
+    def _next(self) -> int:
+        if self._process != os.getpid():
+            self._renew()
+        self._tick = max(self._tick + 1, _now())
+        return _key(self._tick, self._node)
 
     def _renew(self) -> None:
         self._process = os.getpid()
@@ -124,11 +130,10 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=number)
 
 
-def _remember(keys: dict[int, None], more: Iterable[int]) -> None:
-    for key in more:
-        keys[key] = None
-    while len(keys) > _REMEMBERED:
-        del keys[next(iter(keys))]
+def _forget(keys: dict[int, None]) -> None:
+    """Forget all but the newest."""
+    for key in list(keys)[:-_REMEMBERED]:
+        del keys[key]
 
 
 def _now() -> int:
