@@ -12,7 +12,7 @@ from vinci_code.database.dialect.binding import Parameter
 from vinci_code.database.dialect.connecting import Arguments
 from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
-from vinci_code.database.dialect.transport import Call, Channel
+from vinci_code.database.dialect.transport import Call, Channel, connect_undisturbed
 
 _SILENT = logging.NullHandler()
 # Where the driver logs every request and answer whole, at DEBUG, to nobody by default: a commit of
@@ -73,6 +73,7 @@ class Session:
         self._driver = driver
         with undisturbed():
             self.driver_connection = driver.connect(attach, arguments.for_driver)
+        connect_undisturbed(self.driver_connection.session.backend)
         self.channel = channels[0]
         self._command_of: Any = None
         self._command: Any = None

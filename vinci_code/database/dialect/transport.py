@@ -39,8 +39,15 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
+from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
-from vinci_code.database.dialect.translation import Evidence, chain, class_names, clean
+from vinci_code.database.dialect.translation import (
+    Evidence,
+    chain,
+    class_names,
+    clean,
+    cleaned,
+)
 from vinci_code.database.dialect.waiting import Patience, seconds_in
 
 MAX_ANSWER = 32 * 1024 * 1024
@@ -255,8 +262,8 @@ class Channel:
             refused = answer.status == 401 or unknown
             if refused and self._credentials is not None and self._credentials.renew(sent):
                 _, answer = self._get(path, seconds)
-        except Exception as error:  # noqa: BLE001 - urllib3 lets anything through
-            raise clean(error, Evidence(where=self._where))  # noqa: B904 - its cause is set
+        except Exception as error:  # noqa: BLE001 - it goes on as one of ours, if it is none already
+            raise cleaned(error, Evidence(where=self._where))  # noqa: B904 - its cause is set
         return answer
 
     def _get(self, path: str, seconds: float) -> tuple[str | None, Answer]:
@@ -530,6 +537,21 @@ def _send_once(backend: Any) -> None:
     policy.read = False
     # A status is an answer: its headers say how long to wait.
     policy.raise_on_status = False
+
+
+def connect_undisturbed(backend: Any) -> None:
+    """Have no fork come while a lost socket of a session is opened again."""
+    pool = getattr(backend._transport, _POOL)
+    opened: Any = pool.ConnectionCls
+
+    class Undisturbed(opened):  # type: ignore[misc]
+        """A connection of the pool's own class."""
+
+        def connect(self) -> None:
+            with undisturbed():
+                super().connect()
+
+    pool.ConnectionCls = Undisturbed
 
 
 def _statement_id(response: Any) -> str | None:
