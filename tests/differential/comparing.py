@@ -8,19 +8,25 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
 from tests.differential import differences
 from tests.differential.differences import Pair
 from tests.differential.expressions import GENERATED
 from tests.differential.programs import COMMIT, ROLLBACK, Program, Unit
-from tests.differential.running import COMMITTED, REFUSED, ROLLED_BACK, Ended, Rows, Side, Unordered
-from tests.differential.tables import TABLES
+from tests.differential.running import (
+    COMMITTED,
+    REFUSED,
+    ROLLED_BACK,
+    Ended,
+    Rows,
+    Side,
+    Unordered,
+)
+from tests.differential.tables import TABLES, Base
 
 _WORD = re.compile(r"\w+")
-_MAPPED = {
-    mapper.class_.__name__: {table.name for table in mapper.tables}  # type: ignore[union-attr]
-    for mapper in __import__("tests.differential.tables", fromlist=["Base"]).Base.registry.mappers
+_MAPPED: dict[str, set[str]] = {
+    mapper.class_.__name__: {str(table) for table in mapper.tables}
+    for mapper in Base.registry.mappers
 }
 
 
@@ -125,11 +131,20 @@ def _unit(
         compared.counted[f"refused: {name}"] += 1
     compared.counted[f"fate: {here.fate if there.fate != REFUSED else there.fate}"] += 1
     compared.statements += len(unit.lines)
-    pair = Pair(number, unit, here, there, before, warehouse.rows(used))
+    pair = Pair(number, unit, here, there, before, _rows(warehouse, used, number))
     _compare_seen(pair, compared)
     _compare_fates(pair, compared)
     _compare_rows(pair, sqlite.rows(used), compared)
     return pair.after
+
+
+def _rows(side: Side, used: Collection[str], number: int) -> Rows:
+    try:
+        return side.rows(used)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        finding = Finding("the rows cannot be read afterwards", number, None, "they can", told)
+        raise _FoundError(finding) from error
 
 
 def _compare_seen(pair: Pair, compared: Compared) -> None:
@@ -244,6 +259,3 @@ def _keyed(rows: Rows) -> Rows:
         for row in rows["note"]
     ]
     return {**rows, "note": ranked}
-
-
-__all__ = ["Compared", "Finding", "compare", "same", "sa", "tables_of"]

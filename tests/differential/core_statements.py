@@ -56,7 +56,7 @@ class CoreStatements:
         forms = [self._read_rows, self._read_rows, self._read_ordered, self._read_aggregate]
         forms += [self._read_grouped, self._read_exists, self._read_joined, self._read_raw]
         if table.name == "item":
-            forms += [lambda _: self._see("select(cheap)")] * 2
+            forms += [lambda table: self._see("select(cheap)")] * 2
         return [self._chooser.choice(forms)(table)]
 
     # --- writes ---------------------------------------------------------------------------------
@@ -244,13 +244,8 @@ class CoreStatements:
         row = {
             name: value
             for name, value in self._made.row(table).items()
-            if isinstance(table.columns[name].type, (sa.Integer, sa.String))
-            and not isinstance(table.columns[name].type, sa.Enum)
-        }
-        row = {
-            name: value
-            for name, value in row.items()
-            if not (table.columns[name].primary_key and table.columns[name].unique)
+            if is_plain(table.columns[name], (sa.Integer, sa.String))
+            and not table.columns[name].foreign_keys
         }
         if set(self._needed(table)) - set(row):
             return self._insert_rows(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -159,6 +158,3 @@ def _dangling(table: sa.Table, named: list[dict[str, Any]], rows: Rows) -> list[
             for value in values - there
         ]
     return found
-
-
-__all__ = ["Pair", "broken_constraints", "dt", "listed", "same_value"]

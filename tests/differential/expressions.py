@@ -69,16 +69,17 @@ class Expressions:
             self._literal(column),
             self._literal(column),
             self._scalar(column),
-            f"bindparam({'b_' + column.name!r}, {written(self.value(column))}, type_={type_of(column)})",
+            f"bindparam('b_{column.name}', {written(self.value(column))}, {type_of(column)})",
         ]
         plain = written(self.value(column))
+        small = self.chooser.randint(1, 6)
         if is_plain(column, sa.Integer):
             forms += [
                 f"func.abs({plain if plain != 'None' else -3})",
-                f"literal_column('{self.chooser.randint(1, 6)}')",
-                f"case((exists().where({self._any_condition(column.table)}), {self.chooser.randint(1, 6)}), else_=2)",
+                f"literal_column('{small}')",
+                f"case((exists().where({self.condition(column.table)}), {small}), else_=2)",
                 f"func.coalesce({self._scalar(column)}, 0) + 1",
-                f"cast(literal('{self.chooser.randint(1, 6)}'), Integer)",
+                f"cast(literal('{small}'), Integer)",
                 f"{self.chooser.randint(1, 3)} + literal(1)",
             ]
         if is_plain(column, sa.String):
@@ -134,7 +135,7 @@ class Expressions:
         if str(column) in GENERATED or not _ordered(column):
             return f"select({of}).where({key_condition(self, table)}).scalar_subquery()"
         function = self.chooser.choice(["max", "min"])
-        where = f".where({self._any_condition(table)})" if self.chooser.random() < 0.4 else ""
+        where = f".where({self.condition(table)})" if self.chooser.random() < 0.4 else ""
         return f"select(func.{function}({of})){where}.scalar_subquery()"
 
     # --- conditions -----------------------------------------------------------------------------
@@ -157,14 +158,12 @@ class Expressions:
             return f"{joined}({self._atom(table, of)}, {self._atom(table, of)})"
         return f"not_({self._atom(table, of)})"
 
-    def _any_condition(self, table: Any) -> str:
-        return self.condition(table)
-
     def _atom(self, table: sa.Table, of: str) -> str:
         column = self.chooser.choice([c for c in self.columns(table) if _comparable(c)])
         own = f"{of}.{column.key}"
         value = self.chooser.choice(domain(column))
         others = ", ".join(written(self.value(column)) for _ in range(self.chooser.randint(0, 3)))
+        bound = written(self.value(column))
         forms = [
             f"{own} == {written(value)}",
             f"{own} == {written(value)}",
@@ -173,7 +172,7 @@ class Expressions:
             f"{own}.not_in([{others}])",
             f"{own}.is_(None)",
             f"{own}.is_not(None)",
-            f"{own} == bindparam('q_{column.key}', {written(self.value(column))}, {type_of(column)})",
+            f"{own} == bindparam('q_{column.key}', {bound}, {type_of(column)})",
             f"{own}.is_distinct_from({written(value)})",
             f"{own}.in_({self._in_select(column)})",
             self._correlated(table, of),
@@ -235,7 +234,7 @@ def key_condition(made: Expressions, table: sa.Table, of: str | None = None) -> 
     return tests[0] if len(tests) == 1 else f"and_({', '.join(tests)})"
 
 
-def is_plain(column: sa.Column[Any], kind: type[Any]) -> bool:
+def is_plain(column: sa.Column[Any], kind: type[Any] | tuple[type[Any], ...]) -> bool:
     """Whether a column is of a kind, and not of one that only is kept so."""
     return isinstance(column.type, kind) and not isinstance(column.type, sa.Enum)
 

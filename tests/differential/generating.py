@@ -81,8 +81,8 @@ class _Generator:
         reads = 0.35 if self._transactions else 0.12
         lines: list[str] = []
         wanted = self._chooser.randint(1, _LIMIT)
-        if self._chooser.random() < 0.25:
-            wanted = 2
+        if self._chooser.random() < (0.25 if self._transactions else 0.6):
+            wanted = self._chooser.randint(1, 2)
         while len(lines) < wanted:
             table = self._chooser.choice(tables)
             made = orm if kind == ORM and self._chooser.random() < 0.75 else core

@@ -52,7 +52,7 @@ class OrmStatements:
         ]
         chosen = self._chooser.choices([f for _, f in forms], [w for w, _ in forms])[0]
         lines = chosen(name)
-        return lines if lines else self._add(name)
+        return lines or self._add(name)
 
     def read(self, table: sa.Table) -> list[str]:
         """A query for objects."""
@@ -73,7 +73,7 @@ class OrmStatements:
 
     def _key(self, name: str) -> str | None:
         """A value for the key of a class; none where it is given out by the database."""
-        keys = _CLASSES[name].primary_key
+        keys: Any = _CLASSES[name].primary_key
         if any(str(c) in GENERATED for c in keys):
             return None
         values = tuple(self._chooser.choice(domain(c)) for c in keys)
@@ -196,10 +196,10 @@ class OrmStatements:
             f"session.bulk_insert_mappings({name}, {listed})",
             f"session.execute(insert({name}), {listed})",
         ]
-        if self._key(name) is not None and len(columns) > len(_CLASSES[name].primary_key):
-            if _CLASSES[name].version_id_col is None:
-                forms.append(f"session.bulk_update_mappings({name}, {listed})")
-                forms.append(f"session.execute(update({name}), {listed})")
+        changes = len(columns) > len(_CLASSES[name].primary_key)
+        if changes and self._key(name) is not None and _CLASSES[name].version_id_col is None:
+            forms.append(f"session.bulk_update_mappings({name}, {listed})")
+            forms.append(f"session.execute(update({name}), {listed})")
         return [self._chooser.choice(forms)]
 
     def _update_rows(self, name: str) -> list[str]:
@@ -213,25 +213,20 @@ class OrmStatements:
             else self._made.value(column)
         )
         how = self._chooser.choice(_SYNCHRONIZE)
+        condition = self._condition(name)
         if self._chooser.random() < 0.3:
-            return [
-                f"session.query({name}).filter({self._condition(name)})"
-                f".update({{{column.key!r}: {written(value)}}}, synchronize_session={how})"
-            ]
-        return [
-            f"session.execute(update({name}).where({self._condition(name)})"
-            f".values({column.key}={written(value)}), "
-            f"execution_options={{'synchronize_session': {how}}})"
-        ]
+            values = f"{{{column.key!r}: {written(value)}}}"
+            query = f"session.query({name}).filter({condition})"
+            return [f"{query}.update({values}, synchronize_session={how})"]
+        text = f"update({name}).where({condition}).values({column.key}={written(value)})"
+        return [f"session.execute({text}, execution_options={{'synchronize_session': {how}}})"]
 
     def _delete_rows(self, name: str) -> list[str]:
         if name in ("Employee", "Person"):
             return []
         how = self._chooser.choice(_SYNCHRONIZE)
-        return [
-            f"session.execute(delete({name}).where({self._condition(name)}), "
-            f"execution_options={{'synchronize_session': {how}}})"
-        ]
+        text = f"delete({name}).where({self._condition(name)})"
+        return [f"session.execute({text}, execution_options={{'synchronize_session': {how}}})"]
 
     def _again(self, name: str) -> list[str]:
         """Load an object again, or have it loaded again."""

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.differential.comparing import Compared, Finding, compare
 from tests.differential.generating import generate
@@ -76,7 +77,8 @@ class Report:
         counted = "\n".join(f"  {count:7,}  {name}" for name, count in sorted(self.counted.items()))
         return (
             f"{self.programs:,} programs, {self.statements:,} statements, {self.seconds:.1f} s "
-            f"({speed:.1f} programs/s); {self.differing} differ, in {len(self.found)} ways\n{counted}"
+            f"({speed:.1f} programs/s); {self.differing} differ, in {len(self.found)} ways\n"
+            f"{counted}"
         )
 
 
@@ -84,13 +86,13 @@ class Sides:
     """SQLite and a warehouse, for many programs."""
 
     def __init__(self, sqlite: Side, warehouse: Side) -> None:
-        self._sqlite = sqlite
-        self._warehouse = warehouse
+        self.sqlite = sqlite
+        self.warehouse = warehouse
 
     def compare(self, program: Program) -> Compared:
         """Run a program on both."""
         with quiet():
-            return compare(program, self._sqlite, self._warehouse)
+            return compare(program, self.sqlite, self.warehouse)
 
     def shrunk(self, program: Program, finding: Finding) -> tuple[Program, Finding]:
         """Make a program small that differs."""
@@ -98,11 +100,11 @@ class Sides:
 
 
 @contextmanager
-def sides(*, transactions: bool) -> Iterator[Sides]:
-    """Both sides, on a warehouse of their own."""
+def sides(*, transactions: bool, **options: Any) -> Iterator[Sides]:
+    """Both sides, on a warehouse of their own; options are those of its engine."""
     with ExitStack() as stack:
         sqlite = stack.enter_context(sqlite_side())
-        warehouse = stack.enter_context(warehouse_side(transactions=transactions))
+        warehouse = stack.enter_context(warehouse_side(transactions=transactions, **options))
         yield Sides(sqlite, warehouse)
 
 
@@ -209,7 +211,7 @@ if __name__ == "__main__":
     sys.exit(replay(PROGRAM, transactions=TRANSACTIONS))
 '''
 _WRITTEN = re.compile(
-    r'\Ar"""(?P<kind>.*)\n.*^TRANSACTIONS = (?P<transactions>\w+)$.*^PROGRAM = r"""\n'
+    r'\Ar"""(?P<kind>[^\n]*)\n.*^TRANSACTIONS = (?P<transactions>\w+)$.*^PROGRAM = r"""\n'
     r'(?P<program>.*?)"""',
     re.DOTALL | re.MULTILINE,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import uuid
 import warnings
@@ -252,7 +252,7 @@ def namespace() -> dict[str, Any]:
             " null and_ or_ not_ tuple_ cast Integer String"
         ).split():
             _NAMES[name] = getattr(sa, name)
-        _NAMES.update(upsert=upsert, Decimal=decimal.Decimal, UUID=uuid.UUID, datetime=datetime)
+        _NAMES.update(upsert=upsert, Decimal=decimal.Decimal, UUID=uuid.UUID, datetime=dt)
         _NAMES.update(Colour=tables.Colour, cheap=tables.cheap)
         for mapper in tables.Base.registry.mappers:
             _NAMES[mapper.class_.__name__] = mapper.class_
@@ -292,10 +292,15 @@ def sqlite_side() -> Iterator[Side]:
 
 
 @contextmanager
-def warehouse_side(*, transactions: bool) -> Iterator[Side]:
-    """A local warehouse of its own, by way of the dialect and the vendor's driver."""
+def warehouse_side(*, transactions: bool, **options: Any) -> Iterator[Side]:
+    """A local warehouse of its own, by way of the dialect and the vendor's driver.
+
+    Args:
+        transactions: Whether it has transactions.
+        options: Arguments of ``create_engine``.
+    """
     with LocalWarehouse(transactions=transactions, record_limit=64) as warehouse:
-        engine = engine_on(warehouse, warehouse.schema, enforce_foreign_keys=True)
+        engine = engine_on(warehouse, warehouse.schema, **{"enforce_foreign_keys": True, **options})
         for table in tables.TABLES.values():
             _create(engine, table)
         warehouse.sql(tables.CREATE_VIEW)

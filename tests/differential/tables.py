@@ -87,7 +87,7 @@ class Account(Base):
     balance: Mapped[int] = mapped_column(default=100)
     owner: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
     version: Mapped[int] = mapped_column()
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's form
+    __mapper_args__ = {"version_id_col": version}
 
 
 class Animal(Base):
@@ -97,21 +97,21 @@ class Animal(Base):
     id: Mapped[int] = key()
     kind: Mapped[str] = mapped_column(sa.String(10))
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
-    __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "animal"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "animal"}
 
 
 class Dog(Animal):
     """One of them."""
 
     tricks: Mapped[int | None]
-    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_identity": "dog"}
 
 
 class Cat(Animal):
     """Another one."""
 
     lives: Mapped[int | None] = mapped_column(server_default=text("9"))
-    __mapper_args__ = {"polymorphic_identity": "cat"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_identity": "cat"}
 
 
 class Person(Base):
@@ -121,7 +121,7 @@ class Person(Base):
     id: Mapped[int] = key()
     kind: Mapped[str] = mapped_column(sa.String(10))
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
-    __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "person"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "person"}
 
 
 class Employee(Person):
@@ -131,7 +131,7 @@ class Employee(Person):
     id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True, autoincrement=False)
     salary: Mapped[int | None]
     badge: Mapped[int | None] = mapped_column(unique=True)
-    __mapper_args__ = {"polymorphic_identity": "employee"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_identity": "employee"}
 
 
 enrolled = sa.Table(
@@ -211,7 +211,6 @@ class Rank(Base):
     changes: Mapped[int | None] = mapped_column(default=0, onupdate=text("changes + 1"))
 
 
-Rank.__table__.c.pos.default = None
 _ranks: Any = Rank.__table__
 _next = select(func.coalesce(func.max(_ranks.alias("before").c.pos), 0) + 1).scalar_subquery()
 _ranks.c.pos._init_items(sa.ColumnDefault(_next))

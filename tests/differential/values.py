@@ -1,4 +1,4 @@
-"""Values for columns: few of each type, so that keys collide, and how they are written in Python."""
+"""Values for columns, few of each type, so that keys collide; and how Python writes them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BY_TYPE: list[tuple[type[Any], list[Any]]] = [
     (sa.Time, [dt.time(1, 2, 3), dt.time(23, 59, 59, 5)]),
     (sa.Uuid, _UUIDS),
     (sa.Float, [0.5, -1.25, 3.0, 1e10, 0.1]),
-    (sa.Numeric, [Decimal("1.10"), Decimal("0"), Decimal("2.5"), Decimal("99.99"), Decimal(7)]),
+    (sa.Numeric, [Decimal("1.10"), Decimal(0), Decimal("2.5"), Decimal("99.99"), Decimal(7)]),
     (sa.BigInteger, [1, 2, -5, 2**53 + 1, 2**62]),
     (sa.Integer, _NUMBERS),
     (sa.String, _TEXTS),
@@ -44,7 +44,7 @@ _SPECIAL: dict[str, list[Any]] = {
     "person.kind": ["person"],
     "mail.gone": [0, 0, 1],
     "account.version": [1, 1, 2],
-    "item.price": [Decimal("1.10"), Decimal("0"), Decimal("20.00"), Decimal("-1")],
+    "item.price": [Decimal("1.10"), Decimal(0), Decimal("20.00"), Decimal(-1)],
     "part.qty": [0, 1, 2, 3, 3, -1],
 }
 
