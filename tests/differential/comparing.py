@@ -48,6 +48,17 @@ class Finding:
     sqlite: str
     warehouse: str
 
+    @property
+    def mark(self) -> str:
+        """What it has in common with others of its kind: the warehouse's words, without values."""
+        if self.kind.startswith(("both commit", "a line is shown")):
+            return self.kind
+        condition = re.search(r"\[[A-Z_.]+\]", self.warehouse)
+        if condition is not None:
+            return f"{self.kind} {condition.group()}"
+        words = re.sub(r"'[^']*'|\(.*?\)|-?\d+|\[.*", "", self.warehouse).split()
+        return f"{self.kind} {' '.join(words[:14])}"
+
     def told(self) -> str:
         """The finding in words."""
         where = f"unit {self.unit + 1}" + (

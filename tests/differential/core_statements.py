@@ -8,11 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.differential.expressions import Expressions, is_plain, key_condition
-from tests.differential.values import domain, written
+from tests.differential.expressions import Expressions, is_plain, key_condition, type_of
+from tests.differential.values import FILLED, domain, written
 
-# What INSERT … SELECT from the view may give, by the names of its columns.
-_VIEW_COLUMNS = ("id", "code", "x", "name")
+# Columns that are unique by what is no constraint of theirs alone.
+_APART = frozenset({"part.qty", "mail.address", "login.name"})
+# Tables that no foreign key points at.
+_LEAVES = frozenset(
+    {"part", "doc", "account", "animal", "enrolled", "mail", "login", "rank", "kind"}
+)
 
 
 class CoreStatements:
@@ -40,6 +44,8 @@ class CoreStatements:
             (5, self._delete),
             (4, self._upsert),
             (1, self._raw_insert),
+            (1, self._raw_change),
+            (1, self._update_joined),
         ]
 
     def write(self, table: sa.Table) -> list[str]:
@@ -55,6 +61,7 @@ class CoreStatements:
         """One read."""
         forms = [self._read_rows, self._read_rows, self._read_ordered, self._read_aggregate]
         forms += [self._read_grouped, self._read_exists, self._read_joined, self._read_raw]
+        forms += [self._read_nested]
         if table.name == "item":
             forms += [lambda table: self._see("select(cheap)")] * 2
         return [self._chooser.choice(forms)(table)]
@@ -68,6 +75,25 @@ class CoreStatements:
         else:
             text = f"insert({table.name}), [{written(rows[0])}]"
         return self._run(text, counted=0.1)
+
+    def fill(self, table: sa.Table) -> str:
+        """Some rows, whose keys are the first ones, and no value of a unique column twice."""
+        columns = [
+            c for c in self._made.writable(table) if c.unique or self._chooser.random() < 0.8
+        ]
+        columns += [c for c in self._made.writable(table) if c.primary_key or not c.nullable]
+        rows = [
+            {c.key: self._filled(c, n) for c in dict.fromkeys(columns)}
+            for n in range(self._chooser.randint(FILLED, 4))
+        ]
+        return f"conn.execute(insert({table.name}), [{', '.join(map(written, rows))}])"
+
+    def _filled(self, column: sa.Column[Any], number: int) -> Any:
+        if not (column.primary_key or column.unique or str(column) in _APART):
+            value = self._made.value(column)
+            return value if value != -1 else 0
+        values = domain(column)
+        return values[number % len(values)]
 
     def insert_many(self, table: sa.Table) -> str:
         names = list(self._made.row(table))
@@ -99,13 +125,13 @@ class CoreStatements:
     def _insert_select(self, table: sa.Table) -> str | None:
         """From the table itself, with other keys, or from the view."""
         columns = self._made.writable(table)
-        if any(c.primary_key and not is_plain(c, sa.Integer) for c in columns):
-            return None
         if table.name == "note":
             source = "select(note.c.body + '+')"
             names = ["body"]
-        elif table.name != "item" and self._chooser.random() < 0.4:
+        elif self._chooser.random() < 0.4:
             return self._insert_from_view(table)
+        elif any(c.primary_key and not is_plain(c, sa.Integer) for c in columns):
+            return None
         else:
             names = [c.key for c in columns if c.primary_key or self._chooser.random() < 0.5]
             names += [
@@ -119,18 +145,19 @@ class CoreStatements:
         return self._run(f"insert({table.name}).from_select({names!r}, {source}{where})")
 
     def _insert_from_view(self, table: sa.Table) -> str | None:
-        columns = [c for c in self._made.writable(table) if is_plain(c, sa.Integer)]
-        needed = [
-            c
-            for c in self._made.writable(table)
-            if not (c.nullable or c.default is not None or c.server_default is not None)
-        ]
-        if not columns or any(c not in columns for c in needed):
-            return None
-        names = [c.key for c in needed]
-        source = ["cheap.c.id"] + ["cheap.c.x"] * (len(names) - 1)
+        names, source = [], []
+        for column in self._made.writable(table):
+            optional = column.nullable or column.default is not None or column.server_default
+            if optional and self._chooser.random() < 0.7:
+                continue
+            names.append(column.key)
+            if is_plain(column, sa.Integer):
+                source.append("cheap.c.id" if column.primary_key else "cheap.c.x")
+            else:
+                source.append(f"literal({written(self._made.value(column))}, {type_of(column)})")
+        where = ".where(cheap.c.id < 3)" * (self._chooser.random() < 0.5)
         return self._run(
-            f"insert({table.name}).from_select({names!r}, select({', '.join(source)}))"
+            f"insert({table.name}).from_select({names!r}, select({', '.join(source)}){where})"
         )
 
     def _moved(self, table: sa.Table) -> Callable[[str], str]:
@@ -257,6 +284,44 @@ class CoreStatements:
         text = f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({marks})"
         return self._run(f"text({text!r}), {written(row)}")
 
+    def _raw_change(self, table: sa.Table) -> str | None:
+        """UPDATE or DELETE as text, of what no other row points at."""
+        columns = [
+            c
+            for c in self._made.writable(table)
+            if is_plain(c, sa.Integer)
+            and not (c.primary_key or c.unique or c.foreign_keys or str(c) in _APART)
+        ]
+        keys = [c for c in self._made.columns(table) if c.primary_key and is_plain(c, sa.Integer)]
+        if not keys:
+            return None
+        key = keys[0]
+        bound: dict[str, Any] = {"k": self._chooser.choice(domain(key))}
+        if table.name in _LEAVES and self._chooser.random() < 0.4:
+            text = f"DELETE FROM {table.name} WHERE {key.name} = :k"
+        elif columns:
+            column = self._chooser.choice(columns)
+            bound["v"] = self._chooser.choice([1, 2, 5])
+            text = f"UPDATE {table.name} SET {column.name} = :v WHERE {key.name} >= :k"
+        else:
+            return None
+        return self._run(f"text({text!r}), {written(bound)}")
+
+    def _update_joined(self, table: sa.Table) -> str | None:
+        """UPDATE … FROM a table that a foreign key points at, so that one row is met at most."""
+        number = self._made.column(table, sa.Integer)
+        foreign = [f for f in table.foreign_keys if f.column.table is not table]
+        if number is None or not foreign or number.primary_key or number.foreign_keys:
+            return None
+        key = min(foreign, key=str)
+        other = key.column.table
+        source = self._made.column(other, sa.Integer)
+        if source is None:
+            return None
+        on = f"{table.name}.c.{key.parent.key} == {other.name}.c.{key.column.key}"
+        value = f"{other.name}.c.{source.key}"
+        return self._run(f"update({table.name}).where({on}).values({number.key}={value})")
+
     def _fresh(self, column: sa.Column[Any]) -> Any:
         number = self._chooser.randint(1000, 999999)
         return number if isinstance(column.type, sa.Integer) else f"raw{number}"
@@ -318,6 +383,21 @@ class CoreStatements:
         return self._see(
             f"select({', '.join(shown)}).select_from({table.name}.{join}({other}, {on}))"
         )
+
+    def _read_nested(self, table: sa.Table) -> str:
+        """By way of a CTE, a sub-query, or a UNION."""
+        column = self._made.number_or_text(table)
+        own = f"{table.name}.c.{column.key}"
+        inner = f"select({own}.label('v')).where({self._made.condition(table)})"
+        other = f"select({own}.label('v'))"
+        forms = [
+            f"select(func.count()).select_from({inner}.cte('c'))",
+            f"select({inner}.subquery('s'))",
+            f"union_all({inner}, {other})",
+            f"union({inner}, {other})",
+            f"select({own}).where({own} == {self._made.scalar(column)}).distinct()",
+        ]
+        return self._see(self._chooser.choice(forms))
 
     def _read_raw(self, table: sa.Table) -> str:
         column = self._made.number_or_text(table)

@@ -68,7 +68,7 @@ class Expressions:
         forms = [
             self._literal(column),
             self._literal(column),
-            self._scalar(column),
+            self.scalar(column),
             f"bindparam('b_{column.name}', {written(self.value(column))}, {type_of(column)})",
         ]
         plain = written(self.value(column))
@@ -78,7 +78,7 @@ class Expressions:
                 f"func.abs({plain if plain != 'None' else -3})",
                 f"literal_column('{small}')",
                 f"case((exists().where({self.condition(column.table)}), {small}), else_=2)",
-                f"func.coalesce({self._scalar(column)}, 0) + 1",
+                f"func.coalesce({self.scalar(column)}, 0) + 1",
                 f"cast(literal('{small}'), Integer)",
                 f"{self.chooser.randint(1, 3)} + literal(1)",
             ]
@@ -128,7 +128,7 @@ class Expressions:
         value = self.value(column)
         return "null()" if value is None else f"literal({written(value)}, {type_of(column)})"
 
-    def _scalar(self, column: sa.Column[Any]) -> str:
+    def scalar(self, column: sa.Column[Any]) -> str:
         """A sub-select of one value of the same type."""
         table = column.table
         of = f"{table.name}.c.{column.key}"
@@ -182,7 +182,7 @@ class Expressions:
                 f"{own} > {written(value)}",
                 f"{own} <= {written(value)}",
                 f"{own}.between({written(value)}, {written(self.chooser.choice(domain(column)))})",
-                f"{own} == {self._scalar(column)}",
+                f"{own} == {self.scalar(column)}",
             ]
         if is_plain(column, sa.Integer):
             forms += [f"{own} == {str(value)!r}", f"{own} % 2 == 0", self._tuple(table, of)]

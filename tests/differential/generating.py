@@ -59,11 +59,7 @@ class _Generator:
 
     def _filling(self, table: sa.Table) -> Unit:
         """Plain rows to begin with."""
-        rows = CoreStatements(self._chooser, "conn")
-        lines: list[str] = []
-        for _ in range(self._chooser.randint(1, 2)):
-            lines += rows.insert_many(table).split("\n")
-        return Unit(CORE, tuple(lines[:1]))
+        return Unit(CORE, (CoreStatements(self._chooser, "conn").fill(table),))
 
     def _unit(self, number: int) -> Unit:
         kind = self._chooser.choice([CORE, ORM])

@@ -13,6 +13,13 @@ from tests.differential.tables import Base
 from tests.differential.values import domain, written
 
 _SYNCHRONIZE = ["'auto'", "'fetch'", "'evaluate'", "False"]
+_RELATED = {
+    "Item": "tags",
+    "Tag": "item",
+    "Student": "courses",
+    "Course": "students",
+    "Node": "children",
+}
 _CLASSES: dict[str, Mapper[Any]] = {
     mapper.class_.__name__: mapper
     for mapper in sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__name__)
@@ -69,7 +76,20 @@ class OrmStatements:
             return [f"see(session.get({name}, {self._key(name)}))"]
         if roll < 0.5:
             return [f"see(session.query({name}).count())"]
+        if roll < 0.7 and name in _RELATED:
+            return self._related(name)
         return [f"see(session.query({name}).filter({self._condition(name)}))"]
+
+    def _related(self, name: str) -> list[str]:
+        """What objects are related to, loaded late or early."""
+        relation = _RELATED[name]
+        if self._chooser.random() < 0.5:
+            lines: list[str] = []
+            variable = self._one(name, lines)
+            return [*lines, f"if {variable}: see({variable}.{relation})"]
+        how = self._chooser.choice(["joinedload", "selectinload"])
+        query = f"session.query({name}).options({how}({name}.{relation}))"
+        return [f"see([(o, o.{relation}) for o in {query}])"]
 
     def _key(self, name: str) -> str | None:
         """A value for the key of a class; none where it is given out by the database."""

@@ -27,8 +27,12 @@ from tests.differential.generating import generate
 from tests.differential.programs import Program, read
 from tests.differential.running import Side, quiet, sqlite_side, warehouse_side
 from tests.differential.shrinking import shrunk
+from tests.differential.tables import TABLES, Base
 
-_LITERAL = re.compile(r"'[^']*'|-?\b\d+(\.\d+)?\b")
+# A number, a text, a table, a column or a class.
+_COLUMNS = {name for table in TABLES.values() for name in (table.name, *table.columns.keys())}
+_CLASSES = {mapper.class_.__name__ for mapper in Base.registry.mappers}
+_NAME = re.compile(rf"'[^']*'|-?\b\d+(\.\d+)?\b|\b({'|'.join(sorted(_COLUMNS | _CLASSES))})(_2)?\b")
 
 
 @dataclass
@@ -136,7 +140,7 @@ def run_all(
         small, finding = program, compared.finding
         if shrink:
             small, finding = on.shrunk(program, finding)
-        mark = mark_of(finding.kind, small)
+        mark = mark_of(finding.mark, small)
         if mark in report.found:
             report.found[mark].times += 1
         else:
@@ -146,9 +150,9 @@ def run_all(
     return report
 
 
-def mark_of(kind: str, program: Program) -> str:
-    """What findings have in common that differ in their values alone."""
-    return f"{kind}\n{_LITERAL.sub('_', program.told())}"
+def mark_of(finding: str, program: Program) -> str:
+    """What findings have in common that differ in their values, tables and columns alone."""
+    return f"{_NAME.sub('_', finding)}\n{_NAME.sub('_', program.told())}"
 
 
 class Folder:
@@ -164,11 +168,11 @@ class Folder:
 
     def add(self, found: Found, *, transactions: bool) -> Path | None:
         """Write a program, unless one is there that differs from it in values alone."""
-        mark = mark_of(found.finding.kind, found.program)
+        mark = mark_of(found.finding.mark, found.program)
         if any(mark == mark_of(kind, program) for _, kind, program, _ in self.programs()):
             return None
         text = _SCRIPT.format(
-            kind=found.finding.kind,
+            kind=found.finding.mark,
             first=found.first,
             transactions=transactions,
             told="\n".join(line.rstrip() for line in found.finding.told().splitlines()),
@@ -185,7 +189,7 @@ class Folder:
         raise AssertionError("there is always one more number")
 
     def programs(self) -> Iterator[tuple[Path, str, Program, bool]]:
-        """Each file, how its program differed, the program, and whether with transactions."""
+        """Each file, the mark of its finding, the program, and whether with transactions."""
         for path in sorted(self._path.glob("*.py")):
             found = _WRITTEN.search(path.read_text(encoding="utf-8"))
             if found is not None:

@@ -214,16 +214,21 @@ class Unordered:
 
 def _described(value: Any, *, ordered: bool) -> Any:
     if isinstance(value, Result):
-        value = [tuple(map(_plain, row)) for row in value]
+        value = [tuple(row) for row in value]
     elif isinstance(value, orm.Query):
-        value = [_plain(item) for item in value.all()]
-    else:
+        value = value.all()
+    if not isinstance(value, list):
         return _plain(value)
-    return tuple(value) if ordered else Unordered(tuple(value))
+    rows = tuple(map(_plain, value))
+    return rows if ordered else Unordered(rows)
 
 
 def _plain(value: Any) -> Any:
     """An object as its class and columns; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, list) and any(isinstance(item, tables.Base) for item in value):
+        return Unordered(tuple(map(_plain, value)))
     if not isinstance(value, tables.Base):
         return value
     mapper = sa.inspect(type(value))
@@ -249,10 +254,11 @@ def namespace() -> dict[str, Any]:
     if not _NAMES:
         for name in (
             "insert update delete select func text literal literal_column bindparam case exists"
-            " null and_ or_ not_ tuple_ cast Integer String"
+            " null and_ or_ not_ tuple_ cast union union_all Integer String"
         ).split():
             _NAMES[name] = getattr(sa, name)
         _NAMES.update(upsert=upsert, Decimal=decimal.Decimal, UUID=uuid.UUID, datetime=dt)
+        _NAMES.update(joinedload=orm.joinedload, selectinload=orm.selectinload)
         _NAMES.update(Colour=tables.Colour, cheap=tables.cheap)
         for mapper in tables.Base.registry.mappers:
             _NAMES[mapper.class_.__name__] = mapper.class_

@@ -17,6 +17,10 @@ class Base(DeclarativeBase):
     """The base of the mapped classes."""
 
 
+# SQLite gives out an integer key that is missing, even where nobody wants it, unless told so.
+_GIVEN = {"sqlite_with_rowid": False}
+
+
 def key() -> Mapped[int]:
     """An integer key that the program gives."""
     return mapped_column(sa.Integer, primary_key=True, autoincrement=False)
@@ -26,7 +30,7 @@ class Item(Base):
     """A unique code that may be missing, a CHECK, and each place that a default can have."""
 
     __tablename__ = "item"
-    __table_args__ = (sa.CheckConstraint("price >= 0", name="item_price"),)
+    __table_args__ = (sa.CheckConstraint("price >= 0", name="item_price"), _GIVEN)
     id: Mapped[int] = key()
     code: Mapped[int | None] = mapped_column(unique=True)
     x: Mapped[int | None]
@@ -43,6 +47,7 @@ class Part(Base):
     __table_args__ = (
         UniqueConstraint("qty", "label", name="part_label"),
         sa.CheckConstraint("qty >= 0", name="part_qty"),
+        _GIVEN,
     )
     box: Mapped[int] = key()
     slot: Mapped[str] = mapped_column(sa.String(10), primary_key=True)
@@ -83,6 +88,7 @@ class Account(Base):
     """A version counter."""
 
     __tablename__ = "account"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     balance: Mapped[int] = mapped_column(default=100)
     owner: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
@@ -94,6 +100,7 @@ class Animal(Base):
     """Three classes in one table."""
 
     __tablename__ = "animal"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     kind: Mapped[str] = mapped_column(sa.String(10))
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
@@ -118,6 +125,7 @@ class Person(Base):
     """A class in a table, whose subclass has one more."""
 
     __tablename__ = "person"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     kind: Mapped[str] = mapped_column(sa.String(10))
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
@@ -128,6 +136,7 @@ class Employee(Person):
     """The subclass, in two tables."""
 
     __tablename__ = "employee"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True, autoincrement=False)
     salary: Mapped[int | None]
     badge: Mapped[int | None] = mapped_column(unique=True)
@@ -139,6 +148,7 @@ enrolled = sa.Table(
     Base.metadata,
     sa.Column("student_id", ForeignKey("student.id"), primary_key=True, autoincrement=False),
     sa.Column("course_id", ForeignKey("course.id"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 
@@ -146,6 +156,7 @@ class Student(Base):
     """One side of a many-to-many."""
 
     __tablename__ = "student"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     name: Mapped[str | None] = mapped_column(sa.String(20))
     courses: Mapped[list[Course]] = relationship(secondary=enrolled, back_populates="students")
@@ -155,6 +166,7 @@ class Course(Base):
     """Its other side."""
 
     __tablename__ = "course"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
     students: Mapped[list[Student]] = relationship(secondary=enrolled, back_populates="courses")
@@ -164,6 +176,7 @@ class Node(Base):
     """A tree."""
 
     __tablename__ = "node"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
     rank: Mapped[int | None]
@@ -177,6 +190,7 @@ class Mail(Base):
     """An address that is unique among what is not gone."""
 
     __tablename__ = "mail"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     address: Mapped[str | None] = mapped_column(sa.String(30))
     gone: Mapped[int] = mapped_column(default=0)
@@ -189,6 +203,7 @@ class Login(Base):
     """A computed column that is unique."""
 
     __tablename__ = "login"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     name: Mapped[str | None] = mapped_column(sa.String(30))
     lowered: Mapped[str | None] = mapped_column(
@@ -200,6 +215,7 @@ class Rank(Base):
     """Defaults that are SQL: a sub-select, an expression, text, a function of Python, onupdate."""
 
     __tablename__ = "rank"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
     pos: Mapped[int | None] = mapped_column(unique=True)
@@ -227,6 +243,7 @@ class Kind(Base):
     """A column of each type."""
 
     __tablename__ = "kind"
+    __table_args__ = (_GIVEN,)
     id: Mapped[int] = key()
     f: Mapped[float | None] = mapped_column(sa.Float)
     n: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))

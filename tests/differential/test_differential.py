@@ -121,7 +121,7 @@ def test_a_row_that_is_lost_is_found_and_told(
     assert path is not None
     assert Folder(tmp_path).add(found, transactions=True) is None
     [(_, kind, again, transactions)] = Folder(tmp_path).programs()
-    assert (kind, again.units, transactions) == (finding.kind, small.units, True)
+    assert (kind, again.units, transactions) == (finding.mark, small.units, True)
     assert replay(again.told()) == 0
     assert "no difference" in capsys.readouterr().out
 

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from tests.differential.tables import Colour
 
-_IDS = [1, 2, 3, 4, 5, 6]
+_IDS = [1, 2, 3, 4, 5, 6, 7, 8]
 _NUMBERS = [0, 1, 2, 3, 4, 5, 7, -1, 9]
-_NAMES = ["a", "b", "c", "d", "A"]
+_NAMES = ["a", "b", "c", "d", "A", "e", "f"]
 _TEXTS = ["a", "b", "A", "", "x y", "é", "it's", "9", "new", "%", "😀"]
 _UUIDS = [uuid.UUID(int=n) for n in (1, 2, 3, 0xABCDEF << 100)]
 
@@ -45,15 +45,22 @@ _SPECIAL: dict[str, list[Any]] = {
     "mail.gone": [0, 0, 1],
     "account.version": [1, 1, 2],
     "item.price": [Decimal("1.10"), Decimal(0), Decimal("20.00"), Decimal(-1)],
-    "part.qty": [0, 1, 2, 3, 3, -1],
+    "part.qty": [0, 1, 2, 3, 3, 4, 5, 6, -1],
 }
+
+
+FILLED = 3
+"""How many of the values of a key a filled table holds at least: the first ones."""
 
 
 def value_for(chooser: random.Random, column: sa.Column[Any]) -> Any:
     """A value for a column, sometimes ``None`` where it may be missing."""
-    if column.nullable and chooser.random() < 0.15:
+    if column.nullable and chooser.random() < (0.4 if column.foreign_keys else 0.15):
         return None
-    return chooser.choice(domain(column))
+    values = domain(column)
+    if column.foreign_keys and chooser.random() < 0.8:
+        values = values[:FILLED]
+    return chooser.choice(values)
 
 
 def domain(column: sa.Column[Any]) -> list[Any]:
