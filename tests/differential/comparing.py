@@ -14,6 +14,7 @@ from tests.differential.expressions import GENERATED
 from tests.differential.programs import COMMIT, ROLLBACK, Program, Unit
 from tests.differential.running import (
     COMMITTED,
+    OTHER,
     REFUSED,
     ROLLED_BACK,
     Ended,
@@ -101,7 +102,15 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
     before: Rows = {name: [] for name in used}
     try:
         for number, unit in enumerate(program.units):
-            before = _unit(number, unit, sqlite, warehouse, before, used, compared)
+            last = unit is program.units[-1]
+            read = used if last else tables_of(program.with_units([unit]))
+            pair = Pair(number, unit, *_run(unit, sqlite, warehouse, compared), before, {})
+            pair.after.update(before)
+            pair.after.update(_rows(warehouse, read, number))
+            _compare_seen(pair, compared)
+            _compare_fates(pair, compared)
+            _compare_rows(pair, sqlite.rows(read), compared)
+            before = pair.after
     except _FoundError as found:
         compared.finding = found.finding
     except _ApartError:
@@ -126,15 +135,8 @@ def tables_of(program: Program) -> list[str]:
     return [name for name in TABLES if name in named]
 
 
-def _unit(
-    number: int,
-    unit: Unit,
-    sqlite: Side,
-    warehouse: Side,
-    before: Rows,
-    used: Collection[str],
-    compared: Compared,
-) -> Rows:
+def _run(unit: Unit, sqlite: Side, warehouse: Side, compared: Compared) -> tuple[Ended, Ended]:
+    """Run a unit on the warehouse, and then on SQLite, which takes back what was refused there."""
     there = warehouse.run(unit)
     ends = ROLLBACK if there.fate == REFUSED else None
     here = sqlite.run(unit, ends=ends, skip=there.skipped)
@@ -142,11 +144,7 @@ def _unit(
         compared.counted[f"refused: {name}"] += 1
     compared.counted[f"fate: {here.fate if there.fate != REFUSED else there.fate}"] += 1
     compared.statements += len(unit.lines)
-    pair = Pair(number, unit, here, there, before, _rows(warehouse, used, number))
-    _compare_seen(pair, compared)
-    _compare_fates(pair, compared)
-    _compare_rows(pair, sqlite.rows(used), compared)
-    return pair.after
+    return here, there
 
 
 def _rows(side: Side, used: Collection[str], number: int) -> Rows:
@@ -176,7 +174,10 @@ def _compare_fates(pair: Pair, compared: Compared) -> None:
         return
     if {here.fate, there.fate} == {COMMITTED, ROLLED_BACK}:
         raise AssertionError("a unit ends on both sides as it says")
-    _differ(pair, compared, f"{here.fate} becomes {there.fate}", None, _fate(here), _fate(there))
+    kind = f"{here.fate} becomes {there.fate}"
+    if there.fate == OTHER and (here.ended_well or here.line > there.line):
+        kind = f"{there.error} where SQLite goes on"
+    _differ(pair, compared, kind, None, _fate(here), _fate(there))
     raise _ApartError
 
 

@@ -33,6 +33,8 @@ from tests.differential.tables import TABLES, Base
 _COLUMNS = {name for table in TABLES.values() for name in (table.name, *table.columns.keys())}
 _CLASSES = {mapper.class_.__name__ for mapper in Base.registry.mappers}
 _NAME = re.compile(rf"'[^']*'|-?\b\d+(\.\d+)?\b|\b({'|'.join(sorted(_COLUMNS | _CLASSES))})(_2)?\b")
+# How many programs that differ in the same way are made small, which takes 100 runs or more.
+_SHRUNK = 4
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Report:
         statements: How many lines of theirs.
         counted: How often which fate, refusal and listed difference was met.
         found: The programs that differ, by what they have in common.
+        alike: How many programs differ in which way, before they are made small.
         seconds: How long it took, shrinking apart.
     """
 
@@ -68,6 +71,7 @@ class Report:
     statements: int = 0
     counted: collections.Counter[str] = field(default_factory=collections.Counter)
     found: dict[str, Found] = field(default_factory=dict)
+    alike: collections.Counter[str] = field(default_factory=collections.Counter)
     seconds: float = 0.0
 
     @property
@@ -78,7 +82,9 @@ class Report:
     def told(self) -> str:
         """The report in words."""
         speed = self.programs / self.seconds if self.seconds else 0.0
-        counted = "\n".join(f"  {count:7,}  {name}" for name, count in sorted(self.counted.items()))
+        lines = [*sorted(self.counted.items())]
+        lines += [(f"differs: {name}", count) for name, count in self.alike.most_common()]
+        counted = "\n".join(f"  {count:7,}  {name}" for name, count in lines)
         return (
             f"{self.programs:,} programs, {self.statements:,} statements, {self.seconds:.1f} s "
             f"({speed:.1f} programs/s); {self.differing} differ, in {len(self.found)} ways\n"
@@ -138,14 +144,16 @@ def run_all(
         if compared.finding is None:
             continue
         small, finding = program, compared.finding
-        if shrink:
+        alike = _NAME.sub("_", finding.mark)
+        report.alike[alike] += 1
+        if shrink and report.alike[alike] <= _SHRUNK:
             small, finding = on.shrunk(program, finding)
         mark = mark_of(finding.mark, small)
         if mark in report.found:
             report.found[mark].times += 1
         else:
             report.found[mark] = Found(small, finding, program.name)
-            if new is not None:
+            if new is not None and report.alike[alike] <= _SHRUNK:
                 new(report.found[mark])
     return report
 
