@@ -341,10 +341,10 @@ def floor_statements(engine: sa.Engine, size: int) -> Iterable[tuple[str, Sequen
         shape = compiled.shape
         checks = Checks(matched=what == "update")
         begin, made = 0, []
-        for payload in payloads(given, shape.width):
+        for payload in payloads(given, shape.transports):
             part = given[begin : begin + payload.rows]
             begin += payload.rows
-            made.append(SetWriter(shape, payload, part, checks, engine.dialect).statement())
+            made.append(SetWriter(shape, checks, engine.dialect, rows=part).statement(payload))
         yield what, made
 
 

@@ -1,4 +1,4 @@
-"""What is read out of a compiled statement, and what is left as it is."""
+"""What a compiled write does to which rows, and what is a statement of its own, with its guards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    case,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -23,8 +25,12 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.exc import CompileError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.dml import Insert
 
 from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
 
 DIALECT = VinciDialect()
@@ -45,6 +51,7 @@ PAIR = Table(
     Column("v", Integer),
 )
 BARE = Table("bare", METADATA, Column("a", Integer), Column("b", Integer))
+UNIQUE = Table("unique", METADATA, Column("a", Integer, unique=True))
 
 
 def shape_of(statement: Any, *keys: str) -> Shape | None:
@@ -55,41 +62,48 @@ def shape_of(statement: Any, *keys: str) -> Shape | None:
 _KEY = T.c.id == bindparam("key")
 
 READ: dict[str, tuple[Any, Kind, list[str], list[str], tuple[int, ...] | None]] = {
-    "insert": (insert(T).values(id=1, a=2), Kind.INSERT, ["id=?", "a=?"], [], (0,)),
+    "insert": (insert(T).values(id=1, a=2), Kind.INSERT, ["id=R.a", "a=R.b"], [], (0,)),
     "insert of expressions": (
-        insert(T).values(id=1, b=func.lower("X"), a=literal_column("1 + 1")),
+        insert(T).values(id=1, b=func.lower("X")),
         Kind.INSERT,
-        ["id=?", "a=1 + 1", "b=lower(?)"],
+        ["id=R.a", "b=lower(R.b)"],
         [],
         (0,),
     ),
-    "insert without a key": (insert(BARE).values(a=1), Kind.INSERT, ["a=?"], [], None),
+    "insert with a comment": (
+        insert(T).prefix_with("/* job */").values(id=1),
+        Kind.INSERT,
+        ["id=R.a"],
+        [],
+        (0,),
+    ),
+    "insert without a key": (insert(BARE).values(a=1), Kind.INSERT, ["a=R.a"], [], None),
     "insert with a key of an expression": (
         insert(T).values(id=func.abs(5)),
         Kind.INSERT,
-        ["id=abs(?)"],
+        ["id=abs(R.a)"],
         [],
         None,
     ),
-    "update": (update(T).where(_KEY).values(a=1), Kind.UPDATE, ["a=?"], ["id"], (1,)),
+    "update": (update(T).where(_KEY).values(a=1), Kind.UPDATE, ["a=R.a"], ["id"], (1,)),
     "update of a sum": (
         update(T).where(_KEY).values(a=T.c.a + 1),
         Kind.UPDATE,
-        ["a=(t.a + ?)"],
+        ["a=(t.a + R.a)"],
         ["id"],
         (1,),
     ),
     "update with a version": (
         update(T).where(_KEY, T.c.version == 1).values(a=1, version=2),
         Kind.UPDATE,
-        ["a=?", "version=?"],
+        ["a=R.a", "version=R.b"],
         ["id", "version"],
         (2,),
     ),
     "update of a composite key": (
         update(PAIR).where(PAIR.c.right == 1, PAIR.c.left == 2).values(v=1),
         Kind.UPDATE,
-        ["v=?"],
+        ["v=R.a"],
         ["right", "left"],
         (2, 1),
     ),
@@ -110,15 +124,18 @@ def test_what_is_read(name: str) -> None:
     shape = shape_of(statement)
     assert shape is not None
     assert shape.kind is kind
-    assert [f"{item.column.name}={item.form}" for item in shape.values] == values
+    made = [f"{item.column.name}={item.made}" for item in shape.values]
+    assert [text.replace("vinci_rows", "R") for text in made] == values
+    own = [f"{item.column.name}={item.own}" for item in shape.values]
+    assert [text.replace("vinci_own", "R") for text in own] == values
     assert [item.column.name for item in shape.matches] == matches
     assert shape.key == key
 
 
-LEFT: dict[str, Any] = {
+OF_ITS_OWN: dict[str, Any] = {
     "insert from select": insert(T).from_select(["id"], select(T.c.a)),
     "insert of a sub-select": insert(T).values(id=1, a=select(func.max(T.c.a)).scalar_subquery()),
-    "insert of rows that differ": insert(T).values(
+    "insert of rows of which one has an expression": insert(T).values(
         [{"id": 1, "a": 1}, {"id": 2, "a": func.abs(1)}]
     ),
     "update without a condition": update(T).values(a=1),
@@ -145,15 +162,79 @@ LEFT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", LEFT)
-def test_what_is_left_as_it_is(name: str) -> None:
-    assert shape_of(LEFT[name]) is None
+@pytest.mark.parametrize("name", OF_ITS_OWN)
+def test_what_is_a_statement_of_its_own(name: str) -> None:
+    compiled: Any = OF_ITS_OWN[name].compile(dialect=DIALECT)
+    assert compiled.shape is None
+    # Where it may write a key, the statement checks it.
+    is_guarded = "raise_error" in compiled.guarded(Checks()).string
+    assert is_guarded == name.startswith("insert")
+
+
+WRITES_KEYS: dict[str, Any] = {
+    "insert of DEFAULT": insert(T).values(id=1, a=text("DEFAULT")),
+    "insert of a literal column": insert(T).values(id=literal_column("1")),
+    "insert of a window": insert(T).values(id=func.row_number().over()),
+    "insert of EXISTS": insert(T).values(id=1, a=exists(select(BARE.c.a))),
+    "insert of a CASE over a sub-select": insert(T).values(
+        id=1, a=case((BARE.c.a > 1, select(BARE.c.a).scalar_subquery()), else_=1)
+    ),
+    "insert with a CTE": insert(T).values(
+        id=select(select(BARE.c.a).cte("c").c.a).scalar_subquery()
+    ),
+    "insert of a function that nobody knows": insert(T).values(id=func.mine(1)),
+    "update of a key by another column": update(T).where(T.c.a == 1).values(id=5),
+    "update of all keys": update(T).values(id=T.c.id + 1),
+    "update of a key by a list": update(T).where(T.c.id.in_([1, 2])).values(id=5),
+    "update of a key from another table": (
+        update(T).where(T.c.id == BARE.c.a).values(id=BARE.c.b.cast(Integer))
+    ),
+    "update of a key with a sub-select": (
+        update(T).where(_KEY).values(id=select(func.max(T.c.id)).scalar_subquery())
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITES_KEYS)
+def test_whatever_writes_a_key_is_guarded(name: str) -> None:
+    compiled: Any = WRITES_KEYS[name].compile(dialect=DIALECT)
+    assert compiled.shape is None
+    assert "raise_error" in compiled.guarded(Checks()).string
+    unguarded = compiled.guarded(Checks(keys=False)).string
+    assert unguarded == compiled.string
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "a prefix": (insert(T).prefix_with("OVERWRITE").values(id=1), "nothing is known"),
+    "no key": (update(UNIQUE).values(a=1), "neither a primary key nor a UNIQUE"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_guarded_is_refused(name: str) -> None:
+    statement, told = REFUSED[name]
+    with pytest.raises(CompileError, match=told):
+        statement.compile(dialect=DIALECT).guarded(Checks())
+
+
+def test_what_somebody_else_has_compiled_is_not_known() -> None:
+    class Own(Insert):
+        inherit_cache = False
+
+    @compiles(Own, "databricks")
+    def _compile(element: Any, compiler: Any, **kw: Any) -> str:
+        return f"{compiler.visit_insert(element, **kw)} -- mine"
+
+    compiled: Any = Own(T).values(id=1).compile(dialect=DIALECT)
+    assert compiled.write is None
+    assert compiled.shape is None
 
 
 def test_several_rows_in_one_statement() -> None:
     shape = shape_of(insert(T).values([{"id": 1, "a": 1}, {"id": 2, "a": 2}]))
     assert shape is not None
-    assert (shape.rows, shape.width) == (2, 2)
+    assert shape.places == ((0, 1), (2, 3))
+    assert shape.rows([(1, 2, 3, 4)]) == [(1, 2), (3, 4)]
 
 
 def test_statements_that_can_be_sent_together() -> None:
@@ -200,7 +281,7 @@ def test_any_names(table: str, names: list[str], schema: str | None) -> None:
     sums = {name: built.c[name] + bindparam(f"v{n}") for n, name in enumerate(others)}
     summed = shape_of(update(built).where(built.c[key] == bindparam("k")).values(sums))
     assert summed is not None
-    assert [item.count for item in summed.values] == [1] * len(others)
+    assert [len(item.binds) for item in summed.values] == [1] * len(others)
     gone = shape_of(delete(built).where(built.c[key] == bindparam("k")))
     assert gone is not None
     assert [item.column.name for item in gone.matches] == [key]

@@ -78,7 +78,14 @@ from weakref import WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import connecting, flushed_keys, units, urls
+from vinci_code.database.dialect import (
+    connecting,
+    flushed_keys,
+    flushes,
+    selfcheck,
+    units,
+    urls,
+)
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
@@ -208,6 +215,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     def engine_created(cls, engine: Engine) -> None:
         """Take a token that was given in the URL out of it; the connect arguments have it."""
         flushed_keys.listen()
+        flushes.listen()
+        selfcheck.check(engine.dialect)
         engine.url = urls.without_credentials(engine.url)
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:

@@ -11,28 +11,23 @@ from typing import Any, NoReturn
 from sqlalchemy import types as sqltypes
 from sqlalchemy import util
 from sqlalchemy.exc import CompileError
-from sqlalchemy.sql.dml import Insert
 
+from vinci_code.database.dialect.dml import WriteCompiler
 from vinci_code.database.dialect.functions import FunctionCompiler
-from vinci_code.database.dialect.inserts import InsertKeys
 from vinci_code.database.dialect.operators import OperatorCompiler
 from vinci_code.database.dialect.refusals import (
     FETCH,
     FOR_UPDATE,
     ON_CONFLICT,
     RETURNING,
-    SEVERAL_SOURCES,
-    WRITE_WITH_CTE,
 )
 from vinci_code.database.dialect.tables_used import TablesUsed
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciNumeric
 
 _GREATEST_LIMIT = (1 << 31) - 1
-# Stands between the parts of an UPDATE or DELETE that becomes a MERGE.
-_MARK = "\x00"
 
 
-class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys, TablesUsed):
+class VinciCompiler(OperatorCompiler, FunctionCompiler, WriteCompiler, TablesUsed):
     """Compiles statements."""
 
     # --- SELECT ---------------------------------------------------------------------------------
@@ -97,75 +92,6 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, InsertKeys, TablesUsed):
         return text
 
     # --- INSERT, UPDATE, DELETE -----------------------------------------------------------------
-
-    def visit_insert(self, insert_stmt: Insert, *args: Any, **kw: Any) -> str:
-        """Render INSERT, with the keys that SQLite would have given out."""
-        keyed = insert_stmt if self.stack else self.with_key(insert_stmt)
-        text: str = super().visit_insert(keyed, *args, **kw)  # type: ignore[no-untyped-call]
-        if not text.endswith(" DEFAULT VALUES"):
-            return text
-        columns = [column for column in insert_stmt.table.columns if column.identity is None]
-        names = ", ".join(self.preparer.format_column(column) for column in columns)
-        defaults = ", ".join(["DEFAULT"] * len(columns))
-        return f"{text.removesuffix(' DEFAULT VALUES')} ({names}) VALUES ({defaults})"
-
-    def visit_update(self, update_stmt: Any, *args: Any, **kw: Any) -> str:
-        """Render UPDATE; with a second table, MERGE."""
-        text = super().visit_update(update_stmt, *args, **kw)
-        self._refuse_with("UPDATE")
-        if _MARK not in text:
-            return text
-        table, sets, source, rest = text.split(_MARK)
-        table, condition = table.removeprefix("UPDATE "), rest.removeprefix(" WHERE ") or "TRUE"
-        assignments = sets.removeprefix(" SET ").strip()
-        return (
-            f"MERGE INTO {table} USING {source} ON {condition} "
-            f"WHEN MATCHED THEN UPDATE SET {assignments}"
-        )
-
-    def update_tables_clause(
-        self, update_stmt: Any, from_table: Any, extra_froms: Any, **kw: Any
-    ) -> str:
-        """Render the table; with a second one, mark its end."""
-        text: str = from_table._compiler_dispatch(self, asfrom=True, iscrud=True, **kw)
-        return text + _MARK if update_stmt is self._with_sources(update_stmt) else text
-
-    def _with_sources(self, statement: Any) -> Any:
-        state: Any = self.compile_state
-        return statement if getattr(state, "_extra_froms", None) else None
-
-    def update_from_clause(
-        self, update_stmt: Any, from_table: Any, extra_froms: Any, from_hints: Any, **kw: Any
-    ) -> str:
-        """Render the second table, between marks."""
-        return self._source(extra_froms, from_hints, **kw)
-
-    def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:
-        """Render DELETE; with a second table, MERGE."""
-        text: str = super().visit_delete(delete_stmt, *args, **kw)  # type: ignore[no-untyped-call]
-        self._refuse_with("DELETE")
-        if _MARK not in text:
-            return text
-        table, source, rest = text.split(_MARK)
-        table = table.removeprefix("DELETE FROM ").strip()
-        condition = rest.removeprefix(" WHERE ") or "TRUE"
-        return f"MERGE INTO {table} USING {source} ON {condition} WHEN MATCHED THEN DELETE"
-
-    def delete_extra_from_clause(
-        self, delete_stmt: Any, from_table: Any, extra_froms: Any, from_hints: Any, **kw: Any
-    ) -> str:
-        """Render the second table, between marks."""
-        return self._source(extra_froms, from_hints, **kw)
-
-    def _source(self, extra_froms: Sequence[Any], from_hints: Any, **kw: Any) -> str:
-        if len(extra_froms) != 1:
-            raise CompileError(SEVERAL_SOURCES)
-        text = extra_froms[0]._compiler_dispatch(self, asfrom=True, fromhints=from_hints, **kw)
-        return f"{_MARK}{text}{_MARK}"
-
-    def _refuse_with(self, word: str) -> None:
-        if self.ctes and not self.stack:
-            raise CompileError(WRITE_WITH_CTE.format(word))
 
     def returning_clause(self, *args: Any, **kw: Any) -> NoReturn:
         """Refuse it.

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import copy
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import util
 from sqlalchemy.engine import default
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import CompileError, InvalidRequestError
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
-from vinci_code.database.dialect import schema_changes
+from vinci_code.database.dialect import flushes, schema_changes
 from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.connecting import checked_seconds
-from vinci_code.database.dialect.dberrors import Error, NotSupportedError
-from vinci_code.database.dialect.guards import RESERVED
-from vinci_code.database.dialect.refusals import IDENTITY_FLUSH
+from vinci_code.database.dialect.dberrors import DataError, Error, NotSupportedError
+from vinci_code.database.dialect.guards import RESERVED, checked_columns
+from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, UNKNOWN_WRITE
 from vinci_code.database.dialect.scanning import describe
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
@@ -53,6 +52,32 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     # What is held of it, and how many rows that are; ``None`` where it was run at once.
     _held: Sequence[Held] = ()
     _held_rows = 0
+
+    @classmethod
+    def _init_compiled(
+        cls,
+        dialect: Any,
+        connection: Any,
+        dbapi_connection: Any,
+        execution_options: Any,
+        compiled: Any,
+        *args: Any,
+        **kw: Any,
+    ) -> Any:
+        """Make the execution of a compiled statement: of a write, of one that has its guards.
+
+        Raises:
+            CompileError: It cannot have them.
+        """
+        if compiled.isinsert or compiled.isupdate or compiled.isdelete:
+            checks = _checks(dialect, compiled, execution_options)
+            if compiled.write is None:
+                _refuse_unknown(compiled, checks)
+            elif compiled.shape is None:
+                compiled = compiled.guarded(checks)
+        return super()._init_compiled(
+            dialect, connection, dbapi_connection, execution_options, compiled, *args, **kw
+        )
 
     def create_default_cursor(self) -> Any:
         """A cursor with the deadline that the execution options name, if they name one."""
@@ -113,10 +138,13 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         first = self._held[0]
         if isinstance(first, Rows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
-        if isinstance(first, Rows) and not first.checks.matched and _asked_by_a_relation():
+        if isinstance(first, Rows) and flushes.asks_for_relation(first.shape.table):
+            # By a guard they are made sure of, and need not be sent before.
             first.checks = replace(first.checks, matched=True)
         if isinstance(first, Rows) and first.checks.matched:
             return self._held_rows
+        if isinstance(first, Text) and first.certain is not None:
+            return sum(held.certain or 0 for held in self._held if isinstance(held, Text))
         try:
             counts = list(map(self._count, self._held))
         except Error as error:
@@ -134,9 +162,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     @property
     def _is_flush(self) -> bool:
-        # The ORM's own statements come with the compiled cache of the mapper; an application may
-        # give one too, a dictionary as a rule.
-        return isinstance(self.execution_options.get("compiled_cache"), util.LRUCache)
+        return flushes.is_flush(self.execution_options)
 
     @property
     def _is_raw(self) -> bool:
@@ -175,54 +201,50 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         compiled: Any = self.compiled
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get("vinci_upsert")
-        if shape is None and upsert is not None:
+        checks = _checks(self.dialect, compiled, self.execution_options)
+        if shape is not None:
+            if bare_name(shape.table) in RESERVED:
+                raise NotSupportedError(
+                    f"rows cannot be written to a table called {shape.table}, since statements use "
+                    "this name for their own\nTo fix it: give the table another name."
+                )
+            rows = shape.rows(_settled(parameters))
+            if shape.told_apart(rows):
+                counted = shape.kind is not Kind.INSERT and not self._is_flush
+                return [Rows(self._translated(shape), rows, checks, upsert, counted)]
+            _refuse_other_key(shape, checks)
+        if upsert is not None:
             raise NotSupportedError(
                 f"an upsert into {compiled.written_table} cannot be written as MERGE, since a "
-                "default of a column is a sub-select\nTo fix it: give the column a value."
+                "default of a column is not computed of its row alone\n"
+                "To fix it: give the column a value."
             )
-        if shape is None:
-            table = compiled.written_table
-            used = compiled.tables_used
-            if used is not None and table is not None:
-                used |= {str(table.name).lower()}
-            written = None if table is None else str(table)
-            return [Text(statement, row, used, written) for row in _settled(parameters)]
-        if bare_name(shape.table) in RESERVED:
-            raise NotSupportedError(
-                f"rows cannot be written to a table called {shape.table}, since statements use "
-                "this name for their own\nTo fix it: give the table another name."
-            )
-        schemas = self.execution_options.get("schema_translate_map")
-        if schemas:
-            target = compiled.preparer._render_schema_translates(shape.target, schemas)
-            shape = shape.translated(target, schemas)
-        rows = _settled(parameters)
-        if shape.rows > 1:
-            width = shape.width
-            rows = [
-                row[begin : begin + width]
-                for row in parameters
-                for begin in range(0, len(row), width)
-            ]
-        counted = shape.kind is not Kind.INSERT and not self._is_flush
-        return [Rows(shape, rows, self._checks(shape), upsert, counted)]
+        return self._as_statements(statement, parameters, checks)
 
-    def _checks(self, shape: Shape) -> Checks:
-        options = self.execution_options
-        dialect: Any = self.dialect
-        matched = self._is_flush and not self._has_conditions(shape)
-        versioned = any(not field.column.primary_key for field in shape.matches)
-        return Checks(
-            keys=options.get("enforce_keys", dialect.enforce_keys),
-            foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
-            # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
-            matched=matched and (shape.kind is Kind.UPDATE or versioned),
-        )
-
-    def _has_conditions(self, shape: Shape) -> bool:
-        """Whether there are conditions of the application's own, which rows need not fulfil."""
+    def _as_statements(
+        self, statement: str, parameters: Sequence[Any], checks: Checks
+    ) -> Sequence[Text]:
         compiled: Any = self.compiled
-        return any(compiled.binds[compiled.positiontup[f.first]].unique for f in shape.matches)
+        table = compiled.written_table
+        used = compiled.tables_used
+        if used is not None and table is not None:
+            used |= {bare_name(table)}
+        write = compiled.write
+        certain = None if write is None else 1 if checks.matched else write.rows
+        written = None if table is None else str(table)
+        return [Text(statement, row, used, written, certain) for row in _settled(parameters)]
+
+    def _translated(self, shape: Shape) -> Shape:
+        schemas = self.execution_options.get("schema_translate_map")
+        if not schemas:
+            return shape
+        compiled: Any = self.compiled
+
+        def translate(text: str) -> str:
+            translated: str = compiled.preparer._render_schema_translates(text, schemas)
+            return translated
+
+        return shape.translated(translate, schemas)
 
     def _unknown_key(self) -> Any:
         compiled: Any = self.compiled
@@ -241,21 +263,44 @@ def _settled(parameters: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _asked_by_a_relation() -> bool:
-    """Whether the ORM asks whether all rows of a many-to-many relation were there.
+def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
+    """What a write has to make sure of."""
+    write = compiled.write
+    flush = write is not None and flushes.is_flush(options) and not write.has_conditions
+    versioned = write is not None and write.is_versioned
+    return Checks(
+        keys=options.get("enforce_keys", dialect.enforce_keys),
+        foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
+        # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
+        matched=flush and (compiled.isupdate or (compiled.isdelete and versioned)),
+    )
 
-    It asks for the rowcount right after it has deleted or changed them, within a flush, by
-    statements like any other; so they are made sure of by a guard, and need not be sent before.
+
+def _refuse_unknown(compiled: Any, checks: Checks) -> None:
+    """Refuse a write that an application has compiled by itself, if it would need guards.
+
+    Raises:
+        CompileError: It would.
     """
-    frame = sys._getframe(2)
-    # Past what SQLAlchemy has between its result and this.
-    while frame.f_globals["__name__"].startswith(("sqlalchemy.engine", "sqlalchemy.util")):
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-    return (
-        frame.f_globals["__name__"] == "sqlalchemy.orm.dependency"
-        and frame.f_code.co_name == "_run_crud"
+    table = compiled.written_table
+    if checked_columns(table, checks.keys, checks.foreign_keys):
+        raise CompileError(UNKNOWN_WRITE.format(table))
+
+
+def _refuse_other_key(shape: Shape, checks: Checks) -> None:
+    """Refuse a change of what is unique where a value of another type says which row is meant.
+
+    Raises:
+        DataError: It is one.
+    """
+    checked = checked_columns(shape.table, checks.keys, checks.foreign_keys)
+    written = {field.column for field in shape.values}
+    if not checks.matched and (not checked or not (written & checked)):
+        return
+    raise DataError(
+        f"{shape.kind.value} of {shape.table}: a value that says which row is meant is not of its "
+        "column's type, so that what is unique cannot be checked\n"
+        "To fix it: pass a value of the type that the column has."
     )
 
 

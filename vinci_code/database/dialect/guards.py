@@ -20,8 +20,7 @@ table (``delta.isolationLevel``, https://docs.databricks.com/aws/en/optimization
 * Within a transaction each table is read at the version of its first access, and conflicts surface
   at COMMIT.
 
-A statement that is run as it is has no guards: raw text, INSERT … SELECT, and an UPDATE or DELETE
-with another condition than the primary key.
+Raw text has no guards; every statement that SQLAlchemy has compiled has those that it needs.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import NoReferenceError
 from sqlalchemy.schema import Column, ForeignKeyConstraint, Table, UniqueConstraint
@@ -39,27 +38,15 @@ from sqlalchemy.types import LargeBinary
 
 from vinci_code.database.dialect.dberrors import Error, IntegrityError
 from vinci_code.database.dialect.literals import quote_text
-from vinci_code.database.dialect.payload import ROWS, Row
-from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Row, Shape
 
-if TYPE_CHECKING:
-    from vinci_code.database.dialect.shapes import Field
-
-
-class Refer(Protocol):
-    """Returns what stands for a field's value in the rows of the payload."""
-
-    def __call__(self, field: Field, rows: str = ROWS, /) -> str:
-        """Return it, where the rows are called ``rows``."""
-
-
-Bound = Callable[["Field"], str]
+Bound = Callable[[Field], str]
 """Returns a condition on a column that all values of a field fulfil, or an empty text."""
 
 Format = Callable[[Any], str]
 """Returns the name of a table or of a column as SQL."""
 
-IsExact = Callable[["Field"], bool]
+IsExact = Callable[[Field], bool]
 """Returns whether values of a field are equal in Python just where they are in their column."""
 
 Default = Callable[[Column[Any]], "str | None"]
@@ -70,25 +57,26 @@ class Names(NamedTuple):
     """What guards need to know of a statement beside its shape.
 
     Attributes:
-        refer: What stands for a value.
         bound: A condition on a column that all of its values fulfil.
         format: Names as SQL.
         is_exact: Whether Python can tell values apart as the column does.
         default: The default of a column.
     """
 
-    refer: Refer
     bound: Bound
     format: Format
     is_exact: IsExact
     default: Default
 
 
-_OWN, _NEW = "vinci_own", "vinci_new"
+_NEW = "vinci_new"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
+PRIMARY_KEY = "PRIMARY KEY"
+"""What the primary key is called among what is unique."""
+
 GUARD = "vinci_guard"
 """What the guards of a statement are called in it."""
-RESERVED = frozenset({ROWS, GUARD, _OWN, _NEW, "vinci_parent", "vinci_child"})
+RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
 _RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
@@ -123,7 +111,7 @@ def uniques(table: FromClause) -> Iterator[Unique]:
     if not isinstance(table, Table):
         return
     if table.primary_key.columns:
-        yield Unique(table, tuple(table.primary_key.columns), "PRIMARY KEY")
+        yield Unique(table, tuple(table.primary_key.columns), PRIMARY_KEY)
     seen = set()
     for constraint in sorted(table.constraints, key=lambda item: str(item.name)):
         if isinstance(constraint, UniqueConstraint) and len(constraint.columns):
@@ -158,6 +146,26 @@ def referring(table: FromClause) -> list[ForeignKeyConstraint]:
         for constraint in foreign_keys(other)
         if constraint.referred_table is table
     ]
+
+
+def checked_columns(table: Any, keys: bool, foreign: bool) -> set[Column[Any]]:
+    """The columns of a table that no statement may write without a look at other rows.
+
+    Args:
+        table: The table.
+        keys: Whether PRIMARY KEY and UNIQUE are checked.
+        foreign: Whether FOREIGN KEY is.
+    """
+    found: set[Column[Any]] = set()
+    if keys:
+        for unique in uniques(table):
+            found |= set(unique.columns)
+    if foreign:
+        for constraint in foreign_keys(table):
+            found |= {element.parent for element in constraint.elements}
+        for constraint in referring(table):
+            found |= {element.column for element in constraint.elements}
+    return found
 
 
 # --- what is checked here -----------------------------------------------------------------------
@@ -211,7 +219,7 @@ def insert_guards(shape: Shape, names: Names) -> Iterator[str]:
     for unique in uniques(shape.table):
         fields = [given[column] for column in unique.columns if column in given]
         if len(fields) == len(unique.columns) and all(map(names.is_exact, fields)):
-            yield _exists(shape, unique, fields, names.refer, names.bound, "")
+            yield _exists(shape, unique, fields, names.bound, "")
         elif all(c in given or c.computed or c.server_default for c in unique.columns):
             # A column that is left out, and has no default, is NULL, which equals nothing.
             yield from _as_computed(shape, unique, names, "")
@@ -232,11 +240,11 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
     for unique in uniques(shape.table):
         if not any(column in given or column.computed for column in unique.columns):
             continue
-        own = [f"{names.refer(f, _OWN)} = {shape.target}.{f.name}" for f in shape.matches]
+        own = [f"{f.own} = {shape.target}.{f.name}" for f in shape.matches]
         fields = [given.get(column) or others.get(column) for column in unique.columns]
         known = [field for field in fields if field is not None]
         if matched and len(known) == len(fields) and all(map(names.is_exact, known)):
-            yield _exists(shape, unique, known, names.refer, names.bound, _but_not(own))
+            yield _exists(shape, unique, known, names.bound, _but_not(own))
         else:
             yield from _as_computed(shape, unique, names, _but_not(own))
 
@@ -273,7 +281,7 @@ def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names) -> str
     """The SELECT of columns as they will be."""
     source = ROWS
     if shape.kind is Kind.UPDATE:
-        on = [f"{shape.target}.{f.name} = {names.refer(f)}" for f in shape.matches]
+        on = [f"{shape.target}.{f.name} = {f.made}" for f in shape.matches]
         source = f"{shape.target} JOIN {ROWS} ON {' AND '.join(on)}"
     return _with_computed(
         shape, columns, lambda column: _new_value(shape, column, names), source, names
@@ -304,7 +312,7 @@ def _with_computed(
 def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
     for field in (*shape.values, *shape.matches):
         if field.column is column:
-            return names.refer(field)
+            return field.made
     if shape.kind is Kind.UPDATE:
         return f"{shape.target}.{names.format(column)}"
     return names.default(column) or "NULL"
@@ -325,7 +333,7 @@ def upsert_guards(
             continue
         changes = computed or bool(columns & set(update))
         # Rows that are there already, and change, do not count as they are.
-        same = [f"{names.refer(field, _OWN)} = {shape.target}.{field.name}" for field in own]
+        same = [f"{field.own} = {shape.target}.{field.name}" for field in own]
         rows = _upserted_rows(shape, unique.columns, own, update if changes else None, names)
         yield from _of_rows(shape, unique, names, rows, _but_not(same) if changes else "")
 
@@ -338,7 +346,7 @@ def _upserted_rows(
     names: Names,
 ) -> str:
     """The SELECT of columns as they will be, of rows that are new, and of those that change."""
-    on = " AND ".join(f"{shape.target}.{field.name} = {names.refer(field)}" for field in own)
+    on = " AND ".join(f"{shape.target}.{field.name} = {field.made}" for field in own)
 
     def inserted(column: Column[Any]) -> str:
         return _new_value(shape, column, names)
@@ -360,37 +368,45 @@ def _exists(
     shape: Shape,
     unique: Unique,
     fields: Sequence[Field],
-    refer: Refer,
     bounds: Bound,
     but_not: str,
 ) -> str:
-    same = [f"{shape.target}.{field.name} = {refer(field)}" for field in fields]
+    same = [f"{shape.target}.{field.name} = {field.made}" for field in fields]
     same += filter(None, map(bounds, fields))
     return _guard(
         _UNIQUE,
-        _told_as(unique, [refer(field) for field in fields], " is in the table already"),
+        _told_as(unique, [field.made for field in fields], " is in the table already"),
         f"FROM {shape.target} JOIN {ROWS} ON {' AND '.join(same)}{but_not}",
     )
 
 
-def match_guard(shape: Shape, refer: Refer, bounds: Bound) -> str:
+def match_guard(shape: Shape, bounds: Bound) -> str:
     """The guard of an UPDATE or DELETE each of whose rows has to be there."""
-    same = [f"{shape.target}.{field.name} = {refer(field)}" for field in shape.matches]
+    same = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
     same += filter(None, map(bounds, shape.matches))
     version = any(not field.column.primary_key for field in shape.matches)
     why = "changed or deleted by somebody else" if version else "not there, or no longer"
     text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
     return _guard(
         _STALE,
-        _message_of(text, shape.matches, refer, f" is {why}"),
+        _message_of(text, shape.matches, f" is {why}"),
         f"FROM {ROWS} LEFT ANTI JOIN {shape.target} ON {' AND '.join(same)}",
     )
+
+
+def any_guard(shape: Shape) -> str:
+    """The guard of a change of one row, told by a condition, which has to be there."""
+    text = (
+        f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there, or "
+        "was changed or deleted by somebody else"
+    )
+    return _guard(_STALE, quote_text(text), f"FROM (SELECT count(*) AS n FROM {ROWS}) WHERE n = 0")
 
 
 def foreign_guards(shape: Shape, names: Names) -> Iterator[str]:
     """The guards of rows that refer to others: these have to be there."""
     given = {field.column: field for field in shape.values}
-    refer, name = names.refer, names.format
+    name = names.format
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         if not any(parent in given or parent.server_default for parent, _ in pairs):
@@ -400,18 +416,15 @@ def foreign_guards(shape: Shape, names: Names) -> Iterator[str]:
             continue
         fields = [given[parent] for parent, _ in pairs]
         referred = name(constraint.referred_table)
-        same = [f"vinci_parent.{name(column)} = {refer(given[parent])}" for parent, column in pairs]
+        same = [f"vinci_parent.{name(column)} = {given[parent].made}" for parent, column in pairs]
         join = f"FROM {ROWS} LEFT ANTI JOIN {referred} AS vinci_parent ON {' AND '.join(same)}"
         if constraint.referred_table is shape.table and all(c in given for _, c in pairs):
             join += _but_not(
-                [
-                    f"{refer(given[column], _OWN)} = {refer(given[parent])}"
-                    for parent, column in pairs
-                ]
+                [f"{given[column].own} = {given[parent].made}" for parent, column in pairs]
             )
-        known = " AND ".join(f"{refer(field)} IS NOT NULL" for field in fields)
+        known = " AND ".join(f"{field.made} IS NOT NULL" for field in fields)
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-        message = _message_of(text, fields, refer, f" is not in {constraint.referred_table}")
+        message = _message_of(text, fields, f" is not in {constraint.referred_table}")
         yield _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
@@ -436,7 +449,7 @@ def _parent_of_computed(shape: Shape, constraint: ForeignKeyConstraint, names: N
 def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
     """The guards of an UPDATE: no row may refer to a key that is changed."""
     given = {field.column for field in shape.values}
-    on = " AND ".join(f"{shape.target}.{f.name} = {names.refer(f)}" for f in shape.matches)
+    on = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
     for constraint in referring(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         if not any(column in given for _, column in pairs):
@@ -459,7 +472,7 @@ def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
         yield _guard(_FOREIGN, message, f"FROM {rows} JOIN {child} ON {same} WHERE NOT ({kept})")
 
 
-def referring_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
+def referring_guards(shape: Shape, name: Format) -> Iterator[str]:
     """The guards of a DELETE: no row may refer to one that goes."""
     given = {field.column: field for field in shape.matches}
     for constraint in referring(shape.table):
@@ -468,18 +481,18 @@ def referring_guards(shape: Shape, refer: Refer, name: Format) -> Iterator[str]:
             continue
         child = name(constraint.table)
         fields = [given[column] for _, column in pairs]
-        same = [f"vinci_child.{name(parent)} = {refer(given[column])}" for parent, column in pairs]
+        same = [f"vinci_child.{name(parent)} = {given[column].made}" for parent, column in pairs]
         where = ""
         if constraint.table is shape.table:
             where = _but_not(
                 [
-                    f"{refer(field, _OWN)} = vinci_child.{field.name}"
+                    f"{field.own} = vinci_child.{field.name}"
                     for field in shape.matches
                     if field.column.primary_key
                 ]
             )
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
-        message = _message_of(text, fields, refer, ", which is to be deleted")
+        message = _message_of(text, fields, ", which is to be deleted")
         join = f"FROM {child} AS vinci_child JOIN {ROWS} ON {' AND '.join(same)}{where}"
         yield _guard(_FOREIGN, message, join)
 
@@ -506,12 +519,12 @@ def _guard(kind: str, message: str, source: str) -> str:
 
 def _but_not(own: Sequence[str]) -> str:
     """The join that leaves out what the rows of the statement themselves stand for."""
-    return f" LEFT ANTI JOIN {ROWS} AS {_OWN} ON {' AND '.join(own)}"
+    return f" LEFT ANTI JOIN {ROWS} AS {OWN} ON {' AND '.join(own)}"
 
 
-def _message_of(before: str, fields: Sequence[Field], refer: Refer, after: str) -> str:
+def _message_of(before: str, fields: Sequence[Field], after: str) -> str:
     kinds = [field.column.type for field in fields]
-    return _message(before, kinds, [refer(field) for field in fields], after)
+    return _message(before, kinds, [field.made for field in fields], after)
 
 
 def _message(before: str, kinds: Sequence[Any], values: Sequence[str], after: str) -> str:

@@ -116,7 +116,7 @@ def _changed_again(write: Rows, later: Sequence[Held]) -> bool:
 
 def _probes(write: Rows, rows: Sequence[Any], dialect: Any) -> Iterator[SetStatement]:
     begin = 0
-    for payload in payloads(rows, write.shape.width):
+    for payload in payloads(rows, write.shape.transports):
         part = rows[begin : begin + payload.rows]
         begin += payload.rows
-        yield SetWriter(write.shape, payload, part, write.checks, dialect).probe()
+        yield SetWriter(write.shape, write.checks, dialect, rows=part).probe(payload)

@@ -66,3 +66,22 @@ DATE_MODIFIERS = (
     "SQLite's {0}() with modifiers has no counterpart on Databricks. Add a timedelta to the "
     "column, or use extract()."
 )
+WRITE_IN_STATEMENT = (
+    "Databricks has no {0} within another statement, such as in a CTE. Run it by itself, before."
+)
+WRITE_WITH_PREFIX = (
+    "nothing is known of what {1} does to this {0}, so the keys that it writes cannot be checked. "
+    "Leave it out, or write the statement with text()."
+)
+NO_ROW_KEY = (
+    "this {0} on {1} writes what is unique, or is referred to, and cannot be checked: the table "
+    "has neither a primary key nor a UNIQUE constraint on columns that are not NULL, which would "
+    "tell its rows apart. Declare one; or run the statement with "
+    "execution_options(enforce_keys=False), which checks nothing."
+)
+UNKNOWN_WRITE = (
+    "a write to {0} was compiled by the application itself (@compiles), so nothing is known of "
+    "what it does, and the keys that it writes cannot be checked. Leave @compiles out; or run the "
+    "statement with execution_options(enforce_keys=False, enforce_foreign_keys=False), which "
+    "checks nothing."
+)

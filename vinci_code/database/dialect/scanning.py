@@ -82,6 +82,21 @@ def describe(text: str) -> Statement:
     return _describe_short(text)
 
 
+def is_comment(text: str) -> bool:
+    """Whether a text holds nothing but comments and blanks."""
+    position = 0
+    while position < len(text):
+        if text.startswith("/*", position):
+            position = _end_of_comment(text, position + 2)
+        elif text.startswith("--", position):
+            position = text.find("\n", position) % (len(text) + 1)
+        elif text[position].isspace():
+            position += 1
+        else:
+            return False
+    return True
+
+
 def _describe(text: str) -> Statement:
     words = _outer_words(text)
     keyword = next(words, "")

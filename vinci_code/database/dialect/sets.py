@@ -6,20 +6,20 @@ and so does an upsert. The guards of ``guards`` stand in the same statement.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy.schema import Column
 
 from vinci_code.database.dialect import guards
 from vinci_code.database.dialect.binding import MAX_PARAMETER_BYTES
-from vinci_code.database.dialect.payload import ROWS, Payload, Row
-from vinci_code.database.dialect.shapes import MARKER, Field, Kind, Shape
+from vinci_code.database.dialect.payload import Payload
+from vinci_code.database.dialect.shapes import ROWS, Field, Kind, Row, Shape
 
+_MARKER = "?"
 _LONGEST_BOUND = 64
-# Where the payload goes; no statement holds this character.
-_HERE = "\x00"
 
 
 @dataclass(frozen=True)
@@ -66,90 +66,91 @@ class SetStatement:
 
 
 class SetWriter:
-    """Writes the statement for the rows of one payload.
+    """Writes the statement for rows of one shape.
 
     Args:
         shape: What is done to each row.
-        payload: The rows, ready to be sent.
-        rows: The rows as they were given.
         checks: What the statement makes sure of.
-        dialect: The dialect, for names and types.
+        dialect: The dialect, for names and defaults.
+        name: Returns the name of a table or column as SQL; by default as of the dialect.
+        rows: The rows, where they are known: by what is in them Delta skips files.
     """
 
     def __init__(
-        self, shape: Shape, payload: Payload, rows: Sequence[Row], checks: Checks, dialect: Any
+        self,
+        shape: Shape,
+        checks: Checks,
+        dialect: Any,
+        name: Callable[[Any], str] | None = None,
+        rows: Sequence[Row] = (),
     ) -> None:
         self._shape = shape
-        self._payload = payload
-        self._rows = rows
         self._checks = checks
+        self._rows = rows
         self._preparer = dialect.identifier_preparer
-        self._process_type = dialect.type_compiler_instance.process
-        self._names = guards.Names(
-            self._refer,
-            self._bound,
-            self._format,
-            self._is_exact,
-            dialect.ddl_compiler(dialect, None).get_column_default_string,
-        )
+        self._default = dialect.ddl_compiler(dialect, None).get_column_default_string
+        self._names = guards.Names(self._bound, name or self._format, self._is_exact, self._default)
 
-    def statement(self, upsert: Upsert | None = None, *, bound: bool = True) -> SetStatement:
-        """The statement.
+    # --- rows of a payload ----------------------------------------------------------------------
+
+    def statement(
+        self, payload: Payload, upsert: Upsert | None = None, *, bound: bool = True
+    ) -> SetStatement:
+        """The statement for the rows of a payload.
 
         Args:
+            payload: The rows, ready to be sent.
             upsert: What an INSERT does with rows that are there already.
             bound: Whether the payload may be a parameter.
         """
-        payload = self._payload
-        bound = bound and payload.json is not None and len(payload.json) <= MAX_PARAMETER_BYTES
-        source = payload.select(_HERE)
         if upsert is not None:
-            text = self._upsert(source, upsert)
+            before, after = self._upsert(upsert)
         elif self._shape.kind is Kind.INSERT:
-            text = self._insert(source)
+            before, after = self._insert()
         else:
-            text = self._merge(source)
-        return self._filled(text, bound)
+            before, after = self._around_merge(self.guards())
+        return _filled(payload, before, after, bound)
 
-    def _filled(self, text: str, bound: bool) -> SetStatement:
-        """The statement with its payload, which is copied once."""
-        payload = self._payload
-        before, here, after = text.partition(_HERE)
-        if not here:
-            return SetStatement(text, (), payload.rows)
-        if bound:
-            json = (payload.json or b"").decode()
-            return SetStatement(f"{before}{MARKER}{after}", (json,), payload.rows)
-        return SetStatement("".join([before, *payload.literal(), after]), (), payload.rows)
-
-    def probe(self) -> SetStatement:
+    def probe(self, payload: Payload) -> SetStatement:
         """The query that counts rows by their key: all, those as wanted, and those as before."""
-        shape, payload = self._shape, self._payload
-        bound = payload.json is not None and len(payload.json) <= MAX_PARAMETER_BYTES
+        shape = self._shape
         keys = [field for field in (*shape.values, *shape.matches) if field.column.primary_key]
         if shape.kind is not Kind.INSERT:
             keys = [field for field in shape.matches if field.column.primary_key]
         others = [field for field in shape.matches if not field.column.primary_key]
-        on = " AND ".join(f"{shape.target}.{f.name} = {self._refer(f)}" for f in keys)
+        on = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in keys)
         wanted = self._equal([field for field in shape.values if field.is_plain])
-        text = (
+        before = (
             f"SELECT count(*), count_if({wanted}), count_if({self._equal(others)}) "
-            f"FROM {shape.target} JOIN ({payload.select(_HERE)}) AS {ROWS} ON {on}"
+            f"FROM {shape.target} JOIN ("
         )
-        return self._filled(text, bound)
+        return _filled(payload, before, f") AS {ROWS} ON {on}", True)
 
     def _equal(self, fields: Sequence[Field]) -> str:
-        same = [f"{self._shape.target}.{f.name} <=> {self._refer(f)}" for f in fields]
+        same = [f"{self._shape.target}.{f.name} <=> {f.made}" for f in fields]
         return " AND ".join(same) or "TRUE"
 
-    def _insert(self, source: str) -> str:
+    def _insert(self) -> tuple[str, str]:
         shape = self._shape
         names = ", ".join(field.name for field in shape.values)
-        made = ", ".join(map(self._made, shape.values))
+        made = ", ".join(field.made for field in shape.values)
         return (
-            f"INSERT INTO {shape.target} ({names}) WITH {ROWS} AS ({source}) "
-            f"SELECT {made} {guards.unless_raised(list(self._insert_guards()))}"
+            f"INSERT INTO {shape.target} ({names}) WITH {ROWS} AS (",
+            f") SELECT {made} {guards.unless_raised(self.guards())}",
         )
+
+    # --- any rows -------------------------------------------------------------------------------
+
+    def guards(self) -> list[str]:
+        """The guards that the statement needs."""
+        if self._shape.kind is Kind.INSERT:
+            return list(self._insert_guards())
+        return list(self._merge_guards())
+
+    def merge(self, source: str, checks: Sequence[str]) -> str:
+        """The MERGE of rows that a SELECT gives."""
+        before, after = self._around_merge(checks)
+        return f"{before}{source}{after}"
 
     def _insert_guards(self) -> Iterator[str]:
         if self._checks.keys:
@@ -157,24 +158,30 @@ class SetWriter:
         if self._checks.foreign_keys:
             yield from guards.foreign_guards(self._shape, self._names)
 
-    def _merge(self, source: str) -> str:
+    def _around_merge(self, checks: Sequence[str]) -> tuple[str, str]:
         shape = self._shape
-        on = [f"{shape.target}.{field.name} = {self._refer(field)}" for field in shape.matches]
+        on = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
         on += filter(None, map(self._bound, shape.matches))
         if shape.kind is Kind.DELETE:
             action = "DELETE"
         else:
-            sets = ", ".join(f"{field.name} = {self._made(field)}" for field in shape.values)
+            sets = ", ".join(f"{field.name} = {field.made}" for field in shape.values)
             action = f"UPDATE SET {sets}"
+        begin, end = _guarded(checks)
         return (
-            f"MERGE INTO {shape.target} USING ({self._guarded(source, self._merge_guards())}) "
-            f"AS {ROWS} ON {' AND '.join(on)} WHEN MATCHED THEN {action}"
+            f"MERGE INTO {shape.target} USING ({begin}",
+            f"{end}) AS {ROWS} ON {' AND '.join(on)} WHEN MATCHED THEN {action}",
         )
 
     def _merge_guards(self) -> Iterator[str]:
         shape, checks = self._shape, self._checks
         if checks.matched:
-            yield guards.match_guard(shape, self._refer, self._bound)
+            # Rows that a condition has found are there; the question is whether it has found any.
+            yield (
+                guards.match_guard(shape, self._bound)
+                if shape.transports
+                else guards.any_guard(shape)
+            )
         if shape.kind is Kind.UPDATE:
             if checks.keys:
                 yield from guards.update_guards(shape, self._names, matched=checks.matched)
@@ -182,23 +189,32 @@ class SetWriter:
                 yield from guards.foreign_guards(shape, self._names)
                 yield from guards.changed_key_guards(shape, self._names)
         elif checks.foreign_keys:
-            yield from guards.referring_guards(shape, self._refer, self._format)
+            yield from guards.referring_guards(shape, self._names.format)
 
-    def _upsert(self, source: str, upsert: Upsert) -> str:
+    def _upsert(self, upsert: Upsert) -> tuple[str, str]:
         shape = self._shape
         given = {field.column.name: field for field in shape.values}
         keys = [given[name] for name in upsert.keys]
-        on = [f"{shape.target}.{field.name} = {self._refer(field)}" for field in keys]
+        on = [f"{shape.target}.{field.name} = {field.made}" for field in keys]
         on += filter(None, map(self._bound, keys))
         names = ", ".join(field.name for field in shape.values)
-        made = ", ".join(map(self._made, shape.values))
-        sets = ", ".join(f"{given[n].name} = {self._made(given[n])}" for n in upsert.update)
+        made = ", ".join(field.made for field in shape.values)
+        sets = ", ".join(self._set(name, given) for name in upsert.update)
         matched = f"WHEN MATCHED THEN UPDATE SET {sets} " if sets else ""
-        guarded = self._guarded(source, self._upsert_guards(upsert))
+        inserted = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({made})"
+        begin, end = _guarded(list(self._upsert_guards(upsert)))
         return (
-            f"MERGE INTO {shape.target} USING ({guarded}) AS {ROWS} ON {' AND '.join(on)} {matched}"
-            f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({made})"
+            f"MERGE INTO {shape.target} USING ({begin}",
+            f"{end}) AS {ROWS} ON {' AND '.join(on)} {matched}{inserted}",
         )
+
+    def _set(self, name: str, given: dict[str, Field]) -> str:
+        """What a column becomes: of one that the rows lack, what would be inserted."""
+        field = given.get(name)
+        if field is not None:
+            return f"{field.name} = {field.made}"
+        column = next(column for column in self._shape.table.columns if column.name == name)
+        return f"{self._names.format(column)} = {self._default(column) or 'NULL'}"
 
     def _upsert_guards(self, upsert: Upsert) -> Iterator[str]:
         if self._checks.keys:
@@ -206,51 +222,19 @@ class SetWriter:
         if self._checks.foreign_keys:
             yield from guards.foreign_guards(self._shape, self._names)
 
-    def _guarded(self, source: str, checks: Iterator[str]) -> str:
-        checked = list(checks)
-        if not checked:
-            return source
-        return f"WITH {ROWS} AS ({source}) SELECT {ROWS}.* {guards.unless_raised(checked)}"
-
-    def _made(self, field: Field) -> str:
-        """What is stored in a column."""
-        if field.is_plain:
-            return self._payload.reference(field.first)
-        text, number = "", field.first
-        for piece in field.pieces:
-            if piece == MARKER:
-                value = self._payload.reference(number)
-                piece = "CAST(NULL AS STRING)" if value == "NULL" else value
-                number += 1
-            text += piece
-        return text
-
-    def _refer(self, field: Field, rows: str = ROWS) -> str:
-        """A value as it is compared with its column: of the column's type."""
-        made = self._made(field)
-        if rows != ROWS:
-            made = made.replace(f"{ROWS}.", f"{rows}.")
-        if made == "NULL" or not field.is_plain:
-            return made
-        return self._as_type_of(field.column, self._payload.transports[field.first].type, made)
-
     def _is_exact(self, field: Field) -> bool:
-        return field.is_plain and self._refer(field) == self._made(field)
-
-    def _as_type_of(self, column: Column[Any], given: str, made: str) -> str:
-        # A string that is compared with a number would be cast to a number, and may be none.
-        if not given or column.type._isnull:
-            return made
-        wanted = self._process_type(column.type)
-        same = _family(given) == _family(wanted) or given == wanted
-        return made if same else f"CAST({made} AS {wanted})"
+        if not field.is_plain or not self._shape.transports:
+            return False
+        transport = self._shape.transports[field.first]
+        # NaN is equal to itself there, and not here.
+        return transport is not None and float not in transport.kinds
 
     def _bound(self, field: Field) -> str:
         """The range that the values of a column are in, by which Delta skips files."""
-        if not field.is_plain:
+        if not field.is_plain or len(self._rows) < 2:
             return ""
-        values = [row[field.first] for row in self._rows]
-        if set(map(type, values)) != {int} or len(values) < 2:
+        values = list(map(itemgetter(field.first), self._rows))
+        if set(map(type, values)) != {int}:
             return ""
         low, high = min(values), max(values)
         if len(str(low)) + len(str(high)) > _LONGEST_BOUND:
@@ -266,10 +250,20 @@ class SetWriter:
         return f"{self._preparer.quote_schema(schema)}.{name}" if schema else name
 
 
-def _family(name: str) -> str:
-    """What of a type's name decides whether values can be compared as they are."""
-    base = name.partition("(")[0]
-    return "number" if base in _EXACT_NUMBERS else base
+def _guarded(checks: Sequence[str]) -> tuple[str, str]:
+    """What stands around the rows of a MERGE, so that they come only where no guard raises."""
+    if not checks:
+        return "", ""
+    return f"WITH {ROWS} AS (", f") SELECT {ROWS}.* {guards.unless_raised(checks)}"
 
 
-_EXACT_NUMBERS = frozenset({"TINYINT", "SMALLINT", "INT", "BIGINT", "DECIMAL"})
+def _filled(payload: Payload, before: str, after: str, bound: bool) -> SetStatement:
+    """The statement with its payload, which is copied once."""
+    begin, end = payload.around()
+    before, after = before + begin, end + after
+    if payload.json is None:
+        return SetStatement(f"{before}{payload.written}{after}", (), payload.rows)
+    if bound and len(payload.json) <= MAX_PARAMETER_BYTES:
+        json = payload.json.decode()
+        return SetStatement(f"{before}{_MARKER}{after}", (json,), payload.rows)
+    return SetStatement("".join([before, *payload.literal(), after]), (), payload.rows)

@@ -62,11 +62,11 @@ def steps(
             continue
         given = write.settled()
         begin = 0
-        for payload in payloads(given, write.shape.width, split=split):
+        for payload in payloads(given, write.shape.transports, split=split):
             rows = given[begin : begin + payload.rows]
             begin += payload.rows
-            writer = SetWriter(write.shape, payload, rows, write.checks, dialect)
-            made = writer.statement(write.upsert, bound=bound)
+            writer = SetWriter(write.shape, write.checks, dialect, rows=rows)
+            made = writer.statement(payload, write.upsert, bound=bound)
             whole, last = payload.rows == len(given), begin == len(given)
             # Of the largest payload there is room for one in memory.
             del payload, writer

@@ -1,14 +1,12 @@
-"""Which tables a statement reads and writes, and which rows it writes, noted as it is compiled."""
+"""Which tables a statement reads and writes, noted as it is compiled."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from sqlalchemy import util
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from vinci_code.database.dialect import shapes
 from vinci_code.database.dialect.identifiers import schema_parts
 from vinci_code.database.dialect.views import Name
 
@@ -48,32 +46,6 @@ class TablesUsed(SQLCompiler):
             self.tables_used = None
         text: str = super().visit_column(column, *args, **kw)
         return text
-
-    @util.memoized_property
-    def written_table(self) -> Any:
-        """The table that an INSERT, UPDATE or DELETE writes to."""
-        state: Any = self.compile_state
-        return None if state is None else getattr(state, "dml_table", None)
-
-    @util.memoized_property
-    def shape(self) -> shapes.Shape | None:
-        """What the statement does to each row of its parameters, where it can be held as rows."""
-        table = self.written_table
-        if table is None or self.post_compile_params or self.literal_execute_params:
-            return None
-        names = {self.preparer.format_column(column): column for column in table.columns}
-        target = self.preparer.format_table(table)
-        read = (
-            shapes.read_insert
-            if self.isinsert
-            else shapes.read_update
-            if self.isupdate
-            else shapes.read_delete
-        )
-        shape = read(self.string, table, target, names)
-        if shape is None or shape.width * shape.rows != len(self.positiontup or ()):
-            return None
-        return shape
 
     def _note(self, table: Any) -> None:
         if getattr(table, "is_view", False):

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from vinci_code.database.dialect.guards import foreign_keys, referring, uniques
-from vinci_code.database.dialect.payload import Row
+from vinci_code.database.dialect.guards import PRIMARY_KEY, foreign_keys, referring, uniques
 from vinci_code.database.dialect.sets import Checks, Upsert
-from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.shapes import Kind, Row, Shape
 
 
 @dataclass(eq=False)
@@ -61,9 +61,10 @@ class Rows:
         """
         if self.upsert is None:
             return self.rows
-        places = {item.column.name: item.first for item in self.shape.values}
-        keys = [places[name] for name in self.upsert.keys]
-        changed = [places[name] for name in self.upsert.update]
+        places = {item.column.name: item.binds for item in self.shape.values}
+        keys = list(chain.from_iterable(places[name] for name in self.upsert.keys))
+        # What is computed without a parameter is the same for each row.
+        changed = list(chain.from_iterable(places.get(name, ()) for name in self.upsert.update))
         settled: list[Any] = []
         seen: dict[Any, int] = {}
         for row in self.rows:
@@ -109,6 +110,7 @@ class Text:
         parameters: Its parameters.
         tables: The bare names of the tables that it reads and writes; ``None`` if unknown.
         written: The name of the table that it writes to; ``None`` if unknown.
+        certain: How many rows it writes, or the commit fails; ``None`` if that is not known before.
         rowcount: How many rows it has matched, once that is known.
     """
 
@@ -116,6 +118,7 @@ class Text:
     parameters: Sequence[Any]
     tables: frozenset[str] | None
     written: str | None = None
+    certain: int | None = None
     rowcount: int | None = None
 
     def told(self, rowcount: int) -> None:
@@ -500,7 +503,9 @@ def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
         certain = earlier.shape.kind is Kind.INSERT or earlier.checks.matched
         if not certain or match.name not in places:
             return None
-        if written[places[match.name]] != row[match.first]:
+        before = written[places[match.name]]
+        # NULL is equal to nothing, itself included.
+        if before is None or before != row[match.first]:
             return None
     values = list(written)
     for item in changes:
@@ -549,7 +554,7 @@ def _like(change: Rows, earlier: Rows) -> Checks:
 
 def _touches_unique(shape: Shape) -> bool:
     """Whether the order of a write matters for what is unique beside the primary key."""
-    others = [unique for unique in uniques(shape.table) if unique.name != "PRIMARY KEY"]
+    others = [unique for unique in uniques(shape.table) if unique.name != PRIMARY_KEY]
     if shape.kind is Kind.UPDATE:
         changed = {item.column for item in shape.values}
         key = set(shape.table.primary_key.columns)

@@ -1,0 +1,97 @@
+"""Checks, once and without a request, that SQLAlchemy is as this dialect takes it to be.
+
+What a write does is known from parts of SQLAlchemy that are not public. A release that changes them
+must be an error when an engine is made, and not a loss of guards when rows are written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.exc import InvalidRequestError
+
+from vinci_code.database.dialect import flushes
+
+_TO_DO = (
+    "this release of SQLAlchemy ({0}) is not as this dialect takes it to be: {1}. Without that, "
+    "keys would not be checked, so no engine is made. To fix it: install a release of vinci-code "
+    "that names this one, or an older SQLAlchemy."
+)
+
+
+_checked = False
+
+
+def check(dialect: Any) -> None:
+    """Check it, the first time in a process.
+
+    Raises:
+        InvalidRequestError: It is not.
+    """
+    global _checked
+    if not _checked:
+        _check_shapes(dialect)
+        _check_flush()
+        _checked = True
+
+
+def _check_shapes(dialect: Any) -> None:
+    from sqlalchemy import Column, Integer, MetaData, Table, bindparam, delete, insert, update
+
+    table = Table(
+        "checked", MetaData(), Column("id", Integer, primary_key=True), Column("x", Integer)
+    )
+    by_key = table.c.id == bindparam("key")
+    statements = {
+        "INSERT": insert(table).values(id=1, x=1),
+        "UPDATE": update(table).where(by_key).values(x=1),
+        "DELETE": delete(table).where(by_key),
+    }
+    for word, statement in statements.items():
+        compiled: Any = statement.compile(dialect=dialect)
+        if compiled.shape is None:
+            raise _changed(f"what a plain {word} writes is not told any more")
+
+
+def _check_flush() -> None:
+    """Flush an object to a database in memory, and look whether that is seen."""
+    from sqlalchemy import Column, Integer, create_engine, event
+    from sqlalchemy.orm import Session, registry
+    from sqlalchemy.pool import StaticPool
+
+    mapped = registry()
+    table = sqlalchemy.Table(
+        "checked", mapped.metadata, Column("id", Integer, primary_key=True), Column("x", Integer)
+    )
+    checked: Any = type("Checked", (), {})
+    mapped.map_imperatively(checked, table)
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    mapped.metadata.create_all(engine)
+    seen: list[bool] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _see(*arguments: Any) -> None:
+        context = arguments[4]
+        if context.isinsert or context.isupdate or context.isdelete:
+            seen.append(flushes.is_flush(context.execution_options) and flushes.is_running())
+
+    try:
+        with Session(engine) as session:
+            one = checked()
+            one.id = 1
+            session.add(one)
+            session.flush()
+            one.x = 2
+            session.flush()
+            session.delete(one)
+            session.flush()
+    finally:
+        engine.dispose()
+        mapped.dispose()
+    if seen != [True] * 3:
+        raise _changed("a flush of the ORM is not recognised any more")
+
+
+def _changed(what: str) -> InvalidRequestError:
+    return InvalidRequestError(_TO_DO.format(sqlalchemy.__version__, what))

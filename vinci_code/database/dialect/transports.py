@@ -1,0 +1,151 @@
+"""How the values of a type travel in a payload: known from the type alone, never from the values.
+
+So what is stored for one row depends on no other row: a ``Decimal`` keeps the digits that it has
+beside one with more of them. A type of which nothing is known here has no transport.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import decimal
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import types as sqltypes
+from sqlalchemy.types import TypeEngine
+
+from vinci_code.database.dialect.binding import datetime_text, decimal_text, float_text
+from vinci_code.database.dialect.types.documents import VinciJSON
+from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
+from vinci_code.database.dialect.types.numbers import (
+    TINYINT,
+    UNBOUNDED,
+    VinciBoolean,
+    VinciFloat,
+    VinciInteger,
+    VinciNumeric,
+    effective_scale,
+)
+from vinci_code.database.dialect.types.texts import VinciBinary, VinciEnum, VinciString, VinciUuid
+from vinci_code.database.dialect.types.times import (
+    VinciDate,
+    VinciDateTime,
+    VinciInterval,
+    VinciTime,
+)
+
+Column = Sequence[Any]
+Encode = Callable[[Column], Column]
+
+
+class Transport(NamedTuple):
+    """How the values of one type travel.
+
+    Attributes:
+        json: The type of the field in the JSON text.
+        sql: The type of the column that is made of it.
+        made: The expression that makes it, with ``{}`` for the field.
+        kinds: The Python types that its values have.
+        encode: Makes the JSON values of many; ``None`` where these are the values themselves.
+        scale: How many digits after the point a value may have; ``None`` where that says nothing.
+    """
+
+    json: str
+    sql: str
+    made: str
+    kinds: frozenset[type]
+    encode: Encode | None = None
+    scale: int | None = None
+
+    def holds(self, values: Column) -> bool:
+        """Whether each of some values is one of the type, so that it is compared as it is."""
+        if not set(map(type, values)) <= self.kinds:
+            return False
+        if self.scale is None:
+            return True
+        return all(value is None or _places(value) <= self.scale for value in values)
+
+
+def transport_of(kind: TypeEngine[Any], dialect: Any) -> Transport | None:
+    """How values of a type travel, once its ``bind_processor`` has made them ready.
+
+    Returns:
+        The transport; ``None`` for a type of which that is not known, such as ``NullType`` or a
+        ``UserDefinedType``.
+    """
+    own = kind._unwrapped_dialect_impl(dialect)
+    for base, made in _TRANSPORTS:
+        if isinstance(own, base):
+            return made if isinstance(made, Transport) else made(own)
+    return None
+
+
+def _kinds(*kinds: type) -> frozenset[type]:
+    return frozenset({type(None), *kinds})
+
+
+def _cast(kind: str, python: type, encode: Encode | None = None) -> Transport:
+    return Transport("string", kind, f"CAST({{}} AS {kind})", _kinds(python), encode)
+
+
+def _decimals(values: Column) -> Column:
+    return [None if value is None else decimal_text(value)[1] for value in values]
+
+
+def _decimal(kind: sqltypes.Numeric[Any]) -> Transport:
+    scale = effective_scale(kind)
+    precision = UNBOUNDED[0] if kind.precision is None else kind.precision
+    cast = _cast(f"DECIMAL({precision},{scale})", decimal.Decimal, _decimals)
+    return cast._replace(scale=scale)
+
+
+def _places(value: decimal.Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        return 1 << 16  # NaN and infinity, which no DECIMAL is
+    return max(0, -int(value.normalize().as_tuple().exponent)) if exponent < 0 else 0
+
+
+def _floats(values: Column) -> Column:
+    return [
+        None if value is None else repr(value) if math.isfinite(value) else float_text(value)
+        for value in values
+    ]
+
+
+def _moments(values: Column) -> Column:
+    return [None if value is None else _moment(value) for value in values]
+
+
+def _moment(value: dt.datetime) -> str | None:
+    told = datetime_text(value)
+    return None if told is None else told[1]
+
+
+def _dates(values: Column) -> Column:
+    return [None if value is None else value.isoformat() for value in values]
+
+
+def _base64(values: Column) -> Column:
+    return [None if v is None else base64.b64encode(v).decode("ascii") for v in values]
+
+
+_BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
+_STRING = Transport("string", "STRING", "{}", _kinds(str))
+_WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime, _moments)
+_INSTANT = _cast("TIMESTAMP", dt.datetime, _moments)
+
+_TRANSPORTS: tuple[tuple[Any, Any], ...] = (
+    ((VinciInteger, TINYINT), _BIGINT),
+    (VinciBoolean, Transport("boolean", "BOOLEAN", "{}", _kinds(bool))),
+    (VinciFloat, _cast("DOUBLE", float, _floats)),
+    (VinciNumeric, _decimal),
+    # A nested value is JSON text, too, of which the column's own expression makes the value.
+    ((VinciString, VinciEnum, VinciUuid, VinciTime, VinciJSON, ARRAY, MAP, STRUCT), _STRING),
+    (VinciBinary, Transport("string", "BINARY", "unbase64({})", _kinds(bytes), _base64)),
+    (VinciDate, _cast("DATE", dt.date, _dates)),
+    (VinciDateTime, lambda kind: _INSTANT if kind.timezone else _WALL_CLOCK),
+    (VinciInterval, _WALL_CLOCK),
+)
