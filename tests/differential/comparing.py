@@ -11,7 +11,7 @@ from typing import Any
 from tests.differential import differences
 from tests.differential.differences import Pair
 from tests.differential.expressions import GENERATED
-from tests.differential.programs import COMMIT, ROLLBACK, Program, Unit
+from tests.differential.programs import AUTOCOMMIT, COMMIT, ROLLBACK, Program, Unit
 from tests.differential.running import (
     COMMITTED,
     OTHER,
@@ -109,6 +109,11 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
             pair.after.update(_rows(warehouse, read, number))
             _compare_seen(pair, compared)
             _compare_fates(pair, compared)
+            if unit.isolation == AUTOCOMMIT and not (
+                pair.here.ended_well and pair.there.ended_well
+            ):
+                # How much of it each side has committed before the error is that side's affair.
+                raise _ApartError
             _compare_rows(pair, sqlite.rows(read), compared)
             before = pair.after
     except _FoundError as found:

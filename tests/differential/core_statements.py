@@ -227,14 +227,17 @@ class CoreStatements:
         return self._run(f"update({table.name}){where}.values({column.key}={own} {sign})")
 
     def _update_from(self, table: sa.Table) -> str | None:
-        """Correlated: the value comes from another row of the table."""
-        number = self._made.column(table, sa.Integer)
+        """Correlated: the value comes from another column of other rows of the table."""
+        number, source = self._made.column(table, sa.Integer), self._made.column(table, sa.Integer)
         keys = [c for c in self._made.columns(table) if c.primary_key and is_plain(c, sa.Integer)]
-        if number is None or not keys or number.primary_key or number.computed is not None:
+        if number is None or source is None or not keys:
+            return None
+        # SQLite's sub-select would see the rows that the same UPDATE has changed already.
+        if number.primary_key or number.computed is not None or number is source:
             return None
         other = f"{table.name}_2"
         return self._run(
-            f"update({table.name}).values({number.key}=select(func.max({other}.c.{number.key}))"
+            f"update({table.name}).values({number.key}=select(func.max({other}.c.{source.key}))"
             f".where({other}.c.{keys[0].key} < {table.name}.c.{keys[0].key}).scalar_subquery())"
             + f".where({self._made.condition(table)})"
             * (self._chooser.random() < 0.5)
@@ -274,7 +277,7 @@ class CoreStatements:
             if is_plain(table.columns[name], (sa.Integer, sa.String))
             and not table.columns[name].foreign_keys
         }
-        if set(self._needed(table)) - set(row):
+        if not row or set(self._needed(table)) - set(row):
             return self._insert_rows(table)
         marks = ", ".join(f":{name}" for name in row)
         # Raw text has no guards: a key that nothing else gives.

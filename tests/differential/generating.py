@@ -8,7 +8,17 @@ import sqlalchemy as sa
 
 from tests.differential.core_statements import CoreStatements
 from tests.differential.orm_statements import OrmStatements
-from tests.differential.programs import COMMIT, CORE, ORM, ROLLBACK, Program, Unit
+from tests.differential.programs import (
+    AUTOCOMMIT,
+    COMMIT,
+    CORE,
+    DEFAULT,
+    ORM,
+    REPEATABLE_READ,
+    ROLLBACK,
+    Program,
+    Unit,
+)
 from tests.differential.tables import TABLES
 
 # Tables that know of each other.
@@ -65,10 +75,16 @@ class _Generator:
         kind = self._chooser.choice([CORE, ORM])
         ends = COMMIT if self._chooser.random() < 0.9 else ROLLBACK
         same = number > 0 and kind == ORM and self._chooser.random() < 0.4
-        autoflush = self._chooser.random() < 0.85
-        return Unit(kind, tuple(self._lines(kind)), ends, same, autoflush)
+        autoflush = kind == CORE or self._chooser.random() < 0.85
+        isolation = DEFAULT
+        if kind == CORE and self._chooser.random() < 0.1:
+            isolation, ends = AUTOCOMMIT, COMMIT
+        elif self._transactions and not same and self._chooser.random() < 0.1:
+            isolation = REPEATABLE_READ
+        lines = self._lines(kind, savepoints=isolation != AUTOCOMMIT)
+        return Unit(kind, tuple(lines), ends, same, autoflush, isolation)
 
-    def _lines(self, kind: str) -> list[str]:
+    def _lines(self, kind: str, *, savepoints: bool) -> list[str]:
         on = "conn" if kind == CORE else "session"
         core, orm = CoreStatements(self._chooser, on), OrmStatements(self._chooser)
         tables = self._tables
@@ -88,7 +104,7 @@ class _Generator:
                 lines += made.write(table)
         if not self._transactions and self._chooser.random() < 0.5:
             lines[:0] = core.read(self._chooser.choice(self._tables))
-        if self._chooser.random() < 0.2:
+        if savepoints and self._chooser.random() < 0.2:
             lines = self._with_savepoint(on, lines)
         return lines
 

@@ -22,6 +22,7 @@ CORE, ORM = "core", "orm"
 COMMIT, ROLLBACK = "commit", "rollback"
 _HEAD = "# unit: "
 _SAME, _NO_AUTOFLUSH = "same session", "no autoflush"
+DEFAULT, AUTOCOMMIT, REPEATABLE_READ = "", "autocommit", "repeatable read"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Unit:
         ends: ``COMMIT`` or ``ROLLBACK``.
         same_session: Whether it goes on with the session of the unit before, if that is alive.
         autoflush: Whether the session flushes before a query.
+        isolation: ``DEFAULT``, ``AUTOCOMMIT``, or ``REPEATABLE_READ`` on the warehouse alone.
     """
 
     kind: str
@@ -41,10 +43,12 @@ class Unit:
     ends: str = COMMIT
     same_session: bool = False
     autoflush: bool = True
+    isolation: str = DEFAULT
 
     def told(self) -> str:
         """The unit as text."""
         words = [self.kind]
+        words += [self.isolation] * bool(self.isolation)
         words += [_SAME] * self.same_session
         words += [_NO_AUTOFLUSH] * (not self.autoflush)
         return "\n".join([_HEAD + ", ".join([*words, self.ends]), *self.lines])
@@ -97,4 +101,5 @@ def _unit(words: list[str]) -> Unit:
     kind, *rest, ends = words
     if kind not in (CORE, ORM) or ends not in (COMMIT, ROLLBACK):
         raise ValueError(f"a unit is core or orm and ends with commit or rollback, found {words}")
-    return Unit(kind, (), ends, _SAME in rest, _NO_AUTOFLUSH not in rest)
+    isolation = next((word for word in rest if word in (AUTOCOMMIT, REPEATABLE_READ)), DEFAULT)
+    return Unit(kind, (), ends, _SAME in rest, _NO_AUTOFLUSH not in rest, isolation)

@@ -20,7 +20,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from tests.dialect.held import engine_on
 from tests.differential import tables
 from tests.differential.expressions import GENERATED
-from tests.differential.programs import COMMIT, CORE, Unit
+from tests.differential.programs import AUTOCOMMIT, COMMIT, CORE, Unit
 from vinci_code.database import upsert
 from vinci_code.database.sqlite import create_sqlite_engine
 from vinci_code.warehouse import LocalWarehouse
@@ -116,7 +116,7 @@ class Side:
         ends = ends or unit.ends
         if unit.kind == CORE:
             self.end()
-            with self.engine.connect() as connection:
+            with self._connection(unit.isolation) as connection:
                 self._run(unit, ended, connection, connection, ends, skip)
         else:
             if self._session is None or not unit.same_session:
@@ -124,6 +124,8 @@ class Side:
                 self._session = orm.Session(self.engine)
             session = self._session
             session.autoflush = unit.autoflush
+            if unit.isolation and self.name == WAREHOUSE:
+                session.connection(execution_options=_level(unit.isolation))
             self._run(unit, ended, session, None, ends, skip)
             if not ended.ended_well or ends != COMMIT:
                 self.end()
@@ -136,6 +138,12 @@ class Side:
                 name: [tuple(row) for row in connection.execute(sa.select(tables.TABLES[name]))]
                 for name in names
             }
+
+    def _connection(self, isolation: str) -> sa.Connection:
+        connection = self.engine.connect()
+        if isolation == AUTOCOMMIT or (isolation and self.name == WAREHOUSE):
+            connection.execution_options(**_level(isolation))
+        return connection
 
     def _run(
         self,
@@ -182,6 +190,10 @@ class Side:
     def _may_go_on(self, line: str, error: Exception) -> bool:
         """Whether a line was refused that only reads, so that what is held is still held."""
         return line.startswith("see") and reason(error) == (REFUSED, "PendingWritesError")
+
+
+def _level(isolation: str) -> dict[str, Any]:
+    return {"isolation_level": isolation.upper()}
 
 
 def reason(error: BaseException) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tests.differential.comparing import Finding
-from tests.differential.programs import CORE, Program, Unit
+from tests.differential.programs import DEFAULT, Program, Unit
 
 
 def shrunk(
@@ -60,8 +60,10 @@ def _units(unit: Unit) -> Iterator[Unit]:
         yield replace(unit, lines=lines[:half])
     for n in range(len(lines)):
         yield replace(unit, lines=lines[:n] + lines[n + 1 :])
-    if unit.kind == CORE or unit.same_session:
-        yield from [replace(unit, same_session=False)] * unit.same_session
+    if unit.same_session:
+        yield replace(unit, same_session=False)
+    if unit.isolation:
+        yield replace(unit, isolation=DEFAULT)
     if not unit.autoflush:
         yield replace(unit, autoflush=True)
     for n, line in enumerate(lines):
