@@ -28,6 +28,11 @@ Arguments of ``create_engine``:
 ``enforce_foreign_keys``
     Whether it checks FOREIGN KEY too, as SQLite does with ``PRAGMA foreign_keys=ON``; there is no
     ON DELETE CASCADE. Off by default.
+``compare_and_set``
+    Whether a flush makes sure that the columns that it changes still hold what the object was
+    loaded with, and fails with ``StaleDataError`` where somebody else has changed them. On by
+    default; ``__compare_and_set__ = False`` in a mapped class switches it off for that class, and
+    ``loaded`` says what is left out.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -73,7 +78,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
@@ -82,6 +87,7 @@ from vinci_code.database.dialect import (
     connecting,
     flushed_keys,
     flushes,
+    loaded,
     selfcheck,
     units,
     urls,
@@ -172,6 +178,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         atomicity: str = "unit",
         enforce_keys: bool = True,
         enforce_foreign_keys: bool = False,
+        compare_and_set: bool = True,
         on_progress: OnProgress | None = None,
         **kwargs: Any,
     ) -> None:
@@ -187,6 +194,9 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.atomicity = atomicity
         self.enforce_keys = enforce_keys
         self.enforce_foreign_keys = enforce_foreign_keys
+        self.compare_and_set = compare_and_set
+        # What is checked of a mapped class, by its mapper.
+        self.loaded_plans: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self.on_progress = on_progress
         self.statistics = Counter()
         self.views = KnownViews()
@@ -216,6 +226,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         """Take a token that was given in the URL out of it; the connect arguments have it."""
         flushed_keys.listen()
         flushes.listen()
+        loaded.listen()
         selfcheck.check(engine.dialect)
         engine.url = urls.without_credentials(engine.url)
 

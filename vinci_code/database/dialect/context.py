@@ -18,6 +18,7 @@ from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.dberrors import DataError, Error, NotSupportedError
 from vinci_code.database.dialect.guards import RESERVED, checked_columns
+from vinci_code.database.dialect.loaded import with_expected
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, UNKNOWN_WRITE
 from vinci_code.database.dialect.scanning import describe
 from vinci_code.database.dialect.sets import Checks
@@ -108,7 +109,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             dialect.views.forget()
             schema_changes.run(dialect, cursor, statement)
         elif self.isinsert or self.isupdate or self.isdelete:
-            self._write(unit, cursor, self._as_held(statement, parameters))
+            self._write(unit, cursor, self._as_held(unit, statement, parameters))
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
@@ -189,7 +190,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         at_once = self.execution_options.get(AT_ONCE, False)
         total = 0
         for write in held:
-            if not unit.write(write, cursor, at_once=at_once):
+            if not unit.write(write, cursor, at_once=at_once, flush=self._is_flush):
                 total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
                 continue
             self._held = held
@@ -197,7 +198,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             cursor.rowcount = total
 
-    def _as_held(self, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
+    def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
         compiled: Any = self.compiled
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get("vinci_upsert")
@@ -210,6 +211,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 )
             rows = shape.rows(_settled(parameters))
             if shape.told_apart(rows):
+                if checks.matched and not compiled.write.is_versioned:
+                    shape, rows = self._with_loaded(unit, shape, rows)
                 counted = shape.kind is not Kind.INSERT and not self._is_flush
                 return [Rows(self._translated(shape), rows, checks, upsert, counted)]
             _refuse_other_key(shape, checks)
@@ -220,6 +223,21 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 "To fix it: give the column a value."
             )
         return self._as_statements(statement, parameters, checks)
+
+    def _with_loaded(self, unit: Unit, shape: Shape, rows: list[Any]) -> tuple[Shape, list[Any]]:
+        """The rows of a flush with what their objects were loaded with."""
+        compiled: Any = self.compiled
+        checking: Shape = compiled.shape_with_loaded
+        if not checking.loaded or not self.dialect.compare_and_set:  # type: ignore[attr-defined]
+            return shape, rows
+        names = [compiled.positiontup[shape.places[0][number]] for number in shape.key or ()]
+        taken = [
+            unit.loaded.take(shape.table, tuple([given[name] for name in names]))
+            for given in self.compiled_parameters
+        ]
+        if unit.has_changed(bare_name(shape.table)):
+            taken = [None] * len(taken)
+        return checking, with_expected(checking, rows, taken)
 
     def _as_statements(
         self, statement: str, parameters: Sequence[Any], checks: Checks

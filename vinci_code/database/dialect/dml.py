@@ -33,6 +33,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from vinci_code.database.dialect import guards
 from vinci_code.database.dialect.inserts import InsertKeys
+from vinci_code.database.dialect.loaded import with_loaded
 from vinci_code.database.dialect.refusals import (
     NO_ROW_KEY,
     SEVERAL_SOURCES,
@@ -168,6 +169,11 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         if write is None or write.planned is None:
             return None
         return write.planned.shape(self.bind_names, self.positiontup or [])
+
+    @util.memoized_property
+    def shape_with_loaded(self) -> Shape | None:
+        """The shape of an UPDATE that checks what its rows were loaded with."""
+        return None if self.shape is None else with_loaded(self.shape, self.dialect)
 
     @util.memoized_property
     def _variants(self) -> dict[Checks, WriteCompiler]:

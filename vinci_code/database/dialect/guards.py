@@ -38,6 +38,7 @@ from sqlalchemy.types import LargeBinary
 
 from vinci_code.database.dialect.dberrors import Error, IntegrityError
 from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.loaded import conditions
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Row, Shape
 
 Bound = Callable[[Field], str]
@@ -384,7 +385,8 @@ def match_guard(shape: Shape, bounds: Bound) -> str:
     """The guard of an UPDATE or DELETE each of whose rows has to be there."""
     same = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
     same += filter(None, map(bounds, shape.matches))
-    version = any(not field.column.primary_key for field in shape.matches)
+    same += conditions(shape)
+    version = bool(shape.loaded) or any(not field.column.primary_key for field in shape.matches)
     why = "changed or deleted by somebody else" if version else "not there, or no longer"
     text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
     return _guard(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.schema import Column, Table
 
@@ -55,6 +55,23 @@ class Field:
         return self.binds[0]
 
 
+class Loaded(NamedTuple):
+    """A column of which an UPDATE makes sure that it holds what it was loaded with.
+
+    Attributes:
+        name: Its name as SQL.
+        column: Its name.
+        first: The number of its first parameter: whether any value is right. The second is the
+            value, and the third, of text and bytes, the SHA-256 of a long one.
+        hashed: Whether it has the third.
+    """
+
+    name: str
+    column: str
+    first: int
+    hashed: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Shape:
     """What a statement does to each row of its parameters.
@@ -70,6 +87,7 @@ class Shape:
         key: The numbers of the primary key's parameters; ``None`` where not all of it is known.
         signature: Equal for statements whose rows can be sent together.
         schemas: The schemas that stand for others, as of ``schema_translate_map``.
+        loaded: The columns that have to hold what they were loaded with.
     """
 
     kind: Kind
@@ -81,6 +99,7 @@ class Shape:
     places: tuple[tuple[int, ...], ...] = ()
     key: tuple[int, ...] | None = None
     schemas: Mapping[str | None, str | None] | None = None
+    loaded: tuple[Loaded, ...] = ()
     signature: tuple[Any, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +116,12 @@ class Shape:
     def width(self) -> int:
         """How many parameters a row has."""
         return len(self.transports)
+
+    def checking(
+        self, loaded: tuple[Loaded, ...], transports: tuple[Transport | None, ...]
+    ) -> Shape:
+        """The same for rows that have what columns were loaded with behind their parameters."""
+        return replace(self, loaded=loaded, transports=transports) if loaded else self
 
     def translated(
         self, translate: Callable[[str], str], schemas: Mapping[str | None, str | None]

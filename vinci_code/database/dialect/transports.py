@@ -132,18 +132,19 @@ def _base64(values: Column) -> Column:
     return [None if v is None else base64.b64encode(v).decode("ascii") for v in values]
 
 
+BOOLEAN = Transport("boolean", "BOOLEAN", "{}", _kinds(bool))
 _BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
-_STRING = Transport("string", "STRING", "{}", _kinds(str))
+STRING = Transport("string", "STRING", "{}", _kinds(str))
 _WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime, _moments)
 _INSTANT = _cast("TIMESTAMP", dt.datetime, _moments)
 
 _TRANSPORTS: tuple[tuple[Any, Any], ...] = (
     ((VinciInteger, TINYINT), _BIGINT),
-    (VinciBoolean, Transport("boolean", "BOOLEAN", "{}", _kinds(bool))),
+    (VinciBoolean, BOOLEAN),
     (VinciFloat, _cast("DOUBLE", float, _floats)),
     (VinciNumeric, _decimal),
     # A nested value is JSON text, too, of which the column's own expression makes the value.
-    ((VinciString, VinciEnum, VinciUuid, VinciTime, VinciJSON, ARRAY, MAP, STRUCT), _STRING),
+    ((VinciString, VinciEnum, VinciUuid, VinciTime, VinciJSON, ARRAY, MAP, STRUCT), STRING),
     (VinciBinary, Transport("string", "BINARY", "unbase64({})", _kinds(bytes), _base64)),
     (VinciDate, _cast("DATE", dt.date, _dates)),
     (VinciDateTime, lambda kind: _INSTANT if kind.timezone else _WALL_CLOCK),

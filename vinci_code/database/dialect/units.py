@@ -30,6 +30,7 @@ from vinci_code.database.dialect.dberrors import (
     PermissionDenied,
     ProgrammingError,
 )
+from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.recovery import Outcome, find_out
 from vinci_code.database.dialect.sets import SetStatement
@@ -62,10 +63,14 @@ class Unit:
 
     Attributes:
         held: What was written and not sent yet.
+        loaded: What objects were loaded with that a flush is about to write.
     """
 
     def __init__(self, connection: Connection, dialect: VinciDialect) -> None:
         self.held = HeldWrites()
+        self.loaded = LoadedValues()
+        # The tables that were written to by other statements than a flush; ``None`` for any.
+        self._changed: set[str] | None = set()
         self._connection = connection
         self._dialect = dialect
         self._level = DEFAULT
@@ -120,9 +125,24 @@ class Unit:
 
     # --- statements -----------------------------------------------------------------------------
 
-    def write(self, held: Held, cursor: Cursor, *, at_once: bool = False) -> bool:
-        """Hold a write, or run it at once; returns whether it is held."""
+    def has_changed(self, table: str) -> bool:
+        """Whether rows of a table were written by other statements than a flush, by this unit."""
+        return self._changed is None or table in self._changed
+
+    def write(
+        self, held: Held, cursor: Cursor, *, at_once: bool = False, flush: bool = False
+    ) -> bool:
+        """Hold a write, or run it at once; returns whether it is held.
+
+        Args:
+            held: The write.
+            cursor: The cursor that it was executed on.
+            at_once: Whether it is to be run now.
+            flush: Whether it is one of the ORM's flush.
+        """
         self._require_sound()
+        if not flush:
+            self._note_changed(held)
         if at_once:
             self.before_other("a write that is not to be held")
         elif self.holds:
@@ -310,6 +330,12 @@ class Unit:
             raise unit_errors.partial(done, [held], error) from error
         cursor.rowcount = total
 
+    def _note_changed(self, held: Held) -> None:
+        if held.tables is None:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed |= held.tables
+
     def _mark(self, name: str) -> Mark:
         if name not in self._savepoints:
             raise ProgrammingError(f"there is no savepoint {name} in this unit of work")
@@ -317,6 +343,8 @@ class Unit:
 
     def _end(self) -> None:
         self.held.clear()
+        self.loaded.clear()
+        self._changed = set()
         self._sent.clear()
         self._savepoints.clear()
         self._failed = False

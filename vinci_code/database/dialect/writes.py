@@ -13,15 +13,16 @@ touch what it touches.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.guards import PRIMARY_KEY, foreign_keys, referring, uniques
+from vinci_code.database.dialect.loaded import still_holds
 from vinci_code.database.dialect.sets import Checks, Upsert
-from vinci_code.database.dialect.shapes import Kind, Row, Shape
+from vinci_code.database.dialect.shapes import Field, Kind, Row, Shape
 
 
 @dataclass(eq=False)
@@ -495,22 +496,32 @@ def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
     key = {column.name for column in change.shape.table.primary_key}
     if any(item.column.name in key for item in changes):
         return None
-    for match in change.shape.matches:
-        if match.column.name in key:
-            continue
-        # Such as a version counter: known to be right only if this unit has written it, and the
-        # earlier write is certain to be there.
-        certain = earlier.shape.kind is Kind.INSERT or earlier.checks.matched
-        if not certain or match.name not in places:
-            return None
-        before = written[places[match.name]]
-        # NULL is equal to nothing, itself included.
-        if before is None or before != row[match.first]:
-            return None
+    if not all(
+        _is_met(match, earlier, written, places, row)
+        for match in change.shape.matches
+        if match.column.name not in key
+    ):
+        return None
+    # What the unit has written itself is what the object held when it was changed again.
+    if not all(still_holds(item, written[places[item.name]], row) for item in change.shape.loaded):
+        return None
     values = list(written)
     for item in changes:
         values[places[item.name]] = row[item.first]
     return tuple(values)
+
+
+def _is_met(match: Field, earlier: Rows, written: Row, places: Mapping[str, int], row: Row) -> bool:
+    """Whether a condition beside the key, such as a version counter, holds for an earlier row.
+
+    It is known to only if this unit has written it, and the earlier write is certain to be there.
+    """
+    certain = earlier.shape.kind is Kind.INSERT or earlier.checks.matched
+    if not certain or match.name not in places:
+        return False
+    before = written[places[match.name]]
+    # NULL is equal to nothing, itself included.
+    return before is not None and bool(before == row[match.first])
 
 
 def _is_certain(earlier: Rows) -> bool:
