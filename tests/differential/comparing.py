@@ -107,6 +107,8 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
             pair = Pair(number, unit, *_run(unit, sqlite, warehouse, compared), before, {})
             pair.after.update(before)
             pair.after.update(_rows(warehouse, read, number))
+            if pair.there.broken and not pair.here.broken:
+                _differ(pair, compared, "rollback() fails", None, "it does not", pair.there.broken)
             _compare_seen(pair, compared)
             _compare_fates(pair, compared)
             if unit.isolation == AUTOCOMMIT and not (

@@ -54,6 +54,7 @@ class Ended:
         error: The name of its class.
         line: The number of the line that raised it; the number of lines where the commit did.
         skipped: The reads that were refused by name, after which the unit went on.
+        broken: The error of the rollback after an error.
     """
 
     seen: dict[int, Any] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Ended:
     error: str = ""
     line: int = -1
     skipped: dict[int, str] = field(default_factory=dict)
+    broken: str = ""
 
     @property
     def ended_well(self) -> bool:
@@ -185,7 +187,14 @@ class Side:
             ended.fate, ended.error = reason(error)
             ended.told = _first_lines(error)
             ended.line = number
+            self._roll_back(on, ended)
+
+    def _roll_back(self, on: Any, ended: Ended) -> None:
+        try:
             on.rollback()
+        except Exception as error:  # noqa: BLE001 - a finding
+            ended.broken = _first_lines(error)
+            on.close()
 
     def _may_go_on(self, line: str, error: Exception) -> bool:
         """Whether a line was refused that only reads, so that what is held is still held."""
