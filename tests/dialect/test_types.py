@@ -363,10 +363,14 @@ def test_digits_that_a_column_has_not_are_refused_on_write(engine: Engine) -> No
         assert connection.scalar(select(EXACT.c.k).where(EXACT.c.two > Decimal("1.499"))) == 1
 
 
-def test_too_large_for_a_column_is_refused_by_the_warehouse(engine: Engine) -> None:
+def test_too_large_for_a_column_is_refused_before_it_is_held(engine: Engine) -> None:
     EXACT.create(engine)
-    with pytest.raises(DBAPIError), engine.begin() as connection:
+    with (
+        engine.begin() as connection,
+        pytest.raises(StatementError, match=r"exact\.two: .* room for 8") as caught,
+    ):
         connection.execute(insert(EXACT), {"two": Decimal(10**9)})
+    assert isinstance(caught.value.orig, ValueRefusedError)
 
 
 def test_float_as_decimal(sides: Sides) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from sqlalchemy import types as sqltypes
-from sqlalchemy import util
 from sqlalchemy.exc import CompileError
 
+from vinci_code.database.dialect.comparisons import Comparisons
 from vinci_code.database.dialect.dml import WriteCompiler
 from vinci_code.database.dialect.functions import FunctionCompiler
 from vinci_code.database.dialect.operators import OperatorCompiler
@@ -21,13 +21,23 @@ from vinci_code.database.dialect.refusals import (
     ON_CONFLICT,
     RETURNING,
 )
+from vinci_code.database.dialect.scalar_functions import ScalarFunctions
+from vinci_code.database.dialect.storing import StoredValues
 from vinci_code.database.dialect.tables_used import TablesUsed
-from vinci_code.database.dialect.types.numbers import VinciInteger, VinciNumeric
+from vinci_code.database.dialect.types.numbers import VinciInteger
 
 _GREATEST_LIMIT = (1 << 31) - 1
 
 
-class VinciCompiler(OperatorCompiler, FunctionCompiler, WriteCompiler, TablesUsed):
+class VinciCompiler(
+    Comparisons,
+    OperatorCompiler,
+    FunctionCompiler,
+    ScalarFunctions,
+    WriteCompiler,
+    TablesUsed,
+    StoredValues,
+):
     """Compiles statements."""
 
     # --- SELECT ---------------------------------------------------------------------------------
@@ -112,16 +122,6 @@ class VinciCompiler(OperatorCompiler, FunctionCompiler, WriteCompiler, TablesUse
     visit_on_conflict_do_update = visit_on_conflict_do_nothing
     visit_on_duplicate_key_update = visit_on_conflict_do_nothing
 
-    @util.memoized_property
-    def _bind_processors(self) -> dict[str, Any]:
-        """What values pass before they are bound; those to be stored are checked to fit."""
-        processors: dict[str, Any] = dict(super()._bind_processors)
-        for parameter, name in self.bind_names.items():
-            kind = parameter.type._unwrapped_dialect_impl(self.dialect)
-            if parameter._is_crud and isinstance(kind, VinciNumeric):
-                processors[name] = _then(processors.get(name), kind.write_processor())
-        return processors
-
 
 class _Limit(VinciInteger):
     """How many rows at most: none below zero, as on SQLite, means all."""
@@ -139,7 +139,3 @@ class _Offset(VinciInteger):
 
     def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
         return lambda value: str(max(int(value), 0))
-
-
-def _then(first: Callable[[Any], Any] | None, second: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return second if first is None else lambda value: second(first(value))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import util
 from sqlalchemy.engine import default
-from sqlalchemy.exc import CompileError, InvalidRequestError
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
 from vinci_code.database.dialect import flushes, schema_changes
-from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.connecting import checked_seconds
+from vinci_code.database.dialect.copying import settled
 from vinci_code.database.dialect.dberrors import DataError, Error, NotSupportedError
 from vinci_code.database.dialect.guards import RESERVED, checked_columns
 from vinci_code.database.dialect.loaded import with_expected
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 AT_ONCE = "vinci_at_once"
 """The execution option with which a write is not held, as a migration's: it is DDL for the most
 part, which is committed as it runs."""
-
-_MUTABLE = frozenset({list, dict, bytearray, Struct, Typed})
 
 # What looks at names and definitions, not at rows.
 _DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
@@ -68,7 +65,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Make the execution of a compiled statement: of a write, of one that has its guards.
 
         Raises:
-            CompileError: It cannot have them.
+            NotSupportedError: It cannot have them.
         """
         if compiled.isinsert or compiled.isupdate or compiled.isdelete:
             checks = _checks(dialect, compiled, execution_options)
@@ -174,7 +171,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Run text: a write is held in its place, and nothing else can be."""
         told = describe(statement)
         if told.writes_rows:
-            self._write(unit, cursor, [Text(statement, row, None) for row in _settled(parameters)])
+            self._write(unit, cursor, [Text(statement, row, None) for row in settled(parameters)])
             return
         if self.execution_options.get("vinci_definitions"):
             unit.before_definitions()
@@ -209,7 +206,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                     f"rows cannot be written to a table called {shape.table}, since statements use "
                     "this name for their own\nTo fix it: give the table another name."
                 )
-            rows = shape.rows(_settled(parameters))
+            rows = shape.rows(settled(parameters))
             if shape.told_apart(rows):
                 if checks.matched and not compiled.write.is_versioned:
                     shape, rows = self._with_loaded(unit, shape, rows)
@@ -250,7 +247,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         write = compiled.write
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)
-        return [Text(statement, row, used, written, certain) for row in _settled(parameters)]
+        return [Text(statement, row, used, written, certain) for row in settled(parameters)]
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")
@@ -274,13 +271,6 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         return None
 
 
-def _settled(parameters: Sequence[Any]) -> list[Any]:
-    """The parameters as they are now: what the application may change later is copied."""
-    return [
-        copy.deepcopy(row) if not _MUTABLE.isdisjoint(map(type, row)) else row for row in parameters
-    ]
-
-
 def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
     """What a write has to make sure of."""
     write = compiled.write
@@ -298,11 +288,11 @@ def _refuse_unknown(compiled: Any, checks: Checks) -> None:
     """Refuse a write that an application has compiled by itself, if it would need guards.
 
     Raises:
-        CompileError: It would.
+        NotSupportedError: It would.
     """
     table = compiled.written_table
     if checked_columns(table, checks.keys, checks.foreign_keys):
-        raise CompileError(UNKNOWN_WRITE.format(table))
+        raise NotSupportedError(UNKNOWN_WRITE.format(table))
 
 
 def _refuse_other_key(shape: Shape, checks: Checks) -> None:

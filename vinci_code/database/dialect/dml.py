@@ -30,8 +30,10 @@ from sqlalchemy.sql.elements import (
     Grouping,
 )
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Boolean
 
 from vinci_code.database.dialect import guards
+from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.inserts import InsertKeys
 from vinci_code.database.dialect.loaded import with_loaded
 from vinci_code.database.dialect.refusals import (
@@ -183,7 +185,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         """The same statement with guards in it, for one that is no set of rows.
 
         Raises:
-            CompileError: It cannot have them.
+            NotSupportedError: It cannot have them.
         """
         found = self._variants.get(checks)
         if found is None:
@@ -540,7 +542,10 @@ class _Insert:
             return f"{head} ({names}) {self._with}{self._source}"
         if self._with:
             return f"{head} ({names}) {self._with}{self._selected()}"
-        rows = ", ".join(f"({', '.join(v for _, _, v, _ in row)})" for row in self._given)
+        rows = ", ".join(
+            f"({', '.join(_as_stored(self._compiler, column, v) for column, _, v, _ in row)})"
+            for row in self._given
+        )
         return f"{head} ({names}) VALUES {rows}"
 
     def planned(self) -> _Plan | None:
@@ -603,11 +608,8 @@ class _Insert:
         element = getattr(value, "element", None)
         if _is_word_default(element):
             return self._default(column)
-        if not several or column.type._isnull:
-            return str(value)
         # Or the types of the other rows would decide what becomes of this one.
-        kind = transport_of(column.type, self._compiler.dialect)
-        return str(value) if kind is None else f"CAST({value} AS {kind.sql})"
+        return _as_stored(self._compiler, column, value, always=several)
 
     def _defaulted(self) -> list[Any]:
         return [column for column in self._table.columns if column.identity is None]
@@ -628,6 +630,16 @@ def _is_word_default(element: Any) -> bool:
         element.name if getattr(element, "is_literal", False) else ""
     )
     return str(text).strip().upper() == _DEFAULT
+
+
+def _as_stored(compiler: Any, column: Any, value: Any, *, always: bool = False) -> str:
+    """A value as one of its column's type: a truth value is 1 or 0 in a number, as on SQLite."""
+    kind = transport_of(column.type, compiler.dialect)
+    affinity = getattr(getattr(value, "element", None), "type", column.type)._type_affinity
+    is_truth = affinity is Boolean and column.type._type_affinity is not Boolean
+    if kind is None or not (always or is_truth):
+        return str(value)
+    return f"CAST({value} AS {kind.sql})"
 
 
 def _default(compiler: Any, column: Any) -> str:
@@ -661,7 +673,10 @@ class _Change:
 
     def text(self) -> str:
         """The statement as it is."""
-        sets = ", ".join(f"{name}={value}" for _, name, value, _ in self.given)
+        sets = ", ".join(
+            f"{name}={_as_stored(self.compiler, column, value)}"
+            for column, name, value, _ in self.given
+        )
         if self.sources:
             action = "DELETE" if self.kind is Kind.DELETE else f"UPDATE SET {sets}"
             source = ", ".join(self.sources)
@@ -727,7 +742,7 @@ class _Change:
         """The statement with guards: a MERGE with the rows that it changes, and what they become.
 
         Raises:
-            CompileError: Nothing tells its rows apart.
+            NotSupportedError: Nothing tells its rows apart.
         """
         if not isinstance(self.table, Table):
             return self.text()
@@ -737,7 +752,7 @@ class _Change:
         if not wanted:
             return self.text()
         if not shape.matches:
-            raise CompileError(NO_ROW_KEY.format(self.kind.value, self.table.fullname))
+            raise NotSupportedError(NO_ROW_KEY.format(self.kind.value, self.table.fullname))
         froms = ", ".join([self.target, *self.sources])
         where = f" WHERE {self.where}" if self.where else ""
         source = f"SELECT {', '.join(columns)} FROM {froms}{where}"
@@ -764,7 +779,7 @@ class _Change:
     def _value(self, column: Any, value: Any) -> str:
         if _is_word_default(getattr(value, "element", None)):
             return _default(self.compiler, column)
-        return str(value)
+        return _as_stored(self.compiler, column, value)
 
     def _format(self, item: Any) -> str:
         return _formatted(self.compiler, item)

@@ -198,6 +198,35 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
             seen.add(key)
 
 
+def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
+    """Refuse rows that refer to rows of the same table which are written after them.
+
+    Raises:
+        IntegrityError: There is one; SQLite would not have found the other row either.
+    """
+    if len(shape.places) > 1:
+        return  # of one statement, whose rows are looked at when all are there
+    places = {field.column: field.first for field in shape.values if field.is_plain}
+    for constraint in foreign_keys(shape.table):
+        pairs = [(element.parent, element.column) for element in constraint.elements]
+        known = all(column in places for pair in pairs for column in pair)
+        deferred = str(constraint.initially).upper() == "DEFERRED"
+        if constraint.referred_table is not shape.table or deferred or not known:
+            continue
+        child, parent = ([places[column] for column in side] for side in zip(*pairs, strict=True))
+        written = {tuple([row[place] for place in parent]) for row in rows}
+        before: set[tuple[Any, ...]] = set()
+        for row in rows:
+            before.add(tuple([row[place] for place in parent]))
+            key = tuple([row[place] for place in child])
+            if key in written and key not in before:
+                raise violation(
+                    f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
+                    f"{_told(key)} is written after the row that refers to it",
+                    "23503",
+                )
+
+
 def violation(message: str, sqlstate: str = "23505") -> IntegrityError:
     """The error for a constraint that is violated."""
     return IntegrityError(

@@ -28,6 +28,7 @@ from sqlalchemy.types import Float, Numeric, TypeDecorator
 
 from vinci_code.database.dialect.shapes import ROWS, Loaded, Shape, letters
 from vinci_code.database.dialect.transports import BOOLEAN, STRING, Transport, transport_of
+from vinci_code.database.dialect.types.base import innermost
 from vinci_code.database.dialect.types.documents import VinciJSON
 from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.dialect.types.texts import VinciUuid
@@ -169,7 +170,7 @@ def comparable(column: Column[Any], dialect: Any) -> Transport | None:
     kind = column.type
     if isinstance(kind, TypeDecorator) and not getattr(kind, "compare_and_set", False):
         return None
-    own = kind._unwrapped_dialect_impl(dialect)
+    own = innermost(kind, dialect)
     if isinstance(own, _SEVERAL_FORMS):
         return None
     if isinstance(own, Numeric) and not isinstance(own, Float) and not own.asdecimal:

@@ -85,3 +85,11 @@ UNKNOWN_WRITE = (
     "statement with execution_options(enforce_keys=False, enforce_foreign_keys=False), which "
     "checks nothing."
 )
+CHARACTERS = (
+    "char() makes characters of code points that are given as values; Databricks has no function "
+    "that makes them of others. Use func.chr() where all are below 256."
+)
+HEX_OF = (
+    "hex() of a {0} is that of its text on SQLite, which is not known here. Say what it is: "
+    "func.hex(cast(x, String)), or func.hex(type_coerce(x, LargeBinary))."
+)

@@ -7,7 +7,7 @@ and so does an upsert. The guards of ``guards`` stand in the same statement.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -221,6 +221,17 @@ class SetWriter:
             yield from guards.upsert_guards(self._shape, upsert.keys, upsert.update, self._names)
         if self._checks.foreign_keys:
             yield from guards.foreign_guards(self._shape, self._names)
+            yield from guards.changed_key_guards(self._changing(upsert), self._names)
+
+    def _changing(self, upsert: Upsert) -> Shape:
+        """The shape of what an upsert does to the rows that are there."""
+        given = {field.column.name: field for field in self._shape.values}
+        return replace(
+            self._shape,
+            kind=Kind.UPDATE,
+            values=tuple(given[name] for name in upsert.update if name in given),
+            matches=tuple(given[name] for name in upsert.keys),
+        )
 
     def _is_exact(self, field: Field) -> bool:
         if not field.is_plain or not self._shape.transports:

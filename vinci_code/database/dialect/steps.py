@@ -75,13 +75,17 @@ def steps(
 
 
 def refuse_duplicates(held: Iterable[Held]) -> None:
-    """Refuse keys that a statement would write twice, before anything is sent.
+    """Refuse rows that break a constraint among themselves, before anything is sent.
 
     Raises:
-        IntegrityError: There is one.
+        IntegrityError: A key is written twice, or a row refers to one that comes later.
     """
     for write in held:
-        if not isinstance(write, Rows) or not write.checks.keys or write.upsert is not None:
+        if not isinstance(write, Rows):
+            continue
+        if write.checks.foreign_keys and write.shape.kind is Kind.INSERT:
+            guards.refuse_early_children(write.shape, write.rows)
+        if not write.checks.keys or write.upsert is not None:
             continue
         # Of rows that may not be there, two may be given one key.
         if write.shape.kind is Kind.INSERT or write.checks.matched:

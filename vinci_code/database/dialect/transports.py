@@ -17,6 +17,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeEngine
 
 from vinci_code.database.dialect.binding import datetime_text, decimal_text, float_text
+from vinci_code.database.dialect.types.base import innermost
 from vinci_code.database.dialect.types.documents import VinciJSON
 from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.dialect.types.numbers import (
@@ -75,7 +76,7 @@ def transport_of(kind: TypeEngine[Any], dialect: Any) -> Transport | None:
         The transport; ``None`` for a type of which that is not known, such as ``NullType`` or a
         ``UserDefinedType``.
     """
-    own = kind._unwrapped_dialect_impl(dialect)
+    own = innermost(kind, dialect)
     for base, made in _TRANSPORTS:
         if isinstance(own, base):
             return made if isinstance(made, Transport) else made(own)

@@ -150,7 +150,6 @@ class Unit:
             self.held.add(held)
             cursor.rowcount = len(held) if isinstance(held, Rows) else -1
             return True
-        refuse_duplicates([held])
         self._run_at_once(held, cursor)
         return False
 
@@ -318,8 +317,11 @@ class Unit:
         """
         total = 0
         done: list[Step] = []
+        # A row that is written twice takes two statements.
+        parts = joined([held], held)
+        refuse_duplicates(parts)
         try:
-            for step in steps([held], self._dialect, split=False):
+            for step in steps(parts, self._dialect, split=False):
                 self._run(step.text, step.parameters, cursor)
                 done.append(step)
                 self._count(statements=1, rows=step.rows, size=step.size)
@@ -327,7 +329,7 @@ class Unit:
         except Exception as error:
             if not done:
                 raise
-            raise unit_errors.partial(done, [held], error) from error
+            raise unit_errors.partial(done, parts, error) from error
         cursor.rowcount = total
 
     def _note_changed(self, held: Held) -> None:

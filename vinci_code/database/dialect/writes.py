@@ -37,6 +37,7 @@ class Rows:
         counted: Whether somebody may ask how many rows there were.
         rowcount: How many rows there were, once that is known.
         sources: The writes that were joined into it.
+        apart: Whether it is a part of its source, of which the others are counted too.
     """
 
     shape: Shape
@@ -46,10 +47,15 @@ class Rows:
     counted: bool = False
     rowcount: int | None = None
     sources: list[Rows] = field(default_factory=list)
+    apart: bool = False
 
     def told(self, rowcount: int) -> None:
         """Keep how many rows a statement of its own has matched."""
         self.rowcount = rowcount
+        if self.apart:
+            (source,) = self.sources
+            source.rowcount = (source.rowcount or 0) + rowcount
+            return
         # Only where all of a write, and nothing else, went into the statement.
         if len(self.sources) == 1 and len(self.sources[0].rows) == len(self.rows):
             self.sources[0].rowcount = rowcount
@@ -315,12 +321,27 @@ class _Joiner:
 
     def add_alone(self, write: Held) -> None:
         """Plan a write that nothing is joined with."""
-        if isinstance(write, Rows):
-            alone = replace(write, rows=list(write.rows), sources=[write])
-            self._plan.append(_Batch(alone))
-            self._close(write.tables)
-        else:
+        if isinstance(write, Text):
             self.add(write)
+            return
+        self._close(write.tables)
+        apart = replace(write, rows=[], sources=[write], apart=True)
+        if _is_a_batch(write) or write.shape.key is None or _computes_key(write.shape):
+            self._add_as_they_are(apart, write)
+        else:
+            # A row that is changed twice is counted twice, as where each is executed by itself.
+            name = bare_name(write.shape.table)
+            table = self._tables.setdefault(name, _Table(floor=self._closed))
+            planner = _RowPlanner(self._plan, table, write, apart)
+            for row in write.rows:
+                planner.add(row)
+        self._close(write.tables)
+
+    def _add_as_they_are(self, empty: Rows, write: Rows) -> None:
+        if _computes_key(write.shape):
+            self._plan += [_Batch(replace(empty, rows=[row])) for row in write.rows]
+        else:
+            self._plan.append(_Batch(replace(empty, rows=list(write.rows))))
 
     def written(self) -> list[Held]:
         """The statements, in order."""
@@ -341,6 +362,12 @@ class _Joiner:
         name = bare_name(shape.table)
         if write.checks.foreign_keys:
             self._close_related(shape, name)
+        if len(shape.places) > 1 and write.checks.foreign_keys and _refers_to_itself(shape):
+            # Within one statement a row may refer to one that comes later.
+            self._close(write.tables)
+            self._plan.append(_Batch(replace(write, rows=list(write.rows), sources=[write])))
+            self._close(write.tables)
+            return
         if name in self._once and _is_a_batch(write):
             # A commit of very many rows is this, for the most part: they are not looked at one by
             # one, nor copied.
@@ -401,8 +428,18 @@ def _is_a_batch(write: Rows) -> bool:
     return len(keys) == len(write.rows)
 
 
+def _refers_to_itself(shape: Shape) -> bool:
+    return any(key.referred_table is shape.table for key in foreign_keys(shape.table))
+
+
 class _RowPlanner:
     """Plans rows of one write.
+
+    Args:
+        plan: The plan.
+        table: What is planned for the table of the rows.
+        write: The write.
+        empty: What each batch begins as; none of its rows is changed by a later one.
 
     Attributes:
         changed_inserted: How many of them have changed a row that the same unit inserts.
@@ -410,7 +447,10 @@ class _RowPlanner:
 
     changed_inserted = 0
 
-    def __init__(self, plan: list[_Batch | Text], table: _Table, write: Rows) -> None:
+    def __init__(
+        self, plan: list[_Batch | Text], table: _Table, write: Rows, empty: Rows | None = None
+    ) -> None:
+        self._empty = empty
         self._plan = plan
         self._table = table
         self._write = write
@@ -426,7 +466,8 @@ class _RowPlanner:
         key = _key_of(row, self._positions)
         table = self._table
         before = table.last_of.get(key, -1)
-        if before >= 0 and self._kind is Kind.UPDATE and self._fold(before, key, row):
+        may_fold = before >= 0 and self._kind is Kind.UPDATE and self._empty is None
+        if may_fold and self._fold(before, key, row):
             return
         at = table.open.get(self._signature, -1)
         if at < 0 or not self._may_join(at, before):
@@ -442,7 +483,12 @@ class _RowPlanner:
         return before < at
 
     def _begin(self) -> int:
-        self._plan.append(_Batch(replace(self._write, rows=[], sources=[])))
+        empty = self._empty
+        if empty is None:
+            begun = replace(self._write, rows=[], sources=[])
+        else:
+            begun = replace(empty, rows=[], sources=list(empty.sources))
+        self._plan.append(_Batch(begun))
         at = len(self._plan) - 1
         self._table.open[self._signature] = self._table.last = at
         return at

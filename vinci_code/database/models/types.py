@@ -83,8 +83,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Bring an aware value to UTC; refuse anything else.
 
         Raises:
-            ValueRefusedError: The value is naive, no ``datetime``, or outside of the years 1 to
-                9999 in UTC.
+            ValueRefusedError: The value is naive, no ``datetime``, has nanoseconds, or lies outside
+                of the years 1 to 9999 in UTC.
         """
         if value is None:
             return None
@@ -92,6 +92,10 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueRefusedError(
                 f"a date and time is wanted here, found a {type(value).__name__}; "
                 "pass an aware datetime, such as datetime.now(timezone.utc)"
+            )
+        if getattr(value, "nanosecond", 0):
+            raise ValueRefusedError(
+                f"{value.isoformat()} has nanoseconds, and microseconds are kept; round it first"
             )
         if value.utcoffset() is None:
             raise ValueRefusedError(

@@ -19,10 +19,19 @@ from vinci_code.database.dialect.types.numbers import (
     TINYINT,
     VinciBoolean,
     VinciFloat,
+    VinciInt,
     VinciInteger,
     VinciNumeric,
+    VinciSingle,
+    VinciSmallint,
 )
-from vinci_code.database.dialect.types.texts import VinciBinary, VinciEnum, VinciString, VinciUuid
+from vinci_code.database.dialect.types.texts import (
+    VinciBinary,
+    VinciEnum,
+    VinciString,
+    VinciUuid,
+    VinciVarchar,
+)
 from vinci_code.database.dialect.types.times import (
     TIMESTAMP,
     TIMESTAMP_NTZ,
@@ -45,11 +54,19 @@ __all__ = [
 
 COLSPECS: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     sqltypes.Integer: VinciInteger,
+    sqltypes.INTEGER: VinciInt,
+    sqltypes.SMALLINT: VinciSmallint,
     sqltypes.Boolean: VinciBoolean,
     sqltypes.Float: VinciFloat,
+    sqltypes.REAL: VinciSingle,
+    sqltypes.FLOAT: VinciSingle,
     sqltypes.Numeric: VinciNumeric,
     sqltypes.Enum: VinciEnum,
     sqltypes.String: VinciString,
+    sqltypes.VARCHAR: VinciVarchar,
+    sqltypes.CHAR: VinciVarchar,
+    sqltypes.NCHAR: VinciVarchar,
+    sqltypes.NVARCHAR: VinciVarchar,
     sqltypes.LargeBinary: VinciBinary,
     sqltypes.Uuid: VinciUuid,
     sqltypes.Date: VinciDate,

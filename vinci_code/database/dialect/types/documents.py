@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func
@@ -9,6 +10,8 @@ from sqlalchemy import types as sqltypes
 
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.types.base import Processor, Rendered
+from vinci_code.database.dialect.types.numbers import MAX_DIGITS
+from vinci_code.database.dialect.types.texts import as_text
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -18,10 +21,32 @@ if TYPE_CHECKING:
 class VinciJSON(Rendered, sqltypes.JSON[Any]):
     """A JSON document, kept as the text that it was written as, as on SQLite."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor | None:
+    stored_as = str
+    takes_stored = False
+
+    def comparing(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which knows ``JSON.NULL``."""
         process: Processor | None = sqltypes.JSON.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
         return process
+
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what writes the document, by the engine's ``json_serializer``."""
+        write: Any = sqltypes.JSON.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
+
+        def keep(value: Any) -> Any:
+            try:
+                text = write(value)
+            except ValueRefusedError:
+                raise
+            except (TypeError, ValueError, RecursionError) as error:
+                raise ValueRefusedError(f"a value that JSON cannot hold: {error}") from None
+            return None if text is None else self.checked(as_text(text))
+
+        return lambda value: self.placed(keep, value)
+
+    def checked(self, text: str) -> str:
+        """Return a document's text that can be stored."""
+        return text
 
 
 class VARIANT(VinciJSON):
@@ -35,6 +60,17 @@ class VARIANT(VinciJSON):
     def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
         """Have the warehouse read the text."""
         return func.parse_json(bindvalue, type_=self)
+
+    def checked(self, text: str) -> str:
+        """Return a document's text.
+
+        Raises:
+            ValueRefusedError: A VARIANT cannot hold it: NaN, infinities, integers of more than 38
+                digits, half of a character.
+        """
+        document = json.loads(text, parse_constant=_no_number, parse_int=_short_integer)
+        as_text(json.dumps(document, ensure_ascii=False))
+        return text
 
 
 class VinciJSONIndex(Rendered, sqltypes.JSON.JSONIndexType):
@@ -51,6 +87,19 @@ class VinciJSONPath(Rendered, sqltypes.JSON.JSONPathType):
     def bind_processor(self, dialect: Dialect) -> Processor:
         """Write the path."""
         return lambda value: "$" + "".join(map(_step, value))
+
+
+def _no_number(name: str) -> Any:
+    raise ValueRefusedError(f"a VARIANT has no {name}; write it as a text, or as None")
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
+        raise ValueRefusedError(
+            f"an integer of more than {MAX_DIGITS} digits, which a VARIANT would round; use JSON, "
+            "which keeps it as it is written"
+        )
+    return int(digits)
 
 
 def _step(value: int | str) -> str:

@@ -24,8 +24,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
 
+from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.literals import quote_text
-from vinci_code.database.dialect.types.base import Processor, Rendered
+from vinci_code.database.dialect.types.base import Processor, Rendered, named, write_processor
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -48,9 +49,24 @@ class _Nested(Rendered):
         def encode(self, value: Any, dialect: Dialect) -> Any: ...
         def decode(self, value: Any, dialect: Dialect) -> Any: ...
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
+    stored_as = str
+    takes_stored = False
+
+    def comparing(self, dialect: Dialect) -> Processor:
+        """Write the value as JSON; each part of it is checked as one that is stored."""
+        return self.storing(dialect)
+
+    def storing(self, dialect: Dialect) -> Processor:
         """Write the value as JSON."""
-        return lambda value: None if value is None else dump(self.encode(value, dialect))
+
+        def keep(value: Any) -> str:
+            return dump(self.whole(value, dialect))
+
+        return lambda value: None if value is None else self.placed(keep, value)
+
+    def whole(self, value: Any, dialect: Dialect) -> Any:
+        """Return what JSON holds of a value that stands alone."""
+        return self.encode(value, dialect)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Give lists, dicts and what is in them."""
@@ -118,11 +134,9 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         """Whether JSON has a form for it as an object."""
         return self.key_type._type_affinity is sqltypes.String
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
-        """Write the value as JSON: as an object, or as pairs where its keys are no text."""
-        if self.has_text_keys:
-            return super().bind_processor(dialect)
-        return lambda value: None if value is None else dump(self._pairs(value, dialect))
+    def whole(self, value: Any, dialect: Dialect) -> Any:
+        """Return what JSON holds: an object, or pairs where the keys are no text."""
+        return self.encode(value, dialect) if self.has_text_keys else self._pairs(value, dialect)
 
     def encode(self, value: Any, dialect: Dialect) -> Any:
         """Return what JSON holds of a value.
@@ -134,7 +148,7 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
             raise TypeError("the keys of a MAP within another ARRAY, MAP or STRUCT have to be text")
         return {
             encode(self.key_type, key, dialect): encode(self.value_type, item, dialect)
-            for key, item in value.items()
+            for key, item in _mapping(value).items()
         }
 
     def _pairs(self, value: Any, dialect: Dialect) -> list[dict[str, Any]]:
@@ -143,7 +157,7 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
                 "key": encode(self.key_type, key, dialect),
                 "value": encode(self.value_type, item, dialect),
             }
-            for key, item in value.items()
+            for key, item in _mapping(value).items()
         ]
 
     def decode(self, value: Any, dialect: Dialect) -> Any:
@@ -195,11 +209,14 @@ class STRUCT(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         """Return what JSON holds of a value.
 
         Raises:
-            ValueError: It has fields that the type lacks, which JSON would drop.
+            ValueRefusedError: It is no mapping, or has fields that the type lacks, which JSON
+                would drop.
         """
-        unknown = set(value) - {name for name, _ in self.fields}
+        unknown = set(_mapping(value)) - {name for name, _ in self.fields}
         if unknown:
-            raise ValueError(f"a STRUCT has no field {', '.join(sorted(map(repr, unknown)))}")
+            raise ValueRefusedError(
+                f"a STRUCT has no field {', '.join(sorted(map(repr, unknown)))}"
+            )
         return {name: encode(kind, value.get(name), dialect) for name, kind in self.fields}
 
     def decode(self, value: Any, dialect: Dialect) -> Any:
@@ -251,7 +268,7 @@ def encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     impl = kind.dialect_impl(_ours(dialect))
     if isinstance(impl, _Nested):
         return impl.encode(value, dialect)
-    process = impl.bind_processor(_ours(dialect))
+    process = write_processor(kind, _ours(dialect))
     return _plain(process(value) if process is not None else value)
 
 
@@ -303,9 +320,17 @@ def _pair(item: Any) -> tuple[Any, Any]:
     return (item["key"], item["value"]) if isinstance(item, Mapping) else (item[0], item[1])
 
 
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ValueRefusedError(f"a dict is wanted here, found {named(value)}")
+
+
 def _encode_list(value: Any, kind: TypeEngine[Any], depth: int, dialect: Dialect) -> Any:
-    if isinstance(value, (str, bytes, Mapping)):
-        raise TypeError(f"a list is wanted here, found a {type(value).__name__}")
+    if not isinstance(value, (list, tuple)):
+        raise ValueRefusedError(
+            f"a list is wanted here, found {named(value)}; make it one: list(value)"
+        )
     if depth > 1:
         return [
             None if item is None else _encode_list(item, kind, depth - 1, dialect) for item in value

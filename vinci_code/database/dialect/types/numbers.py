@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import struct
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered
+from vinci_code.database.dialect.types.base import Processor, Rendered, named, plain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -20,27 +21,86 @@ UNBOUNDED = (38, 18)
 _SMALLEST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
 
-class TINYINT(Rendered, sqltypes.Integer):
+class VinciInteger(Rendered, sqltypes.Integer):
+    """A whole number of 64 bits; a truth value that is compared is 0 or 1, as on SQLite."""
+
+    stored_as = int
+    bits = 64
+
+    def comparing(self, dialect: Dialect) -> Processor:
+        """Let whole numbers of 64 bits pass."""
+        return _integer
+
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what lets whole numbers within the range pass."""
+        least, greatest = self._range
+
+        def process(value: Any) -> int | None:
+            if type(value) is int and least <= value <= greatest:
+                return value
+            return None if value is None else self.placed(self.keep, value)
+
+        return process
+
+    def keep(self, value: Any) -> int:
+        """Return a whole number, of a float too that is one.
+
+        Raises:
+            ValueRefusedError: It is none, or one that is out of range.
+        """
+        number = _whole(plain(value))
+        least, greatest = self._range
+        if not least <= number <= greatest:
+            raise ValueRefusedError(
+                f"a whole number of {self.bits} bits is wanted here, from {least} to {greatest}; "
+                f"found one that is {'smaller' if number < least else 'greater'}"
+            )
+        return number
+
+    @property
+    def _range(self) -> tuple[int, int]:
+        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+
+
+class VinciInt(VinciInteger):
+    """INTEGER in capitals, which is the INT of Databricks: 32 bits."""
+
+    bits = 32
+
+
+class VinciSmallint(VinciInteger):
+    """SMALLINT in capitals: 16 bits."""
+
+    bits = 16
+
+
+class TINYINT(VinciInteger):
     """A whole number from -128 to 127."""
 
     __visit_name__ = "TINYINT"
-
-
-class VinciInteger(Rendered, sqltypes.Integer):
-    """A whole number; a truth value is 0 or 1, as on SQLite."""
-
-    def bind_processor(self, dialect: Dialect) -> Processor:
-        """Let whole numbers of 64 bits pass."""
-        return _integer
+    bits = 8
 
 
 class VinciBoolean(Rendered, sqltypes.Boolean):
     """A truth value."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor | None:
+    stored_as = bool
+
+    def comparing(self, dialect: Dialect) -> Processor | None:
         """Return SQLAlchemy's own, which takes 0 and 1 as well."""
         process: Processor | None = sqltypes.Boolean.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
         return process
+
+    def keep(self, value: Any) -> bool:
+        """Return a truth value, of 0 and 1 too, which are equal to one.
+
+        Raises:
+            ValueRefusedError: It is none.
+        """
+        given = plain(value)
+        if isinstance(given, (int, float)) and given in (0, 1):
+            return bool(given)
+        raise ValueRefusedError(f"True, False, 1 or 0 is wanted here, found {_told(given)}")
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:
         """Give True and False back, also of an expression that is a number."""
@@ -50,7 +110,9 @@ class VinciBoolean(Rendered, sqltypes.Boolean):
 class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
     """A decimal number, exact."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
+    stored_as = Decimal
+
+    def comparing(self, dialect: Dialect) -> Processor:
         """Make a Decimal of it."""
         scale = effective_scale(self)
 
@@ -59,14 +121,54 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
 
         return process
 
-    def write_processor(self) -> Processor:
-        """Return what a value passes that is to be stored: nothing of it may be cut off."""
-        scale = effective_scale(self)
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what gives a number all digits of the column, and cuts nothing off."""
+        unit = Decimal((0, (1,), -effective_scale(self)))
+        # A number with more digits, before the point or after it, is an error here.
+        context = Context(effective_precision(self), traps=[Inexact, InvalidOperation])
 
         def process(value: Any) -> Decimal | None:
-            return None if value is None else _fitting(as_decimal(value, scale), scale)
+            if type(value) is Decimal:
+                try:
+                    kept = value.quantize(unit, None, context)
+                    if kept == kept:  # no NaN
+                        return kept
+                except (Inexact, InvalidOperation):
+                    pass  # keep() says what is wrong
+            if value is None:
+                return None
+            number: Decimal = self.placed(self.keep, value)
+            return number.quantize(unit, None, context)
 
         return process
+
+    def keep(self, value: Any) -> Decimal:
+        """Return a Decimal that fits the column.
+
+        Of a float, the digits behind the scale are noise where SQLite does not show them either:
+        with ``asdecimal=True``; else only those that a float cannot hold anyway.
+
+        Raises:
+            ValueRefusedError: It is no number, or one that has more digits.
+        """
+        given = plain(value)
+        if isinstance(given, bool) or not isinstance(given, (Decimal, int, float)):
+            raise ValueRefusedError(
+                f"a number is wanted here, found {named(given)}; make it one: Decimal(value)"
+            )
+        scale = effective_scale(self)
+        if isinstance(given, float) and not self.asdecimal:
+            given = float.__float__(given)
+            fitting(_checked(Decimal(f"{given:.15g}")), scale)
+        number = fitting(as_decimal(given, scale), scale)
+        whole = effective_precision(self) - scale
+        if number and number.adjusted() >= whole:
+            raise ValueRefusedError(
+                f"a number with {number.adjusted() + 1} digits before the point; its column has "
+                f"room for {whole}: make it Numeric({min(number.adjusted() + 1 + scale, 38)}, "
+                f"{scale})"
+            )
+        return number
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Give a Decimal, or a float where ``asdecimal=False``."""
@@ -76,13 +178,70 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
 class VinciFloat(Rendered, sqltypes.Float[Any]):
     """A binary number of 64 bits."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
+    stored_as = float
+
+    def comparing(self, dialect: Dialect) -> Processor:
         """Make a float of it."""
         return _to_float
+
+    def keep(self, value: Any) -> float:
+        """Return the float that is equal to a number.
+
+        Raises:
+            ValueRefusedError: It is no number, or there is no such float.
+        """
+        given = plain(value)
+        if isinstance(given, bool) or not isinstance(given, (float, int, Decimal)):
+            raise ValueRefusedError(
+                f"a number is wanted here, found {named(given)}; make it one: float(value)"
+            )
+        if isinstance(given, float):
+            return float.__float__(given)
+        try:
+            number = float(given)
+        except (OverflowError, ValueError):
+            raise ValueRefusedError("a number that no float can hold") from None
+        if number != given and (isinstance(given, int) or Decimal(repr(number)) != given):
+            raise ValueRefusedError(
+                f"{named(given)} with more digits than a float has; make the column Numeric, or "
+                "round the value first: float(value)"
+            )
+        return number
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Give a float, or a Decimal where ``asdecimal=True``."""
         return _to_decimal if self.asdecimal else _to_float
+
+
+class VinciSingle(VinciFloat):
+    """REAL and FLOAT in capitals, which are the FLOAT of Databricks: 32 bits."""
+
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what lets numbers pass that 32 bits hold."""
+        return lambda value: None if value is None else self.placed(self.keep, value)
+
+    def keep(self, value: Any) -> float:
+        """Return the float that is equal to a number.
+
+        Raises:
+            ValueRefusedError: It is no number, or no float of 32 bits.
+        """
+        number = super().keep(value)
+        try:
+            [single] = struct.unpack("f", struct.pack("f", number))
+        except OverflowError:
+            single = None
+        if number == number and number != single:
+            raise ValueRefusedError(
+                "a number that a FLOAT of 32 bits cannot hold; make the column Float, which has 64 "
+                "bits, or round the value first: struct.unpack('f', struct.pack('f', value))[0]"
+            )
+        return number
+
+
+def effective_precision(kind: sqltypes.Numeric[Any]) -> int:
+    """Return how many digits the column of a type has."""
+    return UNBOUNDED[0] if kind.precision is None else kind.precision
 
 
 def effective_scale(kind: sqltypes.Numeric[Any]) -> int:
@@ -98,13 +257,28 @@ def as_decimal(value: Any, scale: int) -> Decimal:
     Raises:
         ValueRefusedError: It is no number, or one that DECIMAL cannot hold.
     """
+    value = plain(value)
     if isinstance(value, float):
         # The digits of a float behind the scale are noise, and SQLite does not show them either.
-        number = _checked(Decimal(repr(value)))
+        number = _checked(Decimal(float.__repr__(value)))
         return number if _places(number) <= scale else Decimal(f"{value:.{scale}f}")
     if isinstance(value, (Decimal, int, str)):
         return _checked(Decimal(value))
     raise TypeError(f"a number is wanted here, found a {type(value).__name__}")
+
+
+def fitting(number: Decimal, scale: int) -> Decimal:
+    """Return a number that has no more digits after the point than a column.
+
+    Raises:
+        ValueRefusedError: It has more.
+    """
+    if _places(number) > scale:
+        raise ValueRefusedError(
+            f"{number} has more digits after the point than the {scale} of its column; round it "
+            f"first, as with value.quantize(Decimal('1e-{scale}'))"
+        )
+    return number
 
 
 def _checked(number: Decimal) -> Decimal:
@@ -117,15 +291,6 @@ def _checked(number: Decimal) -> Decimal:
     return number
 
 
-def _fitting(number: Decimal, scale: int) -> Decimal:
-    if _places(number) > scale:
-        raise ValueRefusedError(
-            f"{number} has more digits after the point than the {scale} of its column; round it "
-            f"first, as with value.quantize(Decimal('1e-{scale}'))"
-        )
-    return number
-
-
 def _places(number: Decimal) -> int:
     """How many digits after the point it has, zeros at the end left out."""
     _, digits, exponent = number.as_tuple()
@@ -133,6 +298,25 @@ def _places(number: Decimal) -> int:
         return 0
     zeros = next(index for index, digit in enumerate(reversed(digits)) if digit)
     return max(-exponent - zeros, 0)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, float):
+        raise ValueRefusedError(
+            "a whole number is wanted here, found a float that is none; round it first: "
+            "round(value)"
+        )
+    raise ValueRefusedError(
+        f"a whole number is wanted here, found {named(value)}; make it one: int(value)"
+    )
+
+
+def _told(value: Any) -> str:
+    return "another number" if isinstance(value, (int, float)) else named(value)
 
 
 def _integer(value: Any) -> Any:

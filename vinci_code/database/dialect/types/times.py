@@ -9,7 +9,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects import sqlite
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered
+from vinci_code.database.dialect.types.base import Processor, Rendered, named
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -18,9 +18,32 @@ if TYPE_CHECKING:
 class VinciDate(Rendered, sqltypes.Date):
     """A day."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
+    stored_as = dt.date
+
+    def comparing(self, dialect: Dialect) -> Processor:
         """Take a date; of a date and time the date, as SQLite does."""
         return _date
+
+    def keep(self, value: Any) -> dt.date | None:
+        """Return a date, of a date and time too where it is midnight.
+
+        Raises:
+            ValueRefusedError: It is no date, or has a time of day or a time zone that would be
+                lost.
+        """
+        if isinstance(value, dt.datetime):
+            moment: dt.datetime | None = _plain_moment(value)
+            if moment is None:
+                return None
+            if moment.tzinfo is not None or moment.time() != dt.time():
+                raise ValueRefusedError(
+                    "a date is wanted here, found a datetime with a time of day or a time zone, "
+                    "which would be lost; pass value.date()"
+                )
+            return moment.date()
+        if isinstance(value, dt.date):
+            return dt.date(value.year, value.month, value.day)
+        raise ValueRefusedError(f"a date is wanted here, found {named(value)}")
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Give a date, also of an expression that is text or a timestamp."""
@@ -30,9 +53,26 @@ class VinciDate(Rendered, sqltypes.Date):
 class VinciTime(Rendered, sqltypes.Time):
     """A time of day, stored as text: ``23:59:59.999999``, which sorts in the order of time."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
+    stored_as = str
+    takes_stored = False
+
+    def comparing(self, dialect: Dialect) -> Processor:
         """Write it with all its digits."""
         return _time_text
+
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what writes it with all its digits."""
+        return lambda value: None if value is None else self.placed(self.keep, value)
+
+    def keep(self, value: Any) -> str | None:
+        """Return its text.
+
+        Raises:
+            ValueRefusedError: It is no time, or has a time zone.
+        """
+        if not isinstance(value, dt.time):
+            raise ValueRefusedError(f"a time is wanted here, found {named(value)}")
+        return _time_text(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Give a time."""
@@ -42,9 +82,35 @@ class VinciTime(Rendered, sqltypes.Time):
 class VinciDateTime(Rendered, sqltypes.DateTime):
     """A date and time: of a clock on the wall, or an instant where ``timezone=True``."""
 
-    def bind_processor(self, dialect: Dialect) -> Processor:
+    stored_as = dt.datetime
+
+    def comparing(self, dialect: Dialect) -> Processor:
         """Refuse a value that would have to be guessed at or cut."""
         return _instant if self.timezone else _wall_clock
+
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what lets naive values pass, or aware ones, as values in UTC."""
+        zone = dt.timezone.utc if self.timezone else None
+
+        def process(value: Any) -> dt.datetime | None:
+            if type(value) is dt.datetime and value.tzinfo is zone:
+                return value
+            return None if value is None else self.placed(self.keep, value)
+
+        return process
+
+    def keep(self, value: Any) -> dt.datetime | None:
+        """Return a date and time; of a date its midnight, as SQLite does.
+
+        Raises:
+            ValueRefusedError: It is none, has nanoseconds, or a time zone where none can be kept,
+                or has none where there has to be one.
+        """
+        if isinstance(value, dt.datetime):
+            value = _plain_moment(value)
+        elif not isinstance(value, dt.date):
+            raise ValueRefusedError(f"a date and time is wanted here, found {named(value)}")
+        return _instant(value) if self.timezone else _wall_clock(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         """Give a naive value, or an aware one in UTC."""
@@ -54,9 +120,42 @@ class VinciDateTime(Rendered, sqltypes.DateTime):
 class VinciInterval(Rendered, sqltypes.Interval):
     """A length of time, kept as the moment that lies so long after 1970, as on SQLite."""
 
+    stored_as = dt.datetime
+    takes_stored = False
+
     def bind_processor(self, dialect: Dialect) -> Processor:
-        """Return SQLAlchemy's own, which makes the moment."""
+        """Return what makes the moment."""
+        return self.storing(dialect) if self._stores else self.comparing(dialect)
+
+    def comparing(self, dialect: Dialect) -> Processor:
+        """Return SQLAlchemy's own."""
         return sqltypes.Interval.bind_processor(self, dialect)
+
+    def storing(self, dialect: Dialect) -> Processor:
+        """Return what makes the moment."""
+        return lambda value: None if value is None else self.placed(self.keep, value)
+
+    def keep(self, value: Any) -> dt.datetime | None:
+        """Return the moment.
+
+        Raises:
+            ValueRefusedError: It is no length of time, has nanoseconds, or ends outside of the
+                years 1 to 9999.
+        """
+        if not isinstance(value, dt.timedelta):
+            raise ValueRefusedError(f"a timedelta is wanted here, found {named(value)}")
+        if value != value:  # pandas' NaT
+            return None
+        if getattr(value, "nanoseconds", 0):
+            raise ValueRefusedError(
+                "a length of time with nanoseconds, and microseconds are kept; round it first"
+            )
+        try:
+            return self.epoch + dt.timedelta(value.days, value.seconds, value.microseconds)
+        except OverflowError:
+            raise ValueRefusedError(
+                "a length of time that ends, counted from 1970, outside of the years 1 to 9999"
+            ) from None
 
 
 class TIMESTAMP(VinciDateTime, sqltypes.TIMESTAMP):
@@ -82,6 +181,20 @@ class TIMESTAMP_NTZ(VinciDateTime):  # noqa: N801 - the database's own name
     def __init__(self, timezone: bool = False) -> None:
         super().__init__(timezone=timezone)
 
+    def adapt(self, cls: Any, **kw: Any) -> Any:
+        """Return what refuses a time zone on a database whose own type would drop it."""
+        if issubclass(cls, sqlite.DATETIME):
+            return _SqliteInstant() if self.timezone else _SqliteWallClock()  # type: ignore[no-untyped-call]
+        return super().adapt(cls, **kw)
+
+
+class _SqliteWallClock(sqlite.DATETIME):
+    """A date and time of a clock on the wall, on SQLite."""
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        write: Any = super().bind_processor(dialect)
+        return lambda value: write(_wall_clock(_plain_moment(value)))
+
 
 class _SqliteInstant(sqlite.DATETIME):
     """An instant on SQLite: text in UTC, which sorts in the order of time."""
@@ -90,7 +203,7 @@ class _SqliteInstant(sqlite.DATETIME):
         write: Any = super().bind_processor(dialect)
 
         def process(value: Any) -> Any:
-            checked = _instant(value)
+            checked = _instant(_plain_moment(value))
             return write(None if checked is None else checked.replace(tzinfo=None))
 
         return process
@@ -98,6 +211,34 @@ class _SqliteInstant(sqlite.DATETIME):
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
         read: Any = super().result_processor(dialect, coltype)
         return lambda value: _to_instant(read(value))
+
+
+def _plain_moment(value: Any) -> Any:
+    """A date and time as a plain ``datetime``; ``None`` for pandas' NaT; others as they are.
+
+    Raises:
+        ValueRefusedError: It has nanoseconds.
+    """
+    if not isinstance(value, dt.datetime) or type(value) is dt.datetime:
+        return value
+    if value != value:  # as NaN does
+        return None
+    if getattr(value, "nanosecond", 0):
+        raise ValueRefusedError(
+            "a date and time with nanoseconds, and microseconds are kept; round it first, as with "
+            "value.round('us')"
+        )
+    return dt.datetime(
+        value.year,
+        value.month,
+        value.day,
+        value.hour,
+        value.minute,
+        value.second,
+        value.microsecond,
+        value.tzinfo,
+        fold=value.fold,
+    )
 
 
 def _date(value: Any) -> dt.date | None:

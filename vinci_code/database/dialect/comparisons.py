@@ -1,0 +1,106 @@
+"""Comparisons of values of different types, as SQLite makes them.
+
+A truth value is compared with a number as 0 or 1, where Databricks refuses the pair. A column of
+text is compared with a number as text, where Databricks would read every text of the column as a
+number, and fail at the first that is none (https://www.sqlite.org/datatype3.html, 4.2).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import cast, type_coerce
+from sqlalchemy import types as sqltypes
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause
+
+from vinci_code.database.dialect.types.texts import VinciString
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+    from vinci_code.database.dialect.types.base import Processor
+
+_COMPARING = frozenset(
+    {
+        operators.eq,
+        operators.ne,
+        operators.lt,
+        operators.le,
+        operators.gt,
+        operators.ge,
+        operators.is_distinct_from,
+        operators.is_not_distinct_from,
+        operators.in_op,
+        operators.not_in_op,
+    }
+)
+_NUMBERS = frozenset({sqltypes.Integer, sqltypes.Numeric, sqltypes.Float})
+
+
+class Comparisons(SQLCompiler):
+    """Comparisons."""
+
+    def visit_binary(self, binary: BinaryExpression[Any], *args: Any, **kw: Any) -> str:
+        """Render two operands, brought to one type where they are compared."""
+        rendered: str = super().visit_binary(_of_one_type(binary), *args, **kw)  # type: ignore[no-untyped-call]
+        return rendered
+
+
+def _of_one_type(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
+    if binary.operator in _COMPARING:
+        left, right = binary.left, binary.right
+        return _with(binary, _beside(left, right), _beside(right, left))
+    return binary
+
+
+def _with(binary: BinaryExpression[Any], left: Any, right: Any) -> BinaryExpression[Any]:
+    if left is binary.left and right is binary.right:
+        return binary
+    made = binary._clone()
+    made.left, made.right = left, right
+    return made
+
+
+def _beside(operand: Any, other: Any) -> Any:
+    """An operand as it is compared with another one."""
+    if _is_truth(operand) and _is_number(other):
+        return cast(operand, sqltypes.Integer())
+    if isinstance(operand, BindParameter) and _is_number(operand) and _is_text_column(other):
+        return type_coerce(operand, _NumberAsText())
+    return operand
+
+
+def _is_truth(element: Any) -> bool:
+    return getattr(element, "type", None) is not None and (
+        element.type._type_affinity is sqltypes.Boolean
+    )
+
+
+def _is_number(element: Any) -> bool:
+    return getattr(element, "type", None) is not None and (element.type._type_affinity in _NUMBERS)
+
+
+def _is_text_column(element: Any) -> bool:
+    return isinstance(element, ColumnClause) and element.type._type_affinity is sqltypes.String
+
+
+class _NumberAsText(VinciString):
+    """A number that is compared with a column of text."""
+
+    cache_ok = True
+
+    def comparing(self, dialect: Dialect) -> Processor:
+        return number_as_text
+
+
+def number_as_text(value: Any) -> Any:
+    """Return a number as the text that SQLite makes of it; any other value as it is."""
+    if isinstance(value, int):
+        return str(int(value))
+    if not isinstance(value, (float, Decimal)):
+        return value
+    mantissa, exponent, size = f"{float(value):.15g}".partition("e")
+    return f"{mantissa}{'' if '.' in mantissa else '.0'}{exponent}{size}"
