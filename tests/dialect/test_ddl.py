@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     create_engine,
+    event,
     false,
     func,
     insert,
@@ -53,7 +54,6 @@ from sqlalchemy.sql.elements import quoted_name
 
 from vinci_code.database.dialect import MAP, STRUCT
 from vinci_code.database.dialect.base import VinciDialect
-from vinci_code.database.dialect.schema_changes import without_catalog_commits
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -294,6 +294,106 @@ def test_a_table_whose_check_is_refused_is_not_left_without_it(engine: Engine) -
     assert not inspect(engine).has_table("t")
 
 
+@pytest.mark.parametrize("name", ["orders(2024)", "a; \n\nb (", "create table x (", "back`tick("])
+def test_a_table_with_an_odd_name_is_dropped_again_too(engine: Engine, name: str) -> None:
+    table = Table(name, MetaData(), Column("n", Integer), CheckConstraint("no_such_column > 0"))
+    with pytest.raises(DBAPIError, match="no_such_column"):
+        table.create(engine)
+    assert inspect(engine).get_table_names() == []
+
+
+def test_a_table_that_was_there_is_not_dropped(engine: Engine) -> None:
+    _table(Column("n", Integer)).create(engine)
+    table = _table(Column("n", Integer), CheckConstraint("no_such_column > 0"))
+    with pytest.raises(DBAPIError, match="no_such_column"), engine.begin() as connection:
+        connection.execute(CreateTable(table, if_not_exists=True))
+    assert inspect(engine).get_table_names() == ["t"]
+
+
+def test_a_semicolon_before_an_empty_line_is_text_like_any_other(engine: Engine) -> None:
+    table = _table(
+        Column("word", String, CheckConstraint("word <> 'a;\n\nb'")), comment="one;\n\ntwo"
+    )
+    table.create(engine)
+    assert inspect(engine).get_table_comment("t") == {"text": "one;\n\ntwo"}
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(insert(table), {"word": "a;\n\nb"})
+
+
+def test_what_an_event_adds_to_one_statement_is_sent(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    _add_comments(engine)
+    _table(Column("n", Integer)).create(engine)
+    created = [text for text in local_warehouse.statements if "CREATE TABLE" in text]
+    assert [text.startswith("/* by an event */") for text in created] == [True]
+
+
+def test_what_an_event_adds_to_several_statements_is_refused(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    _add_comments(engine)
+    table = _table(Column("n", Integer, CheckConstraint("n > 0")))
+    with pytest.raises(DBAPIError, match=r"was changed(.|\n)*To fix it"):
+        table.create(engine)
+    assert not [text for text in local_warehouse.statements if "CREATE TABLE" in text]
+
+
+def _add_comments(engine: Engine) -> None:
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def add_comment(*given: Any) -> tuple[str, Any]:
+        _, _, statement, parameters, *_ = given
+        return f"/* by an event */ {statement}", parameters
+
+
+@pytest.mark.parametrize(
+    "actions", [{"ondelete": "CASCADE"}, {"onupdate": "set null"}, {"ondelete": "SET DEFAULT"}]
+)
+def test_actions_that_nobody_carries_out_are_told_once(
+    engine: Engine, caplog: pytest.LogCaptureFixture, actions: dict[str, Any]
+) -> None:
+    metadata = MetaData()
+    Table("parent", metadata, Column("id", Integer, primary_key=True))
+    key = ForeignKey("parent.id", name="fk_parent", **actions)
+    Table("child", metadata, Column("id", Integer, primary_key=True), Column("parent_id", key))
+    with caplog.at_level(logging.WARNING, "vinci_code"):
+        metadata.create_all(engine)
+        metadata.drop_all(engine)
+        metadata.create_all(engine)
+    [record] = caplog.records
+    told = record.getMessage()
+    [(event_name, action)] = actions.items()
+    assert f"{event_name[:2]} {event_name[2:]} {action}".upper() in told
+    assert "fk_parent on child (parent_id)" in told
+    assert "relationship(cascade=" in told
+
+
+def test_actions_that_ask_for_nothing_are_not_told(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = MetaData()
+    Table("parent", metadata, Column("id", Integer, primary_key=True))
+    for name, action in (("a", "RESTRICT"), ("b", "NO ACTION"), ("c", None)):
+        key = ForeignKey("parent.id", ondelete=action, onupdate=action)
+        Table(name, metadata, Column("id", Integer, primary_key=True), Column("parent_id", key))
+    with caplog.at_level(logging.WARNING, "vinci_code"):
+        metadata.create_all(engine)
+    assert caplog.records == []
+
+
+def test_a_foreign_key_that_is_added_later_is_told_too(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = MetaData()
+    parent = Table("parent", metadata, Column("id", Integer, primary_key=True))
+    child = Table("child", metadata, Column("parent_id", Integer))
+    metadata.create_all(engine)
+    key = ForeignKeyConstraint([child.c.parent_id], [parent.c.id], name="fk", ondelete="CASCADE")
+    with caplog.at_level(logging.WARNING, "vinci_code"), engine.begin() as connection:
+        connection.execute(AddConstraint(key))
+    assert "ON DELETE CASCADE of the foreign key fk on child" in caplog.text
+
+
 def test_not_null_is_enforced(engine: Engine) -> None:
     table = _table(Column("n", Integer, nullable=False), Column("m", Integer))
     table.create(engine)
@@ -441,17 +541,6 @@ def test_a_unique_index_of_its_own_is_a_constraint(engine: Engine) -> None:
     assert inspect(engine).get_unique_constraints("t") == []
 
 
-def test_unique_indexes_that_no_constraint_can_be() -> None:
-    table = _table(Column("a", String))
-    Index("lowered", func.lower(table.c.a), unique=True)
-    with pytest.raises(CompileError, match="expression"):
-        _sql(CreateTable(table))
-    table = _table(Column("a", String))
-    Index("partial", table.c.a, unique=True, sqlite_where=table.c.a > "b")
-    with pytest.raises(CompileError, match="part of the rows"):
-        _sql(CreateTable(table))
-
-
 # --- what is refused ------------------------------------------------------------------------------
 
 
@@ -511,6 +600,18 @@ def test_auto_does_without_where_the_workspace_refuses(
     assert sorted(inspect(engine).get_table_names()) == ["a", "b"]
 
 
+def test_nothing_but_the_property_is_left_out() -> None:
+    commits = "'delta.feature.catalogManaged' = 'supported'"
+    told = f"\nTBLPROPERTIES ({commits})"
+    table = _table(Column("n", Integer, comment=told), databricks_tblproperties={"told": told})
+    compiled: Any = CreateTable(table).compile(dialect=VinciDialect())
+    [with_it], without = compiled.script.statements, compiled.script.without_commits
+    assert with_it == f"{without.removesuffix(')')}, {commits})"
+    assert without == _sql(CreateTable(table), transactions="off")
+    plain: Any = CreateTable(_table(Column("n", Integer))).compile(dialect=VinciDialect())
+    assert plain.script.without_commits == "CREATE TABLE t (\n\tn BIGINT\n)"
+
+
 def test_on_does_not_do_without(
     engine_url: Any, engine_args: Any, local_warehouse: TestWarehouse
 ) -> None:
@@ -519,12 +620,3 @@ def test_on_does_not_do_without(
     with pytest.raises(DBAPIError, match="catalogManaged"):
         _table(Column("n", Integer)).create(engine, checkfirst=False)
     engine.dispose()
-
-
-def test_the_property_as_it_is_taken_off() -> None:
-    commits = "'delta.feature.catalogManaged' = 'supported'"
-    only, last = f"\nTBLPROPERTIES ({commits})", f"\nTBLPROPERTIES ('a' = 'b', {commits})"
-    assert without_catalog_commits(f"CREATE TABLE t (n INT){only}") == "CREATE TABLE t (n INT)"
-    assert without_catalog_commits(f"CREATE TABLE t (n INT){last}") == (
-        "CREATE TABLE t (n INT)\nTBLPROPERTIES ('a' = 'b')"
-    )

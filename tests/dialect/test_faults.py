@@ -145,6 +145,14 @@ MATRIX: dict[str, Case] = {
         lambda **scope: Fault.commit_conflict(**scope),
         {WRITE: dbapi.ConflictError},
     ),
+    "late in the query history": (
+        lambda **scope: Fault.history_late(0.5, **scope),
+        {WRITE: OK},
+    ),
+    "never in the query history": (
+        lambda **scope: Fault.history_hidden(**scope),
+        {WRITE: OK},
+    ),
     "another protocol": (
         lambda **scope: Fault.protocol_unsupported(**scope),
         {CONNECT: dbapi.ProtocolUnsupported},

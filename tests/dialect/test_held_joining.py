@@ -17,6 +17,7 @@ from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import IntegrityError
 from vinci_code.database.dialect.sets import Checks, Upsert
 from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.uniques import uniques
 from vinci_code.database.dialect.writes import Held, HeldWrites, Rows, Text, joined
 
 _DIALECT = VinciDialect()
@@ -404,7 +405,7 @@ class Model:
 
     def check(self) -> None:
         """Refuse keys that come twice."""
-        for unique in guards.uniques(self.table):
+        for unique in uniques(self.table):
             keys = [tuple(row[column.name] for column in unique.columns) for row in self.rows]
             known = [key for key in keys if None not in key]
             if len(set(known)) != len(known):

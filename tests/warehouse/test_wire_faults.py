@@ -422,5 +422,7 @@ def test_every_kind_has_a_way_to_make_it() -> None:
         Fault.commit_conflict(),
         Fault.protocol_unsupported(),
         Fault.slow_poll(1),
+        Fault.history_late(1),
+        Fault.history_hidden(),
     ]
     assert tuple(fault.kind for fault in made) == KINDS

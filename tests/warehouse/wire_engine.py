@@ -80,6 +80,7 @@ class FakeSession:
         self.catalog = catalog
         self.schema = schema
         self.configuration = configuration
+        self.user = "fake@warehouse"
         self._interrupted = threading.Event()
         self.closed = False
         self.in_transaction = False

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -34,6 +34,11 @@ DELAY = "delay"
 COMMIT_CONFLICT = "commit_conflict"
 PROTOCOL_UNSUPPORTED = "protocol_unsupported"
 SLOW_POLL = "slow_poll"
+HISTORY_LATE = "history_late"
+HISTORY_HIDDEN = "history_hidden"
+
+HISTORY = "GET /api/2.0/sql/history/queries"
+"""The operation of the query history, for faults such as ``Fault.http(403, operation=HISTORY)``."""
 
 KINDS = (
     HTTP,
@@ -46,6 +51,8 @@ KINDS = (
     COMMIT_CONFLICT,
     PROTOCOL_UNSUPPORTED,
     SLOW_POLL,
+    HISTORY_LATE,
+    HISTORY_HIDDEN,
 )
 
 RESET_BEFORE = "before"
@@ -92,7 +99,8 @@ class Fault:
             a gateway gives up on a server that goes on working.
         when: For ``reset``: ``before`` the request is looked at, ``after`` it was executed and
             before the reply, or in ``mid_reply``.
-        seconds: For ``delay`` and ``slow_poll``: how long; for ``cold_start``: how long it starts.
+        seconds: For ``delay``, ``slow_poll`` and ``history_late``: how long; for ``cold_start``:
+            how long it starts.
         stopped: For ``cold_start``: seconds that the warehouse stays stopped before it starts.
         style: For ``cold_start``: ``http`` answers 503, ``session`` opens sessions at once and
             then fails every call on them, as classic warehouses do.
@@ -202,6 +210,16 @@ class Fault:
         """Report the statement as running until ``seconds`` after it arrived."""
         return cls(SLOW_POLL, seconds=seconds, **scope)
 
+    @classmethod
+    def history_late(cls, seconds: float, **scope: Unpack[Scope]) -> Fault:
+        """Show the statement in the query history ``seconds`` after it arrived, not before."""
+        return cls(HISTORY_LATE, seconds=seconds, **scope)
+
+    @classmethod
+    def history_hidden(cls, **scope: Unpack[Scope]) -> Fault:
+        """Never show the statement in the query history."""
+        return cls(HISTORY_HIDDEN, **scope)
+
     def matches(self, operation: str, statement: str | None) -> bool:
         """Whether a request is one of those that it is meant for."""
         if self.kind not in _REACHABLE_BY_ANY and operation not in _TARGETS[self.kind]:
@@ -216,6 +234,8 @@ class Fault:
 
 
 _REACHABLE_BY_ANY = {HTTP, RESET, DELAY, TOKEN_EXPIRED, TOKEN_REVOKED}
+# What a request meets beside the one fault that it is hit by.
+_OF_HISTORY = frozenset({HISTORY_LATE, HISTORY_HIDDEN})
 _SESSION_CALLS = frozenset(
     {
         "CloseSession",
@@ -242,6 +262,8 @@ _TARGETS: dict[str, frozenset[str]] = {
     SESSION_LOST: _SESSION_CALLS,
     COMMIT_CONFLICT: frozenset({"ExecuteStatement"}),
     SLOW_POLL: frozenset({"ExecuteStatement"}),
+    HISTORY_LATE: frozenset({"ExecuteStatement"}),
+    HISTORY_HIDDEN: frozenset({"ExecuteStatement"}),
     PROTOCOL_UNSUPPORTED: frozenset({"OpenSession"}),
 }
 
@@ -288,9 +310,25 @@ class FaultScript:
             by_name_only: Leave the request alone unless a fault names its operation. So it is for
                 the REST endpoints: a fault for "any request" means the statements' protocol.
         """
+
+        def may_hit(fault: Fault) -> bool:
+            return fault.kind not in _OF_HISTORY and not (by_name_only and fault.operation is None)
+
+        return self._draw(operation, statement, may_hit)
+
+    def draw_for_history(self, operation: str, statement: str | None) -> Fault | None:
+        """The fault that the query history's entry of this request meets, counted as fired.
+
+        It comes beside that of ``draw``: a statement whose answer is lost may be shown late, too.
+        """
+        return self._draw(operation, statement, lambda fault: fault.kind in _OF_HISTORY)
+
+    def _draw(
+        self, operation: str, statement: str | None, may_hit: Callable[[Fault], bool]
+    ) -> Fault | None:
         with self._lock:
             for position, waiting in enumerate(self._waiting):
-                if by_name_only and waiting.fault.operation is None:
+                if not may_hit(waiting.fault):
                     continue
                 if not waiting.fault.matches(operation, statement):
                     continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
 import time
@@ -105,6 +106,8 @@ class Gateway:
         if fault is None:
             return self._endpoints.answer(request)
         record.fault = fault.name
+        if fault.kind == faults.HTTP and not fault.executed:
+            return _rest_refusal(fault)
         early = self._refuse_by(fault, request)
         return early or self._spoil(fault, None, self._endpoints.answer(request))
 
@@ -126,10 +129,19 @@ class Gateway:
         fault = self._script.draw(call.name, call.statement)
         if fault is not None:
             record.fault = fault.name
+        call.client = request.headers.get("user-agent", "")
+        self._hide_from_history(call, record)
         try:
             return self._call(call, record, request, fault)
         except BadRequestError as error:
             return _thrift_refusal(record, 400, str(error))
+
+    def _hide_from_history(self, call: Call, record: RequestRecord) -> None:
+        fault = self._script.draw_for_history(call.name, call.statement)
+        if fault is not None:
+            record.fault = record.fault or fault.name
+            late = fault.kind == faults.HISTORY_LATE
+            call.shown_from = time.time() + fault.seconds if late else math.inf
 
     def _call(
         self, call: Call, record: RequestRecord, request: Request, fault: Fault | None
@@ -241,6 +253,25 @@ class Gateway:
 
 def _reply(call: Call, response: object) -> Answer:
     return Answer(200, messages.encode(call, response), dict(_THRIFT_HEADERS))
+
+
+def _rest_refusal(fault: Fault) -> Answer:
+    code, usual = _REST_ERRORS.get(fault.status, ("TEMPORARILY_UNAVAILABLE", "A scripted fault."))
+    answer = rest.error_answer(fault.status, code, fault.message or usual)
+    if fault.retry_after is not None:
+        answer.headers["Retry-After"] = f"{fault.retry_after:g}"
+    return answer
+
+
+# What a workspace says with an HTTP status, as databricks-sdk-py knows it (errors/platform.py).
+_REST_ERRORS = {
+    400: ("BAD_REQUEST", "A scripted fault."),
+    401: ("UNAUTHENTICATED", "A scripted fault."),
+    403: ("PERMISSION_DENIED", "The user has no permission for this."),
+    404: ("NOT_FOUND", "A scripted fault."),
+    429: ("REQUEST_LIMIT_EXCEEDED", "A scripted fault."),
+    500: ("INTERNAL_ERROR", "A scripted fault."),
+}
 
 
 def _thrift_refusal(record: RequestRecord, status: int, text: str) -> Answer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.gateway import Gateway
+from vinci_code.warehouse.history import QueryHistory
 from vinci_code.warehouse.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.rest import Credentials, Rest, WarehouseState
 from vinci_code.warehouse.server import Server
@@ -265,8 +266,9 @@ class _Running:
         credentials, state, log = warehouse.credentials, warehouse._state, warehouse._log
         identifier = warehouse.warehouse_id
         self.executor = ThreadPoolExecutor(_MAX_STATEMENTS, "warehouse-statement")
-        self.service = ThriftService(self.engine.open_session, self.executor, log)
-        endpoints = Rest(credentials, state, identifier)
+        history = QueryHistory(identifier)
+        self.service = ThriftService(self.engine.open_session, self.executor, log, history)
+        endpoints = Rest(credentials, state, identifier, history.answer)
         self.gateway = Gateway(
             self.service,
             endpoints,

@@ -42,6 +42,8 @@ class Call:
         operation: The operation that it started or named, once known.
         hidden_until: Until when, on the monotonic clock, a statement that it starts is reported as
             running whatever its state.
+        client: The program that sent it, by its ``User-Agent``.
+        shown_from: From when on the query history shows it, in seconds since the epoch.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Call:
     request: Struct
     operation: Operation | None = None
     hidden_until: float = 0.0
+    client: str = ""
+    shown_from: float = 0.0
 
     @property
     def statement(self) -> str | None:

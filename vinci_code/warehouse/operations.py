@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from vinci_code.warehouse import history
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.results import Encoder, Format, Rows
 from vinci_code.warehouse.sql.errors import SqlError
@@ -55,6 +56,7 @@ class EngineSession(Protocol):
     catalog: str
     schema: str
     configuration: dict[str, str]
+    user: str
 
     def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
         """Run one statement."""
@@ -177,6 +179,8 @@ class Operation:
         """Until when (on the monotonic clock) it is reported as running whatever its state."""
         self.on_done: Callable[[bool], None] | None = None
         """Told, when it ends, whether it ended without an error."""
+        self.entry: history.Entry | None = None
+        """Where the query history keeps what became of it."""
         self.left = threading.Event()
         """Set when the engine has done with it."""
         self._form = form
@@ -191,6 +195,8 @@ class Operation:
         self._fetch_lock = threading.Lock()
         self._rows_lock = threading.Lock()
         self._executor: Executor | None = None
+        self._has_written = False
+        self._row_count: int | None = None
         # The next page, encoded while the client still reads the last one.
         self._ahead: _Ahead | None = None
         self._encoder = Encoder((), form)
@@ -206,19 +212,23 @@ class Operation:
     def execute(self) -> None:
         """Run to the end in this thread."""
         timer = self._start_timer()
+        failure: str | None = None
         try:
             with self.session.turn(self):
                 if self._advance(State.RUNNING_STATE):
                     self._compute()
         except SqlError as error:
+            failure = str(error)
             self._fail(error)
         except Exception as error:
             # The boundary between a client's statement and the server: a defect in the engine
             # must reach the client as an error, not leave it polling for ever.
             logger.exception("A statement failed inside the engine")
-            self._fail(SqlError("INTERNAL_ERROR", "XX000", f"{type(error).__name__}: {error}"))
+            failure = f"{type(error).__name__}: {error}"
+            self._fail(SqlError("INTERNAL_ERROR", "XX000", failure))
         finally:
             self._run = _done  # it holds the statement's text, which may be large
+            self._note_end(failure)
             if timer is not None:
                 timer.cancel()
 
@@ -300,14 +310,31 @@ class Operation:
             more = self._rows.has_more()
         return _Page(batches, self._encoder.row_set(batches, offset), more)
 
+    def _note_end(self, failure: str | None) -> None:
+        if self.entry is None:
+            return
+        with self._condition:
+            finished = self._state == State.FINISHED_STATE
+            cancelled = self._state in (State.CANCELED_STATE, State.CLOSED_STATE)
+        # What has written, has: also where somebody cancelled it in the last moment.
+        if finished or self._has_written:
+            self.entry.end(history.FINISHED, rows=self._row_count)
+        else:
+            status = history.CANCELED if cancelled else history.FAILED
+            self.entry.end(status, error=failure)
+
     def _compute(self) -> None:
+        if self.entry is not None:
+            self.entry.running()
         result = self._run()
+        self._has_written = result.statement_kind in _WRITES
         rows = Rows(result.batches, self._limit)
         try:
             rows.read_ahead(READ_AHEAD_BYTES)
         except BaseException:
             result.close()
             raise
+        self._row_count = rows.count
         self._encoder = Encoder(result.columns, self._form, empty_schema=_has_no_result(result))
         self.num_modified_rows = result.num_modified_rows
         with self._rows_lock:
@@ -379,6 +406,7 @@ def _done() -> Result:
     raise RuntimeError("an operation runs once")
 
 
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "DDL", "TRANSACTION"})
 _WITH_RESULT = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "DESCRIBE"})
 NO_RESULT_COLUMN = "Result"
 

@@ -3,6 +3,7 @@
 * OIDC discovery and the token endpoint for OAuth machine-to-machine: the paths, the Basic
   authentication and the fields are those that databricks-sdk-py uses (``oauth.py``).
 * The warehouse's state: https://docs.databricks.com/api/workspace/warehouses/get and ``/start``.
+* The query history, which ``history`` answers.
 * The feature flags and telemetry of databricks-sql-connector (``common/feature_flag.py``,
   ``telemetry/``): answered and recorded, so that a test can assert that none was asked for.
 * The statement execution API and its relatives are refused by name.
@@ -30,6 +31,8 @@ REASON_HEADER = "x-databricks-reason-phrase"
 ERROR_HEADER = "x-thriftserver-error-message"
 
 RUNNING, STARTING, STOPPED = "RUNNING", "STARTING", "STOPPED"
+
+HISTORY_PATH = "/api/2.0/sql/history/queries"
 
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 _OPENID = "/oidc/.well-known/openid-configuration"
@@ -180,13 +183,23 @@ class Rest:
         credentials: Who may ask.
         state: The warehouse's state.
         warehouse_id: Its id.
+        history: Answers who asks for the query history.
+
+    Attributes:
         base_url: The workspace's address, ``https://localhost:PORT``; known once it listens.
     """
 
-    def __init__(self, credentials: Credentials, state: WarehouseState, warehouse_id: str) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        state: WarehouseState,
+        warehouse_id: str,
+        history: Callable[[Request], Answer],
+    ) -> None:
         self._credentials = credentials
         self._state = state
         self._warehouse_id = warehouse_id
+        self._history = history
         self.base_url = ""
 
     def authenticate(self, request: Request) -> Answer | None:
@@ -210,6 +223,7 @@ class Rest:
             ("GET", _OPENID): self._discovery,
             ("GET", _HOST_METADATA): self._host_metadata,
             ("POST", _TOKEN): self._token,
+            ("GET", HISTORY_PATH): self._history,
             ("POST", "/telemetry-ext"): self._telemetry,
             ("POST", "/telemetry-unauth"): self._telemetry,
         }.get((method, path))

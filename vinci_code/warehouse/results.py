@@ -84,6 +84,14 @@ class Rows:
             if batch is not None:
                 size += batch.nbytes
 
+    @property
+    def count(self) -> int | None:
+        """How many rows there are before the first is taken; ``None`` if not all were read."""
+        if self._source is not None:
+            return None
+        rows: int = sum(batch.num_rows for batch in self._waiting)
+        return rows
+
     def take(self, max_rows: int, max_bytes: int) -> list[pa.RecordBatch]:
         """The next rows: at most ``max_rows``, and at most ``max_bytes`` unless one row is more."""
         taken: list[pa.RecordBatch] = []

@@ -19,7 +19,7 @@ import struct
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler
@@ -56,7 +56,7 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
     headers: Message
     body: bytes
 
@@ -277,7 +277,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             self._refuse(400, "the request's target is no URL")
             return
-        query = dict(urllib.parse.parse_qsl(target.query))
+        query = urllib.parse.parse_qsl(target.query, keep_blank_values=True)
         request = Request(self.command, target.path, query, self.headers, body)
         self._send(self._application(request))
 
@@ -305,6 +305,7 @@ class _Connection(BaseHTTPRequestHandler):
             self._reset()
             return
         self.send_response_only(answer.status)
+        self.send_header("Date", self.date_time_string())
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer.body)))

@@ -15,8 +15,9 @@ from concurrent.futures import Executor
 
 from databricks.sql.thrift_api.TCLIService import ttypes
 
-from vinci_code.warehouse import messages, metadata, parameters
+from vinci_code.warehouse import messages, metadata, parameters, query_tags
 from vinci_code.warehouse.engine.result import Result
+from vinci_code.warehouse.history import Entry, QueryHistory
 from vinci_code.warehouse.messages import Call, Struct
 from vinci_code.warehouse.operations import EngineSession, Operation, Session, State
 from vinci_code.warehouse.recording import RequestLog, RequestRecord
@@ -35,6 +36,8 @@ meanwhile, so that a cancel from another thread waits for this long."""
 
 DEFAULT_PAGE_ROWS = 100_000
 DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
+
+_TAGS = "QUERY_TAGS"
 
 # Settings of the Thrift server itself, which the driver always sends and the engine has no use for.
 _SERVER_SETTINGS = ("spark.thriftserver.",)
@@ -62,6 +65,7 @@ class ThriftService:
         open_session: Opens a session of the engine: ``(catalog, schema, configuration)``.
         executor: Runs the statements.
         log: Masks credentials in what is written on the records.
+        history: Is told of every statement.
     """
 
     def __init__(
@@ -69,10 +73,12 @@ class ThriftService:
         open_session: Callable[[str | None, str | None, dict[str, str]], EngineSession],
         executor: Executor,
         log: RequestLog,
+        history: QueryHistory,
     ) -> None:
         self._open_session = open_session
         self._executor = executor
         self._log = log
+        self._history = history
         self._lock = threading.Lock()
         self._sessions: dict[bytes, Session] = {}
         self._closed = False
@@ -294,6 +300,7 @@ class ThriftService:
             record.executed = succeeded
 
         operation.on_done = note
+        operation.entry = self._entry(call, session, operation)
         call.operation = operation
         operation.start(self._executor)
         if not request.runAsync:
@@ -307,6 +314,25 @@ class ThriftService:
             operation.wait(DIRECT_RESULTS_SECONDS)
             response.directResults = self._direct_results(operation, direct, record)
         return response
+
+    def _entry(self, call: Call, session: Session, operation: Operation) -> Entry:
+        """Begin the statement's entry of the query history."""
+        overlay = {key.upper(): value for key, value in (call.request.confOverlay or {}).items()}
+        # Those of the statement are added to its session's, as SET QUERY_TAGS adds to them; what a
+        # real warehouse does with a key that both have is not documented.
+        tags = query_tags.parse(self._log.scrub(session.engine.configuration.get(_TAGS, "")))
+        tags |= query_tags.parse(self._log.scrub(overlay.get(_TAGS, "")))
+        entry = Entry(
+            operation.handle.text,
+            self._log.scrub(call.request.statement),
+            tags,
+            session.handle.text,
+            session.engine.user,
+            self._log.scrub(call.client),
+            call.shown_from,
+        )
+        self._history.begin(entry)
+        return entry
 
     def _synchronous(self, call: Call, record: RequestRecord, operation: Operation) -> Struct:
         # A client that does not ask for runAsync finds the error in the status of the call.

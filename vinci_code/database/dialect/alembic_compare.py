@@ -11,6 +11,7 @@ from sqlalchemy import Column, MetaData
 from sqlalchemy.types import NullType
 
 from vinci_code.database.dialect import types
+from vinci_code.database.dialect.uniques import is_declared
 
 
 class ComparingImpl(DefaultImpl):
@@ -78,11 +79,11 @@ class ComparingImpl(DefaultImpl):
         metadata_unique_constraints: set[Any],
         metadata_indexes: set[Any],
     ) -> None:
-        """Compare unique indexes with the UNIQUE constraints that they are."""
+        """Compare unique indexes with the UNIQUE constraints that they are, if they are any."""
         by_name = {item.name: item for item in conn_uniques if item.name}
         for index in list(metadata_indexes):
             constraint = by_name.get(index.name)
-            if not index.unique:
+            if not index.unique or not is_declared(index):
                 metadata_indexes.discard(index)
             elif constraint is not None and _column_names(constraint) == _column_names(index):
                 metadata_indexes.discard(index)

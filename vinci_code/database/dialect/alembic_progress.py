@@ -26,13 +26,21 @@ from sqlalchemy.exc import DBAPIError
 from vinci_code.core.errors import VinciError
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
 from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.scanning import describe, words_of
 
 PROPERTY = "vinci.migration_progress"
 """The property of the version table that holds the note."""
 
 _T = TypeVar("_T")
 
-_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE")
+# What is done again, and may be done twice, beside queries and DDL. Any other statement may change
+# rows.
+_REPEATED = frozenset(
+    """
+    ANALYZE CACHE CLEAR CONVERT DECLARE FSCK MSCK OPTIMIZE REFRESH REORG REPAIR RESET SET SYNC
+    UNCACHE USE VACUUM
+    """.split()
+)
 _DDL = ("CREATE", "ALTER", "DROP", "COMMENT", "REPLACE", "UNDROP", "GRANT", "REVOKE")
 _IS_THERE = re.compile(r"ALREADY_EXISTS|MULTIPLE_PRIMARY_KEYS")
 _IS_GONE = re.compile(r"NOT_FOUND|DOES_NOT_EXIST|UNRESOLVED_COLUMN")
@@ -168,18 +176,14 @@ def _question(statement: str) -> str:
 
 
 def changes_rows(statement: str) -> bool:
-    """Whether a statement changes rows."""
-    return _first_word(statement) in _ROWS
+    """Whether a statement changes rows, or may."""
+    told = describe(statement)
+    return not told.reads and told.keyword not in _REPEATED.union(_DDL)
 
 
 def changes_tables(statement: str) -> bool:
     """Whether a statement is DDL."""
-    return _first_word(statement) in _DDL
-
-
-def _first_word(statement: str) -> str:
-    found = re.match(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", statement, re.DOTALL)
-    return found.group(1).upper() if found else ""
+    return describe(statement).keyword in _DDL
 
 
 def _digest(statement: str) -> str:
@@ -189,7 +193,7 @@ def _digest(statement: str) -> str:
 def _says_done(statement: str, error: DBAPIError) -> bool:
     """Whether the warehouse refuses a statement because its work is done already."""
     said = str(getattr(error.orig, "error_class", None) or "")
-    words = set(re.findall(r"[A-Z]+", statement.upper()))
+    words = set(words_of(statement))
     if words & {"DROP", "RENAME"} and _IS_GONE.search(said):
         return True
     return bool(words & {"CREATE", "ADD", "RENAME"} and _IS_THERE.search(said))

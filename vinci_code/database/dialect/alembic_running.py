@@ -12,7 +12,6 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from vinci_code.database.dialect.alembic_progress import Progress, changes_rows, changes_tables
 from vinci_code.database.dialect.context import AT_ONCE
-from vinci_code.database.dialect.ddl import SEPARATOR
 
 
 class RunningImpl(DefaultImpl):
@@ -48,9 +47,9 @@ class RunningImpl(DefaultImpl):
 
     def _run_ddl(self, construct: ExecutableDDLElement) -> None:
         """Run the statements of a construct: a CHECK is a statement behind CREATE TABLE."""
-        for statement in str(construct.compile(dialect=self.dialect)).split(SEPARATOR):
-            if statement.strip():
-                self.run_statement(statement.strip())
+        compiled: Any = construct.compile(dialect=self.dialect)
+        for statement in compiled.script.statements:
+            self.run_statement(statement.strip())
 
     def run_statement(self, statement: str) -> None:
         """Run a statement, unless the revision that was interrupted has run it."""
@@ -69,11 +68,11 @@ class RunningImpl(DefaultImpl):
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
         text = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         run = super()._exec
-        if self._progress is None or not (changes_rows(text) or changes_tables(text)):
+        writes = isinstance(construct, UpdateBase)
+        tables = not writes and changes_tables(text)
+        if self._progress is None or not (writes or tables or changes_rows(text)):
             return run(construct, *given)
-        return self._progress.run(
-            text, lambda: run(construct, *given), repeatable=changes_tables(text)
-        )
+        return self._progress.run(text, lambda: run(construct, *given), repeatable=tables)
 
     @property
     def _version_table(self) -> str:

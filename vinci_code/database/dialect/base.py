@@ -33,6 +33,11 @@ Arguments of ``create_engine``:
     loaded with, and fails with ``StaleDataError`` where somebody else has changed them. On by
     default; ``__compare_and_set__ = False`` in a mapped class switches it off for that class, and
     ``loaded`` says what is left out.
+``history_timeout``
+    Seconds that the warehouse's query history is asked what became of a commit whose answer was
+    lost (30); 0 does not ask it. It takes that long only where the history does not show the
+    commit. Whoever connects needs no more than to see the own statements there; ``recovery`` has
+    the rule.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -88,6 +93,7 @@ from vinci_code.database.dialect import (
     flushed_keys,
     flushes,
     loaded,
+    query_history,
     selfcheck,
     units,
     urls,
@@ -180,6 +186,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         enforce_foreign_keys: bool = False,
         compare_and_set: bool = True,
         on_progress: OnProgress | None = None,
+        history_timeout: float = query_history.TIMEOUT,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -190,7 +197,9 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
             raise exc.ArgumentError(
                 f"atomicity={atomicity!r}: it is one of {', '.join(map(repr, _ATOMICITY))}"
             )
+        waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
+        self.history_timeout = waited or 0.0
         self.atomicity = atomicity
         self.enforce_keys = enforce_keys
         self.enforce_foreign_keys = enforce_foreign_keys
@@ -208,6 +217,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.catalog_commits = transactions != "off"
         # The indexes that the CREATE TABLE of their tables has dealt with.
         self.settled_indexes: WeakSet[schema.Index] = WeakSet()
+        # The foreign keys whose ON DELETE and ON UPDATE have been told to be without effect.
+        self.told_actions: WeakSet[schema.ForeignKeyConstraint] = WeakSet()
 
     @classmethod
     def import_dbapi(cls) -> ModuleType:

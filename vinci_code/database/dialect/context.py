@@ -15,16 +15,23 @@ from sqlalchemy.sql.selectable import TextualSelect
 from vinci_code.database.dialect import flushes, schema_changes
 from vinci_code.database.dialect.connecting import checked_seconds
 from vinci_code.database.dialect.copying import settled
-from vinci_code.database.dialect.dberrors import DataError, Error, NotSupportedError
-from vinci_code.database.dialect.guards import RESERVED, checked_columns
+from vinci_code.database.dialect.dberrors import (
+    DataError,
+    Error,
+    NotSupportedError,
+    ProgrammingError,
+)
+from vinci_code.database.dialect.guards import RESERVED, checked_columns, refuse_unchecked
 from vinci_code.database.dialect.loaded import with_expected
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, UNKNOWN_WRITE
-from vinci_code.database.dialect.scanning import describe
+from vinci_code.database.dialect.scanning import ROWS, describe, is_several
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.views import Name
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
 if TYPE_CHECKING:
+    from vinci_code.database.dialect.ddl import Script
     from vinci_code.database.dialect.units import Unit
 
 AT_ONCE = "vinci_at_once"
@@ -104,15 +111,26 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self.isddl:
             unit.before_other("DDL")
             dialect.views.forget()
-            schema_changes.run(dialect, cursor, statement)
+            schema_changes.run(dialect, cursor, self._script(statement))
         elif self.isinsert or self.isupdate or self.isdelete:
             self._write(unit, cursor, self._as_held(unit, statement, parameters))
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
             compiled: Any = self.compiled
-            unit.before_read(compiled.tables_used, compiled.names_used)
+            unit.before_read(compiled.tables_used, self._names())
             _execute(cursor, statement, parameters)
+
+    def _script(self, statement: str) -> Script:
+        """The statements of a DDL construct, of which the text is that which is to be run."""
+        compiled: Any = self.compiled
+        script: Script = compiled.script
+        if compiled.schema_translate_map:
+            schemas = self.execution_options.get("schema_translate_map", {})
+            script = script.translated(
+                lambda text: compiled.preparer._render_schema_translates(text, schemas)
+            )
+        return script.changed(statement)
 
     def post_exec(self) -> None:
         """Keep how many rows an INSERT wrote, which the cursor forgets when it is closed."""
@@ -170,6 +188,12 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run text: a write is held in its place, and nothing else can be."""
         told = describe(statement)
+        if told.keyword in ROWS and is_several(statement):
+            raise ProgrammingError(
+                "a text of several statements with semicolons between them was given; the "
+                "warehouse takes one at a time, and nothing was sent\n"
+                "To fix it: execute each by itself."
+            )
         if told.writes_rows:
             self._write(unit, cursor, [Text(statement, row, None) for row in settled(parameters)])
             return
@@ -195,11 +219,19 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             cursor.rowcount = total
 
+    def _names(self) -> frozenset[Name]:
+        """What the statement reads."""
+        compiled: Any = self.compiled
+        schemas = self.execution_options.get("schema_translate_map")
+        return frozenset(name.translated(schemas) for name in compiled.names_used)
+
     def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
         compiled: Any = self.compiled
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get("vinci_upsert")
         checks = _checks(self.dialect, compiled, self.execution_options)
+        if checks.keys and not self.isdelete:
+            refuse_unchecked(compiled.written_table)
         if shape is not None:
             if bare_name(shape.table) in RESERVED:
                 raise NotSupportedError(
@@ -219,7 +251,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 "default of a column is not computed of its row alone\n"
                 "To fix it: give the column a value."
             )
-        return self._as_statements(statement, parameters, checks)
+        return self._as_statements(unit, statement, parameters, checks)
 
     def _with_loaded(self, unit: Unit, shape: Shape, rows: list[Any]) -> tuple[Shape, list[Any]]:
         """The rows of a flush with what their objects were loaded with."""
@@ -237,13 +269,16 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         return checking, with_expected(checking, rows, taken)
 
     def _as_statements(
-        self, statement: str, parameters: Sequence[Any], checks: Checks
+        self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks
     ) -> Sequence[Text]:
         compiled: Any = self.compiled
         table = compiled.written_table
-        used = compiled.tables_used
+        used, names = compiled.tables_used, self._names()
         if used is not None and table is not None:
             used |= {bare_name(table)}
+            schemas = self.execution_options.get("schema_translate_map")
+            names -= {Name(table.schema, bare_name(table)).translated(schemas)}
+        used = unit.settled_tables(used, names)
         write = compiled.write
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)

@@ -18,7 +18,7 @@ import contextlib
 import datetime as dt
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
 from vinci_code.database.dialect.translation import Evidence, clean
-from vinci_code.database.dialect.transport import Call, DeadlinePassed
+from vinci_code.database.dialect.transport import Answer, Call, DeadlinePassed
 from vinci_code.database.dialect.waiting import Patience
 
 if TYPE_CHECKING:
@@ -181,9 +181,35 @@ class Connection:
         return str(self._session.driver_connection.get_session_id_hex())
 
     @property
+    def http_path(self) -> str:
+        """The path of the warehouse, or of the cluster."""
+        return str(self._arguments.for_driver["http_path"])
+
+    def ask_workspace(self, path: str, seconds: float) -> Answer:
+        """Ask the workspace for a path, as the session's requests go; also after its end.
+
+        Raises:
+            Error: There was no answer.
+        """
+        return self._session.channel.get(path, seconds)
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction was begun by a statement, and not ended."""
         return self._in_transaction
+
+    @property
+    def session_changed(self) -> bool:
+        """Whether the session may have been changed, by USE, SET or temporary objects."""
+        return self._session_changed
+
+    @property
+    def temporary_views(self) -> Collection[str]:
+        """The bare names, in lower case, of the temporary views that may be in the session.
+
+        ``scanning.ANY_VIEW`` is among them where there may be any.
+        """
+        return self._session.temporary_views
 
     @property
     def closed(self) -> bool:
@@ -256,7 +282,12 @@ class Connection:
         return f"<Connection to {self._arguments.where}, {state}>"
 
     def _run(
-        self, text: str, parameters: list[Parameter], statement: Statement, timeout: float | None
+        self,
+        text: str,
+        parameters: list[Parameter],
+        statement: Statement,
+        timeout: float | None,
+        query_tags: Mapping[str, str] | None = None,
     ) -> Outcome:
         self._require_open()
         if self._given_up:
@@ -268,10 +299,12 @@ class Connection:
         replace = self._replace_session if first and not kept else None
         # Before it runs: whether it had an effect is not known where its answer is lost.
         self._session_changed |= statement.changes_session
+        if statement.temporary_view is not None:
+            self._session.temporary_views.add(statement.temporary_view)
         self._in_transaction |= statement.begins_transaction
 
         def send(call: Call) -> Any:
-            return self._session.execute(text, parameters, call)
+            return self._session.execute(text, parameters, call, query_tags)
 
         try:
             outcome = Execution(call, lambda: self._session, send, replace).run()
@@ -330,12 +363,20 @@ class Cursor:
         self._rows: Rows | None = None
         self._closed = False
 
-    def execute(self, operation: str, parameters: Sequence[Any] = ()) -> Self:
+    def execute(
+        self,
+        operation: str,
+        parameters: Sequence[Any] = (),
+        *,
+        query_tags: Mapping[str, str] | None = None,
+    ) -> Self:
         """Run a statement.
 
         Args:
             operation: The statement, with ``?`` where parameters go.
             parameters: Their values, in order.
+            query_tags: Tags that the query history keeps of this statement, beside those of its
+                session.
 
         Raises:
             Error: It was not executed, or failed.
@@ -346,7 +387,7 @@ class Cursor:
         try:
             text, bound = bind(operation, parameters)
             statement = describe(operation)
-            outcome = self.connection._run(text, bound, statement, self.timeout)
+            outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._clean(error)  # noqa: B904 - its cause is set
         except BaseException as interruption:

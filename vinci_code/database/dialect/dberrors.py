@@ -183,7 +183,12 @@ class AmbiguousWriteError(OperationalError):
     """A write was sent and its answer was lost: it was executed once, or not at all.
 
     Look for the rows, or for ``statement_id`` in the query history, before sending it again.
+
+    Attributes:
+        copies: How many times it was sent, those included that were refused.
     """
+
+    copies = 1
 
 
 class PartialCommitError(OperationalError):

@@ -1,7 +1,7 @@
 """Statements that make and change tables.
 
-A statement that Databricks cannot run in one piece is rendered as several, with ``SEPARATOR``
-between them; ``schema_changes`` runs them one after the other:
+A construct that Databricks cannot run in one piece is rendered as several statements, a ``Script``,
+which ``schema_changes`` runs one after the other:
 
 - CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it.
 
@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
@@ -32,22 +33,21 @@ from sqlalchemy.schema import (
 from sqlalchemy.sql import compiler
 from sqlalchemy.sql.elements import TextClause
 
+from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.refusals import (
     CREATE_INDEX,
     DROP_INDEX,
-    EMPTY_LINE,
     IDENTITY_OPTIONS,
-    PARTIAL_INDEX,
     SEQUENCE,
-    UNIQUE_EXPRESSION,
+    UNCHECKED_UNIQUE,
 )
+from vinci_code.database.dialect.uniques import Unchecked, is_declared, of_index, unchecked
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
 
-SEPARATOR = ";\n\n"
-"""What stands between the statements of one DDL construct."""
+_SEPARATOR = ";\n\n"
 
 CATALOG_COMMITS = "'delta.feature.catalogManaged' = 'supported'"
 """The table property that lets transactions write to a table."""
@@ -58,6 +58,55 @@ _log = logging.getLogger(__name__)
 # https://docs.databricks.com/aws/en/delta/column-mapping
 _NEEDS_MAPPING = re.compile(r"[ ,;{}()\n\t=]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?\Z")
+# What nobody carries out on Databricks, where NO ACTION and RESTRICT ask for nothing to be done.
+_ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT")
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a DDL construct is rendered as.
+
+    Attributes:
+        statements: The statements, in order; there may be none.
+        made: The name, as SQL, of the table that the first statement makes; ``None`` where it makes
+            none, or may find it there already.
+        without_commits: The first statement without the property for catalog commits; ``None``
+            where it does not have that.
+    """
+
+    statements: tuple[str, ...]
+    made: str | None = None
+    without_commits: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All statements, to be looked at."""
+        return _SEPARATOR.join(self.statements)
+
+    def translated(self, translate: Callable[[str], str]) -> Script:
+        """The same with the schemas that stand for others."""
+        return Script(
+            tuple(map(translate, self.statements)),
+            None if self.made is None else translate(self.made),
+            None if self.without_commits is None else translate(self.without_commits),
+        )
+
+    def changed(self, text: str) -> Script:
+        """The same where its text is another one: somebody has added a comment, or a clause.
+
+        Raises:
+            NotSupportedError: It is several statements, and which of them was changed is not known.
+        """
+        if text == self.text:
+            return self
+        if len(self.statements) > 1:
+            raise NotSupportedError(
+                "the text of a DDL construct was changed that is several statements, by an event "
+                f"or by @compiles; nothing was sent. It begins with {self.statements[0][:80]!r}\n"
+                "To fix it: leave the text of CREATE TABLE as it is where the table has CHECK "
+                "constraints, or add these with a construct of their own."
+            )
+        return Script((text,) if text.strip() else (), self.made)
 
 
 class VinciDDLCompiler(compiler.DDLCompiler):
@@ -67,12 +116,22 @@ class VinciDDLCompiler(compiler.DDLCompiler):
 
     # Whether the constraints that come by are those of CREATE TABLE.
     _creating = False
+    _script: Script | None = None
+
+    @property
+    def script(self) -> Script:
+        """The statements that the construct was rendered as."""
+        text = str(self)
+        made = Script((text,)) if self._script is None else self._script
+        return made.changed(text) if text.strip() else Script(())
 
     # --- tables ---------------------------------------------------------------------------------
 
     def visit_create_table(self, create: Any, **kw: Any) -> str:
         """Render CREATE TABLE, and an ALTER TABLE for each CHECK."""
         table: Table = create.element
+        if self.dialect.enforce_keys:
+            self._refuse_unchecked(table)
         self._creating = True
         try:
             text: str = super().visit_create_table(create, **kw).strip()  # type: ignore[no-untyped-call]
@@ -84,7 +143,13 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             for check in _checks(table)
             if check._should_create_for_compiler(self)
         )
-        return _script(text, *checks)
+        commits = self.dialect.wants_catalog_commits(table)
+        self._script = Script(
+            (text + self._layout(table, commits), *checks),
+            None if create.if_not_exists else name,
+            text + self._layout(table, False) if commits else None,
+        )
+        return self._script.text
 
     def create_table_constraints(self, table: Table, *args: Any, **kw: Any) -> str:
         """Render the constraints, unique indexes among them."""
@@ -98,7 +163,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         """Render an index of a table that is made; ``visit_create_index`` then has no work left."""
         self.dialect.settled_indexes.add(index)
         if index.unique:
-            return [self._unique_index(index)]
+            return list(self._unique_index(index))
         if index.table is not None:
             _log.info(
                 "index %s on %s is left out: Databricks has none, and skips files by their "
@@ -108,22 +173,40 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             )
         return []
 
-    def _unique_index(self, index: Index) -> str:
-        names = []
-        for expression in index.expressions:
-            if not isinstance(expression, Column):
-                raise CompileError(UNIQUE_EXPRESSION.format(index.name))
-            names.append(self.preparer.quote(expression.name))
-        if any(
-            value is not None
-            for key, value in index.dialect_kwargs.items()
-            if key.endswith("_where")
-        ):
-            raise CompileError(PARTIAL_INDEX.format(index.name))
-        return f"CONSTRAINT {self.preparer.format_index(index)} UNIQUE ({', '.join(names)})"
+    def _unique_index(self, index: Index) -> Iterator[str]:
+        """Render UNIQUE, if that is what a unique index says; else it is checked, not declared."""
+        unique = of_index(index)
+        assert index.table is not None  # noqa: S101 - it is rendered with its table
+        if isinstance(unique, Unchecked):
+            if self.dialect.enforce_keys:
+                raise CompileError(
+                    UNCHECKED_UNIQUE.format(unique.name, index.table.fullname, unique.why)
+                )
+        elif is_declared(index):
+            names = ", ".join(self.preparer.quote(column.name) for column in unique.columns)
+            yield f"CONSTRAINT {self.preparer.format_index(index)} UNIQUE ({names})"
+            return
+        else:
+            # What cannot be rendered could not be checked.
+            unique.select("t", self.bare)
+        _log.info(
+            "unique index %s on %s is not declared: Databricks knows UNIQUE on columns, for all "
+            "rows, alone; it is checked by the statements that write, with enforce_keys",
+            index.name,
+            index.table.fullname,
+        )
 
-    def post_create_table(self, table: Table) -> str:
-        """Render clustering, comment and properties."""
+    def bare(self, expression: Any) -> str:
+        """Render an expression with the names of columns alone."""
+        text: str = self.sql_compiler.process(expression, include_table=False, literal_binds=True)
+        return text
+
+    def _refuse_unchecked(self, table: Table) -> None:
+        for found in unchecked(table):
+            raise CompileError(UNCHECKED_UNIQUE.format(found.name, table.fullname, found.why))
+
+    def _layout(self, table: Table, commits: bool) -> str:
+        """Render comment, partitions, clustering and properties, which end CREATE TABLE."""
         parts = []
         if table.comment is not None:
             parts.append(f"COMMENT {quote_text(table.comment)}")
@@ -137,8 +220,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             f"{quote_text(key)} = {quote_text(value)}"
             for key, value in table_properties(table).items()
         ]
-        if self.dialect.wants_catalog_commits(table):
-            # Last, so that it can be taken off where the workspace refuses it.
+        if commits:
             properties.append(CATALOG_COMMITS)
         if properties:
             parts.append(f"TBLPROPERTIES ({', '.join(properties)})")
@@ -201,8 +283,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
 
     def visit_computed_column(self, generated: Any, **kw: Any) -> str:
         """Render a generated column; Delta stores its values always."""
-        text = self.sql_compiler.process(generated.sqltext, include_table=False, literal_binds=True)
-        return f"GENERATED ALWAYS AS ({text})"
+        return f"GENERATED ALWAYS AS ({self.bare(generated.sqltext)})"
 
     # --- constraints ----------------------------------------------------------------------------
 
@@ -217,9 +298,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     def visit_check_constraint(self, constraint: CheckConstraint, **kw: Any) -> str:
         """Render CHECK, with a name of its own making where it has none."""
         # Delta refuses a row whose condition is NULL; SQL, and so SQLite, lets it pass.
-        condition = self.sql_compiler.process(
-            constraint.sqltext, include_table=False, literal_binds=True
-        )
+        condition = self.bare(constraint.sqltext)
         body = f"CHECK (({condition}) IS NOT FALSE)"
         return f"CONSTRAINT {self._check_name(constraint, body)} {body}"
 
@@ -234,8 +313,30 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         return self.preparer.quote(f"ck_{table.name}_{digest}")
 
     def define_constraint_cascades(self, constraint: ForeignKeyConstraint) -> str:
-        """Render nothing: keys are informational, and NO ACTION is all that can be said."""
+        """Render nothing: keys are informational, and NO ACTION is all that can be said.
+
+        That another action is declared, and will be carried out by nobody, is told in the log.
+        """
+        for event, action in (("DELETE", constraint.ondelete), ("UPDATE", constraint.onupdate)):
+            if action is not None and action.upper() in _ACTIONS:
+                self._warn_of(constraint, event, action.upper())
+        self.dialect.told_actions.add(constraint)
         return ""
+
+    def _warn_of(self, constraint: ForeignKeyConstraint, event: str, action: str) -> None:
+        if constraint in self.dialect.told_actions:
+            return
+        _log.warning(
+            "ON %s %s of the foreign key %s on %s (%s) is carried out by nobody: Databricks has NO "
+            "ACTION alone, so rows that refer to the one in question stay as they are. To fix it: "
+            "have the ORM do it, with relationship(cascade=…) and without passive_deletes= and "
+            "passive_updates=; or change those rows in the same unit of work",
+            event,
+            action,
+            constraint.name or "without a name",
+            constraint.table.fullname,
+            ", ".join(constraint.column_keys),
+        )
 
     def define_constraint_deferrability(self, constraint: Constraint) -> str:
         """Render nothing: what is not enforced is not deferred."""
@@ -248,10 +349,10 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     # --- indexes and sequences ------------------------------------------------------------------
 
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
-        """Render a unique index as a UNIQUE constraint; refuse any other.
+        """Render a unique index as a UNIQUE constraint, or as nothing; refuse any other.
 
         Raises:
-            CompileError: Databricks has no indexes.
+            CompileError: Databricks has no indexes; or what is unique could not be checked.
         """
         index: Index = create.element
         self._verify_index_table(index)
@@ -261,7 +362,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         if not index.unique or index.table is None:
             raise CompileError(CREATE_INDEX.format(index.name))
         table = self.preparer.format_table(index.table)
-        return f"ALTER TABLE {table} ADD {self._unique_index(index)}"
+        return "".join(f"ALTER TABLE {table} ADD {text}" for text in self._unique_index(index))
 
     def visit_drop_index(self, drop: Any, **kw: Any) -> str:
         """Drop the UNIQUE constraint that a unique index is.
@@ -272,6 +373,8 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         index: Index = drop.element
         if not index.unique or index.table is None:
             raise CompileError(DROP_INDEX.format(index.name))
+        if not is_declared(index):
+            return ""
         exists = "IF EXISTS " if drop.if_exists else ""
         table = self.preparer.format_table(index.table)
         return f"ALTER TABLE {table} DROP CONSTRAINT {exists}{self.preparer.format_index(index)}"
@@ -347,9 +450,3 @@ def _checks(table: Table) -> list[CheckConstraint]:
     for column in table.columns:
         constraints += [item for item in column.constraints if item not in constraints]
     return [item for item in constraints if isinstance(item, CheckConstraint)]
-
-
-def _script(*statements: str) -> str:
-    if any(SEPARATOR in statement for statement in statements):
-        raise CompileError(EMPTY_LINE)
-    return SEPARATOR.join(statements)

@@ -190,7 +190,7 @@ def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
     named = (
         f"statement {call.statement_id}" if call.statement_id else "a statement that has no id yet"
     )
-    return AmbiguousWriteError(
+    lost = AmbiguousWriteError(
         f"the answer to {named} was lost after it had been sent: it was executed once, or not at "
         f"all. What happened: {found}\nTo fix it: look for its rows, or for the statement in the "
         "query history, before sending it again.",
@@ -198,6 +198,8 @@ def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
         error_class=error.error_class,
         statement_id=call.statement_id,
     )
+    lost.copies = call.copies
+    return lost
 
 
 def timed_out(statement_id: str | None) -> StatementTimeout:

@@ -26,9 +26,11 @@ def listen() -> None:
 def _make_key(mapper: Any, connection: Any, target: Any) -> None:
     if connection.dialect.name != "databricks" or connection.dialect.driver != "vinci":
         return
-    column = generated_key(mapper.base_mapper.local_table)
-    if column is None or column not in mapper._columntoproperty:
-        return
-    name = mapper._columntoproperty[column].key
-    if getattr(target, name) is None:
-        setattr(target, name, next_key())
+    # A class may be mapped to a join or to a sub-query: its rows go to the tables in it.
+    for table in mapper.tables:
+        column = generated_key(table)
+        if column is None or column not in mapper._columntoproperty:
+            continue
+        name = mapper._columntoproperty[column].key
+        if getattr(target, name) is None:
+            setattr(target, name, next_key.for_row())

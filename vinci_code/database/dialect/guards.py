@@ -27,19 +27,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy.exc import NoReferenceError
-from sqlalchemy.schema import Column, ForeignKeyConstraint, Table, UniqueConstraint
+from sqlalchemy.schema import Column, ForeignKeyConstraint, Table
 from sqlalchemy.sql.expression import FromClause
 from sqlalchemy.types import LargeBinary
 
-from vinci_code.database.dialect.dberrors import Error, IntegrityError
+from vinci_code.database.dialect.dberrors import Error, IntegrityError, NotSupportedError
 from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.loaded import conditions
+from vinci_code.database.dialect.refusals import UNCHECKED_UNIQUE
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Row, Shape
+from vinci_code.database.dialect.uniques import KEY, Render, Unique, unchecked, uniques
 
 Bound = Callable[[Field], str]
 """Returns a condition on a column that all values of a field fulfil, or an empty text."""
@@ -62,68 +63,27 @@ class Names(NamedTuple):
         format: Names as SQL.
         is_exact: Whether Python can tell values apart as the column does.
         default: The default of a column.
+        render: An expression as SQL, with the names of columns alone.
     """
 
     bound: Bound
     format: Format
     is_exact: IsExact
     default: Default
+    render: Render
 
 
-_NEW = "vinci_new"
+ButOwn = Callable[[str], str]
+"""Returns the join that leaves out a statement's own rows of a table that goes by some name."""
+
+_NEW, _THERE = "vinci_new", "vinci_there"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
-PRIMARY_KEY = "PRIMARY KEY"
-"""What the primary key is called among what is unique."""
-
 GUARD = "vinci_guard"
 """What the guards of a statement are called in it."""
-RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, "vinci_parent", "vinci_child"})
+RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
 _RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Unique:
-    """Columns whose values may not come twice, unless one of them is NULL.
-
-    Attributes:
-        table: Their table.
-        columns: The columns.
-        name: ``PRIMARY KEY``, or the name of the constraint.
-    """
-
-    table: Table
-    columns: tuple[Column[Any], ...]
-    name: str
-
-    @property
-    def told(self) -> str:
-        """What is told of a violation, in the words of SQLite."""
-        columns = ", ".join(f"{self.table.fullname}.{column.name}" for column in self.columns)
-        return f"UNIQUE constraint failed: {columns} ({self.name})"
-
-
-def uniques(table: FromClause) -> Iterator[Unique]:
-    """The primary key of a table, its UNIQUE constraints and unique indexes.
-
-    A ``table()`` has none: it is no more than names.
-    """
-    if not isinstance(table, Table):
-        return
-    if table.primary_key.columns:
-        yield Unique(table, tuple(table.primary_key.columns), PRIMARY_KEY)
-    seen = set()
-    for constraint in sorted(table.constraints, key=lambda item: str(item.name)):
-        if isinstance(constraint, UniqueConstraint) and len(constraint.columns):
-            columns = tuple(constraint.columns)
-            seen.add(columns)
-            yield Unique(table, columns, str(constraint.name or "UNIQUE"))
-    for index in sorted(table.indexes, key=lambda item: str(item.name)):
-        columns = tuple(index.columns)
-        whole = len(index.expressions) == len(columns) and columns
-        if index.unique and whole and columns not in seen:
-            yield Unique(table, columns, str(index.name))
 
 
 def foreign_keys(table: FromClause) -> list[ForeignKeyConstraint]:
@@ -160,7 +120,7 @@ def checked_columns(table: Any, keys: bool, foreign: bool) -> set[Column[Any]]:
     found: set[Column[Any]] = set()
     if keys:
         for unique in uniques(table):
-            found |= set(unique.columns)
+            found |= set(unique.concerned)
     if foreign:
         for constraint in foreign_keys(table):
             found |= {element.parent for element in constraint.elements}
@@ -172,6 +132,16 @@ def checked_columns(table: Any, keys: bool, foreign: bool) -> set[Column[Any]]:
 # --- what is checked here -----------------------------------------------------------------------
 
 
+def refuse_unchecked(table: FromClause) -> None:
+    """Refuse to write to a table whose keys could not all be checked.
+
+    Raises:
+        NotSupportedError: There is one that cannot.
+    """
+    for found in unchecked(table):
+        raise NotSupportedError(UNCHECKED_UNIQUE.format(found.name, table, found.why))
+
+
 def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
     """Refuse rows of one statement that write the same key twice.
 
@@ -181,7 +151,7 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
     written = {field.column: field.first for field in shape.values if field.is_plain}
     places = {field.column: field.first for field in shape.matches} | written
     for unique in uniques(shape.table):
-        if not any(column in written for column in unique.columns):
+        if not unique.is_plain or not any(column in written for column in unique.columns):
             continue
         if not all(column in places for column in unique.columns):
             continue
@@ -248,11 +218,13 @@ def insert_guards(shape: Shape, names: Names) -> Iterator[str]:
     given = {field.column: field for field in shape.values}
     for unique in uniques(shape.table):
         fields = [given[column] for column in unique.columns if column in given]
-        if len(fields) == len(unique.columns) and all(map(names.is_exact, fields)):
+        if not unique.is_plain:
+            yield from _as_computed(shape, unique, names, _nothing)
+        elif len(fields) == len(unique.columns) and all(map(names.is_exact, fields)):
             yield _exists(shape, unique, fields, names.bound, "")
         elif all(c in given or c.computed or c.server_default for c in unique.columns):
             # A column that is left out, and has no default, is NULL, which equals nothing.
-            yield from _as_computed(shape, unique, names, "")
+            yield from _as_computed(shape, unique, names, _nothing)
 
 
 def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]:
@@ -268,43 +240,52 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
     given = {field.column: field for field in shape.values}
     others = {field.column: field for field in shape.matches}
     for unique in uniques(shape.table):
-        if not any(column in given or column.computed for column in unique.columns):
+        if not any(column in given or column.computed for column in unique.concerned):
             continue
-        own = [f"{f.own} = {shape.target}.{f.name}" for f in shape.matches]
+        but_own = _but_own(shape.matches)
         fields = [given.get(column) or others.get(column) for column in unique.columns]
         known = [field for field in fields if field is not None]
-        if matched and len(known) == len(fields) and all(map(names.is_exact, known)):
-            yield _exists(shape, unique, known, names.bound, _but_not(own))
+        exact = len(known) == len(fields) and all(map(names.is_exact, known))
+        if matched and exact and unique.is_plain:
+            yield _exists(shape, unique, known, names.bound, but_own(shape.target))
         else:
-            yield from _as_computed(shape, unique, names, _but_not(own))
+            yield from _as_computed(shape, unique, names, but_own)
 
 
-def _as_computed(shape: Shape, unique: Unique, names: Names, but_not: str) -> Iterator[str]:
+def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: ButOwn) -> Iterator[str]:
     """The guards for keys that are known only when the statement is executed."""
-    yield from _of_rows(shape, unique, names, _new_rows(shape, unique.columns, names), but_not)
+    yield from _of_rows(shape, unique, names, _new_rows(shape, unique.concerned, names), but_own)
 
 
-def _of_rows(shape: Shape, unique: Unique, names: Names, rows: str, but_not: str) -> Iterator[str]:
+def _of_rows(
+    shape: Shape, unique: Unique, names: Names, rows: str, but_own: ButOwn
+) -> Iterator[str]:
     """The guards for keys that a SELECT gives."""
+    columns = [names.format(column) for column in unique.columns]
+    there = target = shape.target
+    if not unique.is_plain:
+        columns = [f"{KEY}{number}" for number, _ in enumerate(unique.keys)]
+        rows = unique.select(f"({rows})", names.render)
+        there = _THERE
+        target = f"({unique.select(shape.target, names.render, '*, ')}) AS {_THERE}"
     new = f"({rows}) AS {_NEW}"
-    keys = [f"{_NEW}.{names.format(column)}" for column in unique.columns]
+    keys = [f"{_NEW}.{column}" for column in columns]
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
+    where = "" if unique.nulls_equal else f"WHERE {known} "
     twice = (
-        f"(SELECT {', '.join(keys)} FROM {new} WHERE {known} GROUP BY {', '.join(keys)} "
+        f"(SELECT {', '.join(keys)} FROM {new} {where}GROUP BY {', '.join(keys)} "
         f"HAVING count(*) > 1) AS {_NEW}"
     )
     yield _guard(_UNIQUE, _told_as(unique, keys, " is written twice"), f"FROM {twice}")
-    same = [
-        f"{shape.target}.{names.format(column)} = {key}"
-        for column, key in zip(unique.columns, keys, strict=True)
-    ]
-    source = f"FROM {shape.target} JOIN {new} ON {' AND '.join(same)}{but_not}"
+    equals = "<=>" if unique.nulls_equal else "="
+    same = [f"{there}.{column} {equals} {key}" for column, key in zip(columns, keys, strict=True)]
+    source = f"FROM {target} JOIN {new} ON {' AND '.join(same)}{but_own(there)}"
     yield _guard(_UNIQUE, _told_as(unique, keys, " is in the table already"), source)
 
 
 def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
     text = f"{unique.told}: the key "
-    return _message(text, [column.type for column in unique.columns], keys, after)
+    return _message(text, [key.type for key in unique.keys], keys, after)
 
 
 def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names) -> str:
@@ -355,17 +336,17 @@ def upsert_guards(
     own = [field for field in shape.values if field.column.name in keys]
     given = {field.column for field in shape.values}
     for unique in uniques(shape.table):
-        columns = {column.name for column in unique.columns}
-        computed = any(column.computed is not None for column in unique.columns)
-        if not (computed or any(column in given for column in unique.columns)):
+        columns = {column.name for column in unique.concerned}
+        computed = any(column.computed is not None for column in unique.concerned)
+        if not (computed or any(column in given for column in unique.concerned)):
             continue
-        if columns == set(keys) and all(map(names.is_exact, own)):
+        if unique.is_plain and columns == set(keys) and all(map(names.is_exact, own)):
             continue
         changes = computed or bool(columns & set(update))
         # Rows that are there already, and change, do not count as they are.
-        same = [f"{field.own} = {shape.target}.{field.name}" for field in own]
-        rows = _upserted_rows(shape, unique.columns, own, update if changes else None, names)
-        yield from _of_rows(shape, unique, names, rows, _but_not(same) if changes else "")
+        rows = _upserted_rows(shape, unique.concerned, own, update if changes else None, names)
+        but_own = _but_own(own) if changes else _nothing
+        yield from _of_rows(shape, unique, names, rows, but_own)
 
 
 def _upserted_rows(
@@ -551,6 +532,15 @@ def _guard(kind: str, message: str, source: str) -> str:
 def _but_not(own: Sequence[str]) -> str:
     """The join that leaves out what the rows of the statement themselves stand for."""
     return f" LEFT ANTI JOIN {ROWS} AS {OWN} ON {' AND '.join(own)}"
+
+
+def _but_own(fields: Sequence[Field]) -> ButOwn:
+    """The same, of what stands in the table and goes by some name there."""
+    return lambda there: _but_not([f"{field.own} = {there}.{field.name}" for field in fields])
+
+
+def _nothing(_: str) -> str:
+    return ""
 
 
 def _message_of(before: str, fields: Sequence[Field], after: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.exc import CompileError
-from sqlalchemy.schema import Column
+from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import BigInteger
@@ -56,7 +56,7 @@ class InsertKeys(SQLCompiler):
         built = super().construct_params(params, *args, **kw)
         bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
         if built.get(bound, 0) is None:
-            built[bound] = next_key()
+            built[bound] = next_key.for_row()
         return built
 
     def _is_parameter(self, name: str) -> bool:
@@ -66,12 +66,12 @@ class InsertKeys(SQLCompiler):
 
 
 def generated_key(table: Any) -> Column[Any] | None:
-    """Return the column whose values SQLite would give out, or ``None``.
+    """Return the column whose values SQLite would give out, or ``None``; only a ``Table`` has one.
 
     Raises:
         CompileError: They are to come from a sequence.
     """
-    column: Column[Any] | None = table._autoincrement_column
+    column = table._autoincrement_column if isinstance(table, Table) else None
     if column is None or column.server_default is not None:
         return None
     default: Any = column.default
@@ -98,7 +98,7 @@ def _keyed_row(row: dict[Any, Any], column: Column[Any]) -> dict[Any, Any]:
     own = {key for key in row if key == column.key or key is column}
     if any(_value(row[key]) is not None for key in own):
         return row
-    key = bindparam(None, callable_=next_key, type_=column.type, unique=True)
+    key = bindparam(None, callable_=next_key.for_row, type_=column.type, unique=True)
     return {**{name: value for name, value in row.items() if name not in own}, column: key}
 
 

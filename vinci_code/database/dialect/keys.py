@@ -12,11 +12,14 @@ import secrets
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 
 # 41 bits of milliseconds last until the year 2093; 22 bits tell the processes apart.
 NODE_BITS = 22
 _EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 _TICKS = 1 << 41
+# How many keys that were made for rows are remembered.
+_REMEMBERED = 4096
 
 
 class KeyMaker:
@@ -47,6 +50,35 @@ class KeyMaker:
             self._tick = max(self._tick + 1, _now())
             return _key(self._tick, self._node)
 
+    def for_row(self) -> int:
+        """Return the next key, and remember that it was made for a row that is about to be sent."""
+        key = self()
+        with self._lock:
+            _remember(self._made, [key])
+        return key
+
+    def claim(self, keys: Iterable[object]) -> None:
+        """Note that a write holds these keys; those that were not made for a row do not count."""
+        given = set(keys)
+        with self._lock:
+            if self._process != os.getpid():
+                self._renew()  # what was made before a fork is the parent's
+            for key in self._claimed.keys() & given:
+                del self._claimed[key]
+            claimed = [key for key in self._made if key in given]
+            for key in claimed:
+                del self._made[key]
+            _remember(self._claimed, claimed)
+
+    def written_once(self, keys: Iterable[object]) -> list[int]:
+        """Return those of the keys that were made for a row and claimed by one write, ever.
+
+        Only the newest are remembered, so that some may be left out.
+        """
+        given = set(keys)
+        with self._lock:
+            return [key for key in self._claimed if key in given]
+
     def base(self) -> int:
         """Return a number under which a statement makes keys of its own: see ``ROW_STEP``.
 
@@ -63,6 +95,9 @@ class KeyMaker:
         self._process = os.getpid()
         self._node = secrets.randbits(NODE_BITS)
         self._tick = 0
+        # Keys that were made for rows: those that no write holds yet, and those that one does.
+        self._made: dict[int, None] = {}
+        self._claimed: dict[int, None] = {}
 
 
 ROW_STEP = 1 << NODE_BITS
@@ -84,6 +119,13 @@ def uuid7() -> uuid.UUID:
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=number)
+
+
+def _remember(keys: dict[int, None], more: Iterable[int]) -> None:
+    for key in more:
+        keys[key] = None
+    while len(keys) > _REMEMBERED:
+        del keys[next(iter(keys))]
 
 
 def _now() -> int:

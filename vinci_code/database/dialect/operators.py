@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sqlalchemy import and_, or_
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import Slice
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import OPERATORS, SQLCompiler
+from sqlalchemy.sql.elements import BinaryExpression, Grouping, Slice, Tuple
 
-from vinci_code.database.dialect.refusals import MATCH, SLICE
+from vinci_code.database.dialect.refusals import MATCH, ROW_IS, ROW_LENGTHS, ROW_WITH_OTHER, SLICE
 from vinci_code.database.dialect.types.documents import VARIANT
 from vinci_code.database.dialect.types.nested import STRUCT
 
@@ -91,6 +94,77 @@ class OperatorCompiler(SQLCompiler):
             CompileError: Databricks has no full-text search.
         """
         raise CompileError(MATCH)
+
+    # --- rows of values -------------------------------------------------------------------------
+
+    # Databricks has no rows of values: what stands in parentheses is a STRUCT, of which NULL equals
+    # NULL, and whose fields have to be of the same types to the letter. So they are compared column
+    # by column, which gives NULL where that is not decided, as on SQLite:
+    # https://www.sqlite.org/rowvalue.html#row_value_comparisons
+
+    def visit_eq_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ``=``."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_ne_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ``!=``."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_lt_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ``<``."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_le_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ``<=``."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_gt_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ``>``."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_ge_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render ``>=``."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_is_distinct_from_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render IS DISTINCT FROM."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_is_not_distinct_from_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render IS NOT DISTINCT FROM."""
+        return self._compared(binary, operator, **kw)
+
+    def visit_between_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render BETWEEN."""
+        if _is_row(binary.left):
+            return self.process(_between(binary), **kw)
+        text: str = super().visit_between_op_binary(binary, operator, **kw)  # type: ignore[no-untyped-call]
+        return text
+
+    def visit_not_between_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render NOT BETWEEN."""
+        if _is_row(binary.left):
+            return f"NOT {self.process(_between(binary), **kw)}"
+        text: str = super().visit_not_between_op_binary(binary, operator, **kw)  # type: ignore[no-untyped-call]
+        return text
+
+    def visit_is__binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render IS, which asks of no row of values."""
+        return self._asked(binary, operator, **kw)
+
+    def visit_is_not_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render IS NOT, which asks of no row of values."""
+        return self._asked(binary, operator, **kw)
+
+    def _asked(self, binary: Any, operator: Any, **kw: Any) -> str:
+        if _is_row(binary.left, binary.right):
+            raise CompileError(ROW_IS)
+        return self._generate_generic_binary(binary, OPERATORS[operator], **kw)
+
+    def _compared(self, binary: Any, operator: Any, **kw: Any) -> str:
+        if _is_row(binary.left, binary.right):
+            return self.process(_row_compared(binary.left, binary.right, operator), **kw)
+        return self._generate_generic_binary(binary, OPERATORS[operator], **kw)
 
     # --- lists ----------------------------------------------------------------------------------
 
@@ -213,6 +287,79 @@ def _subquery(text: str) -> str:
     # An empty list of literals is "VALUES " and the SELECT that gives no row.
     rest = text.removeprefix("VALUES ")
     return rest if rest.startswith("SELECT ") else f"SELECT * FROM {text}"  # noqa: S608 - rendered
+
+
+def _is_row(*elements: Any) -> bool:
+    """Whether one of some elements is a row of values."""
+    return any(isinstance(_ungrouped(element), Tuple) for element in elements)
+
+
+def _ungrouped(element: Any) -> Any:
+    while isinstance(element, Grouping):
+        element = element.element
+    return element
+
+
+def _between(binary: Any) -> Any:
+    low, high = binary.right.clauses
+    within = _both(binary.left, low, high)
+    if not binary.modifiers.get("symmetric", False):
+        return within
+    return _grouped(or_, [within, _both(binary.left, high, low)])
+
+
+def _both(row: Any, low: Any, high: Any) -> Any:
+    return _grouped(
+        and_, [_row_compared(row, low, operators.ge), _row_compared(row, high, operators.le)]
+    )
+
+
+def _row_compared(left: Any, right: Any, operator: Any) -> Any:
+    """The comparison of two rows of values, column by column.
+
+    Raises:
+        CompileError: One is no row of values, or they are of different lengths.
+    """
+    pairs = list(_pairs(left, right))
+    if operator in (operators.eq, operators.is_not_distinct_from):
+        return _grouped(and_, [_one_compared(a, b, operator) for a, b in pairs])
+    if operator in (operators.ne, operators.is_distinct_from):
+        return _grouped(or_, [_one_compared(a, b, operator) for a, b in pairs])
+    # What decides is the first pair that is not equal; the last one may be.
+    strict = operators.lt if operator in (operators.lt, operators.le) else operators.gt
+    *firsts, (left, right) = pairs
+    compared = _one_compared(left, right, operator)
+    for left, right in reversed(firsts):
+        equal = _grouped(and_, [_one_compared(left, right, operators.eq), compared])
+        compared = _grouped(or_, [_one_compared(left, right, strict), equal])
+    return compared
+
+
+def _one_compared(left: Any, right: Any, operator: Any) -> Any:
+    if _is_row(left, right):
+        return _row_compared(left, right, operator)
+    # Not left == right: beside NULL that would become IS NULL, which is never undecided.
+    return BinaryExpression(
+        left.self_group(against=operator),
+        right.self_group(against=operator),
+        operator,
+        type_=sqltypes.Boolean(),
+    )
+
+
+def _pairs(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
+    rows = [_ungrouped(side) for side in (left, right)]
+    if not all(isinstance(row, Tuple) for row in rows):
+        raise CompileError(ROW_WITH_OTHER)
+    lengths = [len(row.clauses) for row in rows]
+    if lengths[0] != lengths[1] or not lengths[0]:
+        raise CompileError(ROW_LENGTHS.format(*lengths))
+    return zip(rows[0].clauses, rows[1].clauses, strict=True)
+
+
+def _grouped(join: Any, conditions: Sequence[Any]) -> Any:
+    # Within parentheses, whatever stands around it.
+    return Grouping(join(*conditions)) if len(conditions) > 1 else conditions[0]
 
 
 def _is(element: Any, *kinds: type[Any]) -> bool:

@@ -1,122 +1,150 @@
 """Whether a commit happened whose answer was lost.
 
-A commit is atomic, so one row of it decides: a row that was inserted with a key that the table did
-not have, or a version counter that this unit has set. Somebody else may have written the very same
-row, so what the rest of the unit wanted must not be otherwise. Where nothing decides, it is enough
-that every row is as the unit wanted it.
+The rule: every statement that commits a unit carries a query tag of its own. When its answer is
+lost, its session is ended, and the query history of the warehouse is asked for the tag. FINISHED
+means committed. FAILED means not committed, and the unit fails with the error that is told there;
+CANCELED means not committed, and the same statement is sent once more (but for the COMMIT of a
+transaction, which has ended with its session): it has an entry, so it has arrived, and no copy of
+it can still come. Where the history does not say, for it shows no such statement in time, refuses
+to tell, or there is none, one thing still proves that the unit was committed: a stored row whose
+key was made by this process for a row of this very unit, and that no other write has ever held,
+because nobody else can have written it. Nothing that rows say proves that a unit was not
+committed: who consumes rows may have deleted them, who loads the same rows again has put them
+back, and a copy of the statement may come late; so it is never sent again for what rows say. All
+else is ``AmbiguousWriteError``, which names the tag.
+
+What is known of rows is known from the construct: ``inserts`` and ``flushed_keys`` make a key where
+SQLAlchemy's INSERT leaves it to the database, ``keys`` remembers it as made, and ``claim_keys``
+notes which write holds it. A key that a second write holds, of an object that is added again after
+an error or merged into another session, proves nothing; nor does one that the application has
+given.
 """
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
-from vinci_code.database.dialect.payload import payloads
-from vinci_code.database.dialect.sets import SetStatement, SetWriter
+from vinci_code.database.dialect.inserts import generated_key
+from vinci_code.database.dialect.keys import next_key
+from vinci_code.database.dialect.query_history import TAG, Fate, Sought, Verdict
 from vinci_code.database.dialect.shapes import Kind
-from vinci_code.database.dialect.writes import Held, Rows, bare_name
+from vinci_code.database.dialect.writes import Held, Rows
 
-Ask = Callable[[SetStatement], tuple[int, int, int]]
-"""Asks for the counts of ``SetWriter.probe()``."""
-
-# Enough rows of a unit to be asked for where one would do.
+# Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
 _SAMPLE = 100
+_QUESTIONS = 3
 
 
 class Outcome(Enum):
     """What became of a unit of work."""
 
     COMMITTED = "committed"
-    """It is there, or everything is as it wanted it."""
     ABSENT = "absent"
-    """It is not there, and sending it again fails if it should come after all."""
+    """It was not committed, and no copy of it will be."""
     UNKNOWN = "unknown"
 
 
-def find_out(held: Sequence[Held], dialect: Any, ask: Ask) -> Outcome:
-    """Find out what became of a unit of work.
+@dataclass(frozen=True)
+class Finding:
+    """What was found out.
+
+    Attributes:
+        outcome: What became of the unit.
+        reason: In words: what it failed with, or why nothing is known.
+        failed: Whether it failed by itself, with ``reason``, and was not cancelled.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A statement by which a unit of work is committed.
+
+    Attributes:
+        text: The statement.
+        held: What it commits.
+        identity: Its own, which no other commit has.
+        began: When it was sent, in seconds since the epoch.
+    """
+
+    text: str
+    held: Sequence[Held]
+    identity: str = field(default_factory=lambda: str(uuid.uuid4()))
+    began: float = field(default_factory=time.time)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The query tags that it is sent with."""
+        return {TAG: self.identity}
+
+    def sought(self, copies: int) -> Sought:
+        """What is looked for in the query history, where it was sent so many times at most."""
+        return Sought(self.identity, self.text.split(None, 1)[0], self.began, copies)
+
+
+def find_out(
+    commit: Commit, ask_history: Callable[[], Verdict], count: Callable[[str], int]
+) -> Finding:
+    """Find out what became of a unit of work, by the rule above.
 
     Args:
-        held: What was sent, in order.
-        dialect: The dialect.
-        ask: Runs a query on a new session, after the old one was ended.
+        commit: The statement whose answer was lost; its session was ended.
+        ask_history: Asks the query history for it.
+        count: Runs a query that counts rows, on a new session.
+
+    Raises:
+        Error: The rows cannot be counted.
     """
-    verdicts = {
-        _verdict(write, held[number + 1 :], dialect, ask)
-        if isinstance(write, Rows)
-        else _Verdict.UNKNOWN
-        for number, write in enumerate(held)
-    }
-    if _Verdict.DONE in verdicts:
-        against = verdicts & {_Verdict.NOT_DONE, _Verdict.OTHERWISE}
-        return Outcome.UNKNOWN if against else Outcome.COMMITTED
-    if _Verdict.NOT_DONE in verdicts:
-        return Outcome.ABSENT
-    return Outcome.COMMITTED if verdicts == {_Verdict.AS_WANTED} else Outcome.UNKNOWN
+    verdict = ask_history()
+    if verdict.fate is Fate.FINISHED:
+        return Finding(Outcome.COMMITTED)
+    if verdict.fate is Fate.NOT_EXECUTED:
+        return Finding(Outcome.ABSENT, verdict.reason, verdict.failed)
+    for question in _questions(commit):
+        if count(question):
+            return Finding(Outcome.COMMITTED)
+    return Finding(Outcome.UNKNOWN, verdict.reason)
 
 
-class _Verdict(Enum):
-    DONE = "it was done, and with it all of the unit"
-    NOT_DONE = "it was not done, and none of the unit"
-    AS_WANTED = "the rows are as it wanted them"
-    OTHERWISE = "the rows are not as it wanted them"
-    UNKNOWN = "nothing can be said"
+# --- what is known of a held write from its construct ---------------------------------------------
 
 
-def _verdict(write: Rows, later: Sequence[Held], dialect: Any, ask: Ask) -> _Verdict:
-    if write.shape.key is None or _changed_again(write, later):
-        return _Verdict.UNKNOWN
-    decides = _decides(write)
-    counts = [0, 0, 0]
-    if not decides and not all(field.is_plain for field in write.shape.values):
-        return _Verdict.UNKNOWN
-    rows = write.rows[:_SAMPLE] if decides else write.rows
-    for statement in _probes(write, rows, dialect):
-        counts = [total + found for total, found in zip(counts, ask(statement), strict=True)]
-    there, as_wanted, as_before = counts
-    if write.shape.kind is Kind.DELETE:
-        if there == 0:
-            # Who may go on only if the row was there does not want somebody else to have deleted
-            # it.
-            return _Verdict.UNKNOWN if write.checks.matched else _Verdict.AS_WANTED
-        still = write.checks.matched and as_before == len(rows)
-        return _Verdict.NOT_DONE if still else _Verdict.OTHERWISE
-    if as_wanted == len(rows):
-        return _Verdict.DONE if decides else _Verdict.AS_WANTED
-    untouched = there == 0 if write.shape.kind is Kind.INSERT else as_before == len(rows)
-    if decides and untouched:
-        return _Verdict.NOT_DONE
-    # Of a row that was there already an upsert changes a part, or nothing.
-    return _Verdict.OTHERWISE if write.upsert is None else _Verdict.UNKNOWN
+def claim_keys(write: Held) -> None:
+    """Note that a write holds keys that were made for its rows."""
+    place = _place_of_key(write)
+    if place is not None and isinstance(write, Rows):
+        next_key.claim([row[place[1]] for row in write.rows])
 
 
-def _decides(write: Rows) -> bool:
-    """Whether a row of it is there only if the unit was committed, and cannot come twice."""
-    if write.upsert is not None:
-        return False
-    if write.shape.kind is Kind.INSERT:
-        return write.checks.keys
-    return write.checks.matched and version_of(write) is not None
+def _questions(commit: Commit) -> Iterator[str]:
+    """Queries that count rows which only this unit can have written."""
+    asked = 0
+    for write in commit.held:
+        place = _place_of_key(write)
+        if place is None or not isinstance(write, Rows) or asked == _QUESTIONS:
+            continue
+        name, position = place
+        made = next_key.written_once([row[position] for row in write.rows])[-_SAMPLE:]
+        if made:
+            asked += 1
+            target = write.shape.target
+            listed = ", ".join(map(str, made))  # whole numbers, which need no marker
+            yield f"SELECT count(*) FROM {target} WHERE {target}.{name} IN ({listed})"  # noqa: S608
 
 
-def version_of(write: Rows) -> int | None:
-    """The position of a version counter among the parameters that say which row it is."""
-    changed = {field.name for field in write.shape.values if field.is_plain}
-    for field in write.shape.matches:
-        if field.name in changed and not field.column.primary_key:
-            return field.first
+def _place_of_key(write: Held) -> tuple[str, int] | None:
+    """The column whose keys are made here, by its name as rendered, and its place in a row."""
+    if not isinstance(write, Rows) or write.shape.kind is not Kind.INSERT:
+        return None
+    column = generated_key(write.shape.table)
+    for item in write.shape.values:
+        if column is not None and item.is_plain and item.column.name == column.name:
+            return item.name, item.first
     return None
-
-
-def _changed_again(write: Rows, later: Sequence[Held]) -> bool:
-    name = bare_name(write.shape.table)
-    return any(other.tables is None or name in other.tables for other in later)
-
-
-def _probes(write: Rows, rows: Sequence[Any], dialect: Any) -> Iterator[SetStatement]:
-    begin = 0
-    for payload in payloads(rows, write.shape.transports):
-        part = rows[begin : begin + payload.rows]
-        begin += payload.rows
-        yield SetWriter(write.shape, write.checks, dialect, rows=part).probe(payload)

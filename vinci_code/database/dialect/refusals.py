@@ -13,22 +13,15 @@ CREATE_INDEX = (
     "write unique=True, which becomes an informational UNIQUE constraint."
 )
 DROP_INDEX = "Databricks has no indexes, so {0!r} cannot be dropped."
-UNIQUE_EXPRESSION = (
-    "the unique index {0!r} is on an expression; Databricks knows UNIQUE on columns only. Add a "
-    "column with Computed(expression) and make that unique."
-)
-PARTIAL_INDEX = (
-    "the unique index {0!r} holds for a part of the rows only; Databricks knows UNIQUE for all "
-    "rows only. Add a column with Computed(…) that is NULL for the other rows, and make that "
-    "unique."
+UNCHECKED_UNIQUE = (
+    "{0} of the table {1} cannot be checked as it is meant: {2}. Databricks enforces nothing that "
+    "is unique, so what is written could not be refused.\n"
+    "To fix it: add a column with Computed(expression), and make that unique; or make sure "
+    "yourself, with enforce_keys=False."
 )
 IDENTITY_OPTIONS = (
     "Identity({0}=…) is not possible: an identity column of Databricks has start= and increment= "
     "only"
-)
-EMPTY_LINE = (
-    "a part of this statement holds a semicolon before an empty line, which is kept for the end of "
-    "a statement; write the empty line as \\n\\n within its literal"
 )
 RETURNING = (
     "Databricks has no RETURNING. The primary key of a row that was inserted is in "
@@ -58,6 +51,19 @@ IDENTITY_FLUSH = (
 )
 MATCH = "Databricks has no full-text search with MATCH. Use like(), ilike() or regexp_match()."
 SLICE = "Databricks has no slices of an ARRAY. Use func.slice(column, start, length)."
+ROW_WITH_OTHER = (
+    "a tuple_() can be compared with a tuple_() only: Databricks has no rows of values, so they "
+    "are compared column by column. For those of a sub-query write .in_(select(…)), or exists() "
+    "with a condition for each column; for a parameter, a tuple_() of parameters."
+)
+ROW_LENGTHS = (
+    "a tuple_() of {0} is compared with one of {1}; both have to have the same number of columns, "
+    "and one at least."
+)
+ROW_IS = (
+    "a tuple_() IS NULL or IS NOT NULL is not possible; SQLite refuses it too. Ask each column: "
+    "and_(a.is_(None), b.is_(None))."
+)
 SEVERAL_SOURCES = (
     "an UPDATE or DELETE with more than one other table is not possible on Databricks. Join those "
     "tables in a subquery: select(…).join(…).subquery()."

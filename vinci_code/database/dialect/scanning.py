@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vinci_code.database.dialect.builtins import NAMES
+
 # https://docs.databricks.com/aws/en/sql/language-manual/data-types/string-type and
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-identifiers. What is not closed
 # goes on to the end of the text.
-_TOKEN = re.compile(
-    r"""
+_CODE = r"""
       --[^\n]*
     | (?P<comment>/\*)
     | (?<!\w)[rR](?:'[^']*(?:'|\Z)|"[^"]*(?:"|\Z))
@@ -28,19 +29,47 @@ _TOKEN = re.compile(
     | (?P<word>[^\W\d]\w*)
     | (?P<open>\()
     | (?P<close>\))
+"""
+_FLAGS = re.VERBOSE | re.DOTALL
+_TOKEN = re.compile(_CODE, _FLAGS)
+# The same with all that stands between, where the structure of a text matters.
+_PART = re.compile(
+    _CODE.replace("`[^`]*(?:`|\\Z)", "(?P<quoted>`(?:[^`]|``)*(?:`|\\Z))")
+    + r"""
+    | (?P<comma>,)
+    | (?P<semicolon>;)
+    | (?P<pipe>\|>)
+    | (?P<other>\d\w*|\S)
     """,
-    re.VERBOSE | re.DOTALL,
+    _FLAGS,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 # After a word and a space it is a marker: the word may be a keyword, as in "SELECT ?::INT".
 _OPERAND_END = re.compile(r"(?:\w|[)\]'\"`]\s*)\Z")
 
-_READS = frozenset({"SELECT", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
+_QUERIES = frozenset({"SELECT", "VALUES", "TABLE", "FROM", "WITH"})
+_LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
-# Statements after which the session is not what it was when it was opened.
-_SESSION_CHANGES = frozenset({"USE", "SET", "RESET", "DECLARE", "CACHE", "ADD"})
+_BEGINS = frozenset({"BEGIN", "START"})
 _TRANSACTION_ENDS = frozenset({"COMMIT", "ROLLBACK"})
-_PREFIXES = frozenset({"WITH", "FROM"})
+# What leaves the session as it was, unless the object is a temporary one. Of any other statement
+# that is not known: EXECUTE IMMEDIATE, CALL and a script may hold USE and SET.
+_KEEPS_SESSION = (
+    _LOOKS
+    | _WRITES
+    | _QUERIES
+    | _TRANSACTION_ENDS
+    | frozenset(
+        """
+        ALTER ANALYZE BEGIN COMMENT CONVERT COPY CREATE DENY DROP FSCK GET GRANT MSCK OPTIMIZE PUT
+        REFRESH REMOVE REORG REPAIR REPLACE RESTORE REVOKE START SYNC TRUNCATE UNDROP VACUUM
+        """.split()
+    )
+)
+ROWS = _QUERIES | _LOOKS | _WRITES
+"""The keywords of statements on rows: no other statement may follow in the same text."""
+ANY_VIEW = "*"
+"""Stands for temporary views whose names are not known."""
 _CACHED_LENGTH = 4096
 
 
@@ -49,28 +78,32 @@ class Statement:
     """What a statement is, as far as sending it is concerned.
 
     Attributes:
-        keyword: Its first keyword in capitals, or that of its main clause after ``WITH``.
+        keyword: Its first keyword in capitals, or that of its main clause after ``WITH``, ``FROM``
+            and parentheses.
         reads: Whether it changes nothing, so that it may be sent again.
-        writes_rows: Whether it is an INSERT, UPDATE, DELETE or MERGE.
-        changes_session: Whether the session keeps something of it: ``USE``, ``SET``, temporary
-            views.
-        begins_transaction: Whether it is BEGIN, and not a block, BEGIN ATOMIC.
+        writes_rows: Whether it is an INSERT, UPDATE, DELETE or MERGE, or may be one.
+        changes_session: Whether the session keeps something of it, or may: ``USE``, ``SET``,
+            temporary views.
+        begins_transaction: Whether it is BEGIN, and not a block or a script.
         ends_transaction: Whether it is COMMIT or ROLLBACK.
+        temporary_view: The bare name, in lower case, of the temporary view that it makes;
+            ``ANY_VIEW`` where it may make some whose names are not known.
     """
 
     keyword: str
-    reads: bool
-    writes_rows: bool
-    changes_session: bool
+    reads: bool = False
+    writes_rows: bool = False
+    changes_session: bool = False
     begins_transaction: bool = False
     ends_transaction: bool = False
+    temporary_view: str | None = None
 
 
 def markers(text: str) -> list[int]:
     """The positions of the parameter markers, ``?``, in order."""
     return [
         match.start()
-        for match in _tokens(text)
+        for match in _tokens(text, _TOKEN)
         if match.lastgroup == "marker" and not _is_try_cast(text, match.start())
     ]
 
@@ -97,49 +130,272 @@ def is_comment(text: str) -> bool:
     return True
 
 
+def is_several(text: str) -> bool:
+    """Whether something follows a semicolon, so that the text is more than one statement."""
+    return ";" in text and _Parts(text).several()
+
+
+def words_of(text: str) -> Iterator[str]:
+    """The words of a text in capitals, but for those in quotes and comments."""
+    return (match.group().upper() for match in _parts(text) if match.lastgroup == "word")
+
+
+def may_read_tables(text: str) -> bool:
+    """Whether a fragment of SQL may read a table: by a sub-select, or by a function of its own."""
+    called, before = True, ""
+    for match in _parts(text):
+        kind, part = match.lastgroup, match.group()
+        if kind == "word" and part.upper() in _NAMES_TABLES:
+            return True
+        if kind == "open" and not called:
+            return True
+        # What may be called, and reads no table: a built-in function has no schema.
+        own = kind in {"word", "quoted"} and (before == "." or not _is_harmless(part))
+        called, before = not own, part
+    return False
+
+
+def _is_harmless(name: str) -> bool:
+    return name.strip("`").lower() in NAMES | _CONSTRUCTS
+
+
+_NAMES_TABLES = frozenset({"SELECT", "FROM", "JOIN", "TABLE"})
+# Words that a parenthesis may follow beside the names of functions.
+_CONSTRUCTS = frozenset(
+    """
+    all and any array as between by case cast char decimal distinct dec else exists filter group in
+    interval is like map not numeric on or order over partition rlike row rows some struct then
+    varchar values when where within
+    """.split()
+)
+
+
 def _describe(text: str) -> Statement:
-    words = _outer_words(text)
-    keyword = next(words, "")
-    if keyword in _PREFIXES:
-        # Both may stand before a query and before a write.
-        keyword = next((word for word in words if word in _READS | _WRITES), keyword)
+    parts = _Parts(text)
+    opened = parts.skip_opening()
+    keyword = parts.word()
+    if opened or keyword in _QUERIES:
+        return _query(parts)
+    if keyword in _BEGINS:
+        return _begin(parts, keyword)
+    changes = keyword not in _KEEPS_SESSION or _is_temporary(parts)
     return Statement(
         keyword,
-        reads=keyword in _READS,
+        reads=keyword in _LOOKS and not parts.several(),
         writes_rows=keyword in _WRITES,
-        changes_session=keyword in _SESSION_CHANGES or _is_temporary(keyword, words),
-        begins_transaction=keyword in {"BEGIN", "START"} and next(words, "") != "ATOMIC",
+        changes_session=changes,
         ends_transaction=keyword in _TRANSACTION_ENDS,
+        temporary_view=_temporary_view(parts, keyword) if changes else None,
     )
 
 
 _describe_short = functools.lru_cache(maxsize=512)(_describe)
 
 
-def _is_temporary(keyword: str, words: Iterator[str]) -> bool:
-    if keyword not in {"CREATE", "DROP"}:
+def _begin(parts: _Parts, keyword: str) -> Statement:
+    """What BEGIN begins: a transaction, an atomic block, or a script that may do anything."""
+    following = parts.word(1)
+    if following in {"TRANSACTION", "WORK"} or parts.kind(1) in {"", "semicolon"}:
+        return Statement(keyword, begins_transaction=True)
+    if following == "ATOMIC":
+        return Statement(keyword)
+    return Statement(keyword, changes_session=True, temporary_view=ANY_VIEW)
+
+
+def _query(parts: _Parts) -> Statement:
+    """What begins as a query does: a query, or a write behind WITH or FROM."""
+    keyword = parts.word()
+    while keyword == "WITH":
+        if not _skip_with(parts):
+            return Statement(keyword, writes_rows=True)
+        parts.skip_opening()
+        keyword = parts.word()
+    if keyword in _WRITES:
+        return Statement(keyword, writes_rows=True)
+    if parts.holds_insert():
+        return Statement("INSERT", writes_rows=True)
+    if keyword not in _QUERIES or (keyword == "FROM" and not parts.holds_query()):
+        return Statement(keyword, writes_rows=True)
+    # Several statements are none that may be sent again.
+    return Statement(keyword, reads=not parts.several())
+
+
+def _skip_with(parts: _Parts) -> bool:
+    """Pass a WITH list; whether it has the form that it should have.
+
+    ``WITH [RECURSIVE] name [(columns)] [MAX RECURSION LEVEL n] [AS] (query), …``:
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-qry-select-cte
+    """
+    parts.skip()
+    if (
+        parts.word() == "RECURSIVE"
+        and parts.kind(1) in {"word", "quoted"}
+        and parts.word(1) != "AS"
+    ):
+        parts.skip()
+    while True:
+        if parts.kind() not in {"word", "quoted"}:
+            return False
+        parts.skip()
+        if not _skip_columns_and_query(parts):
+            return False
+        if parts.kind() != "comma":
+            return True
+        parts.skip()
+
+
+def _skip_columns_and_query(parts: _Parts) -> bool:
+    """Pass what follows a name of a WITH list."""
+    if parts.kind() == "open" and parts.is_list_of_names():
+        parts.skip_group()
+    if [parts.word(n) for n in range(3)] == ["MAX", "RECURSION", "LEVEL"]:
+        parts.skip(4)
+    if parts.word() == "AS":
+        parts.skip()
+    return parts.kind() == "open" and parts.skip_group()
+
+
+def _is_temporary(parts: _Parts) -> bool:
+    """Whether CREATE or DROP is of something that the session has, and no other."""
+    at = 1
+    while parts.word(at) in {"OR", "REPLACE", "GLOBAL", "LOCAL"}:
+        at += 1
+    return parts.word() in {"CREATE", "DROP"} and parts.word(at) in {"TEMP", "TEMPORARY"}
+
+
+def _temporary_view(parts: _Parts, keyword: str) -> str | None:
+    """The name of the temporary view that a statement makes which changes the session."""
+    if keyword != "CREATE":
+        return None if keyword in _KEEPS_SESSION | _MAKES_NO_VIEW else ANY_VIEW
+    words = [parts.word(n) for n in range(1, 6)]
+    if "VIEW" not in words:
+        return None
+    parts.skip(words.index("VIEW") + 2)
+    if [parts.word(n) for n in range(3)] == ["IF", "NOT", "EXISTS"]:
+        parts.skip(3)
+    return parts.dotted_name() or ANY_VIEW
+
+
+_MAKES_NO_VIEW = frozenset({"USE", "SET", "RESET", "DECLARE", "CLEAR", "UNCACHE", "ADD", ""})
+
+
+class _Parts:
+    """The parts of a text, read from the front.
+
+    Only as many are looked for as are asked for, since a text may be very long.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._rest = _parts(text)
+        self._ahead: list[re.Match[str]] = []
+
+    def _peek(self, ahead: int) -> re.Match[str] | None:
+        while len(self._ahead) <= ahead:
+            match = next(self._rest, None)
+            if match is None:
+                return None
+            self._ahead.append(match)
+        return self._ahead[ahead]
+
+    def kind(self, ahead: int = 0) -> str:
+        """The sort of a part; empty behind the last."""
+        match = self._peek(ahead)
+        return "" if match is None else (match.lastgroup or "other")
+
+    def word(self, ahead: int = 0) -> str:
+        """A word in capitals; empty where there is none."""
+        match = self._peek(ahead)
+        return match.group().upper() if match is not None and match.lastgroup == "word" else ""
+
+    def text(self, ahead: int = 0) -> str:
+        """A part as it is written; empty behind the last."""
+        match = self._peek(ahead)
+        return "" if match is None else match.group()
+
+    def skip(self, count: int = 1) -> None:
+        """Pass parts."""
+        self._peek(count - 1)
+        del self._ahead[:count]
+
+    def skip_opening(self) -> bool:
+        """Pass opening parentheses; whether there are any."""
+        found = False
+        while self.kind() == "open":
+            self.skip()
+            found = True
+        return found
+
+    def skip_group(self) -> bool:
+        """Pass parentheses and what is in them; whether they are closed."""
+        depth = 0
+        while (kind := self.kind()) != "":
+            self.skip()
+            depth += (kind == "open") - (kind == "close")
+            if depth == 0:
+                return True
         return False
-    return any(word in {"TEMP", "TEMPORARY"} for word, _ in zip(words, range(4), strict=False))
+
+    def is_list_of_names(self) -> bool:
+        """Whether the parentheses that come next hold names alone, as of columns."""
+        ahead = 1
+        while self.kind(ahead) in {"word", "quoted"} and self.word(ahead) not in _QUERIES:
+            if self.kind(ahead + 1) == "close":
+                return True
+            if self.kind(ahead + 1) != "comma":
+                return False
+            ahead += 2
+        return False
+
+    def dotted_name(self) -> str:
+        """The last part of a name with dots, in lower case; empty where it is none."""
+        name = ""
+        while self.kind() in {"word", "quoted"} and self.word() != "IDENTIFIER":
+            name = self.text().strip("`").replace("``", "`").lower()
+            if self.text(1) != ".":
+                return name
+            self.skip(2)
+        return ""
+
+    def holds_insert(self) -> bool:
+        """Whether there is an INSERT in what is left: behind FROM there may be one or more."""
+        return any(
+            self.word(at) == "INSERT" and self.word(at + 1) in {"INTO", "OVERWRITE"}
+            for at in self._left()
+        )
+
+    def holds_query(self) -> bool:
+        """Whether a SELECT, or a pipe, stands outside of parentheses in what is left."""
+        depth = 0
+        for at in self._left():
+            depth += (self.kind(at) == "open") - (self.kind(at) == "close")
+            if depth <= 0 and (self.kind(at) == "pipe" or self.word(at) == "SELECT"):
+                return True
+        return False
+
+    def several(self) -> bool:
+        """Whether something follows a semicolon in what is left."""
+        kinds = [self.kind(at) for at in self._left()]
+        return "semicolon" in kinds and any(
+            kind != "semicolon" for kind in kinds[kinds.index("semicolon") :]
+        )
+
+    def _left(self) -> Iterator[int]:
+        """The places of the parts that are left."""
+        at = 0
+        while self.kind(at):
+            yield at
+            at += 1
 
 
-def _outer_words(text: str) -> Iterator[str]:
-    """The words in capitals that are in no parentheses, but for those around everything."""
-    depth = 0
-    begun = False
-    for match in _tokens(text):
-        kind = match.lastgroup
-        if kind == "open":
-            depth += begun
-        elif kind == "close":
-            depth -= depth > 0
-        elif kind == "word" and depth == 0:
-            begun = True
-            yield match.group().upper()
+def _parts(text: str) -> Iterator[re.Match[str]]:
+    """Everything in a text but blanks and comments."""
+    return (match for match in _tokens(text, _PART) if not match.group().startswith("--"))
 
 
-def _tokens(text: str) -> Iterator[re.Match[str]]:
+def _tokens(text: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
     position = 0
-    while (match := _TOKEN.search(text, position)) is not None:
+    while (match := pattern.search(text, position)) is not None:
         if match.lastgroup == "comment":
             position = _end_of_comment(text, match.end())
             continue

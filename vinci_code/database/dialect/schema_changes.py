@@ -7,14 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect.dberrors import DatabaseError, OperationalError
-from vinci_code.database.dialect.ddl import CATALOG_COMMITS, SEPARATOR
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
+    from vinci_code.database.dialect.ddl import Script
 
 _log = logging.getLogger(__name__)
 
-_CREATE_TABLE = re.compile(r"CREATE\s+(?:TEMP(?:ORARY)?\s+)?TABLE\s+(?!IF\s)(.+?)\s*\(", re.DOTALL)
 _REFUSED = re.compile(
     r"catalogManaged|catalogOwned|catalog.commit|UNSUPPORTED_FEATURE|PREVIEW_NOT_ENABLED"
     r"|TRANSACTION_NOT_SUPPORTED",
@@ -22,42 +21,35 @@ _REFUSED = re.compile(
 )
 
 
-def run(dialect: VinciDialect, cursor: Any, text: str) -> None:
+def run(dialect: VinciDialect, cursor: Any, script: Script) -> None:
     """Run what a DDL construct was rendered as: no statement, one, or several.
 
     A table whose CHECK constraints cannot be added is dropped again: it would otherwise be found
     by the next ``create_all()``, and be without them for good.
     """
-    statements = [part for part in text.split(SEPARATOR) if part.strip()]
-    if not statements:
+    if not script.statements:
         return
-    _create(dialect, cursor, statements[0])
-    made = _CREATE_TABLE.match(statements[0].lstrip())
+    first, *others = script.statements
+    _create(dialect, cursor, first, script.without_commits)
     try:
-        for statement in statements[1:]:
+        for statement in others:
             cursor.execute(statement)
     except DatabaseError as error:
-        if made is not None and not isinstance(error, OperationalError):
-            cursor.execute(f"DROP TABLE IF EXISTS {made.group(1)}")
+        if script.made is not None and not isinstance(error, OperationalError):
+            cursor.execute(f"DROP TABLE IF EXISTS {script.made}")
         raise
 
 
-def _create(dialect: VinciDialect, cursor: Any, statement: str) -> None:
+def _create(dialect: VinciDialect, cursor: Any, statement: str, otherwise: str | None) -> None:
     """Run a statement; where the workspace has no catalog commits, and may have none, without."""
     try:
         cursor.execute(statement)
     except DatabaseError as error:
-        optional = dialect.transactions == "auto" and CATALOG_COMMITS in statement
+        optional = dialect.transactions == "auto" and otherwise is not None
         if not optional or not _REFUSED.search(str(error)):
             raise
         dialect.catalog_commits = False
         _log.info(
             "tables are made without catalog commits, which this workspace refuses: %s", error
         )
-        cursor.execute(without_catalog_commits(statement))
-
-
-def without_catalog_commits(statement: str) -> str:
-    """Return CREATE TABLE without the property that lets transactions write to the table."""
-    text = statement.replace(f", {CATALOG_COMMITS})", ")")
-    return text.replace(f"\nTBLPROPERTIES ({CATALOG_COMMITS})", "")
+        cursor.execute(otherwise)

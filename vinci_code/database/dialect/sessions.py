@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,14 @@ class Session:
         driver: The driver.
         arguments: What to connect with.
         call: The call that opening it is part of.
+
+    Attributes:
+        temporary_views: The bare names, in lower case, of the temporary views that may be in it;
+            ``scanning.ANY_VIEW`` among them where there may be any.
     """
 
     def __init__(self, driver: Driver, arguments: Arguments, call: Call) -> None:
+        self.temporary_views: set[str] = set()
         # What goes wrong is raised, and told once: without this, the driver's own ERROR lines would
         # go to standard error where nobody has configured logging.
         logging.getLogger("databricks").addHandler(_SILENT)
@@ -69,14 +74,20 @@ class Session:
         self._command_of: Any = None
         self._command: Any = None
 
-    def execute(self, text: str, parameters: list[Parameter], call: Call) -> Any:
+    def execute(
+        self,
+        text: str,
+        parameters: list[Parameter],
+        call: Call,
+        query_tags: Mapping[str, str] | None = None,
+    ) -> Any:
         """Send a statement and return the driver's cursor with its result."""
         driver_cursor = self.driver_connection.cursor()
         self._command_of, self._command = driver_cursor, None
         bound = [self._driver.make_parameter(parameter) for parameter in parameters]
         try:
             with self.channel.on_behalf_of(call):
-                driver_cursor.execute(text, bound or None)
+                driver_cursor.execute(text, bound or None, query_tags=query_tags)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             understood = self.channel.understood(error, call)
             self._command = self.running()  # which the cursor forgets

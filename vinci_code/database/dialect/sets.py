@@ -88,8 +88,11 @@ class SetWriter:
         self._checks = checks
         self._rows = rows
         self._preparer = dialect.identifier_preparer
-        self._default = dialect.ddl_compiler(dialect, None).get_column_default_string
-        self._names = guards.Names(self._bound, name or self._format, self._is_exact, self._default)
+        compiler = dialect.ddl_compiler(dialect, None)
+        self._default = compiler.get_column_default_string
+        self._names = guards.Names(
+            self._bound, name or self._format, self._is_exact, self._default, compiler.bare
+        )
 
     # --- rows of a payload ----------------------------------------------------------------------
 
@@ -110,25 +113,6 @@ class SetWriter:
         else:
             before, after = self._around_merge(self.guards())
         return _filled(payload, before, after, bound)
-
-    def probe(self, payload: Payload) -> SetStatement:
-        """The query that counts rows by their key: all, those as wanted, and those as before."""
-        shape = self._shape
-        keys = [field for field in (*shape.values, *shape.matches) if field.column.primary_key]
-        if shape.kind is not Kind.INSERT:
-            keys = [field for field in shape.matches if field.column.primary_key]
-        others = [field for field in shape.matches if not field.column.primary_key]
-        on = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in keys)
-        wanted = self._equal([field for field in shape.values if field.is_plain])
-        before = (
-            f"SELECT count(*), count_if({wanted}), count_if({self._equal(others)}) "
-            f"FROM {shape.target} JOIN ("
-        )
-        return _filled(payload, before, f") AS {ROWS} ON {on}", True)
-
-    def _equal(self, fields: Sequence[Field]) -> str:
-        same = [f"{self._shape.target}.{f.name} <=> {f.made}" for f in fields]
-        return " AND ".join(same) or "TRUE"
 
     def _insert(self) -> tuple[str, str]:
         shape = self._shape

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from vinci_code.database.dialect.builtins import NAMES
 from vinci_code.database.dialect.identifiers import schema_parts
+from vinci_code.database.dialect.scanning import may_read_tables
 from vinci_code.database.dialect.views import Name
 
 _DESCRIBES = "information_schema"
-# Text that may name a table.
-_NAMES_TABLES = re.compile(r"\b(?:SELECT|FROM|JOIN|TABLE)\b", re.IGNORECASE)
 
 
 class TablesUsed(SQLCompiler):
@@ -20,8 +19,9 @@ class TablesUsed(SQLCompiler):
 
     Attributes:
         tables_used: The bare names of its tables, in lower case; ``None`` where others may be
-            read: raw text may name them, and a view reads them.
-        names_used: The same with their catalogs, except of what describes other tables.
+            read: raw text may name them, and a view, or a function that is not built in, reads
+            them.
+        names_used: The same with their schemas, except of what describes other tables.
     """
 
     tables_used: frozenset[str] | None = frozenset()
@@ -35,16 +35,25 @@ class TablesUsed(SQLCompiler):
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> str:
         """Note that a text may name tables."""
-        if kw.get("asfrom") or _NAMES_TABLES.search(textclause.text):
+        if kw.get("asfrom") or may_read_tables(textclause.text):
             self.tables_used = None
         text: str = super().visit_textclause(textclause, *args, **kw)  # type: ignore[no-untyped-call]
         return text
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         """Note that a ``literal_column()`` may name tables."""
-        if column.is_literal and _NAMES_TABLES.search(column.name):
+        if column.is_literal and may_read_tables(column.name):
             self.tables_used = None
         text: str = super().visit_column(column, *args, **kw)
+        return text
+
+    def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
+        """Note that a function which is not built in may be one of SQL, which reads tables."""
+        name = str(func.name).lower()
+        rendered_here = hasattr(self, f"visit_{name}_func")
+        if not rendered_here and (func.packagenames or name not in NAMES):
+            self.tables_used = None
+        text: str = super().visit_function(func, *args, **kw)
         return text
 
     def _note(self, table: Any) -> None:
@@ -52,7 +61,6 @@ class TablesUsed(SQLCompiler):
             self.tables_used = None
         elif self.tables_used is not None:
             self.tables_used |= {str(table.name).lower()}
-        *catalog, schema = schema_parts(table.schema) if table.schema else [""]
+        schema = schema_parts(table.schema)[-1] if table.schema else ""
         if schema.lower() != _DESCRIBES:
-            written = self.preparer.quote(catalog[0]) if catalog else None
-            self.names_used |= {Name(written, str(table.name).lower())}
+            self.names_used |= {Name(table.schema, str(table.name).lower())}

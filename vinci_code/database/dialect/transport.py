@@ -41,6 +41,9 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.translation import Evidence, chain, class_names, clean
 from vinci_code.database.dialect.waiting import Patience, seconds_in
 
+MAX_ANSWER = 32 * 1024 * 1024
+"""The most bytes that are read of an answer beside the driver's own."""
+
 EXECUTE, OPEN, FETCH = "ExecuteStatement", "OpenSession", "FetchResults"
 
 # Nobody waits for the answers to these, nor for long, and what they end is gone if they fail.
@@ -88,6 +91,7 @@ class Call:
         failed: Whether it said that the statement was not executed.
         modified: How many rows it said the statement changed.
         statement_id: The statement's name on the warehouse.
+        copies: How many times the statement was sent, those included that were refused.
     """
 
     patience: Patience
@@ -100,6 +104,7 @@ class Call:
     modified: int | None = None
     statement_id: str | None = None
     renewed: bool = False
+    copies: int = 0
     losses: dict[str, int] = field(default_factory=dict)
 
     def again(self) -> None:
@@ -124,6 +129,23 @@ class Timeouts:
 
     connect: float
     read: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the workspace answered to a request beside the driver's own.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, their names in lower case.
+        body: The body, up to ``MAX_ANSWER`` bytes of it.
+        cut: Whether there was more.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+    cut: bool = False
 
 
 class Channel:
@@ -195,11 +217,59 @@ class Channel:
             except Exception as error:  # noqa: BLE001 - the driver lets anything through
                 self._decide(self._understood(error, call), name, call)
 
+    def get(self, path: str, seconds: float) -> Answer:
+        """Ask the workspace for a path, on the way of the driver's own requests.
+
+        The host, its certificates, the proxy and the credentials are those of the session, which
+        may have ended. Nothing is sent again but once with renewed credentials, and no redirect is
+        followed.
+
+        Args:
+            path: Path and query.
+            seconds: How long to wait for a connection, and for each part of the answer.
+
+        Raises:
+            Error: There was no answer.
+        """
+        try:
+            sent, answer = self._get(path, seconds)
+            refused = answer.status in (401, 403)
+            if refused and self._credentials is not None and self._credentials.renew(sent):
+                _, answer = self._get(path, seconds)
+        except Exception as error:  # noqa: BLE001 - urllib3 lets anything through
+            raise clean(error, Evidence(where=self._where))  # noqa: B904 - its cause is set
+        return answer
+
+    def _get(self, path: str, seconds: float) -> tuple[str | None, Answer]:
+        transport = self._transport
+        unsigned = transport._headers.items()
+        headers = {name: value for name, value in unsigned if name.lower() != "authorization"}
+        self._backend._auth_provider.add_headers(headers)
+        connect = min(self._timeouts.connect, seconds)
+        response = getattr(transport, _POOL).request(
+            "GET",
+            path,
+            headers=headers,
+            timeout=self._make_timeout(connect=connect, read=seconds),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            body = response.read(MAX_ANSWER + 1)
+            named = {name.lower(): value for name, value in response.headers.items()}
+        finally:
+            response.close()
+        sent = (value for name, value in headers.items() if name.lower() == "authorization")
+        cut = len(body) > MAX_ANSWER
+        return next(sent, None), Answer(response.status, named, body[:MAX_ANSWER], cut)
+
     # --- sending --------------------------------------------------------------------------------
 
     def _once(self, method: Any, request: Any, call: Call) -> Any:
         name = method.__name__
         call.in_flight = name == EXECUTE
+        call.copies += call.in_flight
         exchange = self._exchange_in_time if name == OPEN else self._exchange
         response = exchange(method, request, name, self._timeout(name, call))
         call.in_flight = False
@@ -389,7 +459,7 @@ class Channel:
         )
 
 
-_TIMEOUT = "_THttpClient__timeout"
+_TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
 
 
 def _send_once(backend: Any) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from vinci_code.database.dialect import guards
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     AtomicityError,
     Error,
+    OperationalError,
     PartialCommitError,
     PendingWritesError,
+    StatementTimeout,
 )
+from vinci_code.database.dialect.query_history import TAG
+from vinci_code.database.dialect.recovery import Commit, Finding
 from vinci_code.database.dialect.steps import Step
+from vinci_code.database.dialect.translation import Evidence, translate
 from vinci_code.database.dialect.writes import Held, Rows, tables_of
 
 # What a warehouse says that has no transactions at all.
@@ -43,16 +49,37 @@ def says_unavailable(error: Error) -> bool:
     return "TRANSACTION_NOT_SUPPORTED" in condition
 
 
-def still_ambiguous(error: Exception) -> AmbiguousWriteError:
-    """The error for a commit whose answer was lost, and that failed when it was sent again."""
+def ambiguous(error: AmbiguousWriteError, commit: Commit, finding: Finding) -> AmbiguousWriteError:
+    """The error for a commit of which nobody can say what became of it."""
+    what = str(error).partition("\nTo fix it:")[0]
     return AmbiguousWriteError(
-        "the answer to a commit was lost, and sending it again failed, so that it was executed "
-        f"once or not at all. What happened: {error}\nTo fix it: look for its rows before "
-        "sending it again.",
-        sqlstate=getattr(error, "sqlstate", None),
-        error_class=getattr(error, "error_class", None),
-        statement_id=getattr(error, "statement_id", None),
+        f"{what}\nWhether the unit of work was committed cannot be proved: {finding.reason}.\n"
+        f"To fix it: look for the query tag {TAG} = {commit.identity} in the query history of the "
+        "warehouse. FINISHED there means committed. FAILED or CANCELED means not committed, and "
+        "only then repeat the unit of work.",
+        sqlstate=error.sqlstate,
+        error_class=error.error_class,
+        statement_id=error.statement_id,
     )
+
+
+def not_committed(error: AmbiguousWriteError, finding: Finding) -> Exception:
+    """The error for a commit whose answer was lost, and that is known to have had no effect."""
+    said = f"failed: {finding.reason}" if finding.failed else "was cancelled with its session"
+    told = (
+        "the answer to a commit was lost; the query history of the warehouse says that it "
+        f"{said}\nNothing was written. To fix it: repeat the unit of work."
+    )
+    known = translate(error, Evidence(said=finding.reason)) if finding.failed else None
+    timed_out = isinstance(error.__cause__, StatementTimeout)
+    kind = type(known) if known is not None else StatementTimeout if timed_out else OperationalError
+    made = kind(
+        told,
+        sqlstate=None if known is None else known.sqlstate,
+        error_class=None if known is None else known.error_class,
+        statement_id=error.statement_id,
+    )
+    return guards.raised(made) or made
 
 
 def partial(done: Sequence[Step], held: Sequence[Held], error: Exception) -> PartialCommitError:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from vinci_code.database.dialect import guards, unit_errors
+from vinci_code.database.dialect import guards, query_history, unit_errors
 from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, written_out
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
@@ -29,14 +29,15 @@ from vinci_code.database.dialect.dberrors import (
     PendingWritesError,
     PermissionDenied,
     ProgrammingError,
+    StatementTimeout,
 )
 from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
-from vinci_code.database.dialect.recovery import Outcome, find_out
-from vinci_code.database.dialect.sets import SetStatement
+from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, claim_keys, find_out
+from vinci_code.database.dialect.scanning import ANY_VIEW
 from vinci_code.database.dialect.statistics import Counter, Progress
 from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
-from vinci_code.database.dialect.views import Name, question
+from vinci_code.database.dialect.views import KnownViews, Name, questions
 from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, joined, tables_of
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Unit:
         self._require_sound()
         if not flush:
             self._note_changed(held)
+        claim_keys(held)
         if at_once:
             self.before_other("a write that is not to be held")
         elif self.holds:
@@ -160,7 +162,8 @@ class Unit:
 
         Args:
             tables: The bare names of the tables that it reads; ``None`` where they are not known.
-            names: What of these may be a view, which reads others.
+            names: What of these may be a view, which reads others; schemas that stand for others
+                are translated.
 
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
@@ -171,6 +174,25 @@ class Unit:
         self._begin_if_wanted()
         if self.held.touches(tables) or (self.held and self._reads_view(names)):
             self._send_held("a SELECT has to see what the unit has written")
+
+    def settled_tables(
+        self, tables: frozenset[str] | None, names: Collection[Name]
+    ) -> frozenset[str] | None:
+        """The tables that a write reads and writes, if it is known that it reads no others.
+
+        Later writes to what lies beneath a view must not be made before a write that reads it.
+
+        Args:
+            tables: Their bare names; ``None`` where they are not known.
+            names: What it reads, the table that it writes to left out; each may be a view.
+
+        Returns:
+            The same; ``None`` where one of the names may be a view, so that others are read.
+        """
+        self._require_sound()
+        if tables is None or not self.holds:
+            return tables
+        return None if self._reads_view(names) else tables
 
     def before_definitions(self) -> None:
         """Refuse a look at definitions, not rows, where the transaction would be aborted by it.
@@ -292,21 +314,28 @@ class Unit:
             )
 
     def _reads_view(self, names: Collection[Name]) -> bool:
-        """Whether one of the names is a view; the warehouse is asked once for each."""
+        """Whether one of the names is, or may be, a view; the warehouse is asked once for each."""
+        if not names:
+            return False
+        temporary = self._connection.temporary_views
+        if ANY_VIEW in temporary or any(name.table in temporary for name in names):
+            return True
         known = self._dialect.views
+        if self._connection.session_changed:
+            # After USE, a name without a catalog is not what it is for other sessions.
+            known = KnownViews()
         unknown = known.unknown(names)
         if unknown and self._in_transaction:
             # There it does not tell; and what is held may as well be sent.
             return True
-        for catalog, of_catalog in groupby(unknown, key=lambda name: name.catalog):
-            asked = list(of_catalog)
+        for question in questions(unknown, self._dialect.identifier_preparer.quote):
             cursor = self._connection.cursor()
             try:
-                cursor.execute(question(catalog, asked), [name.table for name in asked])
+                cursor.execute(question.text, question.parameters)
             except (ProgrammingError, PermissionDenied) as error:
                 _log.debug("what is a view is not told: %s", error)
                 return True
-            known.note(asked, [Name(catalog, row[0]) for row in cursor.fetchall()])
+            known.note(question.answer(cursor.fetchall()))
         return known.any_of(names)
 
     def _run_at_once(self, held: Held, cursor: Cursor) -> None:
@@ -322,9 +351,8 @@ class Unit:
         refuse_duplicates(parts)
         try:
             for step in steps(parts, self._dialect, split=False):
-                self._run(step.text, step.parameters, cursor)
+                self._run_commit(step, [step.part], cursor)
                 done.append(step)
-                self._count(statements=1, rows=step.rows, size=step.size)
                 total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
         except Exception as error:
             if not done:
@@ -396,7 +424,7 @@ class Unit:
             self._send_all(held)
             self._send_commit(self._sent)
         elif self._connection.in_transaction:
-            self._run("COMMIT", ())
+            self._send_commit([])
         elif held:
             self._commit_held(held)
         else:
@@ -548,67 +576,89 @@ class Unit:
 
     def _send_commit(self, held: list[Held]) -> None:
         self._in_transaction = False
+        commit = Commit("COMMIT", held)
         try:
-            self._run("COMMIT", ())
+            self._run(commit.text, (), query_tags=commit.tags)
         except AmbiguousWriteError as error:
-            if self._found_out(held) is not Outcome.COMMITTED:
-                raise error
+            found = self._found_out(commit, error)
+            if found.outcome is Outcome.ABSENT:
+                # It has ended with its session, and cannot be committed any more.
+                raise unit_errors.not_committed(error, found) from error
         except Error:
             self._in_transaction = True  # it has to be rolled back
             raise
         self._count(statements=1)
 
     def _send(self, step: Step, held: list[Held]) -> Cursor:
-        """Send a statement that is a commit; where its answer is lost, find out what became of it.
-
-        Raises:
-            AmbiguousWriteError: That could not be found out.
-        """
+        """Send a statement that is a commit, and tell of it; see ``_run_commit``."""
         cursor = self._connection.cursor()
-        for attempt in (1, 2):
-            self._count(statements=1, rows=step.rows, size=step.size)
-            try:
-                self._run(step.text, step.parameters, cursor)
-                break
-            except AmbiguousWriteError as error:
-                outcome = self._found_out(held)
-                if outcome is Outcome.COMMITTED:
-                    break
-                if outcome is Outcome.UNKNOWN or attempt == 2:
-                    raise error
-                self._count(retries=1)
-            except Exception as error:
-                # What was sent before may have come in the end, and be what is in the way now.
-                if attempt == 1:
-                    raise
-                if self._found_out(held) is Outcome.COMMITTED:
-                    break
-                raise unit_errors.still_ambiguous(error) from error
+        self._run_commit(step, held, cursor)
         try:
             self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
         except Exception:  # noqa: BLE001 - what is committed must not be told as lost
             _log.warning("on_progress failed after a commit", exc_info=True)
         return cursor
 
-    def _found_out(self, held: list[Held]) -> Outcome:
-        """Find out on a new session what became of a commit; the old one is ended before."""
+    def _run_commit(self, step: Step, held: list[Held], cursor: Cursor) -> None:
+        """Run a statement that is a commit; where its answer is lost, find out what became of it.
 
-        def ask(statement: SetStatement) -> tuple[int, int, int]:
-            cursor = self._connection.cursor()
-            self._run(statement.text, statement.parameters, cursor)
-            there, wanted, before = cursor.fetchall()[0]
-            return there, wanted, before
+        Raises:
+            AmbiguousWriteError: That could not be found out.
+        """
+        for attempt in (1, 2):
+            self._count(statements=1, rows=step.rows, size=step.size)
+            commit = Commit(step.text, held)
+            try:
+                self._run(step.text, step.parameters, cursor, commit.tags)
+                return
+            except AmbiguousWriteError as error:
+                found = self._found_out(commit, error)
+                if found.outcome is Outcome.COMMITTED:
+                    return
+                if found.failed or attempt == 2 or isinstance(error.__cause__, StatementTimeout):
+                    # Its own error, or its deadline, ends it.
+                    raise unit_errors.not_committed(error, found) from error
+                self._count(retries=1)
+
+    def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> Finding:
+        """Find out what became of a commit, whose session is ended before.
+
+        Raises:
+            AmbiguousWriteError: Nobody can say.
+        """
+        connection = self._connection
+
+        def ask_history() -> query_history.Verdict:
+            sought, seconds = commit.sought(error.copies), self._dialect.history_timeout
+            return query_history.ask(
+                connection.ask_workspace, connection.http_path, sought, seconds
+            )
+
+        def count(text: str) -> int:
+            cursor = connection.cursor()
+            self._run(text, (), cursor)
+            return int(cursor.fetchall()[0][0])
 
         try:
-            self._connection.renew()
-            return find_out(held, self._dialect, ask)
-        except Error as error:
-            _log.debug("the outcome of a commit cannot be asked for: %s", error)
-            return Outcome.UNKNOWN
+            connection.give_up()
+            found = find_out(commit, ask_history, count)
+        except Error as failure:
+            _log.debug("what became of a commit cannot be asked for: %s", failure)
+            found = Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
+        if found.outcome is Outcome.UNKNOWN:
+            raise unit_errors.ambiguous(error, commit, found) from error
+        return found
 
-    def _run(self, text: str, parameters: Sequence[Any], cursor: Cursor | None = None) -> None:
+    def _run(
+        self,
+        text: str,
+        parameters: Sequence[Any],
+        cursor: Cursor | None = None,
+        query_tags: Mapping[str, str] | None = None,
+    ) -> None:
         try:
-            (cursor or self._connection.cursor()).execute(text, parameters)
+            run = cursor or self._connection.cursor()
+            run.execute(text, parameters, query_tags=query_tags)
         except Error as error:
             raised = guards.raised(error)
             if raised is None:

@@ -19,10 +19,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from vinci_code.database.dialect.guards import PRIMARY_KEY, foreign_keys, referring, uniques
+from vinci_code.database.dialect.guards import foreign_keys, referring
 from vinci_code.database.dialect.loaded import still_holds
 from vinci_code.database.dialect.sets import Checks, Upsert
 from vinci_code.database.dialect.shapes import Field, Kind, Row, Shape
+from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
 
 
 @dataclass(eq=False)
@@ -611,11 +612,17 @@ def _like(change: Rows, earlier: Rows) -> Checks:
 
 def _touches_unique(shape: Shape) -> bool:
     """Whether the order of a write matters for what is unique beside the primary key."""
-    others = [unique for unique in uniques(shape.table) if unique.name != PRIMARY_KEY]
+    others = [
+        unique
+        for unique in uniques(shape.table)
+        if unique.name != PRIMARY_KEY or not unique.is_plain
+    ]
     if shape.kind is Kind.UPDATE:
         changed = {item.column for item in shape.values}
         key = set(shape.table.primary_key.columns)
-        return bool(changed & key) or any(changed & set(unique.columns) for unique in others)
+        return bool(changed & key) or any(
+            not changed.isdisjoint(unique.concerned) for unique in others
+        )
     return bool(others)
 
 

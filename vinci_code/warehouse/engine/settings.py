@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
+from vinci_code.warehouse import query_tags
 from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.result import Result, empty_result, rows_result, text_columns
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
@@ -122,6 +123,8 @@ def set_statement(session: EngineSession, reader: Reader) -> Result:
         return empty_result("USE")
     if reader.accept_any("VAR", "VARIABLE"):
         raise unsupported("SET VARIABLE")
+    if reader.peek("QUERY_TAGS") and not reader.peek("QUERY_TAGS", "="):
+        return _query_tags(session, reader)
     key = reader.property_key()
     name = _ALIASES.get(key.upper(), key.upper())
     if name not in DEFAULTS:
@@ -161,6 +164,35 @@ def _set_time_zone(session: EngineSession, reader: Reader) -> Result:
     reader.end()
     session.configuration["TIMEZONE"] = time_zone(value)
     return empty_result("SET")
+
+
+def _query_tags(session: EngineSession, reader: Reader) -> Result:
+    """Run ``SET QUERY_TAGS`` and ``SET QUERY_TAGS['key'] = 'value', …``.
+
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-conf-mgmt-set-query-tags
+    """
+    tags = query_tags.parse(session.configuration["QUERY_TAGS"])
+    reader.expect("QUERY_TAGS")
+    if not reader.done:
+        reader.index -= 1
+        _change_tags(tags, reader)
+        session.configuration["QUERY_TAGS"] = query_tags.serialize(tags)
+    columns = text_columns("key", "value")
+    return rows_result("SET", columns, list(tags.items()))
+
+
+def _change_tags(tags: query_tags.QueryTags, reader: Reader) -> None:
+    while True:
+        reader.expect("QUERY_TAGS", "[")
+        key = reader.string().strip()
+        reader.expect("]", "=")
+        if reader.accept("UNSET"):
+            tags.pop(key, None)
+        else:
+            tags[key] = None if reader.accept("NULL") else reader.string().strip() or None
+        if not reader.accept(","):
+            break
+    reader.end()
 
 
 def _pairs(rows: list[tuple[str, str]]) -> Result:

@@ -1,0 +1,293 @@
+"""Views, temporary views and functions: what reads them reads the tables below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+
+from tests.dialect.held import first_words, rows_of, sending
+from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.dberrors import PendingWritesError
+from vinci_code.database.dialect.views import KnownViews, Name, questions
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+metadata = MetaData()
+t = Table("t", metadata, Column("id", Integer, primary_key=True), Column("x", Integer))
+q = Table("q", metadata, Column("id", Integer, primary_key=True), Column("x", Integer))
+# Not among the tables that are created.
+seen = Table("seen", MetaData(), Column("id", Integer), Column("x", Integer))
+
+
+@pytest.fixture
+def tables(engine: Engine) -> Engine:
+    metadata.create_all(engine)
+    return engine
+
+
+def _view(engine: Engine, statement: str = "CREATE VIEW seen AS SELECT id, x FROM t") -> None:
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+
+
+# --- reads ----------------------------------------------------------------------------------------
+
+
+def test_a_temporary_view_shows_what_is_held(tables: Engine) -> None:
+    with tables.connect() as connection:
+        connection.execute(text("CREATE TEMPORARY VIEW seen AS SELECT id, x FROM t"))
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        assert connection.execute(select(seen)).all() == [(9, 1)]
+
+
+def test_a_temporary_view_hides_a_table_that_is_known(tables: Engine) -> None:
+    with tables.connect() as connection:
+        connection.execute(insert(t), {"id": 1, "x": 1})
+        assert connection.execute(select(q)).all() == []
+        connection.rollback()
+        connection.execute(text("CREATE TEMPORARY VIEW Q AS SELECT id, x FROM t"))
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        assert connection.execute(select(q)).all() == [(9, 1)]
+
+
+def test_a_temporary_view_is_known_to_the_driver_s_own_users(tables: Engine) -> None:
+    with tables.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        raw.cursor().execute("CREATE OR REPLACE TEMP VIEW seen AS SELECT id, x FROM t")
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        assert connection.execute(select(seen)).all() == [(9, 1)]
+
+
+def test_another_session_knows_nothing_of_it(tables: Engine) -> None:
+    with tables.connect() as one, tables.connect() as other:
+        one.execute(text("CREATE TEMPORARY VIEW q AS SELECT id, x FROM t"))
+        other.execute(insert(t), {"id": 9, "x": 1})
+        assert other.execute(select(q)).all() == []
+        raw: Any = other.connection.dbapi_connection
+        assert not raw.in_transaction
+        assert not raw.temporary_views
+
+
+def test_what_may_have_made_any_view_makes_each_name_one(tables: Engine) -> None:
+    with tables.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        with pytest.raises(DBAPIError):
+            connection.execute(text("CALL make_views()"))
+        connection.rollback()
+        assert raw.temporary_views
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        connection.execute(select(q))
+        assert raw.in_transaction
+        connection.rollback()
+
+
+def test_a_view_that_somebody_else_makes_after_we_have_asked_is_found(
+    tables: Engine, connected: Callable[..., Engine]
+) -> None:
+    with tables.connect() as connection:
+        connection.execute(insert(t), {"id": 8, "x": 1})
+        with pytest.raises(DBAPIError, match="seen"):
+            connection.execute(select(seen))
+        connection.rollback()
+        _view(connected())
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        assert connection.execute(select(seen)).all() == [(9, 1)]
+
+
+def test_a_view_has_the_name_of_a_table_of_another_schema(
+    tables: Engine, connected: Callable[..., Engine], local_warehouse: TestWarehouse
+) -> None:
+    other = f"{local_warehouse.schema}_b"
+    local_warehouse.warehouse.sql(f"CREATE SCHEMA {other}")
+    there = Table("q", MetaData(), Column("id", Integer), Column("x", Integer), schema=other)
+    try:
+        with tables.connect() as connection:
+            connection.execute(insert(t), {"id": 8, "x": 1})
+            assert connection.execute(select(q)).all() == []
+            connection.rollback()
+            _view(
+                connected(),
+                f"CREATE VIEW {other}.q AS SELECT id, x FROM {local_warehouse.schema}.t",
+            )
+            connection.execute(insert(t), {"id": 9, "x": 1})
+            assert connection.execute(select(there)).all() == [(9, 1)]
+            connection.rollback()
+            here = Table("t", MetaData(), *[c._copy() for c in t.columns], schema="here")
+            translated = connection.execution_options(
+                schema_translate_map={None: other, "here": local_warehouse.schema}
+            )
+            translated.execute(insert(here), {"id": 9, "x": 1})
+            assert translated.execute(select(q)).all() == [(9, 1)]
+            translated.rollback()
+    finally:
+        local_warehouse.warehouse.sql(f"DROP SCHEMA {other} CASCADE")
+
+
+def test_after_use_a_name_is_asked_for_again(
+    tables: Engine, local_warehouse: TestWarehouse
+) -> None:
+    other = f"{local_warehouse.schema}_b"
+    local_warehouse.warehouse.sql(f"CREATE SCHEMA {other}")
+    here = Table("t", MetaData(), *[c._copy() for c in t.columns], schema=local_warehouse.schema)
+    try:
+        _view(tables, f"CREATE VIEW {other}.q AS SELECT id, x FROM {local_warehouse.schema}.t")
+        with tables.connect() as connection, tables.connect() as another:
+            connection.execute(text(f"USE SCHEMA {other}"))
+            another.execute(insert(t), {"id": 8, "x": 1})
+            assert another.execute(select(q)).all() == []
+            another.rollback()
+            connection.execute(insert(here), {"id": 9, "x": 1})
+            assert connection.execute(select(q)).all() == [(9, 1)]
+    finally:
+        local_warehouse.warehouse.sql(f"DROP SCHEMA {other} CASCADE")
+
+
+def test_a_table_is_asked_for_once(tables: Engine, local_warehouse: TestWarehouse) -> None:
+    with sending(lambda: local_warehouse.statements) as sent:
+        for key in (1, 2):
+            with tables.connect() as connection:
+                connection.execute(insert(t), {"id": key, "x": 1})
+                connection.execute(select(q))
+                connection.execute(insert(q).from_select(["id", "x"], select(t.c.id, t.c.x)))
+                connection.rollback()
+    assert ["information_schema" in text for text in sent] == [True, False, True, False]
+
+
+# --- writes ---------------------------------------------------------------------------------------
+
+READS: dict[str, Any] = {
+    "INSERT … SELECT": insert(q).from_select(["id", "x"], select(seen.c.id, seen.c.x)),
+    "a sub-select": update(q).values(x=select(func.max(seen.c.x)).scalar_subquery()),
+    "IN": update(q).where(q.c.id.in_(select(seen.c.id).where(seen.c.x == 1))).values(x=1),
+    "DELETE": delete(q).where(q.c.id.in_(select(seen.c.id).where(seen.c.x == 5))),
+}
+
+
+def _program(connection: Connection, write: Any) -> list[tuple[Any, ...]]:
+    if not (isinstance(write, type(READS["INSERT … SELECT"])) and write.select is not None):
+        connection.execute(insert(q), {"id": 9, "x": 0})
+    connection.execute(insert(t), {"id": 9, "x": 1})
+    connection.execute(write)
+    connection.execute(update(t).where(t.c.id == 9).values(x=5))
+    connection.commit()
+    return [tuple(row) for row in connection.execute(select(q.c.x))]
+
+
+@pytest.mark.parametrize("write", READS.values(), ids=list(READS))
+@pytest.mark.parametrize("temporary", [False, True], ids=["view", "temporary view"])
+def test_later_writes_do_not_overtake_a_write_that_reads_a_view(
+    tables: Engine, write: Any, temporary: bool
+) -> None:
+    with tables.connect() as connection:
+        kind = "TEMPORARY VIEW" if temporary else "VIEW"
+        connection.execute(text(f"CREATE {kind} seen AS SELECT id, x FROM t"))
+        found = _program(connection, write)
+    assert found == [(0,)] if write is READS["DELETE"] else found == [(1,)]
+    assert rows_of(tables, t) == [(9, 5)]
+
+
+def test_writes_that_read_tables_are_overtaken_as_before(
+    tables: Engine, local_warehouse: TestWarehouse
+) -> None:
+    other = Table("other", metadata, Column("id", Integer, primary_key=True), Column("x", Integer))
+    try:
+        other.create(tables)
+        copy = insert(q).from_select(["id", "x"], select(other.c.id, other.c.x))
+        with sending(lambda: local_warehouse.statements) as sent, tables.connect() as connection:
+            connection.execute(insert(t), {"id": 1, "x": 1})
+            connection.execute(copy)
+            connection.execute(update(t).where(t.c.id == 1).values(x=5))
+            connection.commit()
+        assert first_words(sent) == ["SELECT", "BEGIN"]
+        assert "MERGE" not in sent[1]
+    finally:
+        metadata.remove(other)
+
+
+def test_without_transactions_nothing_is_told_of_what_cannot_be_read(
+    without_transactions: TestWarehouse, connected: Callable[..., Engine]
+) -> None:
+    engine = connected(without_transactions, transactions="off")
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TEMPORARY VIEW seen AS SELECT id, x FROM t"))
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        with pytest.raises(DBAPIError) as refused:
+            connection.execute(select(seen))
+        assert isinstance(refused.value.orig, PendingWritesError)
+        connection.commit()
+    assert rows_of(engine, t) == [(9, 1)]
+
+
+# --- functions ------------------------------------------------------------------------------------
+
+FUNCTIONS: dict[str, tuple[Any, bool]] = {
+    "built in": (select(func.upper(q.c.x), func.Coalesce(q.c.x, 1)), False),
+    "of SQLite": (select(func.group_concat(q.c.x), func.strftime("%Y", "now")), False),
+    "of SQLAlchemy": (select(func.count(), func.now(), func.random()), False),
+    "a window": (select(func.row_number().over(order_by=q.c.x)), False),
+    "in a condition": (select(q.c.x).where(func.price_of(q.c.id) > 1), True),
+    "its own": (select(func.price_of(q.c.id)), True),
+    "with a schema": (select(func.shop.upper(q.c.x)), True),
+    "of a table": (select(func.items_of(1).table_valued("id").c.id), True),
+    "that reads a table": (select(func.table_changes("t", 0).table_valued("id").c.id), True),
+    "of an array": (select(func.explode(func.array(1, 2)).table_valued("id").c.id), False),
+    "in a literal column": (select(literal_column("price_of(id)")).select_from(q), True),
+    "in a text": (select(q.c.x).where(text("price_of(id) > 1")), True),
+    "built in, in a text": (select(q.c.x).where(text("abs(id) IN (1, 2)")), False),
+}
+
+
+@pytest.mark.parametrize(("statement", "unknown"), FUNCTIONS.values(), ids=list(FUNCTIONS))
+def test_a_function_that_is_not_built_in_may_read_tables(statement: Any, unknown: bool) -> None:
+    compiled = statement.compile(dialect=VinciDialect())
+    assert (compiled.tables_used is None) is unknown
+
+
+def test_a_write_that_calls_one_is_not_overtaken(tables: Engine) -> None:
+    call = insert(q).from_select(["id", "x"], select(q.c.id, func.price_of(q.c.id)))
+    with tables.connect() as connection:
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        connection.execute(call)
+        raw: Any = connection.connection.dbapi_connection
+        assert [write.tables for write in raw.unit.held] == [frozenset({"t"}), None]
+        connection.rollback()
+
+
+# --- what is known --------------------------------------------------------------------------------
+
+
+def test_only_tables_and_views_are_remembered() -> None:
+    names = [Name(None, "a"), Name("s", "a"), Name("s", "b"), Name("c.s", "a"), Name(None, "gone")]
+    asked = list(questions(names, lambda name: f"`{name}`"))
+    assert [question.names for question in asked] == [
+        [Name(None, "a"), Name(None, "gone"), Name("s", "a"), Name("s", "b")],
+        [Name("c.s", "a")],
+    ]
+    assert "FROM information_schema.tables" in asked[0].text
+    assert "FROM `c`.information_schema.tables" in asked[1].text
+    assert asked[0].parameters == ["a", "b", "gone"]
+    known = KnownViews()
+    rows = [("here", "a", "MANAGED", "here"), ("s", "a", "VIEW", "here"), ("s", "b", "NEW", "here")]
+    known.note(asked[0].answer(rows))
+    assert known.unknown(names) == [Name("c.s", "a"), Name(None, "gone")]
+    assert not known.any_of([Name(None, "a")])
+    for name in names[1:]:
+        assert known.any_of([name]), name

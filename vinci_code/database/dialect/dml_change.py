@@ -1,0 +1,167 @@
+"""UPDATE and DELETE: the statement as it is, the rows that it changes, and it with guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.schema import Column, Table
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter
+
+from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.dml_rows import Fields, Plan, own_column
+from vinci_code.database.dialect.dml_values import (
+    as_stored,
+    default_of,
+    element_of,
+    formatted,
+    is_word_default,
+)
+from vinci_code.database.dialect.refusals import NO_ROW_KEY
+from vinci_code.database.dialect.sets import Checks, SetWriter
+from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape
+from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.dml import WriteCompiler
+
+
+@dataclass(frozen=True)
+class ChangeForms:
+    """The forms of one UPDATE or DELETE."""
+
+    compiler: WriteCompiler
+    kind: Kind
+    table: Any
+    target: str
+    given: list[Any]
+    sources: list[str]
+    terms: list[Any]
+    where: str
+    prefixes: str
+
+    def text(self) -> str:
+        """The statement as it is."""
+        sets = ", ".join(
+            f"{name}={as_stored(self.compiler, column, value)}"
+            for column, name, value, _ in self.given
+        )
+        if self.sources:
+            action = "DELETE" if self.kind is Kind.DELETE else f"UPDATE SET {sets}"
+            source = ", ".join(self.sources)
+            return (
+                f"MERGE INTO {self.target} USING {source} ON {self.where or 'TRUE'} "
+                f"WHEN MATCHED THEN {action}"
+            )
+        where = f" WHERE {self.where}" if self.where else ""
+        if self.kind is Kind.DELETE:
+            return f"DELETE {self.prefixes}FROM {self.target}{where}"
+        return f"UPDATE {self.prefixes}{self.target} SET {sets}{where}"
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether a value stands in its condition, and is not given when it is executed."""
+        nodes = chain.from_iterable(map(visitors.iterate, self.terms))
+        return any(isinstance(node, BindParameter) and node.unique for node in nodes)
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether its condition asks for more than the primary key."""
+        asked = {own_column(self.table, getattr(term, "left", None)) for term in self.terms}
+        return not asked <= set(getattr(self.table, "primary_key", ()))
+
+    def planned(self) -> Plan | None:
+        """The rows that it changes, told by their keys; ``None`` for any other condition."""
+        if not isinstance(self.table, Table) or self.sources or not self.terms:
+            return None
+        made = Fields(self.compiler, self.table, self.kind)
+        values = [
+            made.add(column, name, element_of(value)) for column, name, value, _ in self.given
+        ]
+        matches = [self._match(made, term) for term in self.terms]
+        fields: list[Any] = [*values, *matches]
+        names = [item and item.name for item in matches]
+        if None in fields or len(set(names)) < len(names):
+            return None
+        told = {item.column.name for item in fields[len(values) :]}
+        key = {column.name for column in self.table.primary_key}
+        # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
+        if not (key <= told if key else self.kind is Kind.DELETE):
+            return None
+        return Plan(
+            self.kind,
+            self.table,
+            self.target,
+            tuple(fields[: len(values)]),
+            tuple(fields[len(values) :]),
+            tuple(made.transports),
+            (tuple(made.binds),),
+        )
+
+    def _match(self, made: Fields, term: Any) -> Field | None:
+        """The column of a condition ``column = parameter``."""
+        if not isinstance(term, BinaryExpression) or term.operator is not operators.eq:
+            return None
+        column = own_column(self.table, term.left)
+        if column is None or not isinstance(term.right, BindParameter):
+            return None
+        name = formatted(self.compiler, column)
+        found = made.add(column, name, term.right)
+        return found if found is not None and found.is_plain else None
+
+    def guarded(self, checks: Checks) -> str:
+        """The statement with guards: a MERGE with the rows that it changes, and what they become.
+
+        Raises:
+            NotSupportedError: Nothing tells its rows apart.
+        """
+        if not isinstance(self.table, Table):
+            return self.text()
+        shape, columns = self._shape()
+        writer = SetWriter(shape, checks, self.compiler.dialect, self._format)
+        wanted = writer.guards()
+        if not wanted:
+            return self.text()
+        if not shape.matches:
+            raise NotSupportedError(NO_ROW_KEY.format(self.kind.value, self.table.fullname))
+        froms = ", ".join([self.target, *self.sources])
+        where = f" WHERE {self.where}" if self.where else ""
+        source = f"SELECT {', '.join(columns)} FROM {froms}{where}"
+        return writer.merge(source, wanted)
+
+    def _shape(self) -> tuple[Shape, list[str]]:
+        """What becomes of each row, and the columns of the SELECT that tells it."""
+        columns: list[str] = []
+
+        def field(column: Any, name: str, text: str) -> Field:
+            called = f"vinci_{len(columns)}"
+            columns.append(f"{text} AS {called}")
+            return Field(column, name, f"{ROWS}.{called}", f"{OWN}.{called}")
+
+        values = tuple(
+            field(column, name, self._value(column, value)) for column, name, value, _ in self.given
+        )
+        matches = tuple(
+            field(column, self._format(column), f"{self.target}.{self._format(column)}")
+            for column in row_key(self.table)
+        )
+        return Shape(self.kind, self.table, self.target, values, matches), columns
+
+    def _value(self, column: Any, value: Any) -> str:
+        if is_word_default(element_of(value)):
+            return default_of(self.compiler, column)
+        return as_stored(self.compiler, column, value)
+
+    def _format(self, item: Any) -> str:
+        return formatted(self.compiler, item)
+
+
+def row_key(table: Table) -> tuple[Column[Any], ...]:
+    """The columns that tell the rows of a table apart; none where nothing is declared to."""
+    for unique in uniques(table):
+        never_null = unique.name == PRIMARY_KEY or not any(c.nullable for c in unique.columns)
+        if unique.is_plain and never_null:
+            return unique.columns
+    return ()

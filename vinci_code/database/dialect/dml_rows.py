@@ -1,0 +1,156 @@
+"""What of a write can be sent as a set: rows of parameters, written or told by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.schema import Column, Table
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, ColumnClause, Grouping
+from sqlalchemy.sql.functions import FunctionElement
+
+from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, letters
+from vinci_code.database.dialect.transports import Transport, transport_of
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.dml import WriteCompiler
+
+# Of these an expression may be made that is computed for each row of a set: none of them reads a
+# table, and none makes one row of several.
+_OF_ROWS = frozenset(
+    {
+        "binary", "bindparam", "case", "cast", "clauselist", "expression_clauselist", "extract",
+        "false", "grouping", "null", "true", "type_coerce", "unary",
+    }
+)  # fmt: skip
+_SCALAR_FUNCTIONS = frozenset(
+    {
+        "abs", "ceil", "coalesce", "concat", "current_date", "current_timestamp", "floor",
+        "greatest", "ifnull", "least", "length", "lower", "ltrim", "now", "nullif", "parse_json",
+        "replace", "round", "rtrim", "sign", "substr", "substring", "trim", "upper",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A shape whose parameters have no positions yet: these are known when all is compiled."""
+
+    kind: Kind
+    table: Table
+    target: str
+    values: tuple[Field, ...]
+    matches: tuple[Field, ...]
+    transports: tuple[Transport | None, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def shape(self, names: dict[Any, str], positions: Sequence[str]) -> Shape:
+        """The shape, once the names of parameters and their positions are known."""
+        at: dict[str, int] = {}
+        for position, name in enumerate(positions):
+            at.setdefault(name, position)
+        places = tuple(tuple(at[names[bind]] for bind in row) for row in self.rows)
+        fields = self.values if self.kind is Kind.INSERT else self.matches
+        return Shape(
+            self.kind,
+            self.table,
+            self.target,
+            self.values,
+            self.matches,
+            self.transports,
+            places,
+            _key(self.table, fields),
+        )
+
+
+def _key(table: Table, fields: Iterable[Field]) -> tuple[int, ...] | None:
+    """Where the primary key stands; ``None`` if there is none, or a part of it is not given."""
+    given = {item.column.name: item.first for item in fields if item.is_plain}
+    columns = [column.name for column in table.primary_key]
+    if not columns or any(name not in given for name in columns):
+        return None
+    return tuple(given[name] for name in columns)
+
+
+class Fields:
+    """Makes the fields of one row, as far as they can be computed for each row of a set."""
+
+    def __init__(self, compiler: WriteCompiler, table: Table, kind: Kind) -> None:
+        self.binds: list[Any] = []
+        self.transports: list[Transport | None] = []
+        self._compiler = compiler
+        self._table = table
+        self._kind = kind
+
+    def add(self, column: Any, name: str, element: Any) -> Field | None:
+        """The field of a column; ``None`` where its value is none of a set's.
+
+        Args:
+            column: The column.
+            name: Its name as SQL.
+            element: What its value was rendered from; ``None`` if that is not known.
+        """
+        if element is None or not isinstance(column, Column):
+            return None
+        first = len(self.binds)
+        if isinstance(element, BindParameter):
+            if not self._takes(element, column):
+                return None
+        elif not self._may_be_of_rows(element):
+            return None
+        made, binds = self._compiler.over_rows(element, ROWS, first)
+        own, _ = self._compiler.over_rows(element, OWN, first)
+        plain = isinstance(element, BindParameter) and made == f"{ROWS}.{letters(first)}"
+        self.binds += binds
+        self.transports += [self._transport(bind) for bind in binds]
+        numbers = tuple(range(first, len(self.binds)))
+        return Field(column, name, made, own, numbers, plain)
+
+    def _takes(self, bind: Any, column: Column[Any]) -> bool:
+        """Whether a parameter is one of its column's type."""
+        if bind.expanding or bind.literal_execute:
+            return False
+        return self._transport(bind) == transport_of(column.type, self._compiler.dialect)
+
+    def _transport(self, bind: Any) -> Transport | None:
+        return transport_of(bind.type, self._compiler.dialect)
+
+    def _may_be_of_rows(self, element: Any) -> bool:
+        return all(map(self._is_of_rows, visitors.iterate(element)))
+
+    def _is_of_rows(self, node: Any) -> bool:
+        if isinstance(node, BindParameter):
+            if node.expanding or node.literal_execute:
+                return False
+            # What a number is that is computed with depends on its digits, not on a column.
+            transport = self._transport(node)
+            return transport is not None and transport.scale is None
+        if isinstance(node, FunctionElement):
+            name = str(getattr(node, "name", "")).lower()
+            return not getattr(node, "packagenames", ()) and name in _SCALAR_FUNCTIONS
+        if isinstance(node, ColumnClause):
+            return self._kind is Kind.UPDATE and own_column(self._table, node) is not None
+        return node.__visit_name__ in _OF_ROWS
+
+
+def own_column(table: Any, element: Any) -> Column[Any] | None:
+    """The column of a table that an element of a statement is; ``None`` for anything else."""
+    if not isinstance(element, ColumnClause) or getattr(element, "is_literal", False):
+        return None
+    found: Any = table.columns.get(element.key)
+    if found is None or found not in element.base_columns:
+        return None
+    return found if element.table in {table, None} or element.table == table else None
+
+
+def terms(criteria: Iterable[Any]) -> Iterator[Any]:
+    """What a condition asks for all at once."""
+    for item in criteria:
+        if isinstance(item, BooleanClauseList) and item.operator is operators.and_:
+            yield from terms(item.clauses)
+        elif isinstance(item, Grouping):
+            yield from terms([item.element])
+        else:
+            yield item
