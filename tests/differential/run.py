@@ -124,6 +124,7 @@ def run_all(
     *,
     shrink: bool = True,
     new: Callable[[Found], None] | None = None,
+    after: Callable[[Report], None] | None = None,
 ) -> Report:
     """Run programs.
 
@@ -132,6 +133,7 @@ def run_all(
         programs: The programs.
         shrink: Whether those that differ are made small.
         new: Is given each finding that is like none before.
+        after: Is given the report after each program.
     """
     report = Report()
     for program in programs:
@@ -141,6 +143,8 @@ def run_all(
         report.programs += 1
         report.statements += compared.statements
         report.counted += compared.counted
+        if after is not None:
+            after(report)
         if compared.finding is None:
             continue
         small, finding = program, compared.finding
@@ -288,12 +292,16 @@ def main() -> int:
         print(f"\n# {found.finding.told()}\n# {found.first} {path or ''}\n{found.program.told()}")
         sys.stdout.flush()
 
+    def after(report: Report) -> None:
+        if report.programs % 500 == 0:
+            print(f"# {report.programs} programs in {report.seconds:.0f} s", flush=True)
+
     programs = (
         generate(given.seed, number, transactions=transactions)
         for number in range(given.first, given.first + given.programs)
     )
     with sides(transactions=transactions) as on:
-        report = run_all(on, programs, new=new)
+        report = run_all(on, programs, new=new, after=after)
     print(report.told())
     return int(bool(report.found))
 
