@@ -283,6 +283,7 @@ _EXPRESSIONS = {
     "substr from the end": func.substr(I.name, -2),
     "replace": func.replace(I.name, "b", "BB"),
     "trim": func.trim(literal("  x  ")),
+    "trim what holds spaces": func.trim(literal_column("' a  b '")),
     "trim letters": func.trim(literal("xxaxx"), "x"),
     "ltrim letters": func.ltrim(literal("xxaxx"), "x"),
     "rtrim letters": func.rtrim(literal("xxaxx"), "x"),

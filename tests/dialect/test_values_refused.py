@@ -348,14 +348,6 @@ def test_moments_are_naive_or_in_utc(name: str) -> None:
     assert {process(value).tzinfo for value in taken} == {zone}
 
 
-def test_decimals_have_all_digits_of_their_column() -> None:
-    process = write_processor(sa.Numeric(6, 2), VinciDialect())
-    assert process is not None
-    given = [Decimal("1.1"), Decimal("2.5000"), Decimal("1E+3"), Decimal(0), 7, 1.25, Decimal("-0")]
-    expected = ["1.10", "2.50", "1000.00", "0.00", "7.00", "1.25", "-0.00"]
-    assert [str(process(value)) for value in given] == expected
-
-
 def test_scalars_of_numpy_and_pandas_are_what_they_are() -> None:
     numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
     stamp = pandas.Timestamp("2024-01-01 01:02:03.000004")

@@ -27,6 +27,7 @@ from tests.dialect.held import first_words, rows_of, sending
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import PendingWritesError
 from vinci_code.database.dialect.views import KnownViews, Name, questions
+from vinci_code.database.dialect.writes import joined
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 metadata = MetaData()
@@ -261,14 +262,37 @@ def test_a_function_that_is_not_built_in_may_read_tables(statement: Any, unknown
     assert (compiled.tables_used is None) is unknown
 
 
-def test_a_write_that_calls_one_is_not_overtaken(tables: Engine) -> None:
-    call = insert(q).from_select(["id", "x"], select(q.c.id, func.price_of(q.c.id)))
+CALLS: dict[str, Any] = {
+    "a SELECT": insert(q).from_select(["id", "x"], select(q.c.id, func.price_of(q.c.id))),
+    "a value": insert(q).values(id=1, x=func.price_of(9)),
+    "a change": update(q).where(q.c.id == 1).values(x=func.price_of(9)),
+    "a condition": delete(q).where(q.c.x == func.price_of(9)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+def test_a_write_that_calls_one_is_not_overtaken(tables: Engine, call: Any) -> None:
     with tables.connect() as connection:
         connection.execute(insert(t), {"id": 9, "x": 1})
         connection.execute(call)
         raw: Any = connection.connection.dbapi_connection
-        assert [write.tables for write in raw.unit.held] == [frozenset({"t"}), None]
+        connection.execute(update(t).where(t.c.id == 9).values(x=5))
+        held = list(raw.unit.held)
+        assert [write.tables for write in held] == [frozenset({"t"}), None, frozenset({"t"})]
+        planned = joined(held)
+        assert [write.tables for write in planned] == [write.tables for write in held]
         connection.rollback()
+
+
+def test_a_write_that_calls_what_is_built_in_is_passed_as_before(tables: Engine) -> None:
+    with tables.connect() as connection:
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        connection.execute(insert(q).values(id=1, x=func.abs(-5)))
+        connection.execute(update(t).where(t.c.id == 9).values(x=5))
+        raw: Any = connection.connection.dbapi_connection
+        assert len(joined(raw.unit.held)) == 2
+        connection.commit()
+    assert (rows_of(tables, t), rows_of(tables, q)) == ([(9, 5)], [(1, 5)])
 
 
 # --- what is known --------------------------------------------------------------------------------

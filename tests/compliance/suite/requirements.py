@@ -36,6 +36,7 @@ CAN = """
 CANNOT = {
     "autocommit": "each statement is its own transaction; there is no mode to switch to",
     "ctes_with_update_delete": "a CTE cannot stand before UPDATE or DELETE",
+    "date_coerces_from_datetime": "the time of day would be lost, so such a value is refused",
     "deferrable_fks": "constraints are informational (PRIMARY KEY, FOREIGN KEY)",
     "delete_from": "there is no DELETE … USING; MERGE does it",
     "duplicate_key_raises_integrity_error": "PRIMARY KEY and UNIQUE are informational",

@@ -149,8 +149,6 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     supports_native_decimal = True
     supports_multivalues_insert = True
     supports_is_distinct_from = True
-    # The types of VALUES are brought together column by column, those of a list of pairs are not.
-    tuple_in_values = True
     cte_follows_insert = True
     # Rendered by the compiler as a row of DEFAULT.
     supports_default_values = True

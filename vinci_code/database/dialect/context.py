@@ -225,6 +225,16 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         schemas = self.execution_options.get("schema_translate_map")
         return frozenset(name.translated(schemas) for name in compiled.names_used)
 
+    def _reads(self, unit: Unit, table: Any) -> frozenset[str] | None:
+        """The bare names of what a write reads beside its own table; ``None`` if unknown."""
+        compiled: Any = self.compiled
+        used: frozenset[str] | None = compiled.tables_used
+        if used is None or table is None:
+            return used
+        schemas = self.execution_options.get("schema_translate_map")
+        own = Name(getattr(table, "schema", None), bare_name(table)).translated(schemas)
+        return unit.settled_tables(used - {own.table}, self._names() - {own})
+
     def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
         compiled: Any = self.compiled
         shape: Shape | None = compiled.shape
@@ -243,7 +253,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 if checks.matched and not compiled.write.is_versioned:
                     shape, rows = self._with_loaded(unit, shape, rows)
                 counted = shape.kind is not Kind.INSERT and not self._is_flush
-                return [Rows(self._translated(shape), rows, checks, upsert, counted)]
+                reads = self._reads(unit, shape.table)
+                moved = self._translated(shape)
+                return [Rows(moved, rows, checks, upsert, counted, reads=reads)]
             _refuse_other_key(shape, checks)
         if upsert is not None:
             raise NotSupportedError(
@@ -273,12 +285,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     ) -> Sequence[Text]:
         compiled: Any = self.compiled
         table = compiled.written_table
-        used, names = compiled.tables_used, self._names()
+        used = self._reads(unit, table)
         if used is not None and table is not None:
             used |= {bare_name(table)}
-            schemas = self.execution_options.get("schema_translate_map")
-            names -= {Name(table.schema, bare_name(table)).translated(schemas)}
-        used = unit.settled_tables(used, names)
         write = compiled.write
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)

@@ -140,7 +140,7 @@ class FunctionCompiler(SQLCompiler):
 
     def _trimmed(self, fn: Any, side: str, **kw: Any) -> str:
         text, *letters = (self.process(item, **kw) for item in fn.clauses)
-        return f"trim({side} {' '.join(letters)} FROM {text})".replace("  ", " ")
+        return f"trim({' '.join([side, *letters, 'FROM', text])})"
 
     # --- numbers and truth ----------------------------------------------------------------------
 

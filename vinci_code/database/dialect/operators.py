@@ -169,18 +169,25 @@ class OperatorCompiler(SQLCompiler):
     # --- lists ----------------------------------------------------------------------------------
 
     # A list of pairs has to have the types of the columns to the letter; those of a table of VALUES
-    # are brought together column by column. What SQLAlchemy writes into the parentheses behind IN
-    # is therefore given the SELECT that makes a subquery of it.
+    # are brought together column by column. So what SQLAlchemy writes into the parentheses behind
+    # IN becomes a subquery of it.
 
-    def _literal_execute_expanding_parameter(self, *args: Any, **kw: Any) -> Any:
+    def _literal_execute_expanding_parameter(
+        self, name: str, parameter: Any, values: Any, **kw: Any
+    ) -> Any:
         parent: Any = super()
-        parameters, text = parent._literal_execute_expanding_parameter(*args, **kw)
-        return parameters, _subquery(text)
+        made = parent._literal_execute_expanding_parameter(name, parameter, values, **kw)
+        if parameter.literal_execute:
+            return made  # by the method below
+        return made[0], _of_values(made[1], parameter, values)
 
-    def _literal_execute_expanding_parameter_literal_binds(self, *args: Any, **kw: Any) -> Any:
+    def _literal_execute_expanding_parameter_literal_binds(
+        self, parameter: Any, values: Any, *args: Any, **kw: Any
+    ) -> Any:
         parent: Any = super()
-        parameters, text = parent._literal_execute_expanding_parameter_literal_binds(*args, **kw)
-        return parameters, _subquery(text)
+        render = parent._literal_execute_expanding_parameter_literal_binds
+        parameters, text = render(parameter, values, *args, **kw)
+        return parameters, _of_values(text, parameter, values)
 
     def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:
         """Render a list of nothing."""
@@ -281,12 +288,16 @@ class OperatorCompiler(SQLCompiler):
         return f"try_element_at({holder}, {item})"
 
 
-def _subquery(text: str) -> str:
-    if not text.startswith("VALUES "):
-        return text
-    # An empty list of literals is "VALUES " and the SELECT that gives no row.
-    rest = text.removeprefix("VALUES ")
-    return rest if rest.startswith("SELECT ") else f"SELECT * FROM {text}"  # noqa: S608 - rendered
+def _of_values(text: str, parameter: Any, values: Any) -> str:
+    """A list as rendered; one of rows as a subquery, unless there are none."""
+    kind = parameter.type
+    of_rows = kind._is_tuple_type or (
+        kind._isnull
+        and len(values) > 0
+        and isinstance(values[0], Sequence)
+        and not isinstance(values[0], (str, bytes))
+    )
+    return f"SELECT * FROM VALUES {text}" if of_rows and values else text  # noqa: S608 - rendered
 
 
 def _is_row(*elements: Any) -> bool:

@@ -39,6 +39,7 @@ class Rows:
         rowcount: How many rows there were, once that is known.
         sources: The writes that were joined into it.
         apart: Whether it is a part of its source, of which the others are counted too.
+        reads: The bare names of the other tables that it reads; ``None`` if unknown.
     """
 
     shape: Shape
@@ -49,6 +50,7 @@ class Rows:
     rowcount: int | None = None
     sources: list[Rows] = field(default_factory=list)
     apart: bool = False
+    reads: frozenset[str] | None = frozenset()
 
     def told(self, rowcount: int) -> None:
         """Keep how many rows a statement of its own has matched."""
@@ -88,9 +90,14 @@ class Rows:
         return settled
 
     @property
-    def tables(self) -> frozenset[str]:
-        """The table that they are written to, by its bare name."""
-        return frozenset({bare_name(self.shape.table)})
+    def tables(self) -> frozenset[str] | None:
+        """The bare names of the table that they are written to, and of those that are read."""
+        return None if self.reads is None else self.reads | {bare_name(self.shape.table)}
+
+    @property
+    def reads_others(self) -> bool:
+        """Whether what is written depends on other tables, so that nothing on these may pass."""
+        return self.reads is None or bool(self.reads)
 
     @property
     def signature(self) -> tuple[Any, ...]:
@@ -102,6 +109,7 @@ class Rows:
         return (
             other.shape is self.shape
             and not (other.counted or self.counted)
+            and not (other.reads_others or self.reads_others)
             and other.signature == self.signature
         )
 
@@ -317,6 +325,8 @@ class _Joiner:
         if isinstance(write, Text):
             self._plan.append(write)
             self._close(write.tables)
+        elif write.reads_others:
+            self.add_alone(write)
         else:
             self._add_rows(write)
 

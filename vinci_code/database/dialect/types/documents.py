@@ -33,16 +33,24 @@ class VinciJSON(Rendered, sqltypes.JSON[Any]):
         """Return what writes the document, by the engine's ``json_serializer``."""
         write: Any = sqltypes.JSON.bind_processor(self, dialect)  # type: ignore[no-untyped-call]
 
-        def keep(value: Any) -> Any:
+        def process(value: Any) -> Any:
             try:
                 text = write(value)
             except ValueRefusedError:
-                raise
+                raise  # the serializer's own words, which are the same on SQLite
             except (TypeError, ValueError, RecursionError) as error:
-                raise ValueRefusedError(f"a value that JSON cannot hold: {error}") from None
-            return None if text is None else self.checked(as_text(text))
+                return self.placed(_no_document, error)
+            return None if text is None else self.placed(self.keep, text)
 
-        return lambda value: self.placed(keep, value)
+        return process
+
+    def keep(self, value: Any) -> str:
+        """Return a document's text.
+
+        Raises:
+            ValueRefusedError: The serializer gave something else than text.
+        """
+        return self.checked(as_text(value))
 
     def checked(self, text: str) -> str:
         """Return a document's text that can be stored."""
@@ -87,6 +95,10 @@ class VinciJSONPath(Rendered, sqltypes.JSON.JSONPathType):
     def bind_processor(self, dialect: Dialect) -> Processor:
         """Write the path."""
         return lambda value: "$" + "".join(map(_step, value))
+
+
+def _no_document(error: Exception) -> Any:
+    raise ValueRefusedError(f"a value that JSON cannot hold: {error}") from None
 
 
 def _no_number(name: str) -> Any:

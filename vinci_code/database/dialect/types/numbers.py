@@ -122,7 +122,7 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         return process
 
     def storing(self, dialect: Dialect) -> Processor:
-        """Return what gives a number all digits of the column, and cuts nothing off."""
+        """Return what lets numbers pass of which nothing is cut off."""
         unit = Decimal((0, (1,), -effective_scale(self)))
         # A number with more digits, before the point or after it, is an error here.
         context = Context(effective_precision(self), traps=[Inexact, InvalidOperation])
@@ -132,13 +132,10 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
                 try:
                     kept = value.quantize(unit, None, context)
                     if kept == kept:  # no NaN
-                        return kept
+                        return value
                 except (Inexact, InvalidOperation):
                     pass  # keep() says what is wrong
-            if value is None:
-                return None
-            number: Decimal = self.placed(self.keep, value)
-            return number.quantize(unit, None, context)
+            return None if value is None else self.placed(self.keep, value)
 
         return process
 
