@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,11 +25,12 @@ class CoreStatements:
     Args:
         chooser: What is chosen.
         on: What executes them: ``conn`` or ``session``.
+        tables: The tables that sub-selects may read.
     """
 
-    def __init__(self, chooser: random.Random, on: str) -> None:
+    def __init__(self, chooser: random.Random, on: str, tables: Sequence[sa.Table]) -> None:
         self._chooser = chooser
-        self._made = Expressions(chooser)
+        self._made = Expressions(chooser, tables)
         self._on = on
         self._writes: list[tuple[int, Callable[[sa.Table], str | None]]] = [
             (5, self._insert_rows),
@@ -129,7 +130,7 @@ class CoreStatements:
             source = "select(note.c.body + '+')"
             names = ["body"]
         elif self._chooser.random() < 0.4:
-            return self._insert_from_view(table)
+            return self._insert_from_other(table)
         elif any(c.primary_key and not is_plain(c, sa.Integer) for c in columns):
             return None
         else:
@@ -144,7 +145,18 @@ class CoreStatements:
         where = f".where({self._made.condition(table)})" * (self._chooser.random() < 0.7)
         return self._run(f"insert({table.name}).from_select({names!r}, {source}{where})")
 
-    def _insert_from_view(self, table: sa.Table) -> str | None:
+    def _insert_from_other(self, table: sa.Table) -> str | None:
+        """From the view, or from another table of the program."""
+        others = [t for t in self._made.tables if t is not table and t.name != "note"]
+        origin, key, number = "cheap", "cheap.c.id", "cheap.c.x"
+        if others and self._chooser.random() < 0.6:
+            other = self._chooser.choice(others)
+            column = self._made.column(other, sa.Integer)
+            keys = [c for c in other.primary_key.columns if is_plain(c, sa.Integer)]
+            if column is None or not keys:
+                return None
+            origin, key = other.name, f"{other.name}.c.{keys[0].key}"
+            number = f"{other.name}.c.{column.key}"
         names, source = [], []
         for column in self._made.writable(table):
             optional = column.nullable or column.default is not None or column.server_default
@@ -152,10 +164,11 @@ class CoreStatements:
                 continue
             names.append(column.key)
             if is_plain(column, sa.Integer):
-                source.append("cheap.c.id" if column.primary_key else "cheap.c.x")
+                source.append(key if column.primary_key else number)
             else:
                 source.append(f"literal({written(self._made.value(column))}, {type_of(column)})")
-        where = ".where(cheap.c.id < 3)" * (self._chooser.random() < 0.5)
+        where = f".select_from({origin})"
+        where += f".where({key} < {self._chooser.randint(2, 5)})" * (self._chooser.random() < 0.5)
         return self._run(
             f"insert({table.name}).from_select({names!r}, select({', '.join(source)}){where})"
         )

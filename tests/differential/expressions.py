@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from tests.differential.tables import TABLES
 from tests.differential.values import Source, domain, value_for, written
 
 # Their keys are another on each side, so that no program may see one, or write a number for one.
@@ -19,10 +19,12 @@ class Expressions:
 
     Args:
         chooser: What is chosen.
+        tables: The tables that sub-selects may read.
     """
 
-    def __init__(self, chooser: random.Random) -> None:
+    def __init__(self, chooser: random.Random, tables: Sequence[sa.Table]) -> None:
         self.chooser = chooser
+        self.tables = tables
 
     # --- columns --------------------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ class Expressions:
 
     def scalar(self, column: sa.Column[Any]) -> str:
         """A sub-select of one value of the same type."""
+        if self.chooser.random() < 0.3:
+            column = self.chooser.choice(self._alike(column))
         table = column.table
         of = f"{table.name}.c.{column.key}"
         if str(column) in GENERATED or not _ordered(column):
@@ -191,17 +195,20 @@ class Expressions:
         return self.chooser.choice(forms)
 
     def _in_select(self, column: sa.Column[Any]) -> str:
-        same = [
-            c
-            for t in TABLES.values()
-            for c in self.columns(t)
-            if type(c.type) is type(column.type) and _comparable(c)
-        ]
-        other = self.chooser.choice(same)
+        other = self.chooser.choice(self._alike(column))
         source = f"select({other.table.name}.c.{other.key})"
         return source + f".where({key_condition(self, other.table)})" * (
             self.chooser.random() < 0.5
         )
+
+    def _alike(self, column: sa.Column[Any]) -> list[sa.Column[Any]]:
+        """The columns of the program's tables that hold values of the same type."""
+        return [
+            c
+            for table in self.tables
+            for c in self.columns(table)
+            if type(c.type) is type(column.type) and _comparable(c)
+        ] or [column]
 
     def _correlated(self, table: sa.Table, of: str) -> str:
         """EXISTS of another row of the same table, or of one that points here."""

@@ -69,7 +69,7 @@ class _Generator:
 
     def _filling(self, table: sa.Table) -> Unit:
         """Plain rows to begin with."""
-        return Unit(CORE, (CoreStatements(self._chooser, "conn").fill(table),))
+        return Unit(CORE, (CoreStatements(self._chooser, "conn", self._tables).fill(table),))
 
     def _unit(self, number: int) -> Unit:
         kind = self._chooser.choice([CORE, ORM])
@@ -86,7 +86,8 @@ class _Generator:
 
     def _lines(self, kind: str, *, savepoints: bool) -> list[str]:
         on = "conn" if kind == CORE else "session"
-        core, orm = CoreStatements(self._chooser, on), OrmStatements(self._chooser)
+        core = CoreStatements(self._chooser, on, self._tables)
+        orm = OrmStatements(self._chooser, self._tables)
         tables = self._tables
         if not self._transactions and self._chooser.random() < 0.8:
             tables = [self._chooser.choice(tables)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,11 +32,12 @@ class OrmStatements:
 
     Args:
         chooser: What is chosen.
+        tables: The tables that sub-selects may read.
     """
 
-    def __init__(self, chooser: random.Random) -> None:
+    def __init__(self, chooser: random.Random, tables: Sequence[sa.Table]) -> None:
         self._chooser = chooser
-        self._made = Expressions(chooser)
+        self._made = Expressions(chooser, tables)
         self._objects: list[tuple[str, str]] = []
         self._number = 0
 
@@ -55,6 +57,7 @@ class OrmStatements:
             (3, self._update_rows),
             (2, self._delete_rows),
             (2, self._again),
+            (2, self._behind),
             (2, lambda _: ["session.flush()"]),
         ]
         chosen = self._chooser.choices([f for _, f in forms], [w for w, _ in forms])[0]
@@ -247,6 +250,23 @@ class OrmStatements:
         how = self._chooser.choice(_SYNCHRONIZE)
         text = f"delete({name}).where({self._condition(name)})"
         return [f"session.execute({text}, execution_options={{'synchronize_session': {how}}})"]
+
+    def _behind(self, name: str) -> list[str]:
+        """Change a row behind the back of its object, and then the object."""
+        key = self._key(name)
+        table: Any = _CLASSES[name].local_table
+        columns = [c for c in self._columns(name) if not c.primary_key and c.table is table]
+        if key is None or not columns or len(table.primary_key.columns) > 1:
+            return []
+        variable, column = self._fresh(name), self._chooser.choice(columns)
+        (of,) = table.primary_key.columns
+        values = [written(self._made.value(column)) for _ in range(2)]
+        update = f"update({table.name}).where({table.name}.c.{of.key} == {key})"
+        return [
+            f"{variable} = session.get({name}, {key})",
+            f"session.execute({update}.values({column.key}={values[0]}))",
+            f"if {variable}: {variable}.{column.key} = {values[1]}",
+        ]
 
     def _again(self, name: str) -> list[str]:
         """Load an object again, or have it loaded again."""

@@ -55,12 +55,25 @@ FILLED = 3
 
 def value_for(chooser: random.Random, column: sa.Column[Any]) -> Any:
     """A value for a column, sometimes ``None`` where it may be missing."""
+    if chooser.random() < 0.01 and not column.foreign_keys:
+        return _odd(chooser, column)
     if column.nullable and chooser.random() < (0.4 if column.foreign_keys else 0.15):
         return None
     values = domain(column)
     if column.foreign_keys and chooser.random() < 0.8:
         values = values[:FILLED]
     return chooser.choice(values)
+
+
+def _odd(chooser: random.Random, column: sa.Column[Any]) -> Any:
+    """A value of another type, which SQLite keeps as it pleases, and the warehouse may refuse."""
+    if isinstance(column.type, sa.Integer):
+        return chooser.choice(["5", True, Decimal(4)])
+    if isinstance(column.type, sa.String) and not isinstance(column.type, sa.Enum):
+        return chooser.choice([5, True, 2.5])
+    if isinstance(column.type, (sa.Numeric, sa.Float)):
+        return chooser.choice([3, True])
+    return chooser.choice(domain(column))
 
 
 def domain(column: sa.Column[Any]) -> list[Any]:
