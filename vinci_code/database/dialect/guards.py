@@ -26,7 +26,7 @@ Raw text has no guards; every statement that SQLAlchemy has compiled has those t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -195,6 +195,32 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
                     f"{_told(key)} is written after the row that refers to it",
                     "23503",
                 )
+
+
+def in_order(shape: Shape, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The rows of an upsert in parts, so that none refers to one that comes later in its part.
+
+    Where each row is taken by itself, as SQLite does, a row may only refer to what is there.
+    """
+    places = {field.column: field.first for field in shape.values if field.is_plain}
+    selves = [
+        [(places[element.parent], places[element.column]) for element in constraint.elements]
+        for constraint in foreign_keys(shape.table)
+        if constraint.referred_table is shape.table
+        and all(e.parent in places and e.column in places for e in constraint.elements)
+    ]
+    begin = 0
+    referred: list[set[tuple[Any, ...]]] = [set() for _ in selves]
+    for number, row in enumerate(rows):
+        own = [tuple([row[place] for _, place in pairs]) for pairs in selves]
+        if any(key in seen for key, seen in zip(own, referred, strict=True)):
+            yield rows[begin:number]
+            begin, referred = number, [set() for _ in selves]
+        for pairs, seen, key in zip(selves, referred, own, strict=True):
+            wanted = tuple([row[place] for place, _ in pairs])
+            if wanted != key:
+                seen.add(wanted)
+    yield rows[begin:]
 
 
 def violation(message: str, sqlstate: str = "23505") -> IntegrityError:
@@ -415,46 +441,97 @@ def any_guard(shape: Shape) -> str:
     return _guard(_STALE, quote_text(text), f"FROM (SELECT count(*) AS n FROM {ROWS}) WHERE n = 0")
 
 
-def foreign_guards(shape: Shape, names: Names) -> Iterator[str]:
-    """The guards of rows that refer to others: these have to be there."""
+def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iterator[str]:
+    """The guards of rows that refer to others: these have to be there.
+
+    Args:
+        shape: The INSERT or UPDATE.
+        names: What is to be known of the statement.
+        matched: Whether every row of an UPDATE is there; one that is not refers to nothing.
+    """
     given = {field.column: field for field in shape.values}
-    name = names.format
+    found = shape.kind is Kind.INSERT or matched
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         if not any(parent in given or parent.server_default for parent, _ in pairs):
             continue
-        if not all(parent in given and given[parent].is_plain for parent, _ in pairs):
-            yield _parent_of_computed(shape, constraint, names)
+        if found and all(parent in given and given[parent].is_plain for parent, _ in pairs):
+            yield _parent_of_plain(shape, constraint, names, given)
             continue
-        fields = [given[parent] for parent, _ in pairs]
-        referred = name(constraint.referred_table)
-        same = [f"vinci_parent.{name(column)} = {given[parent].made}" for parent, column in pairs]
-        join = f"FROM {ROWS} LEFT ANTI JOIN {referred} AS vinci_parent ON {' AND '.join(same)}"
-        if constraint.referred_table is shape.table and all(c in given for _, c in pairs):
-            join += _but_not(
-                [f"{given[column].own} = {given[parent].made}" for parent, column in pairs]
-            )
-        known = " AND ".join(f"{field.made} IS NOT NULL" for field in fields)
-        text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-        message = _message_of(text, fields, f" is not in {constraint.referred_table}")
-        yield _guard(_FOREIGN, message, f"{join} WHERE {known}")
+        new = _new_rows(shape, [parent for parent, _ in pairs], names)
+        own = None
+        if constraint.referred_table is shape.table:
+            own = _new_rows(shape, [column for _, column in pairs], names)
+        yield _parent_of_computed(constraint, names, new, own)
 
 
-def _parent_of_computed(shape: Shape, constraint: ForeignKeyConstraint, names: Names) -> str:
-    """The guard of rows whose reference is known only when the statement is executed."""
+def upsert_foreign_guards(
+    shape: Shape, keys: Sequence[str], update: Sequence[str], names: Names
+) -> Iterator[str]:
+    """The guards of an upsert: what is inserted, or changed, may refer to what is there alone."""
+    own = [field for field in shape.values if field.column.name in keys]
+    for constraint in foreign_keys(shape.table):
+        pairs = [(element.parent, element.column) for element in constraint.elements]
+        changes = any(parent.name in update for parent, _ in pairs)
+        changed = update if changes else None
+        new = _upserted_rows(shape, [parent for parent, _ in pairs], own, changed, names)
+        rows = None
+        if constraint.referred_table is shape.table:
+            rows = _upserted_rows(shape, [column for _, column in pairs], own, update, names)
+        yield _parent_of_computed(constraint, names, new, rows)
+
+
+def _parent_of_plain(
+    shape: Shape,
+    constraint: ForeignKeyConstraint,
+    names: Names,
+    given: Mapping[Column[Any], Field],
+) -> str:
+    """The guard of rows whose reference is among their values."""
+    name = names.format
     pairs = [(element.parent, element.column) for element in constraint.elements]
-    new = f"({_new_rows(shape, [parent for parent, _ in pairs], names)}) AS {_NEW}"
+    fields = [given[parent] for parent, _ in pairs]
+    referred = name(constraint.referred_table)
+    same = [f"vinci_parent.{name(column)} = {given[parent].made}" for parent, column in pairs]
+    join = f"FROM {ROWS} LEFT ANTI JOIN {referred} AS vinci_parent ON {' AND '.join(same)}"
+    own = [given[column] for _, column in pairs if column in given and given[column].is_plain]
+    if constraint.referred_table is shape.table and len(own) == len(pairs):
+        join += _but_not(
+            [f"{given[column].own} = {given[parent].made}" for parent, column in pairs]
+        )
+    known = " AND ".join(f"{field.made} IS NOT NULL" for field in fields)
+    text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
+    message = _message_of(text, fields, f" is not in {constraint.referred_table}")
+    return _guard(_FOREIGN, message, f"{join} WHERE {known}")
+
+
+def _parent_of_computed(
+    constraint: ForeignKeyConstraint, names: Names, rows: str, own: str | None
+) -> str:
+    """The guard of rows whose reference is known only when the statement is executed.
+
+    Args:
+        constraint: The foreign key.
+        names: What is to be known of the statement.
+        rows: The SELECT of what they refer to.
+        own: The SELECT of the keys that they have themselves, where these are referred to.
+    """
+    pairs = [(element.parent, element.column) for element in constraint.elements]
     keys = [f"{_NEW}.{names.format(parent)}" for parent, _ in pairs]
-    same = [
-        f"vinci_parent.{names.format(column)} = {key}"
-        for (_, column), key in zip(pairs, keys, strict=True)
-    ]
+    referred = names.format(constraint.referred_table)
+    join = f"FROM ({rows}) AS {_NEW}"
+    parents = [(f"{referred} AS vinci_parent", "vinci_parent")]
+    parents += [(f"({own}) AS {_THERE}", _THERE)] if own is not None else []
+    for source, called in parents:
+        same = [
+            f"{called}.{names.format(column)} = {key}"
+            for (_, column), key in zip(pairs, keys, strict=True)
+        ]
+        join += f" LEFT ANTI JOIN {source} ON {' AND '.join(same)}"
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
     kinds = [parent.type for parent, _ in pairs]
     message = _message(text, kinds, keys, f" is not in {constraint.referred_table}")
-    referred = names.format(constraint.referred_table)
-    join = f"FROM {new} LEFT ANTI JOIN {referred} AS vinci_parent ON {' AND '.join(same)}"
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 

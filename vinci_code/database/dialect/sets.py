@@ -170,7 +170,7 @@ class SetWriter:
             if checks.keys:
                 yield from guards.update_guards(shape, self._names, matched=checks.matched)
             if checks.foreign_keys:
-                yield from guards.foreign_guards(shape, self._names)
+                yield from guards.foreign_guards(shape, self._names, matched=checks.matched)
                 yield from guards.changed_key_guards(shape, self._names)
         elif checks.foreign_keys:
             yield from guards.referring_guards(shape, self._names.format)
@@ -204,7 +204,9 @@ class SetWriter:
         if self._checks.keys:
             yield from guards.upsert_guards(self._shape, upsert.keys, upsert.update, self._names)
         if self._checks.foreign_keys:
-            yield from guards.foreign_guards(self._shape, self._names)
+            yield from guards.upsert_foreign_guards(
+                self._shape, upsert.keys, upsert.update, self._names
+            )
             yield from guards.changed_key_guards(self._changing(upsert), self._names)
 
     def _changing(self, upsert: Upsert) -> Shape:

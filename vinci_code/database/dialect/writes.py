@@ -19,7 +19,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from vinci_code.database.dialect.guards import foreign_keys, referring
+from vinci_code.database.dialect.guards import foreign_keys, in_order, referring
 from vinci_code.database.dialect.loaded import still_holds
 from vinci_code.database.dialect.sets import Checks, Upsert
 from vinci_code.database.dialect.shapes import Field, Kind, Row, Shape
@@ -335,6 +335,9 @@ class _Joiner:
         if isinstance(write, Text):
             self.add(write)
             return
+        if _refers_to_itself(write):
+            self._add_in_order(write)
+            return
         self._close(write.tables)
         apart = replace(write, rows=[], sources=[write], apart=True)
         if _is_a_batch(write) or write.shape.key is None or _computes_key(write.shape):
@@ -373,11 +376,8 @@ class _Joiner:
         name = bare_name(shape.table)
         if write.checks.foreign_keys:
             self._close_related(shape, name)
-        if len(shape.places) > 1 and write.checks.foreign_keys and _refers_to_itself(shape):
-            # Within one statement a row may refer to one that comes later.
-            self._close(write.tables)
-            self._plan.append(_Batch(replace(write, rows=list(write.rows), sources=[write])))
-            self._close(write.tables)
+        if _refers_to_itself(write):
+            self._add_in_order(write)
             return
         if name in self._once and _is_a_batch(write):
             # A commit of very many rows is this, for the most part: they are not looked at one by
@@ -400,6 +400,17 @@ class _Joiner:
         if planner.changed_inserted == len(write.rows):
             # What this unit inserts is there to be changed.
             write.told(len(write.rows))
+
+    def _add_in_order(self, write: Rows) -> None:
+        """Rows that may refer to each other: of one statement to any, of an upsert to those before.
+
+        Joined with rows of another write they could refer to these.
+        """
+        self._close(write.tables)
+        parts = [write.rows] if write.upsert is None else in_order(write.shape, write.rows)
+        for rows in parts:
+            self._plan.append(_Batch(replace(write, rows=list(rows), sources=[write])))
+        self._close(write.tables)
 
     def _add_unkeyed(self, write: Rows, table: _Table) -> None:
         """Rows whose keys are not all known join only what stands last."""
@@ -439,7 +450,11 @@ def _is_a_batch(write: Rows) -> bool:
     return len(keys) == len(write.rows)
 
 
-def _refers_to_itself(shape: Shape) -> bool:
+def _refers_to_itself(write: Rows) -> bool:
+    """Whether it matters in which order rows of a write, which refer to each other, are written."""
+    shape = write.shape
+    if not write.checks.foreign_keys or (write.upsert is None and len(shape.places) == 1):
+        return False
     return any(key.referred_table is shape.table for key in foreign_keys(shape.table))
 
 
@@ -594,7 +609,7 @@ def _is_certain(earlier: Rows) -> bool:
 def _new_key(shape: Shape) -> tuple[int, ...]:
     """Where the primary key stands that an UPDATE gives to a row; empty where it leaves it."""
     key = list(shape.table.primary_key)
-    written = {item.column.name: item.first for item in shape.values}
+    written = {item.column.name: item.first for item in shape.values if item.is_plain}
     if shape.kind is not Kind.UPDATE or not any(column.name in written for column in key):
         return ()
     places = {item.column.name: item.first for item in shape.matches} | written
