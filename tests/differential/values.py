@@ -55,7 +55,7 @@ FILLED = 3
 
 def value_for(chooser: random.Random, column: sa.Column[Any]) -> Any:
     """A value for a column, sometimes ``None`` where it may be missing."""
-    if chooser.random() < 0.01 and not column.foreign_keys:
+    if chooser.random() < 0.004 and not column.foreign_keys:
         return _odd(chooser, column)
     if column.nullable and chooser.random() < (0.4 if column.foreign_keys else 0.15):
         return None
