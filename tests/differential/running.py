@@ -250,13 +250,15 @@ def _plain(value: Any) -> Any:
         return tuple(map(_plain, value))
     if isinstance(value, list) and any(isinstance(item, tables.Base) for item in value):
         return Unordered(tuple(map(_plain, value)))
+    if isinstance(value, sa.ClauseElement):
+        return "an expression that is not flushed yet"
     if not isinstance(value, tables.Base):
         return value
     mapper = sa.inspect(type(value))
     return (
         type(value).__name__,
         *(
-            (attribute.key, getattr(value, attribute.key))
+            (attribute.key, _plain(getattr(value, attribute.key)))
             for attribute in mapper.column_attrs
             if str(attribute.columns[0]) not in GENERATED
         ),
