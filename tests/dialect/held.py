@@ -43,6 +43,16 @@ def engine_on(warehouse: LocalWarehouse, schema: str, **options: Any) -> Engine:
     return create_engine(url, connect_args=connect_args, **options)
 
 
+def wait_for_history(engine: Engine, when: str) -> None:
+    """Have the query history waited for as is right where an answer is lost.
+
+    Of what was lost before it arrived nothing ever comes; anything else is waited for as long as
+    it takes.
+    """
+    dialect: Any = engine.dialect
+    dialect.history_timeout = 0.3 if when == "before" else 60.0
+
+
 def run_and_commit(connection: Connection, *statements: Any) -> None:
     """Run statements and commit: the errors of a write come with the commit."""
     for statement in statements:

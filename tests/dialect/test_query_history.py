@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
-from tests.dialect.held import rows_of, run_and_commit
+from tests.dialect.held import rows_of, run_and_commit, wait_for_history
 from vinci_code.database import statistics
 from vinci_code.database.dialect import dberrors, query_history, transport
 from vinci_code.database.dialect.keys import KeyMaker
@@ -78,8 +78,6 @@ MESSAGES: Any = Message.__table__
 
 WRITES = r"^\s*(INSERT|MERGE|UPDATE|DELETE|BEGIN ATOMIC|COMMIT)"
 
-_SHORT = 0.5
-
 # How the query history behaves, and whether it tells.
 HISTORIES: dict[str, tuple[list[Fault], bool]] = {
     "answers": ([], True),
@@ -96,7 +94,7 @@ HISTORIES: dict[str, tuple[list[Fault], bool]] = {
 @pytest.fixture
 def tables(connected: Callable[..., Engine], local_warehouse: TestWarehouse) -> Engine:
     """An engine with the tables."""
-    engine = connected(history_timeout=_SHORT)
+    engine = connected()
     METADATA.create_all(engine, checkfirst=False)
     Base.metadata.create_all(engine, checkfirst=False)
     with engine.begin() as connection:
@@ -119,9 +117,7 @@ class Losing:
 
     def __call__(self, engine: Engine, when: str, statement: str = WRITES) -> None:
         """Lose the next one, before it arrives or after it was executed."""
-        dialect: Any = engine.dialect
-        # Where there is something to come, it is waited for as long as it takes.
-        dialect.history_timeout = 60.0 if self.tells and when != "before" else _SHORT
+        wait_for_history(engine, when if self.tells else "before")
         self._warehouse.inject(
             *self._faults, Fault.reset(when, operation="ExecuteStatement", statement=statement)
         )
@@ -154,20 +150,25 @@ def commits(warehouse: TestWarehouse) -> list[RequestRecord]:
 # --- what was told wrongly ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("value", ["old", "new"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_delete_and_reload_of_the_same_keys(when: str, tables: Engine, lose: Losing) -> None:
-    """Was told as committed though nothing of it was: the keys were there, of the old rows."""
+def test_delete_and_reload_of_the_same_keys(
+    when: str, value: str, tables: Engine, lose: Losing
+) -> None:
+    """Was told as committed though nothing of it was: the rows were there, the old ones."""
 
     def reload() -> None:
         with tables.begin() as connection:
             connection.execute(delete(DAYS).where(DAYS.c.day == 1))
-            connection.execute(insert(DAYS), [{"id": n, "day": 1, "v": "new"} for n in (1, 2)])
+            connection.execute(insert(DAYS), [{"id": n, "day": 1, "v": value} for n in (1, 2)])
+            connection.execute(update(ACCOUNTS).values(n=ACCOUNTS.c.n + 1))
 
     lose(tables, when)
     outcome = told(reload)
-    new = [row[2] for row in rows_of(tables, DAYS)] == ["new", "new"]
-    assert new == (when == "after")
-    assert outcome == ("committed" if new and lose.tells else "ambiguous")
+    done = rows_of(tables, ACCOUNTS) == [(1, 1)]
+    assert done == (when == "after")
+    assert rows_of(tables, DAYS) == [(n, 1, value if done else "old") for n in (1, 2)]
+    assert outcome == ("committed" if done and lose.tells else "ambiguous")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -262,6 +263,7 @@ def _insert_at_once(engine: Engine) -> None:
         connection.execute(insert(MESSAGES), [{"body": "new"}])
 
 
+@pytest.mark.parametrize("lose", ["answers", "forbidden"], indirect=True)
 @pytest.mark.parametrize("when", ["before", "after", "mid_reply"])
 @pytest.mark.parametrize(
     ("work", "statement"),
@@ -288,6 +290,7 @@ def test_a_key_that_was_made_for_the_row_proves_it(
     assert outcome == ("committed" if there else "ambiguous"), lose.tells
 
 
+@pytest.mark.parametrize("lose", ["answers", "forbidden"], indirect=True)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_key_that_was_given_proves_nothing(when: str, tables: Engine, lose: Losing) -> None:
     lose(tables, when)
@@ -348,6 +351,7 @@ def test_keys_that_were_made() -> None:
     assert 1_000 < len(remembered) < 10_000
 
 
+@pytest.mark.parametrize("lose", ["answers", "late", "forbidden"], indirect=True)
 @pytest.mark.parametrize("atomicity", ["unit", "per_table"])
 def test_its_own_error(
     atomicity: str,
@@ -412,6 +416,7 @@ def test_where_a_refused_copy_was_before_one_failure_says_nothing(
     inject()
     assert told(lambda: _commit(tables, insert(DAYS).values(id=3, day=1, v="a"))) == "committed"
     inject()
+    wait_for_history(tables, "before")
     # Whether the failure is that of the first copy, nobody can say.
     assert told(lambda: _commit(tables, insert(DAYS).values(id=3, day=1, v="a"))) == "ambiguous"
 
@@ -572,10 +577,20 @@ def test_a_page_that_is_too_large(
     assert asked(marked, 20.0) is Fate.FINISHED
 
 
+@pytest.mark.parametrize(
+    ("fault", "asked_for"),
+    [(Fault.token_revoked(operation=HISTORY), 2), (Fault.http(403, operation=HISTORY), 1)],
+    ids=["revoked", "no right"],
+)
 def test_renewed_credentials(
-    local_warehouse: TestWarehouse, engine_url: URL, engine_args: dict[str, Any], tables: Engine
+    fault: Fault,
+    asked_for: int,
+    local_warehouse: TestWarehouse,
+    engine_url: URL,
+    engine_args: dict[str, Any],
+    tables: Engine,
 ) -> None:
-    """A token that has expired by the time that the history is asked is renewed, once."""
+    """A token that is not known any more when the history is asked is renewed, once."""
     credentials = local_warehouse.warehouse.credentials
     tokens: list[str] = []
 
@@ -588,18 +603,18 @@ def test_renewed_credentials(
     engine = create_engine(
         engine_url, connect_args={**arguments, "credentials_provider": Provider()}
     )
-    local_warehouse.inject(
-        Fault.reset("after", statement=WRITES), Fault.token_revoked(operation=HISTORY)
-    )
-    _commit(engine, insert(DAYS).values(id=3))
+    local_warehouse.inject(Fault.reset("after", statement=WRITES), fault)
+    outcome = told(lambda: _commit(engine, insert(DAYS).values(id=3)))
     engine.dispose()
-    assert len(tokens) == 2
+    assert outcome == ("committed" if asked_for == 2 else "ambiguous")
+    assert len(tokens) == asked_for
 
 
 def test_no_secret_is_logged(
     tables: Engine, local_warehouse: TestWarehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    wait_for_history(tables, "after")
     local_warehouse.inject(
         Fault.reset("mid_reply", operation=HISTORY),
         Fault.http(500, operation=HISTORY),

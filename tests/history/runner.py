@@ -39,7 +39,7 @@ from tests.history.schedules import (
     Step,
 )
 from vinci_code.database import upsert
-from vinci_code.database.dialect import dbapi, units, waiting
+from vinci_code.database.dialect import dbapi, query_history, units, waiting
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine.transactions import Effect, Transaction
 from vinci_code.warehouse.faults import Fault
@@ -50,6 +50,8 @@ PARTIAL, ROLLED_BACK = "partial", "rolled back"
 # How many rows of one table a schedule may use, and for how many schedules rows are made at once.
 _RANGE = 16
 _AHEAD = 50
+# Of what has never arrived the query history says nothing, however long it is asked.
+_HISTORY_SECONDS = 0.1
 
 _WRITES = r"^\s*(INSERT|MERGE|UPDATE|DELETE|BEGIN ATOMIC)"
 
@@ -273,7 +275,9 @@ class Runner:
             "access_token": warehouse.access_token,
             "_tls_trusted_ca_file": str(warehouse.ca_file),
         }
-        return sa.create_engine(url, atomicity=atomicity, connect_args=arguments)
+        return sa.create_engine(
+            url, atomicity=atomicity, connect_args=arguments, history_timeout=_HISTORY_SECONDS
+        )
 
     def _make_rows(self, first: int) -> None:
         bases = range(first, first + _AHEAD)
@@ -346,7 +350,7 @@ class _Run:
             self._asked = True
             self._reach(PROBE)
             found = find_out(*arguments)
-            self.found_out.append(found.value)
+            self.found_out.append(found.outcome.value)
             self._reach(RESEND)
             return found
 
@@ -366,6 +370,8 @@ class _Run:
                 (waiting, "_FIRST_PAUSE", 0.005),
                 (waiting, "_LONGEST_PAUSE", 0.02),
                 (waiting, "_JITTER", 0.0),
+                (query_history, "_FIRST_PAUSE", 0.005),
+                (query_history, "_LONGEST_PAUSE", 0.02),
             ):
                 stack.enter_context(mock.patch.object(target, name, value))
             try:
@@ -512,8 +518,11 @@ class _Run:
             for record in lost[:1]:
                 cursor = self._clean.cursor()
                 try:
+                    _, _, identity = record.configuration.get("query_tags", "").partition(":")
                     cursor.execute(
-                        str(record.statement), [value for _, _, value in record.parameters]
+                        str(record.statement),
+                        [value for _, _, value in record.parameters],
+                        query_tags={query_history.TAG: identity} if identity else None,
                     )
                 except dbapi.Error:
                     # Nobody is there to be told.

@@ -18,6 +18,7 @@ from databricks.sdk.service.sql import (
     QueryStatus,
     TimeRange,
 )
+from databricks.sql.utils import serialize_query_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,8 +161,6 @@ def test_set_query_tags(workspace: WorkspaceClient, cursor: Any) -> None:
     )
 )
 def test_tags_come_back_as_the_driver_writes_them(tags: dict[str, str | None]) -> None:
-    from databricks.sql.utils import serialize_query_tags
-
     text = serialize_query_tags(tags) or ""
     assert query_tags.parse(text) == tags
     assert query_tags.serialize(tags) == text

@@ -19,7 +19,14 @@ from urllib.parse import urlencode, urlsplit
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import host_and_port
 from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
-from vinci_code.core.redaction import MASK, HoldsSecret, Secret, redact_exception, register_secret
+from vinci_code.core.redaction import (
+    MASK,
+    HoldsSecret,
+    Secret,
+    redact_exception,
+    register_credentials,
+    register_secret,
+)
 from vinci_code.database.databricks_failures import ExplainedError, Failure, Kind, Target
 from vinci_code.database.databricks_http import Reply, request
 from vinci_code.database.deadlines import run_with_deadline
@@ -87,9 +94,8 @@ class Credentials(HoldsSecret):
         except Exception as error:  # noqa: BLE001 - it goes on, without the locals of its frames
             # They hold the client secret and the header: a report that shows locals would too.
             raise redact_exception(error)  # noqa: B904 - the same object
-        for value in headers.values():
-            # A token that OAuth has just handed out is a secret in use from here on.
-            register_secret(value.rpartition(" ")[2])
+        # A token that OAuth has just handed out is a secret in use from here on.
+        register_credentials(headers)
         return headers
 
     def __repr__(self) -> str:

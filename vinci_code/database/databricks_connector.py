@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -368,11 +369,20 @@ def select_one(connection: Connection) -> float:
 def _open(arguments: Mapping[str, Any], statement_timeout: float) -> Connection:
     from databricks import sql
 
+    from vinci_code.database.databricks_http import tls_context
+    from vinci_code.database.dialect.forking import keep_in_process
+
+    ca_file = arguments.get("_tls_trusted_ca_file")
+    if ca_file is not None:
+        # First, since the driver leaves a connection half-built where the file cannot be read,
+        # which complains on standard error when it is collected.
+        tls_context(Path(ca_file))
     _refuse_known_real_time(arguments["server_hostname"], arguments["http_path"])
     # What goes wrong is raised, and told once. Without this, the driver's own ERROR lines would go
     # to standard error where nobody has configured logging.
     logging.getLogger("databricks").addHandler(_SILENT)
     connection = sql.connect(**arguments)
+    keep_in_process(connection)
     # It writes out every request and reply in full, whoever listens (backend/thrift_backend.py sets
     # it to DEBUG): data that nobody asked for, and time for each byte of it.
     logging.getLogger("databricks.sql.unsafe").disabled = True

@@ -212,23 +212,20 @@ class Operation:
     def execute(self) -> None:
         """Run to the end in this thread."""
         timer = self._start_timer()
-        failure: str | None = None
         try:
             with self.session.turn(self):
                 if self._advance(State.RUNNING_STATE):
                     self._compute()
         except SqlError as error:
-            failure = str(error)
             self._fail(error)
         except Exception as error:
             # The boundary between a client's statement and the server: a defect in the engine
             # must reach the client as an error, not leave it polling for ever.
             logger.exception("A statement failed inside the engine")
-            failure = f"{type(error).__name__}: {error}"
-            self._fail(SqlError("INTERNAL_ERROR", "XX000", failure))
+            self._fail(SqlError("INTERNAL_ERROR", "XX000", f"{type(error).__name__}: {error}"))
         finally:
             self._run = _done  # it holds the statement's text, which may be large
-            self._note_end(failure)
+            self._note_end(None)
             if timer is not None:
                 timer.cancel()
 
@@ -311,7 +308,8 @@ class Operation:
         return _Page(batches, self._encoder.row_set(batches, offset), more)
 
     def _note_end(self, failure: str | None) -> None:
-        if self.entry is None:
+        """Tell the query history, before anybody else is told."""
+        if self.entry is None or self.entry.ended is not None:
             return
         with self._condition:
             finished = self._state == State.FINISHED_STATE
@@ -335,6 +333,8 @@ class Operation:
             result.close()
             raise
         self._row_count = rows.count
+        if self._has_written:
+            self._note_end(None)
         self._encoder = Encoder(result.columns, self._form, empty_schema=_has_no_result(result))
         self.num_modified_rows = result.num_modified_rows
         with self._rows_lock:
@@ -367,6 +367,7 @@ class Operation:
             return True
 
     def _fail(self, error: SqlError) -> None:
+        self._note_end(str(error))
         with self._condition:
             if self._state not in _DONE:
                 self.error = error

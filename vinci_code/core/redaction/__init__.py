@@ -18,6 +18,7 @@ still running; and hooks that are set later without calling the one before them.
 from __future__ import annotations
 
 from vinci_code.core.redaction.exceptions import RedactedError, redact_exception
+from vinci_code.core.redaction.headers import register_credentials
 from vinci_code.core.redaction.registry import forget_secrets, register_secret
 from vinci_code.core.redaction.secret import HoldsSecret, Secret
 from vinci_code.core.redaction.text import MASK, redact
@@ -30,5 +31,6 @@ __all__ = [
     "forget_secrets",
     "redact",
     "redact_exception",
+    "register_credentials",
     "register_secret",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from urllib.parse import quote, quote_plus
 # half of every log). No credential of Databricks or of a cloud is that short.
 SHORTEST_SECRET = 8
 
-_MOST_WEB_TOKENS = 24
+_MOST_ROTATING = 24
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _NAMED_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
 _HTML = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
@@ -40,10 +41,12 @@ class _Finder(NamedTuple):
     Attributes:
         anchors: Texts of which one is there wherever the pattern matches.
         pattern: Every spelling of the secret, in a look-ahead: a match may begin inside another.
+        rotates: Whether another secret takes its place some day.
     """
 
     anchors: tuple[str, ...]
     pattern: re.Pattern[str]
+    rotates: bool
 
 
 class ExactValues:
@@ -53,20 +56,42 @@ class ExactValues:
         self._lock = threading.Lock()
         # Replaced as a whole, so that a thread that masks while another adds sees either of both.
         self._finders: dict[str, _Finder] = {}
+        self._newest: str | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
 
-    def add(self, value: str) -> None:
-        """Look for ``value`` from now on; see `SHORTEST_SECRET` for what is ignored."""
+    def add(self, value: str, *, rotates: bool = False) -> None:
+        """Look for ``value`` from now on; see `SHORTEST_SECRET` for what is ignored.
+
+        Args:
+            value: The secret.
+            rotates: Whether it may be forgotten after others that rotate, too. A JSON web token
+                always may: it expires, and is known by its shape besides.
+        """
         secret = value.strip()
         if len(secret) < SHORTEST_SECRET or not secret.strip("*"):
             return
+        rotates = rotates or secret.startswith("eyJ")
         with self._lock:
-            if secret not in self._finders:
-                self._finders = _bounded({**self._finders, secret: _finder(secret)})
+            known = self._finders.get(secret)
+            if known is None:
+                known = _finder(secret, rotates)
+            elif not known.rotates or (rotates and secret == self._newest):
+                return
+            others = {kept: f for kept, f in self._finders.items() if kept != secret}
+            finder = known._replace(rotates=rotates)
+            self._finders = _bounded({**others, secret: finder})
+            self._newest = secret
 
     def clear(self) -> None:
         """Forget every value."""
         with self._lock:
             self._finders = {}
+            self._newest = None
+
+    def __len__(self) -> int:
+        """How many values are looked for."""
+        return len(self._finders)
 
     def mask(self, text: str, mask: str) -> str:
         """Return ``text`` with every spelling of every value replaced by ``mask``."""
@@ -83,23 +108,27 @@ class ExactValues:
             rest = end
         return mask.join((*kept, text[rest:]))
 
+    def _renew_lock(self) -> None:
+        """In a forked child, where no thread is left that would release the old one."""
+        self._lock = threading.Lock()
+
 
 def _bounded(finders: dict[str, _Finder]) -> dict[str, _Finder]:
-    """Forget the oldest JSON web token where there are too many.
+    """Forget the secret that rotates and was not made known for longest, if there are too many.
 
-    A process that lives for months gets an OAuth token an hour; those of last week have expired,
-    and are known by their shape besides.
+    A process that lives for months gets an OAuth token an hour; those of last week have expired.
     """
-    tokens = [value for value in finders if value.startswith("eyJ")]
-    if len(tokens) > _MOST_WEB_TOKENS:
-        del finders[tokens[0]]
+    rotating = [value for value, finder in finders.items() if finder.rotates]
+    if len(rotating) > _MOST_ROTATING:
+        del finders[rotating[0]]
     return finders
 
 
-def _finder(value: str) -> _Finder:
+def _finder(value: str, rotates: bool) -> _Finder:
     forms = sorted(set(_forms(value)), reverse=True)
     anchors = tuple(dict.fromkeys(form.anchor for form in forms))
-    return _Finder(anchors, re.compile(f"(?=({'|'.join(form.pattern for form in forms)}))"))
+    pattern = re.compile(f"(?=({'|'.join(form.pattern for form in forms)}))")
+    return _Finder(anchors, pattern, rotates)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

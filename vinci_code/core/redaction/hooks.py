@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -43,6 +44,17 @@ class _WayOut(NamedTuple):
 
 
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child, where no thread is left that would release the old one."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
 _installed: list[tuple[_WayOut, _Mask]] = []
 
 

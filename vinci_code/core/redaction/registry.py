@@ -6,13 +6,18 @@ from vinci_code.core.redaction import hooks
 from vinci_code.core.redaction.text import exact_values
 
 
-def register_secret(value: str) -> None:
+def register_secret(value: str, *, rotates: bool = False) -> None:
     """Mask an exact value everywhere from now on, in every spelling.
+
+    Args:
+        value: The secret.
+        rotates: Whether another one takes its place some day, as of a token that was handed out for
+            an hour. Of those the last 24 are kept, by when each was made known last.
 
     The first call puts the masks in front of logs, warnings and the exception hooks. A value of
     fewer than 8 characters is ignored: it would mask ordinary words.
     """
-    exact_values.add(value)
+    exact_values.add(value, rotates=rotates)
     hooks.install()
 
 

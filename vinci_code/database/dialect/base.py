@@ -103,7 +103,7 @@ from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.identifiers import VinciIdentifierPreparer
-from vinci_code.database.dialect.pooling import SessionPool
+from vinci_code.database.dialect.pooling import SessionPool, look_after
 from vinci_code.database.dialect.reflection import ReflectionMixin
 from vinci_code.database.dialect.statistics import Counter, OnProgress, Progress
 from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
@@ -237,6 +237,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         flushes.listen()
         loaded.listen()
         selfcheck.check(engine.dialect)
+        look_after(engine)
         engine.url = urls.without_credentials(engine.url)
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
@@ -293,6 +294,14 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         """Set the level, which needs no statement."""
         _unit(dbapi_connection).level = level
 
+    def reset_isolation_level(self, dbapi_conn: DBAPIConnection) -> None:
+        """Set the level that connections of this engine begin with.
+
+        SQLAlchemy's own asserts that it is AUTOCOMMIT or the default of the warehouse.
+        """
+        level = self._on_connect_isolation_level or units.DEFAULT
+        self._assert_and_set_isolation_level(dbapi_conn, level)  # type: ignore[no-untyped-call]
+
     def detect_autocommit_setting(self, dbapi_conn: DBAPIConnection) -> bool:
         """Whether a connection holds nothing."""
         return _unit(dbapi_conn).level == units.AUTOCOMMIT
@@ -309,14 +318,17 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def do_savepoint(self, connection: Connection, name: str) -> None:
         """Mark a place in what is held."""
-        _unit(connection.connection.dbapi_connection).savepoint(name)
+        try:
+            _unit(connection.connection.dbapi_connection).savepoint(name)
+        except Error as error:
+            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
+            connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
         """Drop what was held since."""
         try:
             _unit(connection.connection.dbapi_connection).rollback_to(name)
         except Error as error:
-            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:

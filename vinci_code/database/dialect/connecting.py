@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vinci_code import __version__
 from vinci_code.database.dialect.credentials import Credentials, take_credentials
 from vinci_code.database.dialect.dberrors import InterfaceError
+from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.transport import Timeouts
 from vinci_code.database.dialect.waiting import START_TIMEOUT, Waiting
 
@@ -19,6 +23,8 @@ READ_TIMEOUT = 900.0
 """Seconds that an answer is waited for; the driver's own default for ``_socket_timeout``."""
 
 _HTTPS_PORT = 443
+_CA_FILE = "_tls_trusted_ca_file"
+_FILES = (_CA_FILE, "_tls_client_cert_file", "_tls_client_cert_key_file")
 _INITIAL_SCHEMA = "default"
 
 # What would undo what the dialect is for, and what to do instead.
@@ -95,6 +101,9 @@ def settle(arguments: dict[str, Any]) -> Arguments:
     for name, (is_refused, instead) in _REFUSED.items():
         if name in given and is_refused(given[name]):
             raise InterfaceError(f"{name!r} cannot be used with this dialect: {instead}")
+    for name in _FILES:
+        _require_file(name, given.get(name))
+    _require_certificates(given.get(_CA_FILE))
     host = _required_text(given, "server_hostname").strip().rstrip("/")
     host = host.partition("://")[2] or host
     http_path = _required_text(given, "http_path")
@@ -146,6 +155,35 @@ def _complete(given: dict[str, Any], credentials: Credentials | None) -> None:
     # On by default, and then asks port 443 of the host at every connect, whatever the port.
     given.setdefault("enable_telemetry", False)
     given["_retry_stop_after_attempts_count"] = 1
+
+
+def _require_file(name: str, path: Any) -> None:
+    if not path:
+        return
+    try:
+        with Path(path).open("rb"):
+            pass
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InterfaceError(
+            f"{name!r} names the file {os.fspath(path)!r}, which cannot be read: {reason}; nothing "
+            "was sent\nTo fix it: correct the path, in connect_args or in DATABRICKS_CA_FILE."
+        ) from error
+
+
+def _require_certificates(path: Any) -> None:
+    if not path:
+        return
+    try:
+        with undisturbed():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InterfaceError(
+            f"{_CA_FILE!r} names the file {os.fspath(path)!r}, which holds no certificates that "
+            f"can be read ({reason}); nothing was sent\n"
+            "To fix it: name a file of certificates in PEM form (-----BEGIN CERTIFICATE-----)."
+        ) from error
 
 
 def _required_text(given: dict[str, Any], name: str) -> str:

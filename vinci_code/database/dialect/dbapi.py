@@ -17,6 +17,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
+import os
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -54,11 +56,12 @@ from vinci_code.database.dialect.dberrors import (
     Warning,  # noqa: A004 - PEP 249 gives it this name
 )
 from vinci_code.database.dialect.execution import Execution, Outcome, timed_out
+from vinci_code.database.dialect.forking import in_child, keep_in_process
 from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
-from vinci_code.database.dialect.translation import Evidence, clean
-from vinci_code.database.dialect.transport import Answer, Call, DeadlinePassed
+from vinci_code.database.dialect.translation import Evidence, cleaned
+from vinci_code.database.dialect.transport import Answer, Call, DeadlinePassed, within
 from vinci_code.database.dialect.waiting import Patience
 
 if TYPE_CHECKING:
@@ -137,12 +140,15 @@ def connect(**arguments: Any) -> Connection:
         settled = settle(arguments)
         connection = Connection(settled)
     except Exception as error:  # noqa: BLE001 - it goes on as one of ours
-        raise clean(error)  # noqa: B904 - its cause is set
+        raise cleaned(error)  # noqa: B904 - its cause is set
     return connection
 
 
 class Connection:
     """A session of a SQL warehouse, replaced by another one where it is lost and nothing with it.
+
+    It belongs to the process that has opened it: a forked child can only close it, which does
+    nothing there.
 
     Attributes:
         timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
@@ -155,13 +161,18 @@ class Connection:
         self.timeout = arguments.timeout
         self.autocommit = False
         self.unit: Any = None
-        self._given_up = False
         self._arguments = arguments
+        self._process = os.getpid()
         self._closed = False
+        # Whether there is no session any more, so that the next statement opens one; and whether it
+        # has taken a transaction with it that the unit of work does not know to be gone.
+        self._ended = False
+        self._transaction_lost = False
         # Whether statements have been run since the last commit or rollback, and whether the
         # session holds something that a new one would not.
         self._in_unit = False
         self._session_changed = False
+        self._changed_in_use = False
         self._in_transaction = False
         self._session = self._open(self._call(True, None))
 
@@ -213,8 +224,23 @@ class Connection:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._closed
+        """Whether it was closed, or is the parent's of this process."""
+        return self._closed or self.is_foreign
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process has opened it, of which this one was forked."""
+        return self._process != os.getpid()
+
+    @property
+    def is_as_found(self) -> bool:
+        """Whether it is as it was at ``begin_use``, for all that who comes next will see of it."""
+        gone = self._transaction_lost or (self._ended and self._session_changed)
+        return not (gone or self._changed_in_use or self._in_transaction)
+
+    def begin_use(self) -> None:
+        """Take what the session was changed to until now for what it is to be like."""
+        self._changed_in_use = False
 
     def cursor(self) -> Cursor:
         """A new cursor.
@@ -226,22 +252,28 @@ class Connection:
         return Cursor(self)
 
     def commit(self) -> None:
-        """End the unit of work; each of its statements is committed already."""
+        """End the unit of work; each of its statements is committed already.
+
+        Raises:
+            SessionLostError: A transaction was begun by a statement, and lost with its session.
+        """
         self._require_open()
+        self._require_transaction()
         self._in_unit = False
 
     def rollback(self) -> None:
         """End the unit of work; none of its statements is taken back."""
         self._require_open()
-        self._in_unit = False
+        self._in_unit = self._transaction_lost = False
 
     def give_up(self) -> None:
-        """End the session, and with it what runs in it; the next statement opens another one."""
+        """End the session, and with it what runs in it; the next statement opens another one.
+
+        A transaction is rolled back by it, which is taken to be what the caller wants.
+        """
         self._require_open()
-        self._session.abandon()
-        self._session.close()
-        self._given_up = True
-        self._in_transaction = False
+        self._end_session(None)
+        self._transaction_lost = False
 
     def renew(self) -> None:
         """End the session, and open another one.
@@ -250,20 +282,13 @@ class Connection:
             SessionLostError: The session had been changed, by USE or SET, and is lost with that.
             OperationalError: No session could be opened.
         """
-        if not self._given_up:
-            self.give_up()
-        if self._session_changed:
-            raise SessionLostError(
-                "the session was ended, and with it what was set in it by USE, SET or temporary "
-                "objects\nTo fix it: run the unit of work again on another connection."
-            )
-        self._session = self._open(self._call(True, None))
-        self._given_up = False
+        self.give_up()
+        self._open_another(self._call(True, None))
 
     def close(self) -> None:
-        """End the session; closing twice does nothing."""
-        if not self._closed:
-            self._closed = True
+        """End the session; closing twice does nothing, nor does closing it in a forked child."""
+        closed, self._closed = self.closed, True
+        if not closed and not self._ended:
             self._session.close()
 
     def __enter__(self) -> Self:
@@ -278,7 +303,7 @@ class Connection:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
+        state = "closed" if self.closed else "open"
         return f"<Connection to {self._arguments.where}, {state}>"
 
     def _run(
@@ -290,9 +315,11 @@ class Connection:
         query_tags: Mapping[str, str] | None = None,
     ) -> Outcome:
         self._require_open()
-        if self._given_up:
-            self.renew()
+        self._require_transaction()
         call = self._call(statement.reads, timeout)
+        if self._ended:
+            self._open_another(call)
+            call.again()
         first = self.autocommit or not self._in_unit
         self._in_unit = True
         kept = self._session_changed or self._in_transaction
@@ -301,13 +328,14 @@ class Connection:
         self._session_changed |= statement.changes_session
         if statement.temporary_view is not None:
             self._session.temporary_views.add(statement.temporary_view)
+        self._changed_in_use |= statement.changes_session
         self._in_transaction |= statement.begins_transaction
 
         def send(call: Call) -> Any:
             return self._session.execute(text, parameters, call, query_tags)
 
         try:
-            outcome = Execution(call, lambda: self._session, send, replace).run()
+            outcome = Execution(call, lambda: self._session, send, replace, self._end_session).run()
         except Error as error:
             if statement.begins_transaction and error.error_class is not None:
                 self._in_transaction = False  # the warehouse has refused to begin
@@ -326,13 +354,54 @@ class Connection:
         return Session(_driver(), self._arguments, call)
 
     def _replace_session(self, call: Call) -> None:
-        self._session.abandon()
-        self._session.close()
+        self._end_session(None)
+        self._open_another(call)
+
+    def _open_another(self, call: Call) -> None:
+        """Open a session in place of one that has ended; if that fails, the next use tries again.
+
+        Raises:
+            SessionLostError: The session had been changed, and is lost with that.
+        """
+        if self._session_changed:
+            raise SessionLostError(
+                "the session was ended, and with it what was set in it by USE, SET or temporary "
+                "objects\nTo fix it: run the unit of work again on another connection."
+            )
         self._session = self._open(call)
+        self._ended = False
+
+    def _end_session(self, seconds: float | None) -> None:
+        """End the session; what takes longer than so many seconds goes on by itself."""
+        if self._ended:
+            return
+        # Before anything is sent: that may be interrupted.
+        self._ended = True
+        self._transaction_lost, self._in_transaction = self._in_transaction, False
+        self._session.abandon()
+        if seconds is None:
+            self._session.close()
+        else:
+            within(seconds, self._session.close)
 
     def _require_open(self) -> None:
         if self._closed:
             raise InterfaceError("the connection is closed")
+        if self.is_foreign:
+            raise SessionLostError(
+                "the connection was opened before this process was forked, and is its parent's; "
+                "nothing was sent\n"
+                "To fix it: open a connection in the child; an engine does that by itself, for "
+                "each connection that is not in use while it is forked."
+            )
+
+    def _require_transaction(self) -> None:
+        if self._transaction_lost:
+            raise SessionLostError(
+                "the session was ended, and with it the transaction that was begun in it; nothing "
+                "of it was written, and nothing was sent now\n"
+                "To fix it: call rollback(), and repeat the unit of work."
+            )
 
 
 class Cursor:
@@ -389,7 +458,7 @@ class Cursor:
             statement = describe(operation)
             outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
-            raise self._clean(error)  # noqa: B904 - its cause is set
+            raise self._cleaned(error)  # noqa: B904 - its cause is set
         except BaseException as interruption:
             redact_exception(interruption)
             raise
@@ -478,8 +547,9 @@ class Cursor:
 
     def _release(self) -> None:
         driver_cursor, self._driver_cursor = self._driver_cursor, None
-        if driver_cursor is not None and self._session is not None:
-            self._session.release(driver_cursor)
+        if driver_cursor is None or self._session is None or self.connection.is_foreign:
+            return
+        self._session.release(driver_cursor)
 
     @contextlib.contextmanager
     def _fetching(self) -> Iterator[Rows]:
@@ -494,10 +564,10 @@ class Cursor:
         except DeadlinePassed as passed:
             raise timed_out(self.statement_id) from passed
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
-            raise self._clean(error)  # noqa: B904 - its cause is set
+            raise self._cleaned(error)  # noqa: B904 - its cause is set
 
-    def _clean(self, error: Exception) -> Error:
-        return clean(error, Evidence(statement_id=self.statement_id))
+    def _cleaned(self, error: Exception) -> Exception:
+        return cleaned(error, Evidence(statement_id=self.statement_id))
 
     def _require_open(self) -> None:
         if self._closed:
@@ -511,10 +581,21 @@ def _driver() -> Driver:
     from databricks.sql.client import Connection as DriverConnection
     from databricks.sql.parameters.native import DbsqlParameterBase
     from databricks.sql.session import Session as DriverSession
+    from databricks.sql.telemetry.telemetry_client import TelemetryClientFactory
     from urllib3 import Timeout
+
+    in_child(TelemetryClientFactory, _renew_telemetry)
 
     class Attached(DriverConnection):
         """The driver's connection, without its detour over another backend."""
+
+        # Asked for as it is collected, also where its arguments did not even make a session.
+        session: Any = None
+
+        @property
+        def open(self) -> bool:
+            """Whether it has an open session."""
+            return self.session is not None and super().open
 
         def _open_session_with_reyden_fallback(
             self,
@@ -540,6 +621,7 @@ def _driver() -> Driver:
                 complex_types,
                 **kwargs,
             )
+            keep_in_process(self)
             with attach(self.session.backend):
                 self.session.open()
             return self.session
@@ -566,6 +648,16 @@ def _driver() -> Driver:
         return Attached(**arguments, **{_ATTACH: attach})
 
     return Driver(open_connection, Exact, Timeout)
+
+
+def _renew_telemetry(factory: Any) -> None:
+    """Have the driver's telemetry, of which nothing is sent, begin anew in a child.
+
+    Each connection that is opened or closed takes its lock.
+    """
+    factory._lock = threading.RLock()
+    factory._initialized = False
+    factory._flush_event = threading.Event()
 
 
 _ATTACH = "_vinci_attach"

@@ -18,6 +18,7 @@ from vinci_code.database.dialect.dberrors import (
     SessionLostError,
     StatementTimeout,
 )
+from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.transport import Call, DeadlinePassed, within
 
 _CANCEL_SECONDS = 0.4
@@ -36,12 +37,6 @@ class SessionLike(Protocol):
 
     def state_of(self, command: Any, call: Call) -> None:
         """Ask for the state of a statement, and note it on the call."""
-
-    def close(self) -> None:
-        """End the session and everything that runs in it."""
-
-    def abandon(self) -> None:
-        """Use the session no more."""
 
 
 @dataclass
@@ -68,6 +63,7 @@ class Execution:
         session: Returns the session to use.
         send: Sends the statement and returns the driver's cursor with its result.
         replace: Replaces the session by a new one; ``None`` where something of it would be lost.
+        end: Ends the session and everything that runs in it, within so many seconds.
     """
 
     def __init__(
@@ -76,11 +72,13 @@ class Execution:
         session: Callable[[], SessionLike],
         send: Callable[[Call], Any],
         replace: Callable[[Call], None] | None,
+        end: Callable[[float], None],
     ) -> None:
         self._call = call
         self._session = session
         self._send = send
         self._replace = replace
+        self._end = end
         self._repeated = False
         self._replaced = False
 
@@ -90,17 +88,18 @@ class Execution:
         Raises:
             Error: It was not executed, or failed.
             AmbiguousWriteError: It writes, and whether it was executed is not known.
+            BaseException: What interrupted it, as it is: see ``interruptions``.
         """
         while True:
             try:
                 return self._outcome(self._send(self._call))
             except DeadlinePassed as passed:
                 return self._give_up(passed)
-            except Error as error:
+            except BaseException as error:
+                if not isinstance(error, Error) or is_foreign(error):
+                    self._interrupt()
+                    raise
                 outcome = self._after(error)
-            except (KeyboardInterrupt, SystemExit):
-                self._interrupt()
-                raise
             if outcome is not None:
                 return outcome
             self._call.again()
@@ -147,8 +146,7 @@ class Execution:
             return self._settle(session, command, passed)
         if call.sent or call.in_flight:
             # Without a name, only the end of its session ends a statement.
-            session.abandon()
-            within(_CANCEL_SECONDS, session.close)
+            self._end(_CANCEL_SECONDS)
             if not call.repeatable:
                 raise ambiguous(passed, call) from passed
         raise timed_out(call.statement_id) from passed
@@ -171,14 +169,19 @@ class Execution:
         raise ambiguous(passed, call) from passed
 
     def _interrupt(self) -> None:
-        """Ctrl-C, or whatever else ends the program, ends the statement on the warehouse too."""
+        """Ctrl-C, a time limit or whatever it is ends the statement on the warehouse too.
+
+        What became of the statement is not known, so its session is used no more.
+        """
         call, session = self._call, self._session()
-        command = session.running()
-        if command is not None:
-            within(_INTERRUPT_SECONDS, lambda: session.cancel(command))
-        elif call.sent or call.in_flight:
-            session.abandon()
-            within(_INTERRUPT_SECONDS, session.close)
+        if not (call.sent or call.in_flight):
+            return
+        try:
+            command = session.running()
+            if command is not None:
+                within(_INTERRUPT_SECONDS, lambda: session.cancel(command))
+        finally:
+            self._end(_INTERRUPT_SECONDS)
 
 
 def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:

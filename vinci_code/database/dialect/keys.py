@@ -14,6 +14,8 @@ import time
 import uuid
 from collections.abc import Iterable
 
+from vinci_code.database.dialect.forking import renew_lock_in_child
+
 # 41 bits of milliseconds last until the year 2093; 22 bits tell the processes apart.
 NODE_BITS = 22
 _EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -37,6 +39,7 @@ class KeyMaker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._process = 0
         self._node = 0
         self._tick = 0

@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
@@ -48,7 +48,7 @@ _NULL = {type(None)}
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
 _BASE64_BYTES = 3 * 256 * 1024
 # How many rows are encoded at a time, and the size from which they are encoded one by one.
-_BLOCK, _LARGE = 200, 1024 * 1024
+_BLOCK, _LARGE = 1000, 1024 * 1024
 # Of rows that are written out: as large as a statement may be, with room for the text beside it.
 _MAX_WRITTEN_BYTES = MAX_STATEMENT_BYTES - 256 * 1024
 
@@ -121,12 +121,16 @@ def payloads(
 
 
 def _chunks(rows: Sequence[Row], kinds: tuple[Transport, ...], split: bool) -> Iterator[Payload]:
-    sample = sum(len(text) for _, text in _texts(rows[:_BLOCK], kinds))
-    large = sample * len(rows) > LARGE_JSON_BYTES * min(len(rows), _BLOCK)
+    texts = _texts(rows, kinds)
+    first = next(texts, None)
+    if first is None:
+        return
+    # By the first rows it is told how much all of them take.
+    large = len(first[1]) * len(rows) > LARGE_JSON_BYTES * first[0]
     most = SPLIT_JSON_BYTES if split and large else MAX_JSON_BYTES
     written: list[bytes] = []
     count = size = 0
-    for number, text in _texts(rows, kinds):
+    for number, text in chain([first], texts):
         if written and size + len(text) > most:
             yield Payload(kinds, count, b"[" + b",".join(written) + b"]")
             written, count, size = [], 0, 0
@@ -169,7 +173,8 @@ def _text(rows: Sequence[Row], kinds: tuple[Transport, ...]) -> bytes:
             columns.append(column)
     if not columns:
         return b",".join([b"{}"] * len(rows))
-    objects = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    # Without a loop of Python's own: this is most of what a commit of many rows takes.
+    objects = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
     try:
         return orjson.dumps(objects)[1:-1]
     except TypeError:

@@ -1,27 +1,50 @@
-"""A pool that gives idle sessions back, and lets no credentials into tracebacks."""
+"""A pool that gives idle sessions back, and lets no credentials into tracebacks.
+
+And what every pool of the dialect's engines does, whatever its class: see ``look_after``.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event, exc
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import queue as sqla_queue
 
 from vinci_code.core.redaction import redact_exception
+from vinci_code.database.dialect.forking import in_child
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 IDLE_TIMEOUT = 600.0
 """Seconds after which an idle session is given back."""
 
 _IDLE_SINCE = "vinci_idle_since"
+_BEGUN = "vinci_begun"
+_PROCESS = "vinci_process"
 
 _log = logging.getLogger(__name__)
+
+
+def look_after(engine: Engine) -> None:
+    """Have nobody be given a connection that is not as it was when it was opened.
+
+    * A connection that was opened before a fork is never used in the child: the child begins with
+      an empty pool, and what finds its way into it all the same is replaced.
+    * A connection whose session was changed while it was in use (USE, SET, temporary objects, a
+      transaction that is still there) is closed when it is given back. What listeners of the
+      pool's ``connect`` have changed is taken for what connections are to be like.
+    """
+    event.listen(engine, "checkout", _checked_out)
+    event.listen(engine, "checkin", _checked_in)
+    in_child(engine, _begin_anew)
 
 
 class SessionPool(QueuePool):
@@ -115,10 +138,21 @@ class SessionPool(QueuePool):
 
         return create
 
+    def _create_connection(self) -> ConnectionPoolEntry:
+        record = super()._create_connection()
+        assert record.record_info is not None  # noqa: S101 - entries of a pool have one
+        record.record_info[_PROCESS] = os.getpid()
+        return record
+
     def _now(self) -> float:
         return time.monotonic()
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if record.record_info is None or record.record_info.get(_PROCESS) != os.getpid():
+            # Lent by the parent's pool: this one has not counted it, and its locks may be held for
+            # ever.
+            record.close()
+            return
         record.info[_IDLE_SINCE] = self._now()
         super()._do_return_conn(record)
         self._look_again_later()
@@ -155,3 +189,27 @@ class SessionPool(QueuePool):
         self.give_back_idle()
         if self.checkedin():
             self._look_again_later()
+
+
+def _checked_out(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+    if connection.is_foreign:
+        # SQLAlchemy's recipe for forks: without them, it closes neither and opens another one.
+        record.dbapi_connection = proxy.dbapi_connection = None  # type: ignore[misc]
+        raise exc.DisconnectionError("the connection was opened before this process was forked")
+    if record.info.get(_BEGUN) is not connection:
+        record.info[_BEGUN] = connection
+        connection.begin_use()
+
+
+def _checked_in(connection: Any, record: ConnectionPoolEntry) -> None:
+    if connection is not None and not connection.is_as_found:
+        # The next one who wants it gets a new session, by the pool's own ``connect``.
+        record.close()
+
+
+def _begin_anew(engine: Engine) -> None:
+    engine.dispose(close=False)
+    opened: Any = engine.pool.dispatch.connect
+    if hasattr(opened, "_exec_once_mutex"):
+        # Held by a thread that was opening the engine's first connection.
+        opened._exec_once_mutex = threading.Lock()

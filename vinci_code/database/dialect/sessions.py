@@ -10,6 +10,8 @@ from typing import Any
 
 from vinci_code.database.dialect.binding import Parameter
 from vinci_code.database.dialect.connecting import Arguments
+from vinci_code.database.dialect.forking import undisturbed
+from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.transport import Call, Channel
 
 _SILENT = logging.NullHandler()
@@ -69,7 +71,8 @@ class Session:
             return channels[0].on_behalf_of(call)
 
         self._driver = driver
-        self.driver_connection = driver.connect(attach, arguments.for_driver)
+        with undisturbed():
+            self.driver_connection = driver.connect(attach, arguments.for_driver)
         self.channel = channels[0]
         self._command_of: Any = None
         self._command: Any = None
@@ -88,9 +91,11 @@ class Session:
         try:
             with self.channel.on_behalf_of(call):
                 driver_cursor.execute(text, bound or None, query_tags=query_tags)
-        except Exception as error:  # noqa: BLE001 - it goes on as one of ours
-            understood = self.channel.understood(error, call)
+        except Exception as error:
             self._command = self.running()  # which the cursor forgets
+            if is_foreign(error):
+                raise
+            understood = self.channel.understood(error, call)
             self.release(driver_cursor)
             raise understood  # noqa: B904 - its cause is set
         return driver_cursor
@@ -110,12 +115,17 @@ class Session:
 
     def release(self, driver_cursor: Any) -> None:
         """Give a result back to the warehouse, and let the driver forget its cursor."""
-        with contextlib.suppress(Exception):
-            # What cannot be given back expires by itself.
+        try:
             driver_cursor.close()
-        with contextlib.suppress(ValueError):
-            # The driver keeps every cursor until the connection is closed.
-            self.driver_connection._cursors.remove(driver_cursor)
+        except Exception as error:
+            # What cannot be given back expires by itself.
+            if is_foreign(error):
+                raise
+        finally:
+            with contextlib.suppress(ValueError):
+                # The driver keeps every cursor until the connection is closed.
+                self.driver_connection._cursors.remove(driver_cursor)
+        self.channel.let_through()
 
     def abandon(self) -> None:
         """Let nothing more be sent through the session but its end."""
@@ -125,8 +135,12 @@ class Session:
         """End the session."""
         try:
             self.driver_connection.close()
-        except Exception as error:  # noqa: BLE001 - what is closed is gone, whatever it says
+        except Exception as error:
+            if is_foreign(error):
+                raise
+            # What is closed is gone, whatever it says.
             _log.debug("closing a session: %s", type(error).__name__)
+        self.channel.let_through()
 
 
 def _log_no_contents() -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vinci_code.database.dialect.forking import renew_lock_in_child
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -51,6 +53,7 @@ class Counter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._counted = Statistics()
 
     def add(

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect import dberrors as e
+from vinci_code.database.dialect.interruptions import is_foreign
 
 
 class By(Enum):
@@ -174,6 +175,17 @@ class Evidence:
 
 
 NOTHING_KNOWN = Evidence()
+
+
+def cleaned(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> Exception:
+    """What an exception goes on as: that of ``clean``, or itself if it says nothing of a request.
+
+    See ``interruptions`` for what does not.
+    """
+    if is_foreign(error):
+        redact_exception(error)
+        return error
+    return clean(error, evidence)
 
 
 def clean(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:

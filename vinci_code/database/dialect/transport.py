@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 import threading
 import time
 import uuid
@@ -38,6 +39,7 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
+from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.translation import Evidence, chain, class_names, clean
 from vinci_code.database.dialect.waiting import Patience, seconds_in
 
@@ -57,6 +59,9 @@ _PAUSE = 0.2
 # Above the deadline, so that an answer that is about to come can still name the statement, which
 # is what a cancellation needs.
 _GRACE = 0.4
+
+# What a workspace says of a token that it does not know (recorded in databricks-jdbc's tests).
+_UNKNOWN_TOKEN = b"Invalid access token"
 
 # TOperationState and TStatusCode of the driver's TCLIService.thrift.
 _FINISHED, _CANCELED, _ERROR, _TIMED_OUT = 2, 3, 5, 8
@@ -177,6 +182,9 @@ class Channel:
         self._call: Call | None = None
         self._sqlstate: str | None = None
         self._ended: int | None = None
+        # What was raised while the driver waited, and says nothing of the request: the driver makes
+        # an error of its own of it, or a line in its log.
+        self._interruption: Exception | None = None
         self.lost = False
         """Whether the warehouse no longer knows the session."""
         _send_once(backend)
@@ -195,11 +203,18 @@ class Channel:
         """What an exception means that the driver raised over an answer which is no failure."""
         return clean(error, Evidence(sqlstate=self._sqlstate, statement_id=call.statement_id))
 
+    def let_through(self) -> None:
+        """Raise what a signal handler has raised in a request, and the driver has swallowed."""
+        interruption, self._interruption = self._interruption, None
+        if interruption is not None:
+            raise interruption
+
     def request(self, method: Any, request: Any, retryable: bool = True) -> Any:
         """Send a request of the driver, in place of its ``make_request``.
 
         Raises:
             Error: What went wrong.
+            Exception: What says nothing of the request, as it is: see ``interruptions``.
         """
         del retryable
         name = method.__name__
@@ -212,10 +227,12 @@ class Channel:
             self._require_time(call)
             try:
                 return self._once(method, request, call)
-            except Error as error:
-                self._decide(error, name, call)
-            except Exception as error:  # noqa: BLE001 - the driver lets anything through
-                self._decide(self._understood(error, call), name, call)
+            except Exception as error:
+                if is_foreign(error):
+                    raise
+                # The driver lets anything through.
+                known = error if isinstance(error, Error) else self._understood(error, call)
+                self._decide(known, name, call)
 
     def get(self, path: str, seconds: float) -> Answer:
         """Ask the workspace for a path, on the way of the driver's own requests.
@@ -233,7 +250,9 @@ class Channel:
         """
         try:
             sent, answer = self._get(path, seconds)
-            refused = answer.status in (401, 403)
+            # Another 403 is a right that is missing: its credentials are good.
+            unknown = answer.status == 403 and _UNKNOWN_TOKEN in answer.body
+            refused = answer.status == 401 or unknown
             if refused and self._credentials is not None and self._credentials.renew(sent):
                 _, answer = self._get(path, seconds)
         except Exception as error:  # noqa: BLE001 - urllib3 lets anything through
@@ -285,7 +304,19 @@ class Channel:
             self._sqlstate = self._ended = None
             # The only way to bound connecting and reading apart; setTimeout takes one number.
             setattr(self._transport, _TIMEOUT, timeout)
-            return self._send(self._observed(method, name), request)
+            self._interruption = None
+            try:
+                response = self._send(self._observed(method, name), request)
+            except Exception:
+                if not self._was_interrupted():
+                    raise
+                response = None
+            # Not while the driver's error is handled: it says nothing of what is raised here.
+            self.let_through()
+            return response
+
+    def _was_interrupted(self) -> bool:
+        return self._interruption is not None
 
     def _exchange_in_time(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
         """The same, and be back in time where nobody else sees to it.
@@ -315,8 +346,13 @@ class Channel:
     def _observed(self, method: Any, name: str) -> Any:
         @functools.wraps(method)
         def observed(request: Any) -> Any:
-            response = method(request)
-            self._note(name, response)
+            handled = sys.exc_info()[1]
+            try:
+                response = method(request)
+                self._note(name, response)
+            except Exception as error:
+                self._interruption = _interruption_in(error, handled)
+                raise
             return response
 
         return observed
@@ -358,7 +394,11 @@ class Channel:
         timeout = self._make_timeout(connect=_HOUSEKEEPING_SECONDS, read=_HOUSEKEEPING_SECONDS)
         try:
             return self._exchange(method, request, method.__name__, timeout)
-        except Exception as error:  # noqa: BLE001 - see _HOUSEKEEPING
+        except Exception as error:
+            if is_foreign(error):
+                self._interruption = error
+                raise
+            # See _HOUSEKEEPING.
             _log.debug("%s: %s failed: %s", self._where, method.__name__, type(error).__name__)
             return None
 
@@ -457,6 +497,22 @@ class Channel:
         return CancelledError(
             "the statement was cancelled on the warehouse", statement_id=call.statement_id
         )
+
+
+def _interruption_in(error: Exception, handled: BaseException | None) -> Exception | None:
+    """What was raised in a request and says nothing of it, be it within an error of urllib3's.
+
+    Which makes one of its own of a ``TimeoutError``, whoever has raised it.
+
+    Args:
+        error: What the request has failed with.
+        handled: What the application was handling while it asked for the request.
+    """
+    before = [] if handled is None else list(chain(handled, handled=True))
+    for found in chain(error, handled=True):
+        if isinstance(found, Exception) and found not in before and is_foreign(found):
+            return found
+    return None
 
 
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import decimal
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -110,13 +109,20 @@ def _places(value: decimal.Decimal) -> int:
 
 
 def _floats(values: Column) -> Column:
-    return [
-        None if value is None else repr(value) if math.isfinite(value) else float_text(value)
-        for value in values
-    ]
+    texts: Column = (
+        [None if value is None else repr(value) for value in values]
+        if None in values
+        else list(map(repr, values))
+    )
+    if _NOT_FINITE.isdisjoint(texts):
+        return texts
+    return [None if value is None else float_text(value) for value in values]
 
 
-def _moments(values: Column) -> Column:
+def _instants(values: Column) -> Column:
+    # What is in UTC is written by the JSON encoder as it is read again, and so is what has no zone.
+    if {value.tzinfo for value in values if value is not None} <= {dt.timezone.utc}:
+        return values
     return [None if value is None else _moment(value) for value in values]
 
 
@@ -125,19 +131,16 @@ def _moment(value: dt.datetime) -> str | None:
     return None if told is None else told[1]
 
 
-def _dates(values: Column) -> Column:
-    return [None if value is None else value.isoformat() for value in values]
-
-
 def _base64(values: Column) -> Column:
     return [None if v is None else base64.b64encode(v).decode("ascii") for v in values]
 
 
 BOOLEAN = Transport("boolean", "BOOLEAN", "{}", _kinds(bool))
+_NOT_FINITE = frozenset({"nan", "inf", "-inf"})
 _BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
 STRING = Transport("string", "STRING", "{}", _kinds(str))
-_WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime, _moments)
-_INSTANT = _cast("TIMESTAMP", dt.datetime, _moments)
+_WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime)
+_INSTANT = _cast("TIMESTAMP", dt.datetime, _instants)
 
 _TRANSPORTS: tuple[tuple[Any, Any], ...] = (
     ((VinciInteger, TINYINT), _BIGINT),
@@ -147,7 +150,7 @@ _TRANSPORTS: tuple[tuple[Any, Any], ...] = (
     # A nested value is JSON text, too, of which the column's own expression makes the value.
     ((VinciString, VinciEnum, VinciUuid, VinciTime, VinciJSON, ARRAY, MAP, STRUCT), STRING),
     (VinciBinary, Transport("string", "BINARY", "unbase64({})", _kinds(bytes), _base64)),
-    (VinciDate, _cast("DATE", dt.date, _dates)),
+    (VinciDate, _cast("DATE", dt.date)),
     (VinciDateTime, lambda kind: _INSTANT if kind.timezone else _WALL_CLOCK),
     (VinciInterval, _WALL_CLOCK),
 )

@@ -31,6 +31,7 @@ from vinci_code.database.dialect.dberrors import (
     ProgrammingError,
     StatementTimeout,
 )
+from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
 from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, claim_keys, find_out
@@ -249,12 +250,14 @@ class Unit:
         try:
             self._require_sound()
             self._commit()
+            self._connection.commit()
         except BaseException:
             self._abandon_transaction()
+            if not self._connection.closed:
+                self._connection.rollback()
             raise
         finally:
             self._end()
-        self._connection.commit()
 
     def rollback(self) -> None:
         """Drop what is held; what a transaction has sent is rolled back."""
@@ -268,8 +271,24 @@ class Unit:
             self._connection.rollback()
 
     def savepoint(self, name: str) -> None:
-        """Mark a place to come back to."""
+        """Mark a place to come back to.
+
+        Raises:
+            NotSupportedError: Nothing is held, so that nothing could be dropped later.
+        """
         self._require_sound()
+        if not self.holds:
+            what = (
+                "with AUTOCOMMIT each statement is committed as it runs"
+                if self._level == AUTOCOMMIT
+                else "within a transaction that was begun by a statement of the application's own, "
+                "each statement is sent as it comes"
+            )
+            raise NotSupportedError(
+                f"a savepoint cannot be set: {what}, and Databricks has no savepoints; nothing was "
+                "sent\nTo fix it: begin_nested() on a connection with the isolation level "
+                f"{DEFAULT!r}, without a BEGIN of your own; or leave the savepoint out."
+            )
         self._savepoints.pop(name, None)
         self._savepoints[name] = self.held.mark()
 
@@ -355,7 +374,7 @@ class Unit:
                 done.append(step)
                 total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
         except Exception as error:
-            if not done:
+            if not done or is_foreign(error):
                 raise
             raise unit_errors.partial(done, parts, error) from error
         cursor.rowcount = total
@@ -515,7 +534,7 @@ class Unit:
                 done.append(step)
         except Exception as error:
             # It may have been raised by the making of a statement, too.
-            if not done:
+            if not done or is_foreign(error):
                 raise
             raise unit_errors.partial(done, held, error) from error
 
@@ -595,7 +614,10 @@ class Unit:
         self._run_commit(step, held, cursor)
         try:
             self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
-        except Exception:  # noqa: BLE001 - what is committed must not be told as lost
+        except Exception as error:
+            if is_from_signal(error):
+                raise
+            # What is committed must not be told as lost.
             _log.warning("on_progress failed after a commit", exc_info=True)
         return cursor
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from vinci_code.database.dialect.forking import renew_lock_in_child
 from vinci_code.database.dialect.identifiers import schema_parts
 
 # What has rows of its own: https://docs.databricks.com/aws/en/sql/language-manual/
@@ -47,6 +48,7 @@ class KnownViews:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._views: dict[Name, bool] = {}
 
     def forget(self) -> None:

@@ -1,0 +1,209 @@
+"""Forked children: what their parent has opened is neither used by them nor ended."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
+
+from tests.history import forks
+from vinci_code.core.config import DatabaseSettings
+from vinci_code.database.databricks_connector import DatabricksConnector, create_databricks_engine
+from vinci_code.database.dialect import dbapi
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+SECONDS = 60
+"""A child that takes longer hangs, and is killed."""
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Do something in a forked child, and return its process id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.alarm(SECONDS)
+        work()
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 - a child must not go on as its parent
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def wait_for(*children: int) -> None:
+    """Wait until children have ended well."""
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    assert ended == [0] * len(ended)
+
+
+def number_of(engine: Engine, number: int) -> Any:
+    with engine.connect() as connection:
+        return connection.scalar(text(f"SELECT {number}"))
+
+
+def session_of(engine: Engine) -> str:
+    with engine.connect() as connection:
+        opened: Any = connection.connection.dbapi_connection
+        return str(opened.session_id)
+
+
+def closings(warehouse: TestWarehouse) -> int:
+    return sum(record.operation == "CloseSession" for record in warehouse.requests)
+
+
+@pytest.mark.parametrize("pool", [None, QueuePool, StaticPool, NullPool])
+def test_children_get_their_own_answers(
+    pool: type[Pool] | None, engine_url: URL, engine_args: dict[str, Any]
+) -> None:
+    options = {} if pool is None else {"poolclass": pool}
+    engine = create_engine(engine_url, connect_args=engine_args, **options)
+    assert number_of(engine, 1) == 1
+    session = session_of(engine)
+
+    def ask(first: int) -> None:
+        for number in range(first, first + 10):
+            assert number_of(engine, number) == number
+        assert session_of(engine) != session
+        engine.dispose()
+
+    wait_for(*[in_child(functools.partial(ask, 100 * n)) for n in range(5)])
+    assert number_of(engine, 2) == 2
+    assert pool is NullPool or session_of(engine) == session
+    engine.dispose()
+
+
+def test_a_connection_that_is_in_use_is_its_parents(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    connection = engine.connect()
+    connection.execute(text("CREATE TABLE t (a INT)"))
+    connection.commit()
+    connection.execute(text("INSERT INTO t VALUES (1)"))
+    before = len(local_warehouse.requests)
+
+    def use() -> None:
+        with pytest.raises(OperationalError, match="before this process was forked") as caught:
+            connection.execute(text("SELECT 1"))
+        assert isinstance(caught.value.orig, dbapi.SessionLostError)
+        assert caught.value.connection_invalidated
+        connection.rollback()
+        assert connection.scalar(text("SELECT 2")) == 2
+        connection.close()
+        engine.dispose()
+
+    wait_for(in_child(use))
+    operations = [record.operation for record in local_warehouse.requests[before:]]
+    # All of them are of the child's own session.
+    assert operations.count("OpenSession") == operations.count("CloseSession") == 1
+    connection.commit()
+    assert connection.scalar(text("SELECT count(*) FROM t")) == 1
+    connection.close()
+
+
+def test_what_is_held_is_committed_by_the_parent_alone(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    connection = engine.connect()
+    connection.execute(text("CREATE TABLE t (a INT)"))
+    connection.commit()
+    connection.execute(text("INSERT INTO t VALUES (1)"))
+
+    def commit() -> None:
+        with pytest.raises(DBAPIError, match="before this process was forked"):
+            connection.commit()
+
+    wait_for(in_child(commit))
+    connection.commit()
+    assert connection.scalar(text("SELECT count(*) FROM t")) == 1
+    connection.close()
+
+
+def test_neither_closing_nor_collecting_in_a_child_ends_a_session(
+    connect_args: dict[str, Any], local_warehouse: TestWarehouse
+) -> None:
+    closed, collected, fetched = (dbapi.connect(**connect_args) for _ in range(3))
+    opened = [closed, collected, fetched]
+    cursors = [fetched.cursor().execute("SELECT id FROM range(3)")]
+    before = len(local_warehouse.requests)
+
+    def end() -> None:
+        closed.close()
+        assert all(connection.closed for connection in opened)
+        with pytest.raises(dbapi.SessionLostError):
+            cursors[0].fetchall()
+        cursors.pop().close()
+        with pytest.raises(dbapi.SessionLostError):
+            fetched.cursor()
+        nonlocal collected
+        del collected
+        opened.clear()
+        gc.collect()
+
+    wait_for(in_child(end))
+    assert local_warehouse.requests[before:] == ()
+    for connection in opened:
+        assert connection.cursor().execute("SELECT 7").fetchall() == [(7,)]
+        connection.close()
+
+
+def settings_of(warehouse: TestWarehouse) -> DatabaseSettings:
+    served = warehouse.warehouse
+    return DatabaseSettings(
+        use_databricks=True,
+        databricks_server_hostname=f"localhost:{served.port}",
+        databricks_http_path=served.http_path,
+        databricks_access_token=served.access_token,
+        databricks_ca_file=served.ca_file,
+    )
+
+
+def test_the_connectors_engine(local_warehouse: TestWarehouse) -> None:
+    engine = create_databricks_engine(settings_of(local_warehouse))
+    assert number_of(engine, 1) == 1
+
+    def ask(number: int) -> None:
+        assert number_of(engine, number) == number
+        engine.dispose()
+
+    wait_for(*[in_child(functools.partial(ask, n)) for n in range(5)])
+    engine.dispose()
+
+
+def test_the_connectors_own_connections(local_warehouse: TestWarehouse) -> None:
+    connector = DatabricksConnector(settings_of(local_warehouse))
+    connection = connector.connect()
+    before = len(local_warehouse.requests)
+
+    def use() -> None:
+        with pytest.raises(Exception, match="closed connection"):
+            connection.cursor()
+        connector.close()
+
+    wait_for(in_child(use))
+    assert local_warehouse.requests[before:] == ()
+    with connection.cursor() as cursor:
+        assert cursor.execute("SELECT 7").fetchall()[0][0] == 7
+    connector.close()
+
+
+def test_forks_under_load() -> None:
+    report = forks.run(count=25, seed=5, threads=3)
+    assert report.wrong == []
+    assert (report.forks, report.asked_by_children) == (25, 25 * forks.ASKED)
+    assert report.asked_by_parent > 0

@@ -1,0 +1,229 @@
+"""What a signal handler raises while the driver waits: it comes through, whatever its class."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Column, Engine, Integer, MetaData, Table
+
+from tests.dialect.held import run_and_commit
+from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
+from vinci_code.warehouse.faults import Fault
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="this system has no interval timer"
+)
+
+T = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("x", Integer))
+
+
+class Soft(Exception):  # noqa: N818 - as Celery's
+    """A time limit of the application."""
+
+
+# What applications raise there; of the last two, only where they come from tells what they are.
+RAISED: list[type[Exception]] = [Soft, TimeoutError, dbapi.StatementTimeout]
+
+
+@contextmanager
+def limit(seconds: float, raised: type[Exception]) -> Iterator[None]:
+    """Raise an exception in this thread after some seconds, wherever it is."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise raised("time is up")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def table(engine: Engine) -> Table:
+    with engine.connect() as connection:
+        run_and_commit(connection, sa.schema.CreateTable(T), sa.insert(T).values(id=1, x=1))
+    return T
+
+
+def operations(warehouse: TestWarehouse, since: int = 0) -> list[str]:
+    return [record.operation for record in warehouse.requests[since:]]
+
+
+@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.parametrize("named", [False, True], ids=["before it has a name", "after that"])
+def test_a_time_limit_comes_through_a_commit(
+    raised: type[Exception],
+    named: bool,
+    engine: Engine,
+    table: Table,
+    local_warehouse: TestWarehouse,
+) -> None:
+    if named:
+        local_warehouse.inject(Fault.slow_poll(20.0, statement="INSERT"))
+    else:
+        local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="INSERT"))
+    connection = engine.connect()
+    connection.execute(sa.insert(table).values(id=2, x=2))
+    since = len(local_warehouse.requests)
+    with (
+        limit(2.5 if named else 0.7, raised),
+        pytest.raises((raised, sa.exc.DBAPIError), match="time is up") as caught,
+    ):
+        connection.commit()
+    # SQLAlchemy makes an exception of its own of one of ours.
+    error: Any = caught.value
+    assert type(getattr(error, "orig", error)) is raised
+    connection.rollback()
+    sent = operations(local_warehouse, since)
+    assert sent.count("ExecuteStatement") == 1
+    assert "CloseSession" in sent
+    assert ("CancelOperation" in sent) == named
+    # The next use of the connection opens a session.
+    assert connection.scalar(sa.text("SELECT 7")) == 7
+    connection.close()
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_a_time_limit_comes_through_a_query(
+    raised: type[Exception], engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="SELECT 5"))
+    since = len(local_warehouse.requests)
+    with engine.connect() as connection:
+        with limit(0.7, raised), pytest.raises((raised, sa.exc.DBAPIError)) as caught:
+            connection.execute(sa.text("SELECT 5"))
+        error: Any = caught.value
+        assert type(getattr(error, "orig", error)) is raised
+    assert operations(local_warehouse, since).count("ExecuteStatement") == 1
+
+
+def test_a_transaction_that_was_interrupted_is_not_gone_on_with(
+    engine: Engine, table: Table, local_warehouse: TestWarehouse
+) -> None:
+    connection = engine.connect()
+    connection.execute(sa.text("BEGIN TRANSACTION"))
+    connection.execute(sa.insert(table).values(id=2, x=2))
+    local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="UPDATE"))
+    with limit(0.7, Soft), pytest.raises(Soft):
+        connection.execute(sa.update(table).where(table.c.id == 1).values(x=5))
+    with pytest.raises(sa.exc.OperationalError, match="the transaction that was begun in it"):
+        connection.execute(sa.select(table.c.id))
+    connection.rollback()
+    found = connection.execute(sa.select(table.c.id, table.c.x)).all()
+    assert [tuple(row) for row in found] == [(1, 1)]
+    connection.close()
+
+
+def test_a_commit_of_a_transaction_that_was_interrupted_fails(
+    engine: Engine, table: Table, local_warehouse: TestWarehouse
+) -> None:
+    connection = engine.connect()
+    connection.execute(sa.text("BEGIN TRANSACTION"))
+    local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="INSERT"))
+    with limit(0.7, Soft), pytest.raises(Soft):
+        connection.execute(sa.insert(table).values(id=2, x=2))
+    connection.execute(sa.insert(table).values(id=3, x=3))
+    with pytest.raises(sa.exc.OperationalError, match="nothing of it was written"):
+        connection.commit()
+    connection.rollback()
+    assert connection.execute(sa.select(table.c.id)).all() == [(1,)]
+    connection.close()
+
+
+def test_a_time_limit_comes_through_the_end_of_a_session(
+    connect_args: dict[str, Any], local_warehouse: TestWarehouse
+) -> None:
+    connection = dbapi.connect(**connect_args)
+    local_warehouse.inject(Fault.delay(2.0, operation="CloseSession"))
+    with limit(0.5, Soft), pytest.raises(Soft):
+        connection.close()
+
+
+def test_a_time_limit_comes_through_the_asking_for_credentials(
+    connect_args: dict[str, Any],
+) -> None:
+    def provider() -> Callable[[], dict[str, str]]:
+        time.sleep(5)
+        raise AssertionError("nobody has interrupted it")
+
+    arguments = {**connect_args, "access_token": None, "credentials_provider": provider}
+    began = time.monotonic()
+    with limit(0.5, Soft), pytest.raises(Soft):
+        dbapi.connect(**arguments)
+    assert time.monotonic() - began < 4
+
+
+def test_what_a_callback_raises_comes_through(
+    connect_args: dict[str, Any], local_warehouse: TestWarehouse
+) -> None:
+    def on_waiting(_: object) -> None:
+        raise Soft("enough")
+
+    connection = dbapi.connect(**connect_args, on_waiting=on_waiting)
+    local_warehouse.inject(Fault.http(503, retry_after=1, operation="ExecuteStatement"))
+    with pytest.raises(Soft, match="enough"):
+        connection.cursor().execute("SELECT 1")
+    assert connection.cursor().execute("SELECT 1").fetchall() == [(1,)]
+    connection.close()
+
+
+# --- how it is told ------------------------------------------------------------------------------
+
+
+class Handler:
+    """A handler that is an object."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.fail(number, frame)
+
+    def fail(self, number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("time is up")
+
+
+def _fail(word: str, number: int, frame: FrameType | None) -> None:
+    raise TimeoutError(word)
+
+
+@pytest.mark.parametrize("handler", [Handler(), Handler().fail, functools.partial(_fail, "up")])
+def test_handlers_of_any_sort_are_known(handler: Any) -> None:
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(TimeoutError) as caught:
+            signal.raise_signal(signal.SIGUSR1)
+        assert is_from_signal(caught.value)
+        assert not is_from_signal(TimeoutError())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_the_class_tells_where_it_comes_from() -> None:
+    assert is_foreign(Soft())
+    assert not any(map(is_foreign, [OSError(), TimeoutError(), KeyError(), dbapi.Error("x")]))
+
+
+def test_an_error_that_is_handled_meanwhile_is_none_of_it(
+    connect_args: dict[str, Any], local_warehouse: TestWarehouse
+) -> None:
+    connection = dbapi.connect(**connect_args)
+    try:
+        raise Soft("earlier")
+    except Soft:
+        with pytest.raises(dbapi.ProgrammingError):
+            connection.cursor().execute("SELECT nosuch")
+        local_warehouse.inject(Fault.reset("after", statement="INSERT"))
+        with pytest.raises(dbapi.AmbiguousWriteError):
+            connection.cursor().execute("INSERT INTO nosuch VALUES (1)")
+    connection.close()

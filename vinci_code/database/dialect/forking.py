@@ -1,0 +1,126 @@
+"""What a forked child must not share with its parent: server sessions, sockets and locks.
+
+A child has copies of the parent's sockets. What it wrote into one would be part of the parent's
+encrypted stream, and of two that read from it each gets some of the other's answers: of fifty
+children that selected their number from a connection of their parent's pool two got another's. So
+a child uses nothing that was opened before it was there, and ends none of the parent's sessions.
+
+And it has copies of the locks, as they were; one that another thread held would never be released,
+since the child has no other threads. Ours are renewed; those of OpenSSL cannot be, and a child
+would wait for them for ever at its first connection, so a fork waits until no session is just being
+opened (``undisturbed``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+PATIENCE = 5.0
+"""Seconds that a fork waits at most for sessions that are just being opened."""
+
+_in_child: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
+
+
+def in_child(thing: Any, do: Callable[[Any], None]) -> None:
+    """Have every forked child do something to its copy of a thing, before it does anything else.
+
+    Args:
+        thing: Referred to weakly.
+        do: Called with the thing; has to be quick, and must not wait for anything.
+    """
+    _in_child[thing] = do
+
+
+def renew_lock_in_child(thing: Any) -> None:
+    """Give a thing's copy in a child another lock, in its attribute ``_lock``."""
+    in_child(thing, _renew_lock)
+
+
+def keep_in_process(driver_connection: Any) -> None:
+    """Have a child send nothing through a connection of the vendor's driver.
+
+    Neither on purpose nor as it is collected, which would end the parent's session.
+
+    Args:
+        driver_connection: The connection, before its session is opened or after.
+    """
+    in_child(driver_connection, _disown)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have no fork come meanwhile, unless it takes longer than ``PATIENCE``.
+
+    For what takes locks of OpenSSL: making a context, and the handshake of a connection. Of the
+    children of a process that opened sessions all the time, one in some hundreds hung in
+    ``ssl.SSLContext()``. That cannot be ruled out: a process that forks while its threads use TLS
+    does best to fork before it begins with that.
+    """
+    thread = threading.get_ident()
+    with _gate.quiet:
+        _gate.busy.append(thread)
+    try:
+        yield
+    finally:
+        with _gate.quiet:
+            _gate.busy.remove(thread)
+            _gate.quiet.notify_all()
+
+
+class _Gate:
+    """Who must not be disturbed by a fork."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, in a child: the threads that were busy are not there."""
+        self.quiet = threading.Condition()
+        self.busy: list[int] = []
+
+    def close(self) -> None:
+        """Before a fork: wait for who is busy, and let nobody else begin."""
+        # Who forks while it is busy itself has to do with it.
+        thread = threading.get_ident()
+        self.quiet.acquire()
+        self.quiet.wait_for(lambda: set(self.busy) <= {thread}, PATIENCE)
+
+    def open(self) -> None:
+        """After a fork, in the parent."""
+        self.quiet.release()
+
+
+_gate = _Gate()
+
+
+def _renew_lock(thing: Any) -> None:
+    thing._lock = threading.Lock()
+
+
+def _disown(driver_connection: Any) -> None:
+    session = driver_connection.session
+    session.is_open = False
+    session.backend.make_request = _refuse
+    driver_connection._cursors = []
+
+
+def _refuse(method: Any, *_: object, **__: object) -> Any:
+    raise ConnectionError(
+        f"{method.__name__} was not sent: the session was opened before this process was forked, "
+        "and is its parent's\nTo fix it: open a connection in the child."
+    )
+
+
+def _after_fork() -> None:
+    _gate.renew()
+    for thing, do in list(_in_child.items()):
+        do(thing)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_gate.close, after_in_parent=_gate.open, after_in_child=_after_fork)

@@ -1,0 +1,75 @@
+"""Exceptions that say nothing of a request: raised by a signal handler, or by other foreign code.
+
+A soft time limit is an exception that a signal handler raises wherever the program happens to be,
+which is in the driver for most of the time. Taken for a failure of the request, it would begin the
+recovery of a commit, or be told as a lost connection, and the application would not see it. So it
+is told by where an exception comes from what it is about.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+from types import CodeType, MethodType
+from typing import Any
+
+# The packages that a request goes through: ours, the driver, and what the driver requires
+# (Requires-Dist of databricks-sql-connector).
+_ON_THE_WAY = frozenset(
+    {
+        "vinci_code",
+        "databricks",
+        "thrift",
+        "urllib3",
+        "pyarrow",
+        "lz4",
+        "numpy",
+        "pandas",
+        "oauthlib",
+        "requests",
+        "jwt",
+        "pybreaker",
+        "dateutil",
+    }
+)
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether an exception comes from outside of what a request goes through.
+
+    That is so where its class belongs to another package than ours, the driver, what the driver
+    requires and Python itself; and where a signal handler has raised it, whatever its class.
+    """
+    package = type(error).__module__.partition(".")[0]
+    known = package in _ON_THE_WAY or package in sys.stdlib_module_names
+    return not known or is_from_signal(error)
+
+
+def is_from_signal(error: BaseException) -> bool:
+    """Whether one of the signal handlers that are set has raised an exception."""
+    handlers = _codes_of_handlers()
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _codes_of_handlers() -> set[CodeType]:
+    handlers = map(signal.getsignal, signal.valid_signals())
+    codes = (_code_of(handler) for handler in handlers if callable(handler))
+    return {code for code in codes if code is not None}
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    """The code that a handler runs; ``None`` of one that is not written in Python."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if isinstance(handler, MethodType):
+        handler = handler.__func__
+    if not hasattr(handler, "__code__"):
+        handler = type(handler).__call__
+    code = getattr(handler, "__code__", None)
+    return code if isinstance(code, CodeType) else None
