@@ -222,7 +222,8 @@ class Rank(Base):
     seven: Mapped[int | None] = mapped_column(default=text("7"))
     shout: Mapped[str | None] = mapped_column(sa.String(20), default=func.upper("abc"))
     doubled: Mapped[int | None] = mapped_column(
-        default=lambda context: (context.get_current_parameters().get("id") or 0) * 2
+        # Of several rows in one VALUES, SQLAlchemy finds those alone that have no expression.
+        default=lambda context: 2 * (context.get_current_parameters(False).get("id") or 0)
     )
     changes: Mapped[int | None] = mapped_column(default=0, onupdate=text("changes + 1"))
 
