@@ -175,8 +175,8 @@ def _text(rows: Sequence[Row], kinds: tuple[Transport, ...]) -> bytes:
         return b",".join([b"{}"] * len(rows))
     objects: list[dict[str, Any]]
     if len(names) == 1:
-        (name,), (values,) = names, columns
-        objects = [{name: value} for value in values]
+        (name,), (only,) = names, columns
+        objects = [{name: value} for value in only]
     else:
         # Without a loop of Python's own: this is most of what a commit of many rows takes.
         objects = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
