@@ -55,9 +55,10 @@ def _ended(
     writes: tuple[Write, ...] = _BOTH,
     error: Exception | None = None,
     meanwhile: tuple[Event, ...] = (),
+    withheld: bool = True,
 ) -> Ended:
     mishaps = (LOST_AFTER,) if isinstance(error, dbapi.AmbiguousWriteError) else ()
-    return Ended(unit, outcome, error, writes, False, mishaps, None, meanwhile)
+    return Ended(unit, outcome, error, writes, False, mishaps, None, meanwhile, withheld)
 
 
 def _checked(
