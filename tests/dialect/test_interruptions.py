@@ -132,9 +132,7 @@ def test_a_time_limit_comes_through_what_follows_a_lost_answer(
     if during == "ROLLBACK":
         connection.execute(sa.insert(table).values(id=2, x=2))
         assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 2
-        local_warehouse.inject(
-            Fault.delay(3.0, operation="ExecuteStatement", statement="ROLLBACK")
-        )
+        local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="ROLLBACK"))
         end = connection.rollback
     else:
         connection.execute(sa.insert(table).values(id=2, x=2))
