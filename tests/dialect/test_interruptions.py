@@ -110,8 +110,8 @@ def test_a_time_limit_comes_through_while_a_request_is_sent(
         monkeypatch.undo()
         signal.raise_signal(signal.SIGALRM)
 
+    monkeypatch.setattr(urllib3.connection.HTTPSConnection, "request", interrupted)
     with limit(60, raised), pytest.raises((raised, sa.exc.DBAPIError)) as caught:
-        monkeypatch.setattr(urllib3.connection.HTTPSConnection, "request", interrupted)
         connection.commit()
     error: Any = caught.value
     assert type(getattr(error, "orig", error)) is raised

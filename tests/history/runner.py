@@ -1034,9 +1034,9 @@ class _Run:
                 continue  # in the middle of which it was forked
             try:
                 parents.session.commit()
-            except sa.exc.DBAPIError as error:
-                if "before this process was forked" not in str(error):
-                    raise
+            except (sa.exc.SQLAlchemyError, dbapi.Error):
+                # For its connection, or before that for what it holds; what is stored tells it.
+                continue
             else:
                 if parents.writes:
                     return _USED_PARENTS
