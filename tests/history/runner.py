@@ -738,7 +738,8 @@ class _Run:
                 try:
                     _, _, identity = record.configuration.get("query_tags", "").partition(":")
                     given = record.parameters
-                    named = {name: value for name, _, value in given if name is not None}
+                    # The text has the names that the dialect has made of its markers.
+                    named: Any = {name: value for name, _, value in given if name is not None}
                     cursor.execute(
                         str(record.statement),
                         named or [value for _, _, value in given],
@@ -1154,7 +1155,7 @@ _DOES: dict[str, Callable[[_Run, _Open, Step], Any]] = {
 }
 
 
-_EXPECTED = (sa.exc.SQLAlchemyError, dbapi.Error, *RAISED)
+_EXPECTED: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, dbapi.Error, *RAISED)
 # The exit code of a child that could use a connection of its parent.
 _USED_PARENTS = 3
 

@@ -182,19 +182,22 @@ def read(told: str) -> Schedule:
     return Schedule(given["name"], given["atomicity"], tuple(given["repeatable"]), tuple(steps))
 
 
-def generate(seed: int, number: int, *, transactions: bool) -> Schedule:
+def generate(seed: int, number: int, *, transactions: bool, about: str | None = None) -> Schedule:
     """The schedule with a number.
 
     Args:
         seed: The seed of the run.
         number: Which of its schedules.
         transactions: Whether the warehouse has transactions.
+        about: One of ``STORIES``; any, or mostly none, by default.
     """
     name = f"{seed}:{number}"
     rng = random.Random(name)
     atomicity = PER_TABLE if not transactions and rng.random() < 0.5 else UNIT
-    if rng.random() < 0.2:
-        told = tuple(rng.choice(_STORIES)(rng))
+    if about is not None or rng.random() < 0.2:
+        weights = [weight for weight, _ in _STORIES.values()]
+        story = about or rng.choices(STORIES, weights)[0]
+        told = tuple(_STORIES[story][1](rng))
         return Schedule(name, atomicity if _goes_per_table(told) else UNIT, (), told)
     units = rng.randint(2, 4)
     calm = rng.random() < 0.2
@@ -405,16 +408,36 @@ def _forked(rng: random.Random) -> Iterator[Step]:
     yield Step(2, COMMIT)
 
 
-_STORIES: tuple[Callable[[random.Random], Iterator[Step]], ...] = (
-    _lost_update,
-    _lost_update,
-    _loaded_again,
-    _consumed,
-    _added_again,
-    _copied,
-    _in_transaction,
-    _forked,
-)
+def _changed_otherwise(rng: random.Random) -> Iterator[Step]:
+    """What was read is changed by the same unit in two ways."""
+    key = (rng.choice((0, 1)),)
+    for does in ("pay", "bump", "pay"):
+        yield Step(0, does, key)
+    yield from _committed(rng, 0, lost=0.2)
+
+
+def _taken_code(rng: random.Random) -> Iterator[Step]:
+    """A row is given a code, which another one may have."""
+    yield Step(0, "recode", (0,), rng.choice(("c1", "c1", "c2")))
+    if rng.random() < 0.5:
+        yield Step(1, "recode", (1,), rng.choice(("c0", "c2")))
+        yield from _committed(rng, 1)
+    yield from _committed(rng, 0)
+
+
+_STORIES: dict[str, tuple[int, Callable[[random.Random], Iterator[Step]]]] = {
+    "lost update": (4, _lost_update),
+    "loaded again": (2, _loaded_again),
+    "consumed": (2, _consumed),
+    "added again": (2, _added_again),
+    "copied": (2, _copied),
+    "in a transaction": (2, _in_transaction),
+    "forked": (2, _forked),
+    "changed otherwise": (1, _changed_otherwise),
+    "taken code": (1, _taken_code),
+}
+STORIES = tuple(_STORIES)
+"""What a schedule may be about: see ``generate``."""
 
 
 def _committed(rng: random.Random, unit: int, *, lost: float = 0.3) -> Iterator[Step]:
