@@ -23,8 +23,8 @@ from pathlib import Path
 
 from tests.history.breaks import BREAKS, WITHIN, Break
 from tests.history.checker import check
-from tests.history.runner import Ended, Event, History, Runner
-from tests.history.schedules import Schedule, generate, read, simpler
+from tests.history.runner import Began, Ended, Event, History, Runner
+from tests.history.schedules import FORK, REPEAT, Schedule, generate, read, simpler
 from vinci_code.warehouse import LocalWarehouse
 
 _log = logging.getLogger(__name__)
@@ -92,11 +92,12 @@ def run_all(
     for schedule in schedules:
         history = on.run(schedule)
         report.schedules += 1
-        for ended in _ends(history.events):
+        for ended in (item for item in _all(history.events) if isinstance(item, Ended)):
             error = "" if ended.error is None else f" {type(ended.error).__name__}"
             during = "" if ended.during is None else f" in {ended.during}"
             report.outcomes[f"{ended.outcome}{error}{during}"] += 1
         report.outcomes.update(f"lost answer: {found}" for found in history.found_out)
+        report.outcomes.update(_units_of_one_step(history))
         violations = check(history)
         report.seconds = time.monotonic() - begin
         if report.schedules % _TOLD_EACH == 0:
@@ -128,11 +129,23 @@ def shrunk(on: Runner, failing: Schedule) -> tuple[Schedule, list[str]]:
     return smallest, violations
 
 
-def _ends(events: Iterable[Event]) -> Iterator[Ended]:
+def _units_of_one_step(history: History) -> Iterator[str]:
+    """The units that ``run_unit`` has run again, and those of child processes."""
+    begun = collections.Counter(
+        event.unit for event in _all(history.events) if isinstance(event, Began)
+    )
+    for step in history.schedule.steps:
+        if step.does == REPEAT and begun[step.unit] > 1:
+            yield "run again by run_unit"
+        if step.does == FORK and begun[step.unit]:
+            yield "in a child process"
+
+
+def _all(events: Iterable[Event]) -> Iterator[Event]:
     for event in events:
         if isinstance(event, Ended):
-            yield from _ends(event.meanwhile)
-            yield event
+            yield from _all(event.meanwhile)
+        yield event
 
 
 def told(history: History) -> str:
