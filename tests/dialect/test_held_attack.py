@@ -8,7 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Integer, Interval, func, insert, literal, select, update
+from sqlalchemy import (
+    Column,
+    Engine,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    Interval,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
@@ -181,3 +200,74 @@ def test_an_interval_is_checked_as_any_other_value(sides: Sides) -> None:
         one.kept = None
         session.commit()
         assert one.kept is None
+
+
+referred = MetaData()
+parents = Table(
+    "parents",
+    referred,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("a", Integer),
+    Column("b", Integer),
+    Column("mail", String(20), unique=True),
+    UniqueConstraint("a", "b"),
+)
+children = Table(
+    "children",
+    referred,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("a", Integer),
+    Column("b", Integer),
+    Column("mail", String(20), ForeignKey("parents.mail")),
+    Column("next", Integer, ForeignKey("children.id")),
+    ForeignKeyConstraint(["a", "b"], ["parents.a", "parents.b"]),
+)
+KEY = parents.c.id == bindparam("key")
+DELETES = [
+    pytest.param(delete(parents).where(parents.c.id == 1), None, False, id="of two columns"),
+    pytest.param(delete(parents).where(parents.c.id == 2), None, False, id="of one column"),
+    pytest.param(delete(parents).where(parents.c.id == 3), None, True, id="not referred to"),
+    pytest.param(delete(parents).where(KEY), [{"key": 3}, {"key": 1}], False, id="one of several"),
+    pytest.param(delete(parents).where(parents.c.a == 1), None, False, id="by a condition"),
+    pytest.param(
+        delete(parents).where(parents.c.id == 1, parents.c.a == 9), None, True, id="of no row"
+    ),
+    pytest.param(
+        delete(children).where(children.c.id == 1, children.c.a == 9), None, True, id="no own row"
+    ),
+    pytest.param(delete(children).where(children.c.id == 1), None, False, id="of one's own table"),
+    pytest.param(delete(children), None, True, id="all of one's own table"),
+]
+
+
+@pytest.mark.parametrize(("statement", "rows", "allowed"), DELETES)
+def test_a_delete_looks_at_all_that_is_referred_to(
+    connected: Callable[..., Engine], tmp_path: Path, statement: Any, rows: Any, allowed: bool
+) -> None:
+    both = Sides(connected(enforce_foreign_keys=True), tmp_path, referred)
+    both.write(insert(parents), [{"id": n, "a": n, "b": n, "mail": f"m{n}"} for n in (1, 2, 3)])
+    both.write(
+        insert(children),
+        [
+            {"id": 1, "a": 1, "b": 1, "mail": None, "next": None},
+            {"id": 2, "a": 2, "b": None, "mail": "m2", "next": 1},
+        ],
+    )
+    for engine in both.engines:
+        with engine.connect() as connection:
+            if engine is both.sqlite:
+                connection.execute(text("PRAGMA foreign_keys=ON"))
+                connection.commit()
+            try:
+                connection.execute(statement, rows)
+                connection.commit()
+            except IntegrityError as error:
+                assert not allowed, error
+                connection.rollback()
+            else:
+                assert allowed
+            if engine is both.sqlite:
+                connection.execute(text("PRAGMA foreign_keys=OFF"))
+    both.rows(select(parents).order_by(parents.c.id))
+    both.rows(select(children).order_by(children.c.id))
+    both.close()

@@ -561,28 +561,33 @@ def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
         yield _guard(_FOREIGN, message, f"FROM {rows} JOIN {child} ON {same} WHERE NOT ({kept})")
 
 
-def referring_guards(shape: Shape, name: Format) -> Iterator[str]:
+def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
     """The guards of a DELETE: no row may refer to one that goes."""
     given = {field.column: field for field in shape.matches}
+    on = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
     for constraint in referring(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
-        if not all(column in given for _, column in pairs):
-            continue
-        child = name(constraint.table)
-        fields = [given[column] for _, column in pairs]
-        same = [f"vinci_child.{name(parent)} = {given[column].made}" for parent, column in pairs]
+        source, keys = ROWS, [given[column].made for _, column in pairs if column in given]
+        if {column for _, column in pairs} != set(given):
+            # They refer to something else than what tells which rows go.
+            columns = ", ".join(
+                f"{shape.target}.{names.format(column)} AS before_{n}"
+                for n, (_, column) in enumerate(pairs)
+            )
+            source = f"(SELECT {columns} FROM {shape.target} JOIN {ROWS} ON {on}) AS {_NEW}"
+            keys = [f"{_NEW}.before_{n}" for n, _ in enumerate(pairs)]
+        same = [
+            f"vinci_child.{names.format(parent)} = {key}"
+            for (parent, _), key in zip(pairs, keys, strict=True)
+        ]
         where = ""
         if constraint.table is shape.table:
-            where = _but_not(
-                [
-                    f"{field.own} = vinci_child.{field.name}"
-                    for field in shape.matches
-                    if field.column.primary_key
-                ]
-            )
+            where = _but_own(shape.matches)("vinci_child")
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
-        message = _message_of(text, fields, ", which is to be deleted")
-        join = f"FROM {child} AS vinci_child JOIN {ROWS} ON {' AND '.join(same)}{where}"
+        kinds = [column.type for _, column in pairs]
+        message = _message(text, kinds, keys, ", which is to be deleted")
+        child = f"{names.format(constraint.table)} AS vinci_child"
+        join = f"FROM {child} JOIN {source} ON {' AND '.join(same)}{where}"
         yield _guard(_FOREIGN, message, join)
 
 

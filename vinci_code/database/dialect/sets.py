@@ -173,7 +173,7 @@ class SetWriter:
                 yield from guards.foreign_guards(shape, self._names, matched=checks.matched)
                 yield from guards.changed_key_guards(shape, self._names)
         elif checks.foreign_keys:
-            yield from guards.referring_guards(shape, self._names.format)
+            yield from guards.referring_guards(shape, self._names)
 
     def _upsert(self, upsert: Upsert) -> tuple[str, str]:
         shape = self._shape
