@@ -9,7 +9,7 @@ UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-fast test-spark test-spark-fast spark-page record lint format lock bench \
-  history compliance clean
+  history differential compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,10 @@ history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units
 	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7
 	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7 --no-transactions
 	$(BIN)/python -m tests.history.run --breaks --seed 7
+
+differential: $(VENV)/installed-dev ## Run 2,000 random programs on SQLite and on the warehouse, and compare.
+	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7
+	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7 --no-transactions
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare

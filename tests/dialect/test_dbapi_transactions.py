@@ -50,7 +50,7 @@ def test_a_transaction_that_was_refused_is_none(
     ask(connection, "BEGIN TRANSACTION")
     ask(connection, "ROLLBACK")
     with pytest.raises(dbapi.Error):
-        ask(connection, "BEGIN NONSENSE")
+        ask(connection, "BEGIN TRANSACTION NONSENSE")
     connection.rollback()
     local_warehouse.inject(Fault.session_lost(operation="ExecuteStatement"))
     assert ask(connection, "SELECT 1") == 1

@@ -33,6 +33,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
     ResourceClosedError,
 )
+from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable
 
 from tests.dialect.held import count_of, first_words, rows_of, run_and_commit, sending, sorted_rows
@@ -293,18 +294,34 @@ def test_a_savepoint_that_was_sent_is_an_error(tables: Engine) -> None:
         savepoint = connection.begin_nested()
         connection.execute(insert(ONE), {"id": 2})
         assert connection.scalar(COUNT) == 2
+        savepoint.rollback()
         with pytest.raises(NotSupportedError, match="no savepoints"):
-            savepoint.rollback()
-        with pytest.raises(OperationalError, match="has failed before"):
             connection.execute(insert(ONE), {"id": 3})
-        with pytest.raises(OperationalError, match="has failed before"):
+        with pytest.raises(NotSupportedError, match="no savepoints"):
             connection.scalar(COUNT)
-        with pytest.raises(OperationalError, match="has failed before"):
+        with pytest.raises(NotSupportedError, match="no savepoints"):
             connection.commit()
         connection.rollback()
         connection.execute(insert(ONE), {"id": 4})
         connection.commit()
     assert [row[0] for row in rows_of(tables, ONE)] == [4]
+
+
+def test_an_error_within_a_savepoint_that_was_sent_is_the_applications_own(tables: Engine) -> None:
+    def unit() -> None:
+        with Session(tables) as session:
+            session.begin_nested()
+            session.execute(insert(ONE), {"id": 2})
+            assert session.scalar(COUNT) == 1
+            try:
+                raise LookupError("of the application")
+            except LookupError:
+                session.rollback()
+                raise
+
+    with pytest.raises(LookupError):
+        unit()
+    assert count_of(tables, ONE) == 0
 
 
 def test_a_savepoint_that_was_sent_may_be_released(tables: Engine) -> None:

@@ -269,13 +269,15 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """The rows of a flush with what their objects were loaded with."""
         compiled: Any = self.compiled
         checking: Shape = compiled.shape_with_loaded
-        if not checking.loaded or not self.dialect.compare_and_set:  # type: ignore[attr-defined]
+        if not self.dialect.compare_and_set:  # type: ignore[attr-defined]
             return shape, rows
         names = [compiled.positiontup[shape.places[0][number]] for number in shape.key or ()]
         taken = [
             unit.loaded.take(shape.table, tuple([given[name] for name in names]))
             for given in self.compiled_parameters
         ]
+        if not checking.loaded:
+            return shape, rows
         if unit.has_changed(bare_name(shape.table)):
             taken = [None] * len(taken)
         return checking, with_expected(checking, rows, taken)

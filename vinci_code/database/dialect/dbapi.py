@@ -354,8 +354,16 @@ class Connection:
         return Session(_driver(), self._arguments, call)
 
     def _replace_session(self, call: Call) -> None:
+        """Put another session in the place of a lost one, in which nothing was done before.
+
+        What is noted of it comes from the very statement that was refused and is sent again, such
+        as BEGIN or USE.
+        """
+        begun, changed = self._in_transaction, self._session_changed
         self._end_session(None)
+        self._transaction_lost = self._session_changed = False
         self._open_another(call)
+        self._in_transaction, self._session_changed = begun, changed
 
     def _open_another(self, call: Call) -> None:
         """Open a session in place of one that has ended; if that fails, the next use tries again.

@@ -24,7 +24,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from vinci_code.database.dialect.dml_change import ChangeForms
 from vinci_code.database.dialect.dml_insert import InsertForms
 from vinci_code.database.dialect.dml_rows import Plan, terms
-from vinci_code.database.dialect.inserts import InsertKeys
+from vinci_code.database.dialect.inserts import InsertKeys, as_declared
 from vinci_code.database.dialect.loaded import with_loaded
 from vinci_code.database.dialect.refusals import (
     SEVERAL_SOURCES,
@@ -133,7 +133,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
     def written_table(self) -> Any:
         """The table that an INSERT, UPDATE or DELETE writes to."""
         state: Any = self.compile_state
-        return None if state is None else getattr(state, "dml_table", None)
+        return None if state is None else as_declared(getattr(state, "dml_table", None))
 
     @util.memoized_property
     def shape(self) -> Shape | None:
@@ -193,14 +193,15 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             prefixes = self._prefixes(statement, kw)
             render: Any = self._render_cte_clause
             with_list = render(include_following_stack=True) if self.ctes else ""
-            insert = InsertForms(self, statement.table, given, source, with_list, prefixes)
+            table = as_declared(statement.table)
+            insert = InsertForms(self, table, given, source, with_list, prefixes)
             checks = self.checks
             text = insert.text() if checks is None else insert.guarded(checks)
             planned = (
                 None if checks is not None or source is not None or with_list else insert.planned()
             )
             rows = len(given) if source is None else None
-            self._write = Write(Kind.INSERT, statement.table, text, planned, rows)
+            self._write = Write(Kind.INSERT, table, text, planned, rows)
             return text
 
     # --- UPDATE and DELETE ----------------------------------------------------------------------
@@ -219,7 +220,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
 
     def _change(self, kind: Kind, state: Any, kw: dict[str, Any]) -> str:
         statement = state.statement
-        table = statement.table
+        table = as_declared(statement.table)
         others = [other for other in state._extra_froms or () if other is not table]
         with self._within(statement, {table, *others}):
             target = table._compiler_dispatch(self, asfrom=True, iscrud=True, **kw)

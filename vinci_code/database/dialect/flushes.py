@@ -25,6 +25,7 @@ def listen() -> None:
 
     if not event.contains(Session, "before_flush", _begun):
         event.listen(Session, "before_flush", _begun)
+        event.listen(Session, "after_flush", _ended)
 
 
 def is_flush(options: Mapping[str, Any]) -> bool:
@@ -38,6 +39,11 @@ def is_flush(options: Mapping[str, Any]) -> bool:
         _known[id(cache)] = cache
         return True
     return False
+
+
+def number() -> int:
+    """A number of the flush of this thread, which is another one for each, and after each."""
+    return getattr(_of_thread, "number", 0)
 
 
 def asks_for_relation(table: Any) -> bool:
@@ -57,6 +63,11 @@ def is_running() -> bool:
 
 def _begun(session: Any, *_: Any) -> None:
     _of_thread.sessions = [*_running(), weakref.ref(session)]
+    _of_thread.number = number() + 1
+
+
+def _ended(*_: Any) -> None:
+    _of_thread.number = number() + 1
 
 
 def _running() -> list[weakref.ref[Any]]:

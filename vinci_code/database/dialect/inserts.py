@@ -31,7 +31,7 @@ class InsertKeys(SQLCompiler):
 
     def with_key(self, statement: Insert) -> Insert:
         """Return the statement with the column of its key, where that is left to the database."""
-        column = generated_key(statement.table)
+        column = generated_key(as_declared(statement.table))
         if column is None:
             return statement
         if statement.select is not None:
@@ -65,6 +65,11 @@ class InsertKeys(SQLCompiler):
         return parameter is not None and parameter.required
 
 
+def as_declared(table: Any) -> Any:
+    """A table as its constraints know it: ``insert(Model)`` has a copy of it with annotations."""
+    return table if table is None else table._deannotate()
+
+
 def generated_key(table: Any) -> Column[Any] | None:
     """Return the column whose values SQLite would give out, or ``None``; only a ``Table`` has one.
 
@@ -95,11 +100,19 @@ def _keyed_rows(statement: Insert, column: Column[Any]) -> Insert:
 
 
 def _keyed_row(row: dict[Any, Any], column: Column[Any]) -> dict[Any, Any]:
-    own = {key for key in row if key == column.key or key is column}
+    own = {key for key in row if _names(key, column)}
     if any(_value(row[key]) is not None for key in own):
         return row
     key = bindparam(None, callable_=next_key.for_row, type_=column.type, unique=True)
     return {**{name: value for name, value in row.items() if name not in own}, column: key}
+
+
+def _names(key: Any, column: Column[Any]) -> bool:
+    """Whether what a row of ``values()`` calls a column is this one.
+
+    Of attributes, as of ``insert(Model)``, it is a copy of the column with annotations.
+    """
+    return key == column.key if isinstance(key, str) else as_declared(key) is column
 
 
 def _value(item: Any) -> Any:

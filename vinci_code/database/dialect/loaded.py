@@ -13,7 +13,8 @@ Left out, so that nobody is told of a change that there was not:
 * types of which the same value may be stored in several forms: JSON, VARIANT, ARRAY, MAP, STRUCT,
   ``Uuid``, ``Time``, ``Numeric(asdecimal=False)``, and any ``TypeDecorator`` that has no attribute
   ``compare_and_set = True``, such as one that encrypts;
-* rows of a table that the unit of work has changed before by other statements than a flush.
+* rows of a table that the unit of work has changed before by other statements than a flush, and
+  rows that it has changed before by ``bulk_update_mappings()`` or ``bulk_save_objects()``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.schema import Column, Table
-from sqlalchemy.types import Float, Numeric, TypeDecorator
+from sqlalchemy.types import Float, Interval, Numeric, TypeDecorator
 
+from vinci_code.database.dialect import flushes
 from vinci_code.database.dialect.shapes import ROWS, Loaded, Shape, letters
 from vinci_code.database.dialect.transports import BOOLEAN, STRING, Transport, transport_of
 from vinci_code.database.dialect.types.base import innermost
@@ -50,19 +52,35 @@ class LoadedValues:
     """What the objects of a unit of work were loaded with that its flush is about to write."""
 
     def __init__(self) -> None:
+        self._flush = 0
         self._rows: dict[tuple[Table, Key], Expected] = {}
+        # Rows that were changed as by a flush, but for no object: by ``bulk_update_mappings()``
+        # and its like. What objects were loaded with says nothing of them any more.
+        self._others: set[tuple[Table, Key]] = set()
 
     def note(self, table: Table, key: Key, expected: Expected) -> None:
-        """Keep what a row is to hold."""
+        """Keep what a row is to hold; nothing, where none of its columns is to be checked."""
+        self._only_of_this_flush()
         self._rows[table, key] = expected
 
     def take(self, table: Table, key: Key) -> Expected | None:
         """What a row is to hold, which is asked for once; ``None`` where nothing is known."""
-        return self._rows.pop((table, key), None)
+        self._only_of_this_flush()
+        expected = self._rows.pop((table, key), None)
+        if expected is None:
+            self._others.add((table, key))
+        return None if (table, key) in self._others else expected
 
     def clear(self) -> None:
         """Forget everything, at the end of a unit."""
         self._rows.clear()
+        self._others.clear()
+
+    def _only_of_this_flush(self) -> None:
+        # Not each note is taken: a change to an expression, or to what was there, checks nothing.
+        if self._flush != flushes.number():
+            self._flush = flushes.number()
+            self._rows.clear()
 
 
 def listen() -> None:
@@ -86,14 +104,10 @@ def _note(mapper: Any, connection: Any, target: Any) -> None:
         return
     state, values = target._sa_instance_state, vars(target)
     before: Mapping[str, Any] = state.committed_state
-    if not before:
-        return
     loaded: LoadedValues = connection.connection.dbapi_connection.unit.loaded
     for plan in plans:
-        expected = plan.expected(before)
-        if expected:
-            key = tuple([before.get(name, values.get(name)) for name in plan.key])
-            loaded.note(plan.table, key, expected)
+        key = tuple([before.get(name, values.get(name)) for name in plan.key])
+        loaded.note(plan.table, key, plan.expected(before))
 
 
 @dataclass(frozen=True)
@@ -168,7 +182,9 @@ def _stored_form(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | No
 def comparable(column: Column[Any], dialect: Any) -> Transport | None:
     """How the values of a column travel to be compared; ``None`` where they cannot be."""
     kind = column.type
-    if isinstance(kind, TypeDecorator) and not getattr(kind, "compare_and_set", False):
+    # SQLAlchemy's own Interval is a TypeDecorator, too, and has one stored form.
+    is_known = type(kind) is Interval or getattr(kind, "compare_and_set", False)
+    if isinstance(kind, TypeDecorator) and not is_known:
         return None
     own = innermost(kind, dialect)
     if isinstance(own, _SEVERAL_FORMS):

@@ -78,6 +78,7 @@ class Unit:
         self._level = DEFAULT
         self._in_transaction = False
         self._failed = False
+        self._lost_savepoint: str | None = None
         # What its transaction has sent: by it a lost COMMIT is found out.
         self._sent: list[Held] = []
         self._savepoints: dict[str, Mark] = {}
@@ -295,23 +296,19 @@ class Unit:
     def rollback_to(self, name: str) -> None:
         """Drop what was held since a savepoint.
 
-        Raises:
-            NotSupportedError: Something of it was sent already, and cannot be undone alone; the
-                whole unit is rolled back.
+        Where something of it was sent already, and cannot be undone alone, the whole unit is rolled
+        back. Whoever goes on with it, or commits, is told so; whoever rolls all of it back, after
+        an error of the application's own, has what is wanted.
         """
         if self._failed:
             return  # the whole unit is rolled back
         mark = self._mark(name)
         if mark.sent != self.held.sent:
             self._failed = True
+            self._lost_savepoint = name
             self.held.clear()
             self._abandon_transaction()
-            raise NotSupportedError(
-                f"what was written after the savepoint {name} has been sent already, because a "
-                "SELECT had to see it, and Databricks has no savepoints; the whole unit of work "
-                "is rolled back\n"
-                "To fix it: repeat the unit, and read before the savepoint, or after its end."
-            )
+            return
         self.held.back_to(mark)
         for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
             del self._savepoints[later]
@@ -326,6 +323,14 @@ class Unit:
     # --- how ------------------------------------------------------------------------------------
 
     def _require_sound(self) -> None:
+        if self._lost_savepoint is not None:
+            raise NotSupportedError(
+                f"what was written after the savepoint {self._lost_savepoint} had been sent "
+                "already when it was rolled back, because a SELECT had to see it, and Databricks "
+                "has no savepoints; the whole unit of work is rolled back, nothing was written\n"
+                "To fix it: call rollback() and repeat the unit, and read before the savepoint, "
+                "or after its end."
+            )
         if self._failed:
             raise OperationalError(
                 "the unit of work has failed before and is rolled back; nothing was written\n"
@@ -396,6 +401,7 @@ class Unit:
         self._changed = set()
         self._sent.clear()
         self._savepoints.clear()
+        self._lost_savepoint = None
         self._failed = False
         self._counter = Counter()
 

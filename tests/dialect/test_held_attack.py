@@ -1,0 +1,183 @@
+"""Writes that went wrong in the hands of a hostile user, each beside SQLite or the promise."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, Integer, Interval, func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm.exc import StaleDataError
+
+from tests.dialect.sides import Sides
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Plain(Base):
+    __tablename__ = "plain"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[int | None] = mapped_column(unique=True)
+    name: Mapped[str | None] = mapped_column(default="new")
+    kept: Mapped[dt.timedelta | None] = mapped_column(Interval)
+
+
+class Renamed(Base):
+    """Attributes, keys and columns all have other names."""
+
+    __tablename__ = "renamed"
+    pk: Mapped[int] = mapped_column("ID_", Integer, key="idk", primary_key=True)
+    code: Mapped[int | None] = mapped_column("CODE", unique=True)
+
+
+def table_of(model: type[Any]) -> Any:
+    """The table of a mapped class."""
+    return model.__table__
+
+
+@pytest.fixture
+def sides(connected: Callable[..., Engine], tmp_path: Path) -> Iterator[Sides]:
+    """SQLite and the warehouse, with the tables of this module."""
+    both = Sides(connected(), tmp_path, Base.metadata)
+    yield both
+    both.close()
+
+
+def _run(engine: Engine, unit: Callable[[Session], Any]) -> None:
+    with Session(engine) as session:
+        unit(session)
+        session.commit()
+
+
+def _add(engine: Engine, *objects: Any) -> None:
+    with Session(engine) as session:
+        session.add_all(objects)
+        session.commit()
+
+
+INSERTS = [
+    pytest.param(insert(Plain).values(id=50, code=5), id="one row"),
+    pytest.param(insert(Plain).values({Plain.id: 50, Plain.code: 5}), id="attributes"),
+    pytest.param(
+        insert(Plain).values([{"id": 50, "code": 5}, {"id": 51, "code": 6}]), id="rows by names"
+    ),
+    pytest.param(
+        insert(Plain).values([{Plain.id: 50, "code": 5}, {Plain.id: 51, "code": 6}]),
+        id="rows by attributes",
+    ),
+    pytest.param(
+        insert(table_of(Plain)).values([{Plain.id: 50, "code": 5}, {Plain.id: 51, "code": 6}]),
+        id="rows of a table by attributes",
+    ),
+    pytest.param(
+        insert(Plain).from_select([Plain.id, Plain.code], select(literal(50), literal(5))),
+        id="of a select",
+    ),
+    pytest.param(
+        insert(Renamed).values([{"pk": 50, "code": 5}, {"pk": 51, "code": 6}]),
+        id="rows by names that differ",
+    ),
+    pytest.param(
+        insert(Renamed).values([{Renamed.pk: 50, "code": 5}, {Renamed.pk: 51, "code": 6}]),
+        id="rows by attributes that differ",
+    ),
+    pytest.param(insert(Renamed).values(pk=50, code=5), id="one row by names that differ"),
+]
+
+
+@pytest.mark.parametrize("statement", INSERTS)
+def test_insert_of_a_model_writes_what_it_is_given_and_checks_it(
+    sides: Sides, statement: Any
+) -> None:
+    table = statement.table
+    for engine in sides.engines:
+        _run(engine, lambda session: session.execute(statement))
+    key = table.c.idk if "idk" in table.c else table.c.id
+    assert sides.rows(select(key).order_by(key))[0] == (50,)
+    for engine in sides.engines:
+        with pytest.raises(IntegrityError, match="UNIQUE constraint failed"):
+            _run(engine, lambda session: session.execute(statement))
+
+
+@pytest.mark.parametrize("key", [Plain.id, "id"])
+def test_rows_of_a_model_get_keys_where_they_have_none(sides: Sides, key: Any) -> None:
+    statement = insert(Plain).values([{key: None, "code": 1}, {key: None, "code": 2}])
+    _run(sides.warehouse, lambda session: session.execute(statement))
+    with Session(sides.warehouse) as session:
+        keys = session.scalars(select(Plain.id)).all()
+    assert len(set(keys)) == 2
+    assert min(keys) > 2**40
+
+
+def test_a_value_after_an_expression_is_no_lost_update(sides: Sides) -> None:
+    for engine in sides.engines:
+        _add(engine, Plain(id=1, code=10))
+
+        def unit(session: Session) -> None:
+            one = session.get_one(Plain, 1)
+            one.code = Plain.code + 1
+            session.flush()
+            one.code = 50
+            session.flush()
+            one.code = Plain.code + 1
+
+        _run(engine, unit)
+    assert sides.rows(select(Plain.code)) == [(51,)]
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_what_a_bulk_update_has_changed_is_no_lost_update(sides: Sides, flushed: bool) -> None:
+    for engine in sides.engines:
+        _add(engine, Plain(id=1, code=10), Plain(id=2, code=20))
+
+        def unit(session: Session) -> None:
+            one = session.get_one(Plain, 1)
+            if flushed:
+                one.code = 11
+                one.code = 10  # noted, and not written
+                one.name = func.lower("N")
+                session.flush()
+            session.bulk_update_mappings(Plain.__mapper__, [{"id": 1, "code": 40}])
+            one.code = 6
+
+        _run(engine, unit)
+    assert sides.rows(select(Plain.code).order_by(Plain.id)) == [(6,), (20,)]
+
+
+def test_a_bulk_update_leaves_the_checks_of_other_rows(sides: Sides) -> None:
+    engine = sides.warehouse
+    _add(engine, Plain(id=1, code=10), Plain(id=2, code=20))
+    with Session(engine) as session:
+        two = session.get_one(Plain, 2)
+        with engine.begin() as other:
+            other.execute(update(table_of(Plain)).where(Plain.id == 2).values(code=21))
+        session.bulk_update_mappings(Plain.__mapper__, [{"id": 1, "code": 40}])
+        two.code = 22
+        with pytest.raises(StaleDataError):
+            session.commit()
+
+
+def test_an_interval_is_checked_as_any_other_value(sides: Sides) -> None:
+    engine = sides.warehouse
+    _add(engine, Plain(id=1, kept=dt.timedelta(days=1)))
+    with Session(engine) as session:
+        one = session.get_one(Plain, 1)
+        assert one.kept == dt.timedelta(days=1)
+        with engine.begin() as other:
+            other.execute(update(table_of(Plain)).values(kept=dt.timedelta(days=2)))
+        one.kept = dt.timedelta(microseconds=-1)
+        with pytest.raises(StaleDataError):
+            session.commit()
+    with Session(engine) as session:
+        one = session.get_one(Plain, 1)
+        one.kept = dt.timedelta(microseconds=-1)
+        session.commit()
+        one.kept = None
+        session.commit()
+        assert one.kept is None
