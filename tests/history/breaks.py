@@ -220,7 +220,7 @@ BREAKS = (
     Break(_the_session_is_not_ended_before_rows_are_counted, "in a transaction"),
     Break(_the_history_is_not_asked),
     Break(_late_entries_are_not_waited_for, "loaded again"),
-    Break(_ambiguous_units_are_run_again),
+    Break(_ambiguous_units_are_run_again, "run again"),
     Break(_views_hide_what_lies_beneath, "copied"),
     Break(_reads_miss_what_is_held),
     Break(_rollback_keeps_what_is_held),

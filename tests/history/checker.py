@@ -19,6 +19,7 @@ from tests.history.model import Row, State, Write
 from tests.history.runner import (
     ACKNOWLEDGED,
     AMBIGUOUS,
+    FAILED,
     INTERRUPTED,
     PARTIAL,
     Began,
@@ -68,6 +69,7 @@ class _Checker:
         self._history = history
         self._timeline = _Timeline()
         self._began: dict[int, int] = {}
+        self._ended: dict[int, str] = {}
 
     def violations(self) -> list[str]:
         try:
@@ -81,7 +83,7 @@ class _Checker:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Began):
-            self._began[event.unit] = len(self._timeline.sets) - 1
+            self._begin(event.unit)
         elif isinstance(event, Refused):
             self._check_refused(event)
         elif isinstance(event, Read):
@@ -90,6 +92,12 @@ class _Checker:
             self._check_count(event)
         else:
             self._end(event)
+
+    def _begin(self, unit: int) -> None:
+        before = self._ended.get(unit, FAILED)
+        if before != FAILED:
+            raise _WrongError(f"u{unit} is run again, though it was {before}")
+        self._began[unit] = len(self._timeline.sets) - 1
 
     # --- what a unit was shown --------------------------------------------------------------------
 
@@ -138,7 +146,10 @@ class _Checker:
     def _end(self, ended: Ended) -> None:
         for event in ended.meanwhile:
             if isinstance(event, Began):
-                self._began[event.unit] = len(self._timeline.sets) - 1
+                self._begin(event.unit)
+            elif isinstance(event, Ended):
+                self._ended[event.unit] = event.outcome
+        self._ended[ended.unit] = ended.outcome
         inner = [event for event in ended.meanwhile if isinstance(event, Ended)]
         visited: list[State] = []
         after: list[State] = []

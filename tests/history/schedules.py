@@ -425,6 +425,17 @@ def _taken_code(rng: random.Random) -> Iterator[Step]:
     yield from _committed(rng, 0)
 
 
+def _run_again(rng: random.Random) -> Iterator[Step]:
+    """A unit that is run again where somebody was faster loses the answer to its commit."""
+    told = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.7 else ()
+    lost = Mishap(rng.choice((LOST_AFTER, LOST_BEFORE, LOST_MIDDLE)), skip=rng.choice((1, 1, 3)))
+    others = rng.choice((0, 0, 2))
+    repeated = Step(0, REPEAT, (0,), mishaps=(lost, *told), moment=AFTER_LOADING)
+    yield replace(repeated, meanwhile=others)
+    yield Step(1, rng.choice(("bump", "pay")), (0,))
+    yield Step(1, COMMIT)
+
+
 _STORIES: dict[str, tuple[int, Callable[[random.Random], Iterator[Step]]]] = {
     "lost update": (4, _lost_update),
     "loaded again": (2, _loaded_again),
@@ -435,6 +446,7 @@ _STORIES: dict[str, tuple[int, Callable[[random.Random], Iterator[Step]]]] = {
     "forked": (2, _forked),
     "changed otherwise": (1, _changed_otherwise),
     "taken code": (1, _taken_code),
+    "run again": (2, _run_again),
 }
 STORIES = tuple(_STORIES)
 """What a schedule may be about: see ``generate``."""

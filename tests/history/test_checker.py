@@ -129,6 +129,15 @@ def test_what_a_signal_handler_has_raised_has_to_be_told(outcome: str) -> None:
     assert "though a signal handler has raised" in violation
 
 
+@pytest.mark.parametrize(("outcome", "sound"), [(FAILED, True), (AMBIGUOUS, False)])
+def test_only_what_has_failed_is_run_again(outcome: str, sound: bool) -> None:
+    error = _LOST if outcome == AMBIGUOUS else dbapi.ConflictError("faster")
+    mishaps = ("conflict",)
+    first = replace(_ended(outcome, error=error), mishaps=mishaps)
+    events: list[Event] = [Began(0), first, Began(0), _ended(ACKNOWLEDGED)]
+    assert (not _checked(events, mixed(START, _DONE))) == sound
+
+
 def test_a_message_that_is_there_twice_is_told() -> None:
     sent = Write(INSERT, NOTE, 5, ("u0",))
     events: list[Event] = [Began(0), _ended(ACKNOWLEDGED, writes=(sent,))]
