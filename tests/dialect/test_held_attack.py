@@ -258,14 +258,14 @@ def test_a_delete_looks_at_all_that_is_referred_to(
             if engine is both.sqlite:
                 connection.execute(text("PRAGMA foreign_keys=ON"))
                 connection.commit()
+            refused = False
             try:
                 connection.execute(statement, rows)
                 connection.commit()
-            except IntegrityError as error:
-                assert not allowed, error
+            except IntegrityError:
+                refused = True
                 connection.rollback()
-            else:
-                assert allowed
+            assert refused is not allowed
             if engine is both.sqlite:
                 connection.execute(text("PRAGMA foreign_keys=OFF"))
     both.rows(select(parents).order_by(parents.c.id))
