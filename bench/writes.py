@@ -1,12 +1,12 @@
 """What a commit costs: statements, bytes and rows a second, beside peers in the same run.
 
-    python -m bench.writes [--sizes 1,100,1000,10000] [--latency 0.1] [--chart docs/writes.svg]
+    python -m bench.writes [--sizes 1,100,1000,10000] [--latency 0.1] [--no-peers] [--chart FILE]
 
 ORM inserts, updates and deletes, and an upsert, through ``databricks+vinci``, the vendor's dialect
 ``databricks-sqlalchemy``, pandas' ``to_sql`` over that dialect with the largest chunks that the
 limit of 255 parameters allows, ``executemany`` of the driver, and SQLite; and the floor: one
-statement of the same rows, made beforehand and sent by the driver. All of it against one local
-warehouse, without and with a latency that each statement waits.
+statement of the same rows and checks, made beforehand and sent by the driver. All of it against one
+local warehouse, without and with a latency that each statement waits.
 
 What takes one statement a row is measured with fewer rows where it would take minutes, and scaled:
 its statements and bytes grow with the rows, one for one. Such lines carry a ``~``. ``--whole``
@@ -32,6 +32,7 @@ from sqlalchemy import orm
 
 from bench.reading import our_engine, vendor_engine
 from vinci_code.database import upsert
+from vinci_code.database.dialect.loaded import with_expected
 from vinci_code.database.dialect.payload import payloads
 from vinci_code.database.dialect.sets import Checks, SetStatement, SetWriter
 from vinci_code.warehouse import LocalWarehouse
@@ -109,13 +110,19 @@ def main() -> None:
     parser.add_argument("--sizes", default="1,100,1000,10000", help="rows, with commas between")
     parser.add_argument("--latency", type=float, default=0.1, help="seconds of each statement")
     parser.add_argument("--whole", action="store_true", help="scale nothing; takes very long")
+    parser.add_argument(
+        "--no-peers",
+        dest="peers",
+        action="store_false",
+        help="the floor and SQLite alone beside it",
+    )
     parser.add_argument("--chart", type=Path, help="an SVG file to draw the result into")
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
     drawn: Results = {}
     for latency in dict.fromkeys((0.0, options.latency)):
         with LocalWarehouse(latency=latency) as warehouse, tempfile.TemporaryDirectory() as folder:
-            bench = Bench(warehouse, Path(folder), latency, options.whole)
+            bench = Bench(warehouse, Path(folder), latency, options.whole, options.peers)
             results = bench.run(sizes)
             bench.close()
         print(f"\nLatency of a statement: {latency * 1000:.0f} ms")
@@ -129,11 +136,12 @@ class Bench:
     """Runs every side against one warehouse."""
 
     def __init__(
-        self, warehouse: LocalWarehouse, folder: Path, latency: float, whole: bool
+        self, warehouse: LocalWarehouse, folder: Path, latency: float, whole: bool, peers: bool
     ) -> None:
         self._warehouse = warehouse
         self._latency = latency
         self._whole = whole
+        self._peers = peers
         self._ours, self._vendor = our_engine(warehouse), vendor_engine(warehouse)
         self._sqlite = sa.create_engine(f"sqlite:///{folder / 'bench.db'}")
         self._driver = sql.connect(**warehouse.connect_args)
@@ -158,7 +166,8 @@ class Bench:
                 self._floor(size, found)
                 self._orm(self._sqlite, SQLITE, size, found)
                 keep_best(results, found)
-            self._one_by_one(size, results)
+            if self._peers:
+                self._one_by_one(size, results)
         self._upserts(max(sizes), results)
         return results
 
@@ -340,6 +349,12 @@ def floor_statements(engine: sa.Engine, size: int) -> Iterable[tuple[str, Sequen
         compiled: Any = statement.compile(dialect=engine.dialect, column_keys=names)
         shape = compiled.shape
         checks = Checks(matched=what == "update")
+        if what == "update":
+            # Our commit makes sure as well that nobody has changed what was loaded.
+            shape = compiled.shape_with_loaded
+            given = with_expected(
+                shape, given, [{"note": row[6], "amount": row[3]} for row in rows]
+            )
         begin, made = 0, []
         for payload in payloads(given, shape.transports):
             part = given[begin : begin + payload.rows]

@@ -57,6 +57,11 @@ class Renamed(Base):
     code: Mapped[int | None] = mapped_column("CODE", unique=True)
 
 
+def table_of(model: type[Any]) -> Any:
+    """The table of a mapped class."""
+    return model.__table__
+
+
 @pytest.fixture
 def sides(connected: Callable[..., Engine], tmp_path: Path) -> Iterator[Sides]:
     """SQLite and the warehouse, with the tables of this module."""
@@ -88,7 +93,7 @@ INSERTS = [
         id="rows by attributes",
     ),
     pytest.param(
-        insert(Plain.__table__).values([{Plain.id: 50, "code": 5}, {Plain.id: 51, "code": 6}]),
+        insert(table_of(Plain)).values([{Plain.id: 50, "code": 5}, {Plain.id: 51, "code": 6}]),
         id="rows of a table by attributes",
     ),
     pytest.param(
@@ -172,7 +177,7 @@ def test_a_bulk_update_leaves_the_checks_of_other_rows(sides: Sides) -> None:
     with Session(engine) as session:
         two = session.get_one(Plain, 2)
         with engine.begin() as other:
-            other.execute(update(Plain.__table__).where(Plain.id == 2).values(code=21))
+            other.execute(update(table_of(Plain)).where(Plain.id == 2).values(code=21))
         session.bulk_update_mappings(Plain.__mapper__, [{"id": 1, "code": 40}])
         two.code = 22
         with pytest.raises(StaleDataError):
@@ -208,7 +213,7 @@ def test_an_interval_is_checked_as_any_other_value(sides: Sides) -> None:
         one = session.get_one(Plain, 1)
         assert one.kept == dt.timedelta(days=1)
         with engine.begin() as other:
-            other.execute(update(Plain.__table__).values(kept=dt.timedelta(days=2)))
+            other.execute(update(table_of(Plain)).values(kept=dt.timedelta(days=2)))
         one.kept = dt.timedelta(microseconds=-1)
         with pytest.raises(StaleDataError):
             session.commit()

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import urllib3
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
 from tests.dialect.held import run_and_commit
 from vinci_code.database.dialect import dbapi
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
-from vinci_code.warehouse.faults import Fault
+from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 pytestmark = pytest.mark.skipif(
@@ -97,6 +98,58 @@ def test_a_time_limit_comes_through_a_commit(
 
 
 @pytest.mark.parametrize("raised", RAISED)
+def test_a_time_limit_comes_through_while_a_request_is_sent(
+    raised: type[Exception], engine: Engine, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = engine.connect()
+    connection.execute(sa.insert(table).values(id=2, x=2))
+    request = urllib3.connection.HTTPSConnection.request
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        request(*arguments, **named)
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(urllib3.connection.HTTPSConnection, "request", interrupted)
+    with limit(60, raised), pytest.raises((raised, sa.exc.DBAPIError)) as caught:
+        connection.commit()
+    error: Any = caught.value
+    assert type(getattr(error, "orig", error)) is raised
+    connection.rollback()
+    connection.close()
+
+
+@pytest.mark.parametrize("during", ["the history", "ROLLBACK"])
+@pytest.mark.parametrize("raised", RAISED)
+def test_a_time_limit_comes_through_what_follows_a_lost_answer(
+    raised: type[Exception],
+    during: str,
+    engine: Engine,
+    table: Table,
+    local_warehouse: TestWarehouse,
+) -> None:
+    connection = engine.connect()
+    if during == "ROLLBACK":
+        connection.execute(sa.insert(table).values(id=2, x=2))
+        assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 2
+        local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="ROLLBACK"))
+        end = connection.rollback
+    else:
+        connection.execute(sa.insert(table).values(id=2, x=2))
+        local_warehouse.inject(
+            Fault.reset("after", operation="ExecuteStatement", statement="INSERT"),
+            Fault.delay(3.0, operation=HISTORY),
+        )
+        end = connection.commit
+    with limit(1.0, raised), pytest.raises((raised, sa.exc.DBAPIError)) as caught:
+        end()
+    error: Any = caught.value
+    assert type(getattr(error, "orig", error)) is raised
+    connection.invalidate()
+    connection.close()
+
+
+@pytest.mark.parametrize("raised", RAISED)
 def test_a_time_limit_comes_through_a_query(
     raised: type[Exception], engine: Engine, local_warehouse: TestWarehouse
 ) -> None:
@@ -143,12 +196,13 @@ def test_a_commit_of_a_transaction_that_was_interrupted_fails(
     connection.close()
 
 
+@pytest.mark.parametrize("raised", RAISED)
 def test_a_time_limit_comes_through_the_end_of_a_session(
-    connect_args: dict[str, Any], local_warehouse: TestWarehouse
+    raised: type[Exception], connect_args: dict[str, Any], local_warehouse: TestWarehouse
 ) -> None:
     connection = dbapi.connect(**connect_args)
     local_warehouse.inject(Fault.delay(2.0, operation="CloseSession"))
-    with limit(0.5, Soft), pytest.raises(Soft):
+    with limit(0.5, raised), pytest.raises(raised):
         connection.close()
 
 

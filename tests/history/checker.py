@@ -19,6 +19,8 @@ from tests.history.model import Row, State, Write
 from tests.history.runner import (
     ACKNOWLEDGED,
     AMBIGUOUS,
+    FAILED,
+    INTERRUPTED,
     PARTIAL,
     Began,
     Counted,
@@ -38,6 +40,9 @@ def check(history: History) -> list[str]:
     The first thing that is wrong hides what follows from it.
     """
     return _Checker(history).violations()
+
+
+_DECIDED = "though the query history tells what became of it"
 
 
 class _WrongError(Exception):
@@ -64,6 +69,7 @@ class _Checker:
         self._history = history
         self._timeline = _Timeline()
         self._began: dict[int, int] = {}
+        self._ended: dict[int, str] = {}
 
     def violations(self) -> list[str]:
         try:
@@ -77,7 +83,7 @@ class _Checker:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Began):
-            self._began[event.unit] = len(self._timeline.sets) - 1
+            self._begin(event.unit)
         elif isinstance(event, Refused):
             self._check_refused(event)
         elif isinstance(event, Read):
@@ -87,6 +93,12 @@ class _Checker:
         else:
             self._end(event)
 
+    def _begin(self, unit: int) -> None:
+        before = self._ended.get(unit, FAILED)
+        if before != FAILED:
+            raise _WrongError(f"u{unit} is run again, though it was {before}")
+        self._began[unit] = len(self._timeline.sets) - 1
+
     # --- what a unit was shown --------------------------------------------------------------------
 
     def _views(self, unit: int, table: str, pending: Sequence[Write]) -> list[State]:
@@ -95,9 +107,14 @@ class _Checker:
         What it has written to other tables may not have been sent yet.
         """
         views: list[State] = []
-        sent = [write for write in pending if write.table == table]
-        for state in self._timeline.since(self._began[unit]):
-            views += model.apply(state, sent, self._floating(unit)).states
+        tables = {table}
+        if any(write.action == model.COPY and write.table == table for write in pending):
+            tables.add(model.SETTING)
+        sent = [write for write in pending if write.table in tables]
+        past = self._timeline.since(self._began[unit])
+        floating = self._floating(unit)
+        for state in past:
+            views += model.apply(state, sent, floating, past).states
         return _distinct(views)
 
     def _check_read(self, read: Read) -> None:
@@ -129,7 +146,10 @@ class _Checker:
     def _end(self, ended: Ended) -> None:
         for event in ended.meanwhile:
             if isinstance(event, Began):
-                self._began[event.unit] = len(self._timeline.sets) - 1
+                self._begin(event.unit)
+            elif isinstance(event, Ended):
+                self._ended[event.unit] = event.outcome
+        self._ended[ended.unit] = ended.outcome
         inner = [event for event in ended.meanwhile if isinstance(event, Ended)]
         visited: list[State] = []
         after: list[State] = []
@@ -153,14 +173,17 @@ class _Checker:
     def _after(self, ended: Ended, states: list[State]) -> list[State]:
         """The states after a unit, if it may have happened."""
         floating = self._floating(ended.unit) if ended.snapshot else frozenset()
+        past = self._timeline.since(self._began[ended.unit]) if ended.snapshot else []
         after: list[State] = []
         for state in states:
             if ended.outcome == PARTIAL:
                 after += _in_part(state, ended)
             elif ended.outcome == AMBIGUOUS and self._per_table:
                 after += _one_statement(state, ended.writes)
+            elif ended.outcome == INTERRUPTED and self._per_table:
+                after += _up_to_somewhere(state, ended.writes)
             else:
-                after += model.apply(state, ended.writes, floating).states
+                after += model.apply(state, ended.writes, floating, past).states
         return _distinct(after)
 
     @property
@@ -190,7 +213,9 @@ class _Checker:
 
     def _check_error(self, ended: Ended) -> None:
         error = ended.error
-        if error is None:
+        if ended.signalled and ended.outcome != INTERRUPTED:
+            raise _WrongError(f"{_unit_told(ended)}, though a signal handler has raised: {error}")
+        if error is None or ended.outcome == INTERRUPTED:
             return
         problem = self._problem(ended, error)
         if problem:
@@ -210,7 +235,12 @@ class _Checker:
             whole = self._history.transactions or self._history.schedule.atomicity != UNIT
             return "though it can be done as a whole" if whole else None
         if isinstance(error, dbapi.PartialCommitError):
-            return None if self._per_table else "which is for per_table alone"
+            if not self._per_table:
+                return "which is for per_table alone"
+            ambiguous = isinstance(error.__cause__, dbapi.AmbiguousWriteError)
+            return _DECIDED if ambiguous and not ended.withheld else None
+        if isinstance(error, dbapi.AmbiguousWriteError):
+            return None if ended.withheld else _DECIDED
         if isinstance(error, dbapi.NotSupportedError) and ended.during == "back":
             return None if ended.snapshot else "though nothing of it was sent"
         if isinstance(error, dbapi.OperationalError):
@@ -260,7 +290,7 @@ def _orders(ended: Ended, inner: Sequence[Ended]) -> Iterator[list[Ended]]:
     """Every order of a unit and of what has ended within its commit, of what may be there."""
     # Nothing goes wrong within a commit of another unit, so that nothing is ambiguous there.
     others = [item for item in inner if item.outcome == ACKNOWLEDGED]
-    if ended.outcome in (ACKNOWLEDGED, AMBIGUOUS, PARTIAL):
+    if ended.outcome in (ACKNOWLEDGED, AMBIGUOUS, INTERRUPTED, PARTIAL):
         for at in range(len(others) + 1):
             yield [*others[:at], ended, *others[at:]]
     if ended.outcome not in (ACKNOWLEDGED, PARTIAL):
@@ -273,6 +303,15 @@ def _one_statement(state: State, writes: Sequence[Write]) -> list[State]:
     for name in dict.fromkeys(write.table for write in writes):
         after += _some_rows(state, [write for write in writes if write.table == name])
     return after
+
+
+def _up_to_somewhere(state: State, writes: Sequence[Write]) -> list[State]:
+    """What a unit has written, table by table, until it was interrupted."""
+    some = [state]
+    for name in dict.fromkeys(write.table for write in writes):
+        part = [write for write in writes if write.table == name]
+        some = _distinct(found for item in some for found in _some_rows(item, part))
+    return some
 
 
 def _in_part(state: State, ended: Ended) -> list[State]:

@@ -49,6 +49,8 @@ class Report:
         forks: How many children there were.
         asked_by_children: How many numbers they got.
         asked_by_parent: How many numbers its threads got meanwhile.
+        hung: How many children did not come to an end: a lock of OpenSSL that a thread of the
+            parent held can be renewed by nobody.
         wrong: What was wrong.
         seconds: How long it took.
     """
@@ -56,6 +58,7 @@ class Report:
     forks: int = 0
     asked_by_children: int = 0
     asked_by_parent: int = 0
+    hung: int = 0
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -64,7 +67,7 @@ class Report:
         told = (
             f"{self.forks} forks in {self.seconds:.1f} s; the children got "
             f"{self.asked_by_children} numbers, the parent's threads {self.asked_by_parent}; "
-            f"{len(self.wrong)} wrong"
+            f"{self.hung} hung, {len(self.wrong)} wrong"
         )
         return "\n".join([told, *self.wrong])
 
@@ -216,7 +219,6 @@ _MEANING = {
     1: "failed",
     2: "got another's answer",
     3: "was not refused its parent's connection",
-    -signal.SIGALRM: "did not come to an end",
 }
 
 
@@ -227,6 +229,8 @@ def _wait(children: dict[int, int], report: Report) -> None:
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         report.asked_by_children += ASKED
+    elif code == -signal.SIGALRM:
+        report.hung += 1
     else:
         report.wrong.append(f"child {number} {_MEANING.get(code, f'ended with {code}')}")
 
@@ -243,7 +247,7 @@ def main() -> int:
     print(f"seed {given.seed}", flush=True)
     report = run(given.forks, given.seed, given.threads)
     print(report.told())
-    return int(bool(report.wrong))
+    return int(bool(report.wrong or report.hung))
 
 
 if __name__ == "__main__":

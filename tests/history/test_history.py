@@ -4,17 +4,20 @@ Thousands of them, from the command line, and a failing one again:
 
     python -m tests.history.run --schedules 3000 --seed 7 [--no-transactions] [--replay FILE]
 
-The checker is tested by code that is broken on purpose: each break has to be found.
+The checker is tested by code that is broken on purpose: each break has to be found. All of them:
+
+    python -m tests.history.run --breaks
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
+from tests.history.breaks import BREAKS, Break
 from tests.history.checker import check
 from tests.history.model import SETTING
 from tests.history.run import run_all, runner, shrunk
@@ -26,6 +29,7 @@ from tests.history.schedules import (
     LOST_AFTER,
     LOST_BEFORE,
     PER_TABLE,
+    RESEND,
     UNIT,
     Mishap,
     Schedule,
@@ -131,6 +135,27 @@ _LOST_AFTER = (Mishap(LOST_AFTER, times=2),)
             ],
             id="key that the unit writes twice",
         ),
+        pytest.param(
+            False,
+            PER_TABLE,
+            [
+                Step(0, "send", (8,)),
+                Step(0, "pay", (0,)),
+                Step(1, "pay", (0,)),
+                Step(1, COMMIT),
+                Step(0, COMMIT),
+            ],
+            id="stale row after a table that was written",
+        ),
+        pytest.param(
+            True,
+            UNIT,
+            [
+                Step(0, "open", (2,)),
+                Step(0, COMMIT, mishaps=(Mishap(LOST_AFTER),), signal=RESEND, raises=2),
+            ],
+            id="signal while the query history is asked",
+        ),
     ],
     indirect=["on"],
 )
@@ -141,65 +166,52 @@ def test_what_was_found_once_is_mended(on: Runner, atomicity: str, steps: list[S
 # --- what is broken on purpose is found ----------------------------------------------------------
 
 
-def _no_insert_guards(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(guards, "insert_guards", lambda *_: iter(()))
-
-
-def _no_match_guard(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(guards, "match_guard", lambda *_: "SELECT 0 AS raised")
-
-
-def _always_committed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(units, "find_out", lambda *_: Finding(Outcome.COMMITTED))
-
-
 def _always_sent_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(units, "find_out", lambda *_: Finding(Outcome.ABSENT))
     patch.setattr(guards, "insert_guards", lambda *_: iter(()))
-
-
-def _rollback_keeps_what_is_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(HeldWrites, "clear", lambda held: setattr(held, "sent", 0))
-
-
-def _savepoints_keep_what_is_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(HeldWrites, "back_to", lambda *_: None)
-
-
-def _reads_miss_what_is_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(HeldWrites, "touches", lambda *_: False)
 
 
 def _no_conflicts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(conflicts, "check", lambda *_: None)
 
 
-@pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        (_no_insert_guards, "acknowledged.* a key that is there already"),
-        (_no_match_guard, "acknowledged.* a row that is not as it was read"),
-        (_always_committed, "afterwards there is|has read|acknowledged"),
-        (_always_sent_again, "afterwards there is|there are two rows|acknowledged|never met"),
-        (_rollback_keeps_what_is_held, "StaleDataError|has read|afterwards there is"),
-        (_savepoints_keep_what_is_held, "afterwards there is|acknowledged"),
-        (_reads_miss_what_is_held, "has read"),
-        (_no_conflicts, "there are two rows|acknowledged"),
-    ],
-    ids=lambda given: getattr(given, "__name__", "").strip("_"),
-)
-def test_a_break_is_found(
-    on: Runner,
-    broken: Callable[[pytest.MonkeyPatch], None],
-    told: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    broken(monkeypatch)
-    report = run_all(on, _schedules(on, SEED, BOUND))
+# What each of them is told as, where it is found first.
+_FOUND = {
+    "inserted keys are not checked": "a key that is there already|two rows",
+    "changed keys are not checked": "a key that is there already|the unique code",
+    "rows to be changed may be gone": "a row that is not as it was read",
+    "what was loaded is not compared": "a row that is not as it was read",
+    "what was changed otherwise is compared": "never met",
+    "savepoints keep what is held": "afterwards there is|acknowledged|has read",
+    "views hide what lies beneath": "afterwards there is",
+    "reads miss what is held": "has read",
+    "signals are taken for answers": "a signal handler has raised|swallowed",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", [b for b in BREAKS if b.name in _FOUND], ids=lambda b: b.name)
+def test_a_break_is_found(broken: Break) -> None:
+    with runner(transactions=broken.transactions) as on, broken.broken():
+        report = run_all(on, broken.schedules(SEED, BOUND))
     print(report.told())
     assert report.failing is not None
-    assert re.search(told, report.failing[1][0], re.DOTALL)
+    assert re.search(_FOUND[broken.name], report.failing[1][0], re.DOTALL)
+
+
+def test_breaks_are_the_rules_that_there_are() -> None:
+    names = [broken.name for broken in BREAKS]
+    assert len(names) == len(set(names)) >= 12
+    assert set(_FOUND) <= set(names)
+
+
+@pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
+def test_a_warehouse_without_conflicts_is_found(
+    on: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _no_conflicts(monkeypatch)
+    report = run_all(on, _schedules(on, SEED, BOUND))
+    assert report.failing is not None
 
 
 @pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
@@ -225,7 +237,7 @@ def test_what_is_doubled_is_found(
 def test_a_failing_schedule_is_made_small_and_told(
     on: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _savepoints_keep_what_is_held(monkeypatch)
+    monkeypatch.setattr(HeldWrites, "back_to", lambda *_: None)
     report = run_all(on, _schedules(on, SEED, BOUND))
     assert report.failing is not None
     small, violations = shrunk(on, report.failing[0])

@@ -1,7 +1,8 @@
 """Writes ``tests/spark/recorded/*.case``: ``make record``.
 
 Each file is made by a process of its own, of what reaches a local warehouse while something runs:
-the parity suite, SQLAlchemy's suite for dialects, the examples with their tests, ``vinci demo``.
+the parity suite, the tests of held writes of every form, SQLAlchemy's suite for dialects, the
+examples with their tests, ``vinci demo``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ def run_parity() -> None:
     """The parity suite, without SQLite."""
     skipped = [f"--deselect={name}" for name in NOT_OURS]
     _run_tests("tests/parity", "-k", "not sqlite", *skipped)
+
+
+def run_held() -> None:
+    """What writes of every form are checked by; of the two warehouses the one with transactions."""
+    names = ("constructs", "loaded")
+    _run_tests(*(f"tests/dialect/test_held_{name}.py" for name in names), "-k", "not none")
 
 
 def run_compliance() -> None:
@@ -74,6 +81,7 @@ def run_demo() -> None:
 
 RECORDINGS: dict[str, Callable[[], None]] = {
     "parity": run_parity,
+    "held": run_held,
     "compliance": run_compliance,
     "examples": run_examples,
     "demo": run_demo,

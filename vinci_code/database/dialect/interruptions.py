@@ -15,10 +15,12 @@ from types import CodeType, MethodType
 from typing import Any
 
 # The packages that a request goes through: ours, the driver, and what the driver requires
-# (Requires-Dist of databricks-sql-connector).
+# (Requires-Dist of databricks-sql-connector). And SQLAlchemy, whose StaleDataError is raised for
+# what a statement says that has found other rows than it wants.
 _ON_THE_WAY = frozenset(
     {
         "vinci_code",
+        "sqlalchemy",
         "databricks",
         "thrift",
         "urllib3",
@@ -38,8 +40,9 @@ _ON_THE_WAY = frozenset(
 def is_foreign(error: BaseException) -> bool:
     """Whether an exception comes from outside of what a request goes through.
 
-    That is so where its class belongs to another package than ours, the driver, what the driver
-    requires and Python itself; and where a signal handler has raised it, whatever its class.
+    That is so where its class belongs to another package than ours, SQLAlchemy, the driver, what
+    the driver requires and Python itself; and where a signal handler has raised it, whatever its
+    class.
     """
     package = type(error).__module__.partition(".")[0]
     known = package in _ON_THE_WAY or package in sys.stdlib_module_names

@@ -173,8 +173,13 @@ def _text(rows: Sequence[Row], kinds: tuple[Transport, ...]) -> bytes:
             columns.append(column)
     if not columns:
         return b",".join([b"{}"] * len(rows))
-    # Without a loop of Python's own: this is most of what a commit of many rows takes.
-    objects = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
+    objects: list[dict[str, Any]]
+    if len(names) == 1:
+        (name,), (only,) = names, columns
+        objects = [{name: value} for value in only]
+    else:
+        # Without a loop of Python's own: this is most of what a commit of many rows takes.
+        objects = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
     try:
         return orjson.dumps(objects)[1:-1]
     except TypeError:

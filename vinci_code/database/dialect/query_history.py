@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from vinci_code.database.dialect.dberrors import Error
+from vinci_code.database.dialect.interruptions import is_from_signal
 from vinci_code.database.dialect.transport import Answer
 from vinci_code.database.dialect.waiting import seconds_in
 
@@ -196,6 +197,8 @@ class _Asking:
         try:
             answer = self.get(f"{_PATH}?{urlencode(query)}", min(left, _LONGEST_REQUEST))
         except Error as error:
+            if is_from_signal(error):
+                raise
             raise _RefusedError(f"the query history could not be asked ({error})") from error
         self.note_time(answer)
         if answer.status != _OK:

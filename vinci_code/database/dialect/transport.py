@@ -255,6 +255,7 @@ class Channel:
         Raises:
             Error: There was no answer.
         """
+        handled = sys.exc_info()[1]
         try:
             sent, answer = self._get(path, seconds)
             # Another 403 is a right that is missing: its credentials are good.
@@ -263,7 +264,8 @@ class Channel:
             if refused and self._credentials is not None and self._credentials.renew(sent):
                 _, answer = self._get(path, seconds)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours, if it is none already
-            raise cleaned(error, Evidence(where=self._where))  # noqa: B904 - its cause is set
+            told = _interruption_in(error, handled) or error
+            raise cleaned(told, Evidence(where=self._where))  # noqa: B904 - its cause is set
         return answer
 
     def _get(self, path: str, seconds: float) -> tuple[str | None, Answer]:
@@ -516,10 +518,15 @@ def _interruption_in(error: Exception, handled: BaseException | None) -> Excepti
         handled: What the application was handling while it asked for the request.
     """
     before = [] if handled is None else list(chain(handled, handled=True))
-    for found in chain(error, handled=True):
-        if isinstance(found, Exception) and found not in before and is_foreign(found):
-            return found
-    return None
+    interruptions = [
+        found
+        for found in chain(error, handled=True)
+        if isinstance(found, Exception) and found not in before and is_foreign(found)
+    ]
+    # Where a request is interrupted while it is sent, urllib3 gives its own error the traceback of
+    # what it has caught, so that a signal handler seems to have raised both.
+    own = (found for found in interruptions if not type(found).__module__.startswith("urllib3."))
+    return next(own, interruptions[0] if interruptions else None)
 
 
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"

@@ -441,6 +441,8 @@ class Unit:
         except Error as error:
             _log.debug("the session is ended, since ROLLBACK failed: %s", error)
             self._connection.give_up()
+            if is_from_signal(error):
+                raise
 
     def _commit(self) -> None:
         held = joined(self.held.take())
@@ -671,6 +673,8 @@ class Unit:
             connection.give_up()
             found = find_out(commit, ask_history, count)
         except Error as failure:
+            if is_from_signal(failure):
+                raise
             _log.debug("what became of a commit cannot be asked for: %s", failure)
             found = Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
         if found.outcome is Outcome.UNKNOWN:
