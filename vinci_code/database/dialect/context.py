@@ -240,14 +240,15 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get("vinci_upsert")
         checks = _checks(self.dialect, compiled, self.execution_options)
+        table = compiled.written_table
         if checks.keys and not self.isdelete:
-            refuse_unchecked(compiled.written_table)
+            refuse_unchecked(table)
+        if table is not None and bare_name(table) in RESERVED:
+            raise NotSupportedError(
+                f"rows cannot be written to a table called {table}, since statements use this name "
+                "for their own\nTo fix it: give the table another name."
+            )
         if shape is not None:
-            if bare_name(shape.table) in RESERVED:
-                raise NotSupportedError(
-                    f"rows cannot be written to a table called {shape.table}, since statements use "
-                    "this name for their own\nTo fix it: give the table another name."
-                )
             rows = shape.rows(settled(parameters))
             if shape.told_apart(rows):
                 if checks.matched and not compiled.write.is_versioned:

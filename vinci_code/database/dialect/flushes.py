@@ -42,7 +42,7 @@ def is_flush(options: Mapping[str, Any]) -> bool:
 
 
 def number() -> int:
-    """A number of the flush of this thread, which is another one for each, and after each."""
+    """The number of the flush of this thread: another one for each, and another one after it."""
     return getattr(_of_thread, "number", 0)
 
 
@@ -62,12 +62,17 @@ def is_running() -> bool:
 
 
 def _begun(session: Any, *_: Any) -> None:
-    _of_thread.sessions = [*_running(), weakref.ref(session)]
-    _of_thread.number = number() + 1
+    running = _running()
+    if not running:
+        _of_thread.number = number() + 1
+    _of_thread.sessions = [*running, weakref.ref(session)]
 
 
-def _ended(*_: Any) -> None:
-    _of_thread.number = number() + 1
+def _ended(session: Any, *_: Any) -> None:
+    # A listener of one flush may have another session flush: that is a part of the first.
+    _of_thread.sessions = [one for one in _running() if one() is not session]
+    if not _of_thread.sessions:
+        _of_thread.number = number() + 1
 
 
 def _running() -> list[weakref.ref[Any]]:
