@@ -201,8 +201,10 @@ def generate(seed: int, number: int, *, transactions: bool, about: str | None = 
         return Schedule(name, atomicity if _goes_per_table(told) else UNIT, (), told)
     units = rng.randint(2, 4)
     calm = rng.random() < 0.2
+    # Without transactions a unit on several tables is refused, and then there is little to see.
+    most = 4 if transactions or atomicity == PER_TABLE or rng.random() < 0.3 else 1
     left: list[list[Step]] = [
-        _unit(rng, unit, calm=calm, overlaps=atomicity == UNIT) for unit in range(units)
+        _unit(rng, unit, calm=calm, overlaps=atomicity == UNIT, most=most) for unit in range(units)
     ]
     steps: list[Step] = []
     opened = left[: rng.randint(2, 3)]
@@ -260,13 +262,13 @@ def _calmer(step: Step) -> Iterator[Step]:
         yield replace(step, keys=step.keys[:1])
 
 
-def _unit(rng: random.Random, unit: int, *, calm: bool, overlaps: bool) -> list[Step]:
+def _unit(rng: random.Random, unit: int, *, calm: bool, overlaps: bool, most: int) -> list[Step]:
     if rng.random() < 0.12:
         return [_repeated(rng, unit, calm=calm)]
     if rng.random() < 0.025:
         return [Step(unit, FORK, (rng.choice((0, 0, 1)),))]
     names, weights = list(_OPERATIONS), list(_OPERATIONS.values())
-    steps = [_step(rng, unit, name) for name in rng.choices(names, weights, k=rng.randint(1, 4))]
+    steps = [_step(rng, unit, name) for name in rng.choices(names, weights, k=rng.randint(1, most))]
     for _ in range(2):
         # Around some of them, and sometimes within another one.
         if rng.random() < 0.25:
