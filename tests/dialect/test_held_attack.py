@@ -198,7 +198,7 @@ def test_a_flush_within_a_flush_leaves_its_checks(sides: Sides) -> None:
         with Session(engine) as session:
             one = session.get_one(Plain, 1)
             with engine.begin() as other:
-                other.execute(update(Plain.__table__).values(code=11))
+                other.execute(update(table_of(Plain)).values(code=11))
             one.code = 12
             with pytest.raises(StaleDataError):
                 session.commit()

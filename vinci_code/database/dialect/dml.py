@@ -24,6 +24,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from vinci_code.database.dialect.dml_change import ChangeForms
 from vinci_code.database.dialect.dml_insert import InsertForms
 from vinci_code.database.dialect.dml_rows import Plan, terms
+from vinci_code.database.dialect.dml_values import rendered
 from vinci_code.database.dialect.inserts import InsertKeys, as_declared
 from vinci_code.database.dialect.loaded import with_loaded
 from vinci_code.database.dialect.refusals import (
@@ -35,24 +36,6 @@ from vinci_code.database.dialect.refusals import (
 from vinci_code.database.dialect.scanning import is_comment
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape, letters
-
-
-class Rendered(str):
-    """The text of an element, which it keeps.
-
-    Attributes:
-        element: The element.
-    """
-
-    __slots__ = ("element",)
-    element: Any
-
-    @classmethod
-    def of(cls, text: str, element: Any) -> Rendered:
-        """The text of an element."""
-        made = cls(text)
-        made.element = element
-        return made
 
 
 @dataclass(frozen=True)
@@ -104,7 +87,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         """Render an element; of the whole statement see that nobody has changed its text."""
         text: str = super().process(obj, **kwargs)
         if self._noting:
-            return Rendered.of(text, obj)
+            return rendered(text, obj)
         if self._write is not None and obj is self.statement and text is not self._write.text:
             self._write = None
         return text
@@ -113,7 +96,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         """Render a parameter: as one of the statement, or as a column of the rows of a set."""
         if self._over is None:
             text: str = super().visit_bindparam(bindparam, *args, **kw)  # type: ignore[no-untyped-call]
-            return Rendered.of(text, bindparam) if self._noting else text
+            return rendered(text, bindparam) if self._noting else text
         if not kw.get("skip_bind_expression"):
             impl = bindparam.type.dialect_impl(self.dialect)
             if impl._has_bind_expression:

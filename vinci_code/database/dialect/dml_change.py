@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import literal_column
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
+from sqlalchemy.sql.selectable import ScalarSelect
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.dml_rows import Fields, Plan, own_column
@@ -18,6 +20,8 @@ from vinci_code.database.dialect.dml_values import (
     element_of,
     formatted,
     is_word_default,
+    reads_rows,
+    rendered,
 )
 from vinci_code.database.dialect.refusals import NO_ROW_KEY
 from vinci_code.database.dialect.sets import Checks, SetWriter
@@ -119,7 +123,7 @@ class ChangeForms:
         """
         if not isinstance(self.table, Table):
             return self.text()
-        shape, columns = self._shape()
+        shape, columns, joins = self._shape()
         writer = SetWriter(shape, checks, self.compiler.dialect, self._format)
         wanted = writer.guards()
         if not wanted:
@@ -128,12 +132,14 @@ class ChangeForms:
             raise NotSupportedError(NO_ROW_KEY.format(self.kind.value, self.table.fullname))
         froms = ", ".join([self.target, *self.sources])
         where = f" WHERE {self.where}" if self.where else ""
-        source = f"SELECT {', '.join(columns)} FROM {froms}{where}"
+        beside = "".join(f" LEFT JOIN {join} ON TRUE" for join in joins)
+        source = f"SELECT {', '.join(columns)} FROM {froms}{beside}{where}"
         return writer.merge(source, wanted)
 
-    def _shape(self) -> tuple[Shape, list[str]]:
-        """What becomes of each row, and the columns of the SELECT that tells it."""
+    def _shape(self) -> tuple[Shape, list[str], list[str]]:
+        """What becomes of each row, and the columns and joins of the SELECT that tells it."""
         columns: list[str] = []
+        joins: list[str] = []
 
         def field(column: Any, name: str, text: str) -> Field:
             called = f"vinci_{len(columns)}"
@@ -141,18 +147,52 @@ class ChangeForms:
             return Field(column, name, f"{ROWS}.{called}", f"{OWN}.{called}")
 
         values = tuple(
-            field(column, name, self._value(column, value)) for column, name, value, _ in self.given
+            field(column, name, self._value(column, value, joins))
+            for column, name, value, _ in self.given
         )
         matches = tuple(
             field(column, self._format(column), f"{self.target}.{self._format(column)}")
             for column in row_key(self.table)
         )
-        return Shape(self.kind, self.table, self.target, values, matches), columns
+        return Shape(self.kind, self.table, self.target, values, matches), columns, joins
 
-    def _value(self, column: Any, value: Any) -> str:
-        if is_word_default(element_of(value)):
+    def _value(self, column: Any, value: Any, joins: list[str]) -> str:
+        element = element_of(value)
+        if is_word_default(element):
             return default_of(self.compiler, column)
+        if element is not None and reads_rows(element):
+            value = self._beside(element, joins)
         return as_stored(self.compiler, column, value)
+
+    def _beside(self, element: Any, joins: list[str]) -> Any:
+        """A value whose sub-selects are joined to the rows.
+
+        Delta does not let a scalar sub-select in the source of a MERGE read the table that it
+        writes to ("Table does not support reads"); a join may. What is correlated stays.
+        """
+
+        def replaced(node: Any, **_: Any) -> Any:
+            if not isinstance(node, ScalarSelect) or not self._stands_alone(node):
+                return None
+            joins.append(f"{self.compiler.process(node)} AS vinci_of_{len(joins)} (v)")
+            return literal_column(f"vinci_of_{len(joins) - 1}.v", node.type)
+
+        traverse: Any = visitors.replacement_traverse
+        made = traverse(element, {}, replaced)
+        return rendered(self.compiler.process(made), element)
+
+    def _stands_alone(self, select: ScalarSelect[Any]) -> bool:
+        """Whether a sub-select is the same wherever it stands, and refers to nothing around it."""
+        compiler: Any = self.compiler
+        within = compiler.process(select)
+        around, compiler.stack = (
+            compiler.stack,
+            [{"correlate_froms": set(), "asfrom_froms": set(), "selectable": select}],
+        )
+        try:
+            return bool(compiler.process(select) == within)
+        finally:
+            compiler.stack = around
 
     def _format(self, item: Any) -> str:
         return formatted(self.compiler, item)

@@ -16,6 +16,7 @@ from vinci_code.database.dialect.dml_values import (
     element_of,
     formatted,
     is_word_default,
+    reads_rows,
 )
 from vinci_code.database.dialect.sets import Checks, SetWriter
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape
@@ -54,7 +55,9 @@ class InsertForms:
         names = ", ".join(name for _, name, _, _ in self._given[0])
         if self._source is not None:
             return f"{head} ({names}) {self._with}{self._source}"
-        if self._with:
+        values = (element_of(value) for row in self._given for _, _, value, _ in row)
+        # VALUES takes no sub-select ([SCALAR_SUBQUERY_IN_VALUES]).
+        if self._with or any(map(reads_rows, values)):
             return f"{head} ({names}) {self._with}{self._selected()}"
         rows = ", ".join(
             f"({', '.join(as_stored(self._compiler, column, v) for column, _, v, _ in row)})"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy.schema import Column
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import Boolean
 
 from vinci_code.database.dialect.transports import transport_of
@@ -13,9 +15,34 @@ DEFAULT = "DEFAULT"
 """The word for a column's own default."""
 
 
+class Rendered(str):
+    """The text of an element, which it keeps.
+
+    Attributes:
+        element: The element.
+    """
+
+    __slots__ = ("element",)
+    element: Any
+
+
+def rendered(text: str, element: Any) -> Rendered:
+    """The text of an element, with the element."""
+    made = Rendered(text)
+    made.element = element
+    return made
+
+
 def element_of(value: Any) -> Any:
     """What a value was rendered from; ``None`` where that is not known."""
-    return getattr(value, "element", None)
+    return value.element if isinstance(value, Rendered) else None
+
+
+def reads_rows(element: Any) -> bool:
+    """Whether a value is, or holds, a sub-select; what is not known may be one."""
+    if element is None:
+        return True
+    return any(isinstance(node, SelectBase) for node in visitors.iterate(element))
 
 
 def is_word_default(element: Any) -> bool:
