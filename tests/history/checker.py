@@ -241,7 +241,8 @@ class _Checker:
             return _DECIDED if ambiguous and not ended.withheld else None
         if isinstance(error, dbapi.AmbiguousWriteError):
             return None if ended.withheld else _DECIDED
-        if isinstance(error, dbapi.NotSupportedError) and ended.during == "back":
+        if isinstance(error, dbapi.NotSupportedError) and ended.back:
+            # What was sent cannot be taken back alone; whatever comes next is told so.
             return None if ended.snapshot else "though nothing of it was sent"
         if isinstance(error, dbapi.OperationalError):
             return None if disturbed else "though nothing went wrong"

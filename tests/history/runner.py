@@ -239,6 +239,7 @@ class Ended:
         withheld: Whether the query history did not tell what became of a statement of it: it was
             made not to, or did not see all copies of it arrive.
         signalled: Whether the handler of a signal has raised an exception within it.
+        back: Whether it has gone back to a savepoint.
     """
 
     unit: int
@@ -251,6 +252,7 @@ class Ended:
     meanwhile: tuple[Event, ...] = ()
     withheld: bool = False
     signalled: bool = False
+    back: bool = False
 
 
 Event = Began | Read | Counted | Refused | Ended
@@ -289,6 +291,8 @@ class _Open:
     mishaps: list[str] = field(default_factory=list)
     # Whether it has written to wallets by other statements than a flush: nothing is compared then.
     untold: bool = False
+    # Whether it has gone back to a savepoint.
+    back: bool = False
     # Objects that stay in its session, and those that it has made.
     kept: list[Any] = field(default_factory=list)
     made: list[Note | Receipt] = field(default_factory=list)
@@ -677,6 +681,7 @@ class _Run:
                 meanwhile,
                 self._withheld and not within,
                 self._signalled and not within,
+                unit.back,
             )
         )
 
@@ -1113,6 +1118,7 @@ class _Run:
 
     def _back(self, unit: _Open, _step: Step) -> None:
         if unit.savepoints:
+            unit.back = True
             savepoint, kept = unit.savepoints[-1]
             savepoint.rollback()
             unit.savepoints.pop()

@@ -78,6 +78,14 @@ def test_every_history_can_be_explained(on: Runner) -> None:
     for outcome in ("acknowledged", "ambiguous AmbiguousWriteError", "failed IntegrityError"):
         assert report.outcomes[outcome] > 5, report.outcomes
     assert report.outcomes["failed ConflictError"] > 0, report.outcomes
+    for some in (
+        "lost answer: committed",
+        "lost answer: unknown, without the history",
+        "run again by run_unit",
+        "in a child process",
+    ):
+        assert report.outcomes[some] > 0, report.outcomes
+    assert any(name.startswith("interrupted") for name in report.outcomes), report.outcomes
 
 
 _LOST_BEFORE = (Mishap(LOST_BEFORE),)
