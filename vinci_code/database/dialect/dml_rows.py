@@ -51,7 +51,9 @@ class Plan:
         at: dict[str, int] = {}
         for position, name in enumerate(positions):
             at.setdefault(name, position)
-        places = tuple(tuple(at[names[bind]] for bind in row) for row in self.rows)
+        # By their keys: a type's bind_expression makes another parameter of the same key each time.
+        called = {bind.key: name for bind, name in names.items()}
+        places = tuple(tuple(at[called[bind.key]] for bind in row) for row in self.rows)
         fields = self.values if self.kind is Kind.INSERT else self.matches
         return Shape(
             self.kind,
