@@ -495,13 +495,13 @@ def killed(
         made = original(self)
         execute = made.execute
 
-        def counted(operation: str, parameters: Any = ()) -> Any:
+        def counted(operation: str, parameters: Any = (), **named: Any) -> Any:
             if operation.split()[0] not in ("ALTER", "CREATE", "DROP", "UPDATE", "INSERT"):
-                return execute(operation, parameters)
+                return execute(operation, parameters, **named)
             dies = chosen(next(count), operation)
             if dies and before:
                 raise Killed
-            result = execute(operation, parameters)
+            result = execute(operation, parameters, **named)
             if dies:
                 raise Killed
             return result

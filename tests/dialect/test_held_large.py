@@ -24,6 +24,7 @@ ROWS: list[dict[str, Any]] = [{"id": number, "text": "x" * 100} for number in ra
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have 40 kB count as large."""
     monkeypatch.setattr(payload, "LARGE_JSON_BYTES", 40_000)
+    monkeypatch.setattr(payload, "_BLOCK", 200)
     monkeypatch.setattr(payload, "SPLIT_JSON_BYTES", 30_000)
     monkeypatch.setattr(units, "SPLIT_JSON_BYTES", 20_000)
 

@@ -452,7 +452,7 @@ def main(names: list[str]) -> None:
 
 def _take_masks_off() -> None:
     redaction.forget_secrets()
-    vars(exact_values)["add"] = lambda _value: None
+    vars(exact_values)["add"] = lambda _value, **_named: None
     hooks.install = lambda: None
     globals()["redact_exception"] = _unchanged
     databricks_connector.redact_exception = _unchanged  # type: ignore[attr-defined]

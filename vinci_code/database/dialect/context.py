@@ -272,7 +272,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         checking: Shape = compiled.shape_with_loaded
         if not self.dialect.compare_and_set:  # type: ignore[attr-defined]
             return shape, rows
-        names = [compiled.positiontup[shape.places[0][number]] for number in shape.key or ()]
+        places = [shape.places[0][number] for number in shape.key or ()]
+        names = [compiled.positiontup[place] for place in places]
         taken = [
             unit.loaded.take(shape.table, tuple([given[name] for name in names]))
             for given in self.compiled_parameters

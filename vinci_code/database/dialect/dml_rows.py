@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, ColumnClause, Grouping
+from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, ColumnClause, Grouping, Null
 from sqlalchemy.sql.functions import FunctionElement
 
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, letters
@@ -53,7 +53,10 @@ class Plan:
             at.setdefault(name, position)
         # By their keys: a type's bind_expression makes another parameter of the same key each time.
         called = {bind.key: name for bind, name in names.items()}
-        places = tuple(tuple(at[called[bind.key]] for bind in row) for row in self.rows)
+        places = tuple(
+            tuple(None if isinstance(bind, Null) else at[called[bind.key]] for bind in row)
+            for row in self.rows
+        )
         fields = self.values if self.kind is Kind.INSERT else self.matches
         return Shape(
             self.kind,
@@ -97,6 +100,12 @@ class Fields:
         if element is None or not isinstance(column, Column):
             return None
         first = len(self.binds)
+        if isinstance(element, Null):
+            # Of several rows some have a value here: NULL is sent as one more.
+            self.binds.append(element)
+            self.transports.append(transport_of(column.type, self._compiler.dialect))
+            made, own = (f"{rows}.{letters(first)}" for rows in (ROWS, OWN))
+            return Field(column, name, made, own, (first,), True)
         if isinstance(element, BindParameter):
             if not self._takes(element, column):
                 return None

@@ -83,7 +83,8 @@ class Shape:
         values: The columns that are written.
         matches: The columns that say which row it is, among them the primary key.
         transports: How each parameter of a row travels; ``None`` where only its value tells.
-        places: For each row of the statement, where the row's parameters stand among all.
+        places: For each row of the statement, where the row's parameters stand among all; ``None``
+            for NULL, which is none of them.
         key: The numbers of the primary key's parameters; ``None`` where not all of it is known.
         signature: Equal for statements whose rows can be sent together.
         schemas: The schemas that stand for others, as of ``schema_translate_map``.
@@ -96,7 +97,7 @@ class Shape:
     values: tuple[Field, ...]
     matches: tuple[Field, ...]
     transports: tuple[Transport | None, ...] = ()
-    places: tuple[tuple[int, ...], ...] = ()
+    places: tuple[tuple[int | None, ...], ...] = ()
     key: tuple[int, ...] | None = None
     schemas: Mapping[str | None, str | None] | None = None
     loaded: tuple[Loaded, ...] = ()
@@ -174,8 +175,8 @@ def letters(number: int) -> str:
     return f"{name}_" if len(name) > 1 else name
 
 
-def _picker(places: Sequence[int]) -> Callable[[Row], Row]:
-    if len(places) == 1:
-        (place,) = places
-        return lambda row: (row[place],)
-    return itemgetter(*places) if places else lambda _: ()
+def _picker(places: Sequence[int | None]) -> Callable[[Row], Row]:
+    known = [place for place in places if place is not None]
+    if len(known) < len(places) or len(known) < 2:
+        return lambda row: tuple([None if place is None else row[place] for place in places])
+    return itemgetter(*known)
