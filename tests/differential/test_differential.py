@@ -24,7 +24,7 @@ from tests.differential.run import Folder, Found, Sides, replay, run_all, sides
 from vinci_code.database.dialect.base import VinciDialect
 
 SEED = 12
-PROGRAMS = 150
+PROGRAMS = 60
 # Within how many programs a break is to be found.
 BOUND = 60
 
