@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -122,8 +123,12 @@ def test_the_log_can_be_bounded() -> None:
 
 
 @pytest.mark.slow
-def test_it_is_ready_within_one_and_a_half_times_the_bare_imports() -> None:
-    pairs = [(_until_ready(READY), _until_ready(IMPORTS)) for _ in range(3)]
+def test_it_is_ready_within_one_and_a_half_times_the_bare_imports(tmp_path: Path) -> None:
+    for program in (READY, IMPORTS):
+        _until_ready(
+            program, tmp_path
+        )  # compiles the modules: an installed package has that behind it
+    pairs = [(_until_ready(READY, tmp_path), _until_ready(IMPORTS, tmp_path)) for _ in range(5)]
     ready, imports = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
     assert ready / imports < 1.5, f"{ready:.2f} s against {imports:.2f} s"
 
@@ -172,13 +177,17 @@ def _threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith("warehouse")}
 
 
-def _until_ready(program: str) -> float:
+def _until_ready(program: str, bytecode: Path) -> float:
+    """The seconds until a program is ready; it keeps compiled modules in ``bytecode``."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=environment,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
