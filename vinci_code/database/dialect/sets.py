@@ -87,6 +87,7 @@ class SetWriter:
         self._shape = shape
         self._checks = checks
         self._rows = rows
+        self._bounds: dict[str, str] = {}
         self._preparer = dialect.identifier_preparer
         compiler = dialect.ddl_compiler(dialect, None)
         self._default = compiler.get_column_default_string
@@ -228,6 +229,11 @@ class SetWriter:
 
     def _bound(self, field: Field) -> str:
         """The range that the values of a column are in, by which Delta skips files."""
+        if field.name not in self._bounds:
+            self._bounds[field.name] = self._range(field)
+        return self._bounds[field.name]
+
+    def _range(self, field: Field) -> str:
         if not field.is_plain or len(self._rows) < 2:
             return ""
         values = list(map(itemgetter(field.first), self._rows))

@@ -12,6 +12,7 @@ import decimal
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeEngine
 
@@ -109,14 +110,15 @@ def _places(value: decimal.Decimal) -> int:
 
 
 def _floats(values: Column) -> Column:
-    texts: Column = (
-        [None if value is None else repr(value) for value in values]
-        if None in values
-        else list(map(repr, values))
-    )
-    if _NOT_FINITE.isdisjoint(texts):
+    # The JSON encoder writes the shortest text that is read as the same number, as repr() does,
+    # and null for what is no number.
+    texts = orjson.dumps(values).decode("ascii")[1:-1].split(",")
+    if "null" not in texts:
         return texts
-    return [None if value is None else float_text(value) for value in values]
+    return [
+        text if text != "null" else None if value is None else float_text(value)
+        for text, value in zip(texts, values, strict=True)
+    ]
 
 
 def _instants(values: Column) -> Column:
@@ -136,7 +138,6 @@ def _base64(values: Column) -> Column:
 
 
 BOOLEAN = Transport("boolean", "BOOLEAN", "{}", _kinds(bool))
-_NOT_FINITE = frozenset({"nan", "inf", "-inf"})
 _BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
 STRING = Transport("string", "STRING", "{}", _kinds(str))
 _WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime)
