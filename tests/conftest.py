@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.certificates import trust_none_of_the_machine
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import forget_secrets
@@ -21,6 +22,8 @@ hypothesis.settings.register_profile(
     "steady", derandomize=True, deadline=None, print_blob=True, database=None
 )
 hypothesis.settings.load_profile("steady")
+
+trust_none_of_the_machine()
 
 # A shell that starts this in the background ignores Ctrl-C for it, and for all of its children:
 # the tests that send it would wait for nothing.

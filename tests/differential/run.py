@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.certificates import trust_none_of_the_machine
 from tests.differential.comparing import Compared, Finding, compare
 from tests.differential.generating import generate
 from tests.differential.programs import Program, read
@@ -269,6 +270,7 @@ def again(folder: Path, *, transactions: bool) -> int:
 
 def main() -> int:
     """Run what the command line asks for."""
+    trust_none_of_the_machine()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

@@ -30,6 +30,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.certificates import trust_none_of_the_machine
 from vinci_code.warehouse import LocalWarehouse
 
 _log = logging.getLogger(__name__)
@@ -237,6 +238,7 @@ def _wait(children: dict[int, int], report: Report) -> None:
 
 def main() -> int:
     """Run what the command line asks for."""
+    trust_none_of_the_machine()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--forks", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

@@ -26,6 +26,7 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from tests.certificates import trust_none_of_the_machine
 from vinci_code.database.dialect import dbapi, transport, waiting
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import Fault
@@ -264,6 +265,7 @@ def _engine(warehouse: LocalWarehouse) -> sa.Engine:
 
 def main() -> int:
     """Run what the command line asks for."""
+    trust_none_of_the_machine()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--schedules", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

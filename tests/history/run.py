@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.certificates import trust_none_of_the_machine
 from tests.history.breaks import BREAKS, WITHIN, Break
 from tests.history.checker import check
 from tests.history.runner import Began, Ended, Event, History, Runner
@@ -171,6 +172,7 @@ def find(broken: Break, seed: int, count: int) -> bool:
 
 def main() -> int:
     """Run what the command line asks for."""
+    trust_none_of_the_machine()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--schedules", type=int)
     parser.add_argument("--seed", type=int, default=1)
