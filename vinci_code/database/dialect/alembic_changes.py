@@ -20,8 +20,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import String
 
 from vinci_code.database.dialect.alembic_compare import same_type
-from vinci_code.database.dialect.alembic_running import RunningImpl, Statement
+from vinci_code.database.dialect.alembic_running import RunningImpl
+from vinci_code.database.dialect.constructs import TOLD, Rendered
 from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.scanning import DEFINITION, LOOK, WRITE
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +67,8 @@ class ChangingImpl(RunningImpl):
                 existing_type=column.type,
             )
             name, table = self._quoted(column.name), self._name(table_name, schema)
-            self.run_statement(f"UPDATE {table} SET {name} = DEFAULT WHERE {name} IS NULL")  # noqa: S608 - names
+            text = f"UPDATE {table} SET {name} = DEFAULT WHERE {name} IS NULL"  # noqa: S608 - names
+            self.run_statement(text, WRITE)
         if not column.nullable:
             self.alter_column(table_name, column.name, schema=schema, nullable=False)
 
@@ -136,9 +139,11 @@ class ChangingImpl(RunningImpl):
             return
 
         def execute() -> None:
-            found = connection.exec_driver_sql(f"SHOW TBLPROPERTIES {table} ('{key}')")
+            found = connection.exec_driver_sql(
+                f"SHOW TBLPROPERTIES {table} ('{key}')", execution_options={TOLD: LOOK}
+            )
             if not any(row[1] in accepted for row in found):
-                connection.execute(Statement(statement))
+                connection.execute(Rendered(statement, DEFINITION))
 
         # As one step: later in its revision the table may go by another name.
         if self._progress is None:

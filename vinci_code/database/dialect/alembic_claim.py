@@ -23,8 +23,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import VinciError
+from vinci_code.database.dialect.constructs import TOLD
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
 from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.scanning import DEFINITION, LOOK, Statement
 
 WAIT = 60.0
 """Seconds that the migration of somebody else is waited for."""
@@ -97,7 +99,7 @@ def _take(engine: Engine, name: str, wait: float) -> None:
 
 def _give_up(engine: Engine, name: str) -> None:
     try:
-        _run(engine, f"DROP TABLE IF EXISTS {name}")
+        _run(engine, f"DROP TABLE IF EXISTS {name}", DEFINITION)
     except DBAPIError as error:
         # What the migration itself has ended with is of more interest.
         _log.warning("the claim of this migration is still there (%s): DROP TABLE %s", error, name)
@@ -107,7 +109,7 @@ def _create(engine: Engine, name: str, mine: str) -> str | None:
     """Create the table; return whose it is, or ``None`` where it is not there."""
     property_ = f"'{_PROPERTY}' = {quote_text(mine)}"
     try:
-        _run(engine, f"CREATE TABLE {name} (note STRING) TBLPROPERTIES ({property_})")
+        _run(engine, f"CREATE TABLE {name} (note STRING) TBLPROPERTIES ({property_})", DEFINITION)
     except DBAPIError as error:
         # Where the answer was lost, the table may be there all the same, and be ours.
         if not (_is(error, "ALREADY_EXISTS") or isinstance(error.orig, AmbiguousWriteError)):
@@ -118,7 +120,7 @@ def _create(engine: Engine, name: str, mine: str) -> str | None:
 
 def _holder(engine: Engine, name: str) -> str | None:
     try:
-        rows = _run(engine, f"SHOW TBLPROPERTIES {name}")
+        rows = _run(engine, f"SHOW TBLPROPERTIES {name}", LOOK)
     except DBAPIError as error:
         if _is(error, "NOT_FOUND"):
             return None
@@ -126,9 +128,9 @@ def _holder(engine: Engine, name: str) -> str | None:
     return next((value for key, value in rows if key == _PROPERTY), "somebody who left no name")
 
 
-def _run(engine: Engine, statement: str) -> list[Any]:
+def _run(engine: Engine, statement: str, told: Statement) -> list[Any]:
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        result = connection.exec_driver_sql(statement)
+        result = connection.exec_driver_sql(statement, execution_options={TOLD: told})
         return list(result) if result.returns_rows else []
 
 

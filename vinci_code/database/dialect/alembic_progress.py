@@ -24,9 +24,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import VinciError
+from vinci_code.database.dialect.constructs import TOLD
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
 from vinci_code.database.dialect.literals import quote_text
-from vinci_code.database.dialect.scanning import describe, words_of
+from vinci_code.database.dialect.scanning import DEFINITION, LOOK, QUERY, describe, words_of
 
 PROPERTY = "vinci.migration_progress"
 """The property of the version table that holds the note."""
@@ -105,16 +106,19 @@ class Progress:
         """Forget the note: the number of the revision is written."""
         # Always: a note that has outlived its revision must not meet it again after a downgrade.
         self._connection.exec_driver_sql(
-            f"ALTER TABLE {self._table} UNSET TBLPROPERTIES IF EXISTS ('{PROPERTY}')"
+            f"ALTER TABLE {self._table} UNSET TBLPROPERTIES IF EXISTS ('{PROPERTY}')",
+            execution_options={TOLD: DEFINITION},
         )
         self._loaded = False
 
     def _load(self) -> None:
         if self._loaded:
             return
-        ask = self._connection.exec_driver_sql
-        heads = ask(f"SELECT version_num FROM {self._table}").scalars()  # noqa: S608 - a name
-        self._heads = sorted(heads)
+        heads = self._connection.exec_driver_sql(
+            f"SELECT version_num FROM {self._table}",  # noqa: S608 - a name
+            execution_options={TOLD: QUERY},
+        )
+        self._heads = sorted(heads.scalars())
         note = _read(self._connection, self._table)
         # The number of the revision was written, and the note outlived it.
         is_stale = note.get("from") != self._heads
@@ -153,7 +157,9 @@ def settle_interrupted(
 
 
 def _read(connection: Connection, table: str) -> dict[str, Any]:
-    found = connection.exec_driver_sql(f"SHOW TBLPROPERTIES {table}")
+    found = connection.exec_driver_sql(
+        f"SHOW TBLPROPERTIES {table}", execution_options={TOLD: LOOK}
+    )
     properties = {row[0]: row[1] for row in found}
     note: dict[str, Any] = json.loads(properties.get(PROPERTY, "{}"))
     return note
@@ -161,7 +167,8 @@ def _read(connection: Connection, table: str) -> dict[str, Any]:
 
 def _write(connection: Connection, table: str, note: dict[str, Any]) -> None:
     connection.exec_driver_sql(
-        f"ALTER TABLE {table} SET TBLPROPERTIES ('{PROPERTY}' = {quote_text(json.dumps(note))})"
+        f"ALTER TABLE {table} SET TBLPROPERTIES ('{PROPERTY}' = {quote_text(json.dumps(note))})",
+        execution_options={TOLD: DEFINITION},
     )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from alembic.ddl.base import AlterTable
 from alembic.ddl.impl import DefaultImpl
 from sqlalchemy import Table
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
 from vinci_code.database.dialect.alembic_progress import Progress, changes_rows, changes_tables
+from vinci_code.database.dialect.constructs import Rendered, described
 from vinci_code.database.dialect.context import AT_ONCE
+from vinci_code.database.dialect.scanning import DEFINITION, QUERY, Statement
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.ddl import Script
 
 
 class RunningImpl(DefaultImpl):
@@ -48,26 +53,35 @@ class RunningImpl(DefaultImpl):
     def _run_ddl(self, construct: ExecutableDDLElement) -> None:
         """Run the statements of a construct: a CHECK is a statement behind CREATE TABLE."""
         compiled: Any = construct.compile(dialect=self.dialect)
-        for statement in compiled.script.statements:
-            self.run_statement(statement.strip())
+        script: Script = compiled.script
+        told = DEFINITION if isinstance(construct, AlterTable) else script.described
+        for statement in script.statements:
+            self.run_statement(statement.strip(), told)
 
-    def run_statement(self, statement: str) -> None:
-        """Run a statement, unless the revision that was interrupted has run it."""
+    def run_statement(self, statement: str, told: Statement | None = DEFINITION) -> None:
+        """Run a statement, unless the revision that was interrupted has run it.
+
+        Args:
+            statement: Its text.
+            told: What it is; ``None`` where only its text is known.
+        """
         if self.as_sql:
             self.static_output(statement + self.command_terminator)
             return
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
         if self._progress is None:
-            connection.execute(Statement(statement))
+            connection.execute(Rendered(statement, told))
         else:
             self._progress.run(
-                statement, lambda: connection.execute(Statement(statement)), repeatable=True
+                statement, lambda: connection.execute(Rendered(statement, told)), repeatable=True
             )
 
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
-        text = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         run = super()._exec
+        if described(construct) == QUERY:
+            return run(construct, *given)
+        text = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         writes = isinstance(construct, UpdateBase)
         tables = not writes and changes_tables(text)
         if self._progress is None or not (writes or tables or changes_rows(text)):
@@ -98,18 +112,6 @@ def table_name_of(dialect: Any, table: str, schema: str | None) -> str:
     preparer = dialect.identifier_preparer
     prefix = "" if schema is None else preparer.quote_schema(schema) + "."
     return f"{prefix}{preparer.quote(table)}"
-
-
-class Statement(ExecutableDDLElement):
-    """DDL that is rendered already."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-@compiles(Statement)
-def _render(element: Statement, _: Any, **__: Any) -> str:
-    return element.text
 
 
 def _compiles(construct: Any) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 
 from vinci_code.database.dialect import flushes, schema_changes
 from vinci_code.database.dialect.connecting import checked_seconds
+from vinci_code.database.dialect.constructs import TOLD, described
 from vinci_code.database.dialect.copying import settled
 from vinci_code.database.dialect.dberrors import (
     DataError,
@@ -24,7 +25,12 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.guards import RESERVED, checked_columns, refuse_unchecked
 from vinci_code.database.dialect.loaded import with_expected
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, UNKNOWN_WRITE
-from vinci_code.database.dialect.scanning import ROWS, describe, is_several
+from vinci_code.database.dialect.scanning import (
+    ROWS,
+    Statement,
+    describe,
+    is_several,
+)
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
 from vinci_code.database.dialect.views import Name
@@ -119,7 +125,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         else:
             compiled: Any = self.compiled
             unit.before_read(compiled.tables_used, self._names())
-            _execute(cursor, statement, parameters)
+            # An event may have put another text into the place of the construct's.
+            told = described(compiled.statement) if statement == self.statement else None
+            _execute(cursor, statement, parameters, told)
 
     def _script(self, statement: str) -> Script:
         """The statements of a DDL construct, of which the text is that which is to be run."""
@@ -187,15 +195,18 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run text: a write is held in its place, and nothing else can be."""
-        told = describe(statement)
-        if told.keyword in ROWS and is_several(statement):
+        own: Statement | None = self.execution_options.get(TOLD)
+        told = describe(statement) if own is None else own
+        if own is None and told.keyword in ROWS and is_several(statement):
             raise ProgrammingError(
                 "a text of several statements with semicolons between them was given; the "
                 "warehouse takes one at a time, and nothing was sent\n"
                 "To fix it: execute each by itself."
             )
         if told.writes_rows:
-            self._write(unit, cursor, [Text(statement, row, None) for row in settled(parameters)])
+            rows = settled(parameters)
+            held = [Text(statement, row, None, described=told) for row in rows]
+            self._write(unit, cursor, held)
             return
         if self.execution_options.get("vinci_definitions"):
             unit.before_definitions()
@@ -205,7 +216,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             dialect: Any = self.dialect
             unit.before_other(told.keyword or "a statement")
             dialect.views.forget()
-        _execute(cursor, statement, parameters)
+        _execute(cursor, statement, parameters, told)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
@@ -360,8 +371,10 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     )
 
 
-def _execute(cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
+def _execute(
+    cursor: Any, statement: str, parameters: Sequence[Any], described: Statement | None
+) -> None:
     if len(parameters) == 1:
-        cursor.execute(statement, parameters[0])
+        cursor.execute(statement, parameters[0], described=described)
     else:
-        cursor.executemany(statement, parameters)
+        cursor.executemany(statement, parameters, described=described)

@@ -446,6 +446,7 @@ class Cursor:
         parameters: Sequence[Any] = (),
         *,
         query_tags: Mapping[str, str] | None = None,
+        described: Statement | None = None,
     ) -> Self:
         """Run a statement.
 
@@ -454,6 +455,7 @@ class Cursor:
             parameters: Their values, in order.
             query_tags: Tags that the query history keeps of this statement, beside those of its
                 session.
+            described: What the statement is, where that is known; otherwise its text is looked at.
 
         Raises:
             Error: It was not executed, or failed.
@@ -463,7 +465,7 @@ class Cursor:
         self._forget()
         try:
             text, bound = bind(operation, parameters)
-            statement = describe(operation)
+            statement = describe(operation) if described is None else described
             outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
@@ -473,12 +475,18 @@ class Cursor:
         self._take(outcome, statement)
         return self
 
-    def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> Self:
-        """Run a statement once for each set of parameters, in order."""
+    def executemany(
+        self,
+        operation: str,
+        seq_of_parameters: Sequence[Sequence[Any]],
+        *,
+        described: Statement | None = None,
+    ) -> Self:
+        """Run a statement once for each set of parameters, in order; see ``execute``."""
         self._require_open()
         total = 0
         for parameters in seq_of_parameters:
-            self.execute(operation, parameters)
+            self.execute(operation, parameters, described=described)
             total = -1 if -1 in (total, self.rowcount) else total + self.rowcount
         self.rowcount = total
         return self

@@ -17,7 +17,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
@@ -33,6 +33,7 @@ from sqlalchemy.schema import (
 from sqlalchemy.sql import compiler
 from sqlalchemy.sql.elements import TextClause
 
+from vinci_code.database.dialect.constructs import described
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.refusals import (
@@ -42,6 +43,7 @@ from vinci_code.database.dialect.refusals import (
     SEQUENCE,
     UNCHECKED_UNIQUE,
 )
+from vinci_code.database.dialect.scanning import Statement
 from vinci_code.database.dialect.uniques import Unchecked, is_declared, of_index, unchecked
 
 if TYPE_CHECKING:
@@ -72,11 +74,13 @@ class Script:
             none, or may find it there already.
         without_commits: The first statement without the property for catalog commits; ``None``
             where it does not have that.
+        described: What each statement is; ``None`` where only its text is known.
     """
 
     statements: tuple[str, ...]
     made: str | None = None
     without_commits: str | None = None
+    described: Statement | None = None
 
     @property
     def text(self) -> str:
@@ -89,6 +93,7 @@ class Script:
             tuple(map(translate, self.statements)),
             None if self.made is None else translate(self.made),
             None if self.without_commits is None else translate(self.without_commits),
+            self.described,
         )
 
     def changed(self, text: str) -> Script:
@@ -123,7 +128,8 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         """The statements that the construct was rendered as."""
         text = str(self)
         made = Script((text,)) if self._script is None else self._script
-        return made.changed(text) if text.strip() else Script(())
+        known = replace(made, described=described(self.statement))
+        return known.changed(text) if text.strip() else Script(())
 
     # --- tables ---------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
+from vinci_code.database.dialect.constructs import TOLD
+from vinci_code.database.dialect.scanning import LOOK
+
 MAX_NAMES = 200
 """How many tables are asked for by name; a statement takes at most 255 parameters."""
 
@@ -272,7 +275,7 @@ class Catalog:
     def details(self, place: Namespace, name: str) -> Details:
         """Properties, clustering and CHECK constraints of one table."""
         described = self._connection.exec_driver_sql(
-            f"DESCRIBE DETAIL {self.table_name(place, name)}"
+            f"DESCRIBE DETAIL {self.table_name(place, name)}", execution_options={TOLD: LOOK}
         )
         row = described.mappings().one()
         properties = {str(key): str(value) for key, value in dict(row["properties"] or ()).items()}
@@ -311,7 +314,7 @@ class Catalog:
     def _ask(self, statement: str, values: Sequence[str] = ()) -> Sequence[Sequence[Any]]:
         text = " ".join(statement.split())
         return self._connection.exec_driver_sql(
-            text, tuple(values), execution_options={"vinci_definitions": True}
+            text, tuple(values), execution_options={"vinci_definitions": True, TOLD: LOOK}
         ).fetchall()
 
 

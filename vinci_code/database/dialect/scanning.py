@@ -77,6 +77,9 @@ _CACHED_LENGTH = 4096
 class Statement:
     """What a statement is, as far as sending it is concerned.
 
+    Of what was made of a construct it is known, and only what an application has written as text
+    is looked at (``describe``).
+
     Attributes:
         keyword: Its first keyword in capitals, or that of its main clause after ``WITH``, ``FROM``
             and parentheses.
@@ -97,6 +100,20 @@ class Statement:
     begins_transaction: bool = False
     ends_transaction: bool = False
     temporary_view: str | None = None
+
+
+QUERY = Statement("SELECT", reads=True)
+"""A query that was made of a construct."""
+WRITE = Statement("MERGE", writes_rows=True)
+"""An INSERT, UPDATE, DELETE or MERGE that was made of a construct."""
+LOOK = Statement("SHOW", reads=True)
+"""SHOW or DESCRIBE."""
+DEFINITION = Statement("CREATE")
+"""DDL that was made of a construct, of which the session keeps nothing."""
+BEGIN = Statement("BEGIN", begins_transaction=True)
+BLOCK = Statement("BEGIN")
+"""A block of writes, which is all or nothing."""
+COMMIT, ROLLBACK = (Statement(word, ends_transaction=True) for word in ("COMMIT", "ROLLBACK"))
 
 
 def markers(text: str) -> list[int]:

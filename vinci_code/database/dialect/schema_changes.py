@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect.dberrors import DatabaseError, OperationalError
+from vinci_code.database.dialect.scanning import DEFINITION
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
@@ -30,20 +31,21 @@ def run(dialect: VinciDialect, cursor: Any, script: Script) -> None:
     if not script.statements:
         return
     first, *others = script.statements
-    _create(dialect, cursor, first, script.without_commits)
+    _create(dialect, cursor, first, script)
     try:
         for statement in others:
-            cursor.execute(statement)
+            cursor.execute(statement, described=script.described)
     except DatabaseError as error:
         if script.made is not None and not isinstance(error, OperationalError):
-            cursor.execute(f"DROP TABLE IF EXISTS {script.made}")
+            cursor.execute(f"DROP TABLE IF EXISTS {script.made}", described=DEFINITION)
         raise
 
 
-def _create(dialect: VinciDialect, cursor: Any, statement: str, otherwise: str | None) -> None:
+def _create(dialect: VinciDialect, cursor: Any, statement: str, script: Script) -> None:
     """Run a statement; where the workspace has no catalog commits, and may have none, without."""
+    otherwise = script.without_commits
     try:
-        cursor.execute(statement)
+        cursor.execute(statement, described=script.described)
     except DatabaseError as error:
         optional = dialect.transactions == "auto" and otherwise is not None
         if not optional or not _REFUSED.search(str(error)):
@@ -52,4 +54,4 @@ def _create(dialect: VinciDialect, cursor: Any, statement: str, otherwise: str |
         _log.info(
             "tables are made without catalog commits, which this workspace refuses: %s", error
         )
-        cursor.execute(otherwise)
+        cursor.execute(otherwise, described=script.described)

@@ -8,6 +8,7 @@ from typing import Any
 
 from vinci_code.database.dialect import guards
 from vinci_code.database.dialect.payload import payloads
+from vinci_code.database.dialect.scanning import WRITE, Statement
 from vinci_code.database.dialect.sets import SetWriter
 from vinci_code.database.dialect.shapes import Kind
 from vinci_code.database.dialect.writes import Held, Rows, Text
@@ -25,6 +26,7 @@ class Step:
         whole: Whether it is all that was made of it.
         last: Whether nothing more is made of it.
         part: What it writes; the same as ``of`` where that is one statement.
+        described: What the statement is.
     """
 
     text: str
@@ -34,6 +36,7 @@ class Step:
     whole: bool
     last: bool
     part: Held
+    described: Statement = WRITE
 
     @property
     def size(self) -> int:
@@ -58,7 +61,7 @@ def steps(
     """
     for write in held:
         if isinstance(write, Text):
-            yield Step(write.text, write.parameters, 0, write, True, True, write)
+            yield Step(write.text, write.parameters, 0, write, True, True, write, write.described)
             continue
         given = write.settled()
         begin = 0

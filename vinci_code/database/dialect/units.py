@@ -35,7 +35,15 @@ from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
 from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, claim_keys, find_out
-from vinci_code.database.dialect.scanning import ANY_VIEW
+from vinci_code.database.dialect.scanning import (
+    ANY_VIEW,
+    BEGIN,
+    BLOCK,
+    COMMIT,
+    QUERY,
+    ROLLBACK,
+    Statement,
+)
 from vinci_code.database.dialect.statistics import Counter, Progress
 from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.views import KnownViews, Name, questions
@@ -355,7 +363,7 @@ class Unit:
         for question in questions(unknown, self._dialect.identifier_preparer.quote):
             cursor = self._connection.cursor()
             try:
-                cursor.execute(question.text, question.parameters)
+                cursor.execute(question.text, question.parameters, described=QUERY)
             except (ProgrammingError, PermissionDenied) as error:
                 _log.debug("what is a view is not told: %s", error)
                 return True
@@ -418,7 +426,7 @@ class Unit:
 
     def _begin(self) -> None:
         try:
-            self._run("BEGIN TRANSACTION", ())
+            self._run("BEGIN TRANSACTION", (), BEGIN)
         except AmbiguousWriteError as error:
             self._connection.give_up()
             raise OperationalError(
@@ -436,7 +444,7 @@ class Unit:
         if not begun or self._connection.closed:
             return
         try:
-            self._run("ROLLBACK", ())
+            self._run("ROLLBACK", (), ROLLBACK)
             self._count(statements=1)
         except Error as error:
             _log.debug("the session is ended, since ROLLBACK failed: %s", error)
@@ -513,7 +521,7 @@ class Unit:
         text = "\n;\n".join(texts)
         rows = sum(step.rows for step in block)
         block_text = f"BEGIN ATOMIC\n{text}\n;\nEND"
-        whole = Step(block_text, (), rows, held[0], False, True, held[0])
+        whole = Step(block_text, (), rows, held[0], False, True, held[0], BLOCK)
         try:
             self._send(whole, held)
         except (NotSupportedError, ProgrammingError) as error:
@@ -581,7 +589,7 @@ class Unit:
         try:
             for step in made:
                 cursor = self._connection.cursor()
-                self._run(step.text, step.parameters, cursor)
+                self._run(step.text, step.parameters, step.described, cursor)
                 if step.whole:
                     step.of.told(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
@@ -605,7 +613,7 @@ class Unit:
         self._in_transaction = False
         commit = Commit("COMMIT", held)
         try:
-            self._run(commit.text, (), query_tags=commit.tags)
+            self._run(commit.text, (), COMMIT, query_tags=commit.tags)
         except AmbiguousWriteError as error:
             found = self._found_out(commit, error)
             if found.outcome is Outcome.ABSENT:
@@ -639,7 +647,7 @@ class Unit:
             self._count(statements=1, rows=step.rows, size=step.size)
             commit = Commit(step.text, held)
             try:
-                self._run(step.text, step.parameters, cursor, commit.tags)
+                self._run(step.text, step.parameters, step.described, cursor, commit.tags)
                 return
             except AmbiguousWriteError as error:
                 found = self._found_out(commit, error)
@@ -666,7 +674,7 @@ class Unit:
 
         def count(text: str) -> int:
             cursor = connection.cursor()
-            self._run(text, (), cursor)
+            self._run(text, (), QUERY, cursor)
             return int(cursor.fetchall()[0][0])
 
         try:
@@ -685,12 +693,13 @@ class Unit:
         self,
         text: str,
         parameters: Sequence[Any],
+        described: Statement,
         cursor: Cursor | None = None,
         query_tags: Mapping[str, str] | None = None,
     ) -> None:
         try:
             run = cursor or self._connection.cursor()
-            run.execute(text, parameters, query_tags=query_tags)
+            run.execute(text, parameters, query_tags=query_tags, described=described)
         except Error as error:
             raised = guards.raised(error)
             if raised is None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.guards import foreign_keys, in_order, referring
 from vinci_code.database.dialect.loaded import still_holds
+from vinci_code.database.dialect.scanning import WRITE, Statement
 from vinci_code.database.dialect.sets import Checks, Upsert
 from vinci_code.database.dialect.shapes import Field, Kind, Row, Shape
 from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
@@ -127,6 +128,7 @@ class Text:
         tables: The bare names of the tables that it reads and writes; ``None`` if unknown.
         written: The name of the table that it writes to; ``None`` if unknown.
         certain: How many rows it writes, or the commit fails; ``None`` if that is not known before.
+        described: What the statement is.
         rowcount: How many rows it has matched, once that is known.
     """
 
@@ -135,6 +137,7 @@ class Text:
     tables: frozenset[str] | None
     written: str | None = None
     certain: int | None = None
+    described: Statement = WRITE
     rowcount: int | None = None
 
     def told(self, rowcount: int) -> None:

@@ -1,0 +1,55 @@
+"""What sort of statement a construct of SQLAlchemy is, so that nobody has to look at its text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import DDL, CreateTable, ExecutableDDLElement
+from sqlalchemy.sql.selectable import SelectBase, TextualSelect
+
+from vinci_code.database.dialect.scanning import DEFINITION, QUERY, Statement
+
+TOLD = "vinci_told"
+"""The execution option by which a text of this package's own comes with what it is."""
+
+
+class Rendered(ExecutableDDLElement):
+    """DDL that is rendered already.
+
+    Args:
+        text: The statement.
+        described: What it is; ``None`` where only its text is known.
+    """
+
+    def __init__(self, text: str, described: Statement | None) -> None:
+        self.text = text
+        self.described = described
+
+
+@compiles(Rendered)
+def _render(element: Rendered, _: Any, **__: Any) -> str:
+    return element.text
+
+
+def described(construct: Any) -> Statement | None:
+    """What a query or a DDL construct is; ``None`` where its text is written by the application."""
+    if isinstance(construct, Rendered):
+        return construct.described
+    kind = type(construct)
+    # Constructs of others, and those that ``@compiles`` has given a text of its own.
+    if not kind.__module__.startswith("sqlalchemy.") or hasattr(kind, "_compiler_dispatcher"):
+        return None
+    if isinstance(construct, (DDL, TextualSelect)):
+        return None
+    if isinstance(construct, SelectBase):
+        return QUERY
+    if not isinstance(construct, ExecutableDDLElement):
+        return None
+    if isinstance(construct, CreateTable) and construct.element._prefixes:
+        return None  # TEMPORARY, or what else the application writes there
+    if getattr(construct, "temporary", False):
+        # A view, or a table made of a query.
+        table: Any = getattr(construct, "table", construct.target)
+        return Statement("CREATE", changes_session=True, temporary_view=str(table.name).lower())
+    return DEFINITION
