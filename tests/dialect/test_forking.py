@@ -18,8 +18,12 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from tests.history import forks
 from vinci_code.core.config import DatabaseSettings
+from vinci_code.core.redaction import Secret
+from vinci_code.database.databricks_auth import OAuthTokens
 from vinci_code.database.databricks_connector import DatabricksConnector, create_databricks_engine
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.databricks_profile import _UnifiedAuth
+from vinci_code.database.dialect import credentials, dbapi
+from vinci_code.database.migrations import runner
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 pytestmark = [
@@ -160,6 +164,25 @@ def test_neither_closing_nor_collecting_in_a_child_ends_a_session(
     for connection in opened:
         assert connection.cursor().execute("SELECT 7").fetchall() == [(7,)]
         connection.close()
+
+
+def _locked() -> list[Any]:
+    """What has a lock that a thread may hold while another one forks."""
+    target: Any = None
+    return [
+        credentials,
+        runner,
+        OAuthTokens(target, "client", Secret("a secret of a test")),
+        _UnifiedAuth(target, target),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_lock_that_a_thread_of_the_parent_holds_is_free_in_a_child(number: int) -> None:
+    thing = _locked()[number]
+    with thing._lock:
+        child = in_child(lambda: thing._lock.acquire(timeout=5) or os._exit(1))
+    wait_for(child)
 
 
 def settings_of(warehouse: TestWarehouse) -> DatabaseSettings:

@@ -72,11 +72,15 @@ def _own(element: OwnSelect, compiler: Any, **options: Any) -> str:
     return "SELECT 1 AS one"
 
 
+def _use() -> Any:
+    return DDL("USE default")  # type: ignore[no-untyped-call]
+
+
 @pytest.fixture
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The texts that were looked at; PEP 249 wants the markers of any text to be found."""
     found: list[str] = []
-    tokens, markers = scanning._tokens, binding.markers
+    tokens, markers = scanning._tokens, scanning.markers
 
     def noted(given: str, pattern: Any) -> Any:
         found.append(given)
@@ -150,7 +154,7 @@ def test_nor_without_transactions(
 
 def test_text_of_the_application_is_looked_at(engine: Engine, looked_at: list[str]) -> None:
     metadata.create_all(engine)
-    statements: list[Any] = [text("SELECT 1"), OwnSelect(thing.c.id), DDL("USE default")]
+    statements: list[Any] = [text("SELECT 1"), OwnSelect(thing.c.id), _use()]
     with engine.connect() as connection:
         for statement in statements:
             looked_at.clear()

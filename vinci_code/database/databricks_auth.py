@@ -30,6 +30,7 @@ from vinci_code.core.redaction import (
 from vinci_code.database.databricks_failures import ExplainedError, Failure, Kind, Target
 from vinci_code.database.databricks_http import Reply, request
 from vinci_code.database.deadlines import run_with_deadline
+from vinci_code.database.dialect.forking import renew_lock_in_child
 
 HeaderFactory = Callable[[], dict[str, str]]
 
@@ -193,6 +194,7 @@ class OAuthTokens:
         self._scopes = scopes
         self._clock = clock
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._header: str | None = None
         self._good_until = 0.0
 

@@ -37,6 +37,7 @@ from vinci_code.database.databricks_auth import (
 )
 from vinci_code.database.databricks_failures import ExplainedError, Failure, Kind, Target
 from vinci_code.database.deadlines import run_with_deadline
+from vinci_code.database.dialect.forking import renew_lock_in_child
 
 if TYPE_CHECKING:
     from databricks.sdk.config import Config, ConfigAttribute
@@ -247,6 +248,7 @@ class _UnifiedAuth:
         self._config = config
         self._target = target
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._factory: HeaderFactory | None = None
 
     def headers(self) -> dict[str, str]:

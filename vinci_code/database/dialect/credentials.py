@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import re
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
@@ -178,7 +179,8 @@ class _Token:
 _shared: weakref.WeakValueDictionary[tuple[object, str, bool], Credentials] = (
     weakref.WeakValueDictionary()
 )
-_shared_lock = threading.Lock()
+_lock = threading.Lock()
+renew_lock_in_child(sys.modules[__name__])
 
 
 def take_credentials(arguments: MutableMapping[str, Any], host: str) -> Credentials | None:
@@ -299,7 +301,7 @@ def _shared_credentials(provider: Any, host: str, exchanged: bool) -> Credential
     except TypeError:
         return Credentials(provider, host, exchanged=exchanged)
     key = (provider, host, exchanged)
-    with _shared_lock:
+    with _lock:
         found = _shared.get(key)
         if found is None:
             found = _shared[key] = Credentials(provider, host, exchanged=exchanged)

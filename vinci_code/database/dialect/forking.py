@@ -37,7 +37,7 @@ def in_child(thing: Any, do: Callable[[Any], None]) -> None:
 
 
 def renew_lock_in_child(thing: Any) -> None:
-    """Give a thing's copy in a child another lock, in its attribute ``_lock``."""
+    """Have a child give its copy of an object or a module another lock, as ``_lock``."""
     in_child(thing, _renew_lock)
 
 

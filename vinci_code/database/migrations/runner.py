@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
+from vinci_code.database.dialect.forking import renew_lock_in_child
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,7 +30,8 @@ _VERSION_TABLE = "alembic_version"
 
 # Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
 # each with a database of its own, would migrate one of the two twice.
-_one_at_a_time = threading.Lock()
+_lock = threading.Lock()
+renew_lock_in_child(sys.modules[__name__])
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def _alembic_at_work(connection: Connection, what: str) -> Iterator[None]:
     from alembic.util import CommandError
 
     try:
-        with _one_at_a_time:
+        with _lock:
             yield
     except (CommandError, AssertionError) as error:
         # Alembic asserts that a revision is not empty, and that there is one above "head+1".
