@@ -298,6 +298,12 @@ def test_a_computed_column(engine: Engine) -> None:
 
 # --- what cannot be checked -----------------------------------------------------------------------
 
+
+def _name_of_ours(table: Table) -> None:
+    table.append_column(Column("Vinci_key_0", Integer))
+    _partial(table)
+
+
 REFUSED: dict[str, Declare] = {
     "collation": lambda table: Index("ux", table.c.mail.collate("de_DE"), unique=True),
     "collation of a column": lambda table: table.append_column(
@@ -306,6 +312,7 @@ REFUSED: dict[str, Declare] = {
     "on conflict": lambda table: table.append_constraint(
         UniqueConstraint("mail", name="ux", sqlite_on_conflict="REPLACE")
     ),
+    "a name of ours": _name_of_ours,
     "the beginning": lambda table: Index("ux", table.c.mail, unique=True, mysql_length={"mail": 3}),
 }
 

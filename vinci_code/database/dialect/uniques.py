@@ -192,7 +192,11 @@ def _unique(
         columns += [column for column in _columns_in(item, table) if column not in columns]
     nulls_equal = bool(_given(declared, "postgresql_nulls_not_distinct"))
     expressions = () if plain and len(columns) == len(keys) else tuple(keys)
-    return Unique(table, tuple(columns), name, expressions, where, nulls_equal)
+    made = Unique(table, tuple(columns), name, expressions, where, nulls_equal)
+    taken = [c.name for c in table.columns if str(c.name).lower().startswith(KEY)]
+    if taken and not made.is_plain:
+        return Unchecked(name, f"the statement needs names such as {taken[0]} for its own")
+    return made
 
 
 def _other_meaning(declared: Any) -> str | None:
