@@ -177,6 +177,14 @@ def test_the_cause_counts_that_a_wrapper_hides(outer: str) -> None:
     assert "SQLSTATE" not in str(violation).partition("\nTo fix it")[0]
 
 
+def test_a_guard_that_an_error_only_quotes_has_raised_nothing() -> None:
+    text = (
+        "[PARSE_SYNTAX_ERROR] Syntax error at or near '.'. SQLSTATE: 42601 (line 1, pos 78)\n\n"
+        "== SQL ==\nMERGE INTO t USING (SELECT raise_error(concat('vinci:unique:', 'UNIQUE'))"
+    )
+    assert raised(translate(driver_exceptions.ServerOperationError(text))) is None
+
+
 def test_the_cause_counts_that_stands_behind_a_wrapper() -> None:
     text = "[TASK_WRITE_FAILED] Task failed while writing rows to abfss://x. Caused by: "
     cause = "[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint positive. SQLSTATE: 23001"

@@ -169,6 +169,9 @@ BROKEN: dict[str, Unit] = {
     "UPDATE by EXISTS": run(
         update(THING).where(exists().where(P.thing_id == T.id)).values(u=2)
     ),
+    "UPDATE with EXISTS": run(
+        update(THING).values(u=case((exists().where(P.x == 4), 2), else_=T.u))
+    ),
     "UPDATE by key, computed": run(update(THING).where(T.id == 1).values(u=T.u + 1)),
     "UPDATE by key, of another column": run(update(THING).where(T.id == 1).values(u=T.x + 1)),
     "UPDATE of many by key": run(
@@ -226,6 +229,17 @@ KEPT: dict[str, Unit] = {
         update(THING).where(T.id == 1).values(u=select(func.max(T.u) + 1).scalar_subquery())
     ),
     "UPDATE by a list": run(update(THING).where(T.id.in_([1, 7])).values(u=9)),
+    "UPDATE with EXISTS of what is there": run(
+        update(THING).where(T.x == 1).values(u=case((exists().where(T.x == 2), 33)))
+    ),
+    "UPDATE with EXISTS of what is not there": run(
+        update(THING).where(T.x == 1).values(u=case((~exists(select(P.id).where(P.x == 99)), 34)))
+    ),
+    "UPDATE with EXISTS of the same row": run(
+        update(THING).values(
+            u=case((exists().where(P.thing_id == T.id, P.x == HIGHEST), T.u), else_=T.id)
+        )
+    ),
     "UPDATE by a list that is empty": run(update(THING).where(T.id.in_([])).values(u=9)),
     "UPDATE of the key": run(update(THING).where(T.x == 2).values(id=5)),
     "UPDATE of itself": run(update(THING).where(T.x > 0).values(u=T.u, id=T.id)),

@@ -97,6 +97,7 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
     """Run a program on both sides."""
     compared = Compared()
     used = tables_of(program)
+    selected = "insert(note).from_select" in program.told()
     for side in (sqlite, warehouse):
         side.start(used)
     before: Rows = {name: [] for name in used}
@@ -116,7 +117,7 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
             ):
                 # How much of it each side has committed before the error is that side's affair.
                 raise _ApartError
-            _compare_rows(pair, sqlite.rows(read), compared)
+            _compare_rows(pair, sqlite.rows(read), compared, ranked=not selected)
             before = pair.after
     except _FoundError as found:
         compared.finding = found.finding
@@ -188,7 +189,7 @@ def _compare_fates(pair: Pair, compared: Compared) -> None:
     raise _ApartError
 
 
-def _compare_rows(pair: Pair, here: Rows, compared: Compared) -> None:
+def _compare_rows(pair: Pair, here: Rows, compared: Compared, *, ranked: bool) -> None:
     if not pair.there.ended_well or pair.unit.ends != COMMIT:
         if not _same_tables(pair.before, pair.after):
             _differ(
@@ -201,7 +202,7 @@ def _compare_rows(pair: Pair, here: Rows, compared: Compared) -> None:
             )
         return
     for name in here:
-        one, other = _keyed(here)[name], _keyed(pair.after)[name]
+        one, other = _keyed(here, ranked)[name], _keyed(pair.after, ranked)[name]
         if not same(Unordered(tuple(one)), Unordered(tuple(other))):
             _differ(
                 pair, compared, "both commit, and rows differ", None, here[name], pair.after[name]
@@ -262,13 +263,14 @@ def _same_tables(one: Rows, other: Rows) -> bool:
     return all(same(Unordered(tuple(one[n])), Unordered(tuple(other[n]))) for n in one)
 
 
-def _keyed(rows: Rows) -> Rows:
-    """The rows with keys that were given out as their rank, wherever they stand."""
+def _keyed(rows: Rows, ranked: bool) -> Rows:
+    """The rows with the rank of keys that were given out, or with "a key"."""
     if "note" not in rows:
         return rows
-    ranks = {key: rank for rank, key in enumerate(sorted(row[0] for row in rows["note"]))}
+    keys = sorted(row[0] for row in rows["note"])
+    ranks: dict[Any, Any] = {key: rank if ranked else "a key" for rank, key in enumerate(keys)}
     positions = [n for n, c in enumerate(TABLES["note"].columns) if str(c) in GENERATED]
-    ranked = [
+    made = [
         tuple(
             ranks.get(value, value if value is None else "no row")
             if position in positions
@@ -277,4 +279,4 @@ def _keyed(rows: Rows) -> Rows:
         )
         for row in rows["note"]
     ]
-    return {**rows, "note": ranked}
+    return {**rows, "note": made}

@@ -248,6 +248,8 @@ class CoreStatements:
         # SQLite's sub-select would see the rows that the same UPDATE has changed already.
         if number.primary_key or number.computed is not None or number is source:
             return None
+        if source.onupdate is not None:
+            return None
         other = f"{table.name}_2"
         return self._run(
             f"update({table.name}).values({number.key}=select(func.max({other}.c.{source.key}))"

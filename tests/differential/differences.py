@@ -4,6 +4,9 @@
   and not the numbers (``comparing``); no program names one.
 * The order of rows where no ORDER BY asks for one, and of the objects of a collection.
 * The type of a number, and its last digits (``same_value``).
+* Which of the rows that one INSERT … SELECT writes gets which of the keys that are given out.
+* What a sub-select of an UPDATE reads of the rows that this changes: SQLite's sees those that were
+  changed before, and the warehouse's, as the standard has it, none. No program asks for it.
 * That the warehouse refuses by name: SQLite then takes the unit back too, and both have to hold
   what they held before. Each refusal is counted.
 * When and which error of a held write is told, and what SQLite checks row by row (``_RULES``).
@@ -112,27 +115,27 @@ def _told_first(_: str, pair: Pair, line: int | None) -> bool:
 
 
 def _row_by_row(_: str, pair: Pair, line: int | None) -> bool:
-    """SQLite checks UNIQUE after each row, and what is held is checked by its result.
+    """SQLite checks after each row, and what is held is checked by its result.
 
     SQL's standard wants the latter of an UPDATE; https://www.sqlite.org/lang_update.html does not
     promise an order of the rows, so whether ``SET code = code + 1`` fails there depends on where
     they lie. Of several rows that one ``execute`` or upsert names, or that change one row twice,
-    an early one may take a unique value that a later one gives back. What is committed by the
-    warehouse was checked to break no constraint before this is asked.
+    an early one may take a unique value that a later one gives back; and of an upsert that names
+    one row twice, it may refer to what is not there. What is committed by the warehouse was checked
+    to break no constraint before this is asked.
     """
-    return (
-        line is None
-        and pair.here.fate == INTEGRITY
-        and pair.there.fate == COMMITTED
-        and "UNIQUE" in pair.here.told
-        and re.search(r"\b(?:update|upsert)\(", pair.unit.lines[pair.here.line]) is not None
-    )
+    if line is not None or pair.here.fate != INTEGRITY or pair.there.fate != COMMITTED:
+        return False
+    text = pair.unit.lines[pair.here.line]
+    if "UNIQUE" in pair.here.told:
+        return re.search(r"\b(?:update|upsert)\(", text) is not None
+    return "FOREIGN KEY" in pair.here.told and "upsert(" in text
 
 
 _RULES: list[tuple[str, Callable[[str, Pair, int | None], bool]]] = [
     ("errors of held writes come with the commit", _comes_with_the_commit),
     ("which of several errors is told", _told_first),
-    ("SQLite checks UNIQUE row by row", _row_by_row),
+    ("SQLite checks row by row", _row_by_row),
 ]
 
 

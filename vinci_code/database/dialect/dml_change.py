@@ -10,7 +10,7 @@ from sqlalchemy import literal_column
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
-from sqlalchemy.sql.selectable import ScalarSelect
+from sqlalchemy.sql.selectable import Exists, ScalarSelect
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.dml_rows import Fields, Plan, own_column
@@ -172,9 +172,14 @@ class ChangeForms:
         """
 
         def replaced(node: Any, **_: Any) -> Any:
-            if not isinstance(node, ScalarSelect) or not self._stands_alone(node):
+            select = node.element if isinstance(node, Exists) else node
+            if not isinstance(select, ScalarSelect) or not self._stands_alone(select):
                 return None
-            joins.append(f"{self.compiler.process(node)} AS vinci_of_{len(joins)} (v)")
+            text = self.compiler.process(select)
+            if isinstance(node, Exists):
+                # Beside the rows stands whether there is one, and not what it holds.
+                text = f"(SELECT count(*) > 0 FROM {text} AS vinci_found)"
+            joins.append(f"{text} AS vinci_of_{len(joins)} (v)")
             return literal_column(f"vinci_of_{len(joins) - 1}.v", node.type)
 
         traverse: Any = visitors.replacement_traverse

@@ -83,7 +83,11 @@ GUARD = "vinci_guard"
 RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
-_RAISED = re.compile(r"vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z", re.DOTALL)
+# Behind the condition: another message may quote the statement, where a quote stands before it.
+_RAISED = re.compile(
+    r"USER_RAISED_EXCEPTION\] vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z",
+    re.DOTALL,
+)
 
 
 def foreign_keys(table: FromClause) -> list[ForeignKeyConstraint]:
