@@ -84,9 +84,11 @@ def _comes_with_the_commit(_: str, pair: Pair, line: int | None) -> bool:
     return pair.there.fate == COMMITTED and _taken_back(pair.unit, pair.here.line)
 
 
-# What SQLAlchemy says of objects that a unit has lost, by the names of its classes.
+# What SQLAlchemy says of objects that a unit has lost, by the names of its classes; and what Python
+# says of a program that asks a class for an attribute of another one that shares its table.
 _OF_OBJECTS = frozenset(
     {
+        "AttributeError",
         "DetachedInstanceError",
         "FlushError",
         "InvalidRequestError",
