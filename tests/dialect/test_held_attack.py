@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     Interval,
     MetaData,
+    PickleType,
     String,
     Table,
     UniqueConstraint,
@@ -30,11 +31,15 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError, NotSupportedError
+from sqlalchemy.exc import CompileError, IntegrityError, NotSupportedError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.sql.functions import FunctionElement
 
+from tests.dialect.held import rows_of
 from tests.dialect.sides import Sides
+from vinci_code.database import upsert
 
 
 class Base(DeclarativeBase):
@@ -304,3 +309,212 @@ def test_a_table_with_a_name_of_the_statements_is_refused_for_every_write(
     for statement in statements:
         with engine.connect() as connection, pytest.raises(NotSupportedError, match="called"):
             connection.execute(statement)
+
+
+# --- what goes by another name, or is another one -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        lambda a: update(a).where(a.c.id == 2).values(id=1),
+        lambda a: update(a).where(a.c.id > 0).values(code=7),
+        lambda a: update(a).where(a.c.id == bindparam("k")).values(code=bindparam("v")),
+        lambda a: update(a).values({a.c.code: a.c.id + 1}),
+    ],
+)
+def test_a_write_by_an_alias_that_needs_checks_is_refused(
+    sides: Sides, statement: Callable[[Any], Any]
+) -> None:
+    table = table_of(Plain)
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(insert(table), [{"id": 1, "code": 1}, {"id": 2, "code": 2}])
+    for name in (table.alias("x"), table.alias("x").alias("y")):
+        with (
+            sides.warehouse.begin() as connection,
+            pytest.raises(NotSupportedError, match=r"alias of plain .*\. Write UPDATE"),
+        ):
+            connection.execute(statement(name), {"k": 1, "v": 2})
+    other = table.alias("x")
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(update(other).where(other.c.id == 2).values(name="by an alias"))
+    rows = select(Plain.id, Plain.code, Plain.name).order_by(Plain.id)
+    assert sides.rows(rows) == [(1, 1, "new"), (2, 2, "by an alias")]
+
+
+def test_a_delete_by_an_alias_is_refused_where_it_may_leave_references(
+    connected: Callable[..., Engine],
+) -> None:
+    metadata = MetaData()
+    parent = Table("parent", metadata, Column("id", Integer, primary_key=True))
+    Table("child", metadata, Column("id", ForeignKey("parent.id"), primary_key=True))
+    other: Any = parent.alias()
+    for enforced in (True, False):
+        engine = connected(enforce_foreign_keys=enforced)
+        metadata.create_all(engine)
+        with engine.begin() as connection:
+            refused = pytest.raises(NotSupportedError, match="alias of parent")
+            with refused if enforced else nullcontext():
+                connection.execute(delete(other).where(other.c.id == 1))
+
+
+def test_an_update_of_a_join_is_refused_by_name(sides: Sides) -> None:
+    plain, renamed = table_of(Plain), table_of(Renamed)
+    joined = plain.join(renamed, plain.c.id == renamed.c.idk)
+    with sides.warehouse.begin() as connection, pytest.raises(CompileError, match="of a join"):
+        connection.execute(update(joined).values({plain.c.code: 5}))
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_table_that_was_declared_twice_keeps_the_checks_of_each(
+    sides: Sides, folded: bool
+) -> None:
+    strict: Any = table_of(Plain)
+    loose = Table(
+        "plain",
+        MetaData(),
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("code", Integer),
+        Column("name", String),
+    )
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(insert(strict), {"id": 1, "code": 1})
+        change = update(strict).where(strict.c.id == 9).values(code=1)
+        second: Any = change if folded else insert(strict).values(id=8, code=1, name="b")
+
+        def unit(session: Session, second: Any = second) -> None:
+            session.execute(insert(loose).values(id=9, code=5, name="a"))
+            session.execute(second)
+
+        with pytest.raises(IntegrityError):
+            _run(engine, unit)
+    assert sides.rows(select(strict.c.id, strict.c.code)) == [(1, 1)]
+
+
+def test_a_text_that_an_event_changes_is_refused(sides: Sides) -> None:
+    table: Any = table_of(Plain)
+    engine = sides.warehouse
+    with engine.begin() as connection:
+        connection.execute(insert(table), [{"id": 1, "code": 1}, {"id": 2, "code": 2}])
+    changed = " /* by the tracer */"
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def add(_: Any, __: Any, statement: str, given: Any, *___: Any) -> Any:
+        return (statement if statement.startswith("SELECT") else statement + changed), given
+
+    by_key = update(table).where(table.c.id == 2).values(name="x")
+    statements = [by_key, update(table).values(name="y"), delete(table).where(table.c.id == 1)]
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)
+    assert min(rows_of(engine, table))[:3] == (2, 2, "y")
+    changed = " AND code < 2"
+    for statement in (by_key, insert(table).values(id=7), delete(table).where(table.c.id == 2)):
+        with (
+            engine.begin() as connection,
+            pytest.raises(NotSupportedError, match=r"changed by an event .* before_execute"),
+        ):
+            connection.execute(statement)
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def test_a_truth_value_in_a_number_is_one_or_nothing_by_key_too(sides: Sides) -> None:
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(insert(Plain).values(id=1, code=literal(3) > literal(2)))
+        with Session(engine) as session:
+            session.add(Plain(id=2, code=5))
+            session.commit()
+            one = session.get_one(Plain, 2)
+            one.code = Plain.code > 7
+            session.commit()
+    assert sides.rows(select(Plain.id, Plain.code).order_by(Plain.id)) == [(1, 1), (2, 0)]
+
+
+def _twice(context: Any) -> Any:
+    return context.get_current_parameters()["a"] * 2
+
+
+class Doubled(Base):
+    """A key that is given out, and a default that looks at its row."""
+
+    __tablename__ = "doubled"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    a: Mapped[int]
+    b: Mapped[int] = mapped_column(
+        default=lambda context: context.get_current_parameters()["a"] * 2
+    )
+
+
+def test_rows_of_values_with_a_default_that_looks_at_its_row(sides: Sides) -> None:
+    table: Any = table_of(Doubled)
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(insert(table).values([{"a": 5}, {"a": 6}]))
+            connection.execute(insert(table).values([{"a": 7}]))
+    assert sides.rows(select(table.c.a, table.c.b).order_by(table.c.a)) == [
+        (5, 10),
+        (6, 12),
+        (7, 14),
+    ]
+
+
+class Highest(FunctionElement[Any]):
+    """A function of the application's, by the name of one that is built in."""
+
+    inherit_cache = True
+    name = "coalesce"
+    type = Integer()
+
+
+@compiles(Highest)
+def _highest(*_: Any, **__: Any) -> str:
+    return "(SELECT max(code) FROM plain)"
+
+
+def test_what_an_application_renders_itself_may_read_anything(sides: Sides) -> None:
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(insert(Plain), {"id": 1, "code": 5})
+        with engine.begin() as connection:
+            connection.execute(update(Plain).where(Plain.id == 1).values(code=50))
+            connection.execute(insert(Doubled).values(id=1, a=Highest(), b=0))
+            connection.execute(update(Plain).where(Plain.id == 1).values(code=500))
+            connection.execute(insert(Doubled).values(id=2, a=Highest(), b=0))
+    assert sides.rows(select(Doubled.id, Doubled.a).order_by(Doubled.id)) == [(1, 50), (2, 500)]
+
+
+def test_an_upsert_takes_execution_options(sides: Sides) -> None:
+    statement = upsert(Plain, [{"id": 1, "code": 2}], keys=["id"]).execution_options(own=1)
+    seen: list[Any] = []
+    for engine in sides.engines:
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda _, __, ___, ____, context, _____: seen.append(
+                context.execution_options.get("own")
+            ),
+        )
+        with Session(engine) as session:
+            session.execute(statement)
+            session.commit()
+    assert seen[0] == 1
+    assert 1 in seen[1:]
+    assert sides.rows(select(Plain.id, Plain.code)) == [(1, 2)]
+
+
+def test_a_key_of_pickled_values_is_told_as_bytes(sides: Sides) -> None:
+    metadata = MetaData()
+    table = Table(
+        "pickled", metadata, Column("k", PickleType, primary_key=True), Column("x", Integer)
+    )
+    metadata.create_all(sides.warehouse)
+    with sides.warehouse.begin() as connection:
+        connection.execute(insert(table), [{"k": ("a", 1), "x": 1}, {"k": ("b", 2), "x": 2}])
+    with pytest.raises(IntegrityError), sides.warehouse.begin() as connection:
+        connection.execute(update(table).values(k=("c", 3)))

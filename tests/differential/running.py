@@ -250,6 +250,8 @@ def _plain(value: Any) -> Any:
         return tuple(map(_plain, value))
     if isinstance(value, list) and any(isinstance(item, tables.Base) for item in value):
         return Unordered(tuple(map(_plain, value)))
+    if isinstance(value, list):
+        return list(value)  # a collection that may change later
     if isinstance(value, sa.ClauseElement):
         return "an expression that is not flushed yet"
     if not isinstance(value, tables.Base):

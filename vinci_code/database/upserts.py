@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, Table, UniqueConstraint, insert, insp
 from sqlalchemy.engine import IteratorResult, Result
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
-from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.base import Executable, Generative
 from sqlalchemy.sql.elements import ClauseElement
 
 
@@ -74,7 +74,7 @@ def upsert(
     )
 
 
-class Upsert(Executable, ClauseElement):
+class Upsert(Generative, Executable, ClauseElement):
     """What ``upsert()`` returns: a statement for ``execute``, of a session or of a connection."""
 
     inherit_cache = False
@@ -99,6 +99,7 @@ class Upsert(Executable, ClauseElement):
             raise ArgumentError("the rows of an upsert are given to upsert(), not to execute()")
         if not self.rows:
             return IteratorResult(SimpleResultMetaData([]), iter(()))
+        execution_options = {**self._execution_options, **execution_options}
         name = connection.dialect.name
         if name == "databricks" and connection.dialect.driver == "vinci":
             from vinci_code.database.dialect.sets import Upsert as Spec

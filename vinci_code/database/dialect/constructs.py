@@ -32,13 +32,18 @@ def _render(element: Rendered, _: Any, **__: Any) -> str:
     return element.text
 
 
+def is_compiled_elsewhere(element: Any) -> bool:
+    """Whether an application may render an element with text of its own (``@compiles``)."""
+    kind = type(element)
+    return hasattr(kind, "_compiler_dispatcher") and not kind.__module__.startswith("vinci_code.")
+
+
 def described(construct: Any) -> Statement | None:
     """What a query or a DDL construct is; ``None`` where its text is written by the application."""
     if isinstance(construct, Rendered):
         return construct.described
     kind = type(construct)
-    # Constructs of others, and those that ``@compiles`` has given a text of its own.
-    if not kind.__module__.startswith("sqlalchemy.") or hasattr(kind, "_compiler_dispatcher"):
+    if not kind.__module__.startswith("sqlalchemy.") or is_compiled_elsewhere(construct):
         return None
     if isinstance(construct, (DDL, TextualSelect)):
         return None

@@ -24,11 +24,12 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.guards import RESERVED, checked_columns, refuse_unchecked
 from vinci_code.database.dialect.loaded import with_expected
-from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, UNKNOWN_WRITE
+from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, OTHER_TEXT, UNKNOWN_WRITE
 from vinci_code.database.dialect.scanning import (
     ROWS,
     Statement,
     describe,
+    is_comment,
     is_several,
 )
 from vinci_code.database.dialect.sets import Checks
@@ -248,6 +249,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
         compiled: Any = self.compiled
+        self._require_own(statement)
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get("vinci_upsert")
         checks = _checks(self.dialect, compiled, self.execution_options)
@@ -276,6 +278,19 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 "To fix it: give the column a value."
             )
         return self._as_statements(unit, statement, parameters, checks)
+
+    def _require_own(self, statement: str) -> None:
+        """Refuse a text that an event has put into the place of the construct's.
+
+        What is held is made of the construct. A comment before or behind it changes nothing.
+
+        Raises:
+            NotSupportedError: It is another one.
+        """
+        own = str(self.statement)
+        before, found, behind = statement.partition(own)
+        if not found or not is_comment(f"{before}\n{behind}"):
+            raise NotSupportedError(OTHER_TEXT.format(str(self.compiled.written_table)))  # type: ignore[union-attr]
 
     def _with_loaded(self, unit: Unit, shape: Shape, rows: list[Any]) -> tuple[Shape, list[Any]]:
         """The rows of a flush with what their objects were loaded with."""

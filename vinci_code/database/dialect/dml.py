@@ -20,6 +20,7 @@ from sqlalchemy import util
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import crud
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import Join
 
 from vinci_code.database.dialect.dml_change import ChangeForms
 from vinci_code.database.dialect.dml_insert import InsertForms
@@ -30,6 +31,7 @@ from vinci_code.database.dialect.loaded import with_loaded
 from vinci_code.database.dialect.refusals import (
     SEVERAL_SOURCES,
     WRITE_IN_STATEMENT,
+    WRITE_TO_JOIN,
     WRITE_WITH_CTE,
     WRITE_WITH_PREFIX,
 )
@@ -204,6 +206,8 @@ class WriteCompiler(InsertKeys, SQLCompiler):
     def _change(self, kind: Kind, state: Any, kw: dict[str, Any]) -> str:
         statement = state.statement
         table = as_declared(statement.table)
+        if isinstance(table, Join):
+            raise CompileError(WRITE_TO_JOIN.format(kind.value))
         others = [other for other in state._extra_froms or () if other is not table]
         with self._within(statement, {table, *others}):
             target = table._compiler_dispatch(self, asfrom=True, iscrud=True, **kw)

@@ -10,7 +10,7 @@ from sqlalchemy import literal_column
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
-from sqlalchemy.sql.selectable import Exists, ScalarSelect
+from sqlalchemy.sql.selectable import AliasedReturnsRows, Exists, ScalarSelect
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.dml_rows import Fields, Plan, own_column
@@ -23,7 +23,8 @@ from vinci_code.database.dialect.dml_values import (
     reads_rows,
     rendered,
 )
-from vinci_code.database.dialect.refusals import NO_ROW_KEY
+from vinci_code.database.dialect.guards import checked_columns, referring
+from vinci_code.database.dialect.refusals import NO_ROW_KEY, WRITE_BY_ALIAS
 from vinci_code.database.dialect.sets import Checks, SetWriter
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape
 from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
@@ -119,9 +120,10 @@ class ChangeForms:
         """The statement with guards: a MERGE with the rows that it changes, and what they become.
 
         Raises:
-            NotSupportedError: Nothing tells its rows apart.
+            NotSupportedError: Nothing tells its rows apart, or it names its table otherwise.
         """
         if not isinstance(self.table, Table):
+            self._refuse_other_name(checks)
             return self.text()
         shape, columns, joins = self._shape()
         writer = SetWriter(shape, checks, self.compiler.dialect, self._format)
@@ -135,6 +137,22 @@ class ChangeForms:
         beside = "".join(f" LEFT JOIN {join} ON TRUE" for join in joins)
         source = f"SELECT {', '.join(columns)} FROM {froms}{beside}{where}"
         return writer.merge(source, wanted)
+
+    def _refuse_other_name(self, checks: Checks) -> None:
+        """Refuse what would need guards of a table that goes by another name."""
+        table = getattr(self.table, "element", None)
+        while isinstance(table, AliasedReturnsRows):
+            table = table.element
+        if not isinstance(table, Table):
+            return  # table(…), which is no more than names
+        checked = checked_columns(table, checks.keys, checks.foreign_keys)
+        written = {table.columns.get(column.key) for column, _, _, _ in self.given}
+        if self.kind is Kind.DELETE:
+            concerned = checks.foreign_keys and bool(referring(table))
+        else:
+            concerned = None in written or bool(written & checked)
+        if concerned:
+            raise NotSupportedError(WRITE_BY_ALIAS.format(self.kind.value, table.fullname))
 
     def _shape(self) -> tuple[Shape, list[str], list[str]]:
         """What becomes of each row, and the columns and joins of the SELECT that tells it."""

@@ -11,6 +11,8 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, ColumnClause, Grouping, Null
 from sqlalchemy.sql.functions import FunctionElement
 
+from vinci_code.database.dialect.constructs import is_compiled_elsewhere
+from vinci_code.database.dialect.dml_values import as_stored, rendered
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, letters
 from vinci_code.database.dialect.transports import Transport, transport_of
 
@@ -113,6 +115,10 @@ class Fields:
             return None
         made, binds = self._compiler.over_rows(element, ROWS, first)
         own, _ = self._compiler.over_rows(element, OWN, first)
+        if not isinstance(element, BindParameter):
+            made, own = (
+                as_stored(self._compiler, column, rendered(text, element)) for text in (made, own)
+            )
         plain = isinstance(element, BindParameter) and made == f"{ROWS}.{letters(first)}"
         self.binds += binds
         self.transports += [self._transport(bind) for bind in binds]
@@ -132,6 +138,8 @@ class Fields:
         return all(map(self._is_of_rows, visitors.iterate(element)))
 
     def _is_of_rows(self, node: Any) -> bool:
+        if is_compiled_elsewhere(node):
+            return False
         if isinstance(node, BindParameter):
             if node.expanding or node.literal_execute:
                 return False

@@ -78,6 +78,7 @@ ButOwn = Callable[[str], str]
 
 _NEW, _THERE = "vinci_new", "vinci_there"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
+_BYTES = LargeBinary()._type_affinity
 GUARD = "vinci_guard"
 """What the guards of a statement are called in it."""
 RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
@@ -639,7 +640,7 @@ def _message(before: str, kinds: Sequence[Any], values: Sequence[str], after: st
     parts = [quote_text(f"{before}(")]
     for number, (kind, value) in enumerate(zip(kinds, values, strict=True)):
         # Bytes are no text.
-        form = "hex({})" if isinstance(kind, LargeBinary) else "CAST({} AS STRING)"
+        form = "hex({})" if kind._type_affinity is _BYTES else "CAST({} AS STRING)"
         parts += ["', '"] * bool(number)
         parts.append(f"coalesce({form.format(value)}, 'NULL')")
     return ", ".join([*parts, quote_text(f"){after}")])

@@ -91,7 +91,10 @@ def generated_key(table: Any) -> Column[Any] | None:
 
 def _keyed_rows(statement: Insert, column: Column[Any]) -> Insert:
     keyed = tuple(
-        [_keyed_row(row, column) if isinstance(row, dict) else row for row in rows]
+        [
+            _keyed_row(row, column, number) if isinstance(row, dict) else row
+            for number, row in enumerate(rows)
+        ]
         for rows in statement._multi_values
     )
     made = statement._generate()
@@ -99,12 +102,15 @@ def _keyed_rows(statement: Insert, column: Column[Any]) -> Insert:
     return made
 
 
-def _keyed_row(row: dict[Any, Any], column: Column[Any]) -> dict[Any, Any]:
+def _keyed_row(row: dict[Any, Any], column: Column[Any], number: int) -> dict[Any, Any]:
     own = {key for key in row if _names(key, column)}
     if any(_value(row[key]) is not None for key in own):
         return row
-    key = bindparam(None, callable_=next_key.for_row, type_=column.type, unique=True)
-    return {**{name: value for name, value in row.items() if name not in own}, column: key}
+    # By this name a default that looks at its row asks for the key. That of the first row gets it
+    # from SQLAlchemy.
+    name = f"{column.key}_m{number}" if number else None
+    key = bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
+    return {**{name: value for name, value in row.items() if name not in own}, column.key: key}
 
 
 def _names(key: Any, column: Column[Any]) -> bool:

@@ -79,11 +79,26 @@ WRITE_WITH_PREFIX = (
     "nothing is known of what {1} does to this {0}, so the keys that it writes cannot be checked. "
     "Leave it out, or write the statement with text()."
 )
+WRITE_BY_ALIAS = (
+    "this {0} by an alias of {1} writes what is unique, or is referred to, which is checked only "
+    "where the table is named itself. Write {0} of the table, and give an alias to what is read "
+    "beside it; or run the statement with execution_options(enforce_keys=False, "
+    "enforce_foreign_keys=False), which checks nothing."
+)
+WRITE_TO_JOIN = (
+    "{0} of a join: a statement writes to one table. Name it, and put the other one into the "
+    "condition."
+)
 NO_ROW_KEY = (
     "this {0} on {1} writes what is unique, or is referred to, and cannot be checked: the table "
     "has neither a primary key nor a UNIQUE constraint on columns that are not NULL, which would "
     "tell its rows apart. Declare one; or run the statement with "
     "execution_options(enforce_keys=False), which checks nothing."
+)
+OTHER_TEXT = (
+    "the text of a write to {0} was changed by an event (before_cursor_execute with retval=True). "
+    "What is held, and its checks, are made of the construct, so the change would be lost. Change "
+    "the construct in the event before_execute, or add no more than comments."
 )
 UNKNOWN_WRITE = (
     "a write to {0} was compiled by the application itself (@compiles), so nothing is known of "

@@ -106,6 +106,8 @@ class Shape:
     def __post_init__(self) -> None:
         signature = (
             self.kind,
+            # Another Table of the same name may declare other constraints.
+            self.table,
             self.target,
             tuple((item.name, item.made) for item in self.values),
             tuple((item.name, item.made) for item in self.matches),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vinci_code.database.dialect.builtins import NAMES
+from vinci_code.database.dialect.constructs import is_compiled_elsewhere
 from vinci_code.database.dialect.identifiers import schema_parts
 from vinci_code.database.dialect.scanning import may_read_tables
 from vinci_code.database.dialect.views import Name
@@ -26,6 +28,11 @@ class TablesUsed(SQLCompiler):
 
     tables_used: frozenset[str] | None = frozenset()
     names_used: frozenset[Name] = frozenset()
+
+    def __init__(self, dialect: Any, statement: Any, *args: Any, **kw: Any) -> None:
+        super().__init__(dialect, statement, *args, **kw)
+        if statement is not None and any(map(is_compiled_elsewhere, visitors.iterate(statement))):
+            self.tables_used = None
 
     def visit_table(self, table: Any, *args: Any, **kw: Any) -> str:
         """Note the table."""

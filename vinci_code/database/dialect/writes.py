@@ -562,6 +562,8 @@ def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
     """The earlier row with a change to it; ``None`` where that would not be the same."""
     if not _is_certain(earlier) or earlier.shape.target != change.shape.target:
         return None
+    if earlier.shape.table is not change.shape.table:
+        return None  # which may declare other constraints
     if earlier.checks != _like(change, earlier):
         return None
     places = {item.name: item.first for item in earlier.shape.values if item.is_plain}
