@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import cast, type_coerce
 from sqlalchemy import types as sqltypes
+from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause
 
-from vinci_code.database.dialect.types.texts import VinciString
+from vinci_code.database.dialect.refusals import COLLATION
+from vinci_code.database.dialect.types.texts import VinciString, sqlite_collation
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -52,6 +54,10 @@ class Comparisons(SQLCompiler):
 def _of_one_type(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
     if binary.operator in _COMPARING:
         left, right = binary.left, binary.right
+        for side in (left, right):
+            collation = sqlite_collation(getattr(side, "type", None))
+            if collation is not None and isinstance(side, ColumnClause):
+                raise CompileError(COLLATION.format(side, collation))
         return _with(binary, _beside(left, right), _beside(right, left))
     return binary
 

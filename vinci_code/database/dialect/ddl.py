@@ -37,6 +37,7 @@ from vinci_code.database.dialect.constructs import described
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.refusals import (
+    COLLATION,
     CREATE_INDEX,
     DROP_INDEX,
     IDENTITY_OPTIONS,
@@ -44,6 +45,7 @@ from vinci_code.database.dialect.refusals import (
     UNCHECKED_UNIQUE,
 )
 from vinci_code.database.dialect.scanning import Statement
+from vinci_code.database.dialect.types.texts import sqlite_collation
 from vinci_code.database.dialect.uniques import Unchecked, is_declared, of_index, unchecked
 
 if TYPE_CHECKING:
@@ -136,6 +138,10 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     def visit_create_table(self, create: Any, **kw: Any) -> str:
         """Render CREATE TABLE, and an ALTER TABLE for each CHECK."""
         table: Table = create.element
+        for column in table.columns:
+            collation = sqlite_collation(column.type)
+            if collation is not None:
+                raise CompileError(COLLATION.format(column, collation))
         if self.dialect.enforce_keys:
             self._refuse_unchecked(table)
         self._creating = True

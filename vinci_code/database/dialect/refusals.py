@@ -64,6 +64,11 @@ ROW_IS = (
     "a tuple_() IS NULL or IS NOT NULL is not possible; SQLite refuses it too. Ask each column: "
     "and_(a.is_(None), b.is_(None))."
 )
+COLLATION = (
+    "the column {0} has the collation {1}, by which SQLite compares and sorts it; Databricks would "
+    "compare its texts as they are. Leave the collation out, and compare func.lower(column); "
+    "Index('name', func.lower(column), unique=True) makes it unique without regard to case."
+)
 SEVERAL_SOURCES = (
     "an UPDATE or DELETE with more than one other table is not possible on Databricks. Join those "
     "tables in a subquery: select(…).join(…).subquery()."

@@ -205,6 +205,12 @@ def as_text(value: Any) -> str:
     return text
 
 
+def sqlite_collation(kind: Any) -> str | None:
+    """The collation of a type by which SQLite alone compares; ``None`` where there is none."""
+    name = str(getattr(kind, "collation", None) or "").strip('"').upper()
+    return name if name in {"NOCASE", "RTRIM"} else None
+
+
 def _bytes(value: Any) -> bytes | None:
     if isinstance(value, str):
         raise TypeError("bytes are wanted here, found a str")
