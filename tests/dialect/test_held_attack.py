@@ -27,8 +27,10 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.exc import CompileError, IntegrityError, NotSupportedError
@@ -438,6 +440,73 @@ def test_a_truth_value_in_a_number_is_one_or_nothing_by_key_too(sides: Sides) ->
 
 def _twice(context: Any) -> Any:
     return context.get_current_parameters()["a"] * 2
+
+
+VALUES: list[Any] = ["new", "1", 1, True, False, 2.0, None]
+
+
+# Where the first is a truth value or a float, SQLAlchemy itself makes others the same, or fails.
+PAIRS = [
+    [one, other]
+    for one in VALUES
+    for other in VALUES
+    if not isinstance(one, bool) or isinstance(other, bool) or other is None
+    if not isinstance(one, float) or other != "new"
+]
+
+
+def test_text_is_compared_with_values_of_other_kinds(sides: Sides) -> None:
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            rows = [{"id": n, "name": name} for n, name in enumerate(["new", "1", "0", "2.0"])]
+            connection.execute(insert(Plain), rows)
+    for values in PAIRS:
+        conditions = [Plain.name.in_(values), Plain.name.not_in(values), Plain.name == values[0]]
+        if values[0] is not None and not isinstance(values[0], bool):
+            conditions.append(Plain.name > values[0])
+        sides.rows(
+            union_all(
+                *(select(Plain.id, literal(n)).where(c) for n, c in enumerate(conditions))
+            ).order_by(literal_column("2"), literal_column("1"))
+        )
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(update(Plain).where(Plain.name.in_([1, "new"])).values(name="z"))
+    assert sides.rows(select(Plain.name).order_by(Plain.id)) == [("z",), ("z",), ("0",), ("2.0",)]
+
+
+def _twice(context: Any) -> Any:
+    return context.get_current_parameters()["a"] * 2
+
+
+VALUES: list[Any] = ["new", "1", 1, True, False, 2.0, None]
+
+
+# Where the first is a truth value or a float, SQLAlchemy itself makes others the same, or fails.
+PAIRS = [
+    [one, other]
+    for one in VALUES
+    for other in VALUES
+    if not isinstance(one, bool) or isinstance(other, bool) or other is None
+    if not isinstance(one, float) or other != "new"
+]
+
+
+@pytest.mark.parametrize("values", PAIRS)
+def test_text_is_compared_with_values_of_other_kinds(sides: Sides, values: list[Any]) -> None:
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            rows = [{"id": n, "name": name} for n, name in enumerate(["new", "1", "0", "2.0"])]
+            connection.execute(insert(Plain), rows)
+    conditions = [Plain.name.in_(values), Plain.name.not_in(values), Plain.name == values[0]]
+    if values[0] is not None and not isinstance(values[0], bool):
+        conditions.append(Plain.name > values[0])
+    for condition in conditions:
+        sides.rows(select(Plain.id).where(condition).order_by(Plain.id))
+    for engine in sides.engines:
+        with engine.begin() as connection:
+            connection.execute(update(Plain).where(Plain.name.in_(values)).values(name="z"))
+    sides.rows(select(Plain.id, Plain.name).order_by(Plain.id))
 
 
 class Doubled(Base):

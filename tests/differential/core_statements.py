@@ -297,8 +297,14 @@ class CoreStatements:
             return self._insert_rows(table)
         marks = ", ".join(f":{name}" for name in row)
         # Raw text has no guards: a key that nothing else gives.
+        together = {
+            column
+            for constraint in table.constraints
+            if isinstance(constraint, sa.UniqueConstraint)
+            for column in constraint.columns
+        }
         for column in table.columns:
-            if (column.primary_key or column.unique) and column.key in row:
+            if (column.primary_key or column in together) and column.key in row:
                 row[column.key] = self._fresh(column)
         text = f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({marks})"
         return self._run(f"text({text!r}), {written(row)}")

@@ -134,10 +134,16 @@ def _row_by_row(_: str, pair: Pair, line: int | None) -> bool:
     return "FOREIGN KEY" in pair.here.told and "upsert(" in text
 
 
+def _not_bound(_: str, pair: Pair, line: int | None) -> bool:
+    """Python's ``sqlite3`` binds no ``Decimal``, where the column's type is none of numbers."""
+    return line is None and "Error binding parameter" in pair.here.told
+
+
 _RULES: list[tuple[str, Callable[[str, Pair, int | None], bool]]] = [
     ("errors of held writes come with the commit", _comes_with_the_commit),
     ("which of several errors is told", _told_first),
     ("SQLite checks row by row", _row_by_row),
+    ("sqlite3 binds no Decimal", _not_bound),
 ]
 
 

@@ -7,18 +7,21 @@ number, and fail at the first that is none (https://www.sqlite.org/datatype3.htm
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import cast, type_coerce
+from sqlalchemy import cast, literal
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause, False_, True_
 
 from vinci_code.database.dialect.refusals import COLLATION
-from vinci_code.database.dialect.types.texts import VinciString, sqlite_collation
+from vinci_code.database.dialect.types.texts import (
+    VinciString,
+    number_as_text,
+    sqlite_collation,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -39,7 +42,8 @@ _COMPARING = frozenset(
         operators.not_in_op,
     }
 )
-_NUMBERS = frozenset({sqltypes.Integer, sqltypes.Numeric, sqltypes.Float})
+_FRACTIONS = frozenset({sqltypes.Numeric, sqltypes.Float})
+_NUMBERS = frozenset({sqltypes.Integer}) | _FRACTIONS
 
 
 class Comparisons(SQLCompiler):
@@ -74,8 +78,15 @@ def _beside(operand: Any, other: Any) -> Any:
     """An operand as it is compared with another one."""
     if _is_truth(operand) and _is_number(other):
         return cast(operand, sqltypes.Integer())
-    if isinstance(operand, BindParameter) and _is_number(operand) and _is_text_column(other):
-        return type_coerce(operand, _NumberAsText())
+    if isinstance(operand, (True_, False_)) and _is_text_column(other):
+        return literal("1" if isinstance(operand, True_) else "0")
+    compared = isinstance(operand, BindParameter) and (_is_number(operand) or _is_truth(operand))
+    if compared and _is_text_column(other):
+        # The same parameter, as the values of an IN have to be.
+        made = operand._clone(maintain_key=True)
+        whole = operand.type._type_affinity not in _FRACTIONS
+        made.type = VinciString() if whole else _FloatAsText()
+        return made
     return operand
 
 
@@ -93,20 +104,10 @@ def _is_text_column(element: Any) -> bool:
     return isinstance(element, ColumnClause) and element.type._type_affinity is sqltypes.String
 
 
-class _NumberAsText(VinciString):
-    """A number that is compared with a column of text."""
+class _FloatAsText(VinciString):
+    """Numbers with a fraction that are compared with a column of text; all of an IN are floats."""
 
     cache_ok = True
 
     def comparing(self, dialect: Dialect) -> Processor:
-        return number_as_text
-
-
-def number_as_text(value: Any) -> Any:
-    """Return a number as the text that SQLite makes of it; any other value as it is."""
-    if isinstance(value, int):
-        return str(int(value))
-    if not isinstance(value, (float, Decimal)):
-        return value
-    mantissa, exponent, size = f"{float(value):.15g}".partition("e")
-    return f"{mantissa}{'' if '.' in mantissa else '.0'}{exponent}{size}"
+        return lambda value: None if value is None else number_as_text(float(value))

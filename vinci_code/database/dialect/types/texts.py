@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sqltypes
@@ -18,6 +19,10 @@ class VinciString(Rendered, sqltypes.String):
     """Text of any length and of any characters."""
 
     stored_as = str
+
+    def comparing(self, dialect: Dialect) -> Processor | None:
+        """Make text of numbers and truth values, as SQLite does beside a column of text."""
+        return number_as_text
 
     def storing(self, dialect: Dialect) -> Processor:
         """Return what lets text pass, and nothing that would become text."""
@@ -203,6 +208,16 @@ def as_text(value: Any) -> str:
             "character; take it out"
         ) from None
     return text
+
+
+def number_as_text(value: Any) -> Any:
+    """Return a number as the text that SQLite makes of it; any other value as it is."""
+    if isinstance(value, int):
+        return str(int(value))
+    if not isinstance(value, (float, Decimal)):
+        return value
+    mantissa, exponent, size = f"{float(value):.15g}".partition("e")
+    return f"{mantissa}{'' if '.' in mantissa else '.0'}{exponent}{size}"
 
 
 def sqlite_collation(kind: Any) -> str | None:
