@@ -438,10 +438,6 @@ def test_a_truth_value_in_a_number_is_one_or_nothing_by_key_too(sides: Sides) ->
     assert sides.rows(select(Plain.id, Plain.code).order_by(Plain.id)) == [(1, 1), (2, 0)]
 
 
-def _twice(context: Any) -> Any:
-    return context.get_current_parameters()["a"] * 2
-
-
 VALUES: list[Any] = ["new", "1", 1, True, False, 2.0, None]
 
 
@@ -479,45 +475,13 @@ def _twice(context: Any) -> Any:
     return context.get_current_parameters()["a"] * 2
 
 
-VALUES: list[Any] = ["new", "1", 1, True, False, 2.0, None]
-
-
-# Where the first is a truth value or a float, SQLAlchemy itself makes others the same, or fails.
-PAIRS = [
-    [one, other]
-    for one in VALUES
-    for other in VALUES
-    if not isinstance(one, bool) or isinstance(other, bool) or other is None
-    if not isinstance(one, float) or other != "new"
-]
-
-
-@pytest.mark.parametrize("values", PAIRS)
-def test_text_is_compared_with_values_of_other_kinds(sides: Sides, values: list[Any]) -> None:
-    for engine in sides.engines:
-        with engine.begin() as connection:
-            rows = [{"id": n, "name": name} for n, name in enumerate(["new", "1", "0", "2.0"])]
-            connection.execute(insert(Plain), rows)
-    conditions = [Plain.name.in_(values), Plain.name.not_in(values), Plain.name == values[0]]
-    if values[0] is not None and not isinstance(values[0], bool):
-        conditions.append(Plain.name > values[0])
-    for condition in conditions:
-        sides.rows(select(Plain.id).where(condition).order_by(Plain.id))
-    for engine in sides.engines:
-        with engine.begin() as connection:
-            connection.execute(update(Plain).where(Plain.name.in_(values)).values(name="z"))
-    sides.rows(select(Plain.id, Plain.name).order_by(Plain.id))
-
-
 class Doubled(Base):
     """A key that is given out, and a default that looks at its row."""
 
     __tablename__ = "doubled"
     id: Mapped[int] = mapped_column(primary_key=True)
     a: Mapped[int]
-    b: Mapped[int] = mapped_column(
-        default=lambda context: context.get_current_parameters()["a"] * 2
-    )
+    b: Mapped[int] = mapped_column(default=_twice)
 
 
 def test_rows_of_values_with_a_default_that_looks_at_its_row(sides: Sides) -> None:
