@@ -683,13 +683,13 @@ def test_a_key_of_two_columns_that_is_not_loaded(
 
 
 def test_a_table_without_a_primary_key(engine: Engine) -> None:
-    Named.__table__.create(engine)  # type: ignore[attr-defined]
+    Named.__table__.create(engine)
     with Session(engine) as session:
         session.add_all([Named(code="x", balance=1), Named(code="y", balance=1)])
         session.commit()
         for alarm in (False, True):
-            named = session.get_one(Named, "x")
-            named.balance += 1
+            named: Any = session.get_one(Named, "x")
+            named.balance = named.balance + 1
             if not alarm:
                 session.commit()
                 continue

@@ -136,7 +136,7 @@ def _keep_flagged(state: Any, token: Any) -> None:
     before, values, name = state.committed_state, state.dict, token.key
     if token.impl.collection or name not in values:
         return
-    loaded = _before(state).get(name, values[name])
+    loaded = loaded_of(state).get(name, values[name])
     if _is_value(loaded):
         kept = _Flagged(name)
         kept.loaded = loaded
@@ -144,7 +144,7 @@ def _keep_flagged(state: Any, token: Any) -> None:
         before[kept] = loaded
 
 
-def _before(state: Any) -> dict[str, Any]:
+def loaded_of(state: Any) -> dict[str, Any]:
     """What the changed attributes of an object were loaded with."""
     return {
         name: name.loaded if isinstance(name, _Flagged) and not _is_value(value) else value
@@ -219,7 +219,7 @@ class _Noted:
 
     def expected(self, given: Mapping[str, Any]) -> Expected:
         """What is to be stored, of the columns that an UPDATE changes and that had been loaded."""
-        before, found = _before(self._state), {}
+        before, found = loaded_of(self._state), {}
         for name in given:
             form, attribute = self._plan.forms.get(name), self._plan.attributes.get(name)
             # What this flush has written once is not what was loaded any more.
