@@ -10,19 +10,26 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     JSON,
+    Column,
     DateTime,
     Engine,
     ForeignKey,
+    Integer,
     LargeBinary,
     Numeric,
     String,
+    Table,
     Uuid,
+    event,
+    func,
     insert,
+    null,
     select,
     text,
     update,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.types import TypeDecorator
 
@@ -87,6 +94,103 @@ class Dog(Animal):
     id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
     tricks: Mapped[int | None]
     __mapper_args__ = {"polymorphic_identity": "dog"}
+
+
+class Item(Base):
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int | None]
+    note: Mapped[str | None]
+    raw: Mapped[bytes | None] = mapped_column(LargeBinary)
+    price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
+    ratio: Mapped[float | None]
+    at: Mapped[dt.datetime | None]
+    instant: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    day: Mapped[dt.date | None]
+    done: Mapped[bool | None]
+    mark: Mapped[str | None]
+    count: Mapped[int | None]
+
+
+class ByUuid(Base):
+    __tablename__ = "by_uuid"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int | None]
+    mark: Mapped[str | None] = mapped_column(onupdate=func.uuid())
+
+
+class ByTime(Base):
+    __tablename__ = "by_time"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int | None]
+    mark: Mapped[dt.datetime | None] = mapped_column(onupdate=func.localtimestamp())
+
+
+class ByText(Base):
+    __tablename__ = "by_text"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int | None]
+    mark: Mapped[dt.datetime | None] = mapped_column(
+        DateTime(timezone=True), onupdate=text("current_timestamp")
+    )
+
+
+class Listening(Base):
+    """One whose own listener changes it, which is called after those of all mappers."""
+
+    __tablename__ = "listening"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int | None]
+    note: Mapped[str | None]
+
+
+@event.listens_for(Listening, "before_update")
+def _count_up(mapper: Any, connection: Any, target: Listening) -> None:
+    target.balance = (target.balance or 0) + 1
+
+
+class Person(Base):
+    __tablename__ = "person"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    friend_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    friend: Mapped[Person | None] = relationship(remote_side=[id], post_update=True)
+
+
+class Pair(Base):
+    """One whose attributes are not called as its columns, and whose key is not in their order."""
+
+    __tablename__ = "pair"
+    last: Mapped[int] = mapped_column("b", primary_key=True)
+    first: Mapped[int] = mapped_column("a", primary_key=True)
+    content: Mapped[int | None] = mapped_column("v")
+    mark: Mapped[str | None] = mapped_column("m")
+
+
+class Named(Base):
+    """One of a table that has no primary key."""
+
+    __table__ = Table(
+        "named",
+        Base.metadata,
+        Column("code", String, unique=True, nullable=False),
+        Column("balance", Integer),
+    )
+    __mapper_args__ = {"primary_key": [__table__.c.code]}
+
+
+@pytest.fixture
+def items(engine: Engine) -> Engine:
+    """An engine on a warehouse with one row of each of the tables that tests change."""
+    kinds: list[Any] = [Item, ByUuid, ByTime, ByText, Listening, Person, Animal, Dog]
+    for kind in kinds:
+        kind.__table__.create(engine)
+    with Session(engine) as session:
+        session.add_all([kind(id=7, balance=100) for kind in kinds[1:5]])
+        session.add_all([Item(id=7, mark="x", **FIRST), Dog(id=7, name="Rex", tricks=1)])
+        session.add_all([Person(id=n, name="p") for n in (5, 6, 7)])
+        session.commit()
+    return engine
 
 
 @pytest.fixture
@@ -329,3 +433,326 @@ def test_the_columns_of_each_table_of_a_class(engine: Engine) -> None:
                 connection.execute(text(f"UPDATE {table} SET {column} = {other}"))
             with pytest.raises(StaleDataError):
                 session.commit()
+
+
+# --- beside what no set can write, with parts of the key not loaded, and written by others -------
+
+
+def _beside_a_function(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    item.balance = (item.balance or 0) + 1
+    item.mark = func.md5("x")
+
+
+def _beside_a_sub_select(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    item.balance = (item.balance or 0) + 1
+    item.count = select(func.count()).select_from(Item).scalar_subquery()
+
+
+def _null_beside_a_function(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    assert item.id == 7
+    item.balance = null()
+    item.mark = func.md5("x")
+
+
+def _beside_onupdate(kind: Any) -> Callable[[Session], None]:
+    def change(session: Session) -> None:
+        row = session.get_one(kind, 7)
+        row.balance += 1
+
+    change.__name__ = f"_beside_onupdate_{kind.__tablename__}"
+    return change
+
+
+def _key_not_loaded(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    session.commit()
+    session.refresh(item, ["balance"])
+    item.balance = (item.balance or 0) + 1
+
+
+def _key_expired(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    session.expire(item, ["id"])
+    item.balance = (item.balance or 0) + 1
+
+
+def _key_of_a_second_table_expired(session: Session) -> None:
+    dog = session.get_one(Dog, 7)
+    session.expire(dog, ["id"])
+    dog.tricks = (dog.tricks or 0) + 1
+
+
+def _key_changed(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    item.id = 8
+    item.balance = (item.balance or 0) + 1
+
+
+def _by_its_own_listener(session: Session) -> None:
+    row = session.get_one(Listening, 7)
+    row.note = "theirs"
+
+
+def _by_post_update(session: Session) -> None:
+    person = session.get_one(Person, 7)
+    person.friend = session.get_one(Person, 6 if person.friend_id == 5 else 5)
+
+
+def _by_post_update_after_another_change(session: Session) -> None:
+    _by_post_update(session)
+    session.get_one(Person, 7).name += "q"  # type: ignore[operator]
+
+
+def _flagged(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    flag_modified(item, "balance")
+
+
+def _flagged_and_changed(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    flag_modified(item, "balance")
+    item.balance = 3
+
+
+def _changed_and_flagged(session: Session) -> None:
+    item = session.get_one(Item, 7)
+    item.balance = 3
+    flag_modified(item, "balance")
+    flag_modified(item, "balance")
+
+
+FORMS = [
+    (_beside_a_function, "item.balance"),
+    (_beside_a_sub_select, "item.balance"),
+    (_null_beside_a_function, "item.balance"),
+    (_beside_onupdate(ByUuid), "by_uuid.balance"),
+    (_beside_onupdate(ByTime), "by_time.balance"),
+    (_beside_onupdate(ByText), "by_text.balance"),
+    (_key_not_loaded, "item.balance"),
+    (_key_expired, "item.balance"),
+    (_key_of_a_second_table_expired, "dog.tricks"),
+    (_key_changed, "item.balance"),
+    (_by_its_own_listener, "listening.balance"),
+    (_by_post_update, "person.friend_id"),
+    (_by_post_update_after_another_change, "person.friend_id"),
+    (_flagged, "item.balance"),
+    (_flagged_and_changed, "item.balance"),
+    (_changed_and_flagged, "item.balance"),
+]
+IN_FORMS = pytest.mark.parametrize(
+    ("change", "column"), FORMS, ids=[change.__name__ for change, _ in FORMS]
+)
+
+
+def _by_somebody_else(engine: Engine, column: str, value: Any = 6) -> None:
+    table, _, name = column.partition(".")
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {table} SET {name} = :v WHERE id = 7"), {"v": value})
+
+
+def _now(engine: Engine, column: str) -> Any:
+    table, _, name = column.partition(".")
+    with engine.connect() as connection:
+        return connection.scalar(text(f"SELECT {name} FROM {table} WHERE id IN (7, 8)"))
+
+
+@IN_FORMS
+def test_a_change_by_somebody_else_is_found_in_each_form(
+    items: Engine, change: Callable[[Session], None], column: str
+) -> None:
+    with Session(items) as session:
+        change(session)
+        _by_somebody_else(items, column)
+        with pytest.raises(StaleDataError, match="changed or deleted by somebody else"):
+            session.commit()
+    assert _now(items, column) == 6
+
+
+@IN_FORMS
+def test_nobody_else_is_no_false_alarm_in_any_form(
+    items: Engine,
+    connected: Callable[..., Engine],
+    local_warehouse: TestWarehouse,
+    change: Callable[[Session], None],
+    column: str,
+) -> None:
+    sent = []
+    for engine in (connected(compare_and_set=False), items):
+        _by_somebody_else(items, column, 6 if column == "person.friend_id" else 100)
+        with Session(engine) as session:
+            # A second change of the same object is one of what the first has written.
+            change(session)
+            session.flush()
+            if change is not _key_changed:
+                change(session)
+            session.rollback()
+            before = len(local_warehouse.statements)
+            change(session)
+            session.commit()
+            sent.append(len(local_warehouse.statements) - before)
+            if change is not _key_changed:
+                change(session)
+                session.commit()
+        with items.begin() as connection:
+            connection.execute(text("UPDATE item SET id = 7"))
+    assert sent[0] == sent[1]
+
+
+@IN_FORMS
+def test_changes_of_a_unit_follow_each_other_in_each_form(
+    items: Engine, change: Callable[[Session], None], column: str
+) -> None:
+    with Session(items) as session:
+        change(session)
+        session.flush()
+        if change is not _key_changed:
+            change(session)
+        session.commit()
+
+
+@pytest.mark.parametrize(("name", "before", "other"), CHANGES)
+def test_each_type_is_checked_beside_a_function(
+    items: Engine, name: str, before: Any, other: Any
+) -> None:
+    third = 5 if name == "balance" else FIRST[name] if before != FIRST[name] else None
+    for alarm in (False, True):
+        with Session(items) as session:
+            session.execute(update(Item).values({name: before}))
+            session.commit()
+            item = session.get_one(Item, 7)
+            assert getattr(item, name) == before
+            if alarm:
+                with items.begin() as connection:
+                    connection.execute(update(Item).values({name: other}))
+            setattr(item, name, third)
+            item.mark = func.md5("x")
+            if not alarm:
+                session.commit()
+                assert getattr(item, name) == third
+                continue
+            with pytest.raises(StaleDataError, match="changed or deleted by somebody else"):
+                session.commit()
+    with Session(items) as session:
+        assert getattr(session.get_one(Item, 7), name) == other
+
+
+def test_several_objects_beside_a_function_are_checked_each(items: Engine) -> None:
+    with Session(items) as session:
+        session.add_all([ByUuid(id=n, balance=n) for n in (1, 2, 3)])
+        session.commit()
+        for alarm in (False, True):
+            rows = session.scalars(select(ByUuid).order_by(ByUuid.id)).all()
+            for row in rows:
+                row.balance = (row.balance or 0) + 1
+            if not alarm:
+                session.commit()
+                continue
+            _by_somebody_else(items, "by_uuid.balance")
+            with pytest.raises(StaleDataError):
+                session.commit()
+            session.rollback()
+        found = session.scalars(select(ByUuid.balance).order_by(ByUuid.id)).all()
+        assert found == [2, 3, 4, 6]
+
+
+@pytest.mark.parametrize("expired", [[], ["last"], ["first"], ["last", "first"]])
+@pytest.mark.parametrize("mark", ["a", func.md5("x")], ids=["plain", "function"])
+def test_a_key_of_two_columns_that_is_not_loaded(
+    engine: Engine, expired: list[str], mark: Any
+) -> None:
+    Pair.__table__.create(engine)  # type: ignore[attr-defined]
+    with Session(engine) as session:
+        session.add_all([Pair(first=1, last=2, content=10), Pair(first=2, last=1, content=20)])
+        session.commit()
+        for alarm in (False, True):
+            pair = session.get_one(Pair, (2, 1))
+            assert pair.content is not None
+            if expired:
+                session.expire(pair, expired)
+            pair.content, pair.mark = pair.content + 1, mark
+            if not alarm:
+                session.commit()
+                continue
+            with engine.begin() as connection:
+                connection.execute(text("UPDATE pair SET v = 6 WHERE a = 1"))
+            with pytest.raises(StaleDataError):
+                session.commit()
+
+
+def test_a_table_without_a_primary_key(engine: Engine) -> None:
+    Named.__table__.create(engine)
+    with Session(engine) as session:
+        session.add_all([Named(code="x", balance=1), Named(code="y", balance=1)])
+        session.commit()
+        for alarm in (False, True):
+            named: Any = session.get_one(Named, "x")
+            named.balance = named.balance + 1
+            if not alarm:
+                session.commit()
+                continue
+            with engine.begin() as connection:
+                connection.execute(text("UPDATE named SET balance = 6"))
+            with pytest.raises(StaleDataError):
+                session.commit()
+
+
+def _that_was_flagged_before_it_expired(session: Session, engine: Engine) -> None:
+    item = session.get_one(Item, 7)
+    flag_modified(item, "balance")
+    session.expire(item, ["balance"])
+    _by_somebody_else(engine, "item.balance")
+    item.balance = 9
+
+
+def _of_another_column_beside_a_function(session: Session, engine: Engine) -> None:
+    _beside_a_function(session)
+    _by_somebody_else(engine, "item.note", "theirs")
+
+
+def _not_loaded_beside_a_function(session: Session, engine: Engine) -> None:
+    item = session.get_one(Item, 7)
+    session.expire(item)
+    _by_somebody_else(engine, "item.balance")
+    item.balance, item.mark = 9, func.md5("x")
+
+
+def _beside_a_function_after_a_statement(session: Session, engine: Engine) -> None:
+    item = session.get_one(Item, 7)
+    own = update(Item).values(balance=50)
+    session.execute(own, execution_options={"synchronize_session": False})
+    item.balance, item.mark = 9, func.md5("x")
+
+
+def _by_bulk_in_a_listener(session: Session, engine: Engine) -> None:
+    item = session.get_one(Item, 7)
+
+    def bulk(*_: Any) -> None:
+        session.bulk_update_mappings(Item, [{"id": 7, "note": "bulk"}])
+
+    event.listen(session, "after_flush", bulk)
+    item.balance = 9
+    session.flush()
+    event.remove(session, "after_flush", bulk)
+    item.note = "mine"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _that_was_flagged_before_it_expired,
+        _of_another_column_beside_a_function,
+        _not_loaded_beside_a_function,
+        _beside_a_function_after_a_statement,
+        _by_bulk_in_a_listener,
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_what_is_not_checked_in_other_forms(
+    items: Engine, change: Callable[[Session, Engine], None]
+) -> None:
+    with Session(items) as session:
+        change(session, items)
+        session.commit()

@@ -23,7 +23,7 @@ from vinci_code.database.dialect.dberrors import (
     ProgrammingError,
 )
 from vinci_code.database.dialect.guards import RESERVED, checked_columns, refuse_unchecked
-from vinci_code.database.dialect.loaded import with_expected
+from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
 from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, OTHER_TEXT, UNKNOWN_WRITE
 from vinci_code.database.dialect.scanning import (
     ROWS,
@@ -87,9 +87,24 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 _refuse_unknown(compiled, checks)
             elif compiled.shape is None:
                 compiled = compiled.guarded(checks)
-        return super()._init_compiled(
+        made: Any = super()._init_compiled(
             dialect, connection, dbapi_connection, execution_options, compiled, *args, **kw
         )
+        made._add_loaded()
+        return made
+
+    def _add_loaded(self) -> None:
+        """Add what objects were loaded with to the parameters of a statement that asks for it."""
+        compiled: Any = self.compiled
+        items = () if compiled.write is None else compiled.write.checked
+        if not items:
+            return
+        connection: Any = self.root_connection.connection.dbapi_connection
+        expected = self._expected(connection.unit, compiled.written_table)
+        self.parameters = [
+            (*row, *marked_values(items, wanted))
+            for row, wanted in zip(self.parameters, expected, strict=True)
+        ]
 
     def create_default_cursor(self) -> Any:
         """A cursor with the deadline that the execution options name, if they name one."""
@@ -298,17 +313,22 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         checking: Shape = compiled.shape_with_loaded
         if not self.dialect.compare_and_set:  # type: ignore[attr-defined]
             return shape, rows
-        places = [shape.places[0][number] for number in shape.key or ()]
-        names = [compiled.positiontup[place] for place in places]
-        taken = [
-            unit.loaded.take(shape.table, tuple([given[name] for name in names]))
-            for given in self.compiled_parameters
-        ]
+        taken = self._expected(unit, shape.table)
         if not checking.loaded:
             return shape, rows
-        if unit.has_changed(bare_name(shape.table)):
-            taken = [None] * len(taken)
         return checking, with_expected(checking, rows, taken)
+
+    def _expected(self, unit: Unit, table: Any) -> list[Expected | None]:
+        """What each row that a flush changes is to hold before."""
+        write, names = self.compiled.write, self.compiled.names_by_key  # type: ignore[union-attr]
+        keys = [names[key] for _, key in write.keys]
+        assigned = [(column, key and names[key]) for column, key in write.assigned]
+        taken = []
+        for row in self.compiled_parameters:
+            key = tuple([row[name] for name in keys])
+            given = {column: EXPRESSION if name is None else row[name] for column, name in assigned}
+            taken.append(unit.loaded.take(table, key, given))
+        return [None] * len(taken) if unit.has_changed(bare_name(table)) else taken
 
     def _as_statements(
         self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks

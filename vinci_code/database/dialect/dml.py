@@ -27,7 +27,7 @@ from vinci_code.database.dialect.dml_insert import InsertForms
 from vinci_code.database.dialect.dml_rows import Plan, terms
 from vinci_code.database.dialect.dml_values import rendered
 from vinci_code.database.dialect.inserts import InsertKeys, as_declared
-from vinci_code.database.dialect.loaded import with_loaded
+from vinci_code.database.dialect.loaded import Checked, with_loaded
 from vinci_code.database.dialect.refusals import (
     SEVERAL_SOURCES,
     WRITE_IN_STATEMENT,
@@ -54,6 +54,11 @@ class Write:
         has_conditions: Whether an UPDATE or DELETE has conditions with values of their own, beside
             those that are given when it is executed.
         is_versioned: Whether it asks for more than the primary key.
+        keys: The columns of the condition of an UPDATE, with the keys of their parameters.
+        assigned: The columns that an UPDATE is told to set, with the keys of their parameters;
+            ``None`` for an expression.
+        checked: The columns of which a statement of its own has the loaded values as further
+            parameters.
     """
 
     kind: Kind
@@ -63,6 +68,9 @@ class Write:
     rows: int | None = None
     has_conditions: bool = False
     is_versioned: bool = False
+    keys: tuple[tuple[str, str], ...] = ()
+    assigned: tuple[tuple[str, str | None], ...] = ()
+    checked: tuple[Checked, ...] = ()
 
 
 class WriteCompiler(InsertKeys, SQLCompiler):
@@ -132,6 +140,15 @@ class WriteCompiler(InsertKeys, SQLCompiler):
     def shape_with_loaded(self) -> Shape | None:
         """The shape of an UPDATE that checks what its rows were loaded with."""
         return None if self.shape is None else with_loaded(self.shape, self.dialect)
+
+    @util.memoized_property
+    def names_by_key(self) -> dict[str, str]:
+        """The names of parameters by their keys.
+
+        By the parameters themselves they are not found: a type's bind_expression makes another one
+        of the same key each time.
+        """
+        return {bind.key: name for bind, name in self.bind_names.items()}
 
     @util.memoized_property
     def _variants(self) -> dict[Checks, WriteCompiler]:
@@ -238,6 +255,9 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 None,
                 change.has_conditions,
                 change.is_versioned,
+                change.keys if kind is Kind.UPDATE else (),
+                change.assigned if kind is Kind.UPDATE else (),
+                () if checks is None else change.checked(checks),
             )
             return text
 

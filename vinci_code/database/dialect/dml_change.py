@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import literal_column
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, Null
 from sqlalchemy.sql.selectable import AliasedReturnsRows, Exists, ScalarSelect
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
@@ -24,9 +24,11 @@ from vinci_code.database.dialect.dml_values import (
     rendered,
 )
 from vinci_code.database.dialect.guards import checked_columns, referring
+from vinci_code.database.dialect.loaded import Checked, checked, marked
 from vinci_code.database.dialect.refusals import NO_ROW_KEY, WRITE_BY_ALIAS
 from vinci_code.database.dialect.sets import Checks, SetWriter
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape
+from vinci_code.database.dialect.transports import transport_of
 from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
 
 if TYPE_CHECKING:
@@ -76,6 +78,65 @@ class ChangeForms:
         """Whether its condition asks for more than the primary key."""
         asked = {own_column(self.table, getattr(term, "left", None)) for term in self.terms}
         return not asked <= set(getattr(self.table, "primary_key", ()))
+
+    @property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """The columns that its condition compares with parameters, each with its key, by name.
+
+        None where it has any other condition.
+        """
+        found = []
+        for term in self.terms:
+            column = own_column(self.table, getattr(term, "left", None))
+            if column is None or getattr(term, "operator", None) is not operators.eq:
+                return ()
+            if not isinstance(term.right, BindParameter):
+                return ()
+            found.append((column.name, term.right.key))
+        return tuple(sorted(found))
+
+    @property
+    def assigned(self) -> tuple[tuple[str, str | None], ...]:
+        """The columns that it is told to set, each with the key of its parameter.
+
+        None for an expression. What only the ``onupdate`` of a column sets is left out.
+        """
+        found: list[tuple[str, str | None]] = []
+        prefetched = {column.name for column in self.compiler.update_prefetch}
+        for column, _, value, _ in self.given:
+            element = element_of(value)
+            if isinstance(element, BindParameter):
+                if column.name not in prefetched:
+                    found.append((column.name, element.key))
+            elif getattr(column, "onupdate", None) is None or isinstance(element, Null):
+                found.append((column.name, None))
+        return tuple(found)
+
+    def checked(self, checks: Checks) -> tuple[Checked, ...]:
+        """The columns that it compares with what an object was loaded with, if it is a flush's."""
+        dialect: Any = self.compiler.dialect
+        if not checks.matched or self.kind is not Kind.UPDATE or not dialect.compare_and_set:
+            return ()
+        if not isinstance(self.table, Table) or not self.keys:
+            return ()
+        told = {name for name, _ in self.assigned}
+        items = (
+            checked(column, self._format(column), dialect)
+            for column, _, value, _ in self.given
+            if column.name in told and self._is_plain(column, element_of(value))
+        )
+        return tuple(item for item in items if item is not None)
+
+    def _is_plain(self, column: Any, element: Any) -> bool:
+        """Whether a column is set to one value, and nothing is computed from it."""
+        if isinstance(element, Null):
+            return True
+        if not isinstance(element, BindParameter) or element.expanding or element.literal_execute:
+            return False
+        dialect: Any = self.compiler.dialect
+        if element.type.dialect_impl(dialect)._has_bind_expression:
+            return False
+        return transport_of(element.type, dialect) == transport_of(column.type, dialect)
 
     def planned(self) -> Plan | None:
         """The rows that it changes, told by their keys; ``None`` for any other condition."""
@@ -133,7 +194,10 @@ class ChangeForms:
         if not shape.matches:
             raise NotSupportedError(NO_ROW_KEY.format(self.kind.value, self.table.fullname))
         froms = ", ".join([self.target, *self.sources])
-        where = f" WHERE {self.where}" if self.where else ""
+        # Behind all other parameters. A row that does not hold what was loaded is not found then.
+        kept = [marked(item, self.target) for item in self.checked(checks)]
+        where = " AND ".join([*([self.where] if self.where else []), *kept])
+        where = f" WHERE {where}" if where else ""
         beside = "".join(f" LEFT JOIN {join} ON TRUE" for join in joins)
         source = f"SELECT {', '.join(columns)} FROM {froms}{beside}{where}"
         return writer.merge(source, wanted)

@@ -9,7 +9,8 @@ Left out, so that nobody is told of a change that there was not:
 
 * classes with a ``version_id_col``, which has the same purpose;
 * classes that say ``__compare_and_set__ = False``;
-* columns that were not loaded when they were changed, and those set to an expression;
+* columns that were not loaded when they were changed, those set to an expression, and those that
+  only their ``onupdate`` sets;
 * types of which the same value may be stored in several forms: JSON, VARIANT, ARRAY, MAP, STRUCT,
   ``Uuid``, ``Time``, ``Numeric(asdecimal=False)``, and any ``TypeDecorator`` that has no attribute
   ``compare_and_set = True``, such as one that encrypts;
@@ -22,7 +23,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.types import Float, Interval, Numeric, TypeDecorator
@@ -53,23 +54,29 @@ class LoadedValues:
 
     def __init__(self) -> None:
         self._flush = 0
-        self._rows: dict[tuple[Table, Key], Expected] = {}
+        self._rows: dict[tuple[Table, Key], _Noted] = {}
         # Rows that were changed as by a flush, but for no object: by ``bulk_update_mappings()``
         # and its like. What objects were loaded with says nothing of them any more.
         self._others: set[tuple[Table, Key]] = set()
 
-    def note(self, table: Table, key: Key, expected: Expected) -> None:
-        """Keep what a row is to hold; nothing, where none of its columns is to be checked."""
+    def note(self, table: Table, key: Key, row: _Noted) -> None:
+        """Keep which object an UPDATE of a row will be of."""
         self._only_of_this_flush()
-        self._rows[table, key] = expected
+        self._rows[table, key] = row
 
-    def take(self, table: Table, key: Key) -> Expected | None:
-        """What a row is to hold, which is asked for once; ``None`` where nothing is known."""
+    def take(self, table: Table, key: Key, given: Mapping[str, Any]) -> Expected | None:
+        """What a row is to hold before an UPDATE; ``None`` where nothing is known.
+
+        Args:
+            table: The table.
+            key: The key of the row, in the order of the names of its columns.
+            given: What the UPDATE writes, by names of columns; ``EXPRESSION`` for what is computed.
+        """
         self._only_of_this_flush()
-        expected = self._rows.pop((table, key), None)
-        if expected is None:
+        row = self._rows.get((table, key))
+        if row is None or not row.is_of_object(given):
             self._others.add((table, key))
-        return None if (table, key) in self._others else expected
+        return None if row is None or (table, key) in self._others else row.expected(given)
 
     def clear(self) -> None:
         """Forget everything, at the end of a unit."""
@@ -77,7 +84,7 @@ class LoadedValues:
         self._others.clear()
 
     def _only_of_this_flush(self) -> None:
-        # Not each note is taken: a change to an expression, or to what was there, checks nothing.
+        # After the flush, objects hold what it has written.
         if self._flush != flushes.number():
             self._flush = flushes.number()
             self._rows.clear()
@@ -87,10 +94,11 @@ def listen() -> None:
     """Note what the changed objects of every mapper were loaded with, if they go to a warehouse."""
     # Not at the top: who uses Core alone does not want the ORM.
     from sqlalchemy import event
-    from sqlalchemy.orm import Mapper
+    from sqlalchemy.orm import Mapper, QueryableAttribute
 
     if not event.contains(Mapper, "before_update", _note):
         event.listen(Mapper, "before_update", _note)
+        event.listen(QueryableAttribute, "modified", _keep_flagged, raw=True)
 
 
 def _note(mapper: Any, connection: Any, target: Any) -> None:
@@ -102,12 +110,53 @@ def _note(mapper: Any, connection: Any, target: Any) -> None:
         plans = dialect.loaded_plans[mapper] = list(_plans(mapper, dialect))
     if not plans:
         return
-    state, values = target._sa_instance_state, vars(target)
-    before: Mapping[str, Any] = state.committed_state
+    state = target._sa_instance_state
     loaded: LoadedValues = connection.connection.dbapi_connection.unit.loaded
     for plan in plans:
-        key = tuple([before.get(name, values.get(name)) for name in plan.key])
-        loaded.note(plan.table, key, plan.expected(before))
+        loaded.note(plan.table, plan.key_of(state), _Noted(plan, state))
+
+
+class _Flagged(str):
+    """The name of an attribute that ``flag_modified()`` was called for, with what was loaded.
+
+    SQLAlchemy forgets the loaded value then, and keeps that it was never there. This name is put
+    into its place beforehand: as a key of a dictionary it stays there as long as that is kept, and
+    goes with it, when the object is expired, read again or flushed.
+    """
+
+    __slots__ = ("loaded",)
+    loaded: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
+
+
+def _keep_flagged(state: Any, token: Any) -> None:
+    """Keep what an attribute was loaded with, before ``flag_modified()`` has it forgotten."""
+    before, values, name = state.committed_state, state.dict, token.key
+    if token.impl.collection or name not in values:
+        return
+    loaded = loaded_of(state).get(name, values[name])
+    if _is_value(loaded):
+        kept = _Flagged(name)
+        kept.loaded = loaded
+        before.pop(name, None)
+        before[kept] = loaded
+
+
+def loaded_of(state: Any) -> dict[str, Any]:
+    """What the changed attributes of an object were loaded with."""
+    return {
+        name: name.loaded if isinstance(name, _Flagged) and not _is_value(value) else value
+        for name, value in state.committed_state.items()
+    }
+
+
+def _is_value(value: Any) -> bool:
+    """Whether it is a value, and not a word of SQLAlchemy's for one that was not loaded."""
+    from sqlalchemy.orm.base import LoaderCallableStatus
+
+    return not isinstance(value, LoaderCallableStatus)
 
 
 @dataclass(frozen=True)
@@ -116,23 +165,70 @@ class _Plan:
 
     Attributes:
         table: The table.
-        key: The attributes of its primary key.
-        columns: The names of columns by attributes, with what makes the stored form of a value.
+        key: The attributes of its key, with where they stand in the identity of an object;
+            ``None`` where they are no part of that. In the order of the names of the columns.
+        attributes: All attributes, by the names of their columns.
+        forms: What makes the stored form of a value, by the names of the columns to be checked.
     """
 
     table: Table
-    key: tuple[str, ...]
-    columns: Mapping[str, tuple[str, Callable[[Any], Any]]]
+    key: tuple[tuple[str, int | None], ...]
+    attributes: Mapping[str, str]
+    forms: Mapping[str, Callable[[Any], Any]]
 
-    def expected(self, before: Mapping[str, Any]) -> Expected:
-        """What is to be stored, of the attributes that have changed and had been loaded."""
-        found = {}
-        for attribute, value in before.items():
-            if attribute in self.columns:
-                name, stored = self.columns[attribute]
-                form = stored(value)
-                if form is not _UNKNOWN:
-                    found[name] = form
+    def key_of(self, state: Any) -> Key:
+        """The key that the row of an object has before it is changed."""
+        before, values = state.committed_state, state.dict
+        return tuple([self._part(state, before, values, name, at) for name, at in self.key])
+
+    def _part(self, state: Any, before: Any, values: Any, name: str, at: int | None) -> Any:
+        if name in before:
+            if _is_value(before[name]):
+                return before[name]
+        elif name in values:
+            return values[name]
+        if at is not None:
+            return state.key[1][at]
+        # The condition of an UPDATE needs it as well, so it is read now and not then.
+        return state.manager[name].impl.get(state, values) if before else None
+
+
+EXPRESSION = object()
+"""What an UPDATE writes to a column that is set to an expression."""
+
+
+class _Noted:
+    """An object that is about to be flushed.
+
+    It is looked at when its UPDATE is there: until then listeners of its class may change it, and
+    what ``post_update`` writes comes later still.
+    """
+
+    def __init__(self, plan: _Plan, state: Any) -> None:
+        self._plan = plan
+        self._state = state
+        self._written: set[str] = set()
+
+    def is_of_object(self, given: Mapping[str, Any]) -> bool:
+        """Whether an UPDATE writes what the object holds, so that it is one of its own."""
+        values, attributes = self._state.dict, self._plan.attributes
+        return all(
+            value is EXPRESSION or (name in attributes and values.get(attributes[name]) is value)
+            for name, value in given.items()
+        )
+
+    def expected(self, given: Mapping[str, Any]) -> Expected:
+        """What is to be stored, of the columns that an UPDATE changes and that had been loaded."""
+        before, found = loaded_of(self._state), {}
+        for name in given:
+            form, attribute = self._plan.forms.get(name), self._plan.attributes.get(name)
+            # What this flush has written once is not what was loaded any more.
+            if form is None or attribute not in before or name in self._written:
+                continue
+            value = form(before[attribute])
+            if value is not _UNKNOWN:
+                found[name] = value
+        self._written.update(given)
         return found
 
 
@@ -144,17 +240,36 @@ def _plans(mapper: Any, dialect: Any) -> Iterator[_Plan]:
         return
     attributes = mapper._columntoproperty
     for table in mapper.tables:
-        if not isinstance(table, Table) or not table.primary_key.columns:
+        keys = mapper._pks_by_table.get(table)
+        if not isinstance(table, Table) or not keys:
             continue
-        if not all(column in attributes for column in table.primary_key):
+        if not all(column in attributes for column in keys):
             continue
-        columns = {
-            attributes[column].key: (column.name, stored)
+        forms = {
+            column.name: stored
             for column in table.columns
-            if column in attributes and not column.primary_key
+            if column in attributes and not column.primary_key and column not in keys
             if (stored := _stored_form(column, dialect)) is not None
         }
-        yield _Plan(table, tuple(attributes[c].key for c in table.primary_key), columns)
+        yield _Plan(
+            table,
+            tuple((attributes[c].key, _at(mapper, c)) for c in sorted(keys, key=_name)),
+            {c.name: attributes[c].key for c in table.columns if c in attributes},
+            forms,
+        )
+
+
+def _name(column: Any) -> str:
+    return str(column.name)
+
+
+def _at(mapper: Any, column: Any) -> int | None:
+    """Where a column of a key, or another one that equals it, stands in the identity."""
+    attributes, same = mapper._columntoproperty, mapper._equivalent_columns.get(column, ())
+    for number, own in enumerate(mapper.primary_key):
+        if own is column or own in same or attributes.get(own) is attributes[column]:
+            return number
+    return None
 
 
 def _stored_form(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None:
@@ -162,13 +277,10 @@ def _stored_form(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | No
     transport = comparable(column, dialect)
     if transport is None:
         return None
-    # Not imported at the top: the ORM is there if this is called.
-    from sqlalchemy.orm.base import LoaderCallableStatus
-
     process = column.type._cached_bind_processor(dialect)
 
     def stored(value: Any) -> Any:
-        if isinstance(value, LoaderCallableStatus):
+        if not _is_value(value):
             return _UNKNOWN
         try:
             form = value if process is None else process(value)
@@ -224,15 +336,18 @@ def with_expected(
             if wanted is None or name not in wanted:
                 extra += (True, None, None) if hashed else (True, None)
                 continue
-            value = wanted[name]
-            if not hashed:
-                extra += (None, value)
-            elif value is not None and len(value) > LONGEST:
-                extra += (None, None, digest(value))
-            else:
-                extra += (None, value, None)
+            extra += (None, *_sent(wanted[name], hashed))
         made.append((*row, *extra))
     return made
+
+
+def _sent(value: Any, hashed: bool) -> tuple[Any, ...]:
+    """A value, or the SHA-256 of a long one, as it is sent to be compared."""
+    if not hashed:
+        return (value,)
+    if value is not None and len(value) > LONGEST:
+        return None, digest(value)
+    return value, None
 
 
 def digest(value: str | bytes) -> str:
@@ -246,11 +361,15 @@ def conditions(shape: Shape) -> Iterator[str]:
     for item in shape.loaded:
         column = f"{shape.target}.{item.name}"
         any_value, value = (f"{ROWS}.{letters(item.first + n)}" for n in (0, 1))
-        same = f"{column} <=> {value}"
-        if item.hashed:
-            other = f"{ROWS}.{letters(item.first + 2)}"
-            same = f"CASE WHEN {other} IS NULL THEN {same} ELSE sha2({column}, 256) = {other} END"
-        yield f"({any_value} OR {same})"
+        other = f"{ROWS}.{letters(item.first + 2)}" if item.hashed else None
+        yield _condition(column, any_value, value, other)
+
+
+def _condition(column: str, any_value: str, value: str, other: str | None) -> str:
+    same = f"{column} <=> {value}"
+    if other is not None:
+        same = f"CASE WHEN {other} IS NULL THEN {same} ELSE sha2({column}, 256) = {other} END"
+    return f"({any_value} OR {same})"
 
 
 def still_holds(item: Loaded, written: Any, row: Sequence[Any]) -> bool:
@@ -261,3 +380,51 @@ def still_holds(item: Loaded, written: Any, row: Sequence[Any]) -> bool:
         return written is not None and digest(written) == row[item.first + 2]
     same: bool = written is row[item.first + 1] or written == row[item.first + 1]
     return same
+
+
+# --- in a statement that is no shape --------------------------------------------------------------
+
+
+class Checked(NamedTuple):
+    """A column that a statement for one row compares with what was loaded.
+
+    Attributes:
+        name: Its name as SQL.
+        column: Its name.
+        sql: The type that it is compared as.
+        hashed: Whether of a long value its SHA-256 is sent.
+    """
+
+    name: str
+    column: str
+    sql: str
+    hashed: bool
+
+
+def checked(column: Column[Any], name: str, dialect: Any) -> Checked | None:
+    """How a column that is set to a plain value is checked; ``None`` where it cannot be."""
+    kind = comparable(column, dialect)
+    if kind is None or column.primary_key:
+        return None
+    return Checked(name, column.name, kind.sql, not kind.kinds.isdisjoint(_HASHED))
+
+
+def marked(item: Checked, target: str) -> str:
+    """The condition that a column holds what it was loaded with, with markers for values."""
+    other = "CAST(? AS STRING)" if item.hashed else None
+    column = f"{target}.{item.name}"
+    return _condition(column, "CAST(? AS BOOLEAN)", f"CAST(? AS {item.sql})", other)
+
+
+def marked_values(items: Iterable[Checked], expected: Expected | None) -> Iterator[Any]:
+    """The values for the markers; where nothing is known, everything is right."""
+    for item in items:
+        known = expected is not None and item.column in expected
+        sent = _sent(expected[item.column] if expected and known else None, item.hashed)
+        yield not known
+        if item.hashed:
+            # Of these the first stands in the condition twice.
+            value, other = sent
+            yield from (other, value, other)
+        else:
+            yield from sent

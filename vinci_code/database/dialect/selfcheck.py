@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.exc import InvalidRequestError
 
-from vinci_code.database.dialect import flushes
+from vinci_code.database.dialect import flushes, loaded
 
 _TO_DO = (
     "this release of SQLAlchemy ({0}) is not as this dialect takes it to be: {1}. Without that, "
@@ -56,25 +56,29 @@ def _check_shapes(dialect: Any) -> None:
 
 def _check_flush() -> None:
     """Flush an object to a database in memory, and look whether that is seen."""
-    from sqlalchemy import Column, Integer, create_engine, event
+    from sqlalchemy import Column, Float, Integer, create_engine, event
     from sqlalchemy.orm import Session, registry
+    from sqlalchemy.orm.attributes import flag_modified
     from sqlalchemy.pool import StaticPool
 
     mapped = registry()
     table = sqlalchemy.Table(
-        "checked", mapped.metadata, Column("id", Integer, primary_key=True), Column("x", Integer)
+        "checked", mapped.metadata, Column("id", Integer, primary_key=True), Column("x", Float)
     )
     checked: Any = type("Checked", (), {})
     mapped.map_imperatively(checked, table)
     engine = create_engine("sqlite://", poolclass=StaticPool)
     mapped.metadata.create_all(engine)
     seen: list[bool] = []
+    written: list[Any] = []
 
     @event.listens_for(engine, "before_cursor_execute")
     def _see(*arguments: Any) -> None:
         context = arguments[4]
         if context.isinsert or context.isupdate or context.isdelete:
             seen.append(flushes.is_flush(context.execution_options) and flushes.is_running())
+        if context.isupdate:
+            written.append(context.compiled_parameters[0]["x"])
 
     try:
         with Session(engine) as session:
@@ -84,13 +88,21 @@ def _check_flush() -> None:
             session.flush()
             one.x = 2
             session.flush()
+            session.refresh(one)
+            # By its very value an UPDATE is known to be one of the object.
+            one.x = value = float("1.5")
+            flag_modified(one, "x")
+            kept = loaded.loaded_of(sqlalchemy.inspect(one))
+            session.flush()
             session.delete(one)
             session.flush()
     finally:
         engine.dispose()
         mapped.dispose()
-    if seen != [True] * 3:
+    if seen != [True] * 4:
         raise _changed("a flush of the ORM is not recognised any more")
+    if kept != {"x": 2} or written[-1] is not value:
+        raise _changed("what an object was loaded with is not told any more")
 
 
 def _changed(what: str) -> InvalidRequestError:
