@@ -299,9 +299,9 @@ class CoreStatements:
         # Raw text has no guards: a key that nothing else gives.
         together = {
             column
-            for constraint in table.constraints
-            if isinstance(constraint, sa.UniqueConstraint)
-            for column in constraint.columns
+            for item in (*table.constraints, *table.indexes)
+            if isinstance(item, sa.UniqueConstraint) or getattr(item, "unique", False)
+            for column in item.columns
         }
         for column in table.columns:
             if (column.primary_key or column in together) and column.key in row:

@@ -26,7 +26,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.differential.programs import ROLLBACK, Unit
-from tests.differential.running import COMMITTED, INTEGRITY, ROLLED_BACK, STALE, Ended, Rows
+from tests.differential.running import (
+    COMMITTED,
+    INTEGRITY,
+    OTHER,
+    ROLLED_BACK,
+    STALE,
+    Ended,
+    Rows,
+)
 from tests.differential.tables import TABLES
 
 
@@ -77,10 +85,12 @@ def listed(kind: str, pair: Pair, line: int | None) -> str | None:
 
 def _comes_with_the_commit(_: str, pair: Pair, line: int | None) -> bool:
     """A held write is checked by the commit; what is rolled back before is never checked."""
-    if line is not None or pair.here.fate not in (INTEGRITY, STALE):
+    if line is not None or pair.here.fate not in (INTEGRITY, STALE, OTHER):
         return False
     if pair.there.fate == ROLLED_BACK and pair.unit.ends == ROLLBACK:
         return True
+    if pair.here.fate == OTHER:
+        return False
     return pair.there.fate == COMMITTED and _taken_back(pair.unit, pair.here.line)
 
 
@@ -95,6 +105,7 @@ _OF_OBJECTS = frozenset(
         "MultipleResultsFound",
         "ObjectDeletedError",
         "PendingRollbackError",
+        "StatementError",
     }
 )
 
