@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -297,9 +297,10 @@ class CoreStatements:
             return self._insert_rows(table)
         marks = ", ".join(f":{name}" for name in row)
         # Raw text has no guards: a key that nothing else gives.
+        declared: Iterable[Any] = (*table.constraints, *table.indexes)
         together = {
             column
-            for item in (*table.constraints, *table.indexes)
+            for item in declared
             if isinstance(item, sa.UniqueConstraint) or getattr(item, "unique", False)
             for column in item.columns
         }
