@@ -551,3 +551,21 @@ def test_a_key_of_pickled_values_is_told_as_bytes(sides: Sides) -> None:
         connection.execute(insert(table), [{"k": ("a", 1), "x": 1}, {"k": ("b", 2), "x": 2}])
     with pytest.raises(IntegrityError), sides.warehouse.begin() as connection:
         connection.execute(update(table).values(k=("c", 3)))
+
+
+def test_a_flush_that_an_application_compiles_itself_is_refused(
+    sides: Sides, connected: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(sides.warehouse) as session:
+        session.add(Plain(id=1, code=1))
+        session.commit()
+    own = update(Plain).where(Plain.id == 1).values(name="mine")
+    compiled: Any = own.compile(dialect=sides.warehouse.dialect)
+    monkeypatch.setattr(type(compiled), "write", None)
+    for checked in (True, False):
+        engine = connected(enforce_keys=False, compare_and_set=checked)
+        with Session(engine) as session:
+            session.get_one(Plain, 1).name = "b"
+            refused = pytest.raises(NotSupportedError, match=r"a flush changes plain .*@compiles")
+            with refused if checked else nullcontext():
+                session.flush()

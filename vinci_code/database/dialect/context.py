@@ -24,7 +24,12 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.guards import RESERVED, checked_columns, refuse_unchecked
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
-from vinci_code.database.dialect.refusals import IDENTITY_FLUSH, OTHER_TEXT, UNKNOWN_WRITE
+from vinci_code.database.dialect.refusals import (
+    IDENTITY_FLUSH,
+    OTHER_TEXT,
+    UNKNOWN_FLUSH,
+    UNKNOWN_WRITE,
+)
 from vinci_code.database.dialect.scanning import (
     ROWS,
     Statement,
@@ -84,7 +89,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if compiled.isinsert or compiled.isupdate or compiled.isdelete:
             checks = _checks(dialect, compiled, execution_options)
             if compiled.write is None:
-                _refuse_unknown(compiled, checks)
+                flush = compiled.isupdate and flushes.is_flush(execution_options)
+                _refuse_unknown(compiled, checks, loaded=flush and dialect.compare_and_set)
             elif compiled.shape is None:
                 compiled = compiled.guarded(checks)
         made: Any = super()._init_compiled(
@@ -378,8 +384,13 @@ def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
     )
 
 
-def _refuse_unknown(compiled: Any, checks: Checks) -> None:
+def _refuse_unknown(compiled: Any, checks: Checks, *, loaded: bool) -> None:
     """Refuse a write that an application has compiled by itself, if it would need guards.
+
+    Args:
+        compiled: The write.
+        checks: What it would have to make sure of.
+        loaded: Whether it would have to make sure of what an object was loaded with, too.
 
     Raises:
         NotSupportedError: It would.
@@ -387,6 +398,8 @@ def _refuse_unknown(compiled: Any, checks: Checks) -> None:
     table = compiled.written_table
     if checked_columns(table, checks.keys, checks.foreign_keys):
         raise NotSupportedError(UNKNOWN_WRITE.format(table))
+    if loaded:
+        raise NotSupportedError(UNKNOWN_FLUSH.format(table))
 
 
 def _refuse_other_key(shape: Shape, checks: Checks) -> None:

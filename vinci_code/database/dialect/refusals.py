@@ -111,6 +111,11 @@ UNKNOWN_WRITE = (
     "statement with execution_options(enforce_keys=False, enforce_foreign_keys=False), which "
     "checks nothing."
 )
+UNKNOWN_FLUSH = (
+    "the UPDATE by which a flush changes {0} was compiled by the application itself (@compiles), "
+    "so it cannot make sure that nobody else has changed the row since it was loaded. Leave "
+    "@compiles out; or make the engine with compare_and_set=False, which lets the later change win."
+)
 CHARACTERS = (
     "char() makes characters of code points that are given as values; Databricks has no function "
     "that makes them of others. Use func.chr() where all are below 256."
