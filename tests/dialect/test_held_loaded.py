@@ -57,9 +57,9 @@ class Base(DeclarativeBase):
     pass
 
 
-class Account(Base):
-    __tablename__ = "account"
-    id: Mapped[int] = mapped_column(primary_key=True)
+class Values:
+    """A column of each type that is checked."""
+
     balance: Mapped[int | None]
     note: Mapped[str | None]
     raw: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -69,6 +69,11 @@ class Account(Base):
     instant: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     day: Mapped[dt.date | None]
     done: Mapped[bool | None]
+
+
+class Account(Values, Base):
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
     secret: Mapped[str | None] = mapped_column(Encrypted)
     document: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     token: Mapped[Any] = mapped_column(Uuid, nullable=True)
@@ -96,18 +101,9 @@ class Dog(Animal):
     __mapper_args__ = {"polymorphic_identity": "dog"}
 
 
-class Item(Base):
+class Item(Values, Base):
     __tablename__ = "item"
     id: Mapped[int] = mapped_column(primary_key=True)
-    balance: Mapped[int | None]
-    note: Mapped[str | None]
-    raw: Mapped[bytes | None] = mapped_column(LargeBinary)
-    price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
-    ratio: Mapped[float | None]
-    at: Mapped[dt.datetime | None]
-    instant: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
-    day: Mapped[dt.date | None]
-    done: Mapped[bool | None]
     mark: Mapped[str | None]
     count: Mapped[int | None]
 

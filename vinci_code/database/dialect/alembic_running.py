@@ -54,7 +54,11 @@ class RunningImpl(DefaultImpl):
         """Run the statements of a construct: a CHECK is a statement behind CREATE TABLE."""
         compiled: Any = construct.compile(dialect=self.dialect)
         script: Script = compiled.script
-        told = DEFINITION if isinstance(construct, AlterTable) else script.described
+        # Of an application's own construct only the text is known.
+        own = isinstance(construct, AlterTable) and type(construct).__module__.startswith(
+            "alembic."
+        )
+        told = DEFINITION if own else script.described
         for statement in script.statements:
             self.run_statement(statement.strip(), told)
 
