@@ -569,3 +569,96 @@ def test_a_flush_that_an_application_compiles_itself_is_refused(
             refused = pytest.raises(NotSupportedError, match=r"a flush changes plain .*@compiles")
             with refused if checked else nullcontext():
                 session.flush()
+
+
+shifted = MetaData()
+nodes = Table(
+    "nodes",
+    shifted,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("parent", Integer, ForeignKey("nodes.id")),
+)
+leaves = Table(
+    "leaves",
+    shifted,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("node", Integer, ForeignKey("nodes.id")),
+)
+SHIFTS = [
+    pytest.param(update(nodes).values(id=nodes.c.id - 1), None, True, id="into each other"),
+    pytest.param(
+        update(nodes).values(id=nodes.c.id + 100, parent=nodes.c.parent + 100),
+        [],
+        True,
+        id="with what refers to them",
+    ),
+    pytest.param(
+        update(nodes).values(id=nodes.c.id + 100, parent=nodes.c.parent + 0),
+        [],
+        False,
+        id="with what refers to what goes",
+    ),
+    pytest.param(update(nodes).values(id=nodes.c.id + 100), [], False, id="without"),
+    pytest.param(
+        update(nodes).values(id=nodes.c.id + 100, parent=None), [], True, id="without a reference"
+    ),
+    pytest.param(
+        update(nodes).where(nodes.c.id > 2).values(id=9, parent=2), [], True, id="that has none"
+    ),
+    pytest.param(
+        update(nodes).where(nodes.c.id == 2).values(id=9, parent=2), [], False, id="to its own old"
+    ),
+    pytest.param(
+        update(nodes).where(nodes.c.id == 2).values(id=9, parent=9), [], False, id="of a parent"
+    ),
+    pytest.param(
+        update(nodes).where(nodes.c.id == 3).values(id=9, parent=9), [], True, id="to its own new"
+    ),
+    pytest.param(
+        update(nodes).values(id=nodes.c.id + 100, parent=nodes.c.parent + 100),
+        [{"id": 1, "node": 2}],
+        False,
+        id="of another table",
+    ),
+    pytest.param(
+        update(nodes).values(id=nodes.c.id - 1),
+        [{"id": 1, "node": 2}],
+        True,
+        id="into each other, of another table",
+    ),
+    pytest.param(
+        update(nodes).values(id=nodes.c.id - 1),
+        [{"id": 1, "node": 3}],
+        False,
+        id="into each other, but for the last",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "referring", "allowed"), SHIFTS)
+def test_a_key_that_another_row_gets_may_be_referred_to(
+    connected: Callable[..., Engine], tmp_path: Path, statement: Any, referring: Any, allowed: bool
+) -> None:
+    both = Sides(connected(enforce_foreign_keys=True), tmp_path, shifted)
+    rows = [{"id": 1, "parent": None}, {"id": 2, "parent": None}, {"id": 3, "parent": 2}]
+    # Into each other, the first row must be free to go.
+    both.write(insert(nodes), rows if referring is not None else [rows[1], rows[2]])
+    if referring:
+        both.write(insert(leaves), referring)
+    for engine in both.engines:
+        with engine.connect() as connection:
+            if engine is both.sqlite:
+                connection.execute(text("PRAGMA foreign_keys=ON"))
+                connection.commit()
+            with (
+                nullcontext()
+                if allowed
+                else pytest.raises(IntegrityError, match=r"FOREIGN|foreign")
+            ):
+                connection.execute(statement)
+                connection.commit()
+            connection.rollback()
+            if engine is both.sqlite:
+                connection.execute(text("PRAGMA foreign_keys=OFF"))
+    both.rows(select(nodes).order_by(nodes.c.id))
+    both.close()

@@ -489,7 +489,8 @@ class TestPerTable:
         error: Any = caught.value.orig
         assert isinstance(error, dberrors.PartialCommitError)
         assert (error.written, error.not_written) == (("one",), ("two", "one"))
-        assert "Written: INSERT 1 rows of one. Not written: INSERT 1 rows of two" in str(error)
+        assert "Written: INSERT 1 rows of one. Not written: INSERT 1 rows of two, " in str(error)
+        assert "nothing was written" not in str(error)
         assert isinstance(error.__cause__, dberrors.IntegrityError)
         assert (count_of(engine, ONE), count_of(engine, TWO)) == (1, 1)
 

@@ -541,7 +541,7 @@ def _parent_of_computed(
 
 
 def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
-    """The guards of an UPDATE: no row may refer to a key that is changed."""
+    """The guards of an UPDATE: no row may refer to a key that is changed, and that none gets."""
     given = {field.column for field in shape.values}
     on = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
     for constraint in referring(shape.table):
@@ -552,18 +552,39 @@ def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
         after = [_new_value(shape, column, names) for _, column in pairs]
         numbered = list(enumerate(zip(before, after, strict=True)))
         made = ", ".join(f"{old} AS before_{n}, {new} AS after_{n}" for n, (old, new) in numbered)
-        rows = f"(SELECT {made} FROM {shape.target} JOIN {ROWS} ON {on}) AS {_NEW}"
+        rows = f"(SELECT {made} FROM {shape.target} JOIN {ROWS} ON {on})"
         same = " AND ".join(
             f"vinci_child.{names.format(parent)} = {_NEW}.before_{n}"
             for n, (parent, _) in enumerate(pairs)
         )
         kept = " AND ".join(f"{_NEW}.before_{n} <=> {_NEW}.after_{n}" for n, _ in numbered)
+        # As of ``id = id - 1``, the key of one row may become that of another.
+        taken = " AND ".join(f"{_THERE}.after_{n} = {_NEW}.before_{n}" for n, _ in numbered)
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
         kinds = [column.type for _, column in pairs]
         keys = [f"{_NEW}.before_{n}" for n, _ in numbered]
         message = _message(text, kinds, keys, ", which is to be changed")
-        child = f"{names.format(constraint.table)} AS vinci_child"
-        yield _guard(_FOREIGN, message, f"FROM {rows} JOIN {child} ON {same} WHERE NOT ({kept})")
+        child = _references_after(shape, constraint, names)
+        yield _guard(
+            _FOREIGN,
+            message,
+            f"FROM {rows} AS {_NEW} JOIN {child} AS vinci_child ON {same} "
+            f"LEFT ANTI JOIN {rows} AS {_THERE} ON {taken} WHERE NOT ({kept})",
+        )
+
+
+def _references_after(shape: Shape, constraint: ForeignKeyConstraint, names: Names) -> str:
+    """What refers to others by a constraint when an UPDATE is done, as a table or a SELECT."""
+    table = names.format(constraint.table)
+    parents = [element.parent for element in constraint.elements]
+    given = {field.column for field in shape.values}
+    if constraint.table is not shape.table or given.isdisjoint(parents):
+        return table
+    # Rows that the UPDATE changes refer to what it writes, and no more to what they did.
+    columns = ", ".join(f"vinci_child.{names.format(parent)}" for parent in parents)
+    others = f"SELECT {columns} FROM {table} AS vinci_child"
+    changed = _new_rows(shape, parents, names)
+    return f"({others}{_but_own(shape.matches)('vinci_child')} UNION ALL {changed})"
 
 
 def referring_guards(shape: Shape, names: Names) -> Iterator[str]:

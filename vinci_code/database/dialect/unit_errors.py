@@ -88,11 +88,17 @@ def partial(done: Sequence[Step], held: Sequence[Held], error: Exception) -> Par
     written = list(tables_of(step.of for step in done))
     ambiguous = isinstance(error, AmbiguousWriteError)
     rest = "" if done[-1].last else "the rest of "
+    first, others = f"{rest}{told([held[failed]])}", told(held[failed + 1 :])
+    if ambiguous:
+        not_written = f"Not known: {first}. Not written: {others or 'nothing else'}"
+    else:
+        not_written = f"Not written: {first}{', ' if others else ''}{others}"
+    # What the statement alone says of itself would be read as said of the unit.
+    what = str(error) if ambiguous else str(error).partition("\nTo fix it:")[0]
     return PartialCommitError(
         f"a unit of work was written in part. Written: {told([step.part for step in done])}. "
-        f"{'Not known' if ambiguous else 'Not written'}: {rest}{told([held[failed]])}. "
-        f"Not written: {told(held[failed + 1 :]) or 'nothing else'}. "
-        f"What happened: {error}\nTo fix it: repeat what was not written, or take back what was.",
+        f"{not_written}. "
+        f"What happened: {what}\nTo fix it: repeat what was not written, or take back what was.",
         written=written,
         not_written=list(tables_of(held[failed:])),
     )
