@@ -292,6 +292,11 @@ class CoreStatements:
             if is_plain(table.columns[name], (sa.Integer, sa.String))
             and not table.columns[name].foreign_keys
         }
+        # A text says nothing of its columns, so each value goes as what it is: True as 'true'.
+        for name, value in row.items():
+            wanted = int if is_plain(table.columns[name], sa.Integer) else str
+            if value is not None and type(value) is not wanted:
+                row[name] = self._chooser.choice(domain(table.columns[name]))
         # Keys that are given out are made by SQLAlchemy's INSERT, and not by text.
         if table.name == "note" or set(self._needed(table)) - set(row):
             return self._insert_rows(table)
@@ -392,7 +397,7 @@ class CoreStatements:
         return self._see(f"select({own}, func.count()).group_by({own})")
 
     def _read_exists(self, table: sa.Table) -> str:
-        return self._see(f"select(exists().where({self._made.condition(table)}))")
+        return self._see(f"select({self._made.exists(table)})")
 
     def _read_joined(self, table: sa.Table) -> str:
         foreign = sorted(table.foreign_keys, key=str)

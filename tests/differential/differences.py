@@ -7,6 +7,10 @@
 * Which of the rows that one INSERT … SELECT writes gets which of the keys that are given out.
 * What a sub-select of an UPDATE reads of the rows that this changes: SQLite's sees those that were
   changed before, and the warehouse's, as the standard has it, none. No program asks for it.
+* ``upper``, ``lower`` and LIKE of letters beyond ASCII: SQLite's fold those of ASCII alone
+  (https://www.sqlite.org/lang_corefunc.html#upper). No program holds one that has two cases.
+* A value of another type than its column in ``text()``: the warehouse makes ``'true'`` of ``True``,
+  and SQLite ``'1'``. No program passes one.
 * That the warehouse refuses by name: SQLite then takes the unit back too, and both have to hold
   what they held before. Each refusal is counted.
 * When and which error of a held write is told, and what SQLite checks row by row (``_RULES``).
@@ -25,7 +29,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.differential.programs import ROLLBACK, Unit
+from tests.differential.programs import AUTOCOMMIT, ROLLBACK, Unit
 from tests.differential.running import (
     COMMITTED,
     INTEGRITY,
@@ -139,9 +143,12 @@ def _row_by_row(_: str, pair: Pair, line: int | None) -> bool:
     """
     if line is not None or pair.here.fate != INTEGRITY or pair.there.fate != COMMITTED:
         return False
-    text = pair.unit.lines[pair.here.line]
-    if "UNIQUE" in pair.here.told:
-        return re.search(r"\b(?:update|upsert|bulk_update_mappings)\(", text) is not None
+    text = "".join(pair.unit.lines[pair.here.line : pair.here.line + 1])
+    if re.search("UNIQUE|CHECK", pair.here.told):
+        # A flush of objects, too: what one holds at the commit counts.
+        objects = any(re.search(r"\bo\d+\.\w+ = ", line) for line in pair.unit.lines)
+        changes = r"\b(?:update|upsert|bulk_update_mappings)\("
+        return objects or re.search(changes, text) is not None
     # What a row lacks counts, on SQLite, even where the row is there and it is left out.
     return "upsert(" in text and re.search("FOREIGN KEY|NOT NULL", pair.here.told) is not None
 
@@ -151,11 +158,40 @@ def _not_bound(_: str, pair: Pair, line: int | None) -> bool:
     return line is None and "Error binding parameter" in pair.here.told
 
 
+def _in_part(_: str, pair: Pair, line: int | None) -> bool:
+    """With AUTOCOMMIT, of several rows that a line writes, those before the one that fails stay.
+
+    SQLite tells what the one has failed with, and the warehouse with that what was written.
+    """
+    return (
+        line is None
+        and pair.unit.isolation == AUTOCOMMIT
+        and pair.here.fate == INTEGRITY
+        and pair.there.error == "PartialCommitError"
+    )
+
+
+def _has_no_rows(_: str, pair: Pair, line: int | None) -> bool:
+    """Of a condition whose only table is that around it, SQLite says that there is none."""
+    return line is None and "no tables specified" in pair.here.told
+
+
+def _circle(_: str, pair: Pair, line: int | None) -> bool:
+    """Of rows of one table that point at each other, SQLAlchemy finds a circle or not by chance.
+
+    It goes by the order of a set of objects, on the same database too.
+    """
+    return line is None and "CircularDependencyError" in (pair.here.error, pair.there.error)
+
+
 _RULES: list[tuple[str, Callable[[str, Pair, int | None], bool]]] = [
     ("errors of held writes come with the commit", _comes_with_the_commit),
     ("which of several errors is told", _told_first),
     ("SQLite checks row by row", _row_by_row),
     ("sqlite3 binds no Decimal", _not_bound),
+    ("what AUTOCOMMIT has written in part", _in_part),
+    ("SQLite wants a table for *", _has_no_rows),
+    ("SQLAlchemy finds a circle by chance", _circle),
 ]
 
 

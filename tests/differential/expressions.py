@@ -79,7 +79,7 @@ class Expressions:
             forms += [
                 f"func.abs({plain if plain != 'None' else -3})",
                 f"literal_column('{small}')",
-                f"case((exists().where({self.condition(column.table)}), {small}), else_=2)",
+                f"case(({self.exists(column.table)}, {small}), else_=2)",
                 f"func.coalesce({self.scalar(column)}, 0) + 1",
                 f"cast(literal('{small}'), Integer)",
                 f"{self.chooser.randint(1, 3)} + literal(1)",
@@ -161,6 +161,10 @@ class Expressions:
             joined = self.chooser.choice(["and_", "or_"])
             return f"{joined}({self._atom(table, of)}, {self._atom(table, of)})"
         return f"not_({self._atom(table, of)})"
+
+    def exists(self, table: sa.Table) -> str:
+        """EXISTS of rows of a table; without its FROM, ``SELECT *`` may have none."""
+        return f"exists().select_from({table.name}).where({self.condition(table)})"
 
     def _atom(self, table: sa.Table, of: str) -> str:
         column = self.chooser.choice([c for c in self.columns(table) if _comparable(c)])

@@ -16,7 +16,8 @@ from tests.differential.tables import Colour
 _IDS = [1, 2, 3, 4, 5, 6, 7, 8]
 _NUMBERS = [0, 1, 2, 3, 4, 5, 7, -1, 9]
 _NAMES = ["a", "b", "c", "d", "A", "e", "f"]
-_TEXTS = ["a", "b", "A", "", "x y", "é", "it's", "9", "new", "%", "😀"]
+# None beyond ASCII has two cases: upper, lower and LIKE of SQLite fold the letters of ASCII alone.
+_TEXTS = ["a", "b", "A", "", "x y", "日", "it's", "9", "new", "%", "😀"]
 _UUIDS = [uuid.UUID(int=n) for n in (1, 2, 3, 0xABCDEF << 100)]
 
 _BY_TYPE: list[tuple[type[Any], list[Any]]] = [
