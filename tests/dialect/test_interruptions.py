@@ -7,15 +7,21 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import urllib3
+from pydantic import SecretStr
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
 from tests.dialect.held import run_and_commit
+from tests.fakes.certificates import Authority
+from tests.fakes.dead_ends import silent_server
+from vinci_code.core.config import DatabaseSettings
+from vinci_code.database.databricks_connector import DatabricksConnector
 from vinci_code.database.dialect import dbapi
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
 from vinci_code.warehouse.faults import HISTORY, Fault
@@ -281,3 +287,20 @@ def test_an_error_that_is_handled_meanwhile_is_none_of_it(
         with pytest.raises(dbapi.AmbiguousWriteError):
             connection.cursor().execute("INSERT INTO nosuch VALUES (1)")
     connection.close()
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_a_connector_that_waits_lets_it_through(raised: type[Exception], tmp_path: Path) -> None:
+    """A soft limit is no trouble with the connection, which ``validate()`` would tell of."""
+    with silent_server() as port:
+        settings = DatabaseSettings(
+            use_databricks=True,
+            databricks_server_hostname=f"localhost:{port}",
+            databricks_http_path="/sql/1.0/warehouses/0123456789abcdef",
+            databricks_access_token=SecretStr("dapi" + "3" * 30 + "ef"),
+            databricks_ca_file=Authority(tmp_path).file,
+        )
+        connector = DatabricksConnector(settings)
+        for wait in (connector.connect, connector.validate):
+            with pytest.raises(raised, match="time is up"), limit(0.2, raised):
+                wait()

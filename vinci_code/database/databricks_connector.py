@@ -190,7 +190,10 @@ class DatabricksConnector(HoldsSecret):
         """
         try:
             return self.open(statement_timeout=statement_timeout)
-        except Exception as error:  # noqa: BLE001 - those of urllib3, ssl and thrift come through
+        except Exception as error:
+            if _is_from_signal(error):
+                raise
+            # Those of urllib3, ssl and thrift come through.
             from vinci_code.database.databricks_failures import connection_error
 
             raise connection_error(self.explain(error)) from redact_exception(error)
@@ -214,7 +217,10 @@ class DatabricksConnector(HoldsSecret):
         return connection
 
     def validate(self) -> ValidationResult:
-        """Open a connection, ask ``SELECT 1``, close it; never raises for trouble on the way."""
+        """Open a connection, ask ``SELECT 1``, close it.
+
+        It never raises for trouble on the way; what the handler of a signal raises comes through.
+        """
         known = ValidationResult(False, str(self._target), self.http_path, self.auth_method)
         try:
             connection = self.open(statement_timeout=self._connect_timeout)
@@ -224,7 +230,9 @@ class DatabricksConnector(HoldsSecret):
                 )
             finally:
                 self._close(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what the result is about
+        except Exception as error:
+            if _is_from_signal(error):
+                raise  # it is about the application, and not about the connection
             failure = self.explain(redact_exception(error))
             return replace(known, error=failure.cause, next_step=failure.next_step)
         return replace(known, ok=True, latency_ms=latency)
@@ -273,7 +281,10 @@ class DatabricksConnector(HoldsSecret):
         self._connections.discard(connection)
         try:
             run_with_deadline(connection.close, _CLOSE_TIMEOUT, "closing a connection")
-        except Exception as error:  # noqa: BLE001 - what is closed is gone, whatever it says
+        except Exception as error:
+            if _is_from_signal(error):
+                raise
+            # What is closed is gone, whatever it says.
             _log.debug("closing a connection to %s: %s", self._target, type(error).__name__)
 
 
@@ -409,6 +420,13 @@ def _refuse_known_real_time(host: str, http_path: str) -> None:
         from vinci_code.database.databricks_failures import ExplainedError, real_time_warehouse
 
         raise ExplainedError(real_time_warehouse(http_path))
+
+
+def _is_from_signal(error: BaseException) -> bool:
+    # Not at the top: who asks for a connection of the driver does not want SQLAlchemy.
+    from vinci_code.database.dialect.interruptions import is_from_signal
+
+    return is_from_signal(error)
 
 
 def _database_settings(settings: Settings | DatabaseSettings | None) -> DatabaseSettings:

@@ -110,7 +110,12 @@ class _Run:
             )
         try:
             return run_with_deadline(lambda: check.run(self.context), seconds, check.title)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this check's finding
+        except Exception as error:
+            # Not at the top: on SQLite nothing of the dialect is wanted.
+            from vinci_code.database.dialect.interruptions import is_from_signal
+
+            if is_from_signal(error):
+                raise
             return self._failed(check, error)
 
     def _failed(self, check: Check, error: Exception) -> Finding:

@@ -29,6 +29,7 @@ from sqlalchemy.schema import Column, Table
 from sqlalchemy.types import Float, Interval, Numeric, TypeDecorator
 
 from vinci_code.database.dialect import flushes
+from vinci_code.database.dialect.interruptions import is_from_signal
 from vinci_code.database.dialect.shapes import ROWS, Loaded, Shape, letters
 from vinci_code.database.dialect.transports import BOOLEAN, STRING, Transport, transport_of
 from vinci_code.database.dialect.types.base import innermost
@@ -284,8 +285,10 @@ def _stored_form(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | No
             return _UNKNOWN
         try:
             form = value if process is None else process(value)
-        except Exception:  # noqa: BLE001 - what cannot be stored was not loaded
-            return _UNKNOWN
+        except Exception as error:
+            if is_from_signal(error):
+                raise
+            return _UNKNOWN  # what cannot be stored was not loaded
         return form if transport.holds((form,)) else _UNKNOWN
 
     return stored
