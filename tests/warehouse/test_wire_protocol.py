@@ -433,6 +433,17 @@ def test_cancel_stops_the_statement(wire: FakeWarehouse, connection: Connection)
         assert cursor.execute("SELECT 3").fetchall() == [(3,)]
 
 
+def test_what_a_cancel_breaks_in_the_engine_is_no_defect(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute_async("SELECT broken_by_stopping")
+        cursor.cancel()
+        # Statements of a session run one after the other, so the first has ended then.
+        assert cursor.execute("SELECT 2").fetchall() == [(2,)]
+    assert "failed inside the engine" not in caplog.text
+
+
 def test_canceling_one_statement_leaves_the_next_alone(
     wire: FakeWarehouse, connection: Connection
 ) -> None:

@@ -286,6 +286,14 @@ def _defect(*_: object) -> Result:
     raise ZeroDivisionError("a defect")
 
 
+def _broken_by_stopping(session: FakeSession, *_: object) -> Result:
+    try:
+        session.wait(60.0)
+    except SqlError:
+        raise ZeroDivisionError("broken by an interruption") from None
+    raise AssertionError("nobody has stopped it")
+
+
 def _raise(*_: object) -> Result:
     raise SqlError("USER_RAISED_EXCEPTION", "P0001", "scripted")
 
@@ -299,6 +307,7 @@ _ANSWERS: list[tuple[str, Answer]] = [
     (r"SELECT parameters.*", _parameters),
     (r"SELECT namespace", _namespace),
     (r"SELECT defect", _defect),
+    (r"SELECT broken_by_stopping", _broken_by_stopping),
     (r"SELECT raise_error.*", _raise),
     (r"CREATE TABLE .*|COMMIT", _ddl),
     (r"INSERT .*", _insert),

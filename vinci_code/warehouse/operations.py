@@ -221,7 +221,11 @@ class Operation:
         except Exception as error:
             # The boundary between a client's statement and the server: a defect in the engine
             # must reach the client as an error, not leave it polling for ever.
-            logger.exception("A statement failed inside the engine")
+            if self._was_stopped():
+                # Whatever an interruption breaks in the engine is no defect of it.
+                logger.debug("A statement failed after it was stopped", exc_info=True)
+            else:
+                logger.exception("A statement failed inside the engine")
             self._fail(SqlError("INTERNAL_ERROR", "XX000", f"{type(error).__name__}: {error}"))
         finally:
             self._run = _done  # it holds the statement's text, which may be large
@@ -376,6 +380,10 @@ class Operation:
     def _tell(self, succeeded: bool) -> None:
         if self.on_done is not None:
             self.on_done(succeeded)
+
+    def _was_stopped(self) -> bool:
+        with self._condition:
+            return self._state in _DONE
 
     def _is_visible_done(self) -> bool:
         return self._state in _DONE and time.monotonic() >= self.hidden_until
