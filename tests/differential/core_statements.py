@@ -197,7 +197,9 @@ class CoreStatements:
             )
             for name in names
         }
-        where = f".where({self._made.condition(table)})" * (self._chooser.random() < 0.9)
+        apart = _changing(table, names)
+        where = f".where({self._made.condition(table, apart=apart)})"
+        where *= self._chooser.random() < 0.9
         text = f"update({table.name}){where}.values({self._values(values)})"
         return self._run(text, counted=0.25) if names else None
 
@@ -250,16 +252,17 @@ class CoreStatements:
             return None
         if source.onupdate is not None:
             return None
-        other = f"{table.name}_2"
+        other, apart = f"{table.name}_2", _changing(table, [number.key])
         return self._run(
             f"update({table.name}).values({number.key}=select(func.max({other}.c.{source.key}))"
             f".where({other}.c.{keys[0].key} < {table.name}.c.{keys[0].key}).scalar_subquery())"
-            + f".where({self._made.condition(table)})"
+            + f".where({self._made.condition(table, apart=apart)})"
             * (self._chooser.random() < 0.5)
         )
 
     def _delete(self, table: sa.Table) -> str:
-        where = f".where({self._made.condition(table)})" * (self._chooser.random() < 0.95)
+        where = f".where({self._made.condition(table, apart=table.columns)})"
+        where *= self._chooser.random() < 0.95
         return self._run(f"delete({table.name}){where}", counted=0.25)
 
     def _upsert(self, table: sa.Table) -> str | None:
@@ -459,3 +462,13 @@ class CoreStatements:
 
     def _see(self, text: str, how: str = "see") -> str:
         return f"{how}({self._on}.execute({text}))"
+
+
+def _changing(table: sa.Table, names: Iterable[str]) -> list[sa.Column[Any]]:
+    """The columns that an UPDATE of some columns changes."""
+    named = set(names)
+    return [
+        column
+        for column in table.columns
+        if column.key in named or column.onupdate is not None or column.computed is not None
+    ]

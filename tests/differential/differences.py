@@ -5,8 +5,9 @@
 * The order of rows where no ORDER BY asks for one, and of the objects of a collection.
 * The type of a number, and its last digits (``same_value``).
 * Which of the rows that one INSERT … SELECT writes gets which of the keys that are given out.
-* What a sub-select of an UPDATE reads of the rows that this changes: SQLite's sees those that were
-  changed before, and the warehouse's, as the standard has it, none. No program asks for it.
+* What a sub-select of an UPDATE or DELETE reads of the rows that this changes: SQLite's sees those
+  that were changed before (``UPDATE t SET x = 9 WHERE EXISTS (… other.x > t.x)``), and the
+  warehouse's, as the standard has it, none. No program asks for it.
 * ``upper``, ``lower`` and LIKE of letters beyond ASCII: SQLite's fold those of ASCII alone
   (https://www.sqlite.org/lang_corefunc.html#upper). No program holds one that has two cases.
 * A value of another type than its column in ``text()``: the warehouse makes ``'true'`` of ``True``,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,8 @@ class Expressions:
     def __init__(self, chooser: random.Random, tables: Sequence[sa.Table]) -> None:
         self.chooser = chooser
         self.tables = tables
+        # What no sub-select of the condition that is being made may read.
+        self._apart: frozenset[sa.Column[Any]] = frozenset()
 
     # --- columns --------------------------------------------------------------------------------
 
@@ -133,25 +135,37 @@ class Expressions:
     def scalar(self, column: sa.Column[Any]) -> str:
         """A sub-select of one value of the same type."""
         if self.chooser.random() < 0.3:
-            column = self.chooser.choice(self._alike(column))
+            column = self.chooser.choice(self._alike(column) or [column])
         table = column.table
         of = f"{table.name}.c.{column.key}"
         if str(column) in GENERATED or not _ordered(column):
             return f"select({of}).where({key_condition(self, table)}).scalar_subquery()"
         function = self.chooser.choice(["max", "min"])
-        where = f".where({self.condition(table)})" if self.chooser.random() < 0.4 else ""
+        where = ""
+        if self.chooser.random() < 0.4:
+            where = f".where({self._condition(table, f'{table.name}.c')})"
         return f"select(func.{function}({of})){where}.scalar_subquery()"
 
     # --- conditions -----------------------------------------------------------------------------
 
-    def condition(self, table: sa.Table, of: str | None = None) -> str:
+    def condition(
+        self, table: sa.Table, of: str | None = None, *, apart: Iterable[sa.Column[Any]] = ()
+    ) -> str:
         """A condition on the rows of a table.
 
         Args:
             table: The table.
             of: What its columns are attributes of; ``table.c`` by default.
+            apart: What no sub-select may read, since the statement changes it: SQLite's would see
+                what the same statement has changed before.
         """
-        of = of or f"{table.name}.c"
+        self._apart = frozenset(apart)
+        try:
+            return self._condition(table, of or f"{table.name}.c")
+        finally:
+            self._apart = frozenset()
+
+    def _condition(self, table: sa.Table, of: str) -> str:
         roll = self.chooser.random()
         if roll < 0.4:
             return key_condition(self, table, of)
@@ -182,16 +196,17 @@ class Expressions:
             f"{own}.is_not(None)",
             f"{own} == bindparam('q_{column.key}', {bound}, {type_of(column)})",
             f"{own}.is_distinct_from({written(value)})",
-            f"{own}.in_({self._in_select(column)})",
             self._correlated(table, of),
         ]
+        if self._alike(column):
+            forms.append(f"{own}.in_({self._in_select(column)})")
         if _ordered(column):
             forms += [
                 f"{own} > {written(value)}",
                 f"{own} <= {written(value)}",
                 f"{own}.between({written(value)}, {written(self.chooser.choice(domain(column)))})",
-                f"{own} == {self.scalar(column)}",
             ]
+            forms += [f"{own} == {self.scalar(column)}"] * (column not in self._apart)
         if is_plain(column, sa.Integer):
             forms += [f"{own} == {str(value)!r}", f"{own} % 2 == 0", self._tuple(table, of)]
         if is_plain(column, sa.String):
@@ -211,13 +226,13 @@ class Expressions:
             c
             for table in self.tables
             for c in self.columns(table)
-            if type(c.type) is type(column.type) and _comparable(c)
-        ] or [column]
+            if type(c.type) is type(column.type) and _comparable(c) and c not in self._apart
+        ]
 
     def _correlated(self, table: sa.Table, of: str) -> str:
         """EXISTS of another row of the same table, or of one that points here."""
         number = self.column(table, sa.Integer)
-        if number is None:
+        if number is None or number in self._apart:
             return key_condition(self, table, of)
         alias = f"{table.name}_2"
         column = f"{of}.{number.key}"

@@ -118,9 +118,11 @@ class OrmStatements:
     def _attribute(self, name: str) -> sa.Column[Any]:
         return self._chooser.choice(self._columns(name))
 
-    def _condition(self, name: str) -> str:
+    def _condition(self, name: str, *, writes: bool = False) -> str:
         table: Any = _CLASSES[name].local_table
-        return self._made.condition(table, name) if name != "Employee" else "Employee.salary > 1"
+        if name == "Employee":
+            return "Employee.salary > 1"
+        return self._made.condition(table, name, apart=table.columns if writes else ())
 
     def _new(self, name: str) -> str:
         values = {
@@ -236,7 +238,7 @@ class OrmStatements:
             else self._made.value(column)
         )
         how = self._chooser.choice(_SYNCHRONIZE)
-        condition = self._condition(name)
+        condition = self._condition(name, writes=True)
         if self._chooser.random() < 0.3:
             values = f"{{{column.key!r}: {written(value)}}}"
             query = f"session.query({name}).filter({condition})"
@@ -248,7 +250,7 @@ class OrmStatements:
         if name in ("Employee", "Person"):
             return []
         how = self._chooser.choice(_SYNCHRONIZE)
-        text = f"delete({name}).where({self._condition(name)})"
+        text = f"delete({name}).where({self._condition(name, writes=True)})"
         return [f"session.execute({text}, execution_options={{'synchronize_session': {how}}})"]
 
     def _behind(self, name: str) -> list[str]:
