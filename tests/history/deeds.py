@@ -89,6 +89,7 @@ def _add(unit: Unit, step: Step) -> None:
         for number, key in enumerate(step.keys)
     ]
     listed = [unit.values(ITEM, key, row) for key, row in rows]
+    unit.writes_past_objects(ITEM)
     unit.session.execute(sa.insert(ITEMS), listed)
     for key, row in rows:
         unit.wrote(model.INSERT, ITEM, key, row)
@@ -97,16 +98,18 @@ def _add(unit: Unit, step: Step) -> None:
 def _recode(unit: Unit, step: Step) -> None:
     item = load(unit, Item, step.keys[0])
     if item is not None:
+        before = (unit.shared.rows.code(item.code), item.writer)
         # Both at once, even where one is as before: the row is this unit's afterwards.
         item.code, item.writer = unit.shared.rows.stored_code(step.code), unit.name
         orm.attributes.flag_modified(item, "code")
         orm.attributes.flag_modified(item, "writer")
         unit.session.flush()
-        unit.wrote(model.CHANGE, ITEM, step.keys[0], (step.code, unit.name))
+        unit.changed(ITEM, step.keys[0], (step.code, unit.name), before)
 
 
 def _drop(unit: Unit, step: Step) -> None:
     where = ITEMS.c.id == unit.stored_key(step.keys[0])
+    unit.writes_past_objects(ITEM)
     unit.session.execute(sa.delete(ITEMS).where(where))
     unit.wrote(model.SET, ITEM, step.keys[0], None)
 
@@ -115,6 +118,7 @@ def _reload(unit: Unit, step: Step) -> None:
     """Delete rows, and insert the same keys again."""
     keys = range(step.keys[0], step.keys[-1] + 1)
     low, high = unit.stored_key(keys[0]), unit.stored_key(keys[-1])
+    unit.writes_past_objects(ITEM)
     unit.session.execute(sa.delete(ITEMS).where(ITEMS.c.id.between(low, high)))
     for key in keys:
         unit.wrote(model.SET, ITEM, key, None)
@@ -133,15 +137,13 @@ def pay(unit: Unit, step: Step) -> None:
     before = wallet.log
     wallet.log, wallet.balance = f"{before},{unit.name}", wallet.balance + 1
     unit.session.flush()
-    action = model.CHANGE if unit.untold else model.SWAP
-    expected = None if unit.untold else (before,)
-    unit.wrote(action, WALLET, step.keys[0], (wallet.log,), expected)
+    unit.changed(WALLET, step.keys[0], (wallet.log,), (before,))
 
 
 def bump(unit: Unit, step: Step) -> None:
     """Change what is stored."""
     text = f",{unit.name}"
-    unit.untold = True
+    unit.writes_past_objects(WALLET)
     unit.session.execute(
         sa.update(WALLETS)
         .where(WALLETS.c.id == unit.stored_key(step.keys[0]))
@@ -162,7 +164,7 @@ def _gain(unit: Unit, step: Step) -> None:
 
 def _grant(unit: Unit, step: Step) -> None:
     row = (unit.name,)
-    unit.untold = True
+    unit.writes_past_objects(WALLET)
     unit.session.execute(sa.insert(WALLETS), unit.values(WALLET, step.keys[0], row))
     unit.wrote(model.INSERT, WALLET, step.keys[0], row)
 
@@ -190,7 +192,7 @@ def _renew(unit: Unit, step: Step) -> None:
 
 def _copy(unit: Unit, step: Step) -> None:
     """Copy what a view shows of a setting."""
-    unit.untold = True
+    unit.writes_past_objects(WALLET)
     shown = sa.select(SHOWN.c.id, SHOWN.c.value, sa.literal(1))
     source = shown.where(SHOWN.c.id == unit.stored_key(step.keys[0]))
     unit.session.execute(sa.insert(WALLETS).from_select(["id", "log", "balance"], source))
@@ -337,7 +339,7 @@ def _back(unit: Unit, _step: Step) -> None:
         savepoint, kept = unit.savepoints[-1]
         savepoint.rollback()
         unit.savepoints.pop()
-        del unit.writes[kept:]
+        unit.goes_back(kept)
 
 
 _DEEDS: dict[str, Callable[[Unit, Step], Any]] = {

@@ -129,8 +129,13 @@ class Log:
     def apart(self) -> Iterator[list[Event]]:
         """Note what happens within a commit apart: it is told as a part of its end."""
         before, self.events = self.events, []
-        yield self.events
-        self.events = before
+        try:
+            yield self.events
+        except BaseException:
+            before += self.events  # there is no end that would tell it
+            raise
+        finally:
+            self.events = before
 
 
 def original(error: Exception) -> Exception:

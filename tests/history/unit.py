@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import orm
 
+from tests.history import model
 from tests.history.events import Event, Read
 from tests.history.model import Row, Write
 from tests.history.tables import Note, Receipt, Rows
@@ -42,8 +43,8 @@ class Unit:
         savepoints: Those that it has not ended, and how much it had written before each.
         snapshot: Whether it may have read from a snapshot of its own.
         mishaps: What was to go wrong during its steps.
-        untold: Whether it has written to wallets by other statements than a flush: nothing is
-            compared then.
+        others: The tables that it has written to by other statements than a flush, so that nothing
+            of them is compared, with how much it had written before the first of these.
         back: Whether it has gone back to a savepoint.
         kept: Objects that stay in its session.
         made: Objects that it has made.
@@ -56,7 +57,7 @@ class Unit:
     savepoints: list[tuple[orm.SessionTransaction, int]] = field(default_factory=list)
     snapshot: bool = False
     mishaps: list[str] = field(default_factory=list)
-    untold: bool = False
+    others: dict[str, int] = field(default_factory=dict)
     back: bool = False
     kept: list[Any] = field(default_factory=list)
     made: list[Note | Receipt] = field(default_factory=list)
@@ -77,6 +78,22 @@ class Unit:
     def values(self, table: str, key: int, row: Row) -> dict[str, Any]:
         """The values to insert a row by."""
         return self.shared.rows.values(table, key, row)
+
+    def writes_past_objects(self, table: str) -> None:
+        """Note that it writes to a table by another statement than a flush."""
+        self.others.setdefault(table, len(self.writes))
+
+    def changed(self, table: str, key: int, row: Row, before: Row) -> None:
+        """Note the change of an object, which checks what it was loaded with."""
+        if table in self.others:
+            self.wrote(model.CHANGE, table, key, row)
+        else:
+            self.wrote(model.SWAP, table, key, row, before)
+
+    def goes_back(self, kept: int) -> None:
+        """Forget what it has written since."""
+        del self.writes[kept:]
+        self.others = {name: at for name, at in self.others.items() if at < kept}
 
     def wrote(
         self,
