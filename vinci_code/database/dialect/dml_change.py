@@ -29,7 +29,7 @@ from vinci_code.database.dialect.refusals import NO_ROW_KEY, WRITE_BY_ALIAS
 from vinci_code.database.dialect.sets import Checks, SetWriter
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape
 from vinci_code.database.dialect.transports import transport_of
-from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
+from vinci_code.database.dialect.uniques import PRIMARY_KEY, changed, uniques
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.dml import WriteCompiler
@@ -214,7 +214,7 @@ class ChangeForms:
         if self.kind is Kind.DELETE:
             concerned = checks.foreign_keys and bool(referring(table))
         else:
-            concerned = None in written or bool(written & checked)
+            concerned = None in written or not changed(table, written).isdisjoint(checked)
         if concerned:
             raise NotSupportedError(WRITE_BY_ALIAS.format(self.kind.value, table.fullname))
 
