@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.sql.base import Executable, Generative
 from sqlalchemy.sql.elements import ClauseElement
 
+from vinci_code.database.dialect.uniques import is_declared
+
 
 def upsert(
     model: Any,
@@ -62,6 +64,9 @@ def upsert(
         )
     if set(keys) & set(changed):
         raise ArgumentError(f"{_quoted(set(keys) & set(changed))} is a key, and cannot be updated")
+    computed = [name for name in (*names, *changed) if columns[name].computed is not None]
+    if computed:
+        raise ArgumentError(f"{_quoted(computed)} is computed, and cannot be written")
     missing = [name for name in keys if name not in names]
     if missing:
         raise ArgumentError(f"the rows have no {_quoted(missing)}, which is a key")
@@ -119,7 +124,8 @@ class Upsert(Generative, Executable, ClauseElement):
         keys = [self.table.c[_key_of(self.table, name)] for name in self.keys]
         if not self.update:
             return statement.on_conflict_do_nothing(index_elements=keys)
-        changed = {name: statement.excluded[_key_of(self.table, name)] for name in self.update}
+        names = [_key_of(self.table, name) for name in self.update]
+        changed = {name: statement.excluded[name] for name in names}
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
@@ -151,12 +157,13 @@ def _require_unique(table: Table, columns: Sequence[Column[Any]]) -> None:
     wanted = set(columns)
     unique = [set(table.primary_key.columns)]
     unique += [set(c.columns) for c in table.constraints if isinstance(c, UniqueConstraint)]
-    unique += [set(index.columns) for index in table.indexes if index.unique]
+    # Of a part of the rows, or of an expression, it does not say which row a value stands for.
+    unique += [set(index.columns) for index in table.indexes if index.unique and is_declared(index)]
     if not wanted or wanted not in unique:
         raise ArgumentError(
             f"{_quoted(column.name for column in columns)} of {table.fullname} is neither its "
-            "primary key nor declared unique, so that it does not say which row is meant; give "
-            "unique columns as keys, or declare these unique"
+            "primary key nor declared unique as it is, in all rows, so that it does not say which "
+            "row is meant; give unique columns as keys, or declare these unique"
         )
 
 
