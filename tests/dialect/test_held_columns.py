@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, NotSupportedError
 
-from tests.dialect.held import rows_of
+from tests.dialect.held import rows_of, run_and_commit
 from tests.dialect.sides import sides_of
 from vinci_code.database import upsert
 
@@ -107,6 +107,13 @@ NODE = Table(
     Column("id", Integer, primary_key=True),
     Column("code", String, unique=True),
     Column("of", String, ForeignKey("node.code")),
+)
+DEFAULTS = Table(
+    "defaults",
+    MetaData(),
+    Column("id", String, primary_key=True, server_default="k"),
+    Column("a", Integer, server_default="2"),
+    Column("c", Integer, Computed("a + 1"), unique=True),
 )
 
 
@@ -195,6 +202,13 @@ UNITS: dict[str, Unit] = {
     "a computed reference that is there": Unit(
         PARENTS, update(CHILD).where(CHILD.c.id == 1).values(b=1), refused=False
     ),
+    "a row without a key, beside one that refers to nothing": Unit(
+        (),
+        (insert(NODE), [{"id": 1, "code": "A", "of": None}, {"id": 2, "code": None, "of": "A"}]),
+        refused=False,
+    ),
+    "nothing but defaults, of which others are computed": Unit((), insert(DEFAULTS), refused=False),
+    "nothing but defaults, twice": Unit((rows(DEFAULTS, {}),), insert(DEFAULTS)),
     "an upsert inserts what refers to a key that it changes": Unit(
         (rows(NODE, {"id": 1, "code": "A"}),),
         upsert(NODE, [_RENAMED, {"id": 2, "code": "C", "of": "A"}], keys=["id"]),
@@ -211,16 +225,17 @@ UNITS: dict[str, Unit] = {
 def test_as_on_sqlite(name: str, engine: Engine, tmp_path: Path) -> None:
     unit = UNITS[name]
     strict = engine.execution_options(enforce_foreign_keys=True)
-    metadata = unit.last.table.metadata
+    statement = unit.last if isinstance(unit.last, tuple) else (unit.last,)
+    metadata = statement[0].table.metadata
     with sides_of(strict, tmp_path, metadata) as sides:
         event.listen(sides.sqlite, "connect", _switch_on)
         sides.sqlite.dispose()
         found = []
         for side in sides.engines:
-            for statement in unit.before:
+            for before in unit.before:
                 with side.begin() as connection:
-                    statement(connection)
-            said = _said(side, unit.last)
+                    before(connection)
+            said = _said(side, *statement)
             found.append((said, [rows_of(side, table) for table in metadata.sorted_tables]))
     assert found[0][0] == ("refused" if unit.refused else "committed")
     assert found[1] == found[0]
@@ -230,10 +245,10 @@ def _switch_on(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _said(engine: Engine, statement: Any) -> str:
+def _said(engine: Engine, *statement: Any) -> str:
     try:
         with engine.begin() as connection:
-            connection.execute(statement)
+            connection.execute(*statement)
     except IntegrityError:
         return "refused"
     return "committed"
@@ -241,7 +256,7 @@ def _said(engine: Engine, statement: Any) -> str:
 
 def test_what_is_computed_is_written_by_an_alias_too(engine: Engine) -> None:
     REFERRED.create_all(engine, checkfirst=False)
-    other = PARENT.alias()
+    other: Any = PARENT.alias()
     with engine.connect() as connection:
         with pytest.raises(NotSupportedError, match="by an alias of parent"):
             connection.execute(update(other).values(a=9))
@@ -256,3 +271,31 @@ def test_a_key_of_another_type_may_be_referred_to(engine: Engine) -> None:
             with pytest.raises(DBAPIError, match="not of its column's type"):
                 connection.execute(change.where(PARENT.c.id == bindparam("key")), {"key": "1"})
         connection.rollback()
+
+
+LATER = MetaData()
+OWNER = Table("owner", LATER, Column("id", Integer, primary_key=True))
+OWNED = Table(
+    "owned",
+    LATER,
+    Column("id", Integer, primary_key=True),
+    Column("owner", Integer, ForeignKey("owner.id", deferrable=True, initially="DEFERRED")),
+    Column("next", Integer, ForeignKey("owned.id", deferrable=True, initially="DEFERRED")),
+)
+
+
+def test_a_deferred_reference_is_looked_for_by_each_statement(engine: Engine) -> None:
+    strict = engine.execution_options(enforce_foreign_keys=True)
+    LATER.create_all(engine, checkfirst=False)
+    told = "DEFERRED, but each statement"
+    own, owned = insert(OWNER).values(id=1), insert(OWNED).values(id=1, owner=1)
+    with strict.connect() as connection, pytest.raises(IntegrityError, match=told):
+        run_and_commit(connection, owned, own)
+    with strict.connect() as connection:
+        run_and_commit(connection, own, owned)
+    with strict.connect() as connection, pytest.raises(IntegrityError, match=told):
+        run_and_commit(connection, delete(OWNER), delete(OWNED))
+    two: list[dict[str, Any]] = [{"id": 2, "next": 3}, {"id": 3, "next": None}]
+    with strict.begin() as connection:
+        connection.execute(insert(OWNED), two)
+    assert rows_of(engine, OWNED) == [(1, 1, None), (2, None, 3), (3, None, None)]

@@ -40,7 +40,15 @@ from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.loaded import conditions
 from vinci_code.database.dialect.refusals import UNCHECKED_UNIQUE
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Row, Shape
-from vinci_code.database.dialect.uniques import KEY, Render, Unique, changed, unchecked, uniques
+from vinci_code.database.dialect.uniques import (
+    KEY,
+    Render,
+    Unique,
+    changed,
+    row_key,
+    unchecked,
+    uniques,
+)
 
 Bound = Callable[[Field], str]
 """Returns a condition on a column that all values of a field fulfil, or an empty text."""
@@ -186,8 +194,7 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         known = all(column in places for pair in pairs for column in pair)
-        deferred = str(constraint.initially).upper() == "DEFERRED"
-        if constraint.referred_table is not shape.table or deferred or not known:
+        if constraint.referred_table is not shape.table or _now(constraint) or not known:
             continue
         child, parent = ([places[column] for column in side] for side in zip(*pairs, strict=True))
         written = {tuple([row[place] for place in parent]) for row in rows}
@@ -195,6 +202,8 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
         for row in rows:
             before.add(tuple([row[place] for place in parent]))
             key = tuple([row[place] for place in child])
+            if None in key:
+                continue  # refers to nothing
             if key in written and key not in before:
                 raise violation(
                     f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
@@ -224,7 +233,7 @@ def in_order(shape: Shape, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
             begin, referred = number, [set() for _ in selves]
         for pairs, seen, key in zip(selves, referred, own, strict=True):
             wanted = tuple([row[place] for place, _ in pairs])
-            if wanted != key:
+            if wanted != key and None not in wanted:
                 seen.add(wanted)
     yield rows[begin:]
 
@@ -454,11 +463,16 @@ def match_guard(shape: Shape, bounds: Bound) -> str:
 
 def any_guard(shape: Shape) -> str:
     """The guard of a change of one row, told by a condition, which has to be there."""
-    text = (
-        f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there, or "
-        "was changed or deleted by somebody else"
-    )
-    return _guard(_STALE, quote_text(text), f"FROM (SELECT count(*) AS n FROM {ROWS}) WHERE n = 0")
+    what = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there"
+    if {field.column for field in shape.matches}.issuperset(row_key(shape.table) or [None]):
+        text = f"{what}, or was changed or deleted by somebody else"
+        counted = f"SELECT count(*) AS n FROM {ROWS}"
+        return _guard(_STALE, quote_text(text), f"FROM ({counted}) WHERE n = 0")
+    # Nothing that is declared tells rows apart: of several the MERGE would change each.
+    text = f"{what}, is there several times, or was changed or deleted by somebody else"
+    same = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
+    counted = f"SELECT count(*) AS n FROM {shape.target} JOIN {ROWS} ON {same}"
+    return _guard(_STALE, quote_text(text), f"FROM ({counted}) WHERE n <> 1")
 
 
 def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iterator[str]:
@@ -526,7 +540,7 @@ def _parent_of_plain(
         )
     known = " AND ".join(f"{field.made} IS NOT NULL" for field in fields)
     text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-    message = _message_of(text, fields, f" is not in {constraint.referred_table}")
+    message = _message_of(text, fields, _missing(constraint))
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
@@ -556,7 +570,7 @@ def _parent_of_computed(
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
     kinds = [parent.type for parent, _ in pairs]
-    message = _message(text, kinds, keys, f" is not in {constraint.referred_table}")
+    message = _message(text, kinds, keys, _missing(constraint))
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
@@ -588,7 +602,7 @@ def changed_key_guards(shape: Shape, names: Names, inserted: Shape | None = None
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
         kinds = [column.type for column in columns]
         keys = [f"{_NEW}.{old}" for old in before]
-        message = _message(text, kinds, keys, ", which is to be changed")
+        message = _message(text, kinds, keys, f", which is to be changed{_now(constraint)}")
         child = _references_after(shape, constraint, names, inserted)
         yield _guard(
             _FOREIGN,
@@ -642,7 +656,7 @@ def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
             where = _but_own(shape.matches)("vinci_child")
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
         kinds = [column.type for _, column in pairs]
-        message = _message(text, kinds, keys, ", which is to be deleted")
+        message = _message(text, kinds, keys, f", which is to be deleted{_now(constraint)}")
         child = f"{names.format(constraint.table)} AS vinci_child"
         join = f"FROM {child} JOIN {source} ON {' AND '.join(same)}{where}"
         yield _guard(_FOREIGN, message, join)
@@ -651,6 +665,20 @@ def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
 def _columns(constraint: ForeignKeyConstraint) -> str:
     return ", ".join(
         f"{constraint.table.fullname}.{element.parent.name}" for element in constraint.elements
+    )
+
+
+def _missing(constraint: ForeignKeyConstraint) -> str:
+    return f" is not in {constraint.referred_table}{_now(constraint)}"
+
+
+def _now(constraint: ForeignKeyConstraint) -> str:
+    """What is told of a reference that waits for the end of a unit elsewhere."""
+    if str(constraint.initially).upper() != "DEFERRED":
+        return ""
+    return (
+        "; the foreign key is DEFERRED, but each statement is checked by itself here: write what "
+        "is referred to first, and delete it last"
     )
 
 

@@ -7,6 +7,11 @@ SEQUENCE = (
     "by this dialect, unique across processes. Where the warehouse is to number the rows, write "
     "Identity()."
 )
+NARROW_KEY = (
+    "the column {0} is to get a key that is made by this dialect, and cannot hold it: such keys "
+    "have 63 bits. Declare it, and the columns that refer to it, as BigInteger or Integer, which "
+    "are BIGINT; or give each row a key of its own."
+)
 CREATE_INDEX = (
     "Databricks has no indexes, so {0!r} cannot be created: it skips files by their statistics. "
     "Give the table databricks_cluster_by=['column', …], or, for an index that is to be unique, "

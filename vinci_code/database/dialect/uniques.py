@@ -143,6 +143,15 @@ def changed(table: FromClause, told: Iterable[Column[Any]]) -> frozenset[Column[
     )
 
 
+def row_key(table: Table) -> tuple[Column[Any], ...]:
+    """The columns that tell the rows of a table apart; none where nothing is declared to."""
+    for unique in uniques(table):
+        never_null = unique.name == PRIMARY_KEY or not any(c.nullable for c in unique.columns)
+        if unique.is_plain and never_null:
+            return unique.columns
+    return ()
+
+
 def unchecked(table: FromClause) -> list[Unchecked]:
     """What is declared unique in a table and cannot be checked as it is meant."""
     return [found for found in _declared(table) if isinstance(found, Unchecked)]
