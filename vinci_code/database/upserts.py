@@ -32,14 +32,17 @@ def upsert(
     commit as any other write; the table holds the same rows afterwards. Rows go in the order in
     which they are given: of several with one key the first decides what is inserted, and the last
     what the columns of ``update`` hold. A NULL in the key equals nothing, so such a row is
-    inserted. Python's column defaults are applied; ``onupdate`` is not. Objects in the session are
-    not flushed before and not refreshed afterwards.
+    inserted. Two rows whose keys are equal only as they are stored, by a type's
+    ``bind_expression``, are an ``IntegrityError`` on Databricks. Python's column defaults are
+    applied; ``onupdate`` is not. Objects in the session are not flushed before and not refreshed
+    afterwards.
 
     Args:
         model: A mapped class, or a ``Table``.
         rows: The rows, by the names of attributes or, for a ``Table``, of columns; each has the
             same ones.
-        keys: What says which row it is: the primary key, or what is declared unique.
+        keys: What says which row it is: the primary key, or columns that are declared unique as
+            they are, in all rows.
         update: What is changed in a row that is there: by default all that is given beside the
             keys. With an empty list, rows that are there are left as they are.
 

@@ -102,8 +102,8 @@ WRITE_TO_JOIN = (
 NO_ROW_KEY = (
     "this {0} on {1} writes what is unique, or is referred to, and cannot be checked: the table "
     "has neither a primary key nor a UNIQUE constraint on columns that are not NULL, which would "
-    "tell its rows apart. Declare one; or run the statement with "
-    "execution_options(enforce_keys=False), which checks nothing."
+    "tell its rows apart. Declare one; or run the statement with execution_options("
+    "enforce_keys=False, enforce_foreign_keys=False), which checks nothing."
 )
 OTHER_TEXT = (
     "the text of a write to {0} was changed by an event (before_cursor_execute with retval=True). "
