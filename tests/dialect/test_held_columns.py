@@ -108,6 +108,16 @@ NODE = Table(
     Column("code", String, unique=True),
     Column("of", String, ForeignKey("node.code")),
 )
+TREE = Table(
+    "tree",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("a", Integer),
+    Column("code", Integer, server_default="1", unique=True),
+    Column("u", Integer, Computed("a"), unique=True),
+    Column("of", Integer, ForeignKey("tree.code")),
+    Column("next", Integer, ForeignKey("tree.u")),
+)
 DEFAULTS = Table(
     "defaults",
     MetaData(),
@@ -206,6 +216,20 @@ UNITS: dict[str, Unit] = {
         (),
         (insert(NODE), [{"id": 1, "code": "A", "of": None}, {"id": 2, "code": None, "of": "A"}]),
         refused=False,
+    ),
+    "a row refers to the default of its own": Unit(
+        (), (insert(TREE), [{"id": 1, "of": 1}]), refused=False
+    ),
+    "a row refers to what is computed of its own": Unit(
+        (), (insert(TREE), [{"id": 1, "a": 7, "next": 7}]), refused=False
+    ),
+    "a row comes to refer to what is computed of its own": Unit(
+        (rows(TREE, {"id": 1}),),
+        (update(TREE).where(TREE.c.id == 1), {"a": 7, "next": 7}),
+        refused=False,
+    ),
+    "a row refers to the default of none": Unit(
+        (), (insert(TREE), [{"id": 1, "code": 5, "of": 1}])
     ),
     "nothing but defaults, of which others are computed": Unit((), insert(DEFAULTS), refused=False),
     "nothing but defaults, twice": Unit((rows(DEFAULTS, {}),), insert(DEFAULTS)),

@@ -489,13 +489,16 @@ def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iter
         pairs = [(element.parent, element.column) for element in constraint.elements]
         if not _may_write(shape, [parent for parent, _ in pairs], names):
             continue
-        if found and all(parent in given and given[parent].is_plain for parent, _ in pairs):
+        own_keys: list[Column[Any]] = []
+        if constraint.referred_table is shape.table:
+            referred = [column for _, column in pairs]
+            own_keys = referred if _may_write(shape, referred, names) else []
+        plain = [*(parent for parent, _ in pairs), *own_keys]
+        if found and all(column in given and given[column].is_plain for column in plain):
             yield _parent_of_plain(shape, constraint, names, given)
             continue
         new = _new_rows(shape, [parent for parent, _ in pairs], names)
-        own = None
-        if constraint.referred_table is shape.table:
-            own = _new_rows(shape, [column for _, column in pairs], names)
+        own = _new_rows(shape, own_keys, names) if own_keys else None
         yield _parent_of_computed(constraint, names, new, own)
 
 
