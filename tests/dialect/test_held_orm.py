@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -619,3 +620,29 @@ def test_to_sql_of_pandas(engine: Engine, local_warehouse: TestWarehouse) -> Non
 def _rows(connection: Connection) -> list[tuple[Any, ...]]:
     rows = connection.exec_driver_sql("SELECT * FROM frame")
     return sorted((tuple(row) for row in rows), key=lambda row: (row[0] is None, row[0]))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [Order.note.is_(None), Order.name == "a", Order.id > 1, Order.note == bindparam("old", "x")],
+    ids=str,
+)
+def test_a_bulk_update_with_a_condition_need_not_find_its_rows(
+    condition: Any, file: Engine, strict: Engine
+) -> None:
+    there = [
+        {"id": n, "name": name, "note": "x" if n == 1 else None} for n, name in enumerate("abc")
+    ]
+    rows = [{"id": number, "note": "new"} for number in range(5)]
+    change = update(Order).where(condition).execution_options(synchronize_session=None)
+    found = []
+    for engine in (file, strict):
+        with Session(engine) as session:
+            session.execute(insert(Order), there)
+            session.commit()
+            session.execute(change, rows)
+            session.commit()
+            found.append(session.execute(select(Order.id, Order.note).order_by(Order.id)).all())
+            session.execute(delete(Order))
+            session.commit()
+    assert found[1] == found[0]

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as for_any
 from hypothesis import strategies as st
 from sqlalchemy import (
+    Boolean,
     Column,
+    Computed,
     Engine,
     Index,
     Integer,
@@ -21,13 +23,16 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     delete,
+    func,
     insert,
     select,
 )
 from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import first_words, rows_of, sending
+from tests.dialect.sides import sides_of
 from vinci_code.database import upsert
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -234,6 +239,88 @@ def test_models(engine: Engine) -> None:
 def test_what_is_refused(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(ArgumentError, match=told):
         upsert(ROW, **arguments)
+
+
+LOGIN = Table(
+    "login",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("mail", String),
+    Column("name", String),
+    Column("nick", String),
+    Column("active", Boolean),
+    Column("full", String, Computed("name || nick")),
+)
+Index("live_mail", LOGIN.c.mail, unique=True, sqlite_where=LOGIN.c.active.is_(True))
+Index("folded_name", func.lower(LOGIN.c.name), unique=True)
+Index("newest_nick", LOGIN.c.nick.desc(), unique=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "update", "told"),
+    [
+        (["mail"], None, "'mail' of login is neither"),
+        (["name"], None, "'name' of login is neither"),
+        (["id"], ["full"], "'full' is computed"),
+    ],
+)
+def test_an_index_of_something_else_is_no_key(
+    keys: list[str], update: list[str] | None, told: str
+) -> None:
+    row = {"id": 1, "mail": "m", "name": "n", "nick": "k", "active": True}
+    upsert(LOGIN, [row], keys=["nick"])
+    with pytest.raises(ArgumentError, match=told):
+        upsert(LOGIN, [row], keys=keys, update=update)
+
+
+NAMED = Table(
+    "named",
+    MetaData(),
+    Column("Id", Integer, primary_key=True, key="ident"),
+    Column("the_name", String, key="name"),
+)
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_that_go_by_other_keys(engine: Engine, tmp_path: Path) -> None:
+    with sides_of(engine, tmp_path, NAMED.metadata) as both:
+        both.write(
+            upsert(NAMED, [{"ident": 1, "name": "a"}, {"ident": 1, "name": "b"}], keys=["ident"])
+        )
+        assert both.rows(select(NAMED)) == [(1, "b")]
+
+
+class Folded(TypeDecorator[str]):
+    """A text that the database stores in small letters."""
+
+    impl = String
+    cache_ok = True
+
+    def bind_expression(self, bindvalue: Any) -> Any:
+        return func.lower(bindvalue)
+
+
+FOLDED = Table(
+    "folded",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("u", Folded, unique=True),
+    Column("n", Integer),
+)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_rows_that_are_one_only_as_they_are_stored(engine: Engine, there: bool) -> None:
+    FOLDED.metadata.create_all(engine, checkfirst=False)
+    first = [{"id": 1, "u": "R", "n": 1}] if there else []
+    with engine.begin() as connection:
+        connection.execute(upsert(FOLDED, first, keys=["u"]))
+    two = [{"id": 2, "u": "r", "n": 2}, {"id": 3, "u": "R", "n": 3}]
+    with pytest.raises(IntegrityError, match=r"\(r\) is that of several rows"), engine.begin() as c:
+        c.execute(upsert(FOLDED, two, keys=["u"], update=["n"]))
+    with engine.begin() as connection:
+        connection.execute(upsert(FOLDED, two[:1], keys=["u"], update=["n"]))
+    assert rows_of(engine, FOLDED) == [(1 if there else 2, "r", 2)]
 
 
 def test_what_is_no_model() -> None:

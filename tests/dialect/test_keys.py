@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import (
+    INTEGER,
+    SMALLINT,
     Column,
     Engine,
     ForeignKey,
@@ -24,7 +26,7 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.exc import CompileError, InvalidRequestError
+from sqlalchemy.exc import CompileError, InvalidRequestError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from tests.dialect.sides import Sides, sides_of
@@ -167,6 +169,65 @@ def test_rows_of_which_some_have_keys(sides: Sides) -> None:
     sides.write(insert(ROW).values([{"id": 1, "name": "a"}, {"id": None, "name": "b"}]))
     assert sides.value(select(func.count(func.distinct(ROW.c.id)))) == 2
     assert sides.value(select(ROW.c.name).where(ROW.c.id == 1)) == "a"
+
+
+def test_rows_that_are_tuples(sides: Sides) -> None:
+    sides.write(insert(ROW).values([(None, "a"), (None, "b")]))
+    sides.write(insert(ROW).values([[5, "c"], [None, "d"]]))
+    sides.write(insert(ROW).values((None, "e")))
+    assert sides.value(select(func.count(func.distinct(ROW.c.id)))) == 5
+    assert sides.rows(select(ROW.c.name).order_by(ROW.c.name)) == [(name,) for name in "abcde"]
+    assert sides.value(select(ROW.c.name).where(ROW.c.id == 5)) == "c"
+
+
+NARROW = Table(
+    "narrow", MetaData(), Column("id", INTEGER, primary_key=True), Column("name", String)
+)
+
+
+class Narrow(DeclarativeBase):
+    pass
+
+
+class Short(Narrow):
+    __tablename__ = "short"
+
+    id: Mapped[int] = mapped_column(SMALLINT, primary_key=True)
+    name: Mapped[str]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        (insert(NARROW), {"name": "a"}),
+        (insert(NARROW), [{"id": 1, "name": "a"}, {"id": None, "name": "b"}]),
+        (insert(NARROW).values([{"name": "a"}, {"name": "b"}]),),
+        (insert(NARROW).from_select(["name"], select(NARROW.c.name)),),
+    ],
+)
+def test_a_key_that_its_column_cannot_hold_is_not_made(
+    engine: Engine, statement: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        NARROW.metadata.create_all(engine, checkfirst=False)
+    assert "the key narrow.id has less than the 63 bits" in caplog.text
+    with engine.connect() as connection:
+        with pytest.raises((CompileError, StatementError), match=r"narrow\.id .* BigInteger"):
+            connection.execute(*statement)
+        connection.execute(insert(NARROW), {"id": 7, "name": "given"})
+        connection.commit()
+        assert connection.execute(select(NARROW)).all() == [(7, "given")]
+
+
+def test_a_flush_makes_no_key_that_its_column_cannot_hold(engine: Engine) -> None:
+    Narrow.metadata.create_all(engine, checkfirst=False)
+    with Session(engine) as session:
+        session.add(Short(name="a"))
+        with pytest.raises(CompileError, match=r"short\.id .* BigInteger"):
+            session.flush()
+        session.rollback()
+        session.add(Short(id=1, name="a"))
+        session.commit()
 
 
 def test_a_given_key_is_taken(sides: Sides) -> None:

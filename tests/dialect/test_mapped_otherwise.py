@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.declarative import AbstractConcreteBase
 from sqlalchemy.orm import DeclarativeBase, Session, column_property, configure_mappers
+from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.sides import Sides, sides_of
 
@@ -182,3 +183,83 @@ def test_an_alias_can_be_written_to(sides: Sides) -> None:
     sides.write(update(other).where(other.c.x == 2).values(x=9))
     sides.write(delete(other).where(other.c.x == 1))
     assert sides.rows(select(a.c.id, a.c.x)) == [(2, 9)]
+
+
+class Keyless(Base):
+    """Rows of a table whose key only the mapper knows."""
+
+    __table__ = Table(
+        "keyless", metadata, Column("k", Integer), Column("x", String), Column("y", String)
+    )
+    __mapper_args__ = {"primary_key": [__table__.c.k]}
+
+
+KEYLESS = Keyless.__table__
+
+
+def _keyless(session: Session, key: int) -> Any:
+    return session.get_one(Keyless, key)
+
+
+def _changed_twice(session: Session) -> None:
+    row = _keyless(session, 1)
+    row.x = "b"
+    session.flush()
+    row.x = "c"
+    _keyless(session, 2).y = "d"
+    session.commit()
+
+
+def _key_changed(session: Session) -> None:
+    _keyless(session, 1).k = 7
+    session.commit()
+    _keyless(session, 7).x = "b"
+    session.commit()
+
+
+def _deleted(session: Session) -> None:
+    session.delete(_keyless(session, 1))
+    session.commit()
+
+
+def _inserted_and_changed(session: Session) -> None:
+    row: Any = Keyless(k=9, x="a")
+    session.add(row)
+    session.flush()
+    row.x = "b"
+    session.commit()
+
+
+@pytest.mark.parametrize("change", [_changed_twice, _key_changed, _deleted, _inserted_and_changed])
+def test_the_key_of_a_mapper_alone(sides: Sides, change: Callable[[Session], None]) -> None:
+    sides.write(insert(KEYLESS), [{"k": 1, "x": "a"}, {"k": 2, "x": "a"}])
+    for engine in sides.engines:
+        with Session(engine) as session:
+            change(session)
+    sides.rows(select(KEYLESS).order_by(KEYLESS.c.k))
+
+
+def test_the_key_of_a_mapper_that_several_rows_have(sides: Sides) -> None:
+    sides.write(insert(KEYLESS), [{"k": 1, "x": "a"}, {"k": 1, "x": "b"}, {"k": 2, "x": "a"}])
+    for engine in sides.engines:
+        with Session(engine) as session:
+            row: Any = session.scalars(select(Keyless).where(KEYLESS.c.x == "b")).one()
+            row.y = "c"
+            with pytest.raises(StaleDataError):
+                session.commit()
+    assert len(sides.rows(select(KEYLESS).where(KEYLESS.c.y.is_(None)).order_by("k", "x"))) == 3
+
+
+def test_the_key_of_a_mapper_and_what_was_loaded(engine: Engine) -> None:
+    metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Keyless(k=1, x="a"))
+        session.commit()
+        row = _keyless(session, 1)
+        assert row.x == "a"
+        with Session(engine) as other:
+            _keyless(other, 1).x = "b"
+            other.commit()
+        row.x = "c"
+        with pytest.raises(StaleDataError, match="keyless"):
+            session.commit()

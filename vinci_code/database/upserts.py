@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.sql.base import Executable, Generative
 from sqlalchemy.sql.elements import ClauseElement
 
+from vinci_code.database.dialect.uniques import is_declared
+
 
 def upsert(
     model: Any,
@@ -30,14 +32,17 @@ def upsert(
     commit as any other write; the table holds the same rows afterwards. Rows go in the order in
     which they are given: of several with one key the first decides what is inserted, and the last
     what the columns of ``update`` hold. A NULL in the key equals nothing, so such a row is
-    inserted. Python's column defaults are applied; ``onupdate`` is not. Objects in the session are
-    not flushed before and not refreshed afterwards.
+    inserted. Two rows whose keys are equal only as they are stored, by a type's
+    ``bind_expression``, are an ``IntegrityError`` on Databricks. Python's column defaults are
+    applied; ``onupdate`` is not. Objects in the session are not flushed before and not refreshed
+    afterwards.
 
     Args:
         model: A mapped class, or a ``Table``.
         rows: The rows, by the names of attributes or, for a ``Table``, of columns; each has the
             same ones.
-        keys: What says which row it is: the primary key, or what is declared unique.
+        keys: What says which row it is: the primary key, or columns that are declared unique as
+            they are, in all rows.
         update: What is changed in a row that is there: by default all that is given beside the
             keys. With an empty list, rows that are there are left as they are.
 
@@ -62,6 +67,9 @@ def upsert(
         )
     if set(keys) & set(changed):
         raise ArgumentError(f"{_quoted(set(keys) & set(changed))} is a key, and cannot be updated")
+    computed = [name for name in (*names, *changed) if columns[name].computed is not None]
+    if computed:
+        raise ArgumentError(f"{_quoted(computed)} is computed, and cannot be written")
     missing = [name for name in keys if name not in names]
     if missing:
         raise ArgumentError(f"the rows have no {_quoted(missing)}, which is a key")
@@ -119,7 +127,8 @@ class Upsert(Generative, Executable, ClauseElement):
         keys = [self.table.c[_key_of(self.table, name)] for name in self.keys]
         if not self.update:
             return statement.on_conflict_do_nothing(index_elements=keys)
-        changed = {name: statement.excluded[_key_of(self.table, name)] for name in self.update}
+        names = [_key_of(self.table, name) for name in self.update]
+        changed = {name: statement.excluded[name] for name in names}
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
@@ -151,12 +160,13 @@ def _require_unique(table: Table, columns: Sequence[Column[Any]]) -> None:
     wanted = set(columns)
     unique = [set(table.primary_key.columns)]
     unique += [set(c.columns) for c in table.constraints if isinstance(c, UniqueConstraint)]
-    unique += [set(index.columns) for index in table.indexes if index.unique]
+    # Of a part of the rows, or of an expression, it does not say which row a value stands for.
+    unique += [set(index.columns) for index in table.indexes if index.unique and is_declared(index)]
     if not wanted or wanted not in unique:
         raise ArgumentError(
             f"{_quoted(column.name for column in columns)} of {table.fullname} is neither its "
-            "primary key nor declared unique, so that it does not say which row is meant; give "
-            "unique columns as keys, or declare these unique"
+            "primary key nor declared unique as it is, in all rows, so that it does not say which "
+            "row is meant; give unique columns as keys, or declare these unique"
         )
 
 

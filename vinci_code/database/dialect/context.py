@@ -22,7 +22,12 @@ from vinci_code.database.dialect.dberrors import (
     NotSupportedError,
     ProgrammingError,
 )
-from vinci_code.database.dialect.guards import RESERVED, checked_columns, refuse_unchecked
+from vinci_code.database.dialect.guards import (
+    RESERVED,
+    checked_columns,
+    referring,
+    refuse_unchecked,
+)
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
 from vinci_code.database.dialect.refusals import (
     IDENTITY_FLUSH,
@@ -39,6 +44,7 @@ from vinci_code.database.dialect.scanning import (
 )
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.uniques import changed
 from vinci_code.database.dialect.views import Name
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
@@ -403,18 +409,19 @@ def _refuse_unknown(compiled: Any, checks: Checks, *, loaded: bool) -> None:
 
 
 def _refuse_other_key(shape: Shape, checks: Checks) -> None:
-    """Refuse a change of what is unique where a value of another type says which row is meant.
+    """Refuse what needs guards where a value of another type says which row is meant.
 
     Raises:
         DataError: It is one.
     """
     checked = checked_columns(shape.table, checks.keys, checks.foreign_keys)
-    written = {field.column for field in shape.values}
-    if not checks.matched and (not checked or not (written & checked)):
+    written = changed(shape.table, [field.column for field in shape.values])
+    goes = shape.kind is Kind.DELETE and checks.foreign_keys and bool(referring(shape.table))
+    if not (checks.matched or goes) and written.isdisjoint(checked):
         return
     raise DataError(
         f"{shape.kind.value} of {shape.table}: a value that says which row is meant is not of its "
-        "column's type, so that what is unique cannot be checked\n"
+        "column's type, so that what is unique, or refers to it, cannot be checked\n"
         "To fix it: pass a value of the type that the column has."
     )
 

@@ -35,6 +35,7 @@ from sqlalchemy.sql.elements import TextClause
 
 from vinci_code.database.dialect.constructs import described
 from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.inserts import generated_key, is_narrow
 from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.refusals import (
     COLLATION,
@@ -259,9 +260,20 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         ):
             raise CompileError(SEQUENCE)
         text = super().get_column_specification(column, **kwargs)
+        if self._creating and generated_key(column.table) is column:
+            self._warn_of_width(column)
         if column.comment is not None:
             text += f" COMMENT {quote_text(column.comment)}"
         return text
+
+    def _warn_of_width(self, column: Column[Any]) -> None:
+        if is_narrow(column, self.dialect):
+            _log.warning(
+                "the key %s has less than the 63 bits of the keys that are made by this dialect, "
+                "so each row needs a key of its own. To fix it: declare it as BigInteger or "
+                "Integer, which are BIGINT; or with autoincrement=False, where keys are given",
+                column,
+            )
 
     def get_column_default_string(self, column: Column[Any]) -> str | None:
         """Render a default as a value of the column's type, which SQLite would make of it."""

@@ -51,8 +51,8 @@ class Write:
             the construct (``@compiles``) gives another one, of which nothing is known.
         planned: What it does to each row; ``None`` where it has to be a statement of its own.
         rows: How many rows an INSERT writes; ``None`` where only the warehouse knows.
-        has_conditions: Whether an UPDATE or DELETE has conditions with values of their own, beside
-            those that are given when it is executed.
+        has_conditions: Whether an UPDATE or DELETE has other conditions than those that a flush
+            has: columns that equal what is given when it is executed.
         is_versioned: Whether it asks for more than the primary key.
         keys: The columns of the condition of an UPDATE, with the keys of their parameters.
         assigned: The columns that an UPDATE is told to set, with the keys of their parameters;

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import literal_column
@@ -29,7 +29,7 @@ from vinci_code.database.dialect.refusals import NO_ROW_KEY, WRITE_BY_ALIAS
 from vinci_code.database.dialect.sets import Checks, SetWriter
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape
 from vinci_code.database.dialect.transports import transport_of
-from vinci_code.database.dialect.uniques import PRIMARY_KEY, uniques
+from vinci_code.database.dialect.uniques import changed, row_key
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.dml import WriteCompiler
@@ -69,9 +69,19 @@ class ChangeForms:
 
     @property
     def has_conditions(self) -> bool:
-        """Whether a value stands in its condition, and is not given when it is executed."""
-        nodes = chain.from_iterable(map(visitors.iterate, self.terms))
-        return any(isinstance(node, BindParameter) and node.unique for node in nodes)
+        """Whether its condition asks for more than ``column = parameter``, given for each row.
+
+        What a flush writes asks for the key and the version alone. To ``execute(update(Model)
+        .where(…), [{…}, …])``, which is executed as a flush is, an application may add conditions.
+        """
+        return not all(map(self._is_given, self.terms))
+
+    def _is_given(self, term: Any) -> bool:
+        if own_column(self.table, getattr(term, "left", None)) is None:
+            return False
+        value = getattr(term, "right", None)
+        given = isinstance(value, BindParameter) and value.required
+        return given and getattr(term, "operator", None) is operators.eq
 
     @property
     def is_versioned(self) -> bool:
@@ -186,7 +196,7 @@ class ChangeForms:
         if not isinstance(self.table, Table):
             self._refuse_other_name(checks)
             return self.text()
-        shape, columns, joins = self._shape()
+        shape, columns, joins = self._shape(self._row_key(checks))
         writer = SetWriter(shape, checks, self.compiler.dialect, self._format)
         wanted = writer.guards()
         if not wanted:
@@ -214,11 +224,19 @@ class ChangeForms:
         if self.kind is Kind.DELETE:
             concerned = checks.foreign_keys and bool(referring(table))
         else:
-            concerned = None in written or bool(written & checked)
+            concerned = None in written or not changed(table, written).isdisjoint(checked)
         if concerned:
             raise NotSupportedError(WRITE_BY_ALIAS.format(self.kind.value, table.fullname))
 
-    def _shape(self) -> tuple[Shape, list[str], list[str]]:
+    def _row_key(self, checks: Checks) -> Sequence[Column[Any]]:
+        """The columns that tell rows apart; for a flush those that it asks for, if none do."""
+        declared = row_key(self.table)
+        if declared or not checks.matched:
+            return declared
+        # Of a class with the mapper argument ``primary_key``. That there is one row is checked.
+        return [self.table.columns[name] for name, _ in self.keys]
+
+    def _shape(self, key: Sequence[Column[Any]]) -> tuple[Shape, list[str], list[str]]:
         """What becomes of each row, and the columns and joins of the SELECT that tells it."""
         columns: list[str] = []
         joins: list[str] = []
@@ -234,7 +252,7 @@ class ChangeForms:
         )
         matches = tuple(
             field(column, self._format(column), f"{self.target}.{self._format(column)}")
-            for column in row_key(self.table)
+            for column in key
         )
         return Shape(self.kind, self.table, self.target, values, matches), columns, joins
 
@@ -283,12 +301,3 @@ class ChangeForms:
 
     def _format(self, item: Any) -> str:
         return formatted(self.compiler, item)
-
-
-def row_key(table: Table) -> tuple[Column[Any], ...]:
-    """The columns that tell the rows of a table apart; none where nothing is declared to."""
-    for unique in uniques(table):
-        never_null = unique.name == PRIMARY_KEY or not any(c.nullable for c in unique.columns)
-        if unique.is_plain and never_null:
-            return unique.columns
-    return ()

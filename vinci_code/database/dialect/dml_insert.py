@@ -126,7 +126,8 @@ class InsertForms:
         return as_stored(self._compiler, column, value, always=several)
 
     def _defaulted(self) -> list[Any]:
-        return [column for column in self._table.columns if column.identity is None]
+        # Identity and computed columns take no value.
+        return [c for c in self._table.columns if c.identity is None and c.computed is None]
 
     def _default(self, column: Any) -> str:
         return default_of(self._compiler, column)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vinci_code.database.dialect.inserts import generated_key
+from vinci_code.database.dialect.inserts import generated_key, require_room
 from vinci_code.database.dialect.keys import next_key
 
 
@@ -33,4 +33,5 @@ def _make_key(mapper: Any, connection: Any, target: Any) -> None:
             continue
         name = mapper._columntoproperty[column].key
         if getattr(target, name) is None:
+            require_room(column, connection.dialect)
             setattr(target, name, next_key.for_row())

@@ -26,7 +26,7 @@ Raw text has no guards; every statement that SQLAlchemy has compiled has those t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -40,7 +40,15 @@ from vinci_code.database.dialect.literals import quote_text
 from vinci_code.database.dialect.loaded import conditions
 from vinci_code.database.dialect.refusals import UNCHECKED_UNIQUE
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Row, Shape
-from vinci_code.database.dialect.uniques import KEY, Render, Unique, unchecked, uniques
+from vinci_code.database.dialect.uniques import (
+    KEY,
+    Render,
+    Unique,
+    changed,
+    row_key,
+    unchecked,
+    uniques,
+)
 
 Bound = Callable[[Field], str]
 """Returns a condition on a column that all values of a field fulfil, or an empty text."""
@@ -78,6 +86,7 @@ ButOwn = Callable[[str], str]
 
 _NEW, _THERE = "vinci_new", "vinci_there"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
+_ONE_ROW = " is that of several rows of the upsert, which are one row as they are stored"
 _BYTES = LargeBinary()._type_affinity
 GUARD = "vinci_guard"
 """What the guards of a statement are called in it."""
@@ -185,8 +194,7 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         known = all(column in places for pair in pairs for column in pair)
-        deferred = str(constraint.initially).upper() == "DEFERRED"
-        if constraint.referred_table is not shape.table or deferred or not known:
+        if constraint.referred_table is not shape.table or _now(constraint) or not known:
             continue
         child, parent = ([places[column] for column in side] for side in zip(*pairs, strict=True))
         written = {tuple([row[place] for place in parent]) for row in rows}
@@ -194,6 +202,8 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
         for row in rows:
             before.add(tuple([row[place] for place in parent]))
             key = tuple([row[place] for place in child])
+            if None in key:
+                continue  # refers to nothing
             if key in written and key not in before:
                 raise violation(
                     f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
@@ -223,7 +233,7 @@ def in_order(shape: Shape, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
             begin, referred = number, [set() for _ in selves]
         for pairs, seen, key in zip(selves, referred, own, strict=True):
             wanted = tuple([row[place] for place, _ in pairs])
-            if wanted != key:
+            if wanted != key and None not in wanted:
                 seen.add(wanted)
     yield rows[begin:]
 
@@ -241,6 +251,21 @@ def _told(key: Sequence[Any]) -> str:
     return f"({', '.join(repr(value) for value in key)})"
 
 
+# --- what the statement writes -------------------------------------------------------------------
+
+
+def _may_write(shape: Shape, columns: Iterable[Column[Any]], names: Names) -> bool:
+    """Whether a statement may give rows another key of these columns.
+
+    It writes what it is told to, and what is computed of that. A row of an INSERT has the defaults
+    of columns as well, and is NULL in all others, which equals nothing.
+    """
+    told = {field.column for field in shape.values}
+    if shape.kind is not Kind.INSERT:
+        return not changed(shape.table, told).isdisjoint(columns)
+    return all(c in told or c.computed or names.default(c) is not None for c in columns)
+
+
 # --- what the statement checks ------------------------------------------------------------------
 
 
@@ -253,8 +278,7 @@ def insert_guards(shape: Shape, names: Names) -> Iterator[str]:
             yield from _as_computed(shape, unique, names, _nothing)
         elif len(fields) == len(unique.columns) and all(map(names.is_exact, fields)):
             yield _exists(shape, unique, fields, names.bound, "")
-        elif all(c in given or c.computed or c.server_default for c in unique.columns):
-            # A column that is left out, and has no default, is NULL, which equals nothing.
+        elif _may_write(shape, unique.columns, names):
             yield from _as_computed(shape, unique, names, _nothing)
 
 
@@ -271,7 +295,7 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
     given = {field.column: field for field in shape.values}
     others = {field.column: field for field in shape.matches}
     for unique in uniques(shape.table):
-        if not any(column in given or column.computed for column in unique.concerned):
+        if not _may_write(shape, unique.concerned, names):
             continue
         but_own = _but_own(shape.matches)
         fields = [given.get(column) or others.get(column) for column in unique.columns]
@@ -292,14 +316,22 @@ def _of_rows(
     shape: Shape, unique: Unique, names: Names, rows: str, but_own: ButOwn
 ) -> Iterator[str]:
     """The guards for keys that a SELECT gives."""
-    columns = [names.format(column) for column in unique.columns]
+    yield _twice(unique, names, rows, " is written twice")
+    new, columns = _keys_of(unique, names, rows)
     there = target = shape.target
     if not unique.is_plain:
-        columns = [f"{KEY}{number}" for number, _ in enumerate(unique.keys)]
-        rows = unique.select(f"({rows})", names.render)
         there = _THERE
         target = f"({unique.select(shape.target, names.render, '*, ')}) AS {_THERE}"
-    new = f"({rows}) AS {_NEW}"
+    keys = [f"{_NEW}.{column}" for column in columns]
+    equals = "<=>" if unique.nulls_equal else "="
+    same = [f"{there}.{column} {equals} {key}" for column, key in zip(columns, keys, strict=True)]
+    source = f"FROM {target} JOIN {new} ON {' AND '.join(same)}{but_own(there)}"
+    yield _guard(_UNIQUE, _told_as(unique, keys, " is in the table already"), source)
+
+
+def _twice(unique: Unique, names: Names, rows: str, why: str) -> str:
+    """The guard for rows of a SELECT, of which no two may have one key."""
+    new, columns = _keys_of(unique, names, rows)
     keys = [f"{_NEW}.{column}" for column in columns]
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     where = "" if unique.nulls_equal else f"WHERE {known} "
@@ -307,11 +339,15 @@ def _of_rows(
         f"(SELECT {', '.join(keys)} FROM {new} {where}GROUP BY {', '.join(keys)} "
         f"HAVING count(*) > 1) AS {_NEW}"
     )
-    yield _guard(_UNIQUE, _told_as(unique, keys, " is written twice"), f"FROM {twice}")
-    equals = "<=>" if unique.nulls_equal else "="
-    same = [f"{there}.{column} {equals} {key}" for column, key in zip(columns, keys, strict=True)]
-    source = f"FROM {target} JOIN {new} ON {' AND '.join(same)}{but_own(there)}"
-    yield _guard(_UNIQUE, _told_as(unique, keys, " is in the table already"), source)
+    return _guard(_UNIQUE, _told_as(unique, keys, why), f"FROM {twice}")
+
+
+def _keys_of(unique: Unique, names: Names, rows: str) -> tuple[str, list[str]]:
+    """What is unique of the rows of a SELECT, as a source, and what its columns are called."""
+    if unique.is_plain:
+        return f"({rows}) AS {_NEW}", [names.format(column) for column in unique.columns]
+    columns = [f"{KEY}{number}" for number, _ in enumerate(unique.keys)]
+    return f"({unique.select(f'({rows})', names.render)}) AS {_NEW}", columns
 
 
 def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
@@ -319,35 +355,31 @@ def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
     return _message(text, [key.type for key in unique.keys], keys, after)
 
 
-def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names) -> str:
-    """The SELECT of columns as they will be."""
+def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names, beside: str = "") -> str:
+    """The SELECT of columns as they will be, and of what else is wanted, with a comma before it."""
     source = ROWS
     if shape.kind is Kind.UPDATE:
         on = [f"{shape.target}.{f.name} = {f.made}" for f in shape.matches]
         source = f"{shape.target} JOIN {ROWS} ON {' AND '.join(on)}"
-    return _with_computed(
-        shape, columns, lambda column: _new_value(shape, column, names), source, names
-    )
+    return _rows_of(shape, columns, names, source, beside)
 
 
-def _with_computed(
-    shape: Shape,
-    columns: Sequence[Column[Any]],
-    value: Callable[[Column[Any]], str],
-    source: str,
-    names: Names,
+def _rows_of(
+    shape: Shape, columns: Sequence[Column[Any]], names: Names, source: str, beside: str = ""
 ) -> str:
-    """The SELECT of columns with these values, and of those that are computed from others."""
+    """The same of other rows; what is computed of columns is computed of what these will be."""
     computed = [(column, column.computed) for column in columns if column.computed is not None]
     # What is computed may use any column.
     wanted = list(shape.table.columns) if computed else columns
-    made = [
-        f"{value(column)} AS {names.format(column)}" for column in wanted if column.computed is None
-    ]
-    rows = f"SELECT {', '.join(made)} FROM {source}"
+    made = ", ".join(
+        f"{_new_value(shape, column, names)} AS {names.format(column)}"
+        for column in wanted
+        if column.computed is None
+    )
+    rows = f"SELECT {made}{beside} FROM {source}"
     if not computed:
         return rows
-    texts = [f"({how.sqltext}) AS {names.format(column)}" for column, how in computed]
+    texts = [f"({names.render(how.sqltext)}) AS {names.format(column)}" for column, how in computed]
     return f"SELECT *, {', '.join(texts)} FROM ({rows})"
 
 
@@ -360,50 +392,42 @@ def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
     return names.default(column) or "NULL"
 
 
-def upsert_guards(
-    shape: Shape, keys: Sequence[str], update: Sequence[str], names: Names
-) -> Iterator[str]:
-    """The guards of an upsert: no row with another key may have what is unique."""
-    own = [field for field in shape.values if field.column.name in keys]
-    given = {field.column for field in shape.values}
+def upsert_guards(shape: Shape, change: Shape, names: Names) -> Iterator[str]:
+    """The guards of an upsert: no row with another key may have what is unique.
+
+    Args:
+        shape: What is inserted.
+        change: What becomes of rows that are there already.
+        names: What is to be known of the statement.
+    """
+    keys = {field.column for field in change.matches}
+    exact = all(map(names.is_exact, change.matches))
     for unique in uniques(shape.table):
-        columns = {column.name for column in unique.concerned}
-        computed = any(column.computed is not None for column in unique.concerned)
-        if not (computed or any(column in given for column in unique.concerned)):
+        if unique.is_plain and set(unique.columns) == keys:
+            if not exact:
+                # As of ``lower(?)``: which rows are one is known to the warehouse alone.
+                rows = _upserted_rows(shape, change, unique.columns, names, changes=False)
+                if change.values:
+                    rows = _new_rows(shape, unique.columns, names)
+                yield _twice(unique, names, rows, _ONE_ROW)
             continue
-        if unique.is_plain and columns == set(keys) and all(map(names.is_exact, own)):
+        changes = _may_write(change, unique.concerned, names)
+        if not (changes or not unique.is_plain or _may_write(shape, unique.columns, names)):
             continue
-        changes = computed or bool(columns & set(update))
         # Rows that are there already, and change, do not count as they are.
-        rows = _upserted_rows(shape, unique.concerned, own, update if changes else None, names)
-        but_own = _but_own(own) if changes else _nothing
+        rows = _upserted_rows(shape, change, unique.concerned, names, changes=changes)
+        but_own = _but_own(change.matches) if changes else _nothing
         yield from _of_rows(shape, unique, names, rows, but_own)
 
 
 def _upserted_rows(
-    shape: Shape,
-    columns: Sequence[Column[Any]],
-    own: Sequence[Field],
-    update: Sequence[str] | None,
-    names: Names,
+    shape: Shape, change: Shape, columns: Sequence[Column[Any]], names: Names, *, changes: bool
 ) -> str:
     """The SELECT of columns as they will be, of rows that are new, and of those that change."""
-    on = " AND ".join(f"{shape.target}.{field.name} = {field.made}" for field in own)
-
-    def inserted(column: Column[Any]) -> str:
-        return _new_value(shape, column, names)
-
-    def changed(column: Column[Any]) -> str:
-        if update is not None and column.name in update:
-            return _new_value(shape, column, names)
-        return f"{shape.target}.{names.format(column)}"
-
+    on = " AND ".join(f"{shape.target}.{field.name} = {field.made}" for field in change.matches)
     new = f"{ROWS} LEFT ANTI JOIN {shape.target} ON {on}"
-    rows = _with_computed(shape, columns, inserted, new, names)
-    if update is None:
-        return rows
-    there = f"{shape.target} JOIN {ROWS} ON {on}"
-    return f"{rows} UNION ALL {_with_computed(shape, columns, changed, there, names)}"
+    rows = _rows_of(shape, columns, names, new)
+    return f"{rows} UNION ALL {_new_rows(change, columns, names)}" if changes else rows
 
 
 def _exists(
@@ -439,11 +463,16 @@ def match_guard(shape: Shape, bounds: Bound) -> str:
 
 def any_guard(shape: Shape) -> str:
     """The guard of a change of one row, told by a condition, which has to be there."""
-    text = (
-        f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there, or "
-        "was changed or deleted by somebody else"
-    )
-    return _guard(_STALE, quote_text(text), f"FROM (SELECT count(*) AS n FROM {ROWS}) WHERE n = 0")
+    what = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there"
+    if {field.column for field in shape.matches}.issuperset(row_key(shape.table) or [None]):
+        text = f"{what}, or was changed or deleted by somebody else"
+        counted = f"SELECT count(*) AS n FROM {ROWS}"
+        return _guard(_STALE, quote_text(text), f"FROM ({counted}) WHERE n = 0")
+    # Nothing that is declared tells rows apart: of several the MERGE would change each.
+    text = f"{what}, is there several times, or was changed or deleted by somebody else"
+    same = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
+    counted = f"SELECT count(*) AS n FROM {shape.target} JOIN {ROWS} ON {same}"
+    return _guard(_STALE, quote_text(text), f"FROM ({counted}) WHERE n <> 1")
 
 
 def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iterator[str]:
@@ -458,31 +487,39 @@ def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iter
     found = shape.kind is Kind.INSERT or matched
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
-        if not any(parent in given or parent.server_default for parent, _ in pairs):
+        if not _may_write(shape, [parent for parent, _ in pairs], names):
             continue
-        if found and all(parent in given and given[parent].is_plain for parent, _ in pairs):
+        own_keys: list[Column[Any]] = []
+        if constraint.referred_table is shape.table:
+            referred = [column for _, column in pairs]
+            own_keys = referred if _may_write(shape, referred, names) else []
+        plain = [*(parent for parent, _ in pairs), *own_keys]
+        if found and all(column in given and given[column].is_plain for column in plain):
             yield _parent_of_plain(shape, constraint, names, given)
             continue
         new = _new_rows(shape, [parent for parent, _ in pairs], names)
-        own = None
-        if constraint.referred_table is shape.table:
-            own = _new_rows(shape, [column for _, column in pairs], names)
+        own = _new_rows(shape, own_keys, names) if own_keys else None
         yield _parent_of_computed(constraint, names, new, own)
 
 
-def upsert_foreign_guards(
-    shape: Shape, keys: Sequence[str], update: Sequence[str], names: Names
-) -> Iterator[str]:
-    """The guards of an upsert: what is inserted, or changed, may refer to what is there alone."""
-    own = [field for field in shape.values if field.column.name in keys]
+def upsert_foreign_guards(shape: Shape, change: Shape, names: Names) -> Iterator[str]:
+    """The guards of an upsert: what is inserted, or changed, may refer to what is there alone.
+
+    Args:
+        shape: What is inserted.
+        change: What becomes of rows that are there already.
+        names: What is to be known of the statement.
+    """
     for constraint in foreign_keys(shape.table):
-        pairs = [(element.parent, element.column) for element in constraint.elements]
-        changes = any(parent.name in update for parent, _ in pairs)
-        changed = update if changes else None
-        new = _upserted_rows(shape, [parent for parent, _ in pairs], own, changed, names)
+        parents = [element.parent for element in constraint.elements]
+        changes = _may_write(change, parents, names)
+        if not (changes or _may_write(shape, parents, names)):
+            continue
+        new = _upserted_rows(shape, change, parents, names, changes=changes)
         rows = None
         if constraint.referred_table is shape.table:
-            rows = _upserted_rows(shape, [column for _, column in pairs], own, update, names)
+            columns = [element.column for element in constraint.elements]
+            rows = _upserted_rows(shape, change, columns, names, changes=True)
         yield _parent_of_computed(constraint, names, new, rows)
 
 
@@ -506,7 +543,7 @@ def _parent_of_plain(
         )
     known = " AND ".join(f"{field.made} IS NOT NULL" for field in fields)
     text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-    message = _message_of(text, fields, f" is not in {constraint.referred_table}")
+    message = _message_of(text, fields, _missing(constraint))
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
@@ -536,35 +573,40 @@ def _parent_of_computed(
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
     kinds = [parent.type for parent, _ in pairs]
-    message = _message(text, kinds, keys, f" is not in {constraint.referred_table}")
+    message = _message(text, kinds, keys, _missing(constraint))
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
-def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
-    """The guards of an UPDATE: no row may refer to a key that is changed, and that none gets."""
-    given = {field.column for field in shape.values}
-    on = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
+def changed_key_guards(shape: Shape, names: Names, inserted: Shape | None = None) -> Iterator[str]:
+    """The guards of an UPDATE: no row may refer to a key that is changed, and that none gets.
+
+    Args:
+        shape: The UPDATE.
+        names: What is to be known of the statement.
+        inserted: What an upsert inserts beside it.
+    """
     for constraint in referring(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
-        if not any(column in given for _, column in pairs):
+        columns = [column for _, column in pairs]
+        if not _may_write(shape, columns, names):
             continue
-        before = [f"{shape.target}.{names.format(column)}" for _, column in pairs]
-        after = [_new_value(shape, column, names) for _, column in pairs]
-        numbered = list(enumerate(zip(before, after, strict=True)))
-        made = ", ".join(f"{old} AS before_{n}, {new} AS after_{n}" for n, (old, new) in numbered)
-        rows = f"(SELECT {made} FROM {shape.target} JOIN {ROWS} ON {on})"
+        before = [f"vinci_before_{n}" for n, _ in enumerate(pairs)]
+        after = [names.format(column) for column in columns]
+        numbered = list(zip(before, after, strict=True))
+        stood = "".join(f", {shape.target}.{new} AS {old}" for old, new in numbered)
+        rows = f"({_new_rows(shape, columns, names, stood)})"
         same = " AND ".join(
-            f"vinci_child.{names.format(parent)} = {_NEW}.before_{n}"
-            for n, (parent, _) in enumerate(pairs)
+            f"vinci_child.{names.format(parent)} = {_NEW}.{old}"
+            for (parent, _), old in zip(pairs, before, strict=True)
         )
-        kept = " AND ".join(f"{_NEW}.before_{n} <=> {_NEW}.after_{n}" for n, _ in numbered)
+        kept = " AND ".join(f"{_NEW}.{old} <=> {_NEW}.{new}" for old, new in numbered)
         # As of ``id = id - 1``, the key of one row may become that of another.
-        taken = " AND ".join(f"{_THERE}.after_{n} = {_NEW}.before_{n}" for n, _ in numbered)
+        taken = " AND ".join(f"{_THERE}.{new} = {_NEW}.{old}" for old, new in numbered)
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
-        kinds = [column.type for _, column in pairs]
-        keys = [f"{_NEW}.before_{n}" for n, _ in numbered]
-        message = _message(text, kinds, keys, ", which is to be changed")
-        child = _references_after(shape, constraint, names)
+        kinds = [column.type for column in columns]
+        keys = [f"{_NEW}.{old}" for old in before]
+        message = _message(text, kinds, keys, f", which is to be changed{_now(constraint)}")
+        child = _references_after(shape, constraint, names, inserted)
         yield _guard(
             _FOREIGN,
             message,
@@ -573,18 +615,24 @@ def changed_key_guards(shape: Shape, names: Names) -> Iterator[str]:
         )
 
 
-def _references_after(shape: Shape, constraint: ForeignKeyConstraint, names: Names) -> str:
-    """What refers to others by a constraint when an UPDATE is done, as a table or a SELECT."""
+def _references_after(
+    shape: Shape, constraint: ForeignKeyConstraint, names: Names, inserted: Shape | None
+) -> str:
+    """What refers to others by a constraint when all is done, as a table or a SELECT."""
     table = names.format(constraint.table)
     parents = [element.parent for element in constraint.elements]
-    given = {field.column for field in shape.values}
-    if constraint.table is not shape.table or given.isdisjoint(parents):
+    if constraint.table is not shape.table:
         return table
-    # Rows that the UPDATE changes refer to what it writes, and no more to what they did.
+    if inserted is None and not _may_write(shape, parents, names):
+        return table
+    # Rows that are changed refer to what is written, and no more to what they did.
     columns = ", ".join(f"vinci_child.{names.format(parent)}" for parent in parents)
     others = f"SELECT {columns} FROM {table} AS vinci_child"
-    changed = _new_rows(shape, parents, names)
-    return f"({others}{_but_own(shape.matches)('vinci_child')} UNION ALL {changed})"
+    if inserted is None:
+        written = _new_rows(shape, parents, names)
+    else:
+        written = _upserted_rows(inserted, shape, parents, names, changes=True)
+    return f"({others}{_but_own(shape.matches)('vinci_child')} UNION ALL {written})"
 
 
 def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
@@ -611,7 +659,7 @@ def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
             where = _but_own(shape.matches)("vinci_child")
         text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
         kinds = [column.type for _, column in pairs]
-        message = _message(text, kinds, keys, ", which is to be deleted")
+        message = _message(text, kinds, keys, f", which is to be deleted{_now(constraint)}")
         child = f"{names.format(constraint.table)} AS vinci_child"
         join = f"FROM {child} JOIN {source} ON {' AND '.join(same)}{where}"
         yield _guard(_FOREIGN, message, join)
@@ -620,6 +668,20 @@ def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
 def _columns(constraint: ForeignKeyConstraint) -> str:
     return ", ".join(
         f"{constraint.table.fullname}.{element.parent.name}" for element in constraint.elements
+    )
+
+
+def _missing(constraint: ForeignKeyConstraint) -> str:
+    return f" is not in {constraint.referred_table}{_now(constraint)}"
+
+
+def _now(constraint: ForeignKeyConstraint) -> str:
+    """What is told of a reference that waits for the end of a unit elsewhere."""
+    if str(constraint.initially).upper() != "DEFERRED":
+        return ""
+    return (
+        "; the foreign key is DEFERRED, but each statement is checked by itself here: write what "
+        "is referred to first, and delete it last"
     )
 
 

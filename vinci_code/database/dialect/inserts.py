@@ -10,6 +10,7 @@ A key that is given is taken as it is; ``None`` means that one is to be made, as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
@@ -20,7 +21,10 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import BigInteger
 
 from vinci_code.database.dialect.keys import ROW_STEP, next_key
-from vinci_code.database.dialect.refusals import SEQUENCE
+from vinci_code.database.dialect.refusals import NARROW_KEY, SEQUENCE
+from vinci_code.database.dialect.types.base import innermost
+
+_BITS = 64
 
 
 class InsertKeys(SQLCompiler):
@@ -28,6 +32,7 @@ class InsertKeys(SQLCompiler):
 
     # The name of the parameter for which a key is made where none is given.
     _made_key: str | None = None
+    _key_column: Any = None
 
     def with_key(self, statement: Insert) -> Insert:
         """Return the statement with the column of its key, where that is left to the database."""
@@ -35,10 +40,11 @@ class InsertKeys(SQLCompiler):
         if column is None:
             return statement
         if statement.select is not None:
-            return _numbered(statement, column)
+            return _numbered(statement, column, self.dialect)
         if statement._multi_values:
-            return _keyed_rows(statement, column)
+            return _keyed_rows(statement, column, self.dialect)
         self._made_key = column.key
+        self._key_column = column
         if self.column_keys is None:
             if statement._values:
                 self.column_keys = [column.key]
@@ -56,6 +62,7 @@ class InsertKeys(SQLCompiler):
         built = super().construct_params(params, *args, **kw)
         bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
         if built.get(bound, 0) is None:
+            require_room(self._key_column, self.dialect)
             built[bound] = next_key.for_row()
         return built
 
@@ -89,23 +96,48 @@ def generated_key(table: Any) -> Column[Any] | None:
     return column
 
 
-def _keyed_rows(statement: Insert, column: Column[Any]) -> Insert:
+def require_room(column: Column[Any], dialect: Any) -> None:
+    """Refuse to make a key for a column that cannot hold it.
+
+    Raises:
+        CompileError: It has less than 64 bits.
+    """
+    if is_narrow(column, dialect):
+        raise CompileError(NARROW_KEY.format(column))
+
+
+def is_narrow(column: Column[Any], dialect: Any) -> bool:
+    """Whether a column has less bits than the keys that are made here, such as one of INTEGER."""
+    return bool(getattr(innermost(column.type, dialect), "bits", _BITS) < _BITS)
+
+
+def _keyed_rows(statement: Insert, column: Column[Any], dialect: Any) -> Insert:
     keyed = tuple(
         [
-            _keyed_row(row, column, number) if isinstance(row, dict) else row
+            _keyed_row(_by_name(row, statement.table), column, number, dialect)
             for number, row in enumerate(rows)
         ]
         for rows in statement._multi_values
     )
     made = statement._generate()
-    made._multi_values = keyed  # type: ignore[assignment]
+    made._multi_values = keyed
     return made
 
 
-def _keyed_row(row: dict[Any, Any], column: Column[Any], number: int) -> dict[Any, Any]:
+def _by_name(row: Any, table: Any) -> dict[Any, Any]:
+    """A row of ``values()`` by the keys of its columns; a tuple has all of them, in order."""
+    if isinstance(row, Sequence):
+        return {column.key: value for column, value in zip(table.c, row, strict=False)}
+    return dict(row)
+
+
+def _keyed_row(
+    row: dict[Any, Any], column: Column[Any], number: int, dialect: Any
+) -> dict[Any, Any]:
     own = {key for key in row if _names(key, column)}
     if any(_value(row[key]) is not None for key in own):
         return row
+    require_room(column, dialect)
     # By this name a default that looks at its row asks for the key. That of the first row gets it
     # from SQLAlchemy.
     name = f"{column.key}_m{number}" if number else None
@@ -125,10 +157,11 @@ def _value(item: Any) -> Any:
     return getattr(item, "value", item)
 
 
-def _numbered(statement: Insert, column: Column[Any]) -> Insert:
+def _numbered(statement: Insert, column: Column[Any], dialect: Any) -> Insert:
     names = list(statement._select_names or [])
     if column.key in names or column.name in names:
         return statement
+    require_room(column, dialect)
     rows = statement.select.subquery()  # type: ignore[union-attr]
     number = func.row_number().over(order_by=literal_column("1"))
     base = bindparam(None, callable_=next_key.base, type_=BigInteger(), unique=True)

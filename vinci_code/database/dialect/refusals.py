@@ -7,6 +7,11 @@ SEQUENCE = (
     "by this dialect, unique across processes. Where the warehouse is to number the rows, write "
     "Identity()."
 )
+NARROW_KEY = (
+    "the column {0} is to get a key that is made by this dialect, and cannot hold it: such keys "
+    "have 63 bits. Declare it, and the columns that refer to it, as BigInteger or Integer, which "
+    "are BIGINT; or give each row a key of its own."
+)
 CREATE_INDEX = (
     "Databricks has no indexes, so {0!r} cannot be created: it skips files by their statistics. "
     "Give the table databricks_cluster_by=['column', …], or, for an index that is to be unique, "
@@ -97,8 +102,8 @@ WRITE_TO_JOIN = (
 NO_ROW_KEY = (
     "this {0} on {1} writes what is unique, or is referred to, and cannot be checked: the table "
     "has neither a primary key nor a UNIQUE constraint on columns that are not NULL, which would "
-    "tell its rows apart. Declare one; or run the statement with "
-    "execution_options(enforce_keys=False), which checks nothing."
+    "tell its rows apart. Declare one; or run the statement with execution_options("
+    "enforce_keys=False, enforce_foreign_keys=False), which checks nothing."
 )
 OTHER_TEXT = (
     "the text of a write to {0} was changed by an event (before_cursor_execute with retval=True). "

@@ -177,48 +177,42 @@ class SetWriter:
             yield from guards.referring_guards(shape, self._names)
 
     def _upsert(self, upsert: Upsert) -> tuple[str, str]:
-        shape = self._shape
-        given = {field.column.name: field for field in shape.values}
-        keys = [given[name] for name in upsert.keys]
-        on = [f"{shape.target}.{field.name} = {field.made}" for field in keys]
-        on += filter(None, map(self._bound, keys))
+        shape, change = self._shape, self._change(upsert)
+        on = [f"{shape.target}.{field.name} = {field.made}" for field in change.matches]
+        on += filter(None, map(self._bound, change.matches))
         names = ", ".join(field.name for field in shape.values)
         made = ", ".join(field.made for field in shape.values)
-        sets = ", ".join(self._set(name, given) for name in upsert.update)
+        sets = ", ".join(f"{field.name} = {field.made}" for field in change.values)
         matched = f"WHEN MATCHED THEN UPDATE SET {sets} " if sets else ""
         inserted = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({made})"
-        begin, end = _guarded(list(self._upsert_guards(upsert)))
+        begin, end = _guarded(list(self._upsert_guards(change)))
         return (
             f"MERGE INTO {shape.target} USING ({begin}",
             f"{end}) AS {ROWS} ON {' AND '.join(on)} {matched}{inserted}",
         )
 
-    def _set(self, name: str, given: dict[str, Field]) -> str:
-        """What a column becomes: of one that the rows lack, what would be inserted."""
-        field = given.get(name)
-        if field is not None:
-            return f"{field.name} = {field.made}"
-        column = next(column for column in self._shape.table.columns if column.name == name)
-        return f"{self._names.format(column)} = {self._default(column) or 'NULL'}"
-
-    def _upsert_guards(self, upsert: Upsert) -> Iterator[str]:
-        if self._checks.keys:
-            yield from guards.upsert_guards(self._shape, upsert.keys, upsert.update, self._names)
-        if self._checks.foreign_keys:
-            yield from guards.upsert_foreign_guards(
-                self._shape, upsert.keys, upsert.update, self._names
-            )
-            yield from guards.changed_key_guards(self._changing(upsert), self._names)
-
-    def _changing(self, upsert: Upsert) -> Shape:
-        """The shape of what an upsert does to the rows that are there."""
+    def _change(self, upsert: Upsert) -> Shape:
+        """What an upsert does to the rows that are there, which its guards look at, too."""
         given = {field.column.name: field for field in self._shape.values}
+        columns = {column.name: column for column in self._shape.table.columns}
         return replace(
             self._shape,
             kind=Kind.UPDATE,
-            values=tuple(given[name] for name in upsert.update if name in given),
+            values=tuple(given.get(name) or self._missing(columns[name]) for name in upsert.update),
             matches=tuple(given[name] for name in upsert.keys),
         )
+
+    def _missing(self, column: Column[Any]) -> Field:
+        """A column that the rows lack, which becomes what would be inserted."""
+        made = self._default(column) or "NULL"
+        return Field(column, self._names.format(column), made, made)
+
+    def _upsert_guards(self, change: Shape) -> Iterator[str]:
+        if self._checks.keys:
+            yield from guards.upsert_guards(self._shape, change, self._names)
+        if self._checks.foreign_keys:
+            yield from guards.upsert_foreign_guards(self._shape, change, self._names)
+            yield from guards.changed_key_guards(change, self._names, self._shape)
 
     def _is_exact(self, field: Field) -> bool:
         if not field.is_plain or not self._shape.transports:

@@ -8,7 +8,7 @@ What cannot be checked as it is meant is named by ``unchecked``, and checked as 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
     BinaryExpression,
     CollationClause,
+    ColumnClause,
     Grouping,
     Label,
     TextClause,
@@ -129,6 +130,26 @@ def uniques(table: FromClause) -> Iterator[Unique]:
         if found.is_plain and found.name != PRIMARY_KEY:
             seen.add(found.columns)
         yield found
+
+
+def changed(table: FromClause, told: Iterable[Column[Any]]) -> frozenset[Column[Any]]:
+    """The columns that change with some columns of a table: these, and what is computed of them."""
+    found = frozenset(told)
+    if not isinstance(table, Table):
+        return found
+    computed = [(column, column.computed) for column in table.columns if column.computed]
+    return found.union(
+        column for column, how in computed if not found.isdisjoint(_columns_in(how.sqltext, table))
+    )
+
+
+def row_key(table: Table) -> tuple[Column[Any], ...]:
+    """The columns that tell the rows of a table apart; none where nothing is declared to."""
+    for unique in uniques(table):
+        never_null = unique.name == PRIMARY_KEY or not any(c.nullable for c in unique.columns)
+        if unique.is_plain and never_null:
+            return unique.columns
+    return ()
 
 
 def unchecked(table: FromClause) -> list[Unchecked]:
@@ -251,8 +272,8 @@ def _columns_in(item: Any, table: Table) -> list[Column[Any]]:
         return []
     found: list[Column[Any]] = []
     for element in visitors.iterate(item):
-        if isinstance(element, TextClause) or getattr(element, "is_literal", False):
-            return list(table.columns)
         if isinstance(element, Column) and element.table is table:
             found.append(element)
+        elif isinstance(element, (TextClause, ColumnClause)):
+            return list(table.columns)
     return found
