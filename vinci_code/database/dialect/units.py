@@ -240,7 +240,7 @@ class Unit:
             PendingWritesError: That needs a transaction, and there are none.
         """
         if write.rowcount is None and self.held.holds(write):
-            self._send_held("result.rowcount was asked for", write)
+            self._send_held("result.rowcount was asked for", counting=True)
         return -1 if write.rowcount is None else write.rowcount
 
     # --- the end of a unit ----------------------------------------------------------------------
@@ -379,7 +379,7 @@ class Unit:
         total = 0
         done: list[Step] = []
         # A row that is written twice takes two statements.
-        parts = joined([held], held)
+        parts = joined([held], [held])
         refuse_duplicates(parts)
         try:
             for step in steps(parts, self._dialect, split=False):
@@ -554,8 +554,8 @@ class Unit:
                 raise
             raise unit_errors.partial(done, held, error) from error
 
-    def _send_held(self, why: str, alone: Held | None = None) -> None:
-        """Send what is held within a transaction, so that it can be read."""
+    def _send_held(self, why: str, *, counting: bool = False) -> None:
+        """Send what is held within a transaction, so that it can be read, or its rows counted."""
         taken = self.held.take()
         if self._dialect.transactions == "off":
             self.held.put_back(taken)
@@ -564,6 +564,8 @@ class Unit:
         try:
             if not begun:
                 self._begin()
+            # Of any of them it may be asked later how many rows there were.
+            alone = {held for held in taken if counting and isinstance(held, Rows) and held.counted}
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not unit_errors.says_unavailable(error):
