@@ -80,7 +80,7 @@ class Unit:
         self.held = HeldWrites()
         self.loaded = LoadedValues()
         # The tables that were written to by other statements than a flush; ``None`` for any.
-        self._changed: set[str] | None = set()
+        self._changed: frozenset[str] | None = frozenset()
         self._connection = connection
         self._dialect = dialect
         self._level = DEFAULT
@@ -89,7 +89,8 @@ class Unit:
         self._lost_savepoint: str | None = None
         # What its transaction has sent: by it a lost COMMIT is found out.
         self._sent: list[Held] = []
-        self._savepoints: dict[str, Mark] = {}
+        # With what was noted of changed rows, which have none of it when they are back there.
+        self._savepoints: dict[str, tuple[Mark, frozenset[str] | None, int]] = {}
         # Of this unit alone: other connections of the engine send at the same time.
         self._counter = Counter()
 
@@ -299,7 +300,7 @@ class Unit:
                 f"{DEFAULT!r}, without a BEGIN of your own; or leave the savepoint out."
             )
         self._savepoints.pop(name, None)
-        self._savepoints[name] = self.held.mark()
+        self._savepoints[name] = self.held.mark(), self._changed, self.loaded.mark()
 
     def rollback_to(self, name: str) -> None:
         """Drop what was held since a savepoint.
@@ -310,7 +311,7 @@ class Unit:
         """
         if self._failed:
             return  # the whole unit is rolled back
-        mark = self._mark(name)
+        mark, changed, loaded = self._mark(name)
         if mark.sent != self.held.sent:
             self._failed = True
             self._lost_savepoint = name
@@ -318,6 +319,8 @@ class Unit:
             self._abandon_transaction()
             return
         self.held.back_to(mark)
+        self._changed = changed
+        self.loaded.back_to(loaded)
         for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
             del self._savepoints[later]
 
@@ -398,7 +401,7 @@ class Unit:
         elif self._changed is not None:
             self._changed |= held.tables
 
-    def _mark(self, name: str) -> Mark:
+    def _mark(self, name: str) -> tuple[Mark, frozenset[str] | None, int]:
         if name not in self._savepoints:
             raise ProgrammingError(f"there is no savepoint {name} in this unit of work")
         return self._savepoints[name]
@@ -406,7 +409,7 @@ class Unit:
     def _end(self) -> None:
         self.held.clear()
         self.loaded.clear()
-        self._changed = set()
+        self._changed = frozenset()
         self._sent.clear()
         self._savepoints.clear()
         self._lost_savepoint = None
