@@ -20,7 +20,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect import guards, query_history, unit_errors
-from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, written_out
+from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, byte_length, written_out
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     Error,
@@ -60,6 +60,8 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 
 # Room for the words around the statements of a block.
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
+# What stands between the statements of a block.
+_BETWEEN = "\n;\n"
 
 _log = logging.getLogger(__name__)
 
@@ -511,19 +513,19 @@ class Unit:
     def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
         """Send statements as one block; where they are too large for it, as a transaction."""
         block: list[Step] = []
+        texts: list[str] = []
         size = 0
         for step in made:
             block.append(step)
-            size += step.size
+            # Raw text may end with a semicolon, or with a comment that ends with its line.
+            texts.append(written_out(step.text, step.parameters).rstrip(" \t\r\n;"))
+            size += byte_length(texts[-1]) + len(_BETWEEN)
             was_split = not step.whole and step.size > SPLIT_JSON_BYTES
             if was_split or size > _MAX_BLOCK_BYTES:
                 self._send_as_transaction(chain(block, made), held)
                 return
-        # Raw text may end with a semicolon, or with a comment that ends with its line.
-        texts = [written_out(s.text, s.parameters).rstrip(" \t\r\n;") for s in block]
-        text = "\n;\n".join(texts)
         rows = sum(step.rows for step in block)
-        block_text = f"BEGIN ATOMIC\n{text}\n;\nEND"
+        block_text = f"BEGIN ATOMIC\n{_BETWEEN.join(texts)}{_BETWEEN}END"
         whole = Step(block_text, (), rows, held[0], False, True, held[0], BLOCK)
         try:
             self._send(whole, held)
