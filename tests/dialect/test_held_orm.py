@@ -574,7 +574,8 @@ def _removes(session: Session) -> None:
 
 
 def _changes(session: Session) -> None:
-    session.get_one(Loose, 1).v = 5
+    loose: Any = session.get_one(Loose, 1)
+    loose.v = 5
 
 
 @pytest.mark.parametrize("change", [_removes, _changes])

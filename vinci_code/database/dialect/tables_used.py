@@ -49,13 +49,14 @@ class TablesUsed(SQLCompiler):
     def _compose_select_body(self, text: str, select: Any, *args: Any) -> str:
         # What the ORM has made of it: with the conditions of relationships, and column properties.
         self._note_own(select)
-        composed: str = super()._compose_select_body(text, select, *args)  # type: ignore[misc]
+        composed: str = super()._compose_select_body(text, select, *args)  # type: ignore[no-untyped-call]
         return composed
 
     def get_statement_hint_text(self, hint_texts: Any) -> str:
         """Note that a hint may be any SQL."""
         self.tables_used = None
-        return super().get_statement_hint_text(hint_texts)
+        text: str = super().get_statement_hint_text(hint_texts)  # type: ignore[no-untyped-call]
+        return text
 
     def visit_table(self, table: Any, *args: Any, **kw: Any) -> str:
         """Note the table."""
