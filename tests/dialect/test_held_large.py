@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from tests.dialect.held import count_of, first_words, sending
@@ -89,3 +89,31 @@ def test_at_once_a_write_in_part_is_told(engine: Engine) -> None:
     assert isinstance(caught.value.orig, dberrors.PartialCommitError)
     assert "Written: INSERT 1 rows of large" in str(caught.value.orig)
     assert count_of(engine, LARGE) == 2
+
+
+@pytest.mark.parametrize("letter", ["é", "'"], ids=["two bytes", "one that is escaped"])
+def test_a_block_is_measured_as_it_is_sent(
+    engine: Engine,
+    local_warehouse: TestWarehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    letter: str,
+) -> None:
+    METADATA.create_all(engine)
+    monkeypatch.setattr(units, "_MAX_BLOCK_BYTES", 40_000)
+    with engine.begin() as connection:
+        connection.execute(insert(LARGE), [{"id": n, "text": str(n)} for n in (1, 2, 3)])
+    with sending(lambda: local_warehouse.statements) as sent, engine.begin() as connection:
+        for number in (1, 2, 3):
+            where = LARGE.c.text == str(number)
+            connection.execute(update(LARGE).where(where).values(text=letter * 9_000))
+    assert first_words(sent) == ["BEGIN", *["UPDATE"] * 3, "COMMIT"]
+
+
+def test_rows_that_are_written_out_are_measured_as_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(payload, "_MAX_WRITTEN_BYTES", 1_000)
+    made = list(payload.payloads([("é" * 300,)] * 3, [None]))
+    assert [(one.rows, len(one.written.encode()) <= 1_000) for one in made] == [(1, True)] * 3
+    with pytest.raises(dberrors.LimitExceeded, match=r"takes 1,2\d\d bytes"):
+        list(payload.payloads([("é" * 600,)], [None]))

@@ -253,6 +253,42 @@ def test_a_change_by_somebody_else_is_found(
         assert getattr(session.get_one(Account, 1), name) == other
 
 
+BACK: dict[str, Callable[[Session], Any]] = {
+    "a row of Core": lambda session: session.execute(insert(Account).values(id=2, balance=1)),
+    "raw text": lambda session: session.execute(text("DELETE FROM account WHERE id = 5")),
+    "a change in bulk": lambda session: session.bulk_update_mappings(
+        Account.__mapper__, [{"id": 1, "balance": 5}]
+    ),
+}
+
+
+@pytest.mark.parametrize("write", BACK.values(), ids=list(BACK))
+def test_what_is_rolled_back_to_a_savepoint_leaves_the_checks(
+    stored: Engine, write: Callable[[Session], Any]
+) -> None:
+    with Session(stored) as session:
+        account = session.get_one(Account, 1)
+        savepoint = session.begin_nested()
+        write(session)
+        savepoint.rollback()
+        assert account.balance == 100
+        _set(stored, "balance", 80)
+        account.balance = 90
+        with pytest.raises(StaleDataError):
+            session.commit()
+
+
+def test_what_was_written_before_a_savepoint_is_no_lost_update(stored: Engine) -> None:
+    with Session(stored) as session:
+        account = session.get_one(Account, 1)
+        session.bulk_update_mappings(Account.__mapper__, [{"id": 1, "balance": 5}])
+        with session.begin_nested() as savepoint:
+            savepoint.rollback()
+        account.balance = 90
+        session.commit()
+        assert account.balance == 90
+
+
 @pytest.mark.parametrize(("name", "before", "other"), CHANGES)
 def test_nobody_else_is_no_false_alarm(
     local_warehouse: TestWarehouse, stored: Engine, name: str, before: Any, other: Any

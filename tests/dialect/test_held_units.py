@@ -232,6 +232,20 @@ def test_rowcount_of_what_was_joined_is_not_guessed(tables: Engine) -> None:
     assert rows_of(tables, TWO) == [(1, 5), (2, 5)]
 
 
+def test_each_is_counted_once_one_is_asked_for(tables: Engine) -> None:
+    with tables.begin() as connection:
+        connection.execute(insert(TWO), [{"id": n} for n in (1, 2, 3)])
+    with tables.begin() as connection:
+        changed = [
+            connection.execute(update(TWO).where(TWO.c.id == key).values(v=9))
+            for key in (1, 2, 3, 99)
+        ]
+        gone = [connection.execute(delete(TWO).where(TWO.c.id == key)) for key in (99, 1, 2)]
+        assert [result.rowcount for result in reversed(gone)] == [1, 1, 0]
+        assert [result.rowcount for result in changed] == [1, 1, 1, 0]
+    assert rows_of(tables, TWO) == [(3, 9)]
+
+
 def test_rowcount_with_a_compiled_cache_of_ones_own(tables: Engine) -> None:
     with tables.connect().execution_options(compiled_cache={}) as connection:
         result = connection.execute(update(TWO).where(TWO.c.id == 5).values(v=1))

@@ -13,15 +13,32 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    and_,
+    cast,
+    column,
     delete,
+    extract,
     func,
     insert,
     literal_column,
     select,
+    table,
     text,
     update,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    column_property,
+    foreign,
+    mapped_column,
+    relationship,
+)
+from sqlalchemy.sql.elements import ColumnElement, UnaryExpression, quoted_name
+from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.types import UserDefinedType
 
 from tests.dialect.held import first_words, rows_of, sending
 from vinci_code.database.dialect.base import VinciDialect
@@ -260,6 +277,111 @@ FUNCTIONS: dict[str, tuple[Any, bool]] = {
 def test_a_function_that_is_not_built_in_may_read_tables(statement: Any, unknown: bool) -> None:
     compiled = statement.compile(dialect=VinciDialect())
     assert (compiled.tables_used is None) is unknown
+
+
+class Made(UserDefinedType[Any]):
+    """A type of the application's own."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "INT) + (SELECT max(id) FROM t) + CAST(1 AS INT"
+
+
+class Highest(ColumnElement[Any]):
+    """An element that an application renders itself."""
+
+    inherit_cache = True
+    type = Integer()
+
+
+@compiles(Highest)
+def _highest(*_: Any, **__: Any) -> str:
+    return "(SELECT max(id) FROM t)"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Owner(Base):
+    __tablename__ = "owner"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    highest: Mapped[int] = column_property(Highest() + 1)
+    items: Mapped[list[Item]] = relationship(
+        primaryjoin=lambda: and_(foreign(Item.owner) == Owner.id, Item.owner.bool_op(MAXIMUM)(0))
+    )
+
+
+class Item(Base):
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[int]
+
+
+defaulted = Table(
+    "defaulted",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("x", Integer, default=Highest() + 1),
+)
+MAXIMUM = "+ (SELECT max(id) FROM t) +"
+TEXTS: dict[str, tuple[Any, bool]] = {
+    "an operator": (select(q.c.x.op(MAXIMUM)(0)), True),
+    "an operator of truth": (select(q.c.x).where(q.c.x.bool_op("= ANY (SELECT 1) OR 1=")(1)), True),
+    "an operator alone": (select(q.c.x.op("%%")(2), q.c.x.op("div")(2), q.c.x.op("<=>")(1)), False),
+    "before an operand": (
+        select(UnaryExpression(q.c.x, operator=custom_op("(SELECT 1 FROM t) +"))),
+        True,
+    ),
+    "behind an operand": (
+        select(UnaryExpression(q.c.x, modifier=custom_op("+ (SELECT 1 FROM t)"))),
+        True,
+    ),
+    "an order": (select(q.c.x).order_by(q.c.x.op(MAXIMUM)(0)), True),
+    "a join": (select(q.c.x).join(t, q.c.id.op(MAXIMUM)(0) == t.c.id), True),
+    "a sub-select": (select(select(q.c.x.op(MAXIMUM)(0).label("y")).subquery().c.y), True),
+    "a hint": (select(q.c.x).with_statement_hint("UNION ALL SELECT id FROM t"), True),
+    "a hint for others": (select(q.c.x).with_statement_hint("FOR SQLITE", "sqlite"), False),
+    "a prefix": (select(q.c.x).prefix_with("(SELECT 1 FROM t), "), True),
+    "a suffix": (select(q.c.x).suffix_with("UNION ALL SELECT id FROM t"), True),
+    "a suffix of a CTE": (
+        select(select(q.c.x).cte("c").suffix_with(", d AS (SELECT 1 FROM t)").c.x),
+        True,
+    ),
+    "a part of a moment": (select(extract("year FROM (SELECT 1 FROM t)), (1", q.c.x)), True),
+    "the year": (select(extract("year", q.c.x)), False),
+    "a type": (select(cast(q.c.x, Made)), True),
+    "a type that is known": (select(cast(q.c.x, Integer)), False),
+    "a name": (select(column(quoted_name("(SELECT 1 FROM t)", quote=False))), True),
+    "a name of a table": (select(table(quoted_name("q, t", quote=False), column("x"))), True),
+    "a name without quotes": (select(table(quoted_name("q", quote=False), column("x"))), False),
+    "a column property": (select(Owner.highest), True),
+    "a relationship": (select(Item.id).select_from(Owner).join(Owner.items), True),
+    "a default": (insert(defaulted).values(id=1), True),
+    "a changed value": (update(q).where(q.c.id == 1).values(x=q.c.x.op(MAXIMUM)(0)), True),
+    "a changed row": (delete(q).where(q.c.id.op(MAXIMUM)(0) == 1), True),
+}
+
+
+@pytest.mark.parametrize(("statement", "unknown"), TEXTS.values(), ids=list(TEXTS))
+def test_a_text_of_the_applications_own_may_read_tables(statement: Any, unknown: bool) -> None:
+    compiled = statement.compile(dialect=VinciDialect())
+    assert (compiled.tables_used is None) is unknown
+
+
+def test_an_operator_reads_what_is_held(tables: Engine) -> None:
+    own = q.c.x.op("IN (SELECT id FROM t) AND 1 =")(1)
+    with tables.begin() as connection:
+        connection.execute(insert(q), {"id": 1, "x": 9})
+    with tables.begin() as connection:
+        connection.execute(insert(t), {"id": 9, "x": 1})
+        connection.execute(update(q).where(own).values(x=10))
+        connection.execute(update(q).where(q.c.id == 1).values(x=q.c.x.op(MAXIMUM)(0)))
+        connection.execute(delete(t).where(t.c.id == 9))
+        connection.execute(insert(t), {"id": 8, "x": 1})
+        assert connection.scalar(select(q.c.x.op(MAXIMUM)(0))) == 27
+    assert rows_of(tables, q) == [(1, 19)]
 
 
 CALLS: dict[str, Any] = {

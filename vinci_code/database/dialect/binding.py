@@ -111,6 +111,12 @@ def written_out(operation: str, values: Sequence[Any]) -> str:
     return _rendered(operation, values, [None] * len(values)) if values else operation
 
 
+def byte_length(text: str) -> int:
+    """How many bytes a text takes where it is sent."""
+    # Base64, of which long statements are made, need not be copied to be measured.
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def parameter(value: Any) -> Parameter | None:
     """The parameter for a value; ``None`` where it has to be written as a literal."""
     if value is None:
@@ -186,8 +192,7 @@ def _rendered(operation: str, values: Sequence[Any], parameters: Sequence[Parame
 def _checked(text: str) -> str:
     if len(text) * 4 <= MAX_STATEMENT_BYTES:
         return text
-    # Base64, of which long statements are made, need not be copied to be measured.
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    size = byte_length(text)
     if size > MAX_STATEMENT_BYTES:
         raise LimitExceeded(
             f"the statement is {size:,} bytes long, and a warehouse takes "

@@ -11,7 +11,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BindParameter, BooleanClauseList, ColumnClause, Grouping, Null
 from sqlalchemy.sql.functions import FunctionElement
 
-from vinci_code.database.dialect.constructs import is_compiled_elsewhere
+from vinci_code.database.dialect.constructs import is_compiled_elsewhere, is_own_text
 from vinci_code.database.dialect.dml_values import as_stored, rendered
 from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, letters
 from vinci_code.database.dialect.transports import Transport, transport_of
@@ -138,7 +138,7 @@ class Fields:
         return all(map(self._is_of_rows, visitors.iterate(element)))
 
     def _is_of_rows(self, node: Any) -> bool:
-        if is_compiled_elsewhere(node):
+        if is_compiled_elsewhere(node) or is_own_text(node):
             return False
         if isinstance(node, BindParameter):
             if node.expanding or node.literal_execute:

@@ -461,6 +461,27 @@ def match_guard(shape: Shape, bounds: Bound) -> str:
     )
 
 
+def once_guard(shape: Shape, bounds: Bound) -> Iterator[str]:
+    """The guard of the same where nothing makes the rows unique: each has to be there once.
+
+    Of a many-to-many relation whose table has no key, a link may be there twice.
+    """
+    told = {field.column for field in shape.matches}
+    if any(unique.is_plain and told.issuperset(unique.columns) for unique in uniques(shape.table)):
+        return
+    same = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
+    same += filter(None, map(bounds, shape.matches))
+    keys = ", ".join(field.made for field in shape.matches)
+    given = f"SELECT {keys}, count(*) AS vinci_n FROM {ROWS} GROUP BY {keys}"
+    other = (
+        f"SELECT {keys} FROM ({given}) AS {ROWS} JOIN {shape.target} ON {' AND '.join(same)} "
+        f"GROUP BY {keys}, {ROWS}.vinci_n HAVING count(*) <> {ROWS}.vinci_n"
+    )
+    text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
+    message = _message_of(text, shape.matches, " is there several times")
+    yield _guard(_STALE, message, f"FROM ({other}) AS {ROWS}")
+
+
 def any_guard(shape: Shape) -> str:
     """The guard of a change of one row, told by a condition, which has to be there."""
     what = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there"

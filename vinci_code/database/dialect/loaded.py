@@ -58,7 +58,8 @@ class LoadedValues:
         self._rows: dict[tuple[Table, Key], _Noted] = {}
         # Rows that were changed as by a flush, but for no object: by ``bulk_update_mappings()``
         # and its like. What objects were loaded with says nothing of them any more.
-        self._others: set[tuple[Table, Key]] = set()
+        # Kept in order, for savepoints.
+        self._others: dict[tuple[Table, Key], None] = {}
 
     def note(self, table: Table, key: Key, row: _Noted) -> None:
         """Keep which object an UPDATE of a row will be of."""
@@ -76,8 +77,17 @@ class LoadedValues:
         self._only_of_this_flush()
         row = self._rows.get((table, key))
         if row is None or not row.is_of_object(given):
-            self._others.add((table, key))
+            self._others[table, key] = None
         return None if row is None or (table, key) in self._others else row.expected(given)
+
+    def mark(self) -> int:
+        """The place that a savepoint stands for."""
+        return len(self._others)
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was changed since a savepoint, which is not changed any more."""
+        while len(self._others) > mark:
+            self._others.popitem()
 
     def clear(self) -> None:
         """Forget everything, at the end of a unit."""

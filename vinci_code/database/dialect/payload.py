@@ -24,6 +24,7 @@ import orjson
 
 from vinci_code.database.dialect.binding import (
     MAX_STATEMENT_BYTES,
+    byte_length,
     checked_text,
     literal,
     parameter,
@@ -240,17 +241,18 @@ def _written_out(
             for number, (value, kind) in enumerate(zip(row, transports, strict=True))
         )
         text = f"SELECT {columns}"
-        if len(text) > _MAX_WRITTEN_BYTES:
+        length = byte_length(text)
+        if length > _MAX_WRITTEN_BYTES:
             raise LimitExceeded(
-                f"one row takes {len(text):,} bytes, and a statement {MAX_STATEMENT_BYTES:,}"
+                f"one row takes {length:,} bytes, and a statement {MAX_STATEMENT_BYTES:,}"
             )
         own = [None if kind else _sort(value) for value, kind in zip(row, transports, strict=True)]
         both = _common(sort, own) if written else own
-        if both is None or size + len(text) > _MAX_WRITTEN_BYTES:
+        if both is None or size + length > _MAX_WRITTEN_BYTES:
             yield Payload(transports, len(written), None, " UNION ALL ".join(written))
             written, size, both = [], 0, own
         written.append(text)
-        size += len(text) + len(" UNION ALL ")
+        size += length + len(" UNION ALL ")
         sort = both
     if written:
         yield Payload(transports, len(written), None, " UNION ALL ".join(written))

@@ -161,12 +161,12 @@ class SetWriter:
     def _merge_guards(self) -> Iterator[str]:
         shape, checks = self._shape, self._checks
         if checks.matched:
-            # Rows that a condition has found are there; the question is whether it has found any.
-            yield (
-                guards.match_guard(shape, self._bound)
-                if shape.transports
-                else guards.any_guard(shape)
-            )
+            if shape.transports:
+                yield guards.match_guard(shape, self._bound)
+                yield from guards.once_guard(shape, self._bound)
+            else:
+                # Rows that a condition has found are there; the question is whether it is one.
+                yield guards.any_guard(shape)
         if shape.kind is Kind.UPDATE:
             if checks.keys:
                 yield from guards.update_guards(shape, self._names, matched=checks.matched)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vinci_code.database.dialect import guards
+from vinci_code.database.dialect.binding import byte_length
 from vinci_code.database.dialect.payload import payloads
 from vinci_code.database.dialect.scanning import WRITE, Statement
 from vinci_code.database.dialect.sets import SetWriter
@@ -41,7 +42,8 @@ class Step:
     @property
     def size(self) -> int:
         """Its bytes, those of strings among its parameters too."""
-        return len(self.text) + sum(len(p) for p in self.parameters if isinstance(p, str))
+        texts = (p for p in self.parameters if isinstance(p, str))
+        return byte_length(self.text) + sum(map(byte_length, texts))
 
 
 def steps(

@@ -8,7 +8,11 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vinci_code.database.dialect.builtins import NAMES
-from vinci_code.database.dialect.constructs import is_compiled_elsewhere
+from vinci_code.database.dialect.constructs import (
+    is_compiled_elsewhere,
+    is_own_name,
+    is_own_text,
+)
 from vinci_code.database.dialect.identifiers import schema_parts
 from vinci_code.database.dialect.scanning import may_read_tables
 from vinci_code.database.dialect.views import Name
@@ -21,18 +25,38 @@ class TablesUsed(SQLCompiler):
 
     Attributes:
         tables_used: The bare names of its tables, in lower case; ``None`` where others may be
-            read: raw text may name them, and a view, or a function that is not built in, reads
-            them.
+            read: raw text may name them, be it an operator or a hint of the application's own, and
+            a view, or a function that is not built in, reads them.
         names_used: The same with their schemas, except of what describes other tables.
     """
 
     tables_used: frozenset[str] | None = frozenset()
     names_used: frozenset[Name] = frozenset()
+    # While the values of a write are rendered.
+    _noting = False
 
     def __init__(self, dialect: Any, statement: Any, *args: Any, **kw: Any) -> None:
         super().__init__(dialect, statement, *args, **kw)
-        if statement is not None and any(map(is_compiled_elsewhere, visitors.iterate(statement))):
-            self.tables_used = None
+        if statement is not None:
+            self._note_own(statement)
+
+    def process(self, obj: Any, **kwargs: Any) -> str:
+        """Note what the default of a column is made of, which the statement does not show."""
+        if self._noting:
+            self._note_own(obj)
+        return super().process(obj, **kwargs)
+
+    def _compose_select_body(self, text: str, select: Any, *args: Any) -> str:
+        # What the ORM has made of it: with the conditions of relationships, and column properties.
+        self._note_own(select)
+        composed: str = super()._compose_select_body(text, select, *args)  # type: ignore[no-untyped-call]
+        return composed
+
+    def get_statement_hint_text(self, hint_texts: Any) -> str:
+        """Note that a hint may be any SQL."""
+        self.tables_used = None
+        text: str = super().get_statement_hint_text(hint_texts)  # type: ignore[no-untyped-call]
+        return text
 
     def visit_table(self, table: Any, *args: Any, **kw: Any) -> str:
         """Note the table."""
@@ -49,7 +73,7 @@ class TablesUsed(SQLCompiler):
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         """Note that a ``literal_column()`` may name tables."""
-        if column.is_literal and may_read_tables(column.name):
+        if is_own_name(column.name) or (column.is_literal and may_read_tables(column.name)):
             self.tables_used = None
         text: str = super().visit_column(column, *args, **kw)
         return text
@@ -63,8 +87,14 @@ class TablesUsed(SQLCompiler):
         text: str = super().visit_function(func, *args, **kw)
         return text
 
+    def _note_own(self, element: Any) -> None:
+        """Note that what an application renders, or writes as text, may name tables."""
+        nodes = visitors.iterate(element)
+        if any(is_compiled_elsewhere(node) or is_own_text(node) for node in nodes):
+            self.tables_used = None
+
     def _note(self, table: Any) -> None:
-        if getattr(table, "is_view", False):
+        if getattr(table, "is_view", False) or is_own_name(table.name):
             self.tables_used = None
         elif self.tables_used is not None:
             self.tables_used |= {str(table.name).lower()}

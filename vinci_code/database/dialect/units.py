@@ -20,7 +20,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect import guards, query_history, unit_errors
-from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, written_out
+from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, byte_length, written_out
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     Error,
@@ -60,6 +60,8 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 
 # Room for the words around the statements of a block.
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
+# What stands between the statements of a block.
+_BETWEEN = "\n;\n"
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ class Unit:
         self.held = HeldWrites()
         self.loaded = LoadedValues()
         # The tables that were written to by other statements than a flush; ``None`` for any.
-        self._changed: set[str] | None = set()
+        self._changed: frozenset[str] | None = frozenset()
         self._connection = connection
         self._dialect = dialect
         self._level = DEFAULT
@@ -89,7 +91,8 @@ class Unit:
         self._lost_savepoint: str | None = None
         # What its transaction has sent: by it a lost COMMIT is found out.
         self._sent: list[Held] = []
-        self._savepoints: dict[str, Mark] = {}
+        # With what was noted of changed rows, which have none of it when they are back there.
+        self._savepoints: dict[str, tuple[Mark, frozenset[str] | None, int]] = {}
         # Of this unit alone: other connections of the engine send at the same time.
         self._counter = Counter()
 
@@ -240,7 +243,7 @@ class Unit:
             PendingWritesError: That needs a transaction, and there are none.
         """
         if write.rowcount is None and self.held.holds(write):
-            self._send_held("result.rowcount was asked for", write)
+            self._send_held("result.rowcount was asked for", counting=True)
         return -1 if write.rowcount is None else write.rowcount
 
     # --- the end of a unit ----------------------------------------------------------------------
@@ -299,7 +302,7 @@ class Unit:
                 f"{DEFAULT!r}, without a BEGIN of your own; or leave the savepoint out."
             )
         self._savepoints.pop(name, None)
-        self._savepoints[name] = self.held.mark()
+        self._savepoints[name] = self.held.mark(), self._changed, self.loaded.mark()
 
     def rollback_to(self, name: str) -> None:
         """Drop what was held since a savepoint.
@@ -310,7 +313,7 @@ class Unit:
         """
         if self._failed:
             return  # the whole unit is rolled back
-        mark = self._mark(name)
+        mark, changed, loaded = self._mark(name)
         if mark.sent != self.held.sent:
             self._failed = True
             self._lost_savepoint = name
@@ -318,6 +321,8 @@ class Unit:
             self._abandon_transaction()
             return
         self.held.back_to(mark)
+        self._changed = changed
+        self.loaded.back_to(loaded)
         for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
             del self._savepoints[later]
 
@@ -379,7 +384,7 @@ class Unit:
         total = 0
         done: list[Step] = []
         # A row that is written twice takes two statements.
-        parts = joined([held], held)
+        parts = joined([held], [held])
         refuse_duplicates(parts)
         try:
             for step in steps(parts, self._dialect, split=False):
@@ -398,7 +403,7 @@ class Unit:
         elif self._changed is not None:
             self._changed |= held.tables
 
-    def _mark(self, name: str) -> Mark:
+    def _mark(self, name: str) -> tuple[Mark, frozenset[str] | None, int]:
         if name not in self._savepoints:
             raise ProgrammingError(f"there is no savepoint {name} in this unit of work")
         return self._savepoints[name]
@@ -406,7 +411,7 @@ class Unit:
     def _end(self) -> None:
         self.held.clear()
         self.loaded.clear()
-        self._changed = set()
+        self._changed = frozenset()
         self._sent.clear()
         self._savepoints.clear()
         self._lost_savepoint = None
@@ -508,19 +513,19 @@ class Unit:
     def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
         """Send statements as one block; where they are too large for it, as a transaction."""
         block: list[Step] = []
+        texts: list[str] = []
         size = 0
         for step in made:
             block.append(step)
-            size += step.size
+            # Raw text may end with a semicolon, or with a comment that ends with its line.
+            texts.append(written_out(step.text, step.parameters).rstrip(" \t\r\n;"))
+            size += byte_length(texts[-1]) + len(_BETWEEN)
             was_split = not step.whole and step.size > SPLIT_JSON_BYTES
             if was_split or size > _MAX_BLOCK_BYTES:
                 self._send_as_transaction(chain(block, made), held)
                 return
-        # Raw text may end with a semicolon, or with a comment that ends with its line.
-        texts = [written_out(s.text, s.parameters).rstrip(" \t\r\n;") for s in block]
-        text = "\n;\n".join(texts)
         rows = sum(step.rows for step in block)
-        block_text = f"BEGIN ATOMIC\n{text}\n;\nEND"
+        block_text = f"BEGIN ATOMIC\n{_BETWEEN.join(texts)}{_BETWEEN}END"
         whole = Step(block_text, (), rows, held[0], False, True, held[0], BLOCK)
         try:
             self._send(whole, held)
@@ -554,8 +559,8 @@ class Unit:
                 raise
             raise unit_errors.partial(done, held, error) from error
 
-    def _send_held(self, why: str, alone: Held | None = None) -> None:
-        """Send what is held within a transaction, so that it can be read."""
+    def _send_held(self, why: str, *, counting: bool = False) -> None:
+        """Send what is held within a transaction, so that it can be read, or its rows counted."""
         taken = self.held.take()
         if self._dialect.transactions == "off":
             self.held.put_back(taken)
@@ -564,6 +569,8 @@ class Unit:
         try:
             if not begun:
                 self._begin()
+            # Of any of them it may be asked later how many rows there were.
+            alone = {held for held in taken if counting and isinstance(held, Rows) and held.counted}
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not unit_errors.says_unavailable(error):

@@ -5,7 +5,9 @@ touch what it touches.
 
 * Rows of the same table, columns and kind become one statement.
 * A later change of a row that is inserted, or changed, by the same unit is made to what is written.
-* Writes of different tables pass each other, unless foreign keys are enforced between them.
+* Writes of different tables pass each other, unless foreign keys are enforced between them; rows
+  of a table that refers to itself then pass each other only within one statement.
+* Writes by another ``Table`` of the same name pass nothing: it may have its key in another order.
 * Whatever is not of that form, such as ``UPDATE … WHERE price > 5``, ``INSERT … SELECT`` or raw
   text, stays where it is, and nothing on the same tables passes it.
 """
@@ -13,7 +15,7 @@ touch what it touches.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
@@ -253,17 +255,17 @@ class HeldWrites:
             self._tables |= held.tables
 
 
-def joined(held: Iterable[Held], alone: Held | None = None) -> list[Held]:
+def joined(held: Iterable[Held], alone: Collection[Held] = ()) -> list[Held]:
     """Join writes into as few statements as their order allows.
 
     Args:
         held: The writes, in order.
-        alone: One that is to be a statement of its own, since its rows are to be counted.
+        alone: Those that are to be statements of their own, since their rows are to be counted.
     """
     writes = list(held)
-    joiner = _Joiner(_written_once(writes))
+    joiner = _Joiner(_written_once(writes), _related(writes))
     for write in writes:
-        if write is alone:
+        if write in alone and isinstance(write, Rows):
             joiner.add_alone(write)
         else:
             joiner.add(write)
@@ -278,6 +280,19 @@ def _written_once(held: Sequence[Held]) -> frozenset[str]:
             return frozenset()
         counts.update(write.tables)
     return frozenset(name for name, count in counts.items() if count == 1)
+
+
+def _related(held: Sequence[Held]) -> dict[str, set[str]]:
+    """The tables that refer to each other, by their bare names, where foreign keys are enforced."""
+    tables = {
+        write.shape.table for write in held if isinstance(write, Rows) and write.checks.foreign_keys
+    }
+    related: dict[str, set[str]] = {}
+    for key in chain.from_iterable((*foreign_keys(t), *referring(t)) for t in tables):
+        child, parent = bare_name(key.table), bare_name(key.referred_table)
+        related.setdefault(child, set()).add(parent)
+        related.setdefault(parent, set()).add(child)
+    return related
 
 
 @dataclass
@@ -302,12 +317,14 @@ class _Table:
         open: The position of the latest batch of each sort.
         last_of: The position of the latest batch that has a key.
         last: The position of the latest batch.
+        of: The table that the keys are of.
     """
 
     floor: int = 0
     open: dict[tuple[Any, ...], int] = field(default_factory=dict)
     last_of: dict[Any, int] = field(default_factory=dict)
     last: int = -1
+    of: Any = None
 
 
 class _Joiner:
@@ -315,10 +332,12 @@ class _Joiner:
 
     Args:
         once: The bare names of the tables that one write is on.
+        related: The bare names of the tables that refer to others, or are referred to, with these.
     """
 
-    def __init__(self, once: frozenset[str]) -> None:
+    def __init__(self, once: frozenset[str], related: Mapping[str, set[str]]) -> None:
         self._once = once
+        self._related = related
         self._plan: list[_Batch | Text] = []
         self._tables: dict[str, _Table] = {}
         self._closed = 0
@@ -326,6 +345,7 @@ class _Joiner:
     def add(self, write: Held) -> None:
         """Plan a write."""
         if isinstance(write, Text):
+            self._close_related(write.tables)
             self._plan.append(write)
             self._close(write.tables)
         elif write.reads_others:
@@ -333,11 +353,9 @@ class _Joiner:
         else:
             self._add_rows(write)
 
-    def add_alone(self, write: Held) -> None:
-        """Plan a write that nothing is joined with."""
-        if isinstance(write, Text):
-            self.add(write)
-            return
+    def add_alone(self, write: Rows) -> None:
+        """Plan rows that nothing is joined with."""
+        self._close_related(write.tables)
         if _refers_to_itself(write):
             self._add_in_order(write)
             return
@@ -347,9 +365,7 @@ class _Joiner:
             self._add_as_they_are(apart, write)
         else:
             # A row that is changed twice is counted twice, as where each is executed by itself.
-            name = bare_name(write.shape.table)
-            table = self._tables.setdefault(name, _Table(floor=self._closed))
-            planner = _RowPlanner(self._plan, table, write, apart)
+            planner = _RowPlanner(self._plan, self._table_of(write), write, apart)
             for row in write.rows:
                 planner.add(row)
         self._close(write.tables)
@@ -377,8 +393,7 @@ class _Joiner:
     def _add_rows(self, write: Rows) -> None:
         shape = write.shape
         name = bare_name(shape.table)
-        if write.checks.foreign_keys:
-            self._close_related(shape, name)
+        self._close_related((name,))
         if _refers_to_itself(write):
             self._add_in_order(write)
             return
@@ -388,7 +403,7 @@ class _Joiner:
             self._plan.append(_Batch(replace(write, sources=[write])))
             self._close(write.tables)
             return
-        table = self._tables.setdefault(name, _Table(floor=self._closed))
+        table = self._table_of(write)
         if shape.key is None or write.upsert is not None:
             self._add_unkeyed(write, table)
             return
@@ -397,12 +412,25 @@ class _Joiner:
                 self._plan.append(_Batch(replace(write, rows=[row], sources=[write])))
             self._close(write.tables)
             return
-        planner = _RowPlanner(self._plan, table, write)
+        in_order = name in self._related.get(name, ())
+        planner = _RowPlanner(self._plan, table, write, in_order=in_order)
         for row in write.rows:
             planner.add(row)
         if planner.changed_inserted == len(write.rows):
             # What this unit inserts is there to be changed.
             write.told(len(write.rows))
+
+    def _table_of(self, write: Rows) -> _Table:
+        """What is planned for the table of a write, nothing if by another ``Table`` of its name."""
+        of = write.shape.table
+        table = self._tables.get(bare_name(of))
+        if table is None:
+            table = _Table(floor=self._closed, of=of)
+        elif table.of is not of:
+            # Its key may have other columns, or these in another order.
+            table = _Table(floor=len(self._plan), of=of)
+        self._tables[bare_name(of)] = table
+        return table
 
     def _add_in_order(self, write: Rows) -> None:
         """Rows that may refer to each other: of one statement to any, of an upsert to those before.
@@ -426,17 +454,19 @@ class _Joiner:
         self._plan.append(_Batch(replace(write, rows=list(write.rows), sources=[write])))
         position = len(self._plan) - 1
         # Their keys are not known, so nothing passes them.
-        self._tables[bare_name(write.shape.table)] = _Table(floor=position, last=position)
+        of = write.shape.table
+        self._tables[bare_name(of)] = _Table(floor=position, last=position, of=of)
 
     def _joins(self, position: int, write: Rows) -> bool:
         batch = self._plan[position]
         return isinstance(batch, _Batch) and batch.rows.signature == write.signature
 
-    def _close_related(self, shape: Shape, name: str) -> None:
+    def _close_related(self, names: Iterable[str] | None) -> None:
         """Where foreign keys are enforced, rows of tables that refer to each other keep order."""
-        related = {bare_name(key.referred_table) for key in foreign_keys(shape.table)}
-        related |= {bare_name(key.table) for key in referring(shape.table)}
-        for other in related - {name}:
+        if not self._related or names is None:
+            return
+        written = set(names)
+        for other in set().union(*(self._related.get(name, ()) for name in written)) - written:
             planned = self._tables.get(other)
             if planned is not None and planned.last >= planned.floor:
                 self._tables[other] = _Table(floor=len(self._plan))
@@ -469,6 +499,7 @@ class _RowPlanner:
         table: What is planned for the table of the rows.
         write: The write.
         empty: What each batch begins as; none of its rows is changed by a later one.
+        in_order: Whether rows of the table may refer to others of it, so that they pass nothing.
 
     Attributes:
         changed_inserted: How many of them have changed a row that the same unit inserts.
@@ -477,7 +508,13 @@ class _RowPlanner:
     changed_inserted = 0
 
     def __init__(
-        self, plan: list[_Batch | Text], table: _Table, write: Rows, empty: Rows | None = None
+        self,
+        plan: list[_Batch | Text],
+        table: _Table,
+        write: Rows,
+        empty: Rows | None = None,
+        *,
+        in_order: bool = False,
     ) -> None:
         self._empty = empty
         self._plan = plan
@@ -488,7 +525,9 @@ class _RowPlanner:
         key = write.shape.key or ()
         self._positions = key
         self._new_positions = _new_key(write.shape)
-        self._touches_unique = _touches_unique(write.shape)
+        self._in_order = in_order or _touches_unique(write.shape)
+        # The row that is referred to may be inserted later than the one that refers to it.
+        self._moves_reference = in_order and _writes_reference(write.shape)
 
     def add(self, row: Row) -> None:
         """Plan a row: fold it into an earlier one, join a batch, or begin a new batch."""
@@ -504,7 +543,7 @@ class _RowPlanner:
         self._append(at, key, row)
 
     def _may_join(self, at: int, before: int) -> bool:
-        if self._touches_unique and at != self._table.last:
+        if self._in_order and at != self._table.last:
             return False
         if self._kind is Kind.INSERT:
             # A second INSERT of the same key is refused there.
@@ -538,9 +577,11 @@ class _RowPlanner:
 
     def _fold(self, before: int, key: Any, row: Row) -> bool:
         """Make a change to the row as it is written earlier; whether that was possible."""
-        if self._touches_unique and before != self._table.last:
+        if self._in_order and before != self._table.last:
             return False
         batch = self._batch(before)
+        if self._moves_reference and batch.rows.shape.kind is Kind.INSERT:
+            return False
         at = batch.at.get(key)
         if at is None:
             return False
@@ -647,13 +688,27 @@ def _touches_unique(shape: Shape) -> bool:
         for unique in uniques(shape.table)
         if unique.name != PRIMARY_KEY or not unique.is_plain
     ]
-    if shape.kind is Kind.UPDATE:
-        changed = {item.column for item in shape.values}
-        key = set(shape.table.primary_key.columns)
-        return bool(changed & key) or any(
-            not changed.isdisjoint(unique.concerned) for unique in others
-        )
-    return bool(others)
+    if shape.kind is not Kind.UPDATE:
+        return bool(others)
+    concerned = chain(shape.table.primary_key, *(unique.concerned for unique in others))
+    return _changes(shape, concerned)
+
+
+def _writes_reference(shape: Shape) -> bool:
+    """Whether an UPDATE changes what rows of its table refer to each other by."""
+    elements = chain.from_iterable(
+        key.elements
+        for key in foreign_keys(shape.table)
+        if bare_name(key.referred_table) == bare_name(shape.table)
+    )
+    pairs = ((element.parent, element.column) for element in elements)
+    return _changes(shape, chain.from_iterable(pairs))
+
+
+def _changes(shape: Shape, columns: Iterable[Any]) -> bool:
+    """Whether an UPDATE may change one of these columns; one that is computed may use any."""
+    written = {item.column for item in shape.values}
+    return any(column in written or column.computed is not None for column in columns)
 
 
 def tables_of(held: Iterable[Held]) -> Iterator[str]:
