@@ -217,7 +217,7 @@ def test_run_unit_refuses_a_second_engine(
         session.flush()
         session.add(Account(id=1, v=1))
 
-    binds = {Line: engines[0], Account: engines[1]}
+    binds: Any = {Line: engines[0], Account: engines[1]}
     with pytest.raises(sa.exc.InvalidRequestError, match="beside another engine"):
         run_unit(unit, sessions=lambda: Session(binds=binds))
     assert len(calls) == 1

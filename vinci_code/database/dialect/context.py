@@ -140,8 +140,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             unit.before_read(compiled.tables_used, self._names())
             # An event may have put another text into the place of the construct's.
             own = statement == self.statement
-            told = described(compiled.statement) if own else describe(statement)
-            _execute(cursor, statement, parameters, told)
+            told = described(compiled.statement) if own else None
+            _execute(cursor, statement, parameters, told or describe(statement))
 
     def _script(self, statement: str) -> Script:
         """The statements of a DDL construct, of which the text is that which is to be run."""
