@@ -170,3 +170,21 @@ def test_what_no_tunnel_was_opened_for_was_never_sent(
             assert isinstance(caught.value.orig, dbapi.ConnectionLostError)
         proxy.refused = 0
     assert rows_of(engine, LOG) == rows
+
+
+def test_a_refusal_says_nothing_of_what_is_sent_after_it(
+    connected: Callable[..., Engine], local_warehouse: TestWarehouse
+) -> None:
+    engine = connected()
+    METADATA.create_all(engine)
+    starting = "Couldn't create directory /local_disk0/tmp"
+    with engine.connect() as connection:
+        connection.execute(insert(LOG), {"line": "a"})
+        local_warehouse.inject(
+            Fault.http(403, operation=HISTORY),
+            Fault.session_lost(message=starting, operation="ExecuteStatement"),
+            Fault.reset("before", operation="ExecuteStatement", skip=1),
+        )
+        with pytest.raises(OperationalError) as caught:
+            connection.commit()
+    assert isinstance(caught.value.orig, dbapi.AmbiguousWriteError)

@@ -90,8 +90,8 @@ class Exchange:
     """One request of the driver, and what was answered to it.
 
     Attributes:
-        unsent: Whether connecting failed, be it in the tunnel of a proxy or in the TLS handshake,
-            so that no byte of the request was written.
+        written: Whether the request began to be written. It did not where the credentials could not
+            be had, or where connecting failed, be it in the tunnel of a proxy or in the handshake.
         answered: Whether the warehouse has answered it in its protocol.
         status: The HTTP status of the answer; ``None`` where there was none.
         retry_after: The header ``Retry-After`` of the answer, in seconds.
@@ -99,7 +99,7 @@ class Exchange:
         ended: The state of the statement that the answer tells, a ``TOperationState``.
     """
 
-    unsent: bool = False
+    written: bool = False
     answered: bool = False
     status: int | None = None
     retry_after: float | None = None
@@ -110,6 +110,18 @@ class Exchange:
     def refusal(self) -> int | None:
         """The HTTP status, where it is none of success."""
         return self.status if self.status is not None and self.status >= 300 else None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the status says that the request was not taken.
+
+        Of 429 and 503 only that they may say so. Other statuses of 5xx, and 408, come from what
+        lies between, too, when the statement has been passed on.
+        """
+        status = self.refusal
+        return status is not None and (
+            status in _NOT_NOW or status == 501 or (status < 500 and status != 408)
+        )
 
 
 @dataclass
@@ -326,9 +338,14 @@ class Channel:
         name = method.__name__
         call.in_flight = name == EXECUTE
         call.copies += call.in_flight
+        if call.in_flight:
+            call.failed = call.finished = False  # of what was sent before
         call.exchange = Exchange()
         exchange = self._exchange_in_time if name == OPEN else self._exchange
         response = exchange(method, request, call.exchange, self._timeout(name, call))
+        if not call.exchange.written:
+            # Else a write that was executed would be taken for one that was never sent.
+            raise InterfaceError(_UNKNOWN_DRIVER)
         call.in_flight = False
         if call.exchange.ended in (_CANCELED, _TIMED_OUT):
             call.failed = True
@@ -459,7 +476,7 @@ class Channel:
             )
 
     def _watch(self) -> None:
-        """Have it noted where connecting fails, so that nothing of a request is sent.
+        """Have it noted when a request begins to be written, which is after connecting.
 
         No exception tells: where the connection to a proxy breaks, urllib3 says ProxyError, be it
         before the request or after its execution.
@@ -474,18 +491,9 @@ class Channel:
         class Watched(opened):  # type: ignore[misc]
             """A connection of the pool's own class."""
 
-            def connect(self) -> None:
-                try:
-                    super().connect()
-                except BaseException:
-                    channel._current.unsent = True
-                    raise
-
             def request(self, *arguments: Any, **named: Any) -> None:
-                try:
-                    super().request(*arguments, **named)
-                finally:
-                    channel._current.unsent = False
+                channel._current.written = True
+                super().request(*arguments, **named)
 
         pool.ConnectionCls = Watched
 
@@ -518,7 +526,7 @@ class Channel:
             self.lost = True
         if name == EXECUTE and call.in_flight:
             call.in_flight = False
-            call.sent = lost and not exchange.unsent
+            call.sent = exchange.written and not (call.failed or exchange.is_refused)
         starts = exchange.answered and isinstance(failure, WarehouseStartTimeout)
         if starts or exchange.status in _NOT_NOW:
             self._wait(failure, name, call)
@@ -558,7 +566,7 @@ class Channel:
         tries = _TRIES.get(name, _TRIES_OF_QUESTIONS)
         if name == OPEN and isinstance(failure, ConnectTimeout):
             return False
-        if call.exchange.unsent:
+        if not call.exchange.written:
             if any(isinstance(error, ssl.SSLCertVerificationError) for error in chain(failure)):
                 return False  # the same one comes again
             tries = max(tries, 2)
@@ -599,16 +607,17 @@ def _interruption_in(error: Exception, handled: BaseException | None) -> Excepti
 
 
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
+_UNKNOWN_DRIVER = (
+    "this version of databricks-sql-connector, or of urllib3, is not one that the dialect knows "
+    "how to use safely; install one that vinci-code[databricks] allows"
+)
 
 
 def _send_once(backend: Any) -> None:
     """Have every request sent once by what lies below, and answered with whatever comes."""
     policy = getattr(backend, "retry_policy", None)
     if policy is None or not hasattr(backend._transport, _TIMEOUT):
-        raise InterfaceError(
-            "this version of databricks-sql-connector is not one that the dialect knows how to "
-            "use safely; install one that vinci-code[databricks] allows"
-        )
+        raise InterfaceError(_UNKNOWN_DRIVER)
     policy.total = 0
     policy.read = False
     # A status is an answer: its headers say how long to wait.
