@@ -183,7 +183,7 @@ def test_a_refusal_says_nothing_of_what_is_sent_after_it(
         local_warehouse.inject(
             Fault.http(403, operation=HISTORY),
             Fault.session_lost(message=starting, operation="ExecuteStatement"),
-            Fault.reset("before", operation="ExecuteStatement", skip=1),
+            Fault.reset("before", operation="ExecuteStatement"),
         )
         with pytest.raises(OperationalError) as caught:
             connection.commit()

@@ -374,8 +374,8 @@ class Connection:
         self._transaction_lost = begun
         what = "a statement within a transaction" if begun else "BEGIN"
         return OperationalError(
-            f"the answer to {what} was lost; its session was ended, and with it the transaction: "
-            "nothing of that was written\nTo fix it: call rollback(), and repeat the unit of work.",
+            f"the answer to {what} was lost; its session was ended, and with it the transaction, "
+            "so nothing was written\nTo fix it: call rollback(), and repeat the unit of work.",
             statement_id=error.statement_id,
         )
 
