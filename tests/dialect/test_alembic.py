@@ -15,6 +15,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.ddl.base import AddColumn, AlterTable
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import (
@@ -40,6 +41,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import CompileError, DBAPIError
+from sqlalchemy.ext.compiler import compiles
 
 from vinci_code.database.dialect.alembic import VinciImpl, settle_interrupted
 from vinci_code.database.dialect.alembic_progress import PROPERTY, UnknownOutcomeError
@@ -285,6 +287,38 @@ def test_a_column_is_added_as_on_sqlite(op: Operations, connection: Connection) 
     assert not told["number"]["nullable"]
     (unique,) = inspect(connection).get_unique_constraints("t")
     assert unique["column_names"] == ["unique"]
+
+
+class UseDefault(AlterTable):
+    """A construct of the application's own, which does what none of Alembic's does."""
+
+
+class UseDefaultToo(AddColumn):
+    """Another one, which is derived from one that Alembic renders itself."""
+
+
+@compiles(UseDefault)
+@compiles(UseDefaultToo)
+def _use_default(element: Any, compiler: Any, **options: Any) -> str:
+    return "USE SCHEMA default"
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [UseDefault("t"), UseDefaultToo("t", Column("a", Integer))],
+    ids=["of ALTER TABLE", "of ADD COLUMN"],
+)
+def test_of_the_application_s_own_construct_only_the_text_is_known(
+    construct: AlterTable, engine: Engine
+) -> None:
+    current = text("SELECT current_schema()")
+    with engine.connect() as connection:
+        before = connection.scalar(current)
+        Operations(MigrationContext.configure(connection)).execute(construct)
+        assert connection.scalar(current) == "default" != before
+    # What the session was changed to ends with its user, as where the text is given itself.
+    with engine.connect() as connection:
+        assert connection.scalar(current) == before
 
 
 def test_columns_are_renamed_and_dropped(

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.history import model
-from tests.history.model import Row, State, Write
-from tests.history.runner import (
+from tests.history.events import (
     ACKNOWLEDGED,
     AMBIGUOUS,
     FAILED,
@@ -30,6 +29,7 @@ from tests.history.runner import (
     Read,
     Refused,
 )
+from tests.history.model import Row, State, Write
 from tests.history.schedules import HARMLESS, PER_TABLE, UNIT
 from vinci_code.database.dialect import dbapi
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from tests.certificates import trust_none_of_the_machine
 from tests.history.breaks import BREAKS, WITHIN, Break
 from tests.history.checker import check
-from tests.history.runner import Began, Ended, Event, History, Runner
+from tests.history.events import Began, Ended, Event, History
+from tests.history.runner import Runner
 from tests.history.schedules import FORK, REPEAT, Schedule, generate, read, simpler
 from vinci_code.warehouse import LocalWarehouse
 

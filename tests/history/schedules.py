@@ -118,7 +118,7 @@ class Step:
 
     Attributes:
         unit: The number of the unit.
-        does: What it does: see ``runner.Runner``.
+        does: What it does: see ``deeds``.
         keys: The rows that it is about, by their number within the schedule.
         code: The code that it writes, where it writes one.
         table: The table that it reads.
@@ -127,7 +127,7 @@ class Step:
         meanwhile: How many of the following steps, of other units, happen within this one.
         moment: When they do.
         signal: The moment at which the handler of a signal raises an exception.
-        raises: Which: see ``runner.RAISED``.
+        raises: Which: see ``signals.RAISED``.
     """
 
     unit: int

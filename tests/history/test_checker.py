@@ -7,6 +7,18 @@ from dataclasses import replace
 import pytest
 
 from tests.history.checker import check
+from tests.history.events import (
+    ACKNOWLEDGED,
+    AMBIGUOUS,
+    FAILED,
+    INTERRUPTED,
+    PARTIAL,
+    Began,
+    Ended,
+    Event,
+    History,
+    Read,
+)
 from tests.history.model import (
     ACCOUNT,
     APPEND,
@@ -24,18 +36,6 @@ from tests.history.model import (
     State,
     Write,
     mixed,
-)
-from tests.history.runner import (
-    ACKNOWLEDGED,
-    AMBIGUOUS,
-    FAILED,
-    INTERRUPTED,
-    PARTIAL,
-    Began,
-    Ended,
-    Event,
-    History,
-    Read,
 )
 from tests.history.schedules import LOST_AFTER, PER_TABLE, UNIT, Schedule
 from vinci_code.database.dialect import dbapi

@@ -21,9 +21,7 @@ from tests.history.breaks import BREAKS, Break
 from tests.history.checker import check
 from tests.history.model import SETTING
 from tests.history.run import run_all, runner, shrunk
-from tests.history.runner import (
-    Runner,
-)
+from tests.history.runner import Runner
 from tests.history.schedules import (
     COMMIT,
     LOST_AFTER,
