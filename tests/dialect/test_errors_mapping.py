@@ -232,6 +232,32 @@ def test_what_a_status_means(status: int, said: str, kind: type[dberrors.Error])
     assert f"status {status}" in str(translated)
 
 
+@pytest.mark.parametrize("status", [400, 404, 408, 500, 502, 504])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "TEMPORARILY_UNAVAILABLE: upstream temporarily unavailable",
+        "Invalid SessionHandle",
+        "Session [x] is closed",
+        "[DELTA_CONCURRENT_APPEND] Files were added. SQLSTATE: 2D521",
+        "Error. SQLSTATE: 08000",
+    ],
+)
+def test_no_words_of_a_gateway_are_a_reason_to_send_a_statement_again(
+    status: int, said: str
+) -> None:
+    error = driver_exceptions.RequestError("Error during request", {"http-code": status})
+    told, silent = (translate(error, Evidence(status=status, said=text)) for text in (said, ""))
+    assert type(told) is type(silent)
+
+
+def test_the_words_of_an_error_on_the_way_are_not_those_of_the_warehouse() -> None:
+    error = OSError(11, "Resource temporarily unavailable [DELTA_CONCURRENT_APPEND]")
+    known = translate(error, Evidence(answered=False))
+    assert type(known) is dberrors.ConnectionLostError
+    assert known.error_class is None
+
+
 @pytest.mark.parametrize(
     "error",
     [

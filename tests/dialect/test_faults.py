@@ -72,6 +72,16 @@ MATRIX: dict[str, Case] = {
         lambda **scope: Fault.http(500, executed=True, **scope),
         {CONNECT: OK, READ: OK, WRITE: UNSURE, FETCH: LOST},
     ),
+    "502 in the words of a warehouse": (
+        lambda **scope: Fault.http(
+            502, executed=True, message="TEMPORARILY_UNAVAILABLE: try again", **scope
+        ),
+        {READ: OK, WRITE: UNSURE},
+    ),
+    "504 in the words of a lost session": (
+        lambda **scope: Fault.http(504, executed=True, message="Invalid SessionHandle", **scope),
+        {READ: OK, WRITE: UNSURE},
+    ),
     "501": (
         lambda **scope: Fault.http(501, **scope),
         dict.fromkeys(HIT, dbapi.NotSupportedError),

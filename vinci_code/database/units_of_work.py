@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
 
     from vinci_code.database.dialect.statistics import Statistics
 
@@ -53,6 +54,10 @@ def run_unit(
     where SQLite says that the database is locked: each means that nothing was written. It is not
     run again after any other error, an ``AmbiguousWriteError`` least of all.
 
+    So that it does mean that, a session that would write by parts is refused when it begins to: one
+    whose connection is in AUTOCOMMIT, and one that uses a second connection, which is committed by
+    itself (``binds`` to several engines).
+
     Args:
         work: Is given a new session each time, and must not commit; what it does beside the
             session is done again too.
@@ -62,6 +67,9 @@ def run_unit(
 
     Returns:
         What ``work`` returned, after the commit.
+
+    Raises:
+        InvalidRequestError: The session would write by parts.
     """
     if retries < 0:
         raise ValueError(f"retries={retries}: it is 0 or more")
@@ -84,7 +92,11 @@ def run_unit(
 
 
 def was_outrun(error: Exception) -> bool:
-    """Whether an error says that somebody else was faster, and nothing was written."""
+    """Whether an error says that somebody else was faster.
+
+    Nothing was written then by a commit of one connection, as all are that ``run_unit`` lets
+    through.
+    """
     if isinstance(error, StaleDataError):
         return True
     original = getattr(error, "orig", None)
@@ -108,8 +120,52 @@ def statistics(engine: Engine) -> Statistics:
 
 
 def _once(work: Callable[[Session], Result], sessions: Callable[[], Session]) -> Result:
-    with sessions() as session, session.begin():
-        return work(session)
+    with sessions() as session:
+        require = _Whole().require
+        event.listen(session, "after_begin", require)
+        try:
+            with session.begin():
+                return work(session)
+        finally:
+            event.remove(session, "after_begin", require)
+
+
+class _Whole:
+    """Sees to it that what a session commits is one unit of work.
+
+    A first engine had been committed when the commit of a second one failed, and what was run again
+    wrote the rows of the first one twice.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+
+    def require(self, session: Session, transaction: object, connection: Connection) -> None:
+        """Refuse a connection that would be committed by itself."""
+        del session, transaction
+        if self._connection not in (None, connection):
+            raise InvalidRequestError(
+                f"run_unit: the session uses {connection.engine} beside another engine; they are "
+                "committed one after the other, so that a unit of work may be written in part and "
+                "cannot be run again; nothing was written\n"
+                "To fix it: use one engine in a unit of work, and a session of its own for the "
+                "other."
+            )
+        self._connection = connection
+        if _commits_each_statement(connection):
+            raise InvalidRequestError(
+                f"run_unit: {connection.engine} is in AUTOCOMMIT, where each statement is "
+                "committed as it runs, so that no unit of work can be run again; nothing was "
+                "written\n"
+                "To fix it: give run_unit sessions without isolation_level='AUTOCOMMIT'."
+            )
+
+
+def _commits_each_statement(connection: Connection) -> bool:
+    asked: object = connection.get_execution_options().get("isolation_level")
+    # What create_engine was given.
+    level = asked or getattr(connection.dialect, "_on_connect_isolation_level", None)
+    return level == "AUTOCOMMIT"
 
 
 def _told(error: Exception) -> str:

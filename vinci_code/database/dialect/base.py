@@ -93,6 +93,7 @@ from vinci_code.database.dialect import (
     flushed_keys,
     flushes,
     loaded,
+    pooling,
     query_history,
     selfcheck,
     units,
@@ -237,6 +238,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         flushes.listen()
         loaded.listen()
         selfcheck.check(engine.dialect)
+        pooling.require_reset(engine)
         look_after(engine)
         engine.url = urls.without_credentials(engine.url)
 

@@ -44,6 +44,10 @@ _REFUSED: dict[str, tuple[Callable[[Any], bool], str]] = {
         bool,
         "values are bound, and written as literals where they are too many to be; leave it out",
     ),
+    "session_configuration": (
+        lambda value: any(str(name).upper() == "AUTOCOMMIT" for name in value or ()),
+        "leave AUTOCOMMIT out of it; 'isolation_level' of create_engine says what a commit is",
+    ),
     "username": (bool, "use 'access_token' or 'credentials_provider'"),
     "password": (bool, "use 'access_token' or 'credentials_provider'"),
 }

@@ -20,7 +20,6 @@ from vinci_code.database.dialect.dberrors import (
     DataError,
     Error,
     NotSupportedError,
-    ProgrammingError,
 )
 from vinci_code.database.dialect.guards import (
     RESERVED,
@@ -35,16 +34,11 @@ from vinci_code.database.dialect.refusals import (
     UNKNOWN_FLUSH,
     UNKNOWN_WRITE,
 )
-from vinci_code.database.dialect.scanning import (
-    ROWS,
-    Statement,
-    describe,
-    is_comment,
-    is_several,
-)
+from vinci_code.database.dialect.scanning import Statement, describe, is_comment
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
 from vinci_code.database.dialect.uniques import changed
+from vinci_code.database.dialect.units import refuse_several
 from vinci_code.database.dialect.views import Name
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
@@ -55,9 +49,6 @@ if TYPE_CHECKING:
 AT_ONCE = "vinci_at_once"
 """The execution option with which a write is not held, as a migration's: it is DDL for the most
 part, which is committed as it runs."""
-
-# What looks at names and definitions, not at rows.
-_DESCRIBES = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
 
 TIMEOUT_OPTION = "databricks_timeout"
 """The execution option for a statement's deadline."""
@@ -154,8 +145,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             compiled: Any = self.compiled
             unit.before_read(compiled.tables_used, self._names())
             # An event may have put another text into the place of the construct's.
-            told = described(compiled.statement) if statement == self.statement else None
-            _execute(cursor, statement, parameters, told)
+            own = statement == self.statement
+            told = described(compiled.statement) if own else None
+            _execute(cursor, statement, parameters, told or describe(statement))
 
     def _script(self, statement: str) -> Script:
         """The statements of a DDL construct, of which the text is that which is to be run."""
@@ -225,12 +217,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Run text: a write is held in its place, and nothing else can be."""
         own: Statement | None = self.execution_options.get(TOLD)
         told = describe(statement) if own is None else own
-        if own is None and told.keyword in ROWS and is_several(statement):
-            raise ProgrammingError(
-                "a text of several statements with semicolons between them was given; the "
-                "warehouse takes one at a time, and nothing was sent\n"
-                "To fix it: execute each by itself."
-            )
+        if own is None:
+            refuse_several(statement, told)
         if told.writes_rows:
             rows = settled(parameters)
             held = [Text(statement, row, None, described=told) for row in rows]
@@ -238,25 +226,15 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             return
         if self.execution_options.get("vinci_definitions"):
             unit.before_definitions()
-        elif told.reads:
-            unit.before_read(frozenset() if told.keyword in _DESCRIBES else None)
         else:
-            dialect: Any = self.dialect
-            unit.before_other(told.keyword or "a statement")
-            dialect.views.forget()
+            unit.before_text(told)
         _execute(cursor, statement, parameters, told)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
-        total = 0
-        for write in held:
-            if not unit.write(write, cursor, at_once=at_once, flush=self._is_flush):
-                total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
-                continue
+        if unit.write(held, cursor, at_once=at_once, flush=self._is_flush):
             self._held = held
-            self._held_rows += len(write)
-        if not self._held:
-            cursor.rowcount = total
+            self._held_rows = sum(map(len, held))
 
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""
@@ -426,9 +404,7 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     )
 
 
-def _execute(
-    cursor: Any, statement: str, parameters: Sequence[Any], described: Statement | None
-) -> None:
+def _execute(cursor: Any, statement: str, parameters: Sequence[Any], described: Statement) -> None:
     if len(parameters) == 1:
         cursor.execute(statement, parameters[0], described=described)
     else:

@@ -9,7 +9,8 @@ What is different from ``databricks.sql``:
 * a warehouse that starts is waited for, a wrong token is not;
 * rows are tuples of plain Python values (``rows``).
 
-Each statement is committed as it runs: ``commit`` and ``rollback`` only end a unit of work.
+Each statement is committed as it runs, unless BEGIN was run before. What a connection of
+SQLAlchemy's dialect writes belongs to its unit of work, also by a cursor of the application's own.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.execution import Execution, Outcome, timed_out
 from vinci_code.database.dialect.forking import in_child, keep_in_process
 from vinci_code.database.dialect.rows import Row, Rows
-from vinci_code.database.dialect.scanning import Statement, describe
+from vinci_code.database.dialect.scanning import COMMIT, ROLLBACK, Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
 from vinci_code.database.dialect.translation import Evidence, cleaned
 from vinci_code.database.dialect.transport import Answer, Call, DeadlinePassed, within
@@ -154,7 +155,7 @@ class Connection:
         timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
         autocommit: Whether every statement is a unit of work of its own. It decides only whether a
             lost session may be replaced.
-        unit: What SQLAlchemy's dialect keeps of the unit of work; this module does not use it.
+        unit: The unit of work of SQLAlchemy's dialect; ``None`` without it.
     """
 
     def __init__(self, arguments: Arguments) -> None:
@@ -252,18 +253,28 @@ class Connection:
         return Cursor(self)
 
     def commit(self) -> None:
-        """End the unit of work; each of its statements is committed already.
+        """End the unit of work; what is held, and a transaction that was begun, are committed.
 
         Raises:
             SessionLostError: A transaction was begun by a statement, and lost with its session.
         """
         self._require_open()
-        self._require_transaction()
+        self.require_transaction()
+        if self.unit is not None and self.unit.is_open:
+            self.unit.commit()  # which comes back here
+            return
+        if self._in_transaction:
+            self.cursor().execute("COMMIT", described=COMMIT)
         self._in_unit = False
 
     def rollback(self) -> None:
-        """End the unit of work; none of its statements is taken back."""
+        """End the unit of work; of its statements, those of a transaction are taken back."""
         self._require_open()
+        if self.unit is not None and self.unit.is_open:
+            self.unit.rollback()  # which comes back here
+            return
+        if self._in_transaction:
+            self.cursor().execute("ROLLBACK", described=ROLLBACK)
         self._in_unit = self._transaction_lost = False
 
     def give_up(self) -> None:
@@ -315,7 +326,8 @@ class Connection:
         query_tags: Mapping[str, str] | None = None,
     ) -> Outcome:
         self._require_open()
-        self._require_transaction()
+        self.require_transaction()
+        _refuse_autocommit(statement)
         call = self._call(statement.reads, timeout)
         if self._ended:
             self._open_another(call)
@@ -326,23 +338,46 @@ class Connection:
         replace = self._replace_session if first and not kept else None
         # Before it runs: whether it had an effect is not known where its answer is lost.
         self._session_changed |= statement.changes_session
-        if statement.temporary_view is not None:
-            self._session.temporary_views.add(statement.temporary_view)
         self._changed_in_use |= statement.changes_session
+        before = self._in_transaction
         self._in_transaction |= statement.begins_transaction
 
         def send(call: Call) -> Any:
+            if statement.temporary_view is not None:
+                # Of the session that it is sent to: another one than before, where that was lost.
+                self._session.temporary_views.add(statement.temporary_view)
             return self._session.execute(text, parameters, call, query_tags)
 
         try:
             outcome = Execution(call, lambda: self._session, send, replace, self._end_session).run()
-        except Error as error:
-            if statement.begins_transaction and error.error_class is not None:
-                self._in_transaction = False  # the warehouse has refused to begin
+        except AmbiguousWriteError as error:
+            if (before or statement.begins_transaction) and not statement.ends_transaction:
+                raise self._without_transaction(error, begun=before) from error
+            raise
+        except BaseException:
+            if not self._ended:
+                self._in_transaction = before  # it was not begun by what has failed
             raise
         if statement.ends_transaction:
             self._in_transaction = False
         return outcome
+
+    def _without_transaction(self, error: Error, *, begun: bool) -> OperationalError:
+        """End the session, so that it is known what became of a transaction in it.
+
+        Args:
+            error: The answer to a statement was lost.
+            begun: Whether that was one within the transaction, and not the one that begins it.
+        """
+        self._end_session(None)
+        # What follows is refused until a rollback, unless there was nothing to be lost.
+        self._transaction_lost = begun
+        what = "a statement within a transaction" if begun else "BEGIN"
+        return OperationalError(
+            f"the answer to {what} was lost; its session was ended, and with it the transaction, "
+            "so nothing was written\nTo fix it: call rollback(), and repeat the unit of work.",
+            statement_id=error.statement_id,
+        )
 
     def _call(self, repeatable: bool, timeout: float | None) -> Call:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -403,7 +438,12 @@ class Connection:
                 "each connection that is not in use while it is forked."
             )
 
-    def _require_transaction(self) -> None:
+    def require_transaction(self) -> None:
+        """Refuse to go on after the loss of a transaction.
+
+        Raises:
+            SessionLostError: It was lost with its session, and there was no rollback since.
+        """
         if self._transaction_lost:
             raise SessionLostError(
                 "the session was ended, and with it the transaction that was begun in it; nothing "
@@ -466,6 +506,11 @@ class Cursor:
         try:
             text, bound = bind(operation, parameters)
             statement = describe(operation) if described is None else described
+            unit = self.connection.unit
+            # The application's own: the dialect says of each statement what it is.
+            is_raw = described is None and unit is not None
+            if is_raw and unit.hold_raw(operation, parameters, statement, self):
+                return self
             outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
@@ -664,6 +709,16 @@ def _driver() -> Driver:
         return Attached(**arguments, **{_ATTACH: attach})
 
     return Driver(open_connection, Exact, Timeout)
+
+
+def _refuse_autocommit(statement: Statement) -> None:
+    if statement.sets_autocommit:
+        raise NotSupportedError(
+            "SET AUTOCOMMIT was given: with it the warehouse begins a transaction by itself, and "
+            "what was told as committed would end with the session; nothing was sent\n"
+            "To fix it: leave it out; a unit of work is committed as a whole without it, and "
+            "isolation_level='AUTOCOMMIT' commits each statement."
+        )
 
 
 def _renew_telemetry(factory: Any) -> None:

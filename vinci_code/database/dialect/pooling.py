@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool.base import reset_commit
 from sqlalchemy.util import queue as sqla_queue
 
 from vinci_code.core.redaction import redact_exception
@@ -45,6 +46,20 @@ def look_after(engine: Engine) -> None:
     event.listen(engine, "checkout", _checked_out)
     event.listen(engine, "checkin", _checked_in)
     in_child(engine, _begin_anew)
+
+
+def require_reset(engine: Engine) -> None:
+    """Refuse a pool that commits what is given back: nobody would be told of an error.
+
+    Raises:
+        ArgumentError: It is one.
+    """
+    if engine.pool._reset_on_return is reset_commit:
+        raise exc.ArgumentError(
+            "pool_reset_on_return='commit' (reset_on_return of a pool): what is held would be "
+            "written when a connection is closed, and an error of that would be told to nobody\n"
+            "To fix it: leave it out, and commit what is to be written."
+        )
 
 
 class SessionPool(QueuePool):

@@ -48,14 +48,15 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _OPERAND_END = re.compile(r"(?:\w|[)\]'\"`]\s*)\Z")
 
 _QUERIES = frozenset({"SELECT", "VALUES", "TABLE", "FROM", "WITH"})
-_LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
+LOOKS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "LIST"})
+"""The keywords of what looks at names and definitions, not at rows."""
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 _BEGINS = frozenset({"BEGIN", "START"})
 _TRANSACTION_ENDS = frozenset({"COMMIT", "ROLLBACK"})
 # What leaves the session as it was, unless the object is a temporary one. Of any other statement
 # that is not known: EXECUTE IMMEDIATE, CALL and a script may hold USE and SET.
 _KEEPS_SESSION = (
-    _LOOKS
+    LOOKS
     | _WRITES
     | _QUERIES
     | _TRANSACTION_ENDS
@@ -66,7 +67,7 @@ _KEEPS_SESSION = (
         """.split()
     )
 )
-ROWS = _QUERIES | _LOOKS | _WRITES
+ROWS = _QUERIES | LOOKS | _WRITES
 """The keywords of statements on rows: no other statement may follow in the same text."""
 ANY_VIEW = "*"
 """Stands for temporary views whose names are not known."""
@@ -91,6 +92,7 @@ class Statement:
         ends_transaction: Whether it is COMMIT or ROLLBACK.
         temporary_view: The bare name, in lower case, of the temporary view that it makes;
             ``ANY_VIEW`` where it may make some whose names are not known.
+        sets_autocommit: Whether it has the session begin transactions by itself, or end that.
     """
 
     keyword: str
@@ -100,6 +102,7 @@ class Statement:
     begins_transaction: bool = False
     ends_transaction: bool = False
     temporary_view: str | None = None
+    sets_autocommit: bool = False
 
 
 QUERY = Statement("SELECT", reads=True)
@@ -196,13 +199,17 @@ def _describe(text: str) -> Statement:
     if keyword in _BEGINS:
         return _begin(parts, keyword)
     changes = keyword not in _KEEPS_SESSION or _is_temporary(parts)
+    # SET AUTOCOMMIT alone asks for it.
+    named = parts.text(1).strip("`'\"").upper() == "AUTOCOMMIT"
+    sets_autocommit = keyword == "SET" and named and parts.kind(2) != ""
     return Statement(
         keyword,
-        reads=keyword in _LOOKS and not parts.several(),
+        reads=keyword in LOOKS and not parts.several(),
         writes_rows=keyword in _WRITES,
         changes_session=changes,
         ends_transaction=keyword in _TRANSACTION_ENDS,
         temporary_view=_temporary_view(parts, keyword) if changes else None,
+        sets_autocommit=sets_autocommit,
     )
 
 

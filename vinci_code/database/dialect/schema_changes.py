@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect.dberrors import DatabaseError, OperationalError
-from vinci_code.database.dialect.scanning import DEFINITION
+from vinci_code.database.dialect.scanning import DEFINITION, describe
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
@@ -34,7 +34,7 @@ def run(dialect: VinciDialect, cursor: Any, script: Script) -> None:
     _create(dialect, cursor, first, script)
     try:
         for statement in others:
-            cursor.execute(statement, described=script.described)
+            _execute(cursor, statement, script)
     except DatabaseError as error:
         if script.made is not None and not isinstance(error, OperationalError):
             cursor.execute(f"DROP TABLE IF EXISTS {script.made}", described=DEFINITION)
@@ -45,7 +45,7 @@ def _create(dialect: VinciDialect, cursor: Any, statement: str, script: Script) 
     """Run a statement; where the workspace has no catalog commits, and may have none, without."""
     otherwise = script.without_commits
     try:
-        cursor.execute(statement, described=script.described)
+        _execute(cursor, statement, script)
     except DatabaseError as error:
         optional = dialect.transactions == "auto" and otherwise is not None
         if not optional or not _REFUSED.search(str(error)):
@@ -54,4 +54,8 @@ def _create(dialect: VinciDialect, cursor: Any, statement: str, script: Script) 
         _log.info(
             "tables are made without catalog commits, which this workspace refuses: %s", error
         )
-        cursor.execute(otherwise, described=script.described)
+        _execute(cursor, str(otherwise), script)
+
+
+def _execute(cursor: Any, statement: str, script: Script) -> None:
+    cursor.execute(statement, described=script.described or describe(statement))

@@ -3,7 +3,8 @@
 The driver lets its own exceptions through and those of urllib3, ssl, thrift and pyarrow, and its
 own carry the condition's name and SQLSTATE in their text alone. ``RULES`` is the only place that
 says which of them means what. It is read from the top, the most specific first: the name of the
-condition, well-known texts, the SQLSTATE, the HTTP status, and the class of the exception.
+condition, well-known texts, the SQLSTATE, the HTTP status, and the class of the exception. What is
+said counts where the warehouse has said it: see ``_applies``.
 """
 
 from __future__ import annotations
@@ -134,6 +135,14 @@ RULES: tuple[Rule, ...] = (
 NO_PERMISSION = re.compile(r"permission|not authori[sz]ed", re.IGNORECASE)
 NO_ADDRESS = re.compile(r"ip acl|ip access list", re.IGNORECASE)
 
+_NOT_NOW = frozenset({429, 503})
+_TO_BE_REPEATED = (
+    e.ConflictError,
+    e.ConnectionLostError,
+    e.ResultExpired,
+    e.WarehouseStartTimeout,
+)
+
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*)\]")
 _SQLSTATE = re.compile(r"SQLSTATE:? ?\(?([0-9A-Z]{5})\b")
 _WRAPPERS = ("TASK_WRITE_FAILED",)
@@ -165,6 +174,7 @@ class Evidence:
         sqlstate: The SQLSTATE of the answer.
         statement_id: The statement that it is about.
         where: The warehouse, for messages.
+        answered: Whether the exception tells of an answer, and not of what lies on the way to it.
     """
 
     status: int | None = None
@@ -172,6 +182,7 @@ class Evidence:
     sqlstate: str | None = None
     statement_id: str | None = None
     where: str = ""
+    answered: bool = True
 
 
 NOTHING_KNOWN = Evidence()
@@ -209,11 +220,11 @@ def translate(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     told = _most_telling(error)
     text = evidence.said or _cause_of(told) or _text_of(told)
     status = evidence.status or _refused_with(status_in(error, text))
-    condition = _CONDITION.search(text)
-    found_state = _SQLSTATE.search(text)
+    condition = _CONDITION.search(text) if evidence.answered else None
+    found_state = _SQLSTATE.search(text) if evidence.answered else None
     sqlstate = found_state.group(1) if found_state else evidence.sqlstate
     error_class = condition.group(1) if condition else None
-    kind = classify(told, text, error_class, sqlstate, status)
+    kind = classify(told, text, error_class, sqlstate, status, answered=evidence.answered)
     return kind(
         _message(kind, told, text, status, evidence),
         sqlstate=sqlstate,
@@ -228,28 +239,46 @@ def classify(
     condition: str | None = None,
     sqlstate: str | None = None,
     status: int | None = None,
+    *,
+    answered: bool = True,
 ) -> type[e.Error]:
-    """The class of exception by the first rule of the table that fits."""
+    """The class of exception by the first rule of the table that applies and fits."""
     if status == 403 and (NO_PERMISSION.search(text) or NO_ADDRESS.search(text)):
         return e.PermissionDenied
     main_condition = (condition or "").partition(".")[0]
-    names = class_names(error)
     subjects: dict[By, list[str]] = {
         By.CONDITION: [main_condition] if main_condition else [],
         By.SQLSTATE: [sqlstate] if sqlstate else [],
         By.STATUS: [str(status)] if status else [],
+        By.CLASS: class_names(error),
     }
     for rule in RULES:
+        if not _applies(rule, status, answered=answered):
+            continue
         if rule.by is By.TEXT:
             # Where there is a condition, the text may quote anything, the statement above all.
             if not condition and re.search(rule.pattern, text, re.IGNORECASE):
                 return rule.kind
-        elif rule.by is By.CLASS:
-            if any(re.fullmatch(rule.pattern, name) for name in names):
-                return rule.kind
         elif any(re.fullmatch(rule.pattern, item) for item in subjects[rule.by]):
             return rule.kind
     return e.InternalError
+
+
+def _applies(rule: Rule, status: int | None, *, answered: bool) -> bool:
+    """Whether a rule says something of what comes with an HTTP status, or with no answer at all.
+
+    The words of an error on the way ("Resource temporarily unavailable") and those of a gateway,
+    which has passed the statement on and tired of waiting, say nothing of the statement. A status
+    of 4xx says that the request was refused, but its words are no reason to send it again: what has
+    lost a session says so in the protocol, and what starts says 503.
+    """
+    if not answered:
+        return rule.by is By.CLASS
+    if rule.by in (By.STATUS, By.CLASS) or status is None or status in _NOT_NOW:
+        return True
+    if status == 408 or status >= 500:
+        return False
+    return not issubclass(rule.kind, _TO_BE_REPEATED)
 
 
 def class_names(error: BaseException) -> list[str]:

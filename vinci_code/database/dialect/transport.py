@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import ssl
 import sys
 import threading
 import time
@@ -74,19 +75,53 @@ _UNKNOWN_TOKEN = b"Invalid access token"
 _FINISHED, _CANCELED, _ERROR, _TIMED_OUT = 2, 3, 5, 8
 _STATUS_ERRORS = frozenset({3, 4})
 
-_NEVER_SENT = frozenset(
-    {
-        "urllib3.exceptions.ConnectTimeoutError",
-        "urllib3.exceptions.ProxyError",
-        "ssl.SSLCertVerificationError",
-    }
-)
+# What says that a request was not taken, where the answer says when to come again.
+_NOT_NOW = frozenset({429, 503})
 
 _log = logging.getLogger(__name__)
 
 
 class DeadlinePassed(StatementTimeout):
     """The deadline of a statement has passed; whether it still runs is to be found out."""
+
+
+@dataclass
+class Exchange:
+    """One request of the driver, and what was answered to it.
+
+    Attributes:
+        written: Whether the request began to be written. It did not where the credentials could not
+            be had, or where connecting failed, be it in the tunnel of a proxy or in the handshake.
+        answered: Whether the warehouse has answered it in its protocol.
+        status: The HTTP status of the answer; ``None`` where there was none.
+        retry_after: The header ``Retry-After`` of the answer, in seconds.
+        sqlstate: The SQLSTATE of the answer.
+        ended: The state of the statement that the answer tells, a ``TOperationState``.
+    """
+
+    written: bool = False
+    answered: bool = False
+    status: int | None = None
+    retry_after: float | None = None
+    sqlstate: str | None = None
+    ended: int | None = None
+
+    @property
+    def refusal(self) -> int | None:
+        """The HTTP status, where it is none of success."""
+        return self.status if self.status is not None and self.status >= 300 else None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the status says that the request was not taken.
+
+        Of 429 and 503 only that they may say so. Other statuses of 5xx, and 408, come from what
+        lies between, too, when the statement has been passed on.
+        """
+        status = self.refusal
+        return status is not None and (
+            status in _NOT_NOW or status == 501 or (status < 500 and status != 408)
+        )
 
 
 @dataclass
@@ -104,6 +139,7 @@ class Call:
         modified: How many rows it said the statement changed.
         statement_id: The statement's name on the warehouse.
         copies: How many times the statement was sent, those included that were refused.
+        exchange: The request that was sent last.
     """
 
     patience: Patience
@@ -118,6 +154,7 @@ class Call:
     renewed: bool = False
     copies: int = 0
     losses: dict[str, int] = field(default_factory=dict)
+    exchange: Exchange = field(default_factory=lambda: Exchange())
 
     def again(self) -> None:
         """Forget what has become of the statement, before it is sent once more."""
@@ -187,14 +224,15 @@ class Channel:
         self._timeouts = timeouts
         self._make_timeout = make_timeout
         self._call: Call | None = None
-        self._sqlstate: str | None = None
-        self._ended: int | None = None
+        # The request that is being sent; another thread may send one for the next.
+        self._current = Exchange()
         # What was raised while the driver waited, and says nothing of the request: the driver makes
         # an error of its own of it, or a line in its log.
         self._interruption: Exception | None = None
         self.lost = False
         """Whether the warehouse no longer knows the session."""
         _send_once(backend)
+        self._watched: Any = None
         backend.make_request = self.request
 
     @contextlib.contextmanager
@@ -208,7 +246,9 @@ class Channel:
 
     def understood(self, error: Exception, call: Call) -> Error:
         """What an exception means that the driver raised over an answer which is no failure."""
-        return clean(error, Evidence(sqlstate=self._sqlstate, statement_id=call.statement_id))
+        return clean(
+            error, Evidence(sqlstate=call.exchange.sqlstate, statement_id=call.statement_id)
+        )
 
     def let_through(self) -> None:
         """Raise what a signal handler has raised in a request, and the driver has swallowed."""
@@ -298,28 +338,39 @@ class Channel:
         name = method.__name__
         call.in_flight = name == EXECUTE
         call.copies += call.in_flight
+        if call.in_flight:
+            call.failed = call.finished = False  # of what was sent before
+        call.exchange = Exchange()
         exchange = self._exchange_in_time if name == OPEN else self._exchange
-        response = exchange(method, request, name, self._timeout(name, call))
+        response = exchange(method, request, call.exchange, self._timeout(name, call))
+        if not call.exchange.written:
+            # Else a write that was executed would be taken for one that was never sent.
+            raise InterfaceError(_UNKNOWN_DRIVER)
         call.in_flight = False
-        if self._ended in (_CANCELED, _TIMED_OUT):
+        if call.exchange.ended in (_CANCELED, _TIMED_OUT):
             call.failed = True
             raise self._stopped(call)
         return response
 
-    def _exchange(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
+    def _exchange(self, method: Any, request: Any, exchange: Exchange, timeout: Any) -> Any:
         # The driver's lock: another thread may be cancelling over the same transport.
         with self._backend._request_lock:
             self._transport.code, self._transport.headers = None, {}
-            self._sqlstate = self._ended = None
+            self._current = exchange
+            self._watch()
             # The only way to bound connecting and reading apart; setTimeout takes one number.
             setattr(self._transport, _TIMEOUT, timeout)
             self._interruption = None
             try:
-                response = self._send(self._observed(method, name), request)
+                response = self._send(self._observed(method, exchange), request)
             except Exception:
                 if not self._was_interrupted():
                     raise
                 response = None
+            finally:
+                code = self._transport.code
+                exchange.status = code if isinstance(code, int) else None
+                exchange.retry_after = seconds_in(self._transport.headers.get("Retry-After"))
             # Not while the driver's error is handled: it says nothing of what is raised here.
             self.let_through()
             return response
@@ -327,7 +378,7 @@ class Channel:
     def _was_interrupted(self) -> bool:
         return self._interruption is not None
 
-    def _exchange_in_time(self, method: Any, request: Any, name: str, timeout: Any) -> Any:
+    def _exchange_in_time(self, method: Any, request: Any, exchange: Exchange, timeout: Any) -> Any:
         """The same, and be back in time where nobody else sees to it.
 
         Names are resolved without any limit, and each of a host's addresses is given all of the
@@ -335,13 +386,13 @@ class Channel:
         """
         outcome: list[tuple[Any, Exception | None]] = []
 
-        def exchange() -> None:
+        def open_session() -> None:
             try:
-                outcome.append((self._exchange(method, request, name, timeout), None))
+                outcome.append((self._exchange(method, request, exchange, timeout), None))
             except Exception as error:  # noqa: BLE001 - raised by the thread that waits
                 outcome.append((None, error))
 
-        within(self._timeouts.connect + _GRACE, exchange)
+        within(self._timeouts.connect + _GRACE, open_session)
         if not outcome:
             raise ConnectTimeout(
                 f"{self._where} did not answer within {self._timeouts.connect:g} s\n"
@@ -352,13 +403,13 @@ class Channel:
             raise error
         return response
 
-    def _observed(self, method: Any, name: str) -> Any:
+    def _observed(self, method: Any, exchange: Exchange) -> Any:
         @functools.wraps(method)
         def observed(request: Any) -> Any:
             handled = sys.exc_info()[1]
             try:
                 response = method(request)
-                self._note(name, response)
+                self._note(method.__name__, response, exchange)
             except Exception as error:
                 self._interruption = _interruption_in(error, handled)
                 raise
@@ -366,13 +417,14 @@ class Channel:
 
         return observed
 
-    def _note(self, name: str, response: Any) -> None:
+    def _note(self, name: str, response: Any, exchange: Exchange) -> None:
         """Keep what the driver's exceptions leave out of an answer."""
+        exchange.answered = True
         status = getattr(response, "status", None)
         refused = False
         if status is not None and status.statusCode in _STATUS_ERRORS:
             refused = True
-            self._sqlstate = status.sqlState
+            exchange.sqlstate = status.sqlState
         call = self._call
         if call is None:
             return
@@ -385,24 +437,24 @@ class Channel:
         elif name != "GetOperationStatus":
             return
         if response is not None and not refused:
-            self._note_state(response, call)
+            self._note_state(response, call, exchange)
 
-    def _note_state(self, status: Any, call: Call) -> None:
+    def _note_state(self, status: Any, call: Call, exchange: Exchange) -> None:
         state = status.operationState
-        self._ended = state
+        exchange.ended = state
         if state == _FINISHED:
             call.finished = True
             call.modified = status.numModifiedRows
         elif state == _ERROR:
             call.failed = True
-            self._sqlstate = status.sqlState
+            exchange.sqlstate = status.sqlState
 
     def _keep_house(self, method: Any, request: Any) -> Any:
         if self.lost:
             return None
         timeout = self._make_timeout(connect=_HOUSEKEEPING_SECONDS, read=_HOUSEKEEPING_SECONDS)
         try:
-            return self._exchange(method, request, method.__name__, timeout)
+            return self._exchange(method, request, Exchange(), timeout)
         except Exception as error:
             if is_foreign(error):
                 self._interruption = error
@@ -423,11 +475,33 @@ class Channel:
                 "the statement did not finish before its deadline", statement_id=call.statement_id
             )
 
+    def _watch(self) -> None:
+        """Have it noted when a request begins to be written, which is after connecting.
+
+        No exception tells: where the connection to a proxy breaks, urllib3 says ProxyError, be it
+        before the request or after its execution.
+        """
+        pool = getattr(self._transport, _POOL)
+        if pool is self._watched:
+            return
+        self._watched = pool  # the driver makes another one as it opens a session
+        opened: Any = pool.ConnectionCls
+        channel = self
+
+        class Watched(opened):  # type: ignore[misc]
+            """A connection of the pool's own class."""
+
+            def request(self, *arguments: Any, **named: Any) -> None:
+                channel._current.written = True
+                super().request(*arguments, **named)
+
+        pool.ConnectionCls = Watched
+
     # --- what comes of it -----------------------------------------------------------------------
 
     def _understood(self, error: Exception, call: Call) -> Error:
-        code = self._transport.code
-        status = code if isinstance(code, int) and code >= 300 else None
+        exchange = call.exchange
+        status = exchange.refusal
         context = getattr(error, "context", None) or {}
         broken = status is not None or not class_names(error)[0].startswith("databricks.sql.exc.")
         return clean(
@@ -435,16 +509,16 @@ class Channel:
             Evidence(
                 status=status,
                 said=str(context.get("error-message") or "") if status else "",
-                sqlstate=self._sqlstate,
+                sqlstate=exchange.sqlstate,
                 statement_id=call.statement_id,
                 where=self._where if broken else "",
+                answered=exchange.answered or status is not None,
             ),
         )
 
     def _decide(self, failure: Error, name: str, call: Call) -> None:
         """Return if the request is to be sent again; raise what is to be reported otherwise."""
-        status = self._transport.code
-        never_sent = _was_never_sent(failure)
+        exchange = call.exchange
         lost = isinstance(failure, ConnectionLostError) and not isinstance(
             failure, SessionLostError
         )
@@ -452,15 +526,16 @@ class Channel:
             self.lost = True
         if name == EXECUTE and call.in_flight:
             call.in_flight = False
-            call.sent = lost and not never_sent
-        if isinstance(failure, AuthenticationFailed) and self._renew(call):
-            return
-        if status in (429, 503) or isinstance(failure, WarehouseStartTimeout):
+            call.sent = exchange.written and not (call.failed or exchange.is_refused)
+        starts = exchange.answered and isinstance(failure, WarehouseStartTimeout)
+        if starts or exchange.status in _NOT_NOW:
             self._wait(failure, name, call)
+            return
+        if isinstance(failure, AuthenticationFailed) and self._renew(call):
             return
         if lost:
             self._require_time(call)
-            if self._may_ask_again(name, call, failure, never_sent):
+            if self._may_ask_again(name, call, failure):
                 time.sleep(_PAUSE)
                 return
         raise failure
@@ -474,9 +549,9 @@ class Channel:
         return self._credentials.renew(sent)
 
     def _wait(self, failure: Error, name: str, call: Call) -> None:
-        retry_after = seconds_in(self._transport.headers.get("Retry-After"))
-        answered = self._transport.code in (429, 503)
-        if name == EXECUTE and answered and retry_after is None and not call.repeatable:
+        retry_after = call.exchange.retry_after
+        told = retry_after is not None or call.exchange.status not in _NOT_NOW
+        if name == EXECUTE and not told and not call.repeatable:
             call.sent = True
             raise AmbiguousWriteError(
                 f"{failure}\nThe answer does not say whether the statement had begun."
@@ -487,17 +562,19 @@ class Channel:
             self._require_time(call)
             raise
 
-    def _may_ask_again(self, name: str, call: Call, failure: Error, never_sent: bool) -> bool:
+    def _may_ask_again(self, name: str, call: Call, failure: Error) -> bool:
         tries = _TRIES.get(name, _TRIES_OF_QUESTIONS)
-        if name == OPEN and (never_sent or isinstance(failure, ConnectTimeout)):
+        if name == OPEN and isinstance(failure, ConnectTimeout):
             return False
-        if never_sent:
+        if not call.exchange.written:
+            if any(isinstance(error, ssl.SSLCertVerificationError) for error in chain(failure)):
+                return False  # the same one comes again
             tries = max(tries, 2)
         call.losses[name] = call.losses.get(name, 0) + 1
         return call.losses[name] < tries
 
     def _stopped(self, call: Call) -> CancelledError:
-        if self._ended == _TIMED_OUT:
+        if call.exchange.ended == _TIMED_OUT:
             return StatementTimeout(
                 "the warehouse cancelled the statement, because it took longer than "
                 "STATEMENT_TIMEOUT allows",
@@ -530,16 +607,17 @@ def _interruption_in(error: Exception, handled: BaseException | None) -> Excepti
 
 
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
+_UNKNOWN_DRIVER = (
+    "this version of databricks-sql-connector, or of urllib3, is not one that the dialect knows "
+    "how to use safely; install one that vinci-code[databricks] allows"
+)
 
 
 def _send_once(backend: Any) -> None:
     """Have every request sent once by what lies below, and answered with whatever comes."""
     policy = getattr(backend, "retry_policy", None)
     if policy is None or not hasattr(backend._transport, _TIMEOUT):
-        raise InterfaceError(
-            "this version of databricks-sql-connector is not one that the dialect knows how to "
-            "use safely; install one that vinci-code[databricks] allows"
-        )
+        raise InterfaceError(_UNKNOWN_DRIVER)
     policy.total = 0
     policy.read = False
     # A status is an answer: its headers say how long to wait.
@@ -565,10 +643,6 @@ def _statement_id(response: Any) -> str | None:
     handle = getattr(response, "operationHandle", None)
     guid = getattr(getattr(handle, "operationId", None), "guid", None)
     return str(uuid.UUID(bytes=guid)) if isinstance(guid, bytes) and len(guid) == 16 else None
-
-
-def _was_never_sent(failure: Error) -> bool:
-    return any(name in _NEVER_SENT for error in chain(failure) for name in class_names(error))
 
 
 def within(seconds: float, work: Callable[[], object]) -> None:

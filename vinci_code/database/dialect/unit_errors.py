@@ -53,10 +53,10 @@ def ambiguous(error: AmbiguousWriteError, commit: Commit, finding: Finding) -> A
     """The error for a commit of which nobody can say what became of it."""
     what = str(error).partition("\nTo fix it:")[0]
     return AmbiguousWriteError(
-        f"{what}\nWhether the unit of work was committed cannot be proved: {finding.reason}.\n"
-        f"To fix it: look for the query tag {TAG} = {commit.identity} in the query history of the "
-        "warehouse. FINISHED there means committed. FAILED or CANCELED means not committed, and "
-        "only then repeat the unit of work.",
+        f"{what}\nWhether it was committed cannot be proved: {finding.reason}. Its query tag is "
+        f"{TAG} = {commit.identity}: in the query history of the warehouse, FINISHED means "
+        "committed; FAILED or CANCELED means not committed.\n"
+        "To fix it: look there, and repeat the unit of work only where it was not committed.",
         sqlstate=error.sqlstate,
         error_class=error.error_class,
         statement_id=error.statement_id,
@@ -68,7 +68,7 @@ def not_committed(error: AmbiguousWriteError, finding: Finding) -> Exception:
     said = f"failed: {finding.reason}" if finding.failed else "was cancelled with its session"
     told = (
         "the answer to a commit was lost; the query history of the warehouse says that it "
-        f"{said}\nNothing was written. To fix it: repeat the unit of work."
+        f"{said}, so that it wrote nothing\nTo fix it: repeat the unit of work."
     )
     known = translate(error, Evidence(said=finding.reason)) if finding.failed else None
     timed_out = isinstance(error.__cause__, StatementTimeout)
@@ -82,25 +82,46 @@ def not_committed(error: AmbiguousWriteError, finding: Finding) -> Exception:
     return guards.raised(made) or made
 
 
-def partial(done: Sequence[Step], held: Sequence[Held], error: Exception) -> PartialCommitError:
-    """The error for a unit of which some statements were executed, and one failed."""
-    failed = held.index(done[-1].of) + done[-1].last
-    written = list(tables_of(step.of for step in done))
-    ambiguous = isinstance(error, AmbiguousWriteError)
-    rest = "" if done[-1].last else "the rest of "
+def told_of_each(done: Sequence[Step], held: Sequence[Held], error: Exception) -> Exception:
+    """The error for statements that are committed one by one, of which one failed.
+
+    Args:
+        done: Those that were executed.
+        held: What all of them were made of.
+        error: What the next one failed with.
+    """
+    # By identity: two writes may be equal.
+    at = {id(write): number for number, write in enumerate(held)}
+    failed = at[id(done[-1].of)] + done[-1].last if done else 0
+    rest = "the rest of " if done and not done[-1].last else ""
     first, others = f"{rest}{told([held[failed]])}", told(held[failed + 1 :])
-    if ambiguous:
-        not_written = f"Not known: {first}. Not written: {others or 'nothing else'}"
-    else:
-        not_written = f"Not written: {first}{', ' if others else ''}{others}"
     # What the statement alone says of itself would be read as said of the unit.
-    what = str(error) if ambiguous else str(error).partition("\nTo fix it:")[0]
+    what = str(error).partition("\nTo fix it:")[0]
+    if isinstance(error, AmbiguousWriteError):
+        known = f"Not known: {first}. Not written: {others or 'nothing else'}"
+        way = "find out the fate of what is not known by its query tag; then "
+        if not done:
+            return error if not others else _first_unknown(error, f"{what}\n{known}", way)
+    else:
+        known, way = f"Not written: {first}{', ' if others else ''}{others}", ""
+        if not done:
+            return error
     return PartialCommitError(
         f"a unit of work was written in part. Written: {told([step.part for step in done])}. "
-        f"{not_written}. "
-        f"What happened: {what}\nTo fix it: repeat what was not written, or take back what was.",
-        written=written,
+        f"{known}. What happened: {what}\n"
+        f"To fix it: {way}repeat what was not written, or take back what was.",
+        written=list(tables_of(step.of for step in done)),
         not_written=list(tables_of(held[failed:])),
+    )
+
+
+def _first_unknown(error: AmbiguousWriteError, known: str, way: str) -> AmbiguousWriteError:
+    return AmbiguousWriteError(
+        f"{known}\nTo fix it: {way}write what was not written; do not repeat the unit of work "
+        "where a part of it is committed.",
+        sqlstate=error.sqlstate,
+        error_class=error.error_class,
+        statement_id=error.statement_id,
     )
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect import guards, query_history, unit_errors
 from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, byte_length, written_out
+from vinci_code.database.dialect.copying import settled
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     Error,
@@ -40,14 +41,25 @@ from vinci_code.database.dialect.scanning import (
     BEGIN,
     BLOCK,
     COMMIT,
+    LOOKS,
     QUERY,
     ROLLBACK,
+    ROWS,
     Statement,
+    is_several,
 )
+from vinci_code.database.dialect.shapes import Kind
 from vinci_code.database.dialect.statistics import Counter, Progress
 from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.views import KnownViews, Name, questions
-from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, joined, tables_of
+from vinci_code.database.dialect.writes import (
+    Held,
+    HeldWrites,
+    Mark,
+    Text,
+    joined,
+    tables_of,
+)
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
@@ -144,26 +156,28 @@ class Unit:
         return self._changed is None or table in self._changed
 
     def write(
-        self, held: Held, cursor: Cursor, *, at_once: bool = False, flush: bool = False
+        self, held: Sequence[Held], cursor: Cursor, *, at_once: bool = False, flush: bool = False
     ) -> bool:
-        """Hold a write, or run it at once; returns whether it is held.
+        """Hold what one execution writes, or run it at once; returns whether it is held.
 
         Args:
-            held: The write.
+            held: The writes: one, or one for each set of parameters.
             cursor: The cursor that it was executed on.
             at_once: Whether it is to be run now.
             flush: Whether it is one of the ORM's flush.
         """
         self._require_sound()
-        if not flush:
-            self._note_changed(held)
-        claim_keys(held)
+        for write in held:
+            if not flush:
+                self._note_changed(write)
+            claim_keys(write)
         if at_once:
             self.before_other("a write that is not to be held")
         elif self.holds:
             self._begin_if_wanted()
-            self.held.add(held)
-            cursor.rowcount = len(held) if isinstance(held, Rows) else -1
+            for write in held:
+                self.held.add(write)
+            cursor.rowcount = -1 if any(isinstance(write, Text) for write in held) else _rows(held)
             return True
         self._run_at_once(held, cursor)
         return False
@@ -206,6 +220,42 @@ class Unit:
         if tables is None or not self.holds:
             return tables
         return None if self._reads_view(names) else tables
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is held, or in a transaction that the unit has begun."""
+        return bool(self.held) or self._in_transaction
+
+    def hold_raw(
+        self, text: str, parameters: Sequence[Any], told: Statement, cursor: Cursor
+    ) -> bool:
+        """Make ready for a statement of the application's own; returns whether it is held.
+
+        Raises:
+            PendingWritesError: It cannot wait, and there are held writes.
+        """
+        refuse_several(text, told)
+        if told.writes_rows and self.holds:
+            (row,) = settled([parameters])
+            return self.write([Text(text, row, None, described=told)], cursor)
+        if told.writes_rows:
+            self._require_sound()
+            self._changed = None
+        else:
+            self.before_text(told)
+        return False
+
+    def before_text(self, told: Statement) -> None:
+        """Make ready for a text that does not write rows, and is run now.
+
+        Raises:
+            PendingWritesError: It cannot wait, and there are held writes.
+        """
+        if told.reads:
+            self.before_read(frozenset() if told.keyword in LOOKS else None)
+        else:
+            self.before_other(told.keyword or "a statement")
+            self._dialect.views.forget()
 
     def before_definitions(self) -> None:
         """Refuse a look at definitions, not rows, where the transaction would be aborted by it.
@@ -349,6 +399,7 @@ class Unit:
                 "the unit of work has failed before and is rolled back; nothing was written\n"
                 "To fix it: call rollback() after an error, and repeat the unit."
             )
+        self._connection.require_transaction()
 
     def _reads_view(self, names: Collection[Name]) -> bool:
         """Whether one of the names is, or may be, a view; the warehouse is asked once for each."""
@@ -375,26 +426,33 @@ class Unit:
             known.note(question.answer(cursor.fetchall()))
         return known.any_of(names)
 
-    def _run_at_once(self, held: Held, cursor: Cursor) -> None:
-        """Run a write, each of its statements committed by itself.
+    def _run_at_once(self, held: Sequence[Held], cursor: Cursor) -> None:
+        """Run what one execution writes, each of its statements committed by itself.
+
+        Unless the application has begun a transaction: then they belong to that.
 
         Raises:
-            PartialCommitError: One failed, and others were executed before.
+            PartialCommitError: One failed, and others were committed before.
         """
         total = 0
         done: list[Step] = []
+        within = self._connection.in_transaction
         # A row that is written twice takes two statements.
-        parts = joined([held], [held])
+        parts = [part for write in held for part in joined([write], [write])]
         refuse_duplicates(parts)
         try:
             for step in steps(parts, self._dialect, split=False):
                 self._run_commit(step, [step.part], cursor)
                 done.append(step)
-                total = -1 if -1 in (total, cursor.rowcount) else total + cursor.rowcount
+                counted = _counted(step.part, cursor)
+                total = -1 if -1 in (total, counted) else total + counted
         except Exception as error:
-            if not done or is_foreign(error):
+            if within or is_foreign(error):
                 raise
-            raise unit_errors.partial(done, parts, error) from error
+            told = unit_errors.told_of_each(done, parts, error)
+            if told is error:
+                raise
+            raise told from error
         cursor.rowcount = total
 
     def _note_changed(self, held: Held) -> None:
@@ -430,15 +488,7 @@ class Unit:
             self._begin()
 
     def _begin(self) -> None:
-        try:
-            self._run("BEGIN TRANSACTION", (), BEGIN)
-        except AmbiguousWriteError as error:
-            self._connection.give_up()
-            raise OperationalError(
-                "the answer to BEGIN TRANSACTION was lost; its session was ended, and nothing was "
-                "written\nTo fix it: repeat the unit of work.",
-                statement_id=error.statement_id,
-            ) from error
+        self._run("BEGIN TRANSACTION", (), BEGIN)
         self._in_transaction = True
         self._count(statements=1)
 
@@ -462,7 +512,7 @@ class Unit:
         begin = time.monotonic()
         if self._in_transaction:
             self._send_all(held)
-            self._send_commit(self._sent)
+            self._send_commit(self._sent, wrote=bool(self._sent))
         elif self._connection.in_transaction:
             self._send_commit([])
         elif held:
@@ -555,9 +605,12 @@ class Unit:
                 done.append(step)
         except Exception as error:
             # It may have been raised by the making of a statement, too.
-            if not done or is_foreign(error):
+            if is_foreign(error):
                 raise
-            raise unit_errors.partial(done, held, error) from error
+            told = unit_errors.told_of_each(done, held, error)
+            if told is error:
+                raise
+            raise told from error
 
     def _send_held(self, why: str, *, counting: bool = False) -> None:
         """Send what is held within a transaction, so that it can be read, or its rows counted."""
@@ -602,26 +655,19 @@ class Unit:
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
                 self._count(statements=1, rows=step.rows, size=step.size)
                 self._dialect.tell(Progress(sent, rows, rows_in_all, size))
-        except AmbiguousWriteError as error:
-            self._failed = True
-            # Only COMMIT would have kept it.
-            self._connection.give_up()
-            raise OperationalError(
-                "the answer to a statement within a transaction was lost; its session was ended "
-                "and with it the transaction, so nothing was written\n"
-                "To fix it: repeat the unit of work.",
-                statement_id=error.statement_id,
-            ) from error
         except BaseException:
             self._failed = True
             raise
 
-    def _send_commit(self, held: list[Held]) -> None:
+    def _send_commit(self, held: list[Held], *, wrote: bool = True) -> None:
         self._in_transaction = False
         commit = Commit("COMMIT", held)
         try:
             self._run(commit.text, (), COMMIT, query_tags=commit.tags)
         except AmbiguousWriteError as error:
+            if not wrote:
+                self._connection.give_up()  # there is nothing that its fate would change
+                return
             found = self._found_out(commit, error)
             if found.outcome is Outcome.ABSENT:
                 # It has ended with its session, and cannot be committed any more.
@@ -712,3 +758,32 @@ class Unit:
             if raised is None:
                 raise
             raise raised from error
+
+
+def refuse_several(text: str, told: Statement) -> None:
+    """Refuse a text of several statements, of which one is on rows.
+
+    Raises:
+        ProgrammingError: It is one.
+    """
+    if told.keyword in ROWS and is_several(text):
+        raise ProgrammingError(
+            "a text of several statements with semicolons between them was given; the "
+            "warehouse takes one at a time, and nothing was sent\n"
+            "To fix it: execute each by itself."
+        )
+
+
+def _rows(held: Sequence[Held]) -> int:
+    return sum(map(len, held))
+
+
+def _counted(write: Held, cursor: Cursor) -> int:
+    """How many rows a write that was executed has matched, be its answer lost; -1 if unknown."""
+    if cursor.rowcount != -1:
+        return cursor.rowcount
+    if isinstance(write, Text):
+        return -1 if write.certain is None else write.certain
+    # The statement fails where it finds another row than it should.
+    certain = write.checks.matched or write.shape.kind is Kind.INSERT
+    return len(write) if certain and write.upsert is None else -1
