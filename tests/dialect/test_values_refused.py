@@ -16,6 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -694,6 +696,71 @@ def test_filter_by_one_finds_what_is_true(engine: sa.Engine) -> None:
         session.add_all([Cat(name="a"), Cat(name="b", tame=False)])
         session.commit()
         assert [cat.name for cat in session.query(Cat).filter_by(tame=1)] == ["a"]
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+KEYS: list[tuple[Any, Any, Any]] = [
+    (sa.String(), Named.ONE, "two"),
+    (sa.String(), Word("one"), Named.ONE),
+    (sa.Integer(), Numbered.SEVEN, 8.0),
+    (sa.Integer(), 2.0, np.int64(3)),
+    (sa.Float(), np.float64(0.5), 2),
+    (sa.Date(), dt.datetime(2024, 1, 1), pd.Timestamp(2024, 1, 2)),
+    (sa.DateTime(), pd.Timestamp(2024, 1, 1), dt.date(2024, 1, 2)),
+    (sa.Interval(), pd.Timedelta(days=1), dt.timedelta(2)),
+    (sa.Boolean(), np.bool_(True), 0),
+    (sa.LargeBinary(), b"one", bytearray(b"two")),
+    (sa.Enum(Size), Size.SMALL, "LARGE"),
+]
+
+
+@pytest.mark.parametrize(("kind", "key", "other"), KEYS, ids=[repr(row) for row in KEYS])
+def test_a_key_of_a_subclass_says_which_row_is_meant(
+    engine: sa.Engine, kind: Any, key: Any, other: Any
+) -> None:
+    class Own(orm.DeclarativeBase):
+        pass
+
+    class Keyed(Own):
+        __tablename__ = "keyed"
+        id: orm.Mapped[Any] = orm.mapped_column(kind, primary_key=True, autoincrement=False)
+        n: orm.Mapped[int]
+
+    Own.metadata.create_all(engine)
+    table = Own.metadata.tables["keyed"]
+    with orm.Session(engine, expire_on_commit=False) as session:
+        if not isinstance(key, (bytes, bytearray)):
+            session.add(row := Keyed(id=key, n=1))
+            session.flush()
+            row.n = 2
+            session.commit()
+            row.n = 3
+            session.commit()
+            session.delete(row)
+            session.commit()
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"id": key, "n": 1}])
+        was, now = sa.literal(key, kind), sa.bindparam("k", type_=kind)
+        connection.execute(sa.update(table).where(table.c.id == was).values(id=other))
+        connection.execute(sa.update(table).where(table.c.id == now), [{"k": other, "n": 5}])
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(table.c.n)).all() == [(5,)]
+        assert (
+            connection.scalar(
+                sa.select(sa.func.count()).where(table.c.id == sa.literal(other, kind))
+            )
+            == 1
+        )
+
+
+def test_a_key_of_another_type_is_refused(engine: sa.Engine) -> None:
+    table = sa.Table("keyed", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+    table.create(engine)
+    given: sa.BindParameter[Any] = sa.bindparam("k", type_=sa.Integer())
+    for key in (1.5, Decimal(1)):
+        with engine.begin() as connection, pytest.raises(sa.exc.DataError, match="column's type"):
+            connection.execute(sa.update(table).where(table.c.id == given).values(id=2), {"k": key})
 
 
 # --- values are copied when they are given --------------------------------------------------------

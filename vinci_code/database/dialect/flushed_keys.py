@@ -34,14 +34,14 @@ def listen() -> None:
         _begin(mapper)
 
 
-def _begin(mapper: Any, _class: Any = None) -> None:
+def _begin(mapper: Any, *_: Any) -> None:
     from sqlalchemy import event
 
     # Raw and with a value: so it is not wrapped, and can be known again among the listeners.
     event.listen(mapper, "before_insert", _make_key, raw=True, retval=True)
 
 
-def _be_last(mapper: Any, connection: Any, target: Any) -> None:
+def _be_last(mapper: Any, *_: Any) -> None:
     """Put the listener that makes the key behind those that were registered since."""
     listeners = mapper.dispatch.before_insert
     own = listeners.listeners
