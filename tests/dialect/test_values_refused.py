@@ -643,6 +643,28 @@ def compared(sides: Sides) -> Sides:
         C.id > 1.5,
         C.id == True,  # noqa: E712 - what is tested
         C.id.in_([9, True]),
+        C.id.in_([True, False]),
+        C.id.not_in([True]),
+        C.n.in_([True, False]),
+        C.id == "",
+        C.id != "x",
+        C.id < "x",
+        C.id >= "x",
+        C.id.in_(["9", "x"]),
+        C.id.not_in(["9", "x"]),
+        C.id.is_distinct_from("x"),
+        C.id == " +9.0e0\n",
+        C.id > "9.5",
+        C.id < "1e999",
+        C.id > "-1e999",
+        C.id == "0x9",
+        C.n == "1.5",
+        C.n == "x",
+        C.n < "x",
+        C.n > "2",
+        C.id == sa.bindparam("given", "x", type_=sa.Integer()),
+        C.id < sa.bindparam("given", "9.5", type_=sa.Integer()),
+        C.id.in_(sa.bindparam("given", ["x", "9"], type_=sa.Integer(), expanding=True)),
         C.s == 5,
         C.s != 5,
         C.s == 5.5,
@@ -688,6 +710,31 @@ def test_some_are_found(compared: Sides) -> None:
     assert found(C.s == 5) == [1]
     assert found(C.s.in_([5, 5.5])) == [1, 10]
     assert found(C.id == "9") == [9]
+
+
+def test_a_key_of_a_url_finds_what_it_finds_on_sqlite(compared: Sides) -> None:
+    class Own(orm.DeclarativeBase):
+        pass
+
+    class Row(Own):
+        __table__ = COMPARED
+
+    for engine in compared.engines:
+        with orm.Session(engine) as session:
+            assert session.get(Row, "abc") is None
+            assert session.get_one(Row, "9").s == "no number"
+
+
+def test_a_long_key_is_not_confused_beside_text(engine: sa.Engine) -> None:
+    table = sa.Table("long", sa.MetaData(), sa.Column("id", sa.BigInteger, primary_key=True))
+    table.create(engine)
+    keys = [2**62, 2**62 + 1]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"id": key} for key in keys])
+    with engine.connect() as connection:
+        for given in ([str(keys[0]), "x"], [str(keys[0]), "1.5"]):
+            found = connection.scalars(sa.select(table.c.id).where(table.c.id.in_(given))).all()
+            assert found == keys[:1]
 
 
 def test_filter_by_one_finds_what_is_true(engine: sa.Engine) -> None:
