@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import (
     JSON,
     Column,
     DateTime,
     Engine,
+    Enum,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -161,6 +165,28 @@ class Pair(Base):
     first: Mapped[int] = mapped_column("a", primary_key=True)
     content: Mapped[int | None] = mapped_column("v")
     mark: Mapped[str | None] = mapped_column("m")
+
+
+class Word(str, enum.Enum):
+    ONE = "one"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Color(enum.Enum):
+    RED = 1
+    CRIMSON = 1  # noqa: PIE796 - what is tested
+    BLUE = 2
+
+
+class Painted(Base):
+    """One of whose colours two are the same."""
+
+    __tablename__ = "painted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    color: Mapped[Color] = mapped_column(Enum(Color, omit_aliases=False))
 
 
 class Named(Base):
@@ -788,3 +814,128 @@ def test_what_is_not_checked_in_other_forms(
     with Session(items) as session:
         change(session, items)
         session.commit()
+
+
+# --- objects that were written and are still at hand ---------------------------------------------
+
+
+GIVEN: list[tuple[str, Any]] = [
+    ("note", Word.ONE),
+    ("note", np.str_("one")),
+    ("balance", Number.ONE),
+    ("balance", 2.0),
+    ("balance", np.int64(3)),
+    ("ratio", np.float64(0.5)),
+    ("ratio", np.float64("nan")),
+    ("ratio", 2),
+    ("price", 2),
+    ("price", 1.1),
+    ("at", pd.Timestamp(2024, 1, 1)),
+    ("at", dt.date(2024, 1, 1)),
+    ("instant", pd.Timestamp(2024, 1, 1, tz="Europe/Berlin")),
+    ("day", pd.Timestamp(2024, 1, 1)),
+    ("day", dt.datetime(2024, 1, 1)),
+    ("done", 1),
+    ("done", np.bool_(True)),
+]
+
+
+@pytest.mark.parametrize("beside", ["", "a function"])
+@pytest.mark.parametrize(("name", "given"), GIVEN, ids=lambda value: repr(value))
+def test_a_change_of_what_was_given_as_another_type_is_found(
+    items: Engine, name: str, given: Any, beside: str
+) -> None:
+    theirs = False if name == "done" else SECOND[name]
+    for alarm in (False, True):
+        with Session(items, expire_on_commit=False) as session:
+            item = session.get_one(Item, 7)
+            setattr(item, name, given)
+            session.commit()
+            if alarm:
+                with items.begin() as connection:
+                    connection.execute(update(Item).values({name: theirs}))
+            setattr(item, name, LATER[name])
+            if beside:
+                item.mark = func.md5("x")
+            if not alarm:
+                session.commit()
+                continue
+            with pytest.raises(StaleDataError, match="changed or deleted by somebody else"):
+                session.commit()
+    with Session(items) as session:
+        assert getattr(session.get_one(Item, 7), name) == theirs
+
+
+LATER = {**FIRST, "balance": 7, "done": None}
+
+
+@pytest.mark.parametrize(("name", "given"), GIVEN, ids=lambda value: repr(value))
+def test_what_was_given_as_another_type_is_changed_in_the_same_unit(
+    items: Engine, name: str, given: Any
+) -> None:
+    with Session(items) as session:
+        item = session.get_one(Item, 7)
+        setattr(item, name, given)
+        session.flush()
+        setattr(item, name, LATER[name])
+        session.commit()
+        assert getattr(item, name) == LATER[name]
+
+
+@pytest.mark.parametrize("kind", [bytearray, lambda data: memoryview(bytearray(data))])
+def test_a_buffer_that_is_used_again_is_no_change_by_somebody_else(
+    items: Engine, kind: Callable[[bytes], Any]
+) -> None:
+    with Session(items, expire_on_commit=False) as session:
+        item = session.get_one(Item, 7)
+        item.raw = buffer = kind(b"abc")
+        session.commit()
+        buffer[0:1] = b"x"
+        item.raw = b"new"
+        session.commit()
+        item.raw = buffer = bytearray(b"abc")
+        session.flush()
+        buffer.extend(b"def")
+        flag_modified(item, "raw")
+        session.commit()
+        session.refresh(item)
+        assert item.raw == b"abcdef"
+
+
+def test_a_name_for_the_same_member_is_no_change_by_somebody_else(items: Engine) -> None:
+    Painted.__table__.create(items)  # type: ignore[attr-defined]
+    with items.begin() as connection:
+        connection.execute(text("INSERT INTO painted (id, color) VALUES (1, 'CRIMSON')"))
+    with Session(items) as session:
+        painted = session.get_one(Painted, 1)
+        assert painted.color is Color.RED
+        painted.color = Color.BLUE
+        session.commit()
+        assert painted.color is Color.BLUE
+
+
+@pytest.mark.parametrize("beside", ["", "a function"])
+def test_two_sessions_on_one_connection_change_a_row(items: Engine, beside: str) -> None:
+    with items.begin() as connection:
+        one, other = Session(connection), Session(connection)
+        first, second = one.get_one(Item, 7), other.get_one(Item, 7)
+        first.balance = 1
+        one.flush()
+        second.balance = 2
+        if beside:
+            second.mark = func.md5("x")
+        other.flush()
+    assert _now(items, "item.balance") == 2
+
+
+def test_the_second_of_two_sessions_is_checked_for_other_columns(items: Engine) -> None:
+    with items.connect() as connection:
+        one, other = Session(connection), Session(connection)
+        first, second = one.get_one(Item, 7), other.get_one(Item, 7)
+        first.balance = 1
+        one.flush()
+        _by_somebody_else(items, "item.count")
+        second.count = 2
+        other.flush()
+        with pytest.raises(StaleDataError, match="changed or deleted by somebody else"):
+            connection.commit()

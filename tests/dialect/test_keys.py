@@ -22,12 +22,22 @@ from sqlalchemy import (
     Sequence,
     String,
     Table,
+    create_engine,
+    event,
     func,
     insert,
     select,
 )
 from sqlalchemy.exc import CompileError, InvalidRequestError, StatementError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Mapper,
+    Session,
+    mapped_column,
+    relationship,
+    validates,
+)
 
 from tests.dialect.sides import Sides, sides_of
 from vinci_code.database.dialect.keys import NODE_BITS, ROW_STEP, KeyMaker, next_key, uuid7
@@ -372,3 +382,107 @@ def test_an_optional_sequence_is_none(engine: Engine) -> None:
     with engine.begin() as connection:
         result: Any = connection.execute(insert(table), {"name": "a"})
         assert result.inserted_primary_key[0] > 0
+
+
+# --- beside the application's own listeners ------------------------------------------------------
+
+
+class Listened(Base):
+    __tablename__ = "listened"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    number: Mapped[int | None]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "listened"}
+
+    @validates("id")
+    def _refuse(self, name: str, value: int) -> int:
+        if value < 0:
+            raise ValueError("a key is no negative number")
+        if value > 1 << 20:
+            raise ValueError("the database gives out the keys")
+        return value
+
+
+class ListenedToo(Listened):
+    __mapper_args__ = {"polymorphic_identity": "too"}
+
+
+def _own_key(mapper: Any, connection: Any, target: Any) -> None:
+    if isinstance(target, Listened) and target.id is None and target.number is not None:
+        target.id = 7000 + target.number
+
+
+@pytest.fixture(params=["sqlite", "warehouse"])
+def either(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Iterator[Engine]:
+    """An engine on either database, with the table of the classes that are listened to."""
+    on_sqlite = request.param == "sqlite"
+    made = create_engine(f"sqlite:///{tmp_path / 'keys.db'}") if on_sqlite else engine
+    Listened.__table__.create(made)  # type: ignore[attr-defined]
+    yield made
+    made.dispose()
+
+
+@pytest.mark.parametrize("kind", [Listened, ListenedToo])
+@pytest.mark.parametrize("propagate", [True, False])
+@pytest.mark.parametrize("of_all", [True, False])
+def test_a_key_that_a_listener_makes_stays(
+    either: Engine, kind: type[Listened], propagate: bool, of_all: bool
+) -> None:
+    on: Any = Mapper if of_all else Listened if propagate else kind
+    with Session(either) as session:
+        # The listener comes after a first flush, and so is the last one that was registered.
+        session.add(kind())
+        session.flush()
+        event.listen(on, "before_insert", _own_key, propagate=propagate and not of_all)
+        try:
+            session.add_all([kind(number=1), kind(number=2), kind()])
+            session.commit()
+        finally:
+            event.remove(on, "before_insert", _own_key)
+        found = session.execute(
+            select(Listened.id, Listened.number).where(Listened.number.is_not(None))
+        )
+        assert sorted(map(tuple, found)) == [(7001, 1), (7002, 2)]
+        assert session.scalar(select(func.count()).select_from(Listened)) == 4
+
+
+def test_nobody_hears_of_a_key_that_is_made(either: Engine) -> None:
+    heard: list[Any] = []
+
+    def hear(*told: Any) -> None:
+        heard.append(told[1:])
+
+    def look(mapper: Any, connection: Any, target: Any) -> None:
+        heard.append(target.id)
+
+    event.listen(Listened.id, "set", hear)
+    event.listen(Listened, "before_insert", look)
+    try:
+        with Session(either) as session:
+            session.add_all([row := Listened(), Listened()])
+            session.flush()
+            assert heard == [None, None]
+            assert row.id is not None
+            session.commit()
+            assert session.get_one(Listened, row.id) is row
+    finally:
+        event.remove(Listened.id, "set", hear)
+        event.remove(Listened, "before_insert", look)
+
+
+def test_a_class_that_is_mapped_later_gets_its_keys(engine: Engine) -> None:
+    class Later(DeclarativeBase):
+        pass
+
+    class Late(Later):
+        __tablename__ = "late"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    Later.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all([Late(), Late()])
+        session.flush()
+        session.commit()
+        assert session.scalar(select(func.count()).select_from(Late)) == 2

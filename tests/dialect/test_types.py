@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     JSON,
+    REAL,
+    VARCHAR,
     BigInteger,
     Boolean,
     Column,
@@ -61,6 +63,7 @@ from vinci_code.database.dialect import (
     VARIANT,
 )
 from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.models.types import StrictText, UtcDateTime
 
 
 class Colour(enum.Enum):
@@ -544,6 +547,68 @@ def test_nested_values(engine: Engine, tmp_path: Path, name: str) -> None:
         both.write(insert(table), rows)
         found = both.rows(select(table.c.v).order_by(table.c.k))
     assert [value for [value] in found] == [*values, None]
+
+
+WALL = dt.datetime(2024, 2, 29, 1, 2, 3, 4)
+PARTS: list[tuple[Any, list[Any]]] = [
+    (Integer, [2**62, -1]),
+    (TINYINT, [-128]),
+    (Boolean, [True, False]),
+    (Float, [0.1, float("-inf"), 2.0]),
+    (REAL, [0.5]),
+    (Numeric(10, 2), [Decimal("1.25")]),
+    (Numeric(10, 2, asdecimal=False), [1.25]),
+    (String, ["it's \\ 😀", ""]),
+    (VARCHAR(3), ["abc"]),
+    (Enum(Colour), list(Colour)),
+    (Uuid, [uuid.UUID(int=7)]),
+    (Uuid(as_uuid=False), [str(uuid.UUID(int=7))]),
+    (LargeBinary, [b"\0\xff", b""]),
+    (Date, [dt.date(1, 1, 1), dt.date(9999, 12, 31)]),
+    (Time, [dt.time(23, 59, 59, 999999), dt.time()]),
+    (DateTime, [WALL, dt.datetime(1, 1, 1)]),
+    (DateTime(timezone=True), [WALL.replace(tzinfo=UTC)]),
+    (TIMESTAMP, [WALL.replace(tzinfo=UTC)]),
+    (TIMESTAMP_NTZ, [WALL]),
+    (Interval, [dt.timedelta(days=-400, microseconds=1), dt.timedelta()]),
+    (JSON, [{"a": [1, None]}, "x", 1.5]),
+    (PickleType, [{1, 2}]),
+    (StrictText, ["x"]),
+    (UtcDateTime, [WALL.replace(tzinfo=UTC)]),
+    (STRUCT(("i", Interval)), [{"i": dt.timedelta(1)}, {"i": None}]),
+]
+
+
+@pytest.mark.parametrize(("part", "values"), PARTS, ids=[repr(part) for part, _ in PARTS])
+def test_each_type_within_a_nested_one(
+    engine: Engine, tmp_path: Path, part: Any, values: list[Any]
+) -> None:
+    metadata = MetaData()
+    table = Table(
+        "n",
+        metadata,
+        Column("k", Integer, primary_key=True),
+        Column("a", ARRAY(part)),
+        Column("m", MAP(String, part)),
+        Column("s", STRUCT(("x", part), ("y", String))),
+    )
+    rows = [
+        {"k": number, "a": [value, None], "m": {"x": value, "y": None}, "s": {"x": value, "y": "z"}}
+        for number, value in enumerate([*values, None])
+    ]
+    with sides_of(engine, tmp_path, metadata) as both:
+        both.write(insert(table), rows)
+        found = both.rows(select(table).order_by(table.c.k))
+    assert found == [tuple(row.values()) for row in rows]
+
+
+def test_a_variant_within_a_nested_type_is_refused(engine: Engine, tmp_path: Path) -> None:
+    metadata = MetaData()
+    table = Table("n", metadata, Column("a", ARRAY(VARIANT)))
+    with sides_of(engine, tmp_path, metadata) as both:
+        for side in both.engines:
+            with side.connect() as connection, pytest.raises(StatementError, match="make it JSON"):
+                connection.execute(insert(table), {"a": [{"x": 1}]})
 
 
 def test_types_in_capitals_on_both(engine: Engine, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -641,6 +643,28 @@ def compared(sides: Sides) -> Sides:
         C.id > 1.5,
         C.id == True,  # noqa: E712 - what is tested
         C.id.in_([9, True]),
+        C.id.in_([True, False]),
+        C.id.not_in([True]),
+        C.n.in_([True, False]),
+        C.id == "",
+        C.id != "x",
+        C.id < "x",
+        C.id >= "x",
+        C.id.in_(["9", "x"]),
+        C.id.not_in(["9", "x"]),
+        C.id.is_distinct_from("x"),
+        C.id == " +9.0e0\n",
+        C.id > "9.5",
+        C.id < "1e999",
+        C.id > "-1e999",
+        C.id == "0x9",
+        C.n == "1.5",
+        C.n == "x",
+        C.n < "x",
+        C.n > "2",
+        C.id == sa.bindparam("given", "x", type_=sa.Integer()),
+        C.id < sa.bindparam("given", "9.5", type_=sa.Integer()),
+        C.id.in_(sa.bindparam("given", ["x", "9"], type_=sa.Integer(), expanding=True)),
         C.s == 5,
         C.s != 5,
         C.s == 5.5,
@@ -688,12 +712,102 @@ def test_some_are_found(compared: Sides) -> None:
     assert found(C.id == "9") == [9]
 
 
+def test_a_key_of_a_url_finds_what_it_finds_on_sqlite(compared: Sides) -> None:
+    class Own(orm.DeclarativeBase):
+        pass
+
+    class Row(Own):
+        __table__ = COMPARED
+
+    for engine in compared.engines:
+        with orm.Session(engine) as session:
+            assert session.get(Row, "abc") is None
+            assert session.get_one(Row, "9").s == "no number"
+
+
+def test_a_long_key_is_not_confused_beside_text(engine: sa.Engine) -> None:
+    table = sa.Table("long", sa.MetaData(), sa.Column("id", sa.BigInteger, primary_key=True))
+    table.create(engine)
+    keys = [2**62, 2**62 + 1]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"id": key} for key in keys])
+    with engine.connect() as connection:
+        for given in ([str(keys[0]), "x"], [str(keys[0]), "1.5"]):
+            found = connection.scalars(sa.select(table.c.id).where(table.c.id.in_(given))).all()
+            assert found == keys[:1]
+
+
 def test_filter_by_one_finds_what_is_true(engine: sa.Engine) -> None:
     Base.metadata.create_all(engine)
     with orm.Session(engine) as session:
         session.add_all([Cat(name="a"), Cat(name="b", tame=False)])
         session.commit()
         assert [cat.name for cat in session.query(Cat).filter_by(tame=1)] == ["a"]
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+KEYS: list[tuple[Any, Any, Any]] = [
+    (sa.String(), Named.ONE, "two"),
+    (sa.String(), Word("one"), Named.ONE),
+    (sa.Integer(), Numbered.SEVEN, 8.0),
+    (sa.Integer(), 2.0, np.int64(3)),
+    (sa.Float(), np.float64(0.5), 2),
+    (sa.Date(), dt.datetime(2024, 1, 1), pd.Timestamp(2024, 1, 2)),
+    (sa.DateTime(), pd.Timestamp(2024, 1, 1), dt.date(2024, 1, 2)),
+    (sa.Interval(), pd.Timedelta(days=1), dt.timedelta(2)),
+    (sa.Boolean(), np.bool_(True), 0),
+    (sa.LargeBinary(), b"one", bytearray(b"two")),
+    (sa.Enum(Size), Size.SMALL, "LARGE"),
+]
+
+
+@pytest.mark.parametrize(("kind", "key", "other"), KEYS, ids=[repr(row) for row in KEYS])
+def test_a_key_of_a_subclass_says_which_row_is_meant(
+    engine: sa.Engine, kind: Any, key: Any, other: Any
+) -> None:
+    class Own(orm.DeclarativeBase):
+        pass
+
+    class Keyed(Own):
+        __tablename__ = "keyed"
+        id: orm.Mapped[Any] = orm.mapped_column(kind, primary_key=True, autoincrement=False)
+        n: orm.Mapped[int]
+
+    Own.metadata.create_all(engine)
+    table = Own.metadata.tables["keyed"]
+    with orm.Session(engine, expire_on_commit=False) as session:
+        if not isinstance(key, (bytes, bytearray)):
+            session.add(row := Keyed(id=key, n=1))
+            session.flush()
+            row.n = 2
+            session.commit()
+            row.n = 3
+            session.commit()
+            session.delete(row)
+            session.commit()
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"id": key, "n": 1}])
+        was, now = sa.literal(key, kind), sa.bindparam("k", type_=kind)
+        connection.execute(sa.update(table).where(table.c.id == was).values(id=other))
+        connection.execute(sa.update(table).where(table.c.id == now), [{"k": other, "n": 5}])
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(table.c.n)).all() == [(5,)]
+        assert (
+            connection.scalar(
+                sa.select(sa.func.count()).where(table.c.id == sa.literal(other, kind))
+            )
+            == 1
+        )
+
+
+def test_a_key_of_another_type_is_refused(engine: sa.Engine) -> None:
+    table = sa.Table("keyed", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+    table.create(engine)
+    given: sa.BindParameter[Any] = sa.bindparam("k", type_=sa.Integer())
+    for key in (1.5, Decimal(1)):
+        with engine.begin() as connection, pytest.raises(sa.exc.DataError, match="column's type"):
+            connection.execute(sa.update(table).where(table.c.id == given).values(id=2), {"k": key})
 
 
 # --- values are copied when they are given --------------------------------------------------------

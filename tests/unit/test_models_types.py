@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import Session
 
 from vinci_code.core.errors import ValueRefusedError
@@ -328,6 +330,9 @@ REFUSED_DOCUMENTS: dict[str, Any] = {
     "object in itself": turning_on_itself(dict),
     "array in itself": turning_on_itself(list),
     "tuple at the top": (1, 2),
+    "tuple in a subclass": MutableDict({"a": (1, 2)}),
+    "infinity in a subclass": {"a": MutableList([math.inf])},
+    "far too deep in a subclass": MutableDict(nested(MAX_JSON_DEPTH + 1)),
 }
 
 
@@ -343,6 +348,22 @@ class TestDocuments:
     @given(JSON_VALUES)
     def test_any_value_is_written_so_that_it_reads_back_equal(self, value: object) -> None:
         assert repr(json.loads(dump_json(value))) == repr(value)
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            MutableDict({"a": MutableList([1, MutableDict()])}),
+            OrderedDict(b=1, a=[OrderedDict()]),
+            defaultdict(list, a=[1]),
+        ],
+        ids=lambda document: type(document).__name__,
+    )
+    def test_a_subclass_comes_back_as_what_it_is_equal_to(
+        self, engine: Engine, document: dict[str, Any]
+    ) -> None:
+        found = kept(engine, payload=document).payload
+
+        assert (type(found), found) == (dict, document)
 
     @pytest.mark.parametrize("document", REFUSED_DOCUMENTS.values(), ids=REFUSED_DOCUMENTS.keys())
     def test_what_json_would_change_is_refused_and_nothing_is_stored(

@@ -268,6 +268,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             )
         if shape is not None:
             rows = shape.rows(settled(parameters))
+            if not shape.told_apart(rows):
+                rows = shape.plain(rows)
             if shape.told_apart(rows):
                 if checks.matched and not compiled.write.is_versioned:
                     shape, rows = self._with_loaded(unit, shape, rows)

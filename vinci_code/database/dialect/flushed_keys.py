@@ -3,12 +3,17 @@
 A flush sends objects whose keys are known as one INSERT with many sets of parameters, and the
 others one by one, since it has to learn the key of each. So an object that leaves its key to the
 database gets it as the flush begins; on another database nothing happens.
+
+It gets it as SQLAlchemy puts in the keys that a database gives out: no event and no validator hears
+of it, and the application's own listeners come first, which see no key, and may make one.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
+from vinci_code.database.dialect.flushes import mappers
 from vinci_code.database.dialect.inserts import generated_key, require_room
 from vinci_code.database.dialect.keys import next_key
 
@@ -19,19 +24,45 @@ def listen() -> None:
     from sqlalchemy import event
     from sqlalchemy.orm import Mapper
 
-    if not event.contains(Mapper, "before_insert", _make_key):
-        event.listen(Mapper, "before_insert", _make_key)
-
-
-def _make_key(mapper: Any, connection: Any, target: Any) -> None:
-    if connection.dialect.name != "databricks" or connection.dialect.driver != "vinci":
+    if event.contains(Mapper, "before_insert", _be_last):
         return
+    # SQLAlchemy calls what listens to all mappers before what listens to one, so that to be the
+    # last takes a listener of each mapper.
+    event.listen(Mapper, "before_insert", _be_last)
+    event.listen(Mapper, "after_mapper_constructed", _begin)
+    for mapper in mappers():
+        _begin(mapper)
+
+
+def _begin(mapper: Any, *_: Any) -> None:
+    from sqlalchemy import event
+
+    # Raw and with a value: so it is not wrapped, and can be known again among the listeners.
+    event.listen(mapper, "before_insert", _make_key, raw=True, retval=True)
+
+
+def _be_last(mapper: Any, *_: Any) -> None:
+    """Put the listener that makes the key behind those that were registered since."""
+    listeners = mapper.dispatch.before_insert
+    own = listeners.listeners
+    if own[-1] is not _make_key:
+        # Another one, and not the same in another order: a second thread may be going through it.
+        listeners.listeners = deque([*(one for one in own if one is not _make_key), _make_key])
+
+
+def _make_key(mapper: Any, connection: Any, state: Any) -> Any:
+    from sqlalchemy.orm.interfaces import EXT_CONTINUE
+
+    dialect, values = connection.dialect, state.dict
+    if dialect.name != "databricks" or dialect.driver != "vinci":
+        return EXT_CONTINUE
     # A class may be mapped to a join or to a sub-query: its rows go to the tables in it.
     for table in mapper.tables:
         column = generated_key(table)
         if column is None or column not in mapper._columntoproperty:
             continue
         name = mapper._columntoproperty[column].key
-        if getattr(target, name) is None:
-            require_room(column, connection.dialect)
-            setattr(target, name, next_key.for_row())
+        if values.get(name) is None:
+            require_room(column, dialect)
+            values[name] = next_key.for_row()
+    return EXT_CONTINUE

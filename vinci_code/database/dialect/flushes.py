@@ -35,7 +35,7 @@ def is_flush(options: Mapping[str, Any]) -> bool:
         return False
     if _known.get(id(cache)) is cache:
         return True
-    if any(vars(mapper).get("_compiled_cache") is cache for mapper in _mappers()):
+    if any(vars(mapper).get("_compiled_cache") is cache for mapper in mappers()):
         _known[id(cache)] = cache
         return True
     return False
@@ -52,7 +52,7 @@ def asks_for_relation(table: Any) -> bool:
     The ORM executes these statements as any other, and asks how many rows there were.
     """
     return is_running() and any(
-        relation.secondary is table for mapper in _mappers() for relation in mapper.relationships
+        relation.secondary is table for mapper in mappers() for relation in mapper.relationships
     )
 
 
@@ -83,7 +83,8 @@ def _running() -> list[weakref.ref[Any]]:
     ]
 
 
-def _mappers() -> Iterator[Any]:
+def mappers() -> Iterator[Any]:
+    """All mappers that there are."""
     from sqlalchemy.orm.mapper import _all_registries
 
     for registry in list(_all_registries()):

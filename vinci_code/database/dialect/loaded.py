@@ -12,10 +12,13 @@ Left out, so that nobody is told of a change that there was not:
 * columns that were not loaded when they were changed, those set to an expression, and those that
   only their ``onupdate`` sets;
 * types of which the same value may be stored in several forms: JSON, VARIANT, ARRAY, MAP, STRUCT,
-  ``Uuid``, ``Time``, ``Numeric(asdecimal=False)``, and any ``TypeDecorator`` that has no attribute
-  ``compare_and_set = True``, such as one that encrypts;
+  ``Uuid``, ``Time``, ``Numeric(asdecimal=False)``, ``Enum(omit_aliases=False)`` with aliases, any
+  ``TypeDecorator`` that has no attribute ``compare_and_set = True``, such as one that encrypts, and
+  a type of which nothing is known, such as a ``UserDefinedType``;
+* values that can change after they were given, such as a ``bytearray``: what has no hash;
 * rows of a table that the unit of work has changed before by other statements than a flush, and
-  rows that it has changed before by ``bulk_update_mappings()`` or ``bulk_save_objects()``.
+  rows that it has changed before by ``bulk_update_mappings()`` or ``bulk_save_objects()``;
+* columns of a row that the unit of work has changed before by the flush of another object.
 """
 
 from __future__ import annotations
@@ -32,10 +35,10 @@ from vinci_code.database.dialect import flushes
 from vinci_code.database.dialect.interruptions import is_from_signal
 from vinci_code.database.dialect.shapes import ROWS, Loaded, Shape, letters
 from vinci_code.database.dialect.transports import BOOLEAN, STRING, Transport, transport_of
-from vinci_code.database.dialect.types.base import innermost
+from vinci_code.database.dialect.types.base import innermost, write_processor
 from vinci_code.database.dialect.types.documents import VinciJSON
 from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
-from vinci_code.database.dialect.types.texts import VinciUuid
+from vinci_code.database.dialect.types.texts import VinciEnum, VinciUuid
 from vinci_code.database.dialect.types.times import VinciTime
 
 LONGEST = 100
@@ -60,6 +63,9 @@ class LoadedValues:
         # and its like. What objects were loaded with says nothing of them any more.
         # Kept in order, for savepoints.
         self._others: dict[tuple[Table, Key], None] = {}
+        # Which object has written a column last: two sessions may share a connection, and what the
+        # object of one was loaded with says nothing of what that of the other has written since.
+        self._writers: dict[tuple[Table, Key], dict[str, Any]] = {}
 
     def note(self, table: Table, key: Key, row: _Noted) -> None:
         """Keep which object an UPDATE of a row will be of."""
@@ -78,7 +84,9 @@ class LoadedValues:
         row = self._rows.get((table, key))
         if row is None or not row.is_of_object(given):
             self._others[table, key] = None
-        return None if row is None or (table, key) in self._others else row.expected(given)
+        if row is None or (table, key) in self._others:
+            return None
+        return row.expected(given, self._writers.setdefault((table, key), {}))
 
     def mark(self) -> int:
         """The place that a savepoint stands for."""
@@ -88,11 +96,14 @@ class LoadedValues:
         """Forget what was changed since a savepoint, which is not changed any more."""
         while len(self._others) > mark:
             self._others.popitem()
+        # Who has written before is not known any more; that is checked which one was loaded with.
+        self._writers.clear()
 
     def clear(self) -> None:
         """Forget everything, at the end of a unit."""
         self._rows.clear()
         self._others.clear()
+        self._writers.clear()
 
     def _only_of_this_flush(self) -> None:
         # After the flush, objects hold what it has written.
@@ -228,18 +239,26 @@ class _Noted:
             for name, value in given.items()
         )
 
-    def expected(self, given: Mapping[str, Any]) -> Expected:
-        """What is to be stored, of the columns that an UPDATE changes and that had been loaded."""
+    def expected(self, given: Mapping[str, Any], writers: dict[str, Any]) -> Expected:
+        """What is to be stored, of the columns that an UPDATE changes and that had been loaded.
+
+        Args:
+            given: What the UPDATE writes, by names of columns.
+            writers: Which object has written a column of the row last, by names of columns.
+        """
         before, found = loaded_of(self._state), {}
         for name in given:
             form, attribute = self._plan.forms.get(name), self._plan.attributes.get(name)
             # What this flush has written once is not what was loaded any more.
             if form is None or attribute not in before or name in self._written:
                 continue
+            if writers.get(name, self._state) is not self._state:
+                continue
             value = form(before[attribute])
             if value is not _UNKNOWN:
                 found[name] = value
         self._written.update(given)
+        writers.update(dict.fromkeys(given, self._state))
         return found
 
 
@@ -288,20 +307,38 @@ def _stored_form(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | No
     transport = comparable(column, dialect)
     if transport is None:
         return None
-    process = column.type._cached_bind_processor(dialect)
+    store = write_processor(column.type, dialect)
+    compare = column.type._cached_bind_processor(dialect)
 
     def stored(value: Any) -> Any:
-        if not _is_value(value):
+        # What the application has changed in place since is not what is stored.
+        if not _is_value(value) or not _is_fixed(value):
             return _UNKNOWN
-        try:
-            form = value if process is None else process(value)
-        except Exception as error:
-            if is_from_signal(error):
-                raise
-            return _UNKNOWN  # what cannot be stored was not loaded
-        return form if transport.holds((form,)) else _UNKNOWN
+        form = _form(store, value)
+        if form is _UNKNOWN:
+            # The column may hold more than its type takes, such as a longer VARCHAR.
+            form = _form(compare, value)
+        return form if form is not _UNKNOWN and transport.holds((form,)) else _UNKNOWN
 
     return stored
+
+
+def _form(process: Callable[[Any], Any] | None, value: Any) -> Any:
+    try:
+        return value if process is None else process(value)
+    except Exception as error:
+        if is_from_signal(error):
+            raise
+        return _UNKNOWN  # what cannot be stored was not loaded
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether a value stays what it is: what can change in place has no hash."""
+    try:
+        hash(value)
+    except (TypeError, ValueError):  # the latter of a memoryview over what can be written
+        return False
+    return True
 
 
 def comparable(column: Column[Any], dialect: Any) -> Transport | None:
@@ -312,11 +349,19 @@ def comparable(column: Column[Any], dialect: Any) -> Transport | None:
     if isinstance(kind, TypeDecorator) and not is_known:
         return None
     own = innermost(kind, dialect)
-    if isinstance(own, _SEVERAL_FORMS):
+    if isinstance(own, _SEVERAL_FORMS) or _has_aliases(own):
         return None
     if isinstance(own, Numeric) and not isinstance(own, Float) and not own.asdecimal:
         return None
     return transport_of(kind, dialect)
+
+
+def _has_aliases(kind: Any) -> bool:
+    """Whether several names are read as one member, as of ``Enum(omit_aliases=False)``."""
+    if not isinstance(kind, VinciEnum):
+        return False
+    members = kind._object_lookup.values()
+    return len({id(member) for member in members}) < len(members)
 
 
 # --- in a shape -----------------------------------------------------------------------------------
@@ -391,8 +436,10 @@ def still_holds(item: Loaded, written: Any, row: Sequence[Any]) -> bool:
         return True
     if item.hashed and row[item.first + 2] is not None:
         return written is not None and digest(written) == row[item.first + 2]
-    same: bool = written is row[item.first + 1] or written == row[item.first + 1]
-    return same
+    expected = row[item.first + 1]
+    # NaN is NaN on the warehouse, whichever object it is.
+    same: bool = written is expected or written == expected
+    return same or (written != written and expected != expected)
 
 
 # --- in a statement that is no shape --------------------------------------------------------------

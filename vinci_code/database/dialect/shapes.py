@@ -165,6 +165,21 @@ class Shape:
             for item in self.matches
         )
 
+    def plain(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows with plain values for those that say which row is meant and are equal to one.
+
+        A member of a str-Enum is equal to its text, and 2.0 to 2; what is of another type stays.
+        """
+        kept = {
+            item.first: transport
+            for item in self.matches
+            if (transport := self.transports[item.first]) is not None
+        }
+        return [
+            tuple(kept[at].plain(value) if at in kept else value for at, value in enumerate(row))
+            for row in rows
+        ]
+
 
 def letters(number: int) -> str:
     """The name of a parameter's column in the rows: ``a`` to ``z``, ``aa_`` and so on."""

@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeEngine
 
+from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.binding import datetime_text, decimal_text, float_text
 from vinci_code.database.dialect.types.base import innermost
 from vinci_code.database.dialect.types.documents import VinciJSON
@@ -29,12 +30,19 @@ from vinci_code.database.dialect.types.numbers import (
     VinciNumeric,
     effective_scale,
 )
-from vinci_code.database.dialect.types.texts import VinciBinary, VinciEnum, VinciString, VinciUuid
+from vinci_code.database.dialect.types.texts import (
+    VinciBinary,
+    VinciEnum,
+    VinciString,
+    VinciUuid,
+    as_text,
+)
 from vinci_code.database.dialect.types.times import (
     VinciDate,
     VinciDateTime,
     VinciInterval,
     VinciTime,
+    plain_moment,
 )
 
 Column = Sequence[Any]
@@ -67,6 +75,34 @@ class Transport(NamedTuple):
         if self.scale is None:
             return True
         return all(value is None or _places(value) <= self.scale for value in values)
+
+    def plain(self, value: Any) -> Any:
+        """The value of the type that equals one of a subclass, or 2.0; any other as it is."""
+        if type(value) in self.kinds:
+            return value
+        for kind, keep in _PLAIN:
+            if kind in self.kinds:
+                try:
+                    return keep(value)
+                except ValueRefusedError:
+                    return value
+        return value
+
+
+def _plain_decimal(value: Any) -> Any:
+    return decimal.Decimal(value) if isinstance(value, decimal.Decimal) else value
+
+
+_PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (int, VinciInteger().keep),
+    (bool, VinciBoolean().keep),
+    (float, VinciFloat().keep),
+    (decimal.Decimal, _plain_decimal),
+    (str, as_text),
+    (bytes, VinciBinary().keep),
+    (dt.date, VinciDate().keep),
+    (dt.datetime, plain_moment),
+)
 
 
 def transport_of(kind: TypeEngine[Any], dialect: Any) -> Transport | None:

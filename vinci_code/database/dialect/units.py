@@ -52,14 +52,7 @@ from vinci_code.database.dialect.shapes import Kind
 from vinci_code.database.dialect.statistics import Counter, Progress
 from vinci_code.database.dialect.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.views import KnownViews, Name, questions
-from vinci_code.database.dialect.writes import (
-    Held,
-    HeldWrites,
-    Mark,
-    Text,
-    joined,
-    tables_of,
-)
+from vinci_code.database.dialect.writes import Held, HeldWrites, Mark, Rows, Text, joined, tables_of
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect

@@ -157,14 +157,15 @@ def _require_json(value: object, max_depth: int) -> None:
     pending = [(value, 1)]
     while pending:
         item, depth = pending.pop()
-        if type(item) is dict:
+        # A subclass, such as a MutableDict, reads back as the dict that it is equal to.
+        if isinstance(item, dict):
             for key in item:
                 if type(key) is not str:
                     raise ValueRefusedError(
                         f"a JSON object with a key that is a {type(key).__name__}; keys are text"
                     )
             inner: Iterable[object] = item.values()
-        elif type(item) is list:
+        elif isinstance(item, list):
             inner = item
         elif type(item) in _SCALARS:
             continue

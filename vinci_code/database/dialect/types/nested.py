@@ -26,7 +26,14 @@ from sqlalchemy.types import TypeEngine
 
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.literals import quote_text
-from vinci_code.database.dialect.types.base import Processor, Rendered, named, write_processor
+from vinci_code.database.dialect.types.base import (
+    Processor,
+    Rendered,
+    innermost,
+    named,
+    write_processor,
+)
+from vinci_code.database.dialect.types.documents import VARIANT
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -268,6 +275,11 @@ def encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     impl = kind.dialect_impl(_ours(dialect))
     if isinstance(impl, _Nested):
         return impl.encode(value, dialect)
+    if isinstance(impl, VARIANT):
+        raise ValueRefusedError(
+            "a VARIANT within an ARRAY, MAP or STRUCT would be stored as the text of its document; "
+            "make it JSON there, which is kept as text"
+        )
     process = write_processor(kind, _ours(dialect))
     return _plain(process(value) if process is not None else value)
 
@@ -279,10 +291,17 @@ def decode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     impl = kind.dialect_impl(_ours(dialect))
     if isinstance(impl, _Nested):
         return impl.decode(value, dialect)
-    if isinstance(value, str) and isinstance(impl, sqltypes.LargeBinary):
-        return base64.b64decode(value)
+    if isinstance(value, str):
+        value = _of_text(innermost(kind, _ours(dialect)), value)
     process = impl.result_processor(_ours(dialect), None)
     return process(value) if process is not None else value
+
+
+def _of_text(kind: TypeEngine[Any], text: str) -> Any:
+    """What the driver would give for a type, of the text that JSON holds; else the text itself."""
+    if isinstance(kind, sqltypes.LargeBinary):
+        return base64.b64decode(text)
+    return dt.datetime.fromisoformat(text) if isinstance(kind, sqltypes.Interval) else text
 
 
 def _ours(dialect: Dialect) -> Dialect:

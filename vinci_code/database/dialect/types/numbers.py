@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -312,6 +314,44 @@ def _whole(value: Any) -> int:
     )
 
 
+def text_as_whole(value: Any) -> Any:
+    """Return a text as what SQLite compares with whole numbers; any other value as it is.
+
+    A text that tells no number is greater than every number there. No float is given, beside which
+    Databricks would make floats of all, and confuse keys of more than 53 bits.
+    """
+    if not isinstance(value, str):
+        return value
+    number = _told_by(value)
+    if number is None or abs(number) > _BEYOND:
+        return -_BEYOND if number is not None and number < 0 else _BEYOND
+    whole = math.floor(number)
+    # Which fraction it is decides nothing: none equals a whole number.
+    return whole if whole == number else whole + Decimal("0.5")
+
+
+def text_as_float(value: Any) -> Any:
+    """Return a text as what SQLite compares with a column of numbers; any other value as it is.
+
+    A text that tells no number is greater than every number there, and so is NaN on Databricks.
+    """
+    if not isinstance(value, str):
+        return value
+    number = _told_by(value)
+    return float("nan") if number is None else float(number)
+
+
+_SPACES = " \t\n\v\f\r"
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_BEYOND = 10**20
+
+
+def _told_by(text: str) -> Decimal | None:
+    """The number that a text tells, by SQLite's rules."""
+    plain = str.__str__(text).strip(_SPACES)
+    return Decimal(plain) if _NUMBER.fullmatch(plain) else None
+
+
 def _told(value: Any) -> str:
     return "another number" if isinstance(value, (int, float)) else named(value)
 
@@ -319,6 +359,8 @@ def _told(value: Any) -> str:
 def _integer(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
+    if isinstance(value, str):
+        return text_as_whole(value)
     if isinstance(value, int) and not _SMALLEST <= value <= _GREATEST:
         raise OverflowError("Python int too large to convert to a BIGINT of 64 bits")
     return value

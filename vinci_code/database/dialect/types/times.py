@@ -32,7 +32,7 @@ class VinciDate(Rendered, sqltypes.Date):
                 lost.
         """
         if isinstance(value, dt.datetime):
-            moment: dt.datetime | None = _plain_moment(value)
+            moment: dt.datetime | None = plain_moment(value)
             if moment is None:
                 return None
             if moment.tzinfo is not None or moment.time() != dt.time():
@@ -107,7 +107,7 @@ class VinciDateTime(Rendered, sqltypes.DateTime):
                 or has none where there has to be one.
         """
         if isinstance(value, dt.datetime):
-            value = _plain_moment(value)
+            value = plain_moment(value)
         elif not isinstance(value, dt.date):
             raise ValueRefusedError(f"a date and time is wanted here, found {named(value)}")
         return _instant(value) if self.timezone else _wall_clock(value)
@@ -193,7 +193,7 @@ class _SqliteWallClock(sqlite.DATETIME):
 
     def bind_processor(self, dialect: Dialect) -> Processor:
         write: Any = super().bind_processor(dialect)
-        return lambda value: write(_wall_clock(_plain_moment(value)))
+        return lambda value: write(_wall_clock(plain_moment(value)))
 
 
 class _SqliteInstant(sqlite.DATETIME):
@@ -203,7 +203,7 @@ class _SqliteInstant(sqlite.DATETIME):
         write: Any = super().bind_processor(dialect)
 
         def process(value: Any) -> Any:
-            checked = _instant(_plain_moment(value))
+            checked = _instant(plain_moment(value))
             return write(None if checked is None else checked.replace(tzinfo=None))
 
         return process
@@ -213,7 +213,7 @@ class _SqliteInstant(sqlite.DATETIME):
         return lambda value: _to_instant(read(value))
 
 
-def _plain_moment(value: Any) -> Any:
+def plain_moment(value: Any) -> Any:
     """A date and time as a plain ``datetime``; ``None`` for pandas' NaT; others as they are.
 
     Raises:
