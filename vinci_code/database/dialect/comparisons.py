@@ -2,20 +2,30 @@
 
 A truth value is compared with a number as 0 or 1, where Databricks refuses the pair. A text that is
 compared with a column of numbers is the number that it tells, and greater than all of them if it
-tells none, where Databricks would fail. A column of text is compared with a number as text, where Databricks would read every text of the column as a
-number, and fail at the first that is none (https://www.sqlite.org/datatype3.html, 4.2).
+tells none, where Databricks would fail. A column of text is compared with a number as text, where
+Databricks would read every text of the column as a number, and fail at the first that is none
+(https://www.sqlite.org/datatype3.html, 4.2).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import cast, literal
+from sqlalchemy import cast, literal, literal_column
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause, False_, True_
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    ColumnClause,
+    False_,
+    Grouping,
+    True_,
+)
 
 from vinci_code.database.dialect.refusals import COLLATION
 from vinci_code.database.dialect.types.numbers import VinciInteger, text_as_float, text_as_whole
@@ -24,6 +34,8 @@ from vinci_code.database.dialect.types.texts import (
     number_as_text,
     sqlite_collation,
 )
+from vinci_code.database.dialect.types.times import VinciDate, VinciDateTime
+from vinci_code.database.dialect.value_texts import as_text
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -44,6 +56,18 @@ _COMPARING = frozenset(
         operators.not_in_op,
     }
 )
+_ARITHMETIC = frozenset(
+    {
+        operators.add,
+        operators.sub,
+        operators.mul,
+        operators.truediv,
+        operators.floordiv,
+        operators.mod,
+    }
+)
+_JOINING = frozenset({operators.and_, operators.or_})
+_ASKING = frozenset({operators.inv, operators.is_true, operators.is_false})
 _FRACTIONS = frozenset({sqltypes.Numeric, sqltypes.Float})
 _NUMBERS = frozenset({sqltypes.Integer}) | _FRACTIONS
 
@@ -56,6 +80,87 @@ class Comparisons(SQLCompiler):
         rendered: str = super().visit_binary(_of_one_type(binary), *args, **kw)  # type: ignore[no-untyped-call]
         return rendered
 
+    def visit_expression_clauselist(self, clauselist: Any, **kw: Any) -> str:
+        """Render operands of which there are more than two."""
+        fit = _FITTING.get(clauselist.operator)
+        # The AND of a BETWEEN joins no conditions.
+        joins = clauselist.operator in _JOINING and not isinstance(clauselist, BooleanClauseList)
+        if fit is not None and not joins:
+            clauselist = clauselist._clone()
+            clauselist.clauses = [fit(item) for item in clauselist.clauses]
+        rendered: str = super().visit_expression_clauselist(clauselist, **kw)  # type: ignore[no-untyped-call]
+        return rendered
+
+    def visit_unary(self, unary: Any, *args: Any, **kw: Any) -> str:
+        """Render one operand; NOT of a number asks whether it is 0."""
+        if unary.operator in _ASKING and _counts(unary.element):
+            unary = unary._clone()
+            unary.element = Grouping(as_condition(unary.element))
+        rendered: str = super().visit_unary(unary, *args, **kw)  # type: ignore[no-untyped-call]
+        return rendered
+
+    def visit_case(self, clause: Any, **kwargs: Any) -> str:
+        """Render CASE, of which all results are of one type."""
+        whens, results = zip(*clause.whens, strict=True)
+        if clause.value is None:
+            whens = tuple(map(as_condition, whens))
+        more = () if clause.else_ is None else (clause.else_,)
+        *results, last = alike([*results, *more], clause.type)
+        made = clause._clone()
+        made.whens = list(zip(whens, [*results, last], strict=False))
+        made.else_ = last if more else None
+        rendered: str = super().visit_case(made, **kwargs)  # type: ignore[no-untyped-call]
+        return rendered
+
+    def _generate_delimited_and_list(self, clauses: Any, **kw: Any) -> str:
+        parent: Any = super()
+        rendered: str = parent._generate_delimited_and_list(list(map(as_condition, clauses)), **kw)
+        return rendered
+
+
+def alike(elements: Sequence[Any], kind: Any) -> list[Any]:
+    """Elements of which one is to be chosen, brought to one type where it is told by theirs.
+
+    Args:
+        elements: The elements.
+        kind: The type that SQLAlchemy gives to the result.
+    """
+    if not (any(map(_is_truth, elements)) and any(map(_is_number, elements))):
+        return list(elements)
+    if kind._type_affinity is sqltypes.Boolean:
+        return [cast(one, sqltypes.Boolean()) if _is_number(one) else one for one in elements]
+    return [as_number(one) for one in elements]
+
+
+def as_number(element: Any) -> Any:
+    """An element that is computed with: a truth value is 1 or 0."""
+    return cast(element, sqltypes.Integer()) if _is_truth(element) else element
+
+
+def as_condition(element: Any) -> Any:
+    """An element that is a condition: of a number, that it is not 0."""
+    if not _counts(element):
+        return element
+    return element.self_group(against=operators.ne).op("!=", is_comparison=True)(
+        literal_column("0")
+    )
+
+
+def _counts(element: Any) -> bool:
+    """Whether an element is a number on Databricks, if SQLAlchemy takes it for a truth value."""
+    while isinstance(element, Grouping):
+        element = element.element
+    return _is_number(element) or (
+        _is_truth(element) and getattr(element, "operator", None) in _ARITHMETIC
+    )
+
+
+_FITTING: dict[Any, Any] = {
+    operators.concat_op: as_text,
+    **dict.fromkeys(_ARITHMETIC, as_number),
+    **dict.fromkeys(_JOINING, as_condition),
+}
+
 
 def _of_one_type(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
     if binary.operator in _COMPARING:
@@ -64,8 +169,51 @@ def _of_one_type(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
             collation = sqlite_collation(getattr(side, "type", None))
             if collation is not None and isinstance(side, ColumnClause):
                 raise CompileError(COLLATION.format(side, collation))
+        if {_affinity(left), _affinity(right)} == {sqltypes.DateTime, sqltypes.Date}:
+            return _moment_beside_day(binary)
         return _with(binary, _beside(left, right), _beside(right, left))
-    return binary
+    fit = _FITTING.get(binary.operator)
+    return binary if fit is None else _with(binary, fit(binary.left), fit(binary.right))
+
+
+def _affinity(element: Any) -> Any:
+    kind = getattr(element, "type", None)
+    return None if kind is None else kind._type_affinity
+
+
+# SQLite compares their texts: a day's is that of its midnight without the time, and so a little
+# less than it, and equal to none.
+_OF_MOMENT = {
+    operators.lt: operators.lt,
+    operators.le: operators.lt,
+    operators.gt: operators.ge,
+    operators.ge: operators.ge,
+}
+_OF_DAY = {
+    operators.lt: operators.le,
+    operators.le: operators.le,
+    operators.gt: operators.gt,
+    operators.ge: operators.gt,
+}
+
+
+def _moment_beside_day(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
+    """A comparison of a moment with a day, as SQLite makes it."""
+    by = _OF_MOMENT if _affinity(binary.left) is sqltypes.DateTime else _OF_DAY
+    if binary.operator in by:
+        made = binary._clone()
+        # Not as texts: so the warehouse need not read what lies outside.
+        made.operator = by[binary.operator]
+        return made
+    return _with(binary, _day_text(binary.left), _day_text(binary.right))
+
+
+def _day_text(element: Any) -> Any:
+    if not isinstance(element, BindParameter) or not element.expanding:
+        return cast(element, sqltypes.String())
+    made = element._clone(maintain_key=True)
+    made.type = _DayAsText() if _affinity(element) is sqltypes.Date else _MomentAsText()
+    return made
 
 
 def _with(binary: BinaryExpression[Any], left: Any, right: Any) -> BinaryExpression[Any]:
@@ -160,3 +308,23 @@ class _TextAsFloat(VinciString):
 
     def comparing(self, dialect: Dialect) -> Processor:
         return text_as_float
+
+
+class _DayAsText(VinciString):
+    """Days that are compared with a moment's text."""
+
+    cache_ok = True
+
+    def comparing(self, dialect: Dialect) -> Processor:
+        write = VinciDate().comparing(dialect)
+        return lambda value: None if value is None else write(value).isoformat()
+
+
+class _MomentAsText(VinciString):
+    """Moments that are compared with a day's text."""
+
+    cache_ok = True
+
+    def comparing(self, dialect: Dialect) -> Processor:
+        write = VinciDateTime().comparing(dialect)
+        return lambda value: None if value is None else write(value).isoformat(" ", "microseconds")

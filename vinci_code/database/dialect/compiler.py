@@ -25,6 +25,7 @@ from vinci_code.database.dialect.scalar_functions import ScalarFunctions
 from vinci_code.database.dialect.storing import StoredValues
 from vinci_code.database.dialect.tables_used import TablesUsed
 from vinci_code.database.dialect.types.numbers import VinciInteger
+from vinci_code.database.dialect.value_texts import is_text, text_form
 
 _GREATEST_LIMIT = (1 << 31) - 1
 
@@ -93,11 +94,10 @@ class VinciCompiler(
         return f"SELECT {', '.join(names)} WHERE 1 != 1"
 
     def visit_cast(self, cast: Any, **kwargs: Any) -> str:
-        """Render CAST; a truth value as text is 1 or 0."""
-        if cast.clause.type._type_affinity is sqltypes.Boolean and isinstance(
-            cast.type, sqltypes.String
-        ):
-            return f"CAST(CAST({self.process(cast.clause, **kwargs)} AS INT) AS STRING)"
+        """Render CAST; the text of a value is that which SQLite makes of it."""
+        form = text_form(cast.clause) if is_text(cast.type) else None
+        if form is not None:
+            return form.format(self.process(cast.clause, **kwargs))
         text: str = super().visit_cast(cast, **kwargs)  # type: ignore[no-untyped-call]
         return text
 

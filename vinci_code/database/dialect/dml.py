@@ -25,7 +25,7 @@ from sqlalchemy.sql.selectable import Join
 from vinci_code.database.dialect.dml_change import ChangeForms
 from vinci_code.database.dialect.dml_insert import InsertForms
 from vinci_code.database.dialect.dml_rows import Plan, terms
-from vinci_code.database.dialect.dml_values import rendered
+from vinci_code.database.dialect.dml_values import rendered, selected_as_stored
 from vinci_code.database.dialect.inserts import InsertKeys, as_declared
 from vinci_code.database.dialect.loaded import Checked, with_loaded
 from vinci_code.database.dialect.refusals import (
@@ -186,7 +186,8 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             source: str | None = None
             if statement.select is not None:
                 # SQLAlchemy adds the defaults of columns that are left out to its SELECT.
-                chosen = self.stack[-1]["insert_from_select"]
+                columns = [column for column, *_ in given[0]]
+                chosen = selected_as_stored(self.stack[-1]["insert_from_select"], columns)
                 source = self.process(chosen, insert_into=True, **kw)
             after = statement._post_values_clause
             if after is not None:

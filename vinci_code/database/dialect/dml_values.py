@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from sqlalchemy.schema import Column
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.sql.selectable import Select, SelectBase
 from sqlalchemy.types import Boolean
 
 from vinci_code.database.dialect.transports import transport_of
+from vinci_code.database.dialect.value_texts import as_text, is_text, text_form
 
 DEFAULT = "DEFAULT"
 """The word for a column's own default."""
@@ -56,11 +58,31 @@ def is_word_default(element: Any) -> bool:
 def as_stored(compiler: Any, column: Any, value: Any, *, always: bool = False) -> str:
     """A value as one of its column's type: a truth value is 1 or 0 in a number, as on SQLite."""
     kind = transport_of(column.type, compiler.dialect)
+    form = text_form(element_of(value)) if is_text(column.type) else None
+    if form is not None:
+        return form.format(value)
     affinity = getattr(element_of(value), "type", column.type)._type_affinity
     is_truth = affinity is Boolean and column.type._type_affinity is not Boolean
     if kind is None or not (always or is_truth):
         return str(value)
     return f"CAST({value} AS {kind.sql})"
+
+
+def selected_as_stored(query: Any, columns: Any) -> Any:
+    """A query of which rows are inserted, with text for the columns that hold text.
+
+    Of a query that is joined of several (``UNION``) the types of the first decide, as written.
+    """
+    if not isinstance(query, Select):
+        return query
+    chosen = list(query.selected_columns)
+    made = [
+        as_text(item) if is_text(column.type) else item
+        for column, item in zip(columns, chosen, strict=False)
+    ]
+    if len(made) < len(chosen) or all(map(operator.is_, made, chosen)):
+        return query
+    return query.with_only_columns(*made, maintain_column_froms=True)
 
 
 def default_of(compiler: Any, column: Any) -> str:

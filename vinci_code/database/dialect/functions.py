@@ -7,6 +7,7 @@ with those that Databricks has for them.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import type_coerce
@@ -15,9 +16,11 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vinci_code.core.errors import ValueRefusedError
+from vinci_code.database.dialect.comparisons import alike, as_condition
 from vinci_code.database.dialect.refusals import DATE_MODIFIERS, SEQUENCE
 from vinci_code.database.dialect.types.base import Processor
 from vinci_code.database.dialect.types.texts import VinciString
+from vinci_code.database.dialect.value_texts import as_text
 
 _EXTRACT = {
     "second": "second({0})",
@@ -110,21 +113,35 @@ class FunctionCompiler(SQLCompiler):
 
     def visit_group_concat_func(self, fn: Any, **kw: Any) -> str:
         """Render listagg."""
-        arguments = [self.process(item, **kw) for item in fn.clauses]
+        arguments = [self._text(item, **kw) for item in fn.clauses]
         return f"listagg({', '.join([*arguments[:1], *(arguments[1:] or [repr(',')])])})"
 
     def visit_aggregate_strings_func(self, fn: Any, **kw: Any) -> str:
         """Render listagg."""
         arguments = list(fn.clauses)
         order = getattr(fn.clauses, "aggregate_order_by", None)
-        text = self.process(arguments[0], **kw)
+        text = self._text(arguments[0], **kw)
         delimiter = self.process(arguments[1], **{**kw, "literal_execute": True})
         within = "" if order is None else f" WITHIN GROUP (ORDER BY {self.process(order, **kw)})"
         return f"listagg({text}, {delimiter}){within}"
 
     def visit_concat_func(self, fn: Any, **kw: Any) -> str:
         """Render concat; what is NULL counts as empty, as in SQLite's function."""
-        return f"concat_ws('', {', '.join(self.process(item, **kw) for item in fn.clauses)})"
+        return f"concat_ws('', {', '.join(self._text(item, **kw) for item in fn.clauses)})"
+
+    def visit_length_func(self, fn: Any, **kw: Any) -> str:
+        """Render a function of text, which SQLite makes of any value."""
+        return f"{fn.name}({', '.join(self._text(item, **kw) for item in fn.clauses)})"
+
+    visit_char_length_func = visit_length_func
+    visit_concat_ws_func = visit_length_func
+    visit_instr_func = visit_length_func
+    visit_lower_func = visit_length_func
+    visit_replace_func = visit_length_func
+    visit_upper_func = visit_length_func
+
+    def _text(self, element: Any, **kw: Any) -> str:
+        return self.process(as_text(element), **kw)
 
     def visit_ltrim_func(self, fn: Any, **kw: Any) -> str:
         """Render ltrim, whose arguments are the other way round."""
@@ -139,25 +156,25 @@ class FunctionCompiler(SQLCompiler):
         return self._trimmed(fn, "BOTH", **kw)
 
     def _trimmed(self, fn: Any, side: str, **kw: Any) -> str:
-        text, *letters = (self.process(item, **kw) for item in fn.clauses)
+        text, *letters = (self._text(item, **kw) for item in fn.clauses)
         return f"trim({' '.join([side, *letters, 'FROM', text])})"
 
     # --- numbers and truth ----------------------------------------------------------------------
 
     def visit_avg_func(self, fn: Any, **kw: Any) -> str:
         """Render the average as SQLite gives it: a float, also of decimals."""
-        return self._aggregate(fn, "avg", sqltypes.Numeric, "DOUBLE", **kw)
+        return self._aggregate(fn, "avg", (sqltypes.Numeric, sqltypes.Boolean), "DOUBLE", **kw)
 
     def visit_sum_func(self, fn: Any, **kw: Any) -> str:
         """Render the sum, in which a truth value counts 1 or 0."""
-        return self._aggregate(fn, "sum", sqltypes.Boolean, "BIGINT", **kw)
+        return self._aggregate(fn, "sum", (sqltypes.Boolean,), "BIGINT", **kw)
 
     def visit_total_func(self, fn: Any, **kw: Any) -> str:
         """Render the sum as a float, which is 0.0 of nothing."""
         return f"coalesce(sum(CAST({self._arguments(fn, **kw)} AS DOUBLE)), 0.0D)"
 
     def _aggregate(
-        self, fn: Any, name: str, kind: type[sqltypes.TypeEngine[Any]], cast: str, **kw: Any
+        self, fn: Any, name: str, kinds: Sequence[type[Any]], cast: str, **kw: Any
     ) -> str:
         arguments = list(fn.clauses)
         distinct = ""
@@ -165,7 +182,7 @@ class FunctionCompiler(SQLCompiler):
         if getattr(getattr(argument, "operator", None), "__name__", "") == "distinct_op":
             distinct, argument = "DISTINCT ", argument.element
         text = self.process(argument, **kw)
-        if argument.type._type_affinity is kind:
+        if argument.type._type_affinity in kinds:
             text = f"CAST({text} AS {cast})"
         return f"{name}({distinct}{text})"
 
@@ -178,7 +195,7 @@ class FunctionCompiler(SQLCompiler):
         return self._extreme(fn, "min", "least", **kw)
 
     def _extreme(self, fn: Any, name: str, several: str, **kw: Any) -> str:
-        texts = [self.process(item, **kw) for item in fn.clauses]
+        texts = [self.process(item, **kw) for item in alike(list(fn.clauses), fn.type)]
         if len(texts) == 1:
             return f"{name}({texts[0]})"
         # SQLite gives NULL where any is; Databricks leaves it out.
@@ -187,7 +204,17 @@ class FunctionCompiler(SQLCompiler):
 
     def visit_iif_func(self, fn: Any, **kw: Any) -> str:
         """Render if()."""
-        return f"if({self._arguments(fn, **kw)})"
+        asked, *chosen = fn.clauses
+        items = [as_condition(asked), *alike(chosen, fn.type)]
+        return f"if({', '.join(self.process(item, **kw) for item in items)})"
+
+    def visit_coalesce_func(self, fn: Any, **kw: Any) -> str:
+        """Render a function that gives one of its arguments, brought to one type."""
+        items = alike(list(fn.clauses), fn.type)
+        return f"{fn.name}({', '.join(self.process(item, **kw) for item in items)})"
+
+    visit_ifnull_func = visit_coalesce_func
+    visit_nullif_func = visit_coalesce_func
 
     def visit_next_value_func(self, next_value: Any, **kw: Any) -> str:
         """Refuse it.

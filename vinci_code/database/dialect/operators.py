@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import BinaryExpression, Grouping, Slice, Tuple
 from vinci_code.database.dialect.refusals import MATCH, ROW_IS, ROW_LENGTHS, ROW_WITH_OTHER, SLICE
 from vinci_code.database.dialect.types.documents import VARIANT
 from vinci_code.database.dialect.types.nested import STRUCT
+from vinci_code.database.dialect.value_texts import as_text
 
 # Where no escape character is given, SQLite has none, and Databricks the backslash. This one stands
 # in no text; a pattern that has it all the same is refused by the warehouse.
@@ -55,7 +56,7 @@ class OperatorCompiler(SQLCompiler):
     def _like(self, binary: Any, negation: str, word: str | None = None, **kw: Any) -> str:
         sensitive = getattr(self.dialect, "case_sensitive_like", False)
         word = word or ("LIKE" if sensitive else "ILIKE")
-        left = binary.left._compiler_dispatch(self, **kw)
+        left = as_text(binary.left)._compiler_dispatch(self, **kw)
         right = binary.right._compiler_dispatch(self, **kw)
         escape = binary.modifiers.get("escape") or _NO_ESCAPE
         written = self.render_literal_value(escape, sqltypes.STRINGTYPE)
@@ -211,8 +212,12 @@ class OperatorCompiler(SQLCompiler):
         return f"FLOOR({left} / {right})"
 
     def visit_mod_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render the rest, which is NULL by zero."""
-        return f"{self.process(binary.left, **kw)} % {self._divisor(binary, **kw)}"
+        """Render the rest, which is NULL by zero; of floats SQLite takes the whole parts."""
+        left, right = binary.left, binary.right
+        if not any(_is(side, sqltypes.Float, sqltypes.Numeric) for side in (left, right)):
+            return f"{self.process(left, **kw)} % {self._divisor(binary, **kw)}"
+        texts = [f"CAST({self.process(side, **kw)} AS BIGINT)" for side in (left, right)]
+        return f"CAST({texts[0]} % nullif({texts[1]}, 0) AS DOUBLE)"
 
     def _divisor(self, binary: Any, **kw: Any) -> str:
         # The warehouse raises DIVIDE_BY_ZERO where SQLite gives NULL.

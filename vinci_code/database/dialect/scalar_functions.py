@@ -17,6 +17,7 @@ from sqlalchemy.sql.elements import BindParameter
 from vinci_code.database.dialect.refusals import CHARACTERS, HEX_OF
 from vinci_code.database.dialect.types.numbers import VinciInteger
 from vinci_code.database.dialect.types.texts import VinciString
+from vinci_code.database.dialect.value_texts import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,11 @@ class ScalarFunctions(SQLCompiler):
     visit_pow_func = visit_sqrt_func
     visit_power_func = visit_sqrt_func
 
+    def visit_mod_func(self, fn: Any, **kw: Any) -> str:
+        """Render the rest as SQLite gives it: a float, also of whole numbers, and NULL by zero."""
+        left, right = (f"CAST({self.process(item, **kw)} AS DOUBLE)" for item in fn.clauses)
+        return f"mod({left}, nullif({right}, 0))"
+
     def visit_round_func(self, fn: Any, **kw: Any) -> str:
         """Render round, which gives a float, and takes less than no digits for none."""
         number, *digits = fn.clauses
@@ -70,7 +76,7 @@ class ScalarFunctions(SQLCompiler):
     def visit_substr_func(self, fn: Any, **kw: Any) -> str:
         """Render substr, for which 0 is the place before the first, and -n the n before a place."""
         text, *numbers = fn.clauses
-        of = self.process(text, **kw)
+        of = self.process(as_text(text), **kw)
         begin, *length = (self._int(item, **kw) for item in numbers)
         if not length:
             return f"substr({of}, {begin})"
