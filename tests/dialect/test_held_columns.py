@@ -293,7 +293,7 @@ def test_a_key_of_another_type_may_be_referred_to(engine: Engine) -> None:
     with strict.connect() as connection:
         for change in (update(PARENT).values(a=9), delete(PARENT)):
             with pytest.raises(DBAPIError, match="not of its column's type"):
-                connection.execute(change.where(PARENT.c.id == bindparam("key")), {"key": "1"})
+                connection.execute(change.where(PARENT.c.id == bindparam("key")), {"key": "1.5"})
         connection.rollback()
 
 
