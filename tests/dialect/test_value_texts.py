@@ -256,6 +256,7 @@ def days(sides: Sides) -> Sides:
 @pytest.mark.parametrize("compared", ["eq", "ne", "lt", "le", "gt", "ge", "distinct", "same", "in"])
 def test_a_moment_beside_a_day(days: Sides, compared: str, other: Any, turned: bool) -> None:
     left, right = (other, DAYS.c.at) if turned else (DAYS.c.at, other)
+    condition: Any
     if compared == "in":
         condition = DAYS.c.day.in_(MOMENTS[1:2]) if turned else DAYS.c.at.in_([DAY])
     elif compared in ("distinct", "same"):

@@ -101,14 +101,13 @@ class Comparisons(SQLCompiler):
 
     def visit_case(self, clause: Any, **kwargs: Any) -> str:
         """Render CASE, of which all results are of one type."""
-        whens, results = zip(*clause.whens, strict=True)
-        if clause.value is None:
-            whens = tuple(map(as_condition, whens))
-        more = () if clause.else_ is None else (clause.else_,)
-        *results, last = alike([*results, *more], clause.type)
+        fit = as_condition if clause.value is None else _as_it_is
+        results = [result for _, result in clause.whens]
+        results += [] if clause.else_ is None else [clause.else_]
+        results = alike(results, clause.type)
         made = clause._clone()
-        made.whens = list(zip(whens, [*results, last], strict=False))
-        made.else_ = last if more else None
+        made.whens = [(fit(asked), results[n]) for n, (asked, _) in enumerate(clause.whens)]
+        made.else_ = None if clause.else_ is None else results[-1]
         rendered: str = super().visit_case(made, **kwargs)  # type: ignore[no-untyped-call]
         return rendered
 
@@ -135,6 +134,10 @@ def alike(elements: Sequence[Any], kind: Any) -> list[Any]:
 def as_number(element: Any) -> Any:
     """An element that is computed with: a truth value is 1 or 0."""
     return cast(element, sqltypes.Integer()) if _is_truth(element) else element
+
+
+def _as_it_is(element: Any) -> Any:
+    return element
 
 
 def as_condition(element: Any) -> Any:
