@@ -212,6 +212,8 @@ def test_truth_values_beside_numbers(sides: Sides, expression: Any) -> None:
         sa.or_(sa.not_(C.whole), C.ok, C.price),
         func.coalesce(C.whole, 1),
         func.coalesce(C.ok, 0),
+        C.whole.op("<")(5),
+        sa.or_(C.whole.op("IS NOT")(sa.null()), sa.not_(C.whole.op("<")(1))),
     ],
     ids=str,
 )

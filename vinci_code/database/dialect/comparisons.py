@@ -153,6 +153,8 @@ def _counts(element: Any) -> bool:
     """Whether an element is a number on Databricks, if SQLAlchemy takes it for a truth value."""
     while isinstance(element, Grouping):
         element = element.element
+    if isinstance(getattr(element, "operator", None), operators.custom_op):
+        return False  # of ``column.op("<=>")(5)`` SQLAlchemy only guesses the type
     return _is_number(element) or (
         _is_truth(element) and getattr(element, "operator", None) in _ARITHMETIC
     )
