@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 from sqlalchemy import URL, Connection, Engine, create_engine, func, select
 from sqlalchemy.schema import Table
 
 from vinci_code.warehouse import LocalWarehouse
 
 Sent = list[str]
+
+
+class Of(NamedTuple):
+    """A value of a package that may be missing: it is made when it is asked for.
+
+    Attributes:
+        package: The package.
+        name: What of it is called.
+        argument: With what.
+    """
+
+    package: str
+    name: str
+    argument: Any
+
+    def made(self) -> Any:
+        """Return the value, or skip the test."""
+        return getattr(pytest.importorskip(self.package), self.name)(self.argument)
+
+
+def value_of(value: Any) -> Any:
+    """Return a value; one of a package that may be missing is made."""
+    return value.made() if isinstance(value, Of) else value
 
 
 @contextmanager

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from sqlalchemy import (
     JSON,
@@ -37,6 +35,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.types import TypeDecorator
 
+from tests.dialect.held import Of, value_of
 from vinci_code.database import run_unit
 from vinci_code.database.dialect.loaded import LONGEST
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -821,35 +820,35 @@ def test_what_is_not_checked_in_other_forms(
 
 GIVEN: list[tuple[str, Any]] = [
     ("note", Word.ONE),
-    ("note", np.str_("one")),
+    ("note", Of("numpy", "str_", "one")),
     ("balance", Number.ONE),
     ("balance", 2.0),
-    ("balance", np.int64(3)),
-    ("ratio", np.float64(0.5)),
-    ("ratio", np.float64("nan")),
+    ("balance", Of("numpy", "int64", 3)),
+    ("ratio", Of("numpy", "float64", 0.5)),
+    ("ratio", Of("numpy", "float64", "nan")),
     ("ratio", 2),
     ("price", 2),
     ("price", 1.1),
-    ("at", pd.Timestamp(2024, 1, 1)),
+    ("at", Of("pandas", "Timestamp", "2024-01-01")),
     ("at", dt.date(2024, 1, 1)),
-    ("instant", pd.Timestamp(2024, 1, 1, tz="Europe/Berlin")),
-    ("day", pd.Timestamp(2024, 1, 1)),
+    ("instant", Of("pandas", "Timestamp", "2024-01-01T00:00+01:00")),
+    ("day", Of("pandas", "Timestamp", "2024-01-01")),
     ("day", dt.datetime(2024, 1, 1)),
     ("done", 1),
-    ("done", np.bool_(True)),
+    ("done", Of("numpy", "bool_", True)),
 ]
 
 
 @pytest.mark.parametrize("beside", ["", "a function"])
-@pytest.mark.parametrize(("name", "given"), GIVEN, ids=lambda value: repr(value))
+@pytest.mark.parametrize(("name", "value"), GIVEN, ids=lambda value: repr(value))
 def test_a_change_of_what_was_given_as_another_type_is_found(
-    items: Engine, name: str, given: Any, beside: str
+    items: Engine, name: str, value: Any, beside: str
 ) -> None:
     theirs = False if name == "done" else SECOND[name]
     for alarm in (False, True):
         with Session(items, expire_on_commit=False) as session:
             item = session.get_one(Item, 7)
-            setattr(item, name, given)
+            setattr(item, name, value_of(value))
             session.commit()
             if alarm:
                 with items.begin() as connection:
@@ -869,13 +868,13 @@ def test_a_change_of_what_was_given_as_another_type_is_found(
 LATER = {**FIRST, "balance": 7, "done": None}
 
 
-@pytest.mark.parametrize(("name", "given"), GIVEN, ids=lambda value: repr(value))
+@pytest.mark.parametrize(("name", "value"), GIVEN, ids=lambda value: repr(value))
 def test_what_was_given_as_another_type_is_changed_in_the_same_unit(
-    items: Engine, name: str, given: Any
+    items: Engine, name: str, value: Any
 ) -> None:
     with Session(items) as session:
         item = session.get_one(Item, 7)
-        setattr(item, name, given)
+        setattr(item, name, value_of(value))
         session.flush()
         setattr(item, name, LATER[name])
         session.commit()
@@ -893,7 +892,8 @@ def test_a_buffer_that_is_used_again_is_no_change_by_somebody_else(
         buffer[0:1] = b"x"
         item.raw = b"new"
         session.commit()
-        item.raw = buffer = bytearray(b"abc")
+        buffer = bytearray(b"abc")
+        item.raw = buffer  # type: ignore[assignment]
         session.flush()
         buffer.extend(b"def")
         flag_modified(item, "raw")

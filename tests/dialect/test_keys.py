@@ -409,7 +409,7 @@ class ListenedToo(Listened):
 
 
 def _own_key(mapper: Any, connection: Any, target: Any) -> None:
-    if isinstance(target, Listened) and target.id is None and target.number is not None:
+    if type(target).__name__.startswith("Listened") and target.id is None and target.number:
         target.id = 7000 + target.number
 
 

@@ -212,6 +212,8 @@ def test_truth_values_beside_numbers(sides: Sides, expression: Any) -> None:
         sa.or_(sa.not_(C.whole), C.ok, C.price),
         func.coalesce(C.whole, 1),
         func.coalesce(C.ok, 0),
+        C.whole.op("<")(5),
+        sa.or_(C.whole.op("IS NOT")(sa.null()), sa.not_(C.whole.op("<")(1))),
     ],
     ids=str,
 )
@@ -256,6 +258,7 @@ def days(sides: Sides) -> Sides:
 @pytest.mark.parametrize("compared", ["eq", "ne", "lt", "le", "gt", "ge", "distinct", "same", "in"])
 def test_a_moment_beside_a_day(days: Sides, compared: str, other: Any, turned: bool) -> None:
     left, right = (other, DAYS.c.at) if turned else (DAYS.c.at, other)
+    condition: Any
     if compared == "in":
         condition = DAYS.c.day.in_(MOMENTS[1:2]) if turned else DAYS.c.at.in_([DAY])
     elif compared in ("distinct", "same"):

@@ -16,14 +16,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.exc import StatementError
 
-from tests.dialect.held import sending
+from tests.dialect.held import Of, sending, value_of
 from tests.dialect.sides import Sides, sides_of
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect import (
@@ -722,7 +720,8 @@ def test_a_key_of_a_url_finds_what_it_finds_on_sqlite(compared: Sides) -> None:
     for engine in compared.engines:
         with orm.Session(engine) as session:
             assert session.get(Row, "abc") is None
-            assert session.get_one(Row, "9").s == "no number"
+            row: Any = session.get_one(Row, "9")
+            assert row.s == "no number"
 
 
 def test_a_long_key_is_not_confused_beside_text(engine: sa.Engine) -> None:
@@ -751,12 +750,12 @@ KEYS: list[tuple[Any, Any, Any]] = [
     (sa.String(), Named.ONE, "two"),
     (sa.String(), Word("one"), Named.ONE),
     (sa.Integer(), Numbered.SEVEN, 8.0),
-    (sa.Integer(), 2.0, np.int64(3)),
-    (sa.Float(), np.float64(0.5), 2),
-    (sa.Date(), dt.datetime(2024, 1, 1), pd.Timestamp(2024, 1, 2)),
-    (sa.DateTime(), pd.Timestamp(2024, 1, 1), dt.date(2024, 1, 2)),
-    (sa.Interval(), pd.Timedelta(days=1), dt.timedelta(2)),
-    (sa.Boolean(), np.bool_(True), 0),
+    (sa.Integer(), 2.0, Of("numpy", "int64", 3)),
+    (sa.Float(), Of("numpy", "float64", 0.5), 2),
+    (sa.Date(), dt.datetime(2024, 1, 1), Of("pandas", "Timestamp", "2024-01-02")),
+    (sa.DateTime(), Of("pandas", "Timestamp", "2024-01-01"), dt.date(2024, 1, 2)),
+    (sa.Interval(), Of("pandas", "Timedelta", dt.timedelta(1)), dt.timedelta(2)),
+    (sa.Boolean(), Of("numpy", "bool_", True), 0),
     (sa.LargeBinary(), b"one", bytearray(b"two")),
     (sa.Enum(Size), Size.SMALL, "LARGE"),
 ]
@@ -766,6 +765,8 @@ KEYS: list[tuple[Any, Any, Any]] = [
 def test_a_key_of_a_subclass_says_which_row_is_meant(
     engine: sa.Engine, kind: Any, key: Any, other: Any
 ) -> None:
+    key, other = value_of(key), value_of(other)
+
     class Own(orm.DeclarativeBase):
         pass
 

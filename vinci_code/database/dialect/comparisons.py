@@ -101,14 +101,13 @@ class Comparisons(SQLCompiler):
 
     def visit_case(self, clause: Any, **kwargs: Any) -> str:
         """Render CASE, of which all results are of one type."""
-        whens, results = zip(*clause.whens, strict=True)
-        if clause.value is None:
-            whens = tuple(map(as_condition, whens))
-        more = () if clause.else_ is None else (clause.else_,)
-        *results, last = alike([*results, *more], clause.type)
+        fit = as_condition if clause.value is None else _as_it_is
+        results = [result for _, result in clause.whens]
+        results += [] if clause.else_ is None else [clause.else_]
+        results = alike(results, clause.type)
         made = clause._clone()
-        made.whens = list(zip(whens, [*results, last], strict=False))
-        made.else_ = last if more else None
+        made.whens = [(fit(asked), results[n]) for n, (asked, _) in enumerate(clause.whens)]
+        made.else_ = None if clause.else_ is None else results[-1]
         rendered: str = super().visit_case(made, **kwargs)  # type: ignore[no-untyped-call]
         return rendered
 
@@ -137,6 +136,10 @@ def as_number(element: Any) -> Any:
     return cast(element, sqltypes.Integer()) if _is_truth(element) else element
 
 
+def _as_it_is(element: Any) -> Any:
+    return element
+
+
 def as_condition(element: Any) -> Any:
     """An element that is a condition: of a number, that it is not 0."""
     if not _counts(element):
@@ -150,6 +153,8 @@ def _counts(element: Any) -> bool:
     """Whether an element is a number on Databricks, if SQLAlchemy takes it for a truth value."""
     while isinstance(element, Grouping):
         element = element.element
+    if isinstance(getattr(element, "operator", None), operators.custom_op):
+        return False  # of ``column.op("<=>")(5)`` SQLAlchemy only guesses the type
     return _is_number(element) or (
         _is_truth(element) and getattr(element, "operator", None) in _ARITHMETIC
     )
