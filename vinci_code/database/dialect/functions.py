@@ -14,6 +14,7 @@ from sqlalchemy import type_coerce
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import quoted_name
 
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.comparisons import alike, as_condition
@@ -49,6 +50,33 @@ _STRFTIME = {
 
 class FunctionCompiler(SQLCompiler):
     """Functions."""
+
+    # Noted by ``TablesUsed``.
+    tables_used: frozenset[str] | None
+
+    def visit_function(self, func: Any, add_to_result_map: Any = None, **kw: Any) -> str:
+        """Render a function of a schema by its own name, though one that is built in has it, too.
+
+        SQLAlchemy looks for ``visit_upper_func`` for ``func.shop.upper`` as well.
+        """
+        if not func.packagenames:
+            text: str = super().visit_function(func, add_to_result_map, **kw)
+            return text
+        # What it does is not known, so that it may read any table.
+        self.tables_used = None
+        if getattr(self, "_collect_params", False):
+            self._add_to_params(func)
+        if add_to_result_map is not None:
+            add_to_result_map(func.name, func.name, (func.name,), func.type)
+        kw["within_aggregate_function"] = True
+        names = [self._function_name(name) for name in (*func.packagenames, func.name)]
+        ordinality = " WITH ORDINALITY" * bool(func._with_ordinality)
+        return f"{'.'.join(names)}{self.function_argspec(func, **kw)}{ordinality}"
+
+    def _function_name(self, name: str) -> str:
+        preparer: Any = self.preparer
+        quoted = isinstance(name, quoted_name) or preparer._requires_quotes_illegal_chars(name)
+        return str(preparer.quote(name)) if quoted else name
 
     # --- time -----------------------------------------------------------------------------------
 

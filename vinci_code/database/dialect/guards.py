@@ -483,16 +483,17 @@ def once_guard(shape: Shape, bounds: Bound) -> Iterator[str]:
 
 
 def any_guard(shape: Shape) -> str:
-    """The guard of a change of one row, told by a condition, which has to be there."""
-    what = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there"
-    if {field.column for field in shape.matches}.issuperset(row_key(shape.table) or [None]):
-        text = f"{what}, or was changed or deleted by somebody else"
-        counted = f"SELECT count(*) AS n FROM {ROWS}"
-        return _guard(_STALE, quote_text(text), f"FROM ({counted}) WHERE n = 0")
-    # Nothing that is declared tells rows apart: of several the MERGE would change each.
-    text = f"{what}, is there several times, or was changed or deleted by somebody else"
-    same = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
-    counted = f"SELECT count(*) AS n FROM {shape.target} JOIN {ROWS} ON {same}"
+    """The guard of a change of one row, told by a condition, which has to be there, and alone."""
+    text = (
+        f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there, "
+        "is there several times, or was changed or deleted by somebody else"
+    )
+    source = f"FROM {ROWS}"
+    if not {field.column for field in shape.matches}.issuperset(row_key(shape.table) or [None]):
+        # Nothing that is declared tells rows apart: of several the MERGE would change each.
+        same = " AND ".join(f"{shape.target}.{f.name} = {f.made}" for f in shape.matches)
+        source = f"FROM {shape.target} JOIN {ROWS} ON {same}"
+    counted = f"SELECT count(*) AS n {source}"
     return _guard(_STALE, quote_text(text), f"FROM ({counted}) WHERE n <> 1")
 
 

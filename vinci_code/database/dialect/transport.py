@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -486,13 +487,17 @@ class Channel:
             return
         self._watched = pool  # the driver makes another one as it opens a session
         opened: Any = pool.ConnectionCls
-        channel = self
+        # Not the channel itself, which holds the pool: with its sockets that would stay until the
+        # garbage collector comes.
+        watching = weakref.ref(self)
 
         class Watched(opened):  # type: ignore[misc]
             """A connection of the pool's own class."""
 
             def request(self, *arguments: Any, **named: Any) -> None:
-                channel._current.written = True
+                channel = watching()
+                if channel is not None:
+                    channel._current.written = True
                 super().request(*arguments, **named)
 
         pool.ConnectionCls = Watched
