@@ -8,6 +8,8 @@
 * What a sub-select of an UPDATE or DELETE reads of the rows that this changes: SQLite's sees those
   that were changed before (``UPDATE t SET x = 9 WHERE EXISTS (… other.x > t.x)``), and the
   warehouse's, as the standard has it, none. No program asks for it.
+* When an object is given what a default of the database has made: by RETURNING SQLite tells it with
+  the INSERT, and the warehouse when it is read. No class has such a default read at once.
 * ``upper``, ``lower`` and LIKE of letters beyond ASCII: SQLite's fold those of ASCII alone
   (https://www.sqlite.org/lang_corefunc.html#upper). No program holds one that has two cases.
 * A value of another type than its column in ``text()``: the warehouse makes ``'true'`` of ``True``,
@@ -111,6 +113,7 @@ _OF_OBJECTS = frozenset(
         "ObjectDeletedError",
         "PendingRollbackError",
         "StatementError",
+        "TypeError",
     }
 )
 

@@ -26,6 +26,11 @@ def key() -> Mapped[int]:
     return mapped_column(sa.Integer, primary_key=True, autoincrement=False)
 
 
+# By RETURNING, SQLite reads what a default gave as a row is inserted, and what is changed past the
+# object is not seen then.
+_READ_LATER = {"eager_defaults": False}
+
+
 class Item(Base):
     """A unique code that may be missing, a CHECK, and each place that a default can have."""
 
@@ -38,6 +43,7 @@ class Item(Base):
     price: Mapped[Decimal | None] = mapped_column(sa.Numeric(12, 2))
     state: Mapped[str | None] = mapped_column(sa.String(20), server_default="new")
     hits: Mapped[int | None] = mapped_column(default=7)
+    __mapper_args__ = _READ_LATER
 
 
 class Part(Base):
@@ -104,7 +110,11 @@ class Animal(Base):
     id: Mapped[int] = key()
     kind: Mapped[str] = mapped_column(sa.String(10))
     name: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
-    __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "animal"}
+    __mapper_args__ = {
+        "polymorphic_on": kind,
+        "polymorphic_identity": "animal",
+        **_READ_LATER,
+    }
 
 
 class Dog(Animal):
@@ -209,6 +219,7 @@ class Login(Base):
     lowered: Mapped[str | None] = mapped_column(
         sa.String(30), sa.Computed("lower(name)"), unique=True
     )
+    __mapper_args__ = _READ_LATER
 
 
 class Rank(Base):
