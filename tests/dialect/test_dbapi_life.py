@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -443,3 +444,30 @@ def test_what_cannot_be_used_is_refused_before_anything_is_sent(
     with pytest.raises(dbapi.InterfaceError):
         connect(**arguments)
     assert local_warehouse.requests == ()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system lists no open files")
+def test_closed_connections_leave_no_socket_to_the_garbage_collector(
+    connect_args: dict[str, Any],
+) -> None:
+    def sockets() -> int:
+        links = [
+            str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()
+        ]
+        return sum(link.startswith("socket:") for link in links)
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sockets()
+        for _ in range(10):
+            connection = dbapi.connect(**connect_args)
+            connection.cursor().execute("SELECT 1")
+            connection.close()
+        # The warehouse is in this process too, and closes its ends a little later.
+        end = time.monotonic() + 20
+        while sockets() > before + 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert sockets() <= before + 2
+    finally:
+        gc.enable()

@@ -111,11 +111,11 @@ class Item(Values, Base):
     count: Mapped[int | None]
 
 
-class ByUuid(Base):
-    __tablename__ = "by_uuid"
+class ByFunction(Base):
+    __tablename__ = "by_function"
     id: Mapped[int] = mapped_column(primary_key=True)
     balance: Mapped[int | None]
-    mark: Mapped[str | None] = mapped_column(onupdate=func.uuid())
+    mark: Mapped[str | None] = mapped_column(onupdate=func.upper("renewed"))
 
 
 class ByTime(Base):
@@ -203,7 +203,7 @@ class Named(Base):
 @pytest.fixture
 def items(engine: Engine) -> Engine:
     """An engine on a warehouse with one row of each of the tables that tests change."""
-    kinds: list[Any] = [Item, ByUuid, ByTime, ByText, Listening, Person, Animal, Dog]
+    kinds: list[Any] = [Item, ByFunction, ByTime, ByText, Listening, Person, Animal, Dog]
     for kind in kinds:
         kind.__table__.create(engine)
     with Session(engine) as session:
@@ -585,7 +585,7 @@ FORMS = [
     (_beside_a_function, "item.balance"),
     (_beside_a_sub_select, "item.balance"),
     (_null_beside_a_function, "item.balance"),
-    (_beside_onupdate(ByUuid), "by_uuid.balance"),
+    (_beside_onupdate(ByFunction), "by_function.balance"),
     (_beside_onupdate(ByTime), "by_time.balance"),
     (_beside_onupdate(ByText), "by_text.balance"),
     (_key_not_loaded, "item.balance"),
@@ -698,20 +698,20 @@ def test_each_type_is_checked_beside_a_function(
 
 def test_several_objects_beside_a_function_are_checked_each(items: Engine) -> None:
     with Session(items) as session:
-        session.add_all([ByUuid(id=n, balance=n) for n in (1, 2, 3)])
+        session.add_all([ByFunction(id=n, balance=n) for n in (1, 2, 3)])
         session.commit()
         for alarm in (False, True):
-            rows = session.scalars(select(ByUuid).order_by(ByUuid.id)).all()
+            rows = session.scalars(select(ByFunction).order_by(ByFunction.id)).all()
             for row in rows:
                 row.balance = (row.balance or 0) + 1
             if not alarm:
                 session.commit()
                 continue
-            _by_somebody_else(items, "by_uuid.balance")
+            _by_somebody_else(items, "by_function.balance")
             with pytest.raises(StaleDataError):
                 session.commit()
             session.rollback()
-        found = session.scalars(select(ByUuid.balance).order_by(ByUuid.id)).all()
+        found = session.scalars(select(ByFunction.balance).order_by(ByFunction.id)).all()
         assert found == [2, 3, 4, 6]
 
 

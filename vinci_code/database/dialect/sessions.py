@@ -141,6 +141,8 @@ class Session:
                 raise
             # What is closed is gone, whatever it says.
             _log.debug("closing a session: %s", type(error).__name__)
+        finally:
+            self.channel.hang_up()
         self.channel.let_through()
 
 

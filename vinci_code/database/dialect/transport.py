@@ -251,6 +251,10 @@ class Channel:
             error, Evidence(sqlstate=call.exchange.sqlstate, statement_id=call.statement_id)
         )
 
+    def hang_up(self) -> None:
+        """Close the sockets, which the driver leaves to the garbage collector."""
+        getattr(self._transport, _POOL).close()
+
     def let_through(self) -> None:
         """Raise what a signal handler has raised in a request, and the driver has swallowed."""
         interruption, self._interruption = self._interruption, None
