@@ -19,8 +19,9 @@ CASES = {"corpus": list(reader.cases()), "recorded": list(reader.cases(RECORDED)
 
 # Cases that share their tables stay together, and each process gets its part of the others.
 _TOGETHER = 40
-# What SQLAlchemy's own suite sends takes as long as all the rest; each odd name has its own tables.
-_SLOW = ("compliance::", "parity::names_")
+# What SQLAlchemy's own suite sends takes as long as all the rest; each odd name has its own tables,
+# and so has each form of a change that checks what was loaded.
+_SLOW = ("compliance::", "parity::names_", "held::held_loaded")
 
 
 def _parameters() -> Iterator[object]:
