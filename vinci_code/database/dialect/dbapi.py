@@ -299,8 +299,13 @@ class Connection:
     def close(self) -> None:
         """End the session; closing twice does nothing, nor does closing it in a forked child."""
         closed, self._closed = self.closed, True
-        if not closed and not self._ended:
-            self._session.close()
+        if closed:
+            return
+        try:
+            if not self._ended:
+                self._session.close()
+        finally:
+            self._session.hang_up()
 
     def __enter__(self) -> Self:
         return self
@@ -411,7 +416,9 @@ class Connection:
                 "the session was ended, and with it what was set in it by USE, SET or temporary "
                 "objects\nTo fix it: run the unit of work again on another connection."
             )
-        self._session = self._open(call)
+        before, self._session = self._session, self._open(call)
+        # Until here the workspace could be asked through it.
+        before.hang_up()
         self._ended = False
 
     def _end_session(self, seconds: float | None) -> None:

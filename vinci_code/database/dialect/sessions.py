@@ -141,9 +141,11 @@ class Session:
                 raise
             # What is closed is gone, whatever it says.
             _log.debug("closing a session: %s", type(error).__name__)
-        finally:
-            self.channel.hang_up()
         self.channel.let_through()
+
+    def hang_up(self) -> None:
+        """Close the sockets; the workspace cannot be asked through them any more."""
+        self.channel.hang_up()
 
 
 def _log_no_contents() -> None:
