@@ -162,6 +162,14 @@ def _not_bound(_: str, pair: Pair, line: int | None) -> bool:
     return line is None and "Error binding parameter" in pair.here.told
 
 
+def _bound_as_first(_: str, pair: Pair, line: int | None) -> bool:
+    """Of a list, ``id.in_([True, 2])``, SQLAlchemy takes the type of the first value for all.
+
+    On SQLite it then refuses the 2; the dialect compares each value as what it is.
+    """
+    return line is None and "is not None, True, or False" in pair.here.told
+
+
 def _in_part(_: str, pair: Pair, line: int | None) -> bool:
     """With AUTOCOMMIT, of several rows that a line writes, those before the one that fails stay.
 
@@ -193,6 +201,7 @@ _RULES: list[tuple[str, Callable[[str, Pair, int | None], bool]]] = [
     ("which of several errors is told", _told_first),
     ("SQLite checks row by row", _row_by_row),
     ("sqlite3 binds no Decimal", _not_bound),
+    ("SQLAlchemy takes a list for what its first value is", _bound_as_first),
     ("what AUTOCOMMIT has written in part", _in_part),
     ("SQLite wants a table for *", _has_no_rows),
     ("SQLAlchemy finds a circle by chance", _circle),
