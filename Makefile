@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-spark test-spark-fast spark-page record lint format lock bench \
+.PHONY: help install dev demo test test-long test-fast test-spark test-spark-fast spark-page record lint format lock bench \
   history differential compliance clean
 
 help: ## List every target.
@@ -23,6 +23,9 @@ demo: $(VENV)/installed-base ## Run the main job on SQLite: migrate, import real
 
 test: $(VENV)/installed-dev ## Run every test, on two processors.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, of which the tests run 2,000.
+	VINCI_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/test_databricks_config.py -k any_configuration
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
 	$(BIN)/python -m pytest -m "not slow"

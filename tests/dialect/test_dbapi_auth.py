@@ -125,7 +125,7 @@ def test_twenty_threads_renew_one_at_a_time(
 
 
 @pytest.mark.slow
-def test_a_minute_of_tokens_that_live_for_five_seconds(
+def test_tokens_that_live_for_five_seconds(
     engine_url: URL,
     engine_args: dict[str, Any],
     local_warehouse: TestWarehouse,
@@ -136,7 +136,7 @@ def test_a_minute_of_tokens_that_live_for_five_seconds(
     arguments = {**engine_args, "credentials_provider": principal}
     del arguments["access_token"]
     engine = create_engine(engine_url, connect_args=arguments, pool_size=20)
-    until = time.monotonic() + 60.0
+    until = time.monotonic() + 20.0
     answers: list[Any] = []
 
     def work() -> None:
@@ -157,7 +157,7 @@ def test_a_minute_of_tokens_that_live_for_five_seconds(
     assert set(answers) == {1}
     assert principal.together == 1
     # One every four seconds, whoever waited for it.
-    assert 13 <= principal.fetched <= 17
+    assert 4 <= principal.fetched <= 7
     assert [record for record in local_warehouse.requests if record.status in (401, 403)] == []
 
 
@@ -325,6 +325,7 @@ def test_no_failure_shows_the_token(
         engine_url.update_query_dict({"start_timeout": "0.2"}),
         connect_args=engine_args,
         poolclass=SessionPool,
+        history_timeout=0.2,
     )
     local_warehouse.inject(Fault(**{**vars(fault), "operation": operation}))
     try:

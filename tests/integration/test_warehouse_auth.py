@@ -114,17 +114,17 @@ def test_a_token_is_kept_for_most_of_its_life(
 
 
 @pytest.mark.slow
-def test_a_minute_of_tokens_that_live_for_five_seconds(
+def test_tokens_that_live_for_five_seconds(
     local_warehouse: TestWarehouse, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_warehouse.warehouse.credentials, "token_lifetime", 5.0)
     slow_token_endpoint(local_warehouse)
-    answers = ask_in_threads(engine, seconds=60.0)
+    answers = ask_in_threads(engine, seconds=24.0)
     assert set(answers) == {1}
     requests = token_requests(local_warehouse)
     assert together(requests) == []
     # One every four seconds, and no more where a thread waited for the one that asks.
-    assert 13 <= len(requests) <= 17
+    assert 5 <= len(requests) <= 8
     refused = [record for record in local_warehouse.requests if record.status in (401, 403)]
     assert refused == []
 

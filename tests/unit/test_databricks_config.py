@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import string
 import time
@@ -787,11 +788,14 @@ _VALUES = st.one_of(
         ]
     ),
 )
+# `make test-long` has ten thousand.
+EXAMPLES = int(os.environ.get("VINCI_EXAMPLES", "2000"))
+
 _NAMES = sorted(name for mark in DatabaseSettings.variables().values() for name in mark.names)
 
 
 @pytest.mark.slow
-@hypothesis_settings(max_examples=10_000)
+@hypothesis_settings(max_examples=EXAMPLES)
 @given(st.dictionaries(st.sampled_from(_NAMES), _VALUES), st.booleans())
 def test_any_configuration_has_a_verdict_and_shows_no_secret(
     variables: dict[str, str], switched_on: bool

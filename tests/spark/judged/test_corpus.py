@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _TOGETHER = 40
 # What SQLAlchemy's own suite sends takes as long as all the rest; each odd name has its own tables,
 # and so has each form of a change that checks what was loaded.
 _SLOW = ("compliance::", "parity::names_", "held::held_loaded")
+# Of what writes each case has tables of its own: every third one is run where time is short.
+_EACH = 3
 
 
 def _parameters() -> Iterator[object]:
@@ -31,8 +34,13 @@ def _parameters() -> Iterator[object]:
         for place, case in enumerate(ordered):
             group = case.setup_name or f"{case.subject}-{place // _TOGETHER}"
             marks = [pytest.mark.xdist_group(f"{kind}-{group}")]
-            marks += [pytest.mark.slow] if case.id.startswith(_SLOW) else []
+            marks += [pytest.mark.slow] if _is_slow(case) else []
             yield pytest.param(kind, case, id=case.id, marks=marks)
+
+
+def _is_slow(case: Case) -> bool:
+    number = zlib.crc32(case.id.encode())
+    return case.id.startswith(_SLOW) or (writes(case) and number % _EACH != 0)
 
 
 @pytest.fixture(scope="session")
