@@ -237,7 +237,10 @@ class Connection:
     def is_as_found(self) -> bool:
         """Whether it is as it was at ``begin_use``, for all that who comes next will see of it."""
         gone = self._transaction_lost or (self._ended and self._session_changed)
-        return not (gone or self._changed_in_use or self._in_transaction)
+        # SQLAlchemy rolls back nothing where a commit was stopped before it began, be it by a
+        # listener of "commit" or by a signal: what is held would be the next one's.
+        is_open = self.unit is not None and self.unit.is_open
+        return not (gone or self._changed_in_use or self._in_transaction or is_open)
 
     def begin_use(self) -> None:
         """Take what the session was changed to until now for what it is to be like."""

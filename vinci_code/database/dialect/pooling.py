@@ -40,8 +40,8 @@ def look_after(engine: Engine) -> None:
     * A connection that was opened before a fork is never used in the child: the child begins with
       an empty pool, and what finds its way into it all the same is replaced.
     * A connection whose session was changed while it was in use (USE, SET, temporary objects, a
-      transaction that is still there) is closed when it is given back. What listeners of the
-      pool's ``connect`` have changed is taken for what connections are to be like.
+      transaction or held writes that are still there) is closed when it is given back. What
+      listeners of the pool's ``connect`` have changed is taken for what connections are to be like.
     """
     event.listen(engine, "checkout", _checked_out)
     event.listen(engine, "checkin", _checked_in)

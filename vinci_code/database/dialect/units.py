@@ -216,8 +216,16 @@ class Unit:
 
     @property
     def is_open(self) -> bool:
-        """Whether something is held, or in a transaction that the unit has begun."""
-        return bool(self.held) or self._in_transaction
+        """Whether something is held, in a transaction that the unit has begun, or lost with one.
+
+        Of a unit that has failed nobody has been told by a commit or a rollback yet.
+        """
+        return (
+            bool(self.held)
+            or self._in_transaction
+            or self._failed
+            or self._lost_savepoint is not None
+        )
 
     def hold_raw(
         self, text: str, parameters: Sequence[Any], told: Statement, cursor: Cursor
