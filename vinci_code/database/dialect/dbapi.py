@@ -58,6 +58,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.execution import Execution, Outcome, timed_out
 from vinci_code.database.dialect.forking import in_child, keep_in_process
+from vinci_code.database.dialect.keys import next_key
 from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import COMMIT, ROLLBACK, Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
@@ -519,6 +520,8 @@ class Cursor:
             unit = self.connection.unit
             # The application's own: the dialect says of each statement what it is.
             is_raw = described is None and unit is not None
+            if described is None and not statement.reads:
+                next_key.doubt()
             if is_raw and unit.hold_raw(operation, parameters, statement, self):
                 return self
             outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)

@@ -33,9 +33,10 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
 )
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
+from vinci_code.database.dialect.keys import next_key
 from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
-from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, claim_keys, find_out
+from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, find_out, note_keys
 from vinci_code.database.dialect.scanning import (
     ANY_VIEW,
     BEGIN,
@@ -160,13 +161,13 @@ class Unit:
             flush: Whether it is one of the ORM's flush.
         """
         self._require_sound()
+        if at_once:
+            self.before_other("a write that is not to be held")
         for write in held:
             if not flush:
                 self._note_changed(write)
-            claim_keys(write)
-        if at_once:
-            self.before_other("a write that is not to be held")
-        elif self.holds:
+            note_keys(write)
+        if not at_once and self.holds:
             self._begin_if_wanted()
             for write in held:
                 self.held.add(write)
@@ -279,6 +280,7 @@ class Unit:
             PendingWritesError: There are held writes.
         """
         self._require_sound()
+        next_key.doubt()  # it may write any of them
         if self.holds and (self.held or self._in_transaction):
             raise PendingWritesError(
                 f"{what} takes effect at once, and the unit of work has written to "
