@@ -35,9 +35,10 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import rows_of, run_and_commit, wait_for_history
 from vinci_code.database import statistics, upsert
-from vinci_code.database.dialect import dberrors, query_history, transport
+from vinci_code.database.dialect import dbapi, dberrors, query_history, transport
 from vinci_code.database.dialect.keys import KeyMaker
 from vinci_code.database.dialect.query_history import TAG, Fate, Sought
+from vinci_code.warehouse import server
 from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -788,3 +789,48 @@ def test_a_host_that_does_not_answer(
     with pytest.raises(dberrors.ConnectionLostError):
         connection.ask_workspace("/api/2.0/sql/history/queries", 0.3)
     assert time.monotonic() - began < 2.5
+
+
+def test_an_answer_that_drips_is_not_waited_for_to_its_end(
+    local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enough = threading.Event()
+
+    class Dripping:
+        """The connection of the server, which says the answers of the history bit by bit."""
+
+        def __init__(self, handler: Any) -> None:
+            self._handler, self._connection = handler, handler.connection
+
+        def sendall(self, data: Any) -> None:
+            said = bytes(data)
+            if "/sql/history" not in self._handler.path:
+                self._connection.sendall(said)
+                return
+            for start in range(0, len(said), 8):
+                if enough.wait(0.1):
+                    self._connection.sendall(said[start:])
+                    return
+                self._connection.sendall(said[start : start + 8])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+    set_up = server._Connection.setup
+
+    def setup(handler: Any) -> None:
+        set_up(handler)
+        handler.connection = Dripping(handler)
+
+    monkeypatch.setattr(server._Connection, "setup", setup)
+    connection = dbapi.connect(**local_warehouse.connect_args)
+    began = time.monotonic()
+    with pytest.raises(dberrors.ConnectionLostError):
+        connection.ask_workspace("/api/2.0/sql/history/queries", 0.3)
+    took = time.monotonic() - began
+    enough.set()
+    connection.close()
+    assert took < 2.5
+    for thread in threading.enumerate():
+        if thread.name == "vinci: a request":
+            thread.join(20)

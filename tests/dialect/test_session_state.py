@@ -302,3 +302,19 @@ def test_a_raw_connection_that_has_lost_a_savepoint_says_so_at_commit(
     raw.commit()
     raw.close()
     assert rows_of(engine, table) == [(1, 1), (3, 3)]
+
+
+def test_the_release_of_a_savepoint_of_a_failed_unit_is_an_error_of_sqlalchemy(
+    engine: Engine, table: Table, local_warehouse: TestWarehouse
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.insert(table).values(id=2, x=2))
+        savepoint = connection.begin_nested()
+        local_warehouse.inject(
+            Fault.http(403, operation="ExecuteStatement", statement="BEGIN TRANS")
+        )
+        # Not to be laid over what is held, so that a transaction is begun.
+        with pytest.raises(sa.exc.DBAPIError):
+            connection.execute(text("SELECT count(*) FROM t"))
+        with pytest.raises(sa.exc.OperationalError, match="nothing was written"):
+            savepoint.commit()

@@ -58,6 +58,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.execution import Execution, Outcome, timed_out
 from vinci_code.database.dialect.forking import in_child, keep_in_process
+from vinci_code.database.dialect.interruptions import note_handlers
 from vinci_code.database.dialect.keys import next_key
 from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import COMMIT, ROLLBACK, Statement, describe
@@ -389,6 +390,7 @@ class Connection:
         )
 
     def _call(self, repeatable: bool, timeout: float | None) -> Call:
+        note_handlers()
         deadline = None if timeout is None else time.monotonic() + timeout
         settled = self._arguments
         patience = Patience(settled.where, settled.start_timeout, settled.on_waiting, deadline)
@@ -656,6 +658,7 @@ def _driver() -> Driver:
     from databricks.sql.parameters.native import DbsqlParameterBase
     from databricks.sql.session import Session as DriverSession
     from databricks.sql.telemetry.telemetry_client import TelemetryClientFactory
+    from databricks.sql.thrift_api.TCLIService.ttypes import TCloseSessionReq
     from urllib3 import Timeout
 
     in_child(TelemetryClientFactory, _renew_telemetry)
@@ -721,7 +724,10 @@ def _driver() -> Driver:
     def open_connection(attach: Any, arguments: dict[str, Any]) -> Any:
         return Attached(**arguments, **{_ATTACH: attach})
 
-    return Driver(open_connection, Exact, Timeout)
+    def make_closing(handle: Any) -> Any:
+        return TCloseSessionReq(sessionHandle=handle)
+
+    return Driver(open_connection, Exact, Timeout, make_closing)
 
 
 def _refuse_autocommit(statement: Statement) -> None:

@@ -197,7 +197,7 @@ class SessionPool(QueuePool):
             self._dec_overflow()
 
     def _look_again_later(self) -> None:
-        if self._idle_timeout is None or self._disposed:
+        if self._idle_timeout is None:
             return
         with self._timer_lock:
             before = self._timer
