@@ -252,3 +252,18 @@ def test_a_checkout_sends_nothing(make_engine: MakeEngine, local_warehouse: Test
     with engine.connect():
         pass
     assert local_warehouse.requests == ()
+
+
+def test_a_disposed_pool_keeps_nothing(
+    make_engine: MakeEngine, local_warehouse: TestWarehouse
+) -> None:
+    engine = make_engine(idle_timeout=300)
+    pool = pool_of(engine)
+    connection = engine.connect()
+    connection.execute(text("SELECT 1")).all()
+    engine.dispose()
+    connection.close()
+    assert (pool.checkedin(), pool._timer) == (0, None)
+    assert open_sessions(local_warehouse) == 0
+    use(engine)
+    assert open_sessions(local_warehouse) == 1

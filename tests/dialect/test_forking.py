@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
@@ -11,19 +12,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from tests.history import forks
 from vinci_code.core.config import DatabaseSettings
-from vinci_code.core.redaction import Secret
+from vinci_code.core.config import settings as settings_module
+from vinci_code.core.redaction import Secret, exact, hooks
+from vinci_code.core.redaction.exact import ExactValues
 from vinci_code.database.databricks_auth import OAuthTokens
 from vinci_code.database.databricks_connector import DatabricksConnector, create_databricks_engine
 from vinci_code.database.databricks_profile import _UnifiedAuth
-from vinci_code.database.dialect import credentials, dbapi
+from vinci_code.database.dialect import credentials, dbapi, keys
+from vinci_code.database.dialect.keys import KeyMaker, next_key
 from vinci_code.database.migrations import runner
+from vinci_code.database.session import _the_engine
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 pytestmark = [
@@ -232,3 +238,68 @@ def test_forks_under_load() -> None:
     # What hangs got nobody's answer; it is counted, and told, by the command.
     assert report.hung <= 2
     assert report.asked_by_parent > 0
+
+
+# --- locks that a finaliser may want, in the thread that holds them ------------------------------
+
+
+def _locks_of(engine: Engine) -> list[Any]:
+    pool: Any = engine.pool
+    dialect: Any = engine.dialect
+    known: list[Any] = [*_locked(), settings_module, hooks, ExactValues(), _the_engine]
+    engines: list[Any] = [dialect.statistics, dialect.views, next_key]
+    locks = [thing._lock for thing in [*known, *engines]]
+    return [*locks, pool._timer_lock, pool._overflow_lock]
+
+
+def test_a_session_may_be_collected_within_any_lock(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    Table("t", MetaData(), Column("id", Integer)).create(engine)
+
+    def forget_a_session() -> None:
+        session: Any = Session(engine)
+        session.execute(text("INSERT INTO t VALUES (1)"))
+        session.execute(text("SELECT * FROM t")).all()
+        session.me = session  # only the garbage collector ends it
+
+    gc.collect()
+    gc.disable()
+    try:
+        forget_a_session()
+        with contextlib.ExitStack() as held:
+            for lock in _locks_of(engine):
+                held.enter_context(lock)
+                assert lock.acquire(blocking=False), "it would be waited for for ever"
+                lock.release()
+            gc.collect()
+    finally:
+        gc.enable()
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT * FROM t")).all() == []
+
+
+def test_what_a_finaliser_does_within_a_lock_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = ExactValues()
+    make = exact._finder
+
+    def interrupted(value: str, rotates: bool) -> Any:
+        monkeypatch.undo()
+        values.add("another secret")
+        return make(value, rotates)
+
+    monkeypatch.setattr(exact, "_finder", interrupted)
+    values.add("the first secret")
+    assert values.mask("the first secret, another secret", "*") == "*, *"
+    maker = KeyMaker()
+    inner: list[int] = []
+    now = keys._now
+
+    def interrupted_clock() -> int:
+        monkeypatch.undo()
+        inner.append(maker())
+        return now()
+
+    monkeypatch.setattr(keys, "_now", interrupted_clock)
+    assert maker() not in inner

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import urllib3
+from databricks.sql import session as driver_session
 from pydantic import SecretStr
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
@@ -223,6 +224,107 @@ def test_a_time_limit_comes_through_the_asking_for_credentials(
     with limit(0.5, Soft), pytest.raises(Soft):
         dbapi.connect(**arguments)
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "taken off by itself"])
+def test_a_handler_may_take_itself_off(
+    kept: bool, engine: Engine, table: Table, local_warehouse: TestWarehouse
+) -> None:
+    def handler(number: int, frame: FrameType | None) -> None:
+        if not kept:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        raise TimeoutError("time is up")
+
+    local_warehouse.inject(Fault.delay(2.0, operation="ExecuteStatement", statement="INSERT"))
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.insert(table).values(id=2, x=2))
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(TimeoutError, match="time is up"):
+                connection.commit()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("raised", [Soft, TimeoutError])
+def test_a_time_limit_comes_through_what_the_driver_does_beside_a_request(
+    raised: type[Exception], connect_args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = dbapi.connect(**connect_args)
+    backend: Any = connection.driver_connection.session.backend
+
+    def interrupted() -> None:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(backend._transport, "startRetryTimer", interrupted)
+    with limit(60, raised), pytest.raises(raised, match="time is up"):
+        connection.cursor().execute("SELECT 1")
+    connection.close()
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_a_time_limit_comes_through_the_making_of_a_session(
+    raised: type[Exception], connect_args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dbapi.connect(**connect_args).close()
+    made = driver_session.Session.__init__
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        signal.raise_signal(signal.SIGALRM)
+        made(*arguments, **named)
+
+    monkeypatch.setattr(driver_session.Session, "__init__", interrupted)
+    with limit(60, raised), pytest.raises(raised, match="time is up"):
+        dbapi.connect(**connect_args)
+
+
+def test_a_session_that_comes_when_nobody_waits_for_it_is_ended(
+    connect_args: dict[str, Any], local_warehouse: TestWarehouse
+) -> None:
+    before = local_warehouse.warehouse.session_count
+    since = len(local_warehouse.requests)
+    local_warehouse.inject(Fault.delay(0.8, operation="OpenSession"))
+    with limit(0.3, Soft), pytest.raises(Soft):
+        dbapi.connect(**connect_args)
+    until = time.monotonic() + 20
+    while "CloseSession" not in operations(local_warehouse, since) and time.monotonic() < until:
+        time.sleep(0.02)
+    while local_warehouse.warehouse.session_count > before and time.monotonic() < until:
+        time.sleep(0.02)
+    assert local_warehouse.warehouse.session_count == before
+
+
+@pytest.mark.parametrize("sent", ["SELECT 2", None], ids=["a statement", "the end"])
+def test_half_a_request_is_not_sent_with_the_next_one(
+    sent: str | None,
+    connect_args: dict[str, Any],
+    local_warehouse: TestWarehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = dbapi.connect(**connect_args)
+    connection.cursor().execute("CREATE TABLE half (id INT)")
+    backend: Any = connection.driver_connection.session.backend
+    protocol: Any = backend._client._oprot
+
+    def interrupted() -> None:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(protocol, "writeMessageEnd", interrupted)
+    since = len(local_warehouse.requests)
+    with limit(60, Soft), pytest.raises(Soft):
+        connection.cursor().execute("INSERT INTO half VALUES (1)")
+    if sent is not None:
+        assert connection.cursor().execute(sent).fetchall() == [(2,)]
+    connection.close()
+    other = dbapi.connect(**connect_args)
+    assert other.cursor().execute("SELECT count(*) FROM half").fetchall() == [(0,)]
+    other.close()
+    statements = [record.statement for record in local_warehouse.requests[since:]]
+    assert not any(statement and "INSERT" in statement for statement in statements)
 
 
 def test_what_a_callback_raises_comes_through(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import (
+    DDL,
     Column,
     Engine,
     Integer,
@@ -19,7 +21,9 @@ from sqlalchemy import (
     Table,
     create_engine,
     delete,
+    func,
     insert,
+    literal,
     select,
     text,
     update,
@@ -30,10 +34,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import rows_of, run_and_commit, wait_for_history
-from vinci_code.database import statistics
-from vinci_code.database.dialect import dberrors, query_history, transport
+from vinci_code.database import statistics, upsert
+from vinci_code.database.dialect import dbapi, dberrors, query_history, transport
 from vinci_code.database.dialect.keys import KeyMaker
 from vinci_code.database.dialect.query_history import TAG, Fate, Sought
+from vinci_code.warehouse import server
 from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -336,17 +341,165 @@ def test_a_key_that_was_merged_into_another_session_proves_nothing(
     assert rows_of(tables, ACCOUNTS) == [(1, 0)]
 
 
+class Line(Base):
+    __tablename__ = "lines"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int]
+
+
+LOOSE = Table("MESSAGE", MetaData(), Column("ID", Integer), Column("body", String))
+
+
+def _execute(engine: Engine, statement: Any, parameters: Any = None) -> None:
+    with engine.begin() as connection:
+        connection.execute(statement, parameters)
+
+
+def _execute_ddl(engine: Engine, statement: str) -> None:
+    _execute(engine, DDL(statement))  # type: ignore[no-untyped-call]
+
+
+def _execute_at_once(engine: Engine, statement: Any, parameters: Any = None) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(statement, parameters)
+
+
+def _execute_raw(engine: Engine, statement: str, parameters: Sequence[Any] = ()) -> None:
+    raw = engine.raw_connection()
+    raw.cursor().execute(statement, parameters)
+    raw.commit()
+    raw.close()
+
+
+def _set_a_key(engine: Engine, key: int) -> None:
+    _execute(engine, insert(MESSAGES).values(id=1, body="other"))
+    _execute(engine, update(MESSAGES).where(MESSAGES.c.id == 1).values(id=key))
+
+
+def _set_a_key_where(engine: Engine, key: int) -> None:
+    _execute(engine, insert(MESSAGES).values(id=1, body="other"))
+    _execute(engine, update(MESSAGES).where(MESSAGES.c.body == "other").values(id=key))
+
+
+def _fork_and_write(engine: Engine, key: int) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            _execute(engine, insert(MESSAGES).values(id=key, body="other"))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+A_BODY = select(func.coalesce(func.max(MESSAGES.c.body), "a")).scalar_subquery()
+OTHERS: dict[str, Callable[[Engine, int], None]] = {
+    "rows": lambda e, k: _execute(e, insert(MESSAGES).values(id=k, body="other")),
+    "another Table": lambda e, k: _execute(e, insert(LOOSE).values(ID=k, body="other")),
+    "upsert": lambda e, k: _execute(e, upsert(MESSAGES, [{"id": k, "body": "o"}], keys=["id"])),
+    "text": lambda e, k: _execute(
+        e, text("INSERT INTO message (id, body) VALUES (:k, 'other')"), {"k": k}
+    ),
+    "text that has it": lambda e, k: _execute(e, text(f"INSERT INTO message VALUES ({k}, 'o')")),
+    "text at once": lambda e, k: _execute_at_once(
+        e, text("INSERT INTO message (id, body) VALUES (:k, 'other')"), {"k": k}
+    ),
+    "an expression": lambda e, k: _execute(e, insert(MESSAGES).values(id=k, body=A_BODY)),
+    "an expression at once": lambda e, k: _execute_at_once(
+        e, insert(MESSAGES).values(id=k, body=A_BODY)
+    ),
+    "a computed key": lambda e, k: _execute(
+        e, insert(MESSAGES).values(id=literal(k - 1) + 1, body="other")
+    ),
+    "a SELECT": lambda e, k: _execute(
+        e, insert(MESSAGES).from_select(["id", "body"], select(literal(k), literal("other")))
+    ),
+    "an UPDATE by key": _set_a_key,
+    "an UPDATE": _set_a_key_where,
+    "a raw cursor": lambda e, k: _execute_raw(e, "INSERT INTO message VALUES (?, 'other')", (k,)),
+    "DDL": lambda e, k: _execute_ddl(
+        e, f"CREATE OR REPLACE TABLE message AS SELECT {k} AS id, 'other' AS body"
+    ),
+    "a child": _fork_and_write,
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=list(OTHERS))
+def test_a_key_that_another_write_may_have_held_proves_nothing(
+    other: Callable[[Engine, int], None],
+    tables: Engine,
+    connected: Callable[..., Engine],
+    local_warehouse: TestWarehouse,
+) -> None:
+    others = connected()
+    with Session(tables) as session:
+        message = Message(body="new")
+        session.add(message)
+        session.flush()
+        other(others, message.id)
+        session.execute(update(ACCOUNTS).values(n=ACCOUNTS.c.n + 100))
+        local_warehouse.inject(
+            Fault.http(403, operation=HISTORY, times=99), Fault.reset("before", statement=WRITES)
+        )
+        assert told(session.commit) == "ambiguous"
+    assert rows_of(tables, ACCOUNTS) == [(1, 0)]
+
+
+def _refer_to_it(engine: Engine, key: int) -> None:
+    with Session(engine) as session:
+        session.add(Line(message_id=key))
+        session.commit()
+    _execute(engine, insert(Line).values(id=key, message_id=key))
+
+
+def _look_for_it(engine: Engine, key: int) -> None:
+    _execute(engine, text("SELECT :k"), {"k": key})
+    _execute(engine, update(MESSAGES).where(MESSAGES.c.id == key).values(body="other"))
+    _execute(engine, update(ACCOUNTS).where(ACCOUNTS.c.n == key).values(n=ACCOUNTS.c.n + key))
+    _execute(engine, delete(MESSAGES).where(MESSAGES.c.id == key))
+    _execute(engine, delete(MESSAGES).where(MESSAGES.c.id.in_([key]), MESSAGES.c.body == "x"))
+
+
+@pytest.mark.parametrize("other", [_refer_to_it, _look_for_it])
+def test_a_key_that_others_refer_to_still_proves_it(
+    other: Callable[[Engine, int], None],
+    tables: Engine,
+    connected: Callable[..., Engine],
+    local_warehouse: TestWarehouse,
+) -> None:
+    others = connected()
+    with Session(tables) as session:
+        message = Message(body="new")
+        session.add(message)
+        session.flush()
+        session.add(Line(message_id=message.id))
+        session.flush()
+        other(others, message.id)
+        wait_for_history(tables, "before")
+        local_warehouse.inject(
+            Fault.http(403, operation=HISTORY, times=99), Fault.reset("after", statement="BEGIN")
+        )
+        assert told(session.commit) == "committed"
+    assert len(rows_of(tables, MESSAGES)) == 1
+
+
 def test_keys_that_were_made() -> None:
     make = KeyMaker()
+    here, there = ("t", "id"), ("u", "id")
     first, second, third = make.for_row(), make.for_row(), make()
-    assert make.written_once([first, second, third]) == []
-    make.claim([first, third, None, "text"])
-    assert make.written_once([first, second, third]) == [first]
-    make.claim([first, second])
-    assert make.written_once([first, second, third]) == [second]
+    assert make.written_once([first, second, third], here) == []
+    make.claim([first, third, None, "text"], here)
+    assert make.written_once([first, second, third], here) == [first]
+    make.claim([first, second], here)
+    assert make.written_once([first, second, third], here) == [second]
+    make.claim([second], there)
+    make.doubt({there})
+    assert make.written_once([second], here) == [second]
+    assert make.written_once([second], there) == []
+    make.doubt({here})
+    assert make.written_once([second], here) == []
     many = [make.for_row() for _ in range(10_000)]
-    make.claim(many)
-    remembered = make.written_once(many)
+    make.claim(many, here)
+    remembered = make.written_once(many, here)
     assert remembered == many[-len(remembered) :]
     assert 1_000 < len(remembered) < 10_000
 
@@ -636,3 +789,48 @@ def test_a_host_that_does_not_answer(
     with pytest.raises(dberrors.ConnectionLostError):
         connection.ask_workspace("/api/2.0/sql/history/queries", 0.3)
     assert time.monotonic() - began < 2.5
+
+
+def test_an_answer_that_drips_is_not_waited_for_to_its_end(
+    local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enough = threading.Event()
+
+    class Dripping:
+        """The connection of the server, which says the answers of the history bit by bit."""
+
+        def __init__(self, handler: Any) -> None:
+            self._handler, self._connection = handler, handler.connection
+
+        def sendall(self, data: Any) -> None:
+            said = bytes(data)
+            if "/sql/history" not in self._handler.path:
+                self._connection.sendall(said)
+                return
+            for start in range(0, len(said), 8):
+                if enough.wait(0.1):
+                    self._connection.sendall(said[start:])
+                    return
+                self._connection.sendall(said[start : start + 8])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+    set_up = server._Connection.setup
+
+    def setup(handler: Any) -> None:
+        set_up(handler)
+        handler.connection = Dripping(handler)
+
+    monkeypatch.setattr(server._Connection, "setup", setup)
+    connection = dbapi.connect(**local_warehouse.connect_args)
+    began = time.monotonic()
+    with pytest.raises(dberrors.ConnectionLostError):
+        connection.ask_workspace("/api/2.0/sql/history/queries", 0.3)
+    took = time.monotonic() - began
+    enough.set()
+    connection.close()
+    assert took < 2.5
+    for thread in threading.enumerate():
+        if thread.name == "vinci: a request":
+            thread.join(20)

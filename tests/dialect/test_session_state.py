@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, event, text
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from tests.dialect.held import run_and_commit
+from tests.dialect.held import rows_of, run_and_commit
 from tests.history import replacements
 from vinci_code.database.dialect import dbapi
 from vinci_code.database.dialect.scanning import describe
@@ -229,3 +229,92 @@ def test_a_savepoint_where_nothing_is_held_is_refused(engine: Engine, table: Tab
             savepoint.rollback()
         connection.commit()
         assert connection.execute(sa.select(table.c.id)).all() == [(1,)]
+
+
+# --- what is left of a unit of work --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", ["a read", "nothing sent", "a transaction"])
+@pytest.mark.parametrize("pool", [None, QueuePool, StaticPool])
+def test_what_a_stopped_commit_leaves_is_nobody_elses(
+    pool: Any, left: str, connected: Connected, table: Table
+) -> None:
+    engine = connected(**({} if pool is None else {"poolclass": pool}))
+    stops = [RuntimeError("not now")]
+
+    def stop(connection: sa.Connection) -> None:
+        if stops:
+            raise stops.pop()
+
+    event.listen(engine, "commit", stop)
+    with engine.connect() as connection:
+        if left == "a read":
+            connection.execute(sa.select(table))
+        connection.execute(sa.insert(table).values(id=2, x=2))
+        if left == "a transaction":
+            connection.execute(sa.select(table))
+        with pytest.raises(RuntimeError, match="not now"):
+            connection.commit()
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table).values(id=3, x=3))
+    assert rows_of(engine, table) == [(1, 1), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.reset("before", operation="ExecuteStatement", statement="BEGIN TRANS"),
+        Fault.http(403, operation="ExecuteStatement", statement="BEGIN TRANS"),
+        Fault.http(400, operation="ExecuteStatement", statement="BEGIN TRANS"),
+    ],
+    ids=["lost", "403", "400"],
+)
+def test_a_raw_connection_whose_unit_has_failed_says_so_at_commit_and_is_fit_afterwards(
+    fault: Fault, engine: Engine, table: Table, local_warehouse: TestWarehouse
+) -> None:
+    raw = engine.raw_connection()
+    cursor = raw.cursor()
+    cursor.execute("INSERT INTO t (id, x) VALUES (2, 2)")
+    local_warehouse.inject(fault)
+    with pytest.raises(dbapi.Error):
+        cursor.execute("SELECT count(*) FROM t")
+    with pytest.raises(dbapi.OperationalError, match="nothing was written"):
+        raw.commit()
+    raw.rollback()
+    raw.cursor().execute("INSERT INTO t (id, x) VALUES (3, 3)")
+    raw.commit()
+    raw.close()
+    assert rows_of(engine, table) == [(1, 1), (3, 3)]
+
+
+def test_a_raw_connection_that_has_lost_a_savepoint_says_so_at_commit(
+    engine: Engine, table: Table
+) -> None:
+    raw = engine.raw_connection()
+    unit: Any = raw.dbapi_connection.unit  # type: ignore[union-attr]
+    unit.savepoint("here")
+    raw.cursor().execute("INSERT INTO t (id, x) VALUES (2, 2)")
+    raw.cursor().execute("SELECT count(*) FROM t")
+    unit.rollback_to("here")
+    with pytest.raises(dbapi.NotSupportedError, match="nothing was written"):
+        raw.commit()
+    raw.cursor().execute("INSERT INTO t (id, x) VALUES (3, 3)")
+    raw.commit()
+    raw.close()
+    assert rows_of(engine, table) == [(1, 1), (3, 3)]
+
+
+def test_the_release_of_a_savepoint_of_a_failed_unit_is_an_error_of_sqlalchemy(
+    engine: Engine, table: Table, local_warehouse: TestWarehouse
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.insert(table).values(id=2, x=2))
+        savepoint = connection.begin_nested()
+        local_warehouse.inject(
+            Fault.http(403, operation="ExecuteStatement", statement="BEGIN TRANS")
+        )
+        # Not to be laid over what is held, so that a transaction is begun.
+        with pytest.raises(sa.exc.DBAPIError):
+            connection.execute(text("SELECT count(*) FROM t"))
+        with pytest.raises(sa.exc.OperationalError, match="nothing was written"):
+            savepoint.commit()

@@ -131,7 +131,7 @@ def _missing_rows_prove_that_nothing_was_written(put: Replace) -> None:
 
 
 def _keys_that_others_hold_are_proof(put: Replace) -> None:
-    put(KeyMaker, "written_once", lambda _, keys: list(keys))
+    put(KeyMaker, "written_once", lambda _, keys, place: list(keys))
 
 
 def _the_session_is_not_ended_before_rows_are_counted(put: Replace) -> None:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.event import listen
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -477,3 +478,24 @@ def a_folder_without_root_rights() -> Iterator[Path]:
             yield Path(name)
         finally:
             os.seteuid(0)
+
+
+@pytest.mark.parametrize("in_memory", [False, True], ids=["a file", "in memory"])
+def test_what_a_stopped_commit_leaves_is_nobody_elses(in_memory: bool, file: Path) -> None:
+    engine = create_sqlite_engine("sqlite://" if in_memory else f"sqlite:///{file}")
+    metadata.create_all(engine)
+    stops = [RuntimeError("not now")]
+
+    def stop(connection: Connection) -> None:
+        if stops:
+            raise stops.pop()
+
+    listen(engine, "commit", stop)
+    with engine.connect() as connection:
+        add(connection, 1)
+        with pytest.raises(RuntimeError, match="not now"):
+            connection.commit()
+    with engine.begin() as connection:
+        add(connection, 2)
+        assert connection.scalars(select(parents.c.id)).all() == [2]
+    engine.dispose()

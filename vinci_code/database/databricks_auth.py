@@ -193,7 +193,7 @@ class OAuthTokens:
         self._client_secret = client_secret
         self._scopes = scopes
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_lock_in_child(self)
         self._header: str | None = None
         self._good_until = 0.0

@@ -247,7 +247,7 @@ class _UnifiedAuth:
     def __init__(self, config: Config, target: Target) -> None:
         self._config = config
         self._target = target
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_lock_in_child(self)
         self._factory: HeaderFactory | None = None
 

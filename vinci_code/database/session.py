@@ -111,7 +111,7 @@ class _EngineHolder:
     """The engine of the process, together with the settings it was made from."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # One attribute, so that who reads without the lock never sees an engine of other settings.
         self._current: tuple[Settings, Engine] | None = None
 
@@ -123,7 +123,9 @@ class _EngineHolder:
             current = self._current
             if current is None or current[0] is not settings:
                 self._dispose()
-                current = self._current = (settings, _create_with_tables(settings.database))
+                made = settings, _create_with_tables(settings.database)
+                self._dispose()  # of what a finaliser in this thread may have made meanwhile
+                current = self._current = made
             return current[1]
 
     def forget(self) -> None:
@@ -135,7 +137,7 @@ class _EngineHolder:
 
         A database in memory was copied with the rest of the process, and is the child's own.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._current is not None and not is_in_memory(self._current[1]):
             self._current[1].dispose(close=False)
 

@@ -60,6 +60,7 @@ def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
     )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "checkin", _checked_in)
     return engine
 
 
@@ -128,3 +129,13 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":  # asked for, as VACUUM needs it
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+
+
+def _checked_in(connection: sqlite3.Connection | None, _: ConnectionPoolEntry) -> None:
+    """Let no transaction reach the next user of a connection.
+
+    SQLAlchemy rolls back nothing where a commit was stopped before it began, by a listener of
+    "commit" or by a signal.
+    """
+    if connection is not None and connection.in_transaction:
+        connection.rollback()

@@ -223,14 +223,14 @@ class Settings(BaseModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _settings: Settings | None = None
 
 
 def _renew_lock() -> None:
     """A forked child must not wait for a thread that only its parent has."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -246,7 +246,10 @@ def get_settings() -> Settings:
     global _settings
     with _lock:
         if _settings is None:
-            _settings = Settings()
+            made = Settings()
+            # A finaliser in this thread may have asked for them meanwhile.
+            if _settings is None:
+                _settings = made
         return _settings
 
 

@@ -53,7 +53,7 @@ class ExactValues:
     """The secrets in use; finds any spelling of any of them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # Replaced as a whole, so that a thread that masks while another adds sees either of both.
         self._finders: dict[str, _Finder] = {}
         self._newest: str | None = None
@@ -73,15 +73,23 @@ class ExactValues:
             return
         rotates = rotates or secret.startswith("eyJ")
         with self._lock:
-            known = self._finders.get(secret)
-            if known is None:
-                known = _finder(secret, rotates)
-            elif not known.rotates or (rotates and secret == self._newest):
-                return
-            others = {kept: f for kept, f in self._finders.items() if kept != secret}
-            finder = known._replace(rotates=rotates)
-            self._finders = _bounded({**others, secret: finder})
-            self._newest = secret
+            while not self._add(secret, rotates):
+                pass
+
+    def _add(self, secret: str, rotates: bool) -> bool:
+        before = self._finders
+        known = before.get(secret)
+        if known is None:
+            known = _finder(secret, rotates)
+        elif not known.rotates or (rotates and secret == self._newest):
+            return True
+        others = {kept: f for kept, f in before.items() if kept != secret}
+        finders = _bounded({**others, secret: known._replace(rotates=rotates)})
+        # A finaliser that the garbage collector runs in this thread may have added another one.
+        if self._finders is not before:
+            return False
+        self._finders, self._newest = finders, secret
+        return True
 
     def clear(self) -> None:
         """Forget every value."""
@@ -110,7 +118,7 @@ class ExactValues:
 
     def _renew_lock(self) -> None:
         """In a forked child, where no thread is left that would release the old one."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 def _bounded(finders: dict[str, _Finder]) -> dict[str, _Finder]:

@@ -43,13 +43,13 @@ class _WayOut(NamedTuple):
     masked: Hook
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def _renew_lock() -> None:
     """In a forked child, where no thread is left that would release the old one."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

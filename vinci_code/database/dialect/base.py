@@ -335,7 +335,10 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:
         """Forget the mark."""
-        _unit(connection.connection.dbapi_connection).release(name)
+        try:
+            _unit(connection.connection.dbapi_connection).release(name)
+        except Error as error:
+            connection._handle_dbapi_exception(error, None, None, None, None)
 
     def tell(self, progress: Progress) -> None:
         """Tell how far the sending of a unit of work has come."""

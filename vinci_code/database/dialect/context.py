@@ -27,7 +27,9 @@ from vinci_code.database.dialect.guards import (
     referring,
     refuse_unchecked,
 )
+from vinci_code.database.dialect.keys import Place
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
+from vinci_code.database.dialect.recovery import place_of
 from vinci_code.database.dialect.refusals import (
     IDENTITY_FLUSH,
     OTHER_TEXT,
@@ -44,6 +46,7 @@ from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.ddl import Script
+    from vinci_code.database.dialect.dml import Write
     from vinci_code.database.dialect.units import Unit
 
 AT_ONCE = "vinci_at_once"
@@ -333,7 +336,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         write = compiled.write
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)
-        return [Text(statement, row, used, written, certain) for row in settled(parameters)]
+        sets = None if write is None or table is None else _sets(write, table)
+        rows = settled(parameters)
+        return [Text(statement, row, used, written, certain, sets=sets) for row in rows]
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")
@@ -368,6 +373,15 @@ def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
         # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
         matched=flush and (compiled.isupdate or (compiled.isdelete and versioned)),
     )
+
+
+def _sets(write: Write, table: Any) -> frozenset[Place]:
+    """The columns that a statement sets, for all that its construct tells."""
+    if write.kind is Kind.DELETE:
+        return frozenset()
+    wanted = None if write.kind is Kind.INSERT else write.sets
+    columns = (one for one in table.columns if wanted is None or one.name in wanted)
+    return frozenset(place_of(table, column) for column in columns)
 
 
 def _refuse_unknown(compiled: Any, checks: Checks, *, loaded: bool) -> None:

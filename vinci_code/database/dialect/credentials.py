@@ -72,7 +72,7 @@ class Credentials(HoldsSecret):
         self._provider = provider
         self._host = host
         self._exchanged = exchanged
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_lock_in_child(self)
         self._factory: Callable[[], Headers] | None = None
         self._rejected: str | None = None
@@ -179,7 +179,7 @@ class _Token:
 _shared: weakref.WeakValueDictionary[tuple[object, str, bool], Credentials] = (
     weakref.WeakValueDictionary()
 )
-_lock = threading.Lock()
+_lock = threading.RLock()
 renew_lock_in_child(sys.modules[__name__])
 
 

@@ -58,6 +58,8 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.execution import Execution, Outcome, timed_out
 from vinci_code.database.dialect.forking import in_child, keep_in_process
+from vinci_code.database.dialect.interruptions import note_handlers
+from vinci_code.database.dialect.keys import next_key
 from vinci_code.database.dialect.rows import Row, Rows
 from vinci_code.database.dialect.scanning import COMMIT, ROLLBACK, Statement, describe
 from vinci_code.database.dialect.sessions import Driver, Session
@@ -237,7 +239,10 @@ class Connection:
     def is_as_found(self) -> bool:
         """Whether it is as it was at ``begin_use``, for all that who comes next will see of it."""
         gone = self._transaction_lost or (self._ended and self._session_changed)
-        return not (gone or self._changed_in_use or self._in_transaction)
+        # SQLAlchemy rolls back nothing where a commit was stopped before it began, be it by a
+        # listener of "commit" or by a signal: what is held would be the next one's.
+        is_open = self.unit is not None and self.unit.is_open
+        return not (gone or self._changed_in_use or self._in_transaction or is_open)
 
     def begin_use(self) -> None:
         """Take what the session was changed to until now for what it is to be like."""
@@ -385,6 +390,7 @@ class Connection:
         )
 
     def _call(self, repeatable: bool, timeout: float | None) -> Call:
+        note_handlers()
         deadline = None if timeout is None else time.monotonic() + timeout
         settled = self._arguments
         patience = Patience(settled.where, settled.start_timeout, settled.on_waiting, deadline)
@@ -516,6 +522,8 @@ class Cursor:
             unit = self.connection.unit
             # The application's own: the dialect says of each statement what it is.
             is_raw = described is None and unit is not None
+            if described is None and not statement.reads:
+                next_key.doubt()
             if is_raw and unit.hold_raw(operation, parameters, statement, self):
                 return self
             outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)
@@ -650,6 +658,7 @@ def _driver() -> Driver:
     from databricks.sql.parameters.native import DbsqlParameterBase
     from databricks.sql.session import Session as DriverSession
     from databricks.sql.telemetry.telemetry_client import TelemetryClientFactory
+    from databricks.sql.thrift_api.TCLIService.ttypes import TCloseSessionReq
     from urllib3 import Timeout
 
     in_child(TelemetryClientFactory, _renew_telemetry)
@@ -715,7 +724,10 @@ def _driver() -> Driver:
     def open_connection(attach: Any, arguments: dict[str, Any]) -> Any:
         return Attached(**arguments, **{_ATTACH: attach})
 
-    return Driver(open_connection, Exact, Timeout)
+    def make_closing(handle: Any) -> Any:
+        return TCloseSessionReq(sessionHandle=handle)
+
+    return Driver(open_connection, Exact, Timeout, make_closing)
 
 
 def _refuse_autocommit(statement: Statement) -> None:

@@ -59,6 +59,7 @@ class Write:
             ``None`` for an expression.
         checked: The columns of which a statement of its own has the loaded values as further
             parameters.
+        sets: The columns that an UPDATE sets, by name, those of their ``onupdate`` included.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Write:
     keys: tuple[tuple[str, str], ...] = ()
     assigned: tuple[tuple[str, str | None], ...] = ()
     checked: tuple[Checked, ...] = ()
+    sets: tuple[str, ...] = ()
 
 
 class WriteCompiler(InsertKeys, SQLCompiler):
@@ -259,6 +261,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 change.keys if kind is Kind.UPDATE else (),
                 change.assigned if kind is Kind.UPDATE else (),
                 () if checks is None else change.checked(checks),
+                tuple(column.name for column, *_ in change.given),
             )
             return text
 

@@ -9,6 +9,10 @@ And it has copies of the locks, as they were; one that another thread held would
 since the child has no other threads. Ours are renewed; those of OpenSSL cannot be, and a child
 would wait for them for ever at its first connection, so a fork waits until no session is just being
 opened (``undisturbed``).
+
+All of our locks can be taken twice by one thread: within one the garbage collector may run the
+finaliser of a session that nobody has closed, which rolls back and gives the connection back to the
+pool. What a lock guards is left in a state that is right for that, at each point where it may come.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ def in_child(thing: Any, do: Callable[[Any], None]) -> None:
 
 
 def renew_lock_in_child(thing: Any) -> None:
-    """Have a child give its copy of an object or a module another lock, as ``_lock``."""
+    """Have a child give its copy of an object or a module another ``RLock``, as ``_lock``."""
     in_child(thing, _renew_lock)
 
 
@@ -99,7 +103,7 @@ _gate = _Gate()
 
 
 def _renew_lock(thing: Any) -> None:
-    thing._lock = threading.Lock()
+    thing._lock = threading.RLock()
 
 
 def _disown(driver_connection: Any) -> None:

@@ -13,6 +13,9 @@ import signal
 import sys
 from types import CodeType, MethodType
 from typing import Any
+from weakref import WeakSet
+
+_SIGNALS = tuple(signal.valid_signals())
 
 # The packages that a request goes through: ours, the driver, and what the driver requires
 # (Requires-Dist of databricks-sql-connector). And SQLAlchemy, whose StaleDataError is raised for
@@ -49,9 +52,17 @@ def is_foreign(error: BaseException) -> bool:
     return not known or is_from_signal(error)
 
 
+def note_handlers() -> None:
+    """Remember which signal handlers are set; called before each request.
+
+    One may take itself off before it raises: ``signal(SIGALRM, SIG_DFL); raise TimeoutError``.
+    """
+    _known.update(_codes_of_handlers())
+
+
 def is_from_signal(error: BaseException) -> bool:
-    """Whether one of the signal handlers that are set has raised an exception."""
-    handlers = _codes_of_handlers()
+    """Whether a signal handler has raised it: one that is set, or was before a request."""
+    handlers = _known | _codes_of_handlers()
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code in handlers:
@@ -60,9 +71,13 @@ def is_from_signal(error: BaseException) -> bool:
     return False
 
 
+# Weakly: a handler may be made anew for each call.
+_known: WeakSet[CodeType] = WeakSet()
+
+
 def _codes_of_handlers() -> set[CodeType]:
-    handlers = map(signal.getsignal, signal.valid_signals())
-    codes = (_code_of(handler) for handler in handlers if callable(handler))
+    handlers = filter(callable, map(signal.getsignal, _SIGNALS))
+    codes = map(_code_of, handlers)
     return {code for code in codes if code is not None}
 
 

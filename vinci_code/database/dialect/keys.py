@@ -12,7 +12,8 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from vinci_code.database.dialect.forking import renew_lock_in_child
 
@@ -20,6 +21,9 @@ from vinci_code.database.dialect.forking import renew_lock_in_child
 NODE_BITS = 22
 _EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 _TICKS = 1 << 41
+Place = tuple[str, str]
+"""A column, by the bare name of its table and its own, in lower case."""
+
 # How many keys that were made for rows are remembered.
 _REMEMBERED = 4096
 
@@ -38,7 +42,7 @@ class KeyMaker:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_lock_in_child(self)
         self._process = 0
         self._node = 0
@@ -59,28 +63,56 @@ class KeyMaker:
                 _forget(self._made)
             return key
 
-    def claim(self, keys: Iterable[object]) -> None:
-        """Note that a write holds these keys; those that were not made for a row do not count."""
+    def claim(self, keys: Iterable[object], place: Place) -> None:
+        """Note that the INSERT of plain rows holds these keys.
+
+        Those that were not made for a row do not count. A second write with one of them at the same
+        place takes its proof away.
+        """
         given = set(keys)
         with self._lock:
-            if self._process != os.getpid():
-                self._renew()  # what was made before a fork is the parent's
+            self._own()
             for key in self._claimed.keys() & given:
-                del self._claimed[key]
-            claimed = [key for key in self._made if key in given]
-            for key in claimed:
-                del self._made[key]
-            self._claimed.update(dict.fromkeys(claimed))
+                if self._claimed[key] == place:
+                    self._claimed.pop(key, None)
+            for key in [key for key in list(self._made) if key in given]:
+                self._made.pop(key, None)
+                self._claimed[key] = place
+                self._places.add(place)
             _forget(self._claimed)
 
-    def written_once(self, keys: Iterable[object]) -> list[int]:
+    def doubt(
+        self, places: Collection[Place] | None = None, keys: Iterable[object] | None = None
+    ) -> None:
+        """Note that another write may hold keys: they prove nothing any more.
+
+        Args:
+            places: Where it may have written them; ``None`` for anywhere.
+            keys: Which; ``None`` for any.
+        """
+        given = None if keys is None else set(keys)
+        with self._lock:
+            self._own()
+            # A key that no write holds has no place yet.
+            for key in list(self._made) if places is None or places else ():
+                if given is None or key in given:
+                    self._made.pop(key, None)
+            for key, place in list(self._claimed.items()):
+                if (places is None or place in places) and (given is None or key in given):
+                    self._claimed.pop(key, None)
+
+    def proves_at(self, place: Place) -> bool:
+        """Whether there may be a key that was made for a row and is held at a place."""
+        return place in self._places
+
+    def written_once(self, keys: Iterable[object], place: Place) -> list[int]:
         """Return those of the keys that were made for a row and claimed by one write, ever.
 
         Only the newest are remembered, so that some may be left out.
         """
         given = set(keys)
         with self._lock:
-            return [key for key in self._claimed if key in given]
+            return [key for key, at in self._claimed.items() if key in given and at == place]
 
     def base(self) -> int:
         """Return a number under which a statement makes keys of its own: see ``ROW_STEP``.
@@ -89,24 +121,33 @@ class KeyMaker:
         statement has, its keys are none of ours.
         """
         with self._lock:
-            if self._process != os.getpid():
-                self._renew()
+            self._own()
             node = secrets.randbelow((1 << NODE_BITS) - 1)
             return _key(_now(), node + (node >= self._node))
 
     def _next(self) -> int:
+        self._own()
+        while True:
+            before = self._tick
+            tick = max(before + 1, _now())
+            # A finaliser that the garbage collector runs in this thread may have made one.
+            if self._tick == before:
+                self._tick = tick
+                return _key(tick, self._node)
+
+    def _own(self) -> None:
         if self._process != os.getpid():
-            self._renew()
-        self._tick = max(self._tick + 1, _now())
-        return _key(self._tick, self._node)
+            self._renew()  # what was made before a fork is the parent's
 
     def _renew(self) -> None:
         self._process = os.getpid()
         self._node = secrets.randbits(NODE_BITS)
         self._tick = 0
-        # Keys that were made for rows: those that no write holds yet, and those that one does.
+        # Keys that were made for rows: those that no write holds yet, and those that one does, with
+        # the place.
         self._made: dict[int, None] = {}
-        self._claimed: dict[int, None] = {}
+        self._claimed: dict[int, Place] = {}
+        self._places: set[Place] = set()  # those of all that were ever claimed
 
 
 ROW_STEP = 1 << NODE_BITS
@@ -114,6 +155,10 @@ ROW_STEP = 1 << NODE_BITS
 
 next_key = KeyMaker()
 """The maker of this process."""
+
+if hasattr(os, "register_at_fork"):
+    # The child may write a key that it has got from its parent, who would not know of that.
+    os.register_at_fork(after_in_parent=next_key.doubt)
 
 
 def uuid7() -> uuid.UUID:
@@ -130,10 +175,10 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=number)
 
 
-def _forget(keys: dict[int, None]) -> None:
+def _forget(keys: dict[int, Any]) -> None:
     """Forget all but the newest."""
     for key in list(keys)[:-_REMEMBERED]:
-        del keys[key]
+        keys.pop(key, None)
 
 
 def _now() -> int:

@@ -40,8 +40,8 @@ def look_after(engine: Engine) -> None:
     * A connection that was opened before a fork is never used in the child: the child begins with
       an empty pool, and what finds its way into it all the same is replaced.
     * A connection whose session was changed while it was in use (USE, SET, temporary objects, a
-      transaction that is still there) is closed when it is given back. What listeners of the
-      pool's ``connect`` have changed is taken for what connections are to be like.
+      transaction or held writes that are still there) is closed when it is given back. What
+      listeners of the pool's ``connect`` have changed is taken for what connections are to be like.
     """
     event.listen(engine, "checkout", _checked_out)
     event.listen(engine, "checkin", _checked_in)
@@ -86,8 +86,11 @@ class SessionPool(QueuePool):
     ) -> None:
         super().__init__(creator, use_lifo=use_lifo, **arguments)
         self._idle_timeout = idle_timeout
-        self._timer_lock = threading.Lock()
+        self._timer_lock = threading.RLock()
         self._timer: threading.Timer | None = None
+        self._disposed = False
+        # SQLAlchemy's own is a plain one; see ``forking``.
+        self._overflow_lock = threading.RLock()  # type: ignore[assignment]
 
     def recreate(self) -> SessionPool:
         """A new pool with the same settings, for after a ``dispose``."""
@@ -108,7 +111,11 @@ class SessionPool(QueuePool):
         )
 
     def dispose(self) -> None:
-        """End the idle sessions, and stop looking for them."""
+        """End the idle sessions, and stop looking for them; those in use end when they come back.
+
+        An engine has another pool afterwards: nobody would take a session out of this one.
+        """
+        self._disposed = True
         with self._timer_lock:
             timer, self._timer = self._timer, None
         if timer is not None:
@@ -170,6 +177,9 @@ class SessionPool(QueuePool):
             return
         record.info[_IDLE_SINCE] = self._now()
         super()._do_return_conn(record)
+        if self._disposed:
+            while (kept := self._take()) is not None:
+                self._end(kept)
         self._look_again_later()
 
     def _take(self) -> ConnectionPoolEntry | None:
@@ -190,13 +200,18 @@ class SessionPool(QueuePool):
         if self._idle_timeout is None:
             return
         with self._timer_lock:
+            before = self._timer
             # A timer does not survive a fork.
-            if self._timer is not None and self._timer.is_alive():
+            if before is not None and before.is_alive():
                 return
-            self._timer = threading.Timer(self._idle_timeout + 0.01, self._look)
-            self._timer.daemon = True
-            self._timer.name = "vinci: idle sessions"
-            self._timer.start()
+            timer = threading.Timer(self._idle_timeout + 0.01, self._look)
+            timer.daemon = True
+            timer.name = "vinci: idle sessions"
+            # The finaliser of a session may have begun to look meanwhile, in this thread.
+            if self._disposed or self._timer is not before:
+                return
+            self._timer = timer
+            timer.start()
 
     def _look(self) -> None:
         with self._timer_lock:

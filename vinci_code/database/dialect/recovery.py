@@ -7,17 +7,21 @@ CANCELED means not committed, and the same statement is sent once more (but for 
 transaction, which has ended with its session): it has an entry, so it has arrived, and no copy of
 it can still come. Where the history does not say, for it shows no such statement in time, refuses
 to tell, or there is none, one thing still proves that the unit was committed: a stored row whose
-key was made by this process for a row of this very unit, and that no other write has ever held,
-because nobody else can have written it. Nothing that rows say proves that a unit was not
+key was made by this process for a row of this very unit, and that no other write can ever have
+held, because nobody else can have written it. Nothing that rows say proves that a unit was not
 committed: who consumes rows may have deleted them, who loads the same rows again has put them
 back, and a copy of the statement may come late; so it is never sent again for what rows say. All
 else is ``AmbiguousWriteError``, which names the tag.
 
 What is known of rows is known from the construct: ``inserts`` and ``flushed_keys`` make a key where
-SQLAlchemy's INSERT leaves it to the database, ``keys`` remembers it as made, and ``claim_keys``
-notes which write holds it. A key that a second write holds, of an object that is added again after
-an error or merged into another session, proves nothing; nor does one that the application has
-given.
+SQLAlchemy's INSERT leaves it to the database, ``keys`` remembers it as made, and ``note_keys``
+notes which write holds it. A key proves only while no other write can have held it. So one that a
+second write holds, of an object that is added again after an error or merged into another session,
+proves nothing; nor does one that an upsert or an UPDATE sets, that the application has given, or
+that was made before a fork, since the child may have it. A statement that computes what it inserts
+takes the proof from the keys of its table, and one of which nothing is known, such as raw text or
+DDL, from all keys that were made until then. A foreign key, in plain rows of another table or
+column, takes nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +31,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.inserts import generated_key
-from vinci_code.database.dialect.keys import next_key
+from vinci_code.database.dialect.keys import Place, next_key
 from vinci_code.database.dialect.query_history import TAG, Fate, Sought, Verdict
 from vinci_code.database.dialect.shapes import Kind
-from vinci_code.database.dialect.writes import Held, Rows
+from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
 # Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
 _SAMPLE = 100
@@ -116,35 +121,64 @@ def find_out(
 # --- what is known of a held write from its construct ---------------------------------------------
 
 
-def claim_keys(write: Held) -> None:
-    """Note that a write holds keys that were made for its rows."""
-    place = _place_of_key(write)
-    if place is not None and isinstance(write, Rows):
-        next_key.claim([row[place[1]] for row in write.rows])
+def note_keys(write: Held) -> None:
+    """Note which keys that were made for rows a write holds, or may hold."""
+    if isinstance(write, Text):
+        next_key.doubt(write.sets)
+        return
+    own = _place_of_key(write)
+    for item in write.shape.values:
+        place = place_of(write.shape.table, item.column)
+        if own is not None and item.column is own.column:
+            next_key.claim([row[own.position] for row in write.rows], place)
+        elif item.column is _generated(write) or next_key.proves_at(place):
+            keys = [row[item.first] for row in write.rows] if item.is_plain else None
+            next_key.doubt({place}, keys)
+
+
+def place_of(table: Any, column: Any) -> Place:
+    """The place of a column, whatever ``Table`` it is of."""
+    return bare_name(table), str(column.name).lower()
 
 
 def _questions(commit: Commit) -> Iterator[str]:
     """Queries that count rows which only this unit can have written."""
     asked = 0
     for write in commit.held:
-        place = _place_of_key(write)
-        if place is None or not isinstance(write, Rows) or asked == _QUESTIONS:
+        own = _place_of_key(write) if isinstance(write, Rows) else None
+        if own is None or not isinstance(write, Rows) or asked == _QUESTIONS:
             continue
-        name, position = place
-        made = next_key.written_once([row[position] for row in write.rows])[-_SAMPLE:]
+        place = place_of(write.shape.table, own.column)
+        held = [row[own.position] for row in write.rows]
+        made = next_key.written_once(held, place)[-_SAMPLE:]
         if made:
             asked += 1
             target = write.shape.target
             listed = ", ".join(map(str, made))  # whole numbers, which need no marker
-            yield f"SELECT count(*) FROM {target} WHERE {target}.{name} IN ({listed})"  # noqa: S608
+            yield f"SELECT count(*) FROM {target} WHERE {target}.{own.name} IN ({listed})"  # noqa: S608
 
 
-def _place_of_key(write: Held) -> tuple[str, int] | None:
-    """The column whose keys are made here, by its name as rendered, and its place in a row."""
-    if not isinstance(write, Rows) or write.shape.kind is not Kind.INSERT:
+class _Key(NamedTuple):
+    """Where a key stands that is made here: its column, the name of it as rendered, and where."""
+
+    column: Any
+    name: str
+    position: int
+
+
+def _place_of_key(write: Rows) -> _Key | None:
+    """Where the keys stand of rows that are inserted, and not changed if they are there."""
+    column = _generated(write)
+    if write.shape.kind is not Kind.INSERT or write.upsert is not None:
         return None
-    column = generated_key(write.shape.table)
     for item in write.shape.values:
-        if column is not None and item.is_plain and item.column.name == column.name:
-            return item.name, item.first
+        if item.column is column and item.is_plain:
+            return _Key(column, item.name, item.first)
     return None
+
+
+def _generated(write: Rows) -> Any:
+    """The column of a write's table whose keys are made here, if there is one."""
+    key = generated_key(write.shape.table)
+    named = (item.column for item in write.shape.values)
+    return None if key is None else next((one for one in named if one.name == key.name), None)

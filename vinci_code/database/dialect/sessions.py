@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,12 @@ from vinci_code.database.dialect.binding import Parameter
 from vinci_code.database.dialect.connecting import Arguments
 from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
-from vinci_code.database.dialect.transport import Call, Channel, connect_undisturbed
+from vinci_code.database.dialect.transport import (
+    Call,
+    Channel,
+    connect_undisturbed,
+    interruption_in,
+)
 
 _SILENT = logging.NullHandler()
 # Where the driver logs every request and answer whole, at DEBUG, to nobody by default: a commit of
@@ -30,11 +36,13 @@ class Driver:
             sent and returns the context to open the session in, and the driver's arguments.
         make_parameter: Makes the driver's parameter of one of ours.
         make_timeout: urllib3's ``Timeout``.
+        make_closing: Makes the request that ends a session, of its handle.
     """
 
     connect: Callable[[Any, dict[str, Any]], Any]
     make_parameter: Callable[[Parameter], Any]
     make_timeout: Callable[..., Any]
+    make_closing: Callable[[Any], Any]
 
 
 class Session:
@@ -66,13 +74,24 @@ class Session:
                     arguments.where,
                     arguments.timeouts,
                     driver.make_timeout,
+                    driver.make_closing,
                 )
             )
             return channels[0].on_behalf_of(call)
 
         self._driver = driver
-        with undisturbed():
-            self.driver_connection = driver.connect(attach, arguments.for_driver)
+        handled = sys.exc_info()[1]
+        interruption: Exception | None = None
+        try:
+            with undisturbed():
+                self.driver_connection = driver.connect(attach, arguments.for_driver)
+        except Exception as error:
+            # The driver's own clean-up fails where it is interrupted before it has a session.
+            interruption = interruption_in(error, handled)
+            if interruption is None:
+                raise
+        if interruption is not None:
+            raise interruption
         connect_undisturbed(self.driver_connection.session.backend)
         self.channel = channels[0]
         self._command_of: Any = None

@@ -25,7 +25,8 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from io import BytesIO
+from typing import Any, TypeVar
 
 from vinci_code.database.dialect.credentials import Credentials
 from vinci_code.database.dialect.dberrors import (
@@ -42,7 +43,7 @@ from vinci_code.database.dialect.dberrors import (
     WarehouseStartTimeout,
 )
 from vinci_code.database.dialect.forking import undisturbed
-from vinci_code.database.dialect.interruptions import is_foreign
+from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
 from vinci_code.database.dialect.translation import (
     Evidence,
     chain,
@@ -207,6 +208,7 @@ class Channel:
         where: The warehouse, in words.
         timeouts: How long answers are waited for.
         make_timeout: urllib3's ``Timeout``.
+        make_closing: Makes the request that ends a session, of its handle.
     """
 
     def __init__(
@@ -216,6 +218,7 @@ class Channel:
         where: str,
         timeouts: Timeouts,
         make_timeout: Callable[..., Any],
+        make_closing: Callable[[Any], Any],
     ) -> None:
         self._backend = backend
         self._transport = backend._transport
@@ -224,6 +227,7 @@ class Channel:
         self._where = where
         self._timeouts = timeouts
         self._make_timeout = make_timeout
+        self._make_closing = make_closing
         self._call: Call | None = None
         # The request that is being sent; another thread may send one for the next.
         self._current = Exchange()
@@ -269,6 +273,7 @@ class Channel:
             Exception: What says nothing of the request, as it is: see ``interruptions``.
         """
         del retryable
+        note_handlers()
         name = method.__name__
         if name in _HOUSEKEEPING:
             return self._keep_house(method, request)
@@ -295,22 +300,32 @@ class Channel:
 
         Args:
             path: Path and query.
-            seconds: How long to wait for a connection, and for each part of the answer.
+            seconds: How long to wait for the answer, to the last of it.
 
         Raises:
             Error: There was no answer.
         """
+        note_handlers()
         handled = sys.exc_info()[1]
+        until = time.monotonic() + seconds
         try:
-            sent, answer = self._get(path, seconds)
+            sent, answer = self._get_in_time(path, until)
             # Another 403 is a right that is missing: its credentials are good.
             unknown = answer.status == 403 and _UNKNOWN_TOKEN in answer.body
             refused = answer.status == 401 or unknown
             if refused and self._credentials is not None and self._credentials.renew(sent):
-                _, answer = self._get(path, seconds)
+                _, answer = self._get_in_time(path, until)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours, if it is none already
-            told = _interruption_in(error, handled) or error
+            told = interruption_in(error, handled) or error
             raise cleaned(told, Evidence(where=self._where))  # noqa: B904 - its cause is set
+        return answer
+
+    def _get_in_time(self, path: str, until: float) -> tuple[str | None, Answer]:
+        """The same, and be back in time, however slowly the answer drips."""
+        seconds = max(until - time.monotonic(), 0.01)
+        answer = in_time(seconds, lambda: self._get(path, seconds))
+        if answer is None:
+            raise ConnectTimeout(f"{self._where} did not answer in time")
         return answer
 
     def _get(self, path: str, seconds: float) -> tuple[str | None, Answer]:
@@ -365,10 +380,16 @@ class Channel:
             self._watch()
             # The only way to bound connecting and reading apart; setTimeout takes one number.
             setattr(self._transport, _TIMEOUT, timeout)
+            # What is there of a request whose writing was interrupted would be sent before this.
+            setattr(self._transport, _WRITTEN, BytesIO())
             self._interruption = None
+            handled = sys.exc_info()[1]
             try:
                 response = self._send(self._observed(method, exchange), request)
-            except Exception:
+            except Exception as error:
+                # It may have been raised beside the method, too, as where the driver logs.
+                if not self._was_interrupted():
+                    self._interruption = interruption_in(error, handled)
                 if not self._was_interrupted():
                     raise
                 response = None
@@ -389,24 +410,25 @@ class Channel:
         Names are resolved without any limit, and each of a host's addresses is given all of the
         time that there is.
         """
-        outcome: list[tuple[Any, Exception | None]] = []
-
-        def open_session() -> None:
-            try:
-                outcome.append((self._exchange(method, request, exchange, timeout), None))
-            except Exception as error:  # noqa: BLE001 - raised by the thread that waits
-                outcome.append((None, error))
-
-        within(self._timeouts.connect + _GRACE, open_session)
-        if not outcome:
+        response = in_time(
+            self._timeouts.connect + _GRACE,
+            lambda: self._exchange(method, request, exchange, timeout),
+            self._close_late,
+        )
+        if response is None:
             raise ConnectTimeout(
                 f"{self._where} did not answer within {self._timeouts.connect:g} s\n"
                 "To fix it: check the network and the host's name, or raise 'connect_timeout'."
             )
-        response, error = outcome[0]
-        if error is not None:
-            raise error
         return response
+
+    def _close_late(self, opened: Any) -> None:
+        """End a session that was opened when nobody waited for it any more."""
+        handle = getattr(opened, "sessionHandle", None)
+        if handle is not None:
+            closing = self._make_closing(handle)
+            self._keep_house(self._backend._client.CloseSession, closing)
+            self.hang_up()
 
     def _observed(self, method: Any, exchange: Exchange) -> Any:
         @functools.wraps(method)
@@ -416,7 +438,7 @@ class Channel:
                 response = method(request)
                 self._note(method.__name__, response, exchange)
             except Exception as error:
-                self._interruption = _interruption_in(error, handled)
+                self._interruption = interruption_in(error, handled)
                 raise
             return response
 
@@ -594,7 +616,7 @@ class Channel:
         )
 
 
-def _interruption_in(error: Exception, handled: BaseException | None) -> Exception | None:
+def interruption_in(error: Exception, handled: BaseException | None) -> Exception | None:
     """What was raised in a request and says nothing of it, be it within an error of urllib3's.
 
     Which makes one of its own of a ``TimeoutError``, whoever has raised it.
@@ -616,6 +638,7 @@ def _interruption_in(error: Exception, handled: BaseException | None) -> Excepti
 
 
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
+_WRITTEN = "_THttpClient__wbuf"
 _UNKNOWN_DRIVER = (
     "this version of databricks-sql-connector, or of urllib3, is not one that the dialect knows "
     "how to use safely; install one that vinci-code[databricks] allows"
@@ -625,7 +648,8 @@ _UNKNOWN_DRIVER = (
 def _send_once(backend: Any) -> None:
     """Have every request sent once by what lies below, and answered with whatever comes."""
     policy = getattr(backend, "retry_policy", None)
-    if policy is None or not hasattr(backend._transport, _TIMEOUT):
+    known = all(hasattr(backend._transport, name) for name in (_TIMEOUT, _POOL, _WRITTEN))
+    if policy is None or not known:
         raise InterfaceError(_UNKNOWN_DRIVER)
     policy.total = 0
     policy.read = False
@@ -666,3 +690,44 @@ def within(seconds: float, work: Callable[[], object]) -> None:
     thread = threading.Thread(target=run, name="vinci: a request", daemon=True)
     thread.start()
     thread.join(seconds)
+
+
+_Made = TypeVar("_Made")
+
+
+def in_time(
+    seconds: float, work: Callable[[], _Made], late: Callable[[_Made], object] | None = None
+) -> _Made | None:
+    """What some work gives, or raises; ``None`` where it takes longer, and goes on by itself.
+
+    Args:
+        seconds: How long it may take.
+        work: The work.
+        late: Is given what came too late, also where the waiting for it was interrupted.
+    """
+    outcome: list[tuple[_Made | None, Exception | None]] = []
+    given_up: list[bool] = []
+    settling = threading.RLock()
+
+    def run() -> None:
+        made, failure = None, None
+        try:
+            made = work()
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+            failure = error
+        with settling:
+            outcome.append((made, failure))
+            is_late = bool(given_up)
+        if is_late and late is not None and made is not None:
+            late(made)
+
+    try:
+        within(seconds, run)
+    finally:
+        with settling:
+            given_up.append(True)
+            found = outcome[0] if outcome else (None, None)
+    made, failure = found
+    if failure is not None:
+        raise failure
+    return made

@@ -33,9 +33,10 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
 )
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
+from vinci_code.database.dialect.keys import next_key
 from vinci_code.database.dialect.loaded import LoadedValues
 from vinci_code.database.dialect.payload import SPLIT_JSON_BYTES
-from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, claim_keys, find_out
+from vinci_code.database.dialect.recovery import Commit, Finding, Outcome, find_out, note_keys
 from vinci_code.database.dialect.scanning import (
     ANY_VIEW,
     BEGIN,
@@ -160,13 +161,13 @@ class Unit:
             flush: Whether it is one of the ORM's flush.
         """
         self._require_sound()
+        if at_once:
+            self.before_other("a write that is not to be held")
         for write in held:
             if not flush:
                 self._note_changed(write)
-            claim_keys(write)
-        if at_once:
-            self.before_other("a write that is not to be held")
-        elif self.holds:
+            note_keys(write)
+        if not at_once and self.holds:
             self._begin_if_wanted()
             for write in held:
                 self.held.add(write)
@@ -216,8 +217,16 @@ class Unit:
 
     @property
     def is_open(self) -> bool:
-        """Whether something is held, or in a transaction that the unit has begun."""
-        return bool(self.held) or self._in_transaction
+        """Whether something is held, in a transaction that the unit has begun, or lost with one.
+
+        Of a unit that has failed nobody has been told by a commit or a rollback yet.
+        """
+        return (
+            bool(self.held)
+            or self._in_transaction
+            or self._failed
+            or self._lost_savepoint is not None
+        )
 
     def hold_raw(
         self, text: str, parameters: Sequence[Any], told: Statement, cursor: Cursor
@@ -271,6 +280,7 @@ class Unit:
             PendingWritesError: There are held writes.
         """
         self._require_sound()
+        next_key.doubt()  # it may write any of them
         if self.holds and (self.held or self._in_transaction):
             raise PendingWritesError(
                 f"{what} takes effect at once, and the unit of work has written to "

@@ -47,7 +47,7 @@ class KnownViews:
     """What an engine has found out about names; used by several threads at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_lock_in_child(self)
         self._views: dict[Name, bool] = {}
 

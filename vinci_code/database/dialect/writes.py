@@ -131,6 +131,8 @@ class Text:
         written: The name of the table that it writes to; ``None`` if unknown.
         certain: How many rows it writes, or the commit fails; ``None`` if that is not known before.
         described: What the statement is.
+        sets: The columns that it may set, each by the bare names of its table and its own; ``None``
+            if unknown.
         rowcount: How many rows it has matched, once that is known.
     """
 
@@ -140,6 +142,7 @@ class Text:
     written: str | None = None
     certain: int | None = None
     described: Statement = WRITE
+    sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
 
     def told(self, rowcount: int) -> None:

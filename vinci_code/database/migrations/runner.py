@@ -30,7 +30,7 @@ _VERSION_TABLE = "alembic_version"
 
 # Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
 # each with a database of its own, would migrate one of the two twice.
-_lock = threading.Lock()
+_lock = threading.RLock()
 renew_lock_in_child(sys.modules[__name__])
 
 
