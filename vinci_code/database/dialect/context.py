@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import util
 from sqlalchemy.engine import default
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.schema import Table
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -30,6 +31,7 @@ from vinci_code.database.dialect.guards import (
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
 from vinci_code.database.dialect.refusals import (
     IDENTITY_FLUSH,
+    OTHER_KEY,
     OTHER_TEXT,
     UNKNOWN_FLUSH,
     UNKNOWN_WRITE,
@@ -179,6 +181,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             found: int = super().rowcount
             return found
+        if self._is_flush and self._may_miss:
+            return -1  # as the ORM does not look at it then
         first = self._held[0]
         if isinstance(first, Rows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
@@ -207,6 +211,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     @property
     def _is_flush(self) -> bool:
         return flushes.is_flush(self.execution_options)
+
+    @property
+    def _may_miss(self) -> bool:
+        write = getattr(self.compiled, "write", None)
+        return write is not None and write.has_conditions
 
     @property
     def _is_raw(self) -> bool:
@@ -271,7 +280,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if not shape.told_apart(rows):
                 rows = shape.plain(rows)
             if shape.told_apart(rows):
-                if checks.matched and not compiled.write.is_versioned:
+                if checks.matched and self.isupdate:
                     shape, rows = self._with_loaded(unit, shape, rows)
                 counted = shape.kind is not Kind.INSERT and not self._is_flush
                 reads = self._reads(unit, shape.table)
@@ -306,14 +315,23 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self.dialect.compare_and_set:  # type: ignore[attr-defined]
             return shape, rows
         taken = self._expected(unit, shape.table)
-        if not checking.loaded:
+        # Of a class with a version counter nothing is noted.
+        if not checking.loaded or (compiled.write.asks_more and not any(taken)):
             return shape, rows
         return checking, with_expected(checking, rows, taken)
 
     def _expected(self, unit: Unit, table: Any) -> list[Expected | None]:
-        """What each row that a flush changes is to hold before."""
+        """What each row that a flush changes is to hold before.
+
+        Raises:
+            NotSupportedError: Nothing tells of which object a row is.
+        """
         write, names = self.compiled.write, self.compiled.names_by_key  # type: ignore[union-attr]
-        keys = [names[key] for _, key in write.keys]
+        told = dict(write.keys)
+        wanted = unit.loaded.key_of(table) or told
+        if not told.keys() >= set(wanted):
+            raise NotSupportedError(OTHER_KEY.format(table))
+        keys = [names[told[column]] for column in wanted]
         assigned = [(column, key and names[key]) for column, key in write.assigned]
         taken = []
         for row in self.compiled_parameters:
@@ -360,13 +378,13 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
     """What a write has to make sure of."""
     write = compiled.write
-    flush = write is not None and flushes.is_flush(options) and not write.has_conditions
-    versioned = write is not None and write.is_versioned
+    flush = isinstance(getattr(write, "table", None), Table) and flushes.is_flush(options)
     return Checks(
         keys=options.get("enforce_keys", dialect.enforce_keys),
         foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
-        # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
-        matched=flush and (compiled.isupdate or (compiled.isdelete and versioned)),
+        # The ORM only warns of a DELETE that finds nothing, unless there is a version counter. Of
+        # one that a listener has restricted (``before_execute``) the row may well be there still.
+        matched=flush and (write.asks_more if compiled.isdelete else not write.has_conditions),
     )
 
 

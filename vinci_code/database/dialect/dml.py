@@ -51,10 +51,11 @@ class Write:
             the construct (``@compiles``) gives another one, of which nothing is known.
         planned: What it does to each row; ``None`` where it has to be a statement of its own.
         rows: How many rows an INSERT writes; ``None`` where only the warehouse knows.
-        has_conditions: Whether an UPDATE or DELETE has other conditions than those that a flush
-            has: columns that equal what is given when it is executed.
-        is_versioned: Whether it asks for more than the primary key.
-        keys: The columns of the condition of an UPDATE, with the keys of their parameters.
+        has_conditions: Whether it is an UPDATE of the ORM's to whose key the application has added
+            conditions, so that rows may be missed.
+        asks_more: Whether it asks for more than that the primary key is what is given.
+        keys: The columns that the ORM tells the row of an UPDATE by, with the keys of their
+            parameters.
         assigned: The columns that an UPDATE is told to set, with the keys of their parameters;
             ``None`` for an expression.
         checked: The columns of which a statement of its own has the loaded values as further
@@ -67,7 +68,7 @@ class Write:
     planned: Plan | None = None
     rows: int | None = None
     has_conditions: bool = False
-    is_versioned: bool = False
+    asks_more: bool = False
     keys: tuple[tuple[str, str], ...] = ()
     assigned: tuple[tuple[str, str | None], ...] = ()
     checked: tuple[Checked, ...] = ()
@@ -233,6 +234,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             change = ChangeForms(
                 self,
                 kind,
+                statement,
                 table,
                 target,
                 _single(given),
@@ -255,7 +257,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 change.planned() if checks is None else None,
                 None,
                 change.has_conditions,
-                change.is_versioned,
+                change.asks_more,
                 change.keys if kind is Kind.UPDATE else (),
                 change.assigned if kind is Kind.UPDATE else (),
                 () if checks is None else change.checked(checks),

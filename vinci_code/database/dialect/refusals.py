@@ -110,6 +110,12 @@ OTHER_TEXT = (
     "What is held, and its checks, are made of the construct, so the change would be lost. Change "
     "the construct in the event before_execute, or add no more than comments."
 )
+OTHER_KEY = (
+    "the condition of the UPDATE by which a flush changes {0} was replaced by an event "
+    "(before_execute), so that nothing tells of which object the row is, nor whether somebody else "
+    "has changed it. Add to the condition, with statement.where(…); or make the engine with "
+    "compare_and_set=False, which lets the later change win."
+)
 UNKNOWN_WRITE = (
     "a write to {0} was compiled by the application itself (@compiles), so nothing is known of "
     "what it does, and the keys that it writes cannot be checked. Leave @compiles out; or run the "
