@@ -31,6 +31,7 @@ from vinci_code.database.dialect.guards import (
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
 from vinci_code.database.dialect.refusals import (
     IDENTITY_FLUSH,
+    LAST_ROW,
     OTHER_KEY,
     OTHER_TEXT,
     UNKNOWN_FLUSH,
@@ -39,6 +40,7 @@ from vinci_code.database.dialect.refusals import (
 from vinci_code.database.dialect.scanning import Statement, describe, is_comment
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.uniques import changed
 from vinci_code.database.dialect.units import refuse_several
 from vinci_code.database.dialect.views import Name
@@ -68,6 +70,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     # What is held of it, and how many rows that are; ``None`` where it was run at once.
     _held: Sequence[Held] = ()
     _held_rows = 0
+    _inserts_by_text = False
 
     @classmethod
     def _init_compiled(
@@ -167,6 +170,33 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self.isinsert and self._rowcount is None:
             self._rowcount = self.cursor.rowcount
 
+    def get_lastrowid(self) -> int | None:
+        """The key of the row that an INSERT has written, as SQLite's; of anything else ``None``.
+
+        Raises:
+            InvalidRequestError: It has no such key, or nobody knows it.
+        """
+        if self.executemany or not (self.isinsert or self._inserts_by_text):
+            return None
+        key = None if self._is_raw else self._only_key()
+        if key is None:
+            raise InvalidRequestError(LAST_ROW)
+        return key
+
+    def _only_key(self) -> int | None:
+        """The key of an INSERT of one row, if it is one integer that is known here."""
+        compiled: Any = self.compiled
+        columns = list(getattr(compiled.written_table, "primary_key", ()))
+        several = compiled.compile_state._has_multi_parameters or (
+            compiled.statement.select is not None
+        )
+        if len(columns) != 1 or several or "vinci_upsert" in self.execution_options:
+            return None
+        process = write_processor(columns[0].type, self.dialect)
+        (key,) = self.inserted_primary_key_rows[0]
+        stored = process(key) if process is not None else key
+        return stored if isinstance(stored, int) else None
+
     @util.non_memoized_property
     def rowcount(self) -> int:
         """How many rows were matched.
@@ -226,6 +256,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Run text: a write is held in its place, and nothing else can be."""
         own: Statement | None = self.execution_options.get(TOLD)
         told = describe(statement) if own is None else own
+        self._inserts_by_text = told.keyword == "INSERT"
         if own is None:
             refuse_several(statement, told)
         if told.writes_rows:
@@ -418,9 +449,9 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     if not (checks.matched or goes) and written.isdisjoint(checked):
         return
     raise DataError(
-        f"{shape.kind.value} of {shape.table}: a value that says which row is meant is not of its "
-        "column's type, so that what is unique, or refers to it, cannot be checked\n"
-        "To fix it: pass a value of the type that the column has."
+        f"{shape.kind.value} of {shape.table}: a value that says which row is meant, or that is "
+        "computed with, is not of its column's type, so that what is unique, or refers to it, "
+        "cannot be checked\nTo fix it: pass a value of the type that the column has."
     )
 
 

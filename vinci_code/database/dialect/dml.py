@@ -114,7 +114,8 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 kw["skip_bind_expression"] = True
                 made: str = impl.bind_expression(bindparam)._compiler_dispatch(self, *args, **kw)
                 return made
-        return self._over.take(bindparam)
+        known = bindparam.key in self.binds
+        return self._over.take(bindparam, known and not kw.get("literal_execute"))
 
     # --- what is known of the statement ---------------------------------------------------------
 
@@ -332,7 +333,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 raise CompileError(WRITE_WITH_PREFIX.format(word, "its prefix"))
         return "".join(f"{self.process(prefix, **kw)} " for prefix in mine)
 
-    def over_rows(self, element: Any, rows: str, first: int) -> tuple[str, list[Any]]:
+    def over_rows(self, element: Any, rows: str, first: int) -> tuple[str, list[Any] | None]:
         """Render an expression as one of the rows of a set.
 
         Args:
@@ -341,26 +342,34 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             first: The number of its first parameter.
 
         Returns:
-            The text, and the parameters in it.
+            The text, and the parameters in it; ``None`` for these where one is none of a row's.
         """
         self._over = over = _Over(rows, first)
         try:
             text = element._compiler_dispatch(self)
         finally:
             self._over = None
-        return str(text), over.binds
+        return str(text), over.binds if over.of_rows else None
 
 
 class _Over:
-    """The parameters of an expression that is rendered over the rows of a set."""
+    """The parameters of an expression that is rendered over the rows of a set.
+
+    Attributes:
+        binds: The parameters.
+        of_rows: Whether all are the statement's. One that is made while it is rendered, as for the
+            digits of ``round``, which have to be a constant, is another one each time.
+    """
 
     def __init__(self, rows: str, first: int) -> None:
         self.binds: list[Any] = []
+        self.of_rows = True
         self._rows = rows
         self._first = first
 
-    def take(self, bindparam: Any) -> str:
+    def take(self, bindparam: Any, of_rows: bool) -> str:
         """The column of the rows that stands for a parameter."""
+        self.of_rows &= of_rows
         self.binds.append(bindparam)
         return f"{self._rows}.{letters(self._first + len(self.binds) - 1)}"
 

@@ -33,6 +33,11 @@ RETURNING = (
     "result.inserted_primary_key, made by this dialect; other values are read by a SELECT with it. "
     "For what an UPDATE or DELETE touches, SELECT the rows first."
 )
+LAST_ROW = (
+    "result.lastrowid is known of an INSERT that SQLAlchemy has compiled, of one row with one "
+    "integer for its primary key. Give the row its key and use that; or read the row by what is "
+    "unique in it."
+)
 FOR_UPDATE = (
     "Databricks has no SELECT … FOR UPDATE, and locks no rows. Detect that a row was changed in "
     "the meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
