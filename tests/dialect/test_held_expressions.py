@@ -51,7 +51,7 @@ THING = Table(
     Column("doc", JSON),
 )
 T = THING.c
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": 1, "x": 7, "u": 1, "s": "abc", "f": True, "n": Decimal("1.25"), "r": 2.567},
     {"id": 2, "x": 0, "u": 2, "s": "7", "f": False, "n": Decimal(0), "r": 0.0},
     {"id": 3, "x": None, "u": None, "s": None, "f": None, "n": None, "r": None},

@@ -170,7 +170,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self.isinsert and self._rowcount is None:
             self._rowcount = self.cursor.rowcount
 
-    def get_lastrowid(self) -> int | None:
+    def get_lastrowid(self) -> int | None:  # type: ignore[override]
         """The key of the row that an INSERT has written, as SQLite's; of anything else ``None``.
 
         Raises:
