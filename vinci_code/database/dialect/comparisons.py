@@ -35,7 +35,7 @@ from vinci_code.database.dialect.types.texts import (
     sqlite_collation,
 )
 from vinci_code.database.dialect.types.times import VinciDate, VinciDateTime
-from vinci_code.database.dialect.value_texts import as_text
+from vinci_code.database.dialect.value_texts import affinity, as_text
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -262,9 +262,7 @@ def _bound_beside(operand: BindParameter[Any], other: Any) -> Any:
 
 
 def _is_truth(element: Any) -> bool:
-    return getattr(element, "type", None) is not None and (
-        element.type._type_affinity is sqltypes.Boolean
-    )
+    return affinity(element) is sqltypes.Boolean
 
 
 def _is_number(element: Any) -> bool:
@@ -301,6 +299,7 @@ class _TextAsWhole(VinciString):
     """Text that is compared with a column of whole numbers, which makes a number of it."""
 
     cache_ok = True
+    binds_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor:
         return text_as_whole
@@ -310,6 +309,7 @@ class _TextAsFloat(VinciString):
     """Text that is compared with a column of other numbers."""
 
     cache_ok = True
+    binds_stored = False
 
     def comparing(self, dialect: Dialect) -> Processor:
         return text_as_float

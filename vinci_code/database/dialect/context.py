@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import util
 from sqlalchemy.engine import default
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.schema import Table
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -32,6 +33,8 @@ from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_valu
 from vinci_code.database.dialect.recovery import place_of
 from vinci_code.database.dialect.refusals import (
     IDENTITY_FLUSH,
+    LAST_ROW,
+    OTHER_KEY,
     OTHER_TEXT,
     UNKNOWN_FLUSH,
     UNKNOWN_WRITE,
@@ -39,6 +42,7 @@ from vinci_code.database.dialect.refusals import (
 from vinci_code.database.dialect.scanning import Statement, describe, is_comment
 from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.uniques import changed
 from vinci_code.database.dialect.units import refuse_several
 from vinci_code.database.dialect.views import Name
@@ -69,6 +73,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     # What is held of it, and how many rows that are; ``None`` where it was run at once.
     _held: Sequence[Held] = ()
     _held_rows = 0
+    _inserts_by_text = False
 
     @classmethod
     def _init_compiled(
@@ -168,6 +173,33 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self.isinsert and self._rowcount is None:
             self._rowcount = self.cursor.rowcount
 
+    def get_lastrowid(self) -> int | None:  # type: ignore[override]
+        """The key of the row that an INSERT has written, as SQLite's; of anything else ``None``.
+
+        Raises:
+            InvalidRequestError: It has no such key, or nobody knows it.
+        """
+        if self.executemany or not (self.isinsert or self._inserts_by_text):
+            return None
+        key = None if self._is_raw else self._only_key()
+        if key is None:
+            raise InvalidRequestError(LAST_ROW)
+        return key
+
+    def _only_key(self) -> int | None:
+        """The key of an INSERT of one row, if it is one integer that is known here."""
+        compiled: Any = self.compiled
+        columns = list(getattr(compiled.written_table, "primary_key", ()))
+        several = compiled.compile_state._has_multi_parameters or (
+            compiled.statement.select is not None
+        )
+        if len(columns) != 1 or several or "vinci_upsert" in self.execution_options:
+            return None
+        process = write_processor(columns[0].type, self.dialect)
+        (key,) = self.inserted_primary_key_rows[0]
+        stored = process(key) if process is not None else key
+        return stored if isinstance(stored, int) else None
+
     @util.non_memoized_property
     def rowcount(self) -> int:
         """How many rows were matched.
@@ -182,6 +214,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             found: int = super().rowcount
             return found
+        if self._is_flush and self._may_miss:
+            return -1  # as the ORM does not look at it then
         first = self._held[0]
         if isinstance(first, Rows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
@@ -212,6 +246,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         return flushes.is_flush(self.execution_options)
 
     @property
+    def _may_miss(self) -> bool:
+        write = getattr(self.compiled, "write", None)
+        return write is not None and write.has_conditions
+
+    @property
     def _is_raw(self) -> bool:
         compiled: Any = self.compiled
         return compiled is None or isinstance(compiled.statement, (TextClause, TextualSelect))
@@ -220,6 +259,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Run text: a write is held in its place, and nothing else can be."""
         own: Statement | None = self.execution_options.get(TOLD)
         told = describe(statement) if own is None else own
+        self._inserts_by_text = told.keyword == "INSERT"
         if own is None:
             refuse_several(statement, told)
         if told.writes_rows:
@@ -274,7 +314,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if not shape.told_apart(rows):
                 rows = shape.plain(rows)
             if shape.told_apart(rows):
-                if checks.matched and not compiled.write.is_versioned:
+                if checks.matched and self.isupdate:
                     shape, rows = self._with_loaded(unit, shape, rows)
                 counted = shape.kind is not Kind.INSERT and not self._is_flush
                 reads = self._reads(unit, shape.table)
@@ -309,14 +349,23 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self.dialect.compare_and_set:  # type: ignore[attr-defined]
             return shape, rows
         taken = self._expected(unit, shape.table)
-        if not checking.loaded:
+        # Of a class with a version counter nothing is noted.
+        if not checking.loaded or (compiled.write.asks_more and not any(taken)):
             return shape, rows
         return checking, with_expected(checking, rows, taken)
 
     def _expected(self, unit: Unit, table: Any) -> list[Expected | None]:
-        """What each row that a flush changes is to hold before."""
+        """What each row that a flush changes is to hold before.
+
+        Raises:
+            NotSupportedError: Nothing tells of which object a row is.
+        """
         write, names = self.compiled.write, self.compiled.names_by_key  # type: ignore[union-attr]
-        keys = [names[key] for _, key in write.keys]
+        told = dict(write.keys)
+        wanted = unit.loaded.key_of(table) or told
+        if not told.keys() >= set(wanted):
+            raise NotSupportedError(OTHER_KEY.format(table))
+        keys = [names[told[column]] for column in wanted]
         assigned = [(column, key and names[key]) for column, key in write.assigned]
         taken = []
         for row in self.compiled_parameters:
@@ -365,13 +414,13 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
     """What a write has to make sure of."""
     write = compiled.write
-    flush = write is not None and flushes.is_flush(options) and not write.has_conditions
-    versioned = write is not None and write.is_versioned
+    flush = isinstance(getattr(write, "table", None), Table) and flushes.is_flush(options)
     return Checks(
         keys=options.get("enforce_keys", dialect.enforce_keys),
         foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
-        # The ORM only warns of a DELETE that finds nothing, unless there is a version counter.
-        matched=flush and (compiled.isupdate or (compiled.isdelete and versioned)),
+        # The ORM only warns of a DELETE that finds nothing, unless there is a version counter. Of
+        # one that a listener has restricted (``before_execute``) the row may well be there still.
+        matched=flush and (write.asks_more if compiled.isdelete else not write.has_conditions),
     )
 
 
@@ -414,9 +463,9 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     if not (checks.matched or goes) and written.isdisjoint(checked):
         return
     raise DataError(
-        f"{shape.kind.value} of {shape.table}: a value that says which row is meant is not of its "
-        "column's type, so that what is unique, or refers to it, cannot be checked\n"
-        "To fix it: pass a value of the type that the column has."
+        f"{shape.kind.value} of {shape.table}: a value that says which row is meant, or that is "
+        "computed with, is not of its column's type, so that what is unique, or refers to it, "
+        "cannot be checked\nTo fix it: pass a value of the type that the column has."
     )
 
 

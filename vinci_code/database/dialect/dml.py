@@ -51,10 +51,11 @@ class Write:
             the construct (``@compiles``) gives another one, of which nothing is known.
         planned: What it does to each row; ``None`` where it has to be a statement of its own.
         rows: How many rows an INSERT writes; ``None`` where only the warehouse knows.
-        has_conditions: Whether an UPDATE or DELETE has other conditions than those that a flush
-            has: columns that equal what is given when it is executed.
-        is_versioned: Whether it asks for more than the primary key.
-        keys: The columns of the condition of an UPDATE, with the keys of their parameters.
+        has_conditions: Whether it is an UPDATE of the ORM's to whose key the application has added
+            conditions, so that rows may be missed.
+        asks_more: Whether it asks for more than that the primary key is what is given.
+        keys: The columns that the ORM tells the row of an UPDATE by, with the keys of their
+            parameters.
         assigned: The columns that an UPDATE is told to set, with the keys of their parameters;
             ``None`` for an expression.
         checked: The columns of which a statement of its own has the loaded values as further
@@ -68,7 +69,7 @@ class Write:
     planned: Plan | None = None
     rows: int | None = None
     has_conditions: bool = False
-    is_versioned: bool = False
+    asks_more: bool = False
     keys: tuple[tuple[str, str], ...] = ()
     assigned: tuple[tuple[str, str | None], ...] = ()
     checked: tuple[Checked, ...] = ()
@@ -115,7 +116,8 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 kw["skip_bind_expression"] = True
                 made: str = impl.bind_expression(bindparam)._compiler_dispatch(self, *args, **kw)
                 return made
-        return self._over.take(bindparam)
+        known = bindparam.key in self.binds
+        return self._over.take(bindparam, known and not kw.get("literal_execute"))
 
     # --- what is known of the statement ---------------------------------------------------------
 
@@ -235,6 +237,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             change = ChangeForms(
                 self,
                 kind,
+                statement,
                 table,
                 target,
                 _single(given),
@@ -257,7 +260,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 change.planned() if checks is None else None,
                 None,
                 change.has_conditions,
-                change.is_versioned,
+                change.asks_more,
                 change.keys if kind is Kind.UPDATE else (),
                 change.assigned if kind is Kind.UPDATE else (),
                 () if checks is None else change.checked(checks),
@@ -333,7 +336,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 raise CompileError(WRITE_WITH_PREFIX.format(word, "its prefix"))
         return "".join(f"{self.process(prefix, **kw)} " for prefix in mine)
 
-    def over_rows(self, element: Any, rows: str, first: int) -> tuple[str, list[Any]]:
+    def over_rows(self, element: Any, rows: str, first: int) -> tuple[str, list[Any] | None]:
         """Render an expression as one of the rows of a set.
 
         Args:
@@ -342,26 +345,34 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             first: The number of its first parameter.
 
         Returns:
-            The text, and the parameters in it.
+            The text, and the parameters in it; ``None`` for these where one is none of a row's.
         """
         self._over = over = _Over(rows, first)
         try:
             text = element._compiler_dispatch(self)
         finally:
             self._over = None
-        return str(text), over.binds
+        return str(text), over.binds if over.of_rows else None
 
 
 class _Over:
-    """The parameters of an expression that is rendered over the rows of a set."""
+    """The parameters of an expression that is rendered over the rows of a set.
+
+    Attributes:
+        binds: The parameters.
+        of_rows: Whether all are the statement's. One that is made while it is rendered, as for the
+            digits of ``round``, which have to be a constant, is another one each time.
+    """
 
     def __init__(self, rows: str, first: int) -> None:
         self.binds: list[Any] = []
+        self.of_rows = True
         self._rows = rows
         self._first = first
 
-    def take(self, bindparam: Any) -> str:
+    def take(self, bindparam: Any, of_rows: bool) -> str:
         """The column of the rows that stands for a parameter."""
+        self.of_rows &= of_rows
         self.binds.append(bindparam)
         return f"{self._rows}.{letters(self._first + len(self.binds) - 1)}"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import literal_column
@@ -41,6 +42,7 @@ class ChangeForms:
 
     compiler: WriteCompiler
     kind: Kind
+    statement: Any
     table: Any
     target: str
     given: list[Any]
@@ -69,41 +71,46 @@ class ChangeForms:
 
     @property
     def has_conditions(self) -> bool:
-        """Whether its condition asks for more than ``column = parameter``, given for each row.
+        """Whether it is ``execute(update(Model).where(…), [{…}, …])``, by which rows may be missed.
 
-        What a flush writes asks for the key and the version alone. To ``execute(update(Model)
-        .where(…), [{…}, …])``, which is executed as a flush is, an application may add conditions.
+        That is executed as a flush is. The ORM puts the key behind the application's conditions,
+        and does not look then at how many rows there were. What stands behind the key was added by
+        a listener (``before_execute``), and the ORM does not know of it.
         """
-        return not all(map(self._is_given, self.terms))
+        if "_emit_update_table" not in self.statement._annotations:
+            return False
+        return not self._given([self.statement._where_criteria[0]])
 
-    def _is_given(self, term: Any) -> bool:
-        if own_column(self.table, getattr(term, "left", None)) is None:
+    @property
+    def asks_more(self) -> bool:
+        """Whether its condition asks for more than that the primary key is what is given."""
+        return not all(map(self._is_key, self.terms))
+
+    def _is_key(self, term: Any) -> bool:
+        column = own_column(self.table, getattr(term, "left", None))
+        if column is None or column not in set(getattr(self.table, "primary_key", ())):
             return False
         value = getattr(term, "right", None)
         given = isinstance(value, BindParameter) and value.required
         return given and getattr(term, "operator", None) is operators.eq
 
     @property
-    def is_versioned(self) -> bool:
-        """Whether its condition asks for more than the primary key."""
-        asked = {own_column(self.table, getattr(term, "left", None)) for term in self.terms}
-        return not asked <= set(getattr(self.table, "primary_key", ()))
-
-    @property
     def keys(self) -> tuple[tuple[str, str], ...]:
-        """The columns that its condition compares with parameters, each with its key, by name.
+        """The columns that the ORM tells a row by, each with the key of its parameter."""
+        return tuple(sorted(self._given(self.terms).items()))
 
-        None where it has any other condition.
+    def _given(self, terms: Iterable[Any]) -> dict[str, str]:
+        """The columns whose value is given for each row, under the name that the ORM gives it.
+
+        However a column compares itself with it: that of a type of its own may do so otherwise.
         """
-        found = []
-        for term in self.terms:
-            column = own_column(self.table, getattr(term, "left", None))
-            if column is None or getattr(term, "operator", None) is not operators.eq:
-                return ()
-            if not isinstance(term.right, BindParameter):
-                return ()
-            found.append((column.name, term.right.key))
-        return tuple(sorted(found))
+        names = {column._label: column.name for column in self.table.columns}
+        nodes = chain.from_iterable(map(visitors.iterate, terms))
+        return {
+            names[node.key]: node.key
+            for node in nodes
+            if isinstance(node, BindParameter) and node.required and node.key in names
+        }
 
     @property
     def assigned(self) -> tuple[tuple[str, str | None], ...]:

@@ -114,14 +114,19 @@ class Fields:
         elif not self._may_be_of_rows(element):
             return None
         made, binds = self._compiler.over_rows(element, ROWS, first)
+        if binds is None:
+            return None
         own, _ = self._compiler.over_rows(element, OWN, first)
         if not isinstance(element, BindParameter):
             made, own = (
                 as_stored(self._compiler, column, rendered(text, element)) for text in (made, own)
             )
         plain = isinstance(element, BindParameter) and made == f"{ROWS}.{letters(first)}"
+        transports = [self._transport(bind) for bind in binds]
+        if None in transports and not plain:
+            return None  # such as a text beside a number, of which a number is made
         self.binds += binds
-        self.transports += [self._transport(bind) for bind in binds]
+        self.transports += transports
         numbers = tuple(range(first, len(self.binds)))
         return Field(column, name, made, own, numbers, plain)
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from sqlalchemy import cast
 from sqlalchemy.schema import Column
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import BindParameter, TypeCoerce
 from sqlalchemy.sql.selectable import Select, SelectBase
-from sqlalchemy.types import Boolean
+from sqlalchemy.types import Boolean, Float, Integer, Numeric
 
 from vinci_code.database.dialect.transports import transport_of
-from vinci_code.database.dialect.value_texts import as_text, is_text, text_form
+from vinci_code.database.dialect.value_texts import affinity, as_text, is_text, text_form
 
 DEFAULT = "DEFAULT"
 """The word for a column's own default."""
+
+_NUMBERS = frozenset({Integer, Numeric, Float})
+_SORTS = _NUMBERS | {Boolean}
 
 
 class Rendered(str):
@@ -61,28 +66,48 @@ def as_stored(compiler: Any, column: Any, value: Any, *, always: bool = False) -
     form = text_form(element_of(value)) if is_text(column.type) else None
     if form is not None:
         return form.format(value)
-    affinity = getattr(element_of(value), "type", column.type)._type_affinity
-    is_truth = affinity is Boolean and column.type._type_affinity is not Boolean
-    if kind is None or not (always or is_truth):
+    if kind is None or not (always or _is_of_other_sort(column, element_of(value))):
         return str(value)
     return f"CAST({value} AS {kind.sql})"
 
 
+def _is_of_other_sort(column: Any, element: Any) -> bool:
+    """Whether a value is a truth value for another column, or a number for one of truth values."""
+    found, wanted = _sort(element), column.type._type_affinity
+    if wanted is Boolean:
+        return found in _NUMBERS and not isinstance(element, BindParameter)
+    return found is Boolean
+
+
+def _sort(element: Any) -> Any:
+    """The sort of what a value is on the warehouse, whatever it is taken for."""
+    if isinstance(element, TypeCoerce) and not isinstance(element.clause, BindParameter):
+        found = _sort(element.clause)
+        return found if found in _SORTS else affinity(element)
+    return affinity(element)
+
+
 def selected_as_stored(query: Any, columns: Any) -> Any:
-    """A query of which rows are inserted, with text for the columns that hold text.
+    """A query of which rows are inserted, with what its columns hold: text, truth values, numbers.
 
     Of a query that is joined of several (``UNION``) the types of the first decide, as written.
     """
     if not isinstance(query, Select):
         return query
     chosen = list(query.selected_columns)
-    made = [
-        as_text(item) if is_text(column.type) else item
-        for column, item in zip(columns, chosen, strict=False)
-    ]
+    made = [_for_column(column, item) for column, item in zip(columns, chosen, strict=False)]
     if len(made) < len(chosen) or all(map(operator.is_, made, chosen)):
         return query
     return query.with_only_columns(*made, maintain_column_froms=True)
+
+
+def _for_column(column: Any, item: Any) -> Any:
+    if is_text(column.type):
+        return as_text(item)
+    if not _is_of_other_sort(column, item):
+        return item
+    is_truth = column.type._type_affinity is Boolean
+    return cast(item, Boolean() if is_truth else Integer())
 
 
 def default_of(compiler: Any, column: Any) -> str:

@@ -18,7 +18,9 @@ Left out, so that nobody is told of a change that there was not:
 * values that can change after they were given, such as a ``bytearray``: what has no hash;
 * rows of a table that the unit of work has changed before by other statements than a flush, and
   rows that it has changed before by ``bulk_update_mappings()`` or ``bulk_save_objects()``;
-* columns of a row that the unit of work has changed before by the flush of another object.
+* columns of a row that the unit of work has changed before by the flush of another object;
+* an UPDATE of which a listener of ``before_execute`` gives every value anew by its parameters;
+* classes that are mapped to what is no ``Table``.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ class LoadedValues:
     def __init__(self) -> None:
         self._flush = 0
         self._rows: dict[tuple[Table, Key], _Noted] = {}
+        # By which columns rows were noted.
+        self._keys: dict[Table, tuple[str, ...]] = {}
         # Rows that were changed as by a flush, but for no object: by ``bulk_update_mappings()``
         # and its like. What objects were loaded with says nothing of them any more.
         # Kept in order, for savepoints.
@@ -71,6 +75,12 @@ class LoadedValues:
         """Keep which object an UPDATE of a row will be of."""
         self._only_of_this_flush()
         self._rows[table, key] = row
+        self._keys[table] = row.key
+
+    def key_of(self, table: Table) -> tuple[str, ...] | None:
+        """The columns that rows of a table were noted by; ``None`` where none was in this flush."""
+        self._only_of_this_flush()
+        return self._keys.get(table)
 
     def take(self, table: Table, key: Key, given: Mapping[str, Any]) -> Expected | None:
         """What a row is to hold before an UPDATE; ``None`` where nothing is known.
@@ -102,6 +112,7 @@ class LoadedValues:
     def clear(self) -> None:
         """Forget everything, at the end of a unit."""
         self._rows.clear()
+        self._keys.clear()
         self._others.clear()
         self._writers.clear()
 
@@ -110,6 +121,7 @@ class LoadedValues:
         if self._flush != flushes.number():
             self._flush = flushes.number()
             self._rows.clear()
+            self._keys.clear()
 
 
 def listen() -> None:
@@ -187,6 +199,7 @@ class _Plan:
 
     Attributes:
         table: The table.
+        names: The names of the columns of its key, in order.
         key: The attributes of its key, with where they stand in the identity of an object;
             ``None`` where they are no part of that. In the order of the names of the columns.
         attributes: All attributes, by the names of their columns.
@@ -194,6 +207,7 @@ class _Plan:
     """
 
     table: Table
+    names: tuple[str, ...]
     key: tuple[tuple[str, int | None], ...]
     attributes: Mapping[str, str]
     forms: Mapping[str, Callable[[Any], Any]]
@@ -231,10 +245,18 @@ class _Noted:
         self._state = state
         self._written: set[str] = set()
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of the columns that its row is told by, in order."""
+        return self._plan.names
+
     def is_of_object(self, given: Mapping[str, Any]) -> bool:
-        """Whether an UPDATE writes what the object holds, so that it is one of its own."""
+        """Whether an UPDATE writes what the object holds, so that it is one of its own.
+
+        A listener (``before_execute``) may have it write more, or one of the values otherwise.
+        """
         values, attributes = self._state.dict, self._plan.attributes
-        return all(
+        return not given or any(
             value is EXPRESSION or (name in attributes and values.get(attributes[name]) is value)
             for name, value in given.items()
         )
@@ -283,6 +305,7 @@ def _plans(mapper: Any, dialect: Any) -> Iterator[_Plan]:
         }
         yield _Plan(
             table,
+            tuple(sorted(map(_name, keys))),
             tuple((attributes[c].key, _at(mapper, c)) for c in sorted(keys, key=_name)),
             {c.name: attributes[c].key for c in table.columns if c in attributes},
             forms,

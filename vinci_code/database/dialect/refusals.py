@@ -33,6 +33,11 @@ RETURNING = (
     "result.inserted_primary_key, made by this dialect; other values are read by a SELECT with it. "
     "For what an UPDATE or DELETE touches, SELECT the rows first."
 )
+LAST_ROW = (
+    "result.lastrowid is known of an INSERT that SQLAlchemy has compiled, of one row with one "
+    "integer for its primary key. Give the row its key and use that; or read the row by what is "
+    "unique in it."
+)
 FOR_UPDATE = (
     "Databricks has no SELECT … FOR UPDATE, and locks no rows. Detect that a row was changed in "
     "the meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
@@ -109,6 +114,12 @@ OTHER_TEXT = (
     "the text of a write to {0} was changed by an event (before_cursor_execute with retval=True). "
     "What is held, and its checks, are made of the construct, so the change would be lost. Change "
     "the construct in the event before_execute, or add no more than comments."
+)
+OTHER_KEY = (
+    "the condition of the UPDATE by which a flush changes {0} was replaced by an event "
+    "(before_execute), so that nothing tells of which object the row is, nor whether somebody else "
+    "has changed it. Add to the condition, with statement.where(…); or make the engine with "
+    "compare_and_set=False, which lets the later change win."
 )
 UNKNOWN_WRITE = (
     "a write to {0} was compiled by the application itself (@compiles), so nothing is known of "

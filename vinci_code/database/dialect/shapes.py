@@ -154,16 +154,22 @@ class Shape:
         return [pick(row) for row in parameters for pick in picks]
 
     def told_apart(self, rows: Sequence[Row]) -> bool:
-        """Whether each value that says which row is meant is one of its column's type.
+        """Whether each value that says which row is meant, or is computed with, is of its type.
 
         Python compares these, and the warehouse would compare what it casts them to: ``"9"`` is
-        not ``9`` here, and is there.
+        not ``9`` here, and is there. What is computed with is not cast either: ``x + 0.5``.
         """
         return all(
-            (transport := self.transports[item.first]) is not None
-            and transport.holds(list(map(itemgetter(item.first), rows)))
-            for item in self.matches
+            (transport := self.transports[at]) is not None
+            and transport.holds(list(map(itemgetter(at), rows)))
+            for at in self._compared
         )
+
+    @property
+    def _compared(self) -> set[int]:
+        """The numbers of the parameters that are more than stored."""
+        computed = [item.binds for item in self.values if not item.is_plain]
+        return {item.first for item in self.matches}.union(*computed)
 
     def plain(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with plain values for those that say which row is meant and are equal to one.
@@ -171,9 +177,7 @@ class Shape:
         A member of a str-Enum is equal to its text, and 2.0 to 2; what is of another type stays.
         """
         kept = {
-            item.first: transport
-            for item in self.matches
-            if (transport := self.transports[item.first]) is not None
+            at: transport for at in self._compared if (transport := self.transports[at]) is not None
         }
         return [
             tuple(kept[at].plain(value) if at in kept else value for at, value in enumerate(row))

@@ -110,9 +110,11 @@ def transport_of(kind: TypeEngine[Any], dialect: Any) -> Transport | None:
 
     Returns:
         The transport; ``None`` for a type of which that is not known, such as ``NullType`` or a
-        ``UserDefinedType``.
+        ``UserDefinedType``, and for one of a comparison that makes numbers of text.
     """
     own = innermost(kind, dialect)
+    if not getattr(own, "binds_stored", True):
+        return None
     for base, made in _TRANSPORTS:
         if isinstance(own, base):
             return made if isinstance(made, Transport) else made(own)

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import cast
 from sqlalchemy import types as sqltypes
 from sqlalchemy.sql import functions, operators
-from sqlalchemy.sql.elements import Grouping, UnaryExpression
+from sqlalchemy.sql.elements import Grouping, Label, UnaryExpression
+from sqlalchemy.sql.selectable import ScalarSelect
 
 _MOMENT = "date_format({}, 'yyyy-MM-dd HH:mm:ss.SSSSSS')"
 _FORMS: dict[Any, str] = {
@@ -24,6 +25,14 @@ _FORMS: dict[Any, str] = {
 }
 # These have no fractions of a second there.
 _PRESENT = (functions.now, functions.current_timestamp)
+_CONDITIONS = frozenset(
+    {
+        operators.between_op,
+        operators.not_between_op,
+        operators.regexp_match_op,
+        operators.not_regexp_match_op,
+    }
+)
 
 
 def text_form(element: Any) -> str | None:
@@ -32,8 +41,22 @@ def text_form(element: Any) -> str | None:
         element = element.element
     if isinstance(element, _PRESENT):
         return "date_format({}, 'yyyy-MM-dd HH:mm:ss')"
+    return _FORMS.get(affinity(element))
+
+
+def affinity(element: Any) -> Any:
+    """The sort of an element's type; ``None`` where it has none.
+
+    SQLAlchemy gives no type to some conditions, such as a BETWEEN.
+    """
+    while isinstance(element, (Grouping, Label)):
+        element = element.element
+    if isinstance(element, ScalarSelect):
+        return affinity(element.element.selected_columns[0])
+    if getattr(element, "operator", None) in _CONDITIONS:
+        return sqltypes.Boolean
     kind = getattr(element, "type", None)
-    return None if kind is None else _FORMS.get(kind._type_affinity)
+    return None if kind is None else kind._type_affinity
 
 
 def as_text(element: Any) -> Any:

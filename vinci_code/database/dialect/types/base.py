@@ -52,10 +52,12 @@ class Rendered:
         stored_as: The plain Python type of what is stored of a value that is not NULL.
         takes_stored: Whether it takes what it stores for a value: a Date does, and an Enum, which
             stores the name of a member, does not.
+        binds_stored: Whether what it binds is of the type ``stored_as``, as of a type of columns.
     """
 
     stored_as: ClassVar[type[Any] | None] = None
     takes_stored: ClassVar[bool] = True
+    binds_stored: ClassVar[bool] = True
 
     # Set on the copy that ``write_processor`` makes for values that are stored.
     _stores = False
