@@ -7,8 +7,14 @@
     │   ├── AuthenticationError     it answered, and did not accept the credentials
     │   └── DeadlineExceededError   it did not answer in time
     ├── DatabaseFileError           the SQLite file cannot be used
+    ├── StandbyReadError            the warehouse is away, and the standby cannot answer
+    ├── MirrorError                 a table could not be copied into the standby
+    ├── FallbackFileError           the file of the fallback cannot be used
+    │   └── JournalError            a unit of work in it is not there, or is not whole
     ├── SchemaError                 the tables are not what this release works with
-    │   └── MigrationsPendingError  migrations have to be applied first
+    │   ├── MigrationsPendingError  migrations have to be applied first
+    │   └── UnknownTableError       what was kept is of a table or column that is not known here
+    ├── DocumentError               what was kept of a unit of work cannot be read
     ├── ValueRefusedError           a value cannot be stored without changing it (also a ValueError)
     └── InputDataError              a line of an input file cannot be used
 
@@ -125,12 +131,68 @@ class DatabaseFileError(VinciError):
     exit_code = EXIT_UNAVAILABLE
 
 
+class StandbyReadError(VinciError):
+    """The warehouse is away, and the standby has not the rows that are asked for."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class MirrorError(VinciError):
+    """A table could not be copied from the warehouse; the standby has what it had before."""
+
+
+class FallbackFileError(VinciError):
+    """The SQLite file of the fallback cannot be used, or took nothing.
+
+    Attributes:
+        damaged: Whether something that stood in it is gone or wrong, so that it has to be salvaged.
+    """
+
+    exit_code = EXIT_UNAVAILABLE
+
+    def __init__(self, message: str, *, damaged: bool = False) -> None:
+        self.damaged = damaged
+        super().__init__(message)
+
+
+class JournalError(FallbackFileError):
+    """A unit of work in the file of the fallback is not there, not whole, or not as it must be."""
+
+
 class SchemaError(VinciError):
     """The tables in the database are not those that this release works with."""
 
 
 class MigrationsPendingError(SchemaError):
     """Migrations have to be applied before the application can run."""
+
+
+class UnknownTableError(SchemaError):
+    """What was kept of a unit of work is of a table, or a column, that is not known here.
+
+    Attributes:
+        table: The table, with its schema.
+        column: The column; ``None`` where the table itself is not known.
+    """
+
+    def __init__(self, table: str, column: str | None = None) -> None:
+        self.table = table
+        self.column = column
+        super().__init__(table, column)
+
+    def __str__(self) -> str:
+        what = f"the table {self.table}"
+        what = what if self.column is None else f"the column {self.column} of {what}"
+        return (
+            f"a unit of work that was kept writes to {what}, which is not known here\n"
+            "To fix it: declare it again, or give the unit up."
+        )
+
+
+class DocumentError(VinciError):
+    """What was kept of a unit of work cannot be read: it is damaged, or of another release."""
+
+    exit_code = EXIT_DATA
 
 
 class ValueRefusedError(VinciError, ValueError):
