@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from vinci_code.database.dialect import guards
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import IntegrityError
 from vinci_code.database.dialect.sets import Checks, Upsert
-from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.shapes import Kind, Loaded, Shape
 from vinci_code.database.dialect.uniques import uniques
 from vinci_code.database.dialect.writes import Held, HeldWrites, Rows, Text, joined
 
@@ -201,6 +201,22 @@ class TestJoined:
         assert [rows for _, rows in _plan(_rows(moved, (2, 1), (3, 2), (9, 8)))] == [
             [(2, 1)],
             [(3, 2), (9, 8)],
+        ]
+
+    def test_what_checks_itself_against_other_schemas_is_not_joined(self) -> None:
+        # The table that its foreign keys refer to is another one.
+        one, other = (self.insert.translated(str, {"parents": name}) for name in ("a", "b"))
+        assert _plan(_rows(one, (1, 1)), _rows(other, (2, 2))) == [
+            ("INSERT plain", [(1, 1)]),
+            ("INSERT plain", [(2, 2)]),
+        ]
+
+    def test_what_checks_other_columns_is_not_joined(self) -> None:
+        loaded = (Loaded("a", "a", 0, False),)
+        other = replace(self.update, loaded=loaded)
+        assert [rows for _, rows in _plan(_rows(self.update, (5, 1)), _rows(other, (6, 2)))] == [
+            [(5, 1)],
+            [(6, 2)],
         ]
 
     def test_tables_of_one_name_in_two_schemas(self) -> None:

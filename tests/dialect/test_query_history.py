@@ -219,9 +219,9 @@ def test_a_message_that_is_consumed_before_anybody_asks(
 
     ask = query_history.ask
 
-    def asked(*arguments: Any) -> Any:
+    def asked(*arguments: Any, **options: Any) -> Any:
         consume()
-        return ask(*arguments)
+        return ask(*arguments, **options)
 
     monkeypatch.setattr(query_history, "ask", asked)
 

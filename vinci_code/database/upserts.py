@@ -107,17 +107,16 @@ class Upsert(Generative, Executable, ClauseElement):
             raise ArgumentError("the rows of an upsert are given to upsert(), not to execute()")
         if not self.rows:
             return IteratorResult(SimpleResultMetaData([]), iter(()))
-        execution_options = {**self._execution_options, **execution_options}
+        options = {**self._execution_options, **execution_options}
         name = connection.dialect.name
-        if name == "databricks" and connection.dialect.driver == "vinci":
+        if hasattr(connection.dialect, "held_by"):
             from vinci_code.database.dialect.sets import Upsert as Spec
 
-            options = {**execution_options, "vinci_upsert": Spec(self.keys, self.update)}
-            return connection.execute(insert(self.table), self.rows, execution_options=options)
+            options["vinci_upsert"] = Spec(self.keys, self.update)
         if name == "sqlite":
-            return connection.execute(
-                self._on_conflict(), self.rows, execution_options=execution_options
-            )
+            return connection.execute(self._on_conflict(), self.rows, execution_options=options)
+        if "vinci_upsert" in options:
+            return connection.execute(insert(self.table), self.rows, execution_options=options)
         raise NotImplementedError(f"upsert() knows SQLite and databricks+vinci, not {name}")
 
     def _on_conflict(self) -> Any:

@@ -199,6 +199,11 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
         self.history_timeout = waited or 0.0
+        # Keeps what could not be sent, where somebody does.
+        self.unsent: units.Unsent | None = None
+        self.before_commit: units.BeforeCommit | None = None
+        # The dialect that holds what is written on a connection, for whoever listens to mappers.
+        self.held_by = self
         self.atomicity = atomicity
         self.enforce_keys = enforce_keys
         self.enforce_foreign_keys = enforce_foreign_keys

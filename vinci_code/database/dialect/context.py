@@ -28,6 +28,7 @@ from vinci_code.database.dialect.guards import (
     referring,
     refuse_unchecked,
 )
+from vinci_code.database.dialect.inserts import given
 from vinci_code.database.dialect.keys import Place
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
 from vinci_code.database.dialect.recovery import place_of
@@ -44,7 +45,7 @@ from vinci_code.database.dialect.sets import Checks
 from vinci_code.database.dialect.shapes import Kind, Shape
 from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.uniques import changed
-from vinci_code.database.dialect.units import refuse_several
+from vinci_code.database.dialect.units import Origin, refuse_several
 from vinci_code.database.dialect.views import Name
 from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
 
@@ -275,9 +276,16 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
-        if unit.write(held, cursor, at_once=at_once, flush=self._is_flush):
+        origin = None if self._is_raw else self._origin
+        if unit.write(held, cursor, at_once=at_once, flush=self._is_flush, origin=origin):
             self._held = held
             self._held_rows = sum(map(len, held))
+
+    def _origin(self) -> Origin:
+        """What is executed, so that it can be executed again."""
+        compiled: Any = self.compiled
+        rows = given(compiled, self.compiled_parameters)
+        return Origin(self.invoked_statement, list(rows), self.execution_options)
 
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""

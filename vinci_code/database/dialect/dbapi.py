@@ -334,6 +334,7 @@ class Connection:
         statement: Statement,
         timeout: float | None,
         query_tags: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> Outcome:
         self._require_open()
         self.require_transaction()
@@ -342,10 +343,11 @@ class Connection:
         if self._ended:
             self._open_another(call)
             call.again()
+        call.once = once
         first = self.autocommit or not self._in_unit
         self._in_unit = True
         kept = self._session_changed or self._in_transaction
-        replace = self._replace_session if first and not kept else None
+        replace = self._replace_session if first and not kept and not once else None
         # Before it runs: whether it had an effect is not known where its answer is lost.
         self._session_changed |= statement.changes_session
         self._changed_in_use |= statement.changes_session
@@ -394,7 +396,7 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         settled = self._arguments
         patience = Patience(settled.where, settled.start_timeout, settled.on_waiting, deadline)
-        return Call(patience, repeatable, deadline)
+        return Call(patience, repeatable, deadline=deadline)
 
     def _open(self, call: Call) -> Session:
         return Session(_driver(), self._arguments, call)
@@ -500,6 +502,7 @@ class Cursor:
         *,
         query_tags: Mapping[str, str] | None = None,
         described: Statement | None = None,
+        once: bool = False,
     ) -> Self:
         """Run a statement.
 
@@ -509,6 +512,8 @@ class Cursor:
             query_tags: Tags that the query history keeps of this statement, beside those of its
                 session.
             described: What the statement is, where that is known; otherwise its text is looked at.
+            once: Whether it is given up where the warehouse has refused it for now, so that the
+                query history has one entry of it at most.
 
         Raises:
             Error: It was not executed, or failed.
@@ -526,7 +531,8 @@ class Cursor:
                 next_key.doubt()
             if is_raw and unit.hold_raw(operation, parameters, statement, self):
                 return self
-            outcome = self.connection._run(text, bound, statement, self.timeout, query_tags)
+            timeout = self.timeout
+            outcome = self.connection._run(text, bound, statement, timeout, query_tags, once)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
         except BaseException as interruption:

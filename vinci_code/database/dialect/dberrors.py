@@ -17,6 +17,7 @@
             ├── AuthenticationFailed   the credentials were not accepted
             ├── PermissionDenied       they were, and may not do this
             ├── LimitExceeded          too many, too large, or too much at once
+            │   └── TooManyRequests    the workspace takes no more for now (status 429)
             ├── CancelledError         the statement was cancelled
             │   └── StatementTimeout   because its deadline had passed
             ├── WarehouseStartTimeout  the warehouse did not start within the budget
@@ -35,6 +36,7 @@ No message contains a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from vinci_code.core.errors import EXIT_DATA, EXIT_UNAVAILABLE, VinciError
 from vinci_code.core.redaction import redact
@@ -147,6 +149,10 @@ class LimitExceeded(OperationalError):  # noqa: N818 - it names a state
     """Too many, too large, or too much at once."""
 
 
+class TooManyRequests(LimitExceeded):
+    """The workspace takes no more requests for now, also after the time that it asked to wait."""
+
+
 class CancelledError(OperationalError):
     """The statement was cancelled, and wrote nothing."""
 
@@ -186,9 +192,11 @@ class AmbiguousWriteError(OperationalError):
 
     Attributes:
         copies: How many times it was sent, those included that were refused.
+        commit: The ``recovery.Commit`` that it was; ``None`` for another statement.
     """
 
     copies = 1
+    commit: Any = None
 
 
 class PartialCommitError(OperationalError):

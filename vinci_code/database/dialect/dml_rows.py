@@ -13,7 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from vinci_code.database.dialect.constructs import is_compiled_elsewhere, is_own_text
 from vinci_code.database.dialect.dml_values import as_stored, rendered
-from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, letters
+from vinci_code.database.dialect.shapes import OWN, ROWS, Field, Kind, Shape, key_places, letters
 from vinci_code.database.dialect.transports import Transport, transport_of
 
 if TYPE_CHECKING:
@@ -68,17 +68,8 @@ class Plan:
             self.matches,
             self.transports,
             places,
-            _key(self.table, fields),
+            key_places(self.table, fields),
         )
-
-
-def _key(table: Table, fields: Iterable[Field]) -> tuple[int, ...] | None:
-    """Where the primary key stands; ``None`` if there is none, or a part of it is not given."""
-    given = {item.column.name: item.first for item in fields if item.is_plain}
-    columns = [column.name for column in table.primary_key]
-    if not columns or any(name not in given for name in columns):
-        return None
-    return tuple(given[name] for name in columns)
 
 
 class Fields:

@@ -79,7 +79,7 @@ class Execution:
         self._send = send
         self._replace = replace
         self._end = end
-        self._repeated = False
+        self._repeated = call.once
         self._replaced = False
 
     def run(self) -> Outcome:

@@ -53,8 +53,8 @@ def _be_last(mapper: Any, *_: Any) -> None:
 def _make_key(mapper: Any, connection: Any, state: Any) -> Any:
     from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
-    dialect, values = connection.dialect, state.dict
-    if dialect.name != "databricks" or dialect.driver != "vinci":
+    dialect, values = getattr(connection.dialect, "held_by", None), state.dict
+    if dialect is None:
         return EXT_CONTINUE
     # A class may be mapped to a join or to a sub-query: its rows go to the tables in it.
     for table in mapper.tables:

@@ -10,7 +10,7 @@ A key that is given is taken as it is; ``None`` means that one is to be made, as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
@@ -42,7 +42,7 @@ class InsertKeys(SQLCompiler):
         if statement.select is not None:
             return _numbered(statement, column, self.dialect)
         if statement._multi_values:
-            return _keyed_rows(statement, column, self.dialect)
+            return _keyed_rows(statement, column, _key_later(column, self.dialect))
         self._made_key = column.key
         self._key_column = column
         if self.column_keys is None:
@@ -70,6 +70,42 @@ class InsertKeys(SQLCompiler):
         """Whether the key is left open, and not given by ``values()``."""
         parameter = self.binds.get(name)
         return parameter is not None and parameter.required
+
+
+def with_keys_made(statement: Insert, dialect: Any) -> Insert:
+    """An INSERT of rows that stand in it, with the keys that are left open made now."""
+    column = generated_key(as_declared(statement.table))
+    if column is None:
+        return statement
+
+    def made(_: int) -> int:
+        require_room(column, dialect)
+        return next_key.for_row()
+
+    return _keyed_rows(statement, column, made)
+
+
+def given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The sets of parameters with which a write can be executed again, and writes the same.
+
+    The defaults and the keys that were made for them are among them.
+
+    Args:
+        compiled: The compiled statement.
+        parameters: Its parameters by the names that they have there.
+    """
+    wanted = set(compiled.column_keys or ())
+    within = compiled.isinsert and compiled.compile_state.statement._multi_values
+    if not within:
+        wanted |= {column.key for column in compiled.insert_prefetch}
+        wanted |= {column.key for column in compiled.update_prefetch}
+    names = {
+        bind.key: name
+        for bind, name in compiled.bind_names.items()
+        if bind.key in wanted or bind.callable is not None
+    }
+    for row in parameters:
+        yield {key: row[name] for key, name in names.items()}
 
 
 def as_declared(table: Any) -> Any:
@@ -111,10 +147,10 @@ def is_narrow(column: Column[Any], dialect: Any) -> bool:
     return bool(getattr(innermost(column.type, dialect), "bits", _BITS) < _BITS)
 
 
-def _keyed_rows(statement: Insert, column: Column[Any], dialect: Any) -> Insert:
+def _keyed_rows(statement: Insert, column: Column[Any], make: Callable[[int], Any]) -> Insert:
     keyed = tuple(
         [
-            _keyed_row(_by_name(row, statement.table), column, number, dialect)
+            _keyed_row(_by_name(row, statement.table), column, number, make)
             for number, row in enumerate(rows)
         ]
         for rows in statement._multi_values
@@ -122,6 +158,19 @@ def _keyed_rows(statement: Insert, column: Column[Any], dialect: Any) -> Insert:
     made = statement._generate()
     made._multi_values = keyed
     return made
+
+
+def _key_later(column: Column[Any], dialect: Any) -> Callable[[int], Any]:
+    """Makes parameters whose values, the keys, are made at each execution."""
+
+    def later(number: int) -> Any:
+        require_room(column, dialect)
+        # By this name a default that looks at its row asks for the key. That of the first row gets
+        # it from SQLAlchemy.
+        name = f"{column.key}_m{number}" if number else None
+        return bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
+
+    return later
 
 
 def _by_name(row: Any, table: Any) -> dict[Any, Any]:
@@ -132,17 +181,13 @@ def _by_name(row: Any, table: Any) -> dict[Any, Any]:
 
 
 def _keyed_row(
-    row: dict[Any, Any], column: Column[Any], number: int, dialect: Any
+    row: dict[Any, Any], column: Column[Any], number: int, make: Callable[[int], Any]
 ) -> dict[Any, Any]:
     own = {key for key in row if _names(key, column)}
     if any(_value(row[key]) is not None for key in own):
         return row
-    require_room(column, dialect)
-    # By this name a default that looks at its row asks for the key. That of the first row gets it
-    # from SQLAlchemy.
-    name = f"{column.key}_m{number}" if number else None
-    key = bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
-    return {**{name: value for name, value in row.items() if name not in own}, column.key: key}
+    others = {name: value for name, value in row.items() if name not in own}
+    return {**others, column.key: make(number)}
 
 
 def _names(key: Any, column: Column[Any]) -> bool:

@@ -110,9 +110,12 @@ class KeyMaker:
 
         Only the newest are remembered, so that some may be left out.
         """
-        given = set(keys)
+        given = dict.fromkeys(keys)
         with self._lock:
-            return [key for key, at in self._claimed.items() if key in given and at == place]
+            claimed = self._claimed
+            if len(given) < len(claimed):
+                return [key for key in given if key in claimed and claimed[key] == place]
+            return [key for key, at in claimed.items() if key in given and at == place]
 
     def base(self) -> int:
         """Return a number under which a statement makes keys of its own: see ``ROW_STEP``.

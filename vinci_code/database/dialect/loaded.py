@@ -136,8 +136,8 @@ def listen() -> None:
 
 
 def _note(mapper: Any, connection: Any, target: Any) -> None:
-    dialect = connection.dialect
-    if dialect.name != "databricks" or dialect.driver != "vinci" or not dialect.compare_and_set:
+    dialect = getattr(connection.dialect, "held_by", None)
+    if dialect is None or not dialect.compare_and_set:
         return
     plans = dialect.loaded_plans.get(mapper)
     if plans is None:

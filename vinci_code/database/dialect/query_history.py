@@ -91,7 +91,9 @@ class Sought:
     copies: int = 1
 
 
-def ask(get: Get, http_path: str, sought: Sought, timeout: float) -> Verdict:
+def ask(
+    get: Get, http_path: str, sought: Sought, timeout: float, *, patient: bool = True
+) -> Verdict:
     """Ask until it is certain what became of a statement, or the time is up.
 
     Args:
@@ -99,13 +101,14 @@ def ask(get: Get, http_path: str, sought: Sought, timeout: float) -> Verdict:
         http_path: The warehouse's path.
         sought: The statement.
         timeout: Seconds.
+        patient: Whether it is asked again where the workspace cannot be reached.
     """
     warehouse = _WAREHOUSE.match(http_path)
     if warehouse is None:
         return _unknown("there is a query history of SQL warehouses only, and this is a cluster")
     if timeout <= 0:
         return _unknown("the query history was not asked, since history_timeout is 0")
-    return _Asking(get, warehouse.group(1), sought, timeout).until_certain()
+    return _Asking(get, warehouse.group(1), sought, timeout, patient).until_certain()
 
 
 @dataclass
@@ -114,6 +117,7 @@ class _Asking:
     warehouse: str
     sought: Sought
     timeout: float
+    patient: bool = True
     deadline: float = field(init=False)
     # How far the workspace's clock is ahead of ours, once it has told the time.
     ahead: float | None = None
@@ -199,7 +203,9 @@ class _Asking:
         except Error as error:
             if is_from_signal(error):
                 raise
-            raise _RefusedError(f"the query history could not be asked ({error})") from error
+            raise _RefusedError(
+                f"the query history could not be asked ({error})", is_final=not self.patient
+            ) from error
         self.note_time(answer)
         if answer.status != _OK:
             is_final = answer.status < 500 and answer.status not in _NOT_YET

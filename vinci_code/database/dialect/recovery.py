@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -77,12 +77,20 @@ class Commit:
         held: What it commits.
         identity: Its own, which no other commit has.
         began: When it was sent, in seconds since the epoch.
+        made: The keys that prove it, as another process has noted them; ``None`` where this
+            process has made them, and remembers.
     """
 
     text: str
     held: Sequence[Held]
     identity: str = field(default_factory=lambda: str(uuid.uuid4()))
     began: float = field(default_factory=time.time)
+    made: Collection[int] | None = None
+
+    @property
+    def word(self) -> str:
+        """The word that it begins with."""
+        return self.text.split(None, 1)[0]
 
     @property
     def tags(self) -> dict[str, str]:
@@ -91,7 +99,7 @@ class Commit:
 
     def sought(self, copies: int) -> Sought:
         """What is looked for in the query history, where it was sent so many times at most."""
-        return Sought(self.identity, self.text.split(None, 1)[0], self.began, copies)
+        return Sought(self.identity, self.word, self.began, copies)
 
 
 def find_out(
@@ -141,6 +149,22 @@ def place_of(table: Any, column: Any) -> Place:
     return bare_name(table), str(column.name).lower()
 
 
+def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:
+    """The keys of a write's rows by which a stored row proves it: the newest, a few.
+
+    Args:
+        write: The write.
+        noted: Those of which another process has noted that they do; ``None`` for this process's.
+    """
+    own = _place_of_key(write) if isinstance(write, Rows) else None
+    if own is None or not isinstance(write, Rows):
+        return []
+    keys = [row[own.position] for row in write.rows]
+    if noted is not None:
+        return [key for key in keys if key in noted][-_SAMPLE:]
+    return next_key.written_once(keys, place_of(write.shape.table, own.column))[-_SAMPLE:]
+
+
 def _questions(commit: Commit) -> Iterator[str]:
     """Queries that count rows which only this unit can have written."""
     asked = 0
@@ -148,9 +172,7 @@ def _questions(commit: Commit) -> Iterator[str]:
         own = _place_of_key(write) if isinstance(write, Rows) else None
         if own is None or not isinstance(write, Rows) or asked == _QUESTIONS:
             continue
-        place = place_of(write.shape.table, own.column)
-        held = [row[own.position] for row in write.rows]
-        made = next_key.written_once(held, place)[-_SAMPLE:]
+        made = made_once(write, commit.made)
         if made:
             asked += 1
             target = write.shape.target

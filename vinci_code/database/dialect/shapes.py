@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from operator import itemgetter
@@ -112,6 +112,9 @@ class Shape:
             tuple((item.name, item.made) for item in self.values),
             tuple((item.name, item.made) for item in self.matches),
             self.transports,
+            self.loaded,
+            # By these the guards name other tables than its own.
+            frozenset((self.schemas or {}).items()),
         )
         object.__setattr__(self, "signature", signature)
 
@@ -183,6 +186,15 @@ class Shape:
             tuple(kept[at].plain(value) if at in kept else value for at, value in enumerate(row))
             for row in rows
         ]
+
+
+def key_places(table: Table, fields: Iterable[Field]) -> tuple[int, ...] | None:
+    """Where the primary key stands; ``None`` if there is none, or a part of it is not given."""
+    given = {item.column.name: item.first for item in fields if item.is_plain}
+    columns = [column.name for column in table.primary_key]
+    if not columns or any(name not in given for name in columns):
+        return None
+    return tuple(given[name] for name in columns)
 
 
 def letters(number: int) -> str:

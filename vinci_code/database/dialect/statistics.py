@@ -19,6 +19,7 @@ class Statistics:
         rows: Rows that were sent.
         bytes: Bytes of the statements and their parameters.
         retries: Statements that were sent again after their answer was lost.
+        parked: Units that were kept while the warehouse was away, and could not arrive.
     """
 
     units: int = 0
@@ -26,6 +27,7 @@ class Statistics:
     rows: int = 0
     bytes: int = 0
     retries: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,18 @@ class Counter:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         renew_lock_in_child(self)
-        self._units = self._statements = self._rows = self._bytes = self._retries = 0
+        self._units = self._statements = self._rows = self._bytes = 0
+        self._retries = self._parked = 0
 
     def add(
-        self, *, units: int = 0, statements: int = 0, rows: int = 0, size: int = 0, retries: int = 0
+        self,
+        *,
+        units: int = 0,
+        statements: int = 0,
+        rows: int = 0,
+        size: int = 0,
+        retries: int = 0,
+        parked: int = 0,
     ) -> None:
         """Count something."""
         with self._lock:
@@ -67,8 +77,16 @@ class Counter:
             self._rows += rows
             self._bytes += size
             self._retries += retries
+            self._parked += parked
 
     def read(self) -> Statistics:
         """What was counted so far."""
         with self._lock:
-            return Statistics(self._units, self._statements, self._rows, self._bytes, self._retries)
+            return Statistics(
+                self._units,
+                self._statements,
+                self._rows,
+                self._bytes,
+                self._retries,
+                self._parked,
+            )

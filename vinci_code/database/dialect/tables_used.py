@@ -80,12 +80,16 @@ class TablesUsed(SQLCompiler):
 
     def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
         """Note that a function which is not built in may be one of SQL, which reads tables."""
-        name = str(func.name).lower()
-        rendered_here = hasattr(self, f"visit_{name}_func")
-        if not rendered_here and (func.packagenames or name not in NAMES):
+        if self.may_read(func):
             self.tables_used = None
         text: str = super().visit_function(func, *args, **kw)
         return text
+
+    def may_read(self, func: Any) -> bool:
+        """Whether a function may read tables: one that is not built in."""
+        name = str(func.name).lower()
+        rendered_here = hasattr(self, f"visit_{name}_func")
+        return not rendered_here and (func.packagenames or name not in NAMES)
 
     def _note_own(self, element: Any) -> None:
         """Note that what an application renders, or writes as text, may name tables."""

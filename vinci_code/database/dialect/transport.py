@@ -134,6 +134,7 @@ class Call:
         patience: The time that may be spent with waiting.
         repeatable: Whether the statement changes nothing.
         deadline: The monotonic time at which it is given up.
+        once: Whether no copy of the statement is sent where the warehouse refused it for now.
         sent: Whether the warehouse has, or may have, begun to execute the statement.
         in_flight: Whether the statement's request waits for its answer.
         finished: Whether the warehouse said that the statement is done.
@@ -147,6 +148,7 @@ class Call:
     patience: Patience
     repeatable: bool = True
     deadline: float | None = None
+    once: bool = False
     sent: bool = False
     in_flight: bool = False
     finished: bool = False
@@ -520,6 +522,10 @@ class Channel:
         class Watched(opened):  # type: ignore[misc]
             """A connection of the pool's own class."""
 
+            def __repr__(self) -> str:
+                # As of urllib3's own: its errors say it.
+                return f"{opened.__name__}(host={self.host!r}, port={self.port!r})"
+
             def request(self, *arguments: Any, **named: Any) -> None:
                 channel = watching()
                 if channel is not None:
@@ -587,6 +593,8 @@ class Channel:
             raise AmbiguousWriteError(
                 f"{failure}\nThe answer does not say whether the statement had begun."
             ) from failure
+        if name == EXECUTE and call.once:
+            raise failure
         try:
             call.patience.wait(failure, retry_after)
         except (WarehouseStartTimeout, LimitExceeded):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import decimal
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -121,6 +122,15 @@ def transport_of(kind: TypeEngine[Any], dialect: Any) -> Transport | None:
     return None
 
 
+def transport_named(sql: str) -> Transport | None:
+    """The transport whose column has a type; ``None`` where there is none."""
+    known = _NAMED.get(sql)
+    if known is not None:
+        return known
+    found = _DECIMAL.fullmatch(sql)
+    return None if found is None else _decimal_of(int(found[1]), int(found[2]))
+
+
 def _kinds(*kinds: type) -> frozenset[type]:
     return frozenset({type(None), *kinds})
 
@@ -135,7 +145,10 @@ def _decimals(values: Column) -> Column:
 
 def _decimal(kind: sqltypes.Numeric[Any]) -> Transport:
     scale = effective_scale(kind)
-    precision = UNBOUNDED[0] if kind.precision is None else kind.precision
+    return _decimal_of(UNBOUNDED[0] if kind.precision is None else kind.precision, scale)
+
+
+def _decimal_of(precision: int, scale: int) -> Transport:
     cast = _cast(f"DECIMAL({precision},{scale})", decimal.Decimal, _decimals)
     return cast._replace(scale=scale)
 
@@ -178,18 +191,27 @@ def _base64(values: Column) -> Column:
 BOOLEAN = Transport("boolean", "BOOLEAN", "{}", _kinds(bool))
 _BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
 STRING = Transport("string", "STRING", "{}", _kinds(str))
+_DOUBLE = _cast("DOUBLE", float, _floats)
+_BINARY = Transport("string", "BINARY", "unbase64({})", _kinds(bytes), _base64)
+_DATE = _cast("DATE", dt.date)
 _WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime)
 _INSTANT = _cast("TIMESTAMP", dt.datetime, _instants)
 
 _TRANSPORTS: tuple[tuple[Any, Any], ...] = (
     ((VinciInteger, TINYINT), _BIGINT),
     (VinciBoolean, BOOLEAN),
-    (VinciFloat, _cast("DOUBLE", float, _floats)),
+    (VinciFloat, _DOUBLE),
     (VinciNumeric, _decimal),
     # A nested value is JSON text, too, of which the column's own expression makes the value.
     ((VinciString, VinciEnum, VinciUuid, VinciTime, VinciJSON, ARRAY, MAP, STRUCT), STRING),
-    (VinciBinary, Transport("string", "BINARY", "unbase64({})", _kinds(bytes), _base64)),
-    (VinciDate, _cast("DATE", dt.date)),
+    (VinciBinary, _BINARY),
+    (VinciDate, _DATE),
     (VinciDateTime, lambda kind: _INSTANT if kind.timezone else _WALL_CLOCK),
     (VinciInterval, _WALL_CLOCK),
 )
+
+_NAMED = {
+    kind.sql: kind
+    for kind in (_BIGINT, BOOLEAN, _DOUBLE, STRING, _BINARY, _DATE, _INSTANT, _WALL_CLOCK)
+}
+_DECIMAL = re.compile(r"DECIMAL\(([0-9]{1,3}),([0-9]{1,3})\)")

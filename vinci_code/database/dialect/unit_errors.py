@@ -52,7 +52,7 @@ def says_unavailable(error: Error) -> bool:
 def ambiguous(error: AmbiguousWriteError, commit: Commit, finding: Finding) -> AmbiguousWriteError:
     """The error for a commit of which nobody can say what became of it."""
     what = str(error).partition("\nTo fix it:")[0]
-    return AmbiguousWriteError(
+    told = AmbiguousWriteError(
         f"{what}\nWhether it was committed cannot be proved: {finding.reason}. Its query tag is "
         f"{TAG} = {commit.identity}: in the query history of the warehouse, FINISHED means "
         "committed; FAILED or CANCELED means not committed.\n"
@@ -61,6 +61,8 @@ def ambiguous(error: AmbiguousWriteError, commit: Commit, finding: Finding) -> A
         error_class=error.error_class,
         statement_id=error.statement_id,
     )
+    told.copies, told.commit = error.copies, commit
+    return told
 
 
 def not_committed(error: AmbiguousWriteError, finding: Finding) -> Exception:

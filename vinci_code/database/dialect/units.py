@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vinci_code.database.dialect import guards, query_history, unit_errors
 from vinci_code.database.dialect.binding import MAX_STATEMENT_BYTES, byte_length, written_out
@@ -59,6 +60,32 @@ if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
     from vinci_code.database.dialect.dbapi import Connection, Cursor
 
+
+@dataclass(frozen=True)
+class Origin:
+    """An execution that a unit of work consists of.
+
+    Attributes:
+        statement: The construct.
+        rows: Its sets of parameters, with the defaults and the keys that were made for them.
+        options: Its execution options.
+    """
+
+    statement: Any
+    rows: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any]
+
+
+Unsent = Callable[[Sequence[Origin | None], Sequence[Held], Error], bool]
+"""Keeps a unit of work whose commit could not be sent, or whose fate nobody could be asked for.
+
+It is given the executions that it consists of, ``None`` for a text of the application's own; what
+they hold; and the error. It returns whether the unit is kept, so that it counts as committed.
+"""
+
+BeforeCommit = Callable[[Sequence[Held]], None]
+"""Raises why a unit of work, with these writes, is not to be sent now, and may be kept."""
+
 DEFAULT = "READ COMMITTED"
 REPEATABLE_READ = "REPEATABLE READ"
 AUTOCOMMIT = "AUTOCOMMIT"
@@ -70,6 +97,21 @@ _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
 _BETWEEN = "\n;\n"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How what was held elsewhere is committed here.
+
+    Attributes:
+        identity: That of the commit.
+        made: The keys that prove it.
+        sending: Told the commit right before it is sent.
+    """
+
+    identity: str
+    made: frozenset[int]
+    sending: Callable[[Commit], object] | None
 
 
 class Unit:
@@ -98,9 +140,12 @@ class Unit:
         # What its transaction has sent: by it a lost COMMIT is found out.
         self._sent: list[Held] = []
         # With what was noted of changed rows, which have none of it when they are back there.
-        self._savepoints: dict[str, tuple[Mark, frozenset[str] | None, int]] = {}
+        self._savepoints: dict[str, _Savepoint] = {}
+        # The executions that it consists of, where somebody keeps what cannot be sent.
+        self._origins: list[Origin | None] = []
         # Of this unit alone: other connections of the engine send at the same time.
         self._counter = Counter()
+        self._replay: Replay | None = None
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -150,7 +195,13 @@ class Unit:
         return self._changed is None or table in self._changed
 
     def write(
-        self, held: Sequence[Held], cursor: Cursor, *, at_once: bool = False, flush: bool = False
+        self,
+        held: Sequence[Held],
+        cursor: Cursor,
+        *,
+        at_once: bool = False,
+        flush: bool = False,
+        origin: Callable[[], Origin] | None = None,
     ) -> bool:
         """Hold what one execution writes, or run it at once; returns whether it is held.
 
@@ -159,6 +210,7 @@ class Unit:
             cursor: The cursor that it was executed on.
             at_once: Whether it is to be run now.
             flush: Whether it is one of the ORM's flush.
+            origin: Says what was executed; ``None`` for a text of the application's own.
         """
         self._require_sound()
         if at_once:
@@ -171,6 +223,8 @@ class Unit:
             self._begin_if_wanted()
             for write in held:
                 self.held.add(write)
+            if self._dialect.unsent is not None:
+                self._origins.append(None if origin is None else origin())
             cursor.rowcount = -1 if any(isinstance(write, Text) for write in held) else _rows(held)
             return True
         self._run_at_once(held, cursor)
@@ -324,6 +378,64 @@ class Unit:
         finally:
             self._end()
 
+    def replay(
+        self,
+        held: Sequence[Held],
+        identity: str,
+        sending: Callable[[Commit], object] | None = None,
+    ) -> None:
+        """Commit what was held elsewhere, by one unit of work or by several, as a whole.
+
+        The statement that commits it is sent once, with ``identity`` for its query tag: by that
+        ``fate`` finds out later, in another process too, what became of it. So it waits for no
+        warehouse that starts; a query before it does. Where its answer is lost, that is found out
+        as for any commit. An ``atomicity`` of ``"per_table"`` is no reason to send it in parts.
+
+        Args:
+            held: The writes, in the order of the units.
+            identity: A new one for each attempt.
+            sending: Told the commit, with its word and time, right before it is sent; what it
+                raises is raised here, and nothing is sent. Not called where there is nothing.
+
+        Raises:
+            ProgrammingError: The connection has a unit of work of its own; nothing was sent.
+            AmbiguousWriteError: Whether it was written is not known.
+            Exception: As of ``commit``; nothing was written.
+        """
+        self._require_ended()
+        self._replay = Replay(identity, _made_in(held), sending)
+        self.held.put_back(held)
+        self.commit()
+
+    def fate(
+        self,
+        identity: str,
+        word: str,
+        began: float,
+        held: Sequence[Held] = (),
+        *,
+        seconds: float | None = None,
+    ) -> Finding:
+        """Find out what became of a replay, perhaps of another process.
+
+        Args:
+            identity: Its identity.
+            word: The word that its commit began with.
+            began: When that was sent, in seconds since the epoch.
+            held: The writes: where the query history does not say, rows with keys that were made
+                for them prove it. By default the history alone is asked.
+            seconds: How long the history is asked at most; by default as for any commit.
+
+        Returns:
+            What was found out; ``UNKNOWN`` also where the warehouse could not be asked.
+
+        Raises:
+            ProgrammingError: The connection has a unit of work of its own.
+        """
+        self._require_ended()
+        commit = Commit(word, joined(held), identity, began, _made_in(held))
+        return self._find_out(commit, copies=1, seconds=seconds)
+
     def rollback(self) -> None:
         """Drop what is held; what a transaction has sent is rolled back."""
         if self.held:
@@ -355,7 +467,9 @@ class Unit:
                 f"{DEFAULT!r}, without a BEGIN of your own; or leave the savepoint out."
             )
         self._savepoints.pop(name, None)
-        self._savepoints[name] = self.held.mark(), self._changed, self.loaded.mark()
+        self._savepoints[name] = _Savepoint(
+            self.held.mark(), self._changed, self.loaded.mark(), len(self._origins)
+        )
 
     def rollback_to(self, name: str) -> None:
         """Drop what was held since a savepoint.
@@ -366,16 +480,17 @@ class Unit:
         """
         if self._failed:
             return  # the whole unit is rolled back
-        mark, changed, loaded = self._mark(name)
-        if mark.sent != self.held.sent:
+        saved = self._mark(name)
+        if saved.mark.sent != self.held.sent:
             self._failed = True
             self._lost_savepoint = name
             self.held.clear()
             self._abandon_transaction()
             return
-        self.held.back_to(mark)
-        self._changed = changed
-        self.loaded.back_to(loaded)
+        self.held.back_to(saved.mark)
+        self._changed = saved.changed
+        self.loaded.back_to(saved.loaded)
+        del self._origins[saved.origins :]
         for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
             del self._savepoints[later]
 
@@ -387,6 +502,15 @@ class Unit:
             del self._savepoints[later]
 
     # --- how ------------------------------------------------------------------------------------
+
+    def _require_ended(self) -> None:
+        self._require_sound()
+        if self.is_open or not self.holds:
+            raise ProgrammingError(
+                "what was held elsewhere is replayed, and found out, between two units of work of "
+                f"a connection with the isolation level {DEFAULT!r}; nothing was sent\n"
+                "To fix it: commit or roll back first, or take another connection."
+            )
 
     def _require_sound(self) -> None:
         if self._lost_savepoint is not None:
@@ -464,7 +588,7 @@ class Unit:
         elif self._changed is not None:
             self._changed |= held.tables
 
-    def _mark(self, name: str) -> tuple[Mark, frozenset[str] | None, int]:
+    def _mark(self, name: str) -> _Savepoint:
         if name not in self._savepoints:
             raise ProgrammingError(f"there is no savepoint {name} in this unit of work")
         return self._savepoints[name]
@@ -474,10 +598,12 @@ class Unit:
         self.loaded.clear()
         self._changed = frozenset()
         self._sent.clear()
+        self._origins.clear()
         self._savepoints.clear()
         self._lost_savepoint = None
         self._failed = False
         self._counter = Counter()
+        self._replay = None
 
     def _count(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
@@ -513,13 +639,20 @@ class Unit:
     def _commit(self) -> None:
         held = joined(self.held.take())
         begin = time.monotonic()
-        if self._in_transaction:
-            self._send_all(held)
-            self._send_commit(self._sent, wrote=bool(self._sent))
-        elif self._connection.in_transaction:
-            self._send_commit([])
-        elif held:
-            self._commit_held(held)
+        if self._connection.in_transaction and not self._in_transaction:
+            self._send_commit([])  # it was begun by the application
+        elif held or self._in_transaction:
+            whole = [*self._sent, *held]
+            try:
+                if self._dialect.before_commit is not None and self._replay is None:
+                    self._dialect.before_commit(whole)
+                self._commit_unit(held)
+            except Error as error:
+                keep = self._dialect.unsent
+                if keep is None or not keep(self._origins, joined(whole), error):
+                    raise
+                self._abandon_transaction()
+                return
         else:
             return
         self._count(units=1)
@@ -533,6 +666,13 @@ class Unit:
                 (time.monotonic() - begin) * 1000,
             )
 
+    def _commit_unit(self, held: list[Held]) -> None:
+        if self._in_transaction:
+            self._send_all(held)
+            self._send_commit(self._sent, wrote=bool(self._sent))
+        else:
+            self._commit_held(held)
+
     def _commit_held(self, held: list[Held]) -> None:
         refuse_duplicates(held)
         made = steps(held, self._dialect, bound=len(held) == 1)
@@ -540,7 +680,7 @@ class Unit:
         second = next(made, None)
         if second is None:
             self._send_alone(first, held)
-        elif self._dialect.atomicity == "per_table":
+        elif self._dialect.atomicity == "per_table" and self._replay is None:
             self._send_one_by_one(chain([first, second], made), held)
         elif self._dialect.transactions == "off":
             self._send_whole(held, None)
@@ -663,8 +803,8 @@ class Unit:
             raise
 
     def _send_commit(self, held: list[Held], *, wrote: bool = True) -> None:
+        commit = self._commit_by("COMMIT", held)
         self._in_transaction = False
-        commit = Commit("COMMIT", held)
         try:
             self._run(commit.text, (), COMMIT, query_tags=commit.tags)
         except AmbiguousWriteError as error:
@@ -699,9 +839,10 @@ class Unit:
         Raises:
             AmbiguousWriteError: That could not be found out.
         """
-        for attempt in (1, 2):
+        last = 2 if self._replay is None else 1
+        for attempt in range(1, last + 1):
+            commit = self._commit_by(step.text, held)
             self._count(statements=1, rows=step.rows, size=step.size)
-            commit = Commit(step.text, held)
             try:
                 self._run(step.text, step.parameters, step.described, cursor, commit.tags)
                 return
@@ -709,7 +850,7 @@ class Unit:
                 found = self._found_out(commit, error)
                 if found.outcome is Outcome.COMMITTED:
                     return
-                if found.failed or attempt == 2 or isinstance(error.__cause__, StatementTimeout):
+                if found.failed or attempt == last or isinstance(error.__cause__, StatementTimeout):
                     # Its own error, or its deadline, ends it.
                     raise unit_errors.not_committed(error, found) from error
                 self._count(retries=1)
@@ -720,12 +861,29 @@ class Unit:
         Raises:
             AmbiguousWriteError: Nobody can say.
         """
-        connection = self._connection
+        found = self._find_out(commit, error.copies, self._connection.give_up)
+        if found.outcome is Outcome.UNKNOWN:
+            raise unit_errors.ambiguous(error, commit, found) from error
+        return found
+
+    def _find_out(
+        self,
+        commit: Commit,
+        copies: int,
+        before: Callable[[], None] | None = None,
+        seconds: float | None = None,
+    ) -> Finding:
+        connection, timeout = self._connection, self._dialect.history_timeout
+        timeout = timeout if seconds is None else min(timeout, seconds)
 
         def ask_history() -> query_history.Verdict:
-            sought, seconds = commit.sought(error.copies), self._dialect.history_timeout
             return query_history.ask(
-                connection.ask_workspace, connection.http_path, sought, seconds
+                connection.ask_workspace,
+                connection.http_path,
+                commit.sought(copies),
+                timeout,
+                # What is kept meanwhile is found out later.
+                patient=self._dialect.unsent is None,
             )
 
         def count(text: str) -> int:
@@ -734,16 +892,24 @@ class Unit:
             return int(cursor.fetchall()[0][0])
 
         try:
-            connection.give_up()
-            found = find_out(commit, ask_history, count)
+            if before is not None:
+                before()
+            return find_out(commit, ask_history, count)
         except Error as failure:
             if is_from_signal(failure):
                 raise
             _log.debug("what became of a commit cannot be asked for: %s", failure)
-            found = Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
-        if found.outcome is Outcome.UNKNOWN:
-            raise unit_errors.ambiguous(error, commit, found) from error
-        return found
+            return Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
+
+    def _commit_by(self, text: str, held: Sequence[Held]) -> Commit:
+        """The commit by a statement, which is about to be sent."""
+        replay = self._replay
+        if replay is None:
+            return Commit(text, held)
+        commit = Commit(text, held, replay.identity, made=replay.made)
+        if replay.sending is not None:
+            replay.sending(commit)
+        return commit
 
     def _run(
         self,
@@ -755,12 +921,23 @@ class Unit:
     ) -> None:
         try:
             run = cursor or self._connection.cursor()
-            run.execute(text, parameters, query_tags=query_tags, described=described)
+            # What is found out later must be of one copy. Only a commit has tags.
+            once = self._replay is not None and query_tags is not None
+            run.execute(text, parameters, query_tags=query_tags, described=described, once=once)
         except Error as error:
             raised = guards.raised(error)
             if raised is None:
                 raise
             raise raised from error
+
+
+class _Savepoint(NamedTuple):
+    """A savepoint, with what was noted of changed rows, and how much was executed."""
+
+    mark: Mark
+    changed: frozenset[str] | None
+    loaded: int
+    origins: int
 
 
 def refuse_several(text: str, told: Statement) -> None:
@@ -775,6 +952,10 @@ def refuse_several(text: str, told: Statement) -> None:
             "warehouse takes one at a time, and nothing was sent\n"
             "To fix it: execute each by itself."
         )
+
+
+def _made_in(held: Iterable[Held]) -> frozenset[int]:
+    return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, Rows)))
 
 
 def _rows(held: Sequence[Held]) -> int:

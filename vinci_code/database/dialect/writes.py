@@ -43,6 +43,8 @@ class Rows:
         sources: The writes that were joined into it.
         apart: Whether it is a part of its source, of which the others are counted too.
         reads: The bare names of the other tables that it reads; ``None`` if unknown.
+        made: Keys of its rows of which another process has noted that they prove it: see
+            ``recovery``.
     """
 
     shape: Shape
@@ -54,6 +56,7 @@ class Rows:
     sources: list[Rows] = field(default_factory=list)
     apart: bool = False
     reads: frozenset[str] | None = frozenset()
+    made: frozenset[int] = frozenset()
 
     def told(self, rowcount: int) -> None:
         """Keep how many rows a statement of its own has matched."""
@@ -364,7 +367,7 @@ class _Joiner:
             return
         self._close(write.tables)
         apart = replace(write, rows=[], sources=[write], apart=True)
-        if _is_a_batch(write) or write.shape.key is None or _computes_key(write.shape):
+        if _is_a_batch(write) or write.shape.key is None or computes_key(write.shape):
             self._add_as_they_are(apart, write)
         else:
             # A row that is changed twice is counted twice, as where each is executed by itself.
@@ -374,7 +377,7 @@ class _Joiner:
         self._close(write.tables)
 
     def _add_as_they_are(self, empty: Rows, write: Rows) -> None:
-        if _computes_key(write.shape):
+        if computes_key(write.shape):
             self._plan += [_Batch(replace(empty, rows=[row])) for row in write.rows]
         else:
             self._plan.append(_Batch(replace(empty, rows=list(write.rows))))
@@ -410,7 +413,7 @@ class _Joiner:
         if shape.key is None or write.upsert is not None:
             self._add_unkeyed(write, table)
             return
-        if _computes_key(shape):
+        if computes_key(shape):
             for row in write.rows:
                 self._plan.append(_Batch(replace(write, rows=[row], sources=[write])))
             self._close(write.tables)
@@ -480,7 +483,7 @@ def _is_a_batch(write: Rows) -> bool:
     shape = write.shape
     if shape.kind is Kind.INSERT or write.upsert is not None:
         return True
-    if shape.key is None or _touches_unique(shape) or _new_key(shape) or _computes_key(shape):
+    if shape.key is None or _touches_unique(shape) or new_key(shape) or computes_key(shape):
         return False
     keys = set(map(itemgetter(*shape.key), write.rows))
     return len(keys) == len(write.rows)
@@ -527,7 +530,7 @@ class _RowPlanner:
         self._kind = write.shape.kind
         key = write.shape.key or ()
         self._positions = key
-        self._new_positions = _new_key(write.shape)
+        self._new_positions = new_key(write.shape)
         self._in_order = in_order or _touches_unique(write.shape)
         # The row that is referred to may be inserted later than the one that refers to it.
         self._moves_reference = in_order and _writes_reference(write.shape)
@@ -650,12 +653,12 @@ def _is_certain(earlier: Rows) -> bool:
     shape = earlier.shape
     if shape.kind is not Kind.UPDATE:
         return shape.kind is Kind.INSERT
-    if _new_key(shape):
+    if new_key(shape):
         return False
     return earlier.checks.matched or all(item.column.primary_key for item in shape.matches)
 
 
-def _new_key(shape: Shape) -> tuple[int, ...]:
+def new_key(shape: Shape) -> tuple[int, ...]:
     """Where the primary key stands that an UPDATE gives to a row; empty where it leaves it."""
     key = list(shape.table.primary_key)
     written = {item.column.name: item.first for item in shape.values if item.is_plain}
@@ -665,7 +668,7 @@ def _new_key(shape: Shape) -> tuple[int, ...]:
     return tuple(places[column.name] for column in key)
 
 
-def _computes_key(shape: Shape) -> bool:
+def computes_key(shape: Shape) -> bool:
     """Whether an UPDATE gives a primary key to a row that only the warehouse knows."""
     key = set(shape.table.primary_key)
     written = [item for item in shape.values if item.column in key]
