@@ -1,0 +1,70 @@
+"""Histories with outages: some of those that `python -m tests.fallback.histories.run` runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fallback.histories.breaks import BREAKS, Break, found
+from tests.fallback.histories.run import run_all, told
+from tests.fallback.histories.runner import Runner
+from tests.fallback.histories.schedules import generate, read
+
+SEED = 7
+
+
+@pytest.fixture(autouse=True)
+def silent() -> Iterator[None]:
+    """Have the driver tell nothing of each request that fails."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(params=[True, False], ids=["transactions", "without"])
+def on(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    with Runner(transactions=request.param) as runner:
+        yield runner
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [False, True], ids=["outages", "kills"])
+def test_what_is_acknowledged_arrives_once_or_is_kept(on: Runner, kills: bool) -> None:
+    numbers = range(10 if kills else 20)
+    report = run_all(
+        on, (generate(SEED, n, transactions=on.transactions, kills=kills) for n in numbers)
+    )
+    print(report.told())
+    for history in report.failing:
+        pytest.fail(told(history) + "\n" + history.schedule.told())
+
+
+def test_a_schedule_is_read_as_it_was_told() -> None:
+    for number in range(50):
+        schedule = generate(SEED, number, transactions=True, kills=bool(number % 2))
+        assert (
+            read(schedule.told())
+            == schedule
+            == generate(SEED, number, transactions=True, kills=bool(number % 2))
+        )
+
+
+# At which schedule of a seed each is found, so that the others need not be run.
+_FOUND = {
+    "silence counts as arrived": (5, 0),
+    "what touches the same rows is not parked": (5, 1),
+    "what waits goes in reverse": (5, 2),
+    "new units go before those that wait": (5, 1),
+    "a unit that was lost is acknowledged and not kept": (5, 0),
+    "a found commit is sent again": (5, 3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", [b for b in BREAKS if b.name in _FOUND], ids=lambda b: b.name)
+def test_a_break_is_found(broken: Break) -> None:
+    seed, number = _FOUND[broken.name]
+    with Runner(transactions=broken.transactions) as runner:
+        assert found(runner, broken, seed, 8, first=number)
