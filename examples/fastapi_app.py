@@ -10,6 +10,7 @@ On Databricks the tables have to be there: ``vinci db upgrade``.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timezone
 from typing import Annotated, Any
 
@@ -21,9 +22,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from vinci_code.core.errors import ValueRefusedError
+from vinci_code.core.errors import FallbackFileError, StandbyReadError, ValueRefusedError
 from vinci_code.database.models import Event
-from vinci_code.database.session import get_db
+from vinci_code.database.session import backend, database_state, get_db
 
 app = FastAPI(title="Events")
 
@@ -136,6 +137,12 @@ def delete(event_id: EventId, db: Db) -> None:
     db.commit()
 
 
+@app.get("/health")
+def health() -> dict[str, Any]:
+    """Say where events go now, and how many units of work have not arrived; nothing is asked."""
+    return {"backend": backend(), **asdict(database_state())}
+
+
 @app.exception_handler(IntegrityError)
 @app.exception_handler(StaleDataError)
 def conflict(_request: Request, _error: Exception) -> JSONResponse:
@@ -148,8 +155,13 @@ def conflict(_request: Request, _error: Exception) -> JSONResponse:
 
 
 @app.exception_handler(OperationalError)
+@app.exception_handler(StandbyReadError)
+@app.exception_handler(FallbackFileError)
 def unavailable(_request: Request, _error: Exception) -> JSONResponse:
-    """Answer 503: the database is locked, starting, out of reach, or was written to meanwhile."""
+    """Answer 503: the database is locked, starting, out of reach, or was written to meanwhile.
+
+    Or it is away, and what was asked for is not here.
+    """
     return _answer(503, "The database cannot do this now. Try again.", {"Retry-After": "5"})
 
 

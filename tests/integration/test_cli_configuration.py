@@ -61,6 +61,9 @@ def test_config_show_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("events", "add", "--type", "t", "--source", "s"),
         ("events", "export", "out.jsonl"),
         ("demo",),
+        ("fallback", "status"),
+        ("fallback", "retry", "1"),
+        ("fallback", "refresh"),
     ],
 )
 def test_every_command_lists_all_that_is_wrong(
@@ -181,6 +184,7 @@ NAMES = (
     "DATABRICKS_WAREHOUSE_ID DATABRICKS_ACCESS_TOKEN DATABRICKS_TOKEN DATABRICKS_PROFILE "
     "DATABRICKS_CONFIG_FILE DATABRICKS_CLIENT_ID DATABRICKS_CLIENT_SECRET DATABRICKS_CATALOG "
     "DATABRICKS_SCHEMA DATABRICKS_TRANSACTIONS DATABRICKS_ATOMICITY DATABRICKS_CA_FILE "
+    "DATABRICKS_FALLBACK DATABRICKS_FALLBACK_FILE DATABRICKS_FALLBACK_READS "
     "DATABASE_URL DATABASE_ECHO"
 ).split()
 SECRETS = st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=24, max_size=40)

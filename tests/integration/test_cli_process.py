@@ -44,6 +44,9 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("events", "list"),
     ("events", "stats"),
     ("events", "export"),
+    ("fallback",),
+    *(("fallback", name) for name in ("status", "list", "show", "retry", "discard", "export")),
+    ("fallback", "refresh"),
     ("warehouse",),
     ("warehouse", "serve"),
 )
@@ -128,7 +131,9 @@ def completed(words: str) -> list[str]:
 
 
 def test_the_shell_completes_commands_options_and_choices() -> None:
-    assert completed("vinci ") == ["demo", "check", "config", "db", "events", "warehouse"]
+    assert completed("vinci ") == [
+        *("demo", "check", "config", "db", "events", "fallback", "warehouse")
+    ]
     assert completed("vinci events ex") == ["export"]
     assert completed("vinci events import --on") == ["--on-error"]
     assert completed("vinci events import --on-error ") == ["stop", "skip"]

@@ -36,6 +36,7 @@ NAMES = [
     "select_1",
     "namespace",
     "scratch_table",
+    "fallback",
 ]
 WRONG_TOKEN = "dapi" + "1" * 30 + "ab"
 
@@ -85,7 +86,8 @@ def test_everything_is_checked_in_order(
 ) -> None:
     report = check(write=True)
     assert [result.name for result in report.results] == NAMES
-    assert {result.status for result in report.results} == {Status.OK}, report.as_text()
+    assert {result.status for result in report.results[:-1]} == {Status.OK}, report.as_text()
+    assert report.result("fallback").status is Status.SKIPPED
     assert report.exit_code == 0
     assert report.backend == "databricks"
     assert "databricks-sql-connector 4." in report.result("driver").finding.detail
@@ -431,7 +433,10 @@ def test_the_command_prints_each_result_and_a_summary(
     out, log = io.StringIO(), io.StringIO()
     assert main_check(write=True, stdout=out, stderr=log) == 0
     lines = out.getvalue().splitlines()
-    assert [line.split()[0] for line in lines[: len(NAMES)]] == ["ok"] * len(NAMES)
+    assert [line.split()[0] for line in lines[: len(NAMES)]] == [
+        *["ok"] * (len(NAMES) - 1),
+        "skipped",  # the fallback is off
+    ]
     assert lines[-1] == "All checks passed."
     assert log.getvalue() == ""
     assert TOKEN not in out.getvalue()

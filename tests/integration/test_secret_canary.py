@@ -313,6 +313,13 @@ COMMANDS: dict[str, list[str]] = {
     "events list": [],
     "events stats": [],
     "events export": ["-"],
+    "fallback status": [],
+    "fallback list": [],
+    "fallback show": ["1"],
+    "fallback retry": ["1"],
+    "fallback discard": ["1", "--yes"],
+    "fallback export": ["kept.jsonl"],
+    "fallback refresh": [],
 }
 
 
@@ -372,6 +379,28 @@ def test_no_command_leaks_on_sqlite(place: Place, command: str) -> None:
 
 
 @pytest.mark.slow
+def test_nothing_leaks_into_the_fallback(place: Place) -> None:
+    with closed_port() as port:
+        environment = {
+            **place.environment("token"),
+            "DATABRICKS_SERVER_HOSTNAME": f"localhost:{port}",
+            "DATABRICKS_FALLBACK": "sqlite",
+            "VINCI_DEBUG": "1",
+        }
+        for command in (
+            *("events add", "fallback status", "fallback list", "fallback show"),
+            *("fallback export", "fallback refresh", "check"),
+        ):
+            code, output = run_vinci(place, command, environment=environment)
+            assert code == (0 if command not in ("fallback refresh", "check") else code), output
+            assert leaks(output) == set()
+    kept = [path for path in place.folder.iterdir() if path.name.startswith(("vinci-fall", "kept"))]
+    assert {path.name for path in kept} >= {"vinci-fallback.db", "kept.jsonl"}
+    for path in kept:
+        assert leaks(path.read_bytes().decode("latin-1")) == set(), path
+
+
+@pytest.mark.slow
 def test_no_command_leaks_where_nobody_answers(place: Place) -> None:
     with closed_port() as port:
         environment = {
@@ -405,6 +434,8 @@ MISPLACED: dict[str, dict[str, str]] = {
     "as the switch": {"USE_DATABRICKS": TOKEN},
     "as the CA file": {"DATABRICKS_CA_FILE": f"/nowhere/{TOKEN}"},
     "as the atomicity": {"DATABRICKS_ATOMICITY": TOKEN},
+    "as the fallback": {"DATABRICKS_FALLBACK": TOKEN},
+    "as what is read": {"DATABRICKS_FALLBACK_READS": TOKEN},
     "as the client id": {"DATABRICKS_CLIENT_ID": TOKEN, "DATABRICKS_CLIENT_SECRET": SECRET},
     "twice, differently": {"DATABRICKS_TOKEN": SECRET},
     "with a header": {"DATABRICKS_ACCESS_TOKEN": f"Bearer {TOKEN}"},

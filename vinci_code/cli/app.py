@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vinci_code import __version__
-from vinci_code.cli import check, config, db, demo, events, warehouse
+from vinci_code.cli import check, config, db, demo, events, fallback, warehouse
 from vinci_code.cli.group import ReportingGroup
 from vinci_code.cli.help import examples
 
@@ -33,6 +33,7 @@ app.command("check", epilog=check.EXAMPLES)(check.check)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(events.app, name="events")
+app.add_typer(fallback.app, name="fallback")
 app.add_typer(warehouse.app, name="warehouse")
 
 

@@ -9,7 +9,7 @@ import typer
 
 from vinci_code.cli.group import AsJson
 from vinci_code.cli.help import examples
-from vinci_code.cli.output import is_terminal, listing, print_document, say, shown
+from vinci_code.cli.output import is_terminal, listing, print_document, say, shown, tell
 from vinci_code.cli.place import backend_of, place_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def upgrade(
     from vinci_code.database import migrations
     from vinci_code.database.session import create_configured_engine
 
-    engine = create_configured_engine(get_settings().database)
+    settings = get_settings().database
+    engine = create_configured_engine(settings)
     try:
         applied = migrations.upgrade(engine, revision)
     finally:
@@ -52,6 +53,8 @@ def upgrade(
         print_document({"applied": list(applied)})
     else:
         say(f"Applied: {listing(applied)}." if applied else "Nothing to apply.")
+    if settings.use_databricks:
+        _tell_of_what_waits(settings)
 
 
 @app.command(
@@ -111,6 +114,19 @@ def status(as_json: AsJson = False) -> None:
     say(f"Pending:   {listing(found.pending)}")
     if found.pending:
         say("Apply what is pending: vinci db upgrade")
+
+
+def _tell_of_what_waits(settings: DatabaseSettings) -> None:
+    """Say that units of work wait that were committed to the tables as they were."""
+    from vinci_code.cli.keeping import waiting_in
+
+    if waiting := waiting_in(settings):
+        units = "unit of work waits that was" if waiting == 1 else "units of work wait that were"
+        tell(
+            f"{waiting:,} {units} committed while the warehouse was away (vinci fallback status). "
+            "What waits is sent with the columns that it names; what does not fit the tables any "
+            "more is parked, and told there."
+        )
 
 
 def _status(settings: DatabaseSettings) -> tuple[MigrationStatus, bool]:

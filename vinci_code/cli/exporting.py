@@ -20,12 +20,15 @@ def run_export(file: str, kind: Literal["jsonl", "csv"] | None) -> tuple[int, fl
     """
     from sqlalchemy import func, select
 
+    from vinci_code.cli.keeping import refuse_the_fallback
+    from vinci_code.core.config import get_settings
     from vinci_code.database.events import export_events
     from vinci_code.database.models import Event
     from vinci_code.database.session import session_scope
 
     if file == "-" and sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed", "standard output")
+    refuse_the_fallback(get_settings().database.databricks_fallback_file, file)
     started = time.monotonic()
     # Where the events go to the terminal themselves, a bar would stand among them.
     silent = file == "-" and is_terminal(sys.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -98,10 +99,15 @@ def _as_known(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, ConfigurationError):
         return f"Error: {error}", error.exit_code
     if isinstance(error, VinciError):
-        return f"Error: {shown(error)}", error.exit_code
+        return f"Error: {_in_one_line(error)}", error.exit_code
     if isinstance(error, OSError):
         return f"Error: {shown(_reason(error))}", EXIT_FAILED
     return _as_database_error(error)
+
+
+def _in_one_line(error: BaseException) -> str:
+    """A message whose advice ("To fix it: …") stands on a line of its own, on one line."""
+    return shown(re.sub(r"\.?\n(?=To [a-z ]+: )", ". ", str(error)))
 
 
 def _reason(error: OSError) -> str:
@@ -118,7 +124,7 @@ def _as_database_error(error: BaseException) -> tuple[str, int] | None:
     if not isinstance(error, StatementError):
         return None
     if isinstance(error.orig, VinciError):
-        return f"Error: {shown(error.orig)}", error.orig.exit_code
+        return f"Error: {_in_one_line(error.orig)}", error.orig.exit_code
     if not isinstance(error, DBAPIError):
         return None
     from vinci_code.core.config import get_settings

@@ -117,6 +117,7 @@ class DatabricksConnector(HoldsSecret):
         self._catalog = database.databricks_catalog
         self._schema = database.databricks_schema
         self._connect_timeout = connect_timeout
+        self._has_fallback = database.databricks_fallback != "off"
         # Weak, so that a connection that its user has closed and forgotten is not kept for ever.
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
@@ -240,8 +241,10 @@ class DatabricksConnector(HoldsSecret):
     def explain(self, error: BaseException) -> Failure:
         """What an error on the way to the warehouse means, and what to do about it."""
         from vinci_code.database.databricks_explain import explain
+        from vinci_code.database.databricks_failures import with_meanwhile
 
-        return explain(error, self._target)
+        failure = explain(error, self._target)
+        return failure if self._has_fallback else with_meanwhile(failure)
 
     def close(self) -> None:
         """Close every connection that was opened here; may be called more than once."""

@@ -6,7 +6,7 @@ Each kind of trouble is described once, here, whether the driver ran into it or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -75,6 +75,19 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.cause} To fix it: {self.next_step}"
+
+
+MEANWHILE = "to keep working meanwhile: set DATABRICKS_FALLBACK=sqlite"
+"""What can be done where it is off, and the warehouse may be back in a while."""
+
+_MAY_BE_OVER = frozenset({Kind.NAME, Kind.NETWORK, Kind.STARTING, Kind.TIMEOUT, Kind.SERVER})
+
+
+def with_meanwhile(failure: Failure) -> Failure:
+    """The failure, with how to go on without the warehouse where it may be back in a while."""
+    if failure.kind not in _MAY_BE_OVER:
+        return failure
+    return replace(failure, next_step=f"{failure.next_step}; {MEANWHILE}")
 
 
 class ExplainedError(Exception):

@@ -142,8 +142,8 @@ class _Whole:
 
     def require(self, session: Session, transaction: object, connection: Connection) -> None:
         """Refuse a connection that would be committed by itself."""
-        del session, transaction
-        if self._connection not in (None, connection):
+        del transaction
+        if self._connection not in (None, connection) and not self._has_left(session):
             raise InvalidRequestError(
                 f"run_unit: the session uses {connection.engine} beside another engine; they are "
                 "committed one after the other, so that a unit of work may be written in part and "
@@ -159,6 +159,15 @@ class _Whole:
                 "written\n"
                 "To fix it: give run_unit sessions without isolation_level='AUTOCOMMIT'."
             )
+
+    def _has_left(self, session: Session) -> bool:
+        """Whether the unit goes on in a standby, and had done nothing before.
+
+        A first SELECT that found the warehouse away is answered there; the connection that it had
+        got is closed.
+        """
+        gone = self._connection is not None and self._connection.closed
+        return gone and "standby" in session.info
 
 
 def _commits_each_statement(connection: Connection) -> bool:

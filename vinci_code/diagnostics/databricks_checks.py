@@ -8,7 +8,7 @@ import time
 
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import warehouse_id_of
-from vinci_code.core.errors import MissingExtraError
+from vinci_code.core.errors import FallbackFileError, MissingExtraError
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.databricks_connector import (
     DatabricksConnector,
@@ -150,6 +150,53 @@ def _check_namespace(context: Context) -> Finding:
     return Finding(Status.OK, f"{catalog}.{schema} can be used{given}")
 
 
+def _check_fallback(context: Context) -> Finding:
+    """Say where units of work go, and what has not arrived; also where the fallback is off now."""
+    assert context.settings is not None  # noqa: S101 - this check needs 'settings'
+    database = context.settings.database
+    file = database.databricks_fallback_file
+    is_on = database.databricks_fallback != "off"
+    if not file.exists():
+        return Finding(Status.OK, f"on; {file} does not exist yet")
+    from vinci_code.database.fallback.states import opened, state_of
+
+    try:
+        with opened(file) as journal:
+            state = state_of(journal)
+    except FallbackFileError as error:
+        cause, _, step = str(error).partition(" To fix it: ")
+        return Finding(Status.FAILED, cause=cause, next_step=step or "see docs/fallback.md")
+    goes_to = state.goes_to if is_on else "databricks"
+    detail = (
+        f"{'on' if is_on else 'off'}, {file}; units of work go to {goes_to}; {state.waiting} wait, "
+        f"{state.in_doubt} in doubt, {state.parked} parked, {state.damaged} damaged"
+    )
+    if state.parked or state.damaged:
+        return Finding(
+            Status.WARNING,
+            detail,
+            cause="Units of work cannot arrive.",
+            next_step="decide about them: vinci fallback list",
+        )
+    if state.waiting or state.in_doubt:
+        return Finding(
+            Status.WARNING,
+            detail,
+            cause="Units of work have not arrived yet.",
+            next_step="nothing: the next unit of work sends them, when the warehouse answers"
+            if is_on
+            else "set DATABRICKS_FALLBACK=sqlite, which sends them",
+        )
+    return Finding(Status.OK, detail)
+
+
+def _without_fallback(context: Context) -> str | None:
+    if context.settings is None or context.settings.database.databricks_fallback != "off":
+        return None
+    file = context.settings.database.databricks_fallback_file
+    return None if file.exists() else "DATABRICKS_FALLBACK is off"
+
+
 def quoted(name: str) -> str:
     """An identifier in backticks, which are doubled inside."""
     return "`" + name.replace("`", "``") + "`"
@@ -197,6 +244,14 @@ CHECKS = (
         check_scratch_table,
         needs=("namespace",),
         skip_if=_without_write,
+    ),
+    Check(
+        "fallback",
+        "Fallback",
+        40.0,
+        _check_fallback,
+        needs=("settings",),
+        skip_if=_without_fallback,
     ),
 )
 """In the order in which they are run."""

@@ -110,6 +110,24 @@ class DatabaseSettings(BaseSettings):
         description="file with the CA certificates (PEM) to trust instead of the system's; "
         "verification is never off",
     )
+    databricks_fallback: Annotated[Literal["off", "sqlite"], Variable("DATABRICKS_FALLBACK")] = (
+        Field(
+            default="off",
+            description="sqlite goes on in a local file while the warehouse is away, and brings "
+            "everything there afterwards; off does without",
+        )
+    )
+    databricks_fallback_file: Annotated[Path, Variable("DATABRICKS_FALLBACK_FILE")] = Field(
+        default=Path("vinci-fallback.db"),
+        description="the file in which units of work wait while the warehouse is away",
+    )
+    databricks_fallback_reads: Annotated[
+        Literal["mirrored", "always", "never"], Variable("DATABRICKS_FALLBACK_READS")
+    ] = Field(
+        default="mirrored",
+        description="what is read while the warehouse is away: mirrored tables, always everything "
+        "that is here, never anything",
+    )
     database_url: Annotated[str, Variable("DATABASE_URL")] = Field(
         default="sqlite:///vinci.db", description="the SQLite file that is used without Databricks"
     )
@@ -386,6 +404,9 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "databricks_transactions": validation.parse_choice("auto", "on", "off"),
     "databricks_atomicity": validation.parse_choice("unit", "per_table"),
     "databricks_ca_file": validation.parse_ca_file,
+    "databricks_fallback": validation.parse_choice("off", "sqlite"),
+    "databricks_fallback_file": validation.parse_path,
+    "databricks_fallback_reads": validation.parse_choice("mirrored", "always", "never"),
     "database_url": validation.parse_sqlite_url,
     "database_echo": validation.parse_switch,
 }

@@ -17,6 +17,7 @@ def check(collected: Collected) -> None:
     """
     _require_address(collected)
     _require_one_method(collected)
+    _require_whole_units(collected)
 
 
 def _require_address(collected: Collected) -> None:
@@ -76,4 +77,22 @@ def _require_one_method(collected: Collected) -> None:
             "nothing, while the other half of the pair is set",
             "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET together",
             "set both, from the service principal's page, tab 'Secrets', or none",
+        )
+
+
+def _require_whole_units(collected: Collected) -> None:
+    """Refuse the fallback for units of work that are written in parts.
+
+    What was kept arrives as a whole or is parked as a whole; of a unit that is half on the
+    warehouse, nobody could say what is still to be sent.
+    """
+    values, sources = collected.values, collected.sources
+    if values.get("databricks_fallback") == "sqlite" and (
+        values.get("databricks_atomicity") == "per_table"
+    ):
+        collected.refuse(
+            f"{sources['databricks_fallback']} and {sources['databricks_atomicity']}",
+            "the fallback together with commits that are written in parts",
+            "DATABRICKS_FALLBACK=sqlite with DATABRICKS_ATOMICITY=unit",
+            "set DATABRICKS_ATOMICITY=unit, or DATABRICKS_FALLBACK=off",
         )
