@@ -9,7 +9,7 @@ UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-long test-fast test-spark test-spark-fast spark-page record lint format lock bench \
-  history differential compliance clean
+  history fallback-history differential compliance clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,8 +21,8 @@ dev: $(VENV)/installed-dev ## Create .venv with what the tests and checks need t
 demo: $(VENV)/installed-base ## Run the main job on SQLite: migrate, import real events, roll back, report.
 	@$(BIN)/vinci demo
 
-test: $(VENV)/installed-dev ## Run every test, on two processors.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: $(VENV)/installed-dev ## Run every test, in three processes: some wait more than they compute.
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, of which the tests run 2,000.
 	VINCI_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/test_databricks_config.py -k any_configuration
@@ -43,11 +43,17 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python bench/import_events.py
 	$(BIN)/python bench/reading.py
 	$(BIN)/python -m bench.writes
+	$(BIN)/python -m bench.fallback
 
 history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units of work; find 22 rules broken on purpose.
 	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7
 	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7 --no-transactions
 	$(BIN)/python -m tests.history.run --breaks --seed 7
+
+fallback-history: $(VENV)/installed-dev ## Run 1,000 random histories of units of work with outages, and 100 in which processes are killed.
+	$(BIN)/python -m tests.fallback.histories.run --schedules 1000 --seed 7
+	$(BIN)/python -m tests.fallback.histories.run --schedules 100 --seed 7 --kills
+	$(BIN)/python -m tests.fallback.histories.run --breaks --seed 7
 
 differential: $(VENV)/installed-dev ## Run 2,000 random programs on SQLite and on the warehouse, and compare.
 	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7
