@@ -218,7 +218,7 @@ def test_the_reason_inside_counts() -> None:
         (403, "blocked by IP access list", dbapi.PermissionDenied),
         (404, "", dbapi.OperationalError),
         (413, "", dbapi.LimitExceeded),
-        (429, "", dbapi.LimitExceeded),
+        (429, "", dbapi.TooManyRequests),
         (500, "", dbapi.ConnectionLostError),
         (501, "", dbapi.NotSupportedError),
         (503, "", dbapi.WarehouseStartTimeout),

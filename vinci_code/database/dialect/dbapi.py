@@ -53,6 +53,7 @@ from vinci_code.database.dialect.dberrors import (
     ResultExpired,
     SessionLostError,
     StatementTimeout,
+    TooManyRequests,
     WarehouseStartTimeout,
     Warning,  # noqa: A004 - PEP 249 gives it this name
 )
@@ -101,6 +102,7 @@ __all__ = [
     "StatementTimeout",
     "Time",
     "Timestamp",
+    "TooManyRequests",
     "WarehouseStartTimeout",
     "Warning",
     "apilevel",
