@@ -388,6 +388,22 @@ def test_rows_that_are_not_here_are_not_changed(
         assert [(row[0], row[2]) for row in made.rows(ITEM)] == [(1, 1), (2, 2), (50, 78)]
 
 
+def test_an_object_is_not_changed_behind_a_statement_that_changes_its_table(made: Circle) -> None:
+    """What it was loaded with could not be compared when the unit is sent."""
+    made.begin()
+    made.run(filled)
+    with made.session() as session:
+        item = session.get_one(Item, 1)
+        session.execute(update(Item).where(Item.n > 1).values(n=Item.n + 1))
+        item.price = Decimal("7.00")
+        with pytest.raises(NotSupportedError, match="commit first"):
+            session.commit()
+        session.rollback()
+        session.add(Item(id=60, name="another"))
+        session.commit()
+    assert len(made.units()) == 2
+
+
 # --- what cannot arrive ---------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ from vinci_code.database.dialect.keys import Place
 from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
 from vinci_code.database.dialect.recovery import place_of
 from vinci_code.database.dialect.refusals import (
+    CHANGED_BEFORE,
     IDENTITY_FLUSH,
     LAST_ROW,
     OTHER_KEY,
@@ -380,7 +381,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             key = tuple([row[name] for name in keys])
             given = {column: EXPRESSION if name is None else row[name] for column, name in assigned}
             taken.append(unit.loaded.take(table, key, given))
-        return [None] * len(taken) if unit.has_changed(bare_name(table)) else taken
+        if not unit.has_changed(bare_name(table)):
+            return taken
+        if unit.is_for_later and any(taken):
+            raise NotSupportedError(CHANGED_BEFORE.format(table))
+        return [None] * len(taken)
 
     def _as_statements(
         self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks

@@ -110,6 +110,13 @@ NO_ROW_KEY = (
     "tell its rows apart. Declare one; or run the statement with execution_options("
     "enforce_keys=False, enforce_foreign_keys=False), which checks nothing."
 )
+CHANGED_BEFORE = (
+    "the unit of work has changed {0} by another statement before, so that what an object of it "
+    "was loaded with cannot be compared when the unit is sent, later; a change of somebody else "
+    "would be lost; nothing was written\n"
+    "To fix it: commit first, and change the object in a unit of its own."
+)
+
 OTHER_TEXT = (
     "the text of a write to {0} was changed by an event (before_cursor_execute with retval=True). "
     "What is held, and its checks, are made of the construct, so the change would be lost. Change "

@@ -124,7 +124,10 @@ class Unit:
     Attributes:
         held: What was written and not sent yet.
         loaded: What objects were loaded with that a flush is about to write.
+        is_for_later: Whether it is not sent at its commit, but when others may have written.
     """
+
+    is_for_later = False
 
     def __init__(self, connection: Connection, dialect: VinciDialect) -> None:
         self.held = HeldWrites()

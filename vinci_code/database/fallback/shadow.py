@@ -38,6 +38,7 @@ class Shadow:
 
     def __init__(self, engine: Engine) -> None:
         self._connection: Connection = engine.connect()
+        self.unit.is_for_later = True
 
     @property
     def unit(self) -> Unit:
