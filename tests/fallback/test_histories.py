@@ -32,7 +32,7 @@ def on(request: pytest.FixtureRequest) -> Iterator[Runner]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [False, True], ids=["outages", "kills"])
 def test_what_is_acknowledged_arrives_once_or_is_kept(on: Runner, kills: bool) -> None:
-    numbers = range(10 if kills else 20)
+    numbers = range(4 if kills else 10)
     report = run_all(
         on, (generate(SEED, n, transactions=on.transactions, kills=kills) for n in numbers)
     )
