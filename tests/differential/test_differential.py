@@ -22,6 +22,7 @@ from tests.differential.generating import generate
 from tests.differential.programs import Program, read
 from tests.differential.run import Folder, Found, Sides, replay, run_all, sides
 from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.dbapi import Connection
 
 SEED = 12
 PROGRAMS = 60
@@ -62,7 +63,12 @@ def _lose_last_row(connection: Any, *given: Any) -> tuple[Any, Any]:
 
 
 def _without(method: str) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda patch: patch.setattr(VinciDialect, method, lambda *_: None)
+    def broken(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(VinciDialect, method, lambda *_: None)
+        # The pool gives no connection to the next one that still holds something.
+        patch.setattr(Connection, "is_as_found", True)
+
+    return broken
 
 
 @pytest.mark.parametrize(
