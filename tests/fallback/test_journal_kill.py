@@ -65,7 +65,7 @@ def test_a_writer_that_is_killed_leaves_what_it_acknowledged_and_at_most_one_mor
                     say(seq)
 
     acknowledged, more = set(), 0
-    for round in range(60):
+    for round in range(25):
         children = [started(write, f"{round}{letter}") for letter in "ab"]
         for child, read in children:
             acknowledged |= {int(line) for line in killed(child, read, choice.random() / 20)}
@@ -113,7 +113,7 @@ def test_a_replay_that_is_killed_leaves_what_it_sent_in_doubt() -> None:
                     say(f"done {os.getpid()} {number}")
 
     deaths = 0
-    for round in range(60):
+    for round in range(25):
         lines = killed(*started(replay), choice.random() / 10)
         sent = [line[5:] for line in lines if line.startswith("sent")]
         done = [line[5:] for line in lines if line.startswith("done")]
