@@ -876,10 +876,11 @@ class Unit:
         before: Callable[[], None] | None = None,
         seconds: float | None = None,
     ) -> Finding:
-        connection, timeout = self._connection, self._dialect.history_timeout
-        timeout = timeout if seconds is None else min(timeout, seconds)
+        connection = self._connection
 
         def ask_history() -> query_history.Verdict:
+            timeout = self._dialect.history_timeout
+            timeout = timeout if seconds is None else min(timeout, seconds)
             return query_history.ask(
                 connection.ask_workspace,
                 connection.http_path,
