@@ -41,7 +41,7 @@ from vinci_code.database.dialect.writes import HeldWrites
 from vinci_code.warehouse.engine import conflicts
 
 SEED = 20
-SCHEDULES = 40
+SCHEDULES = 80
 # Within how many schedules a break is to be found.
 BOUND = 60
 
