@@ -194,6 +194,7 @@ def _savepoints_keep_what_is_held(put: Replace) -> None:
 
 def _signals_are_taken_for_answers(put: Replace) -> None:
     put(interruptions, "_codes_of_handlers", lambda: set())
+    put(interruptions, "_known", set())  # what is known from before
     put(interruptions, "_ON_THE_WAY", interruptions._ON_THE_WAY | {"tests"})
 
 
