@@ -14,8 +14,11 @@ import pytest
 from sqlalchemy import (
     JSON,
     CheckConstraint,
+    Computed,
     Engine,
+    FetchedValue,
     ForeignKey,
+    Identity,
     LargeBinary,
     Numeric,
     String,
@@ -85,6 +88,15 @@ class Counted(Base):
     __mapper_args__ = {"version_id_col": version}
 
 
+class Numbered(Base):
+    __tablename__ = "numbered"
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    twice: Mapped[int | None] = mapped_column(Computed("n * 2"))
+    n: Mapped[int]
+    made: Mapped[int | None] = mapped_column(server_default=FetchedValue())
+    kind: Mapped[str] = mapped_column(server_default="k")
+
+
 class Moment(Base):
     __tablename__ = "moments"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -98,6 +110,7 @@ ITEM: Any = Item.__table__
 PART: Any = Part.__table__
 COUNTED: Any = Counted.__table__
 MOMENT: Any = Moment.__table__
+NUMBERED: Any = Numbered.__table__
 
 
 def filled(session: Session) -> None:
@@ -336,6 +349,20 @@ def test_what_the_warehouse_would_not_take_is_refused(
             session.execute(statement)
         session.rollback()
     assert made.units() == []
+
+
+@pytest.mark.parametrize(("values", "lacks"), [({"made": 1}, "numbered.id"), ({"id": 1}, "made")])
+def test_a_value_that_the_warehouse_would_make_is_asked_for(
+    made: Circle, values: dict[str, int], lacks: str
+) -> None:
+    """Of what an IDENTITY or a trigger would make nothing is known here."""
+    made.begin()
+    with made.session() as session, pytest.raises(NotSupportedError, match=lacks):
+        session.execute(insert(Numbered).values(n=1, **values))
+    made.run(lambda session: session.execute(insert(Numbered).values(id=7, n=3, made=1)))
+    made.end()
+    assert made.fallback.place() is made.online
+    assert made.rows(NUMBERED) == [(7, 6, 3, 1, "k")]
 
 
 def test_a_statement_that_sqlite_refuses_is_not_kept(made: Circle) -> None:

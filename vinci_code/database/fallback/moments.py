@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Date, DateTime, bindparam
 from sqlalchemy.exc import CompileError
-from sqlalchemy.schema import Table
+from sqlalchemy.schema import Computed, Table
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
@@ -123,9 +123,10 @@ def unknown_default(table: Any, given: Collection[str]) -> str | None:
     """
     for column in table.columns if isinstance(table, Table) else ():
         default = column.server_default
-        if default is None or column.key in given or not hasattr(default, "arg"):
+        if default is None or column.key in given or isinstance(default, Computed):
             continue
-        if not isinstance(default.arg, str):
+        # IDENTITY and FetchedValue say nothing of the value; a text of Python is the value.
+        if not isinstance(getattr(default, "arg", None), str):
             return str(column)
     return None
 

@@ -284,7 +284,12 @@ class StandbyContext(SQLiteExecutionContext):
         """Refuse to change rows of a table that is not here, unless these are."""
         compiled: Any = self.compiled
         table = as_declared(getattr(compiled.compile_state, "dml_table", None))
-        if self.isinsert or table is None or self._standby.reads.knows(bare_name(table)):
+        if self.isinsert:
+            return
+        if table is None:
+            self._standby.reads.require(None)
+            return
+        if self._standby.reads.knows(bare_name(table)):
             return
         if flushes.is_flush(self.execution_options) and cursor.rowcount == len(self.parameters):
             return  # rows that were written since
