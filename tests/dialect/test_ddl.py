@@ -360,7 +360,7 @@ def test_actions_that_nobody_carries_out_are_told_once(
         metadata.create_all(engine)
         metadata.drop_all(engine)
         metadata.create_all(engine)
-    [record] = caplog.records
+    [record] = [record for record in caplog.records if record.name.startswith("vinci_code")]
     told = record.getMessage()
     [(event_name, action)] = actions.items()
     assert f"{event_name[:2]} {event_name[2:]} {action}".upper() in told
@@ -378,7 +378,7 @@ def test_actions_that_ask_for_nothing_are_not_told(
         Table(name, metadata, Column("id", Integer, primary_key=True), Column("parent_id", key))
     with caplog.at_level(logging.WARNING, "vinci_code"):
         metadata.create_all(engine)
-    assert caplog.records == []
+    assert [record for record in caplog.records if record.name.startswith("vinci_code")] == []
 
 
 def test_a_foreign_key_that_is_added_later_is_told_too(

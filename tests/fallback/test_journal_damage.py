@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 from tests.fallback.journals import add, opened
 from vinci_code.core.errors import FallbackFileError
 from vinci_code.database.fallback.journal import Journal
+from vinci_code.database.fallback.journal_file import PAGE_SIZE, JournalFile
 from vinci_code.database.fallback.records import Counts, Entry, State
 from vinci_code.database.fallback.salvage import Salvaged, salvage
 
@@ -83,6 +85,23 @@ def lay_out(stored: Stored, name: str) -> Path:
     for path in stored.folder.iterdir():
         shutil.copy(path, folder)
     return folder / PATH
+
+
+def first_pages(log: bytes | bytearray) -> list[int]:
+    """Where the log has the first page of the file."""
+    frames = range(32, len(log), 24 + PAGE_SIZE)
+    return [at + 24 for at in frames if log[at : at + 4] == (1).to_bytes(4, "big")]
+
+
+def spoil_head(path: Path) -> bytes:
+    """Damage the first 100 bytes of a file, and of what its log has of them; the damaged file."""
+    log = path.with_name(f"{path.name}-wal")
+    for spoiled in filter(Path.exists, (path, log)):
+        content = bytearray(spoiled.read_bytes())
+        for at in [0] if spoiled == path else first_pages(content):
+            content[at : at + 100] = b"\xff" * 100
+        spoiled.write_bytes(content)
+    return path.read_bytes()
 
 
 def check(path: Path, stored: Stored) -> str:
@@ -177,9 +196,7 @@ def test_all_that_is_whole_is_salvaged_and_parked(choice: random.Random) -> None
     for in_log in (False, True):
         stored = store(Path(f"stored{in_log}"), choice, in_log=in_log)
         path = lay_out(stored, f"damaged{in_log}")
-        content = bytearray(path.read_bytes())
-        content[:100] = b"\xff" * 100  # the header alone
-        path.write_bytes(content)
+        content = spoil_head(path)
         with pytest.raises(FallbackFileError, match="damaged") as told, opened(path):
             pass
         assert told.value.damaged
@@ -263,9 +280,7 @@ def test_a_salvage_that_is_broken_off_goes_on(
     stored = store(Path("stored"), choice, in_log=True)
     for number in range(10):
         path = lay_out(stored, str(number))
-        content = bytearray(path.read_bytes())
-        content[:100] = b"\xff" * 100
-        path.write_bytes(content)
+        spoil_head(path)
         with monkeypatch.context() as patch:
             patch.setattr(Path, at, broken_off(getattr(Path, at), number))
             try:
@@ -283,3 +298,35 @@ def test_a_salvage_that_is_broken_off_goes_on(
             assert found == stored.kept
     else:
         pytest.fail("it was always broken off")
+
+
+def test_a_process_that_is_killed_while_it_takes_its_log_over_leaves_no_damage() -> None:
+    # It has written the first page, which says how long the file is, and no other one: without its
+    # log the file is no whole one (https://www.sqlite.org/walformat.html, checkpoints).
+    stored = store(Path("stored"), random.Random(SEED), in_log=True)
+    log = (stored.folder / f"{PATH}-wal").read_bytes()
+    main = bytearray((stored.folder / PATH).read_bytes())
+    last = first_pages(log)[-1]
+    main[:PAGE_SIZE] = log[last : last + PAGE_SIZE]
+    (stored.folder / PATH).write_bytes(main)
+    with (
+        closing(sqlite3.connect(f"file:{stored.folder / PATH}?immutable=1", uri=True)) as alone,
+        pytest.raises(sqlite3.DatabaseError, match="malformed"),
+    ):
+        alone.execute("PRAGMA application_id").fetchone()
+    assert check(stored.folder / PATH, stored) == "whole"
+
+
+def test_a_file_has_its_log_from_the_first_moment() -> None:
+    # Two bytes of the first page say so (https://www.sqlite.org/fileformat.html, section 1.3).
+    # What else switches it on writes a rollback journal, which a killed process would leave.
+    file = JournalFile(PATH)
+    file.prepare()
+    file.mark.close()
+    assert PATH.read_bytes()[18:20] == b"\x02\x02"
+    assert sorted(path.name for path in Path().iterdir()) == [PATH.name, f"{PATH}.mark"]
+    damaged = bytearray(PATH.read_bytes())
+    damaged[PAGE_SIZE:] = b"x" * (len(damaged) - PAGE_SIZE)
+    PATH.write_bytes(damaged)
+    salvage(PATH)
+    assert PATH.read_bytes()[18:20] == b"\x02\x02"

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from vinci_code import __version__
 from vinci_code.core.errors import FallbackFileError
@@ -145,15 +146,22 @@ class JournalFile:
         uri = f"{self.path.as_uri()}?mode=ro&immutable=1"
         try:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
-                (application,) = connection.execute("PRAGMA application_id").fetchone()
-                (found,) = connection.execute("PRAGMA user_version").fetchone()
-                (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+                head = _head(connection)
         except sqlite3.Error as error:
-            raise self._not_ours(str(error)) from error
-        if application != APPLICATION:
+            if not self._is_noted():
+                raise self._not_ours(str(error)) from error
+            # Without its log, a file that somebody is just taking the log over into is no whole one
+            # ("database disk image is malformed"), or one who was killed at that. It is one of
+            # ours, so that it may be opened with its log.
+            try:
+                with self.looked_at() as connection:
+                    head = _head(connection)
+            except FallbackFileError as found:
+                raise self._not_ours(str(error)) from found
+        if head.application != APPLICATION:
             raise self._not_ours("it belongs to another application")
-        if found != FORMAT or page_size != PAGE_SIZE:
-            raise self._of_other_format(found)
+        if head.format != FORMAT or head.page_size != PAGE_SIZE:
+            raise self._of_other_format(head.format)
 
     def check_there(self) -> None:
         """See that the name is still that of the file that was prepared.
@@ -220,6 +228,7 @@ class JournalFile:
         ledger = Ledger(secrets.token_bytes(16))
         made = self.beside(".making")
         make_file(made, ledger)
+        switch_log_on(made)
         made.replace(self.path)
         sync_folder(self.path.parent)
         self.mark.note(ledger, anew=True)
@@ -230,8 +239,11 @@ class JournalFile:
         _check_regular(self.path)
         return self.path.stat().st_size == 0
 
+    def _is_noted(self) -> bool:
+        return self.mark.path.exists() and self.mark.read() is not None
+
     def _not_ours(self, what: str) -> FallbackFileError:
-        if self.mark.path.exists() and self.mark.read() is not None:
+        if self._is_noted():
             return self.damaged(what)
         return FallbackFileError(
             f"{self.path} is not a file of the fallback: {what}. It was left as it is. To fix it: "
@@ -253,6 +265,18 @@ class JournalFile:
             f"it is. To fix it: use {release} until nothing waits in it, or name another file with "
             "DATABRICKS_FALLBACK_FILE."
         )
+
+
+class _Head(NamedTuple):
+    application: int
+    format: int
+    page_size: int
+
+
+def _head(connection: sqlite3.Connection) -> _Head:
+    """What the first page says of whose a file is."""
+    asked = "application_id", "user_version", "page_size"
+    return _Head(*(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked))
 
 
 def any_text(found: bytes) -> str:
@@ -354,6 +378,17 @@ def make_file(path: Path, ledger: Ledger) -> None:
         made.execute("COMMIT")
 
 
+def switch_log_on(path: Path) -> None:
+    """Give a new file its write-ahead log, before it gets the name under which others use it.
+
+    The switch writes a rollback journal. With the one of a process that was killed here, nobody
+    who only reads could open the file: "attempt to write a readonly database".
+    """
+    with told(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = EXTRA")
+        _require_log(connection, path)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the disk keep the names in a folder."""
     if os.name == "nt":
@@ -419,9 +454,13 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA secure_delete = FAST")  # fewer ghosts of what is done
+    _require_log(connection, path)
+
+
+def _require_log(connection: sqlite3.Connection, path: Path) -> None:
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while (mode := _log_mode(connection)) is None:
-        # Another process is switching the very same file: this PRAGMA ignores the busy timeout.
+        # Somebody else has the whole file for a moment: this PRAGMA ignores the busy timeout.
         if time.monotonic() > deadline:
             raise sqlite3.OperationalError("database is locked")
         time.sleep(0.01)

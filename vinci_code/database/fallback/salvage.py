@@ -26,6 +26,7 @@ from vinci_code.database.fallback import journal_tables as tables
 from vinci_code.database.fallback.journal_file import (
     JournalFile,
     make_file,
+    switch_log_on,
     sync_folder,
     told,
     told_of_files,
@@ -145,6 +146,7 @@ def _make(file: JournalFile, made: Path) -> int:
             for first, last in _gaps([seq for seq, _ in found], ledger.appended):
                 tables.end_run(file, connection, first, last)
             connection.execute("COMMIT")
+    switch_log_on(making)
     making.replace(made)
     sync_folder(made.parent)
     return broken
