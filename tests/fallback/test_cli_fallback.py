@@ -227,6 +227,75 @@ def test_what_waits_cannot_be_retried(outages: Outages) -> None:
     assert "is waiting, and has to be parked" in found.err
 
 
+# --- send, salvage --------------------------------------------------------------------------------
+
+
+def test_send_where_nothing_waits(outages: Outages) -> None:
+    assert run("fallback", "send").out == "Arrived: 0; left: 0 waiting, 0 in doubt, 0 parked.\n"
+
+
+def test_send_says_what_is_left(outages: Outages) -> None:
+    outages.begin()
+    write("a", "free")
+    write("b", "taken")
+    away = run("fallback", "send")
+    assert away.code == 1
+    assert away.out == "Arrived: 0; left: 2 waiting, 0 in doubt, 0 parked.\n"
+    assert "away" in away.err
+    outages.end()
+    take("taken")
+    outcome = run("fallback", "send", "--json")
+    assert outcome.code == 1
+    left = {"arrived": 1, "waiting": 0, "in_doubt": 0, "parked": 1, "note": None}
+    assert outcome.document() == left
+    assert run("fallback", "send").out == "Arrived: 0; left: 0 waiting, 0 in doubt, 1 parked.\n"
+
+
+def test_send_where_it_is_off(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_FALLBACK", "off")
+    reload_settings()
+    found = run("fallback", "send")
+    assert found.code == 78
+    assert "DATABRICKS_FALLBACK" in found.err
+
+
+def test_a_damaged_file_is_salvaged(outages: Outages) -> None:
+    outages.begin()
+    write("kept")
+    dispose_engine()
+    sound = run("fallback", "salvage")
+    assert sound.code == 69
+    assert "is not damaged; it was left as it is" in sound.err
+    for part in FILE, FILE.with_name(f"{FILE}-wal"):
+        if part.exists():
+            part.write_bytes(b"x" * 100 + part.read_bytes()[100:])
+    refused = run("fallback", "status")
+    assert refused.code == 69
+    assert "run `vinci fallback salvage` with its name" in refused.err
+
+    outcome = run("fallback", "salvage", str(FILE), "--json")
+
+    assert outcome.code == 0
+    document = outcome.document()
+    assert (document["units"], document["broken"], document["lost"]) == (1, 0, 0)
+    assert Path(document["kept_as"]).read_bytes().startswith(b"x" * 100)
+    (unit,) = run("fallback", "list", "--json").document()["units"]
+    assert (unit["unit"], unit["state"]) == (1, "parked")
+    outages.end()
+    assert run("fallback", "retry", "1").out == "Unit 1: arrived\n"
+
+
+def test_what_is_lost_is_told(outages: Outages) -> None:
+    outages.begin()
+    write("lost")
+    dispose_engine()
+    for part in FILE, FILE.with_name(f"{FILE}-wal"):
+        part.unlink(missing_ok=True)
+    found = run("fallback", "salvage")
+    assert found.code == 1
+    assert "units that are lost: 1." in found.out
+
+
 # --- discard, export ------------------------------------------------------------------------------
 
 

@@ -202,6 +202,64 @@ def export(
         _tell_of_masks(outcome["masked"])
 
 
+@app.command("send", epilog=examples("vinci fallback send", "vinci fallback send --json"))
+def send(as_json: AsJson = False) -> None:
+    """Send what waits now, rather than with the next unit of work.
+
+    Exit code 1 if something has not arrived: it waits, is in doubt, or is parked.
+    """
+    from vinci_code.cli.keeping import sent
+
+    outcome = sent()
+    left = {word: outcome[word] for word in ("waiting", "in_doubt", "parked")}
+    if as_json:
+        print_document(outcome)
+    else:
+        counts = ", ".join(f"{left[word]:,} {word.replace('_', ' ')}" for word in left)
+        say(f"Arrived: {outcome['arrived']:,}; left: {counts}.")
+        if outcome["note"]:
+            tell(shown(outcome["note"]))
+    if any(left.values()):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(
+    "salvage",
+    epilog=examples("vinci fallback salvage", "vinci fallback salvage /var/lib/shop/fallback.db"),
+)
+def salvage(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="The damaged file; that of DATABRICKS_FALLBACK_FILE, by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take what is whole out of a damaged file into a new one, where it is parked.
+
+    End every process that uses it before. The damaged file is kept under another name. Exit code 1
+    if something is lost or broken.
+    """
+    from vinci_code.cli.keeping import salvaged
+
+    outcome = salvaged(file)
+    if as_json:
+        print_document(outcome)
+    else:
+        say(shown(f"The damaged file is kept as {outcome['kept_as']}."))
+        say(
+            f"Units found whole, and parked now: {outcome['units']:,}; records that are broken: "
+            f"{outcome['broken']:,}; units that are lost: {outcome['lost']:,}."
+        )
+        if outcome["units"]:
+            say("Decide about them: vinci fallback list, show, retry, discard")
+    if outcome["broken"] or outcome["lost"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
 @app.command(
     "refresh",
     epilog=examples("vinci fallback refresh", "vinci fallback refresh events"),

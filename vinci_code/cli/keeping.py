@@ -152,6 +152,47 @@ def retried(numbers: Sequence[int]) -> Document:
         return {"units": [_outcome(journal, number) for number in numbers], "note": note}
 
 
+def sent() -> Document:
+    """Send what waits; how many arrived, and what is left.
+
+    Raises:
+        ConfigurationError: The fallback is off.
+        Exception: What keeps the warehouse from being used, unless it is away.
+    """
+    settings = _settings()
+    _require_on(settings)
+    with _journal(settings) as journal:
+        before = 0 if journal is None else journal.counts().done
+    note = None if journal is None else _bring_back(settings)
+    with _journal(settings) as journal:
+        if journal is None:
+            return {"arrived": 0, "waiting": 0, "in_doubt": 0, "parked": 0, "note": None}
+        counts = journal.counts()
+    return {
+        "arrived": counts.done - before,
+        "waiting": counts.waiting,
+        "in_doubt": counts.in_doubt,
+        "parked": counts.parked,
+        "note": note,
+    }
+
+
+def salvaged(file: str | None) -> Document:
+    """Take what is whole out of a damaged file.
+
+    Args:
+        file: The file; ``None`` for that of the settings.
+
+    Raises:
+        FallbackFileError: It is in use, is not there, or is not damaged; it was left as it is.
+    """
+    from vinci_code.database.fallback.salvage import salvage
+
+    path = _settings().databricks_fallback_file if file is None else Path(file)
+    outcome = asdict(salvage(path))
+    return {name: str(v) if isinstance(v, Path) else v for name, v in outcome.items()}
+
+
 def to_be_discarded(numbers: Sequence[int]) -> int:
     """How many rows some units have.
 
