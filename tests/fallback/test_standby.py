@@ -23,12 +23,14 @@ from sqlalchemy import (
     Numeric,
     String,
     case,
+    column,
     delete,
     exists,
     func,
     insert,
     literal,
     select,
+    table,
     text,
     update,
 )
@@ -413,6 +415,24 @@ def test_rows_that_are_not_here_are_not_changed(
         made.end()
         assert made.fallback.place() is made.online
         assert [(row[0], row[2]) for row in made.rows(ITEM)] == [(1, 1), (2, 2), (50, 78)]
+
+
+@pytest.mark.parametrize("make", [update, delete])
+def test_what_is_no_known_table_is_not_changed(
+    make: Any, local_warehouse: TestWarehouse, connected: Callable[..., Engine], tmp_path: Path
+) -> None:
+    """A ``table()`` is no more than names: whether its rows are here is not known."""
+    with circle(local_warehouse, connected(), tmp_path / "s.db", Base.metadata, "mirrored") as made:
+        made.begin()
+        made.run(filled)
+        kept = len(made.units())
+        named = table("items", column("n"))
+        statement = make(named).where(named.c.n > 1)
+        if make is update:
+            statement = statement.values(n=7)
+        with made.session() as session, pytest.raises(StandbyReadError):
+            session.execute(statement)
+        assert len(made.units()) == kept
 
 
 def test_an_object_is_not_changed_behind_a_statement_that_changes_its_table(made: Circle) -> None:

@@ -47,8 +47,8 @@ TABLES = (
 )
 
 _SALVAGE = (
-    "To fix it: end every process that uses it, and run `vinci fallback salvage` with its name: the "
-    "damaged file is kept, and what is whole is taken over."
+    "To fix it: end every process that uses it, and run `vinci fallback salvage` with its name: "
+    "the damaged file is kept, and what is whole is taken over."
 )
 
 
