@@ -40,6 +40,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from tests.fallback.circle import Circle, Work, circle, on_sqlite
 from vinci_code.core.errors import StandbyReadError
+from vinci_code.database.fallback.mirror import refresh
 from vinci_code.database.fallback.records import State
 from vinci_code.database.models.types import UtcDateTime
 from vinci_code.database.upserts import upsert
@@ -252,8 +253,8 @@ def test_what_is_written_arrives(made: Circle, work: Work) -> None:
     made.end()
     made.run(lambda session: session.scalars(select(Item.id)).all())
     assert made.units() == []
-    for table in (ITEM, PART, COUNTED):
-        assert made.rows(table) == expected[table.name]
+    for stored in (ITEM, PART, COUNTED):
+        assert made.rows(stored) == expected[stored.name]
 
 
 def test_all_of_it_one_after_the_other(made: Circle) -> None:
@@ -269,8 +270,8 @@ def test_all_of_it_one_after_the_other(made: Circle) -> None:
     assert len(made.units(State.WAITING)) == len(works)
     made.end()
     assert made.fallback.place() is made.online
-    for table in (ITEM, PART, COUNTED):
-        assert made.rows(table) == expected[table.name]
+    for stored in (ITEM, PART, COUNTED):
+        assert made.rows(stored) == expected[stored.name]
 
 
 def _copy(made: Circle, connection: Any) -> None:
@@ -418,21 +419,28 @@ def test_rows_that_are_not_here_are_not_changed(
 
 
 @pytest.mark.parametrize("make", [update, delete])
-def test_what_is_no_known_table_is_not_changed(
+def test_a_table_of_no_more_than_names_is_known_by_its_name(
     make: Any, local_warehouse: TestWarehouse, connected: Callable[..., Engine], tmp_path: Path
 ) -> None:
-    """A ``table()`` is no more than names: whether its rows are here is not known."""
+    named = table("items", column("id"), column("n"))
+    statement = make(named).where(named.c.n > 1)
+    if make is update:
+        statement = statement.values(n=7)
     with circle(local_warehouse, connected(), tmp_path / "s.db", Base.metadata, "mirrored") as made:
-        made.begin()
         made.run(filled)
-        kept = len(made.units())
-        named = table("items", column("n"))
-        statement = make(named).where(named.c.n > 1)
-        if make is update:
-            statement = statement.values(n=7)
+        made.begin()
         with made.session() as session, pytest.raises(StandbyReadError):
             session.execute(statement)
-        assert len(made.units()) == kept
+        assert made.units() == []
+        made.end()
+        assert made.fallback.place() is made.online
+        refresh(made.fallback)
+        made.begin()
+        made.run(lambda session: session.execute(statement))
+        made.end()
+        assert made.fallback.place() is made.online
+        left = [(1, 1), (2, 7)] if make is update else [(1, 1)]
+        assert [(row[0], row[2]) for row in made.rows(ITEM)] == left
 
 
 def test_an_object_is_not_changed_behind_a_statement_that_changes_its_table(made: Circle) -> None:
