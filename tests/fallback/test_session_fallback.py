@@ -28,6 +28,7 @@ from vinci_code.database.session import (
     get_db,
     get_engine,
     get_fallback,
+    on_parked,
     session_scope,
 )
 from vinci_code.database.units_of_work import run_unit
@@ -366,6 +367,27 @@ def test_a_unit_that_was_outrun_on_the_standby_is_run_again(
     run_unit(work, pause=lambda _: None)
     assert len(tries) == 2
     assert database_state().waiting == 3
+
+
+def test_who_asks_is_told_of_what_is_parked(outages: Outages) -> None:
+    told: list[tuple[int, str]] = []
+    on_parked(lambda unit, reason: told.append((unit.seq, reason)))
+    try:
+        outages.begin()
+        for key in ("taken", "free"):
+            with session_scope() as session:
+                session.add(Event(event_type="t", source="kept", event_key=key))
+        dispose_engine()  # what is asked for outlives the engine
+        outages.end()
+        engine = engine_on(outages.warehouse, outages.schema)
+        with Session(engine) as session, session.begin():
+            session.add(Event(event_type="t", source="somebody else", event_key="taken"))
+        engine.dispose()
+        write("now")
+        assert [seq for seq, _ in told] == [1]
+        assert "IntegrityError" in told[0][1]
+    finally:
+        on_parked(None)
 
 
 # --- models of the application's own --------------------------------------------------------------

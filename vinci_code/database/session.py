@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import ExceptionContext
 
     from vinci_code.database.fallback import DatabaseState, Fallback
+    from vinci_code.database.fallback.records import Entry
+    from vinci_code.database.fallback.replay import OnParked
 
 Backend = Literal["sqlite", "databricks"]
 
@@ -56,8 +58,15 @@ def create_configured_engine(settings: DatabaseSettings) -> Engine:
     return create_sqlite_engine(settings.database_url, echo=settings.database_echo)
 
 
-def create_configured_fallback(engine: Engine, settings: DatabaseSettings) -> Fallback:
+def create_configured_fallback(
+    engine: Engine, settings: DatabaseSettings, on_parked: OnParked | None = None
+) -> Fallback:
     """Create the fallback of an engine that the settings choose; the warehouse is not asked.
+
+    Args:
+        engine: The engine.
+        settings: The settings.
+        on_parked: Is told of each unit of work that cannot arrive, and why.
 
     Raises:
         FallbackFileError: Its file cannot be used.
@@ -72,6 +81,7 @@ def create_configured_fallback(engine: Engine, settings: DatabaseSettings) -> Fa
         Base.metadata,
         create_tables=apply_pending,
         reads=settings.databricks_fallback_reads,
+        on_parked=on_parked,
         # The application starts while the warehouse is away; this is asked before it goes there.
         check=require_head,
     )
@@ -128,6 +138,18 @@ def database_state() -> DatabaseState:
         return DatabaseState("databricks")
     with opened(database.databricks_fallback_file) as journal:
         return state_of(journal)
+
+
+def on_parked(tell: OnParked | None) -> None:
+    """Have this process be told of each unit of work that cannot arrive, as it is parked.
+
+    A process that sends what waits is told of all that is parked by it, whoever committed it. What
+    the call raises is logged, and stops nothing.
+
+    Args:
+        tell: Is given the unit and the reason; ``None`` ends it.
+    """
+    _the_engine.on_parked = tell
 
 
 def dispose_engine() -> None:
@@ -207,6 +229,11 @@ class _EngineHolder:
         self._lock = threading.RLock()
         # One attribute, so that who reads without the lock never sees an engine of other settings.
         self._current: _Made | None = None
+        self.on_parked: OnParked | None = None
+
+    def tell_of_parked(self, unit: Entry, reason: str) -> None:
+        if self.on_parked is not None:
+            self.on_parked(unit, reason)
 
     def get(self, settings: Settings) -> _Made:
         current = self._current  # asked for at every session: no lock once it is there
@@ -260,7 +287,8 @@ def _make(settings: Settings) -> _Made:
         elif database.databricks_fallback == "off":
             _start_without_fallback(made.engine, database)
         else:
-            made = made._replace(fallback=create_configured_fallback(made.engine, database))
+            tell = _the_engine.tell_of_parked
+            made = made._replace(fallback=create_configured_fallback(made.engine, database, tell))
             _find_out(made.fallback)
     except BaseException:
         made.dispose()
