@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -311,6 +312,13 @@ class CoreStatements:
             for item in declared
             if isinstance(item, sa.UniqueConstraint) or getattr(item, "unique", False)
             for column in item.columns
+        }
+        together |= {
+            table.columns[word]
+            for column in together
+            if column.computed is not None
+            for word in re.findall(r"\w+", str(column.computed.sqltext))
+            if word in table.columns
         }
         for column in table.columns:
             if (column.primary_key or column in together) and column.key in row:

@@ -124,10 +124,12 @@ def _told_first(_: str, pair: Pair, line: int | None) -> bool:
     That of a held write comes with the commit, so a later line may fail before it; of two held
     writes that one is told whose statement is sent first.
     """
-    if line is not None or pair.here.fate not in (INTEGRITY, STALE):
+    if line is not None or pair.here.fate not in (INTEGRITY, STALE, OTHER):
         return False
     if pair.there.fate in (INTEGRITY, STALE):
         return pair.there.line > pair.here.line
+    if pair.here.fate == OTHER:
+        return False
     # What a line flushes before its own work may fail on SQLite, and its own work here.
     flushes = "autoflush" in pair.here.told
     first = pair.here.line + (0 if flushes else 1)
@@ -153,6 +155,8 @@ def _row_by_row(_: str, pair: Pair, line: int | None) -> bool:
         objects = any(re.search(r"\bo\d+\.\w+ = ", line) for line in pair.unit.lines)
         changes = r"\b(?:update|upsert|bulk_update_mappings)\("
         return objects or re.search(changes, text) is not None
+    if "FOREIGN KEY" in pair.here.told and re.search(r"\bupdate\(", text):
+        return True  # a key that goes away, and is there again at the end of the unit
     # What a row lacks counts, on SQLite, even where the row is there and it is left out.
     return "upsert(" in text and re.search("FOREIGN KEY|NOT NULL", pair.here.told) is not None
 
