@@ -231,7 +231,10 @@ def test_what_waits_cannot_be_retried(outages: Outages) -> None:
 
 
 def test_send_where_nothing_waits(outages: Outages) -> None:
-    assert run("fallback", "send").out == "Arrived: 0; left: 0 waiting, 0 in doubt, 0 parked.\n"
+    assert (
+        run("fallback", "send").out
+        == "Arrived: 0; left: 0 waiting, 0 in doubt, 0 parked, 0 damaged.\n"
+    )
 
 
 def test_send_says_what_is_left(outages: Outages) -> None:
@@ -240,15 +243,18 @@ def test_send_says_what_is_left(outages: Outages) -> None:
     write("b", "taken")
     away = run("fallback", "send")
     assert away.code == 1
-    assert away.out == "Arrived: 0; left: 2 waiting, 0 in doubt, 0 parked.\n"
+    assert away.out == "Arrived: 0; left: 2 waiting, 0 in doubt, 0 parked, 0 damaged.\n"
     assert "away" in away.err
     outages.end()
     take("taken")
     outcome = run("fallback", "send", "--json")
     assert outcome.code == 1
-    left = {"arrived": 1, "waiting": 0, "in_doubt": 0, "parked": 1, "note": None}
-    assert outcome.document() == left
-    assert run("fallback", "send").out == "Arrived: 0; left: 0 waiting, 0 in doubt, 1 parked.\n"
+    left = {"arrived": 1, "waiting": 0, "in_doubt": 0, "parked": 1}
+    assert outcome.document() == {**left, "damaged": 0, "note": None}
+    assert (
+        run("fallback", "send").out
+        == "Arrived: 0; left: 0 waiting, 0 in doubt, 1 parked, 0 damaged.\n"
+    )
 
 
 def test_send_where_it_is_off(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,12 +206,12 @@ def export(
 def send(as_json: AsJson = False) -> None:
     """Send what waits now, rather than with the next unit of work.
 
-    Exit code 1 if something has not arrived: it waits, is in doubt, or is parked.
+    Exit code 1 if something has not arrived: it waits, is in doubt, parked, or damaged.
     """
     from vinci_code.cli.keeping import sent
 
     outcome = sent()
-    left = {word: outcome[word] for word in ("waiting", "in_doubt", "parked")}
+    left = {word: outcome[word] for word in ("waiting", "in_doubt", "parked", "damaged")}
     if as_json:
         print_document(outcome)
     else:

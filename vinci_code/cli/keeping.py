@@ -166,13 +166,15 @@ def sent() -> Document:
     note = None if journal is None else _bring_back(settings)
     with _journal(settings) as journal:
         if journal is None:
-            return {"arrived": 0, "waiting": 0, "in_doubt": 0, "parked": 0, "note": None}
+            none = dict.fromkeys(("arrived", "waiting", "in_doubt", "parked", "damaged"), 0)
+            return {**none, "note": None}
         counts = journal.counts()
     return {
         "arrived": counts.done - before,
         "waiting": counts.waiting,
         "in_doubt": counts.in_doubt,
         "parked": counts.parked,
+        "damaged": counts.damaged,
         "note": note,
     }
 
