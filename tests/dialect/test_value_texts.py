@@ -107,7 +107,9 @@ def test_the_text_of_a_value_is_that_of_sqlite(sides: Sides, value: Any) -> None
 def test_the_texts_of_a_group_are_those_of_sqlite(sides: Sides, value: Any) -> None:
     one = sa.select(func.group_concat(value), func.aggregate_strings(value, "; "))
     sides.rows(one.where(C.id == 1))
-    sides.rows(sa.select(func.group_concat(sa.distinct(value))).where(C.id.in_([1, 4]), C.ok == 1))
+    # One text, met four times: the order of different ones is nobody's promise.
+    four_times = sa.select(func.group_concat(sa.distinct(value))).join(T.alias(), sa.true())
+    sides.rows(four_times.where(C.id == 1))
 
 
 @pytest.mark.parametrize("value", VALUES, ids=str)

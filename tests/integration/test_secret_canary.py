@@ -320,6 +320,8 @@ COMMANDS: dict[str, list[str]] = {
     "fallback discard": ["1", "--yes"],
     "fallback export": ["kept.jsonl"],
     "fallback refresh": [],
+    "fallback send": [],
+    "fallback salvage": [],
 }
 
 
