@@ -40,6 +40,7 @@ ASKED = 4
 
 _AT_ONCE = 4
 _CHILD_SECONDS = 120
+_SHOWN_SECONDS = 15
 
 
 @dataclass
@@ -192,7 +193,8 @@ def _fork(engine: sa.Engine, in_use: sa.Connection, first: int) -> int:
         return child
     code = 1
     try:
-        # Shows where it hangs, and then ends it.
+        # Shows where it hangs, before a deadline of its own ends that, and then ends it.
+        faulthandler.dump_traceback_later(_SHOWN_SECONDS)
         faulthandler.register(signal.SIGALRM, chain=True)
         signal.alarm(_CHILD_SECONDS)
         code = _in_child(engine, in_use, first)

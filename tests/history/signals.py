@@ -31,8 +31,9 @@ class TimeLimit:
     def __init__(self) -> None:
         self.expired = False
         self._set: type[Exception] | None = None
-        # What is to be raised now, which is raised once.
+        # What is to be raised when it expires, and what the handler is to raise now, once.
         self._raises: type[Exception] | None = None
+        self._due: type[Exception] | None = None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -54,11 +55,11 @@ class TimeLimit:
 
     def lift(self) -> None:
         """Raise nothing from here on."""
-        self._raises = None
+        self._raises = self._due = None
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Raise nothing within the block."""
+        """Expire not within the block; what expired before it may still be on its way."""
         raises, self._raises = self._raises, None
         try:
             yield
@@ -70,6 +71,7 @@ class TimeLimit:
         if self._raises is None:
             return
         self.expired = True
+        self._due, self._raises = self._raises, None
         signal.pthread_kill(_main_thread(), signal.SIGUSR1)
 
     def has_raised(self, error: Exception) -> bool:
@@ -78,7 +80,7 @@ class TimeLimit:
         return self.expired and type(error) is self._set and told
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        raises, self._raises = self._raises, None
+        raises, self._due = self._due, None
         if raises is not None:
             raise raises(_TIME_IS_UP)
 

@@ -47,6 +47,7 @@ from tests.fallback.histories.schedules import (
     LOST_AFTER,
     LOST_BEFORE,
     LOST_MIDDLE,
+    REPLAY,
     RETRY,
     SESSION_LOST,
     THREADS,
@@ -69,8 +70,9 @@ _FOREVER = 10**6
 _WRITES = r"^\s*(INSERT|MERGE|UPDATE|DELETE|BEGIN ATOMIC|COMMIT)"
 _AHEAD = 50
 _REMEMBERED = 300
-# How long the query history is asked that may not tell, and that will.
-_SHORT, _LONG = 0.04, 20.0
+# How long the query history is asked that may not tell, and that will. A replay asks for whatever
+# was sent before, too; what never arrived is never told of.
+_SHORT, _LONG, _OF_REPLAY = 0.04, 20.0, 0.5
 _KILLED = "killed"
 
 
@@ -353,7 +355,7 @@ class _Run:
             self._around(step)
         else:
             self._inject(step.mishaps)
-            seconds = self._seconds(step.mishaps)
+            seconds = self._seconds(step)
             answer = self._ask(step, seconds)
             self._hooks.clear()
             if self._hooks.statements:
@@ -473,11 +475,13 @@ class _Run:
             self._gone = [Fault.reset("before", times=_FOREVER)]
         self._warehouse.faults.add(*self._gone)
 
-    def _seconds(self, mishaps: tuple[Mishap, ...]) -> float:
+    def _seconds(self, step: Step) -> float:
         """How long the query history is asked."""
         sure = {LOST_AFTER, CONFLICT, SESSION_LOST}
-        tells = bool(mishaps) and all(mishap.kind in sure for mishap in mishaps)
-        return _LONG if tells and not self._gone else _SHORT
+        tells = bool(step.mishaps) and all(mishap.kind in sure for mishap in step.mishaps)
+        if not tells or self._gone:
+            return _SHORT
+        return _OF_REPLAY if step.does == REPLAY else _LONG
 
     def _somebody_else(self, step: Step) -> None:
         (how,) = (mishap.kind for mishap in step.mishaps)
