@@ -42,7 +42,7 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
-from vinci_code.database.dialect.forking import undisturbed
+from vinci_code.database.dialect.forking import in_helper, undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
 from vinci_code.database.dialect.translation import (
     Evidence,
@@ -695,9 +695,7 @@ def within(seconds: float, work: Callable[[], object]) -> None:
         except Exception as error:  # noqa: BLE001 - nobody is left to tell; a daemon thread ends
             _log.debug("%s failed: %s", getattr(work, "__name__", work), type(error).__name__)
 
-    thread = threading.Thread(target=run, name="vinci: a request", daemon=True)
-    thread.start()
-    thread.join(seconds)
+    in_helper(run, "vinci: a request", seconds)
 
 
 _Made = TypeVar("_Made")
