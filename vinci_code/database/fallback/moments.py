@@ -20,6 +20,7 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
 
 from vinci_code.database.dialect.compiler import VinciCompiler
+from vinci_code.database.fallback.parameters import WholeRows
 
 _NAMES = frozenset({"now", "current_timestamp", "localtimestamp", "sysdate"})
 # What gives something else each time.
@@ -69,7 +70,7 @@ class Moments(SQLCompiler):
         return made.setdefault(id(fn), (fn, make()))[1]
 
 
-class ShadowCompiler(Moments, VinciCompiler):
+class ShadowCompiler(WholeRows, Moments, VinciCompiler):
     """Compiles writes that are kept, to be sent later."""
 
     def visit_function(self, func: Any, add_to_result_map: Any = None, **kw: Any) -> str:

@@ -51,6 +51,7 @@ from vinci_code.database.fallback.moments import (
     unknown_default,
     with_moments,
 )
+from vinci_code.database.fallback.parameters import WholeRows
 from vinci_code.database.fallback.shadow import Shadow, shadow_engine
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class StandbyConnection(sqlite3.Connection):
             super().close()
 
 
-class StandbyCompiler(Moments, InsertKeys, TablesUsed, SQLiteCompiler):  # type: ignore[misc]
+class StandbyCompiler(WholeRows, Moments, InsertKeys, TablesUsed, SQLiteCompiler):  # type: ignore[misc]
     """Compiles for SQLite; the keys of new rows are made in the client, as for the warehouse."""
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
