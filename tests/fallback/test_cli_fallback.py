@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -255,6 +257,22 @@ def test_send_says_what_is_left(outages: Outages) -> None:
         run("fallback", "send").out
         == "Arrived: 0; left: 0 waiting, 0 in doubt, 1 parked, 0 damaged.\n"
     )
+
+
+def test_send_counts_what_is_damaged(outages: Outages) -> None:
+    outages.begin()
+    write("a")
+    write("b")
+    dispose_engine()
+    with closing(sqlite3.connect(FILE)) as connection, connection:
+        connection.execute("UPDATE vinci_journal_units SET record = 'text' WHERE seq = 2")
+    outages.end()
+    outcome = run("fallback", "send", "--json")
+    assert outcome.code == 1
+    assert (outcome.document()["arrived"], outcome.document()["damaged"]) == (1, 1)
+    again = run("fallback", "send")
+    assert again.code == 1
+    assert again.out == "Arrived: 0; left: 0 waiting, 0 in doubt, 0 parked, 1 damaged.\n"
 
 
 def test_send_where_it_is_off(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from tests.fallback.outages import Outages
 from vinci_code.core.config import reload_settings
 from vinci_code.core.errors import FallbackFileError, MigrationsPendingError, StandbyReadError
 from vinci_code.database.databricks_failures import MEANWHILE
-from vinci_code.database.fallback import DatabaseState, with_fallback
+from vinci_code.database.fallback import DatabaseState, sessions, with_fallback
+from vinci_code.database.fallback.sessions import RoutedSession
 from vinci_code.database.models import Base, Event
 from vinci_code.database.session import (
     SessionLocal,
@@ -449,3 +450,15 @@ def test_the_configured_engine_has_none_by_itself(outages: Outages) -> None:
     engine = create_configured_engine(reload_settings().database)
     assert engine.dialect.unsent is None  # type: ignore[attr-defined]
     engine.dispose()
+
+
+def test_a_session_is_made_of_an_sqlalchemy_that_tells_its_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "_checked", False)
+    RoutedSession(fallback=lambda: None).close()
+    assert sessions._checked
+    monkeypatch.setattr(sessions, "_checked", False)
+    monkeypatch.setattr(Session, "get_transaction", lambda _: object())
+    with pytest.raises(InvalidRequestError, match="not as the fallback takes it to be"):
+        RoutedSession(fallback=lambda: None)

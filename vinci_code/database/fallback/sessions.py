@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+import sqlalchemy
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from vinci_code.database.fallback.away import is_away
@@ -19,6 +20,14 @@ from vinci_code.database.fallback.fallback import Fallback
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+_TO_DO = (
+    "this release of SQLAlchemy ({0}) is not as the fallback takes it to be: a session does not "
+    "tell which connections it has. A unit of work could go on half here and half there, so no "
+    "session is made. To fix it: install a release of vinci-code that names this one, or an older SQLAlchemy."
+)
+
+_checked = False
 
 STANDBY = "standby"
 """The key in ``session.info`` that says since when, and as of when, a standby answers."""
@@ -30,9 +39,13 @@ class RoutedSession(Session):
     Args:
         fallback: Gives the fallback, or ``None`` where there is none any more.
         **options: What SQLAlchemy's own takes.
+
+    Raises:
+        InvalidRequestError: SQLAlchemy is not as it is taken to be.
     """
 
     def __init__(self, *, fallback: Callable[[], Fallback | None], **options: Any) -> None:
+        _check_sqlalchemy()
         super().__init__(**options)
         self._fallback = fallback
         self._place: Engine | None = None
@@ -86,6 +99,24 @@ def _has_begun(session: RoutedSession) -> bool:
     """Whether the unit of work has a connection already."""
     transaction = session.get_transaction()
     return transaction is not None and bool(transaction._connections)
+
+
+def _check_sqlalchemy() -> None:
+    """Check once, and without a request, what is used of SQLAlchemy that is not public."""
+    global _checked
+    if _checked:
+        return
+    engine = create_engine("sqlite://")
+    try:
+        with Session(engine) as session:
+            connection = session.connection()
+            held = getattr(session.get_transaction(), "_connections", None)
+            entries = list(held.values()) if isinstance(held, dict) else []
+            if not any(entry[0] is connection and entry[1].is_active for entry in entries):
+                raise InvalidRequestError(_TO_DO.format(sqlalchemy.__version__))
+    finally:
+        engine.dispose()
+    _checked = True
 
 
 def _leave_warehouse(session: RoutedSession, fallback: Fallback) -> None:
