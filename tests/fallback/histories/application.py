@@ -66,6 +66,8 @@ def place(warehouse: Any, schema: str) -> Place:
         {
             "access_token": warehouse.access_token,
             "_tls_trusted_ca_file": str(warehouse.ca_file),
+            # How long a warehouse is waited for that answers with a status that says to wait.
+            "start_timeout": 0.05,
         },
     )
 

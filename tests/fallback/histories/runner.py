@@ -51,6 +51,8 @@ from tests.fallback.histories.schedules import (
     RETRY,
     SESSION_LOST,
     THREADS,
+    TOO_MANY,
+    UNAVAILABLE,
     Kill,
     Mishap,
     Schedule,
@@ -737,12 +739,15 @@ def _faults_of(mishaps: tuple[Mishap, ...]) -> Iterator[Fault]:
             yield Fault.history_hidden(times=_FOREVER)
         elif mishap.kind == HISTORY_GONE:
             yield Fault.http(503, operation=HISTORY, times=_FOREVER)
+    # After the others, which come first.
     for mishap in mishaps:
         if mishap.kind == GONE:
-            # After the others, which come first.
             yield Fault.reset("before", skip=mishap.skip, times=_FOREVER)
+        elif mishap.kind in _STATUS:
+            yield Fault.http(_STATUS[mishap.kind], times=_FOREVER)
 
 
+_STATUS = {UNAVAILABLE: 503, TOO_MANY: 429}
 _LOST = {LOST_BEFORE: "before", LOST_AFTER: "after", LOST_MIDDLE: "mid_reply"}
 
 

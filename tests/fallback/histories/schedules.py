@@ -30,6 +30,9 @@ LOST_BEFORE, LOST_AFTER, LOST_MIDDLE = "lost before", "lost after", "lost in the
 CONFLICT, SESSION_LOST, GONE = "conflict", "session lost", "gone"
 """Of these, ``GONE`` is an outage that begins within the step and stays."""
 
+UNAVAILABLE, TOO_MANY = "unavailable", "too many requests"
+"""Outages that are answers: to each request a status that says to wait, for longer than is waited."""
+
 HIDDEN, HISTORY_GONE = "history hidden", "history gone"
 
 AT_ONE_TABLE = ("add", "change", "extend", "sweep", "count", "nested", "read")
@@ -223,7 +226,8 @@ class _Maker:
         for _ in range(by.choice([0, 1, 1, 1, 2])):
             begin = by.randint(0, len(steps))
             end = min(len(steps), begin + by.randint(1, 12))
-            kinds = [GONE] if by.random() < 0.5 else [GONE, HISTORY_GONE]
+            kinds = [by.choice([GONE, GONE, UNAVAILABLE, TOO_MANY])]
+            kinds += [] if by.random() < 0.5 else [HISTORY_GONE]
             if by.random() < 0.6:
                 # What waits is sent, and this goes wrong.
                 slot = by.choice(slots)

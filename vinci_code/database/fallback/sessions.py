@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _TO_DO = (
     "this release of SQLAlchemy ({0}) is not as the fallback takes it to be: a session does not "
     "tell which connections it has. A unit of work could go on half here and half there, so no "
-    "session is made. To fix it: install a release of vinci-code that names this one, or an older SQLAlchemy."
+    "session is made. To fix it: install a release of vinci-code that names this one, or an older "
+    "SQLAlchemy."
 )
 
 _checked = False
