@@ -725,29 +725,31 @@ def _meet(some: list[Effect], others: list[Effect]) -> bool:
 
 
 def _faults_of(mishaps: tuple[Mishap, ...]) -> Iterator[Fault]:
-    for mishap in mishaps:
-        scope: dict[str, Any] = {"skip": mishap.skip, "times": mishap.times}
-        if mishap.writes:
-            scope["statement"] = _WRITES
-        if mishap.kind in _LOST:
-            yield Fault.reset(_LOST[mishap.kind], operation="ExecuteStatement", **scope)
-        elif mishap.kind == CONFLICT:
-            yield Fault.commit_conflict(**scope)
-        elif mishap.kind == SESSION_LOST:
-            yield Fault.session_lost(operation="ExecuteStatement", **scope)
-        elif mishap.kind == HIDDEN:
-            yield Fault.history_hidden(times=_FOREVER)
-        elif mishap.kind == HISTORY_GONE:
-            yield Fault.http(503, operation=HISTORY, times=_FOREVER)
-    # After the others, which come first.
-    for mishap in mishaps:
-        if mishap.kind == GONE:
-            yield Fault.reset("before", skip=mishap.skip, times=_FOREVER)
-        elif mishap.kind in _STATUS:
-            yield Fault.http(_STATUS[mishap.kind], times=_FOREVER)
+    # Outages after the others, which come first.
+    for mishap in sorted(mishaps, key=lambda mishap: mishap.kind in _OUTAGES):
+        yield _fault_of(mishap)
+
+
+def _fault_of(mishap: Mishap) -> Fault:
+    scope: dict[str, Any] = {"skip": mishap.skip, "times": mishap.times}
+    if mishap.writes:
+        scope["statement"] = _WRITES
+    if mishap.kind in _LOST:
+        return Fault.reset(_LOST[mishap.kind], operation="ExecuteStatement", **scope)
+    if mishap.kind in _STATUS:
+        return Fault.http(_STATUS[mishap.kind], times=_FOREVER)
+    made = {
+        CONFLICT: lambda: Fault.commit_conflict(**scope),
+        SESSION_LOST: lambda: Fault.session_lost(operation="ExecuteStatement", **scope),
+        HIDDEN: lambda: Fault.history_hidden(times=_FOREVER),
+        HISTORY_GONE: lambda: Fault.http(503, operation=HISTORY, times=_FOREVER),
+        GONE: lambda: Fault.reset("before", skip=mishap.skip, times=_FOREVER),
+    }
+    return made[mishap.kind]()
 
 
 _STATUS = {UNAVAILABLE: 503, TOO_MANY: 429}
+_OUTAGES = {GONE, *_STATUS}
 _LOST = {LOST_BEFORE: "before", LOST_AFTER: "after", LOST_MIDDLE: "mid_reply"}
 
 

@@ -31,7 +31,7 @@ CONFLICT, SESSION_LOST, GONE = "conflict", "session lost", "gone"
 """Of these, ``GONE`` is an outage that begins within the step and stays."""
 
 UNAVAILABLE, TOO_MANY = "unavailable", "too many requests"
-"""Outages that are answers: to each request a status that says to wait, for longer than is waited."""
+"""Outages that are answers: each request gets a status that says to wait, longer than is waited."""
 
 HIDDEN, HISTORY_GONE = "history hidden", "history gone"
 

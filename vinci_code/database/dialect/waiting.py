@@ -66,7 +66,7 @@ class Patience:
 
         Raises:
             WarehouseStartTimeout: The budget is spent, or would be before the next try.
-            LimitExceeded: The same, where the warehouse refused because it is busy.
+            LimitExceeded: The same, where the warehouse is busy; of the class of the refusal.
         """
         now = time.monotonic()
         if self._began is None:
@@ -95,7 +95,7 @@ class Patience:
         asked = "" if retry_after is None else f", and asked for {retry_after:.0f} s more"
         known = {"sqlstate": refusal.sqlstate, "error_class": refusal.error_class}
         if isinstance(refusal, LimitExceeded):
-            return LimitExceeded(
+            return type(refusal)(
                 f"{self.warehouse} took no request for {waited:.0f} s{asked}. It said: {refusal}\n"
                 "To fix it: send fewer statements at once, or raise 'start_timeout'.",
                 **known,
