@@ -174,7 +174,9 @@ def _measure(  # noqa: C901 - one after the other
     fallback.place()
     for work in WORKS:
         for size in (1, 100):
-            show(f"online, {work}, {size} rows", [routed, without], ONLINE_LIMIT, max(1, rounds // 4))
+            show(
+                f"online, {work}, {size} rows", [routed, without], ONLINE_LIMIT, max(1, rounds // 4)
+            )
     for make, side in ((routed, "on"), (without, "off")):
         warehouse.clear_requests()
         for _ in range(10):
