@@ -59,6 +59,9 @@ AT_ONCE = "vinci_at_once"
 """The execution option with which a write is not held, as a migration's: it is DDL for the most
 part, which is committed as it runs."""
 
+EXPECTED_OPTION = "vinci_expected"
+"""The execution option of a flush that is executed again: what its rows are to hold before."""
+
 TIMEOUT_OPTION = "databricks_timeout"
 """The execution option for a statement's deadline."""
 
@@ -75,6 +78,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     # What is held of it, and how many rows that are; ``None`` where it was run at once.
     _held: Sequence[Held] = ()
     _held_rows = 0
+    # What the rows of a flush are to hold before.
+    _taken: list[Expected | None] | None = None
     _inserts_by_text = False
 
     @classmethod
@@ -286,7 +291,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """What is executed, so that it can be executed again."""
         compiled: Any = self.compiled
         rows = given(compiled, self.compiled_parameters)
-        return Origin(self.invoked_statement, list(rows), self.execution_options)
+        options: Any = self.execution_options
+        if self._taken is not None:
+            options = options.union({EXPECTED_OPTION: self._taken})
+        return Origin(self.invoked_statement, list(rows), options)
 
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""
@@ -369,6 +377,12 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             NotSupportedError: Nothing tells of which object a row is.
         """
+        self._taken = self.execution_options.get(EXPECTED_OPTION)
+        if self._taken is None:
+            self._taken = self._taken_of_objects(unit, table)
+        return self._taken
+
+    def _taken_of_objects(self, unit: Unit, table: Any) -> list[Expected | None]:
         write, names = self.compiled.write, self.compiled.names_by_key  # type: ignore[union-attr]
         told = dict(write.keys)
         wanted = unit.loaded.key_of(table) or told

@@ -10,7 +10,7 @@ Columns are kept, not rows: see ``values``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import chain
 from typing import Any
@@ -48,20 +48,30 @@ _NOT_KEPT = "it cannot be kept while the warehouse is away: "
 _DAMAGED = "what was kept of a unit of work cannot be read{}\nTo fix it: {}"
 
 
-def encode(held: Sequence[Held]) -> bytes:
+def encode(held: Sequence[Held], noted: Collection[int] | None = None) -> bytes:
     """The document of held writes, in order; of the same writes it is the same.
+
+    Args:
+        held: The writes.
+        noted: Keys of which it was noted that a stored row with one proves its write; ``None`` for
+            those that this process has made for one write alone.
 
     Raises:
         NotSupportedError: A value, or how it travels, cannot be kept.
         DataError: A text holds half of a character.
     """
-    writer = _Writer()
+    writer = _Writer(noted)
     try:
         writes = [writer.write(write) for write in held]
         return orjson.dumps({"format": FORMAT, "shapes": writer.shapes, "writes": writes})
     except TypeError as error:
         _refuse_halves(held)
         raise NotSupportedError(f"{_NOT_KEPT}{error}") from error
+
+
+def keys_made(held: Sequence[Held]) -> frozenset[int]:
+    """The keys by which a stored row proves one of some writes: what a document notes of them."""
+    return frozenset(chain.from_iterable(map(made_once, held)))
 
 
 def decode(document: bytes, tables: Mapping[str, Table]) -> list[Held]:
@@ -118,7 +128,8 @@ def each(document: bytes, tables: Mapping[str, Table]) -> Iterator[Held | Unknow
 class _Writer:
     """Writes held writes; a shape that several have is written once."""
 
-    def __init__(self) -> None:
+    def __init__(self, noted: Collection[int] | None) -> None:
+        self._noted = noted
         self.shapes: list[orjson.Fragment] = []
         self._numbers: dict[bytes, int] = {}
         self._known: dict[Shape, int] = {}
@@ -135,7 +146,7 @@ class _Writer:
             "upsert": None if upsert is None else [upsert.keys, upsert.update],
             "reads": None if held.reads is None else sorted(held.reads),
             # In the order of the rows, of which the newest come last.
-            "made": made_once(held),
+            "made": made_once(held, self._noted),
         }
 
     def _shape(self, shape: Shape) -> int:

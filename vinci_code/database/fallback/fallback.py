@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Insert
 
 from vinci_code.core.errors import FallbackFileError, StandbyReadError
+from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     ConflictError,
@@ -37,15 +38,21 @@ from vinci_code.database.dialect.forking import in_child
 from vinci_code.database.dialect.inserts import with_keys_made
 from vinci_code.database.dialect.interruptions import is_from_signal
 from vinci_code.database.dialect.units import Origin
-from vinci_code.database.dialect.writes import Held, bare_name
+from vinci_code.database.dialect.writes import Held, bare_name, joined
 from vinci_code.database.fallback.away import is_away
 from vinci_code.database.fallback.belonging import require_same
-from vinci_code.database.fallback.coding import encode
+from vinci_code.database.fallback.coding import encode, keys_made
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.records import Counts, Mirror, Sent, Standing
 from vinci_code.database.fallback.records import State as UnitState
 from vinci_code.database.fallback.replay import OnParked, Replayed, replay
-from vinci_code.database.fallback.standby import StandbyConnection, as_raised, standby_engine
+from vinci_code.database.fallback.shadow import Shadow, shadow_engine
+from vinci_code.database.fallback.standby import (
+    StandbyConnection,
+    as_raised,
+    is_alike,
+    standby_engine,
+)
 from vinci_code.database.fallback.states import DatabaseState, State, moment_of, state_of
 from vinci_code.database.fallback.touched import Touched, touched, touched_by
 
@@ -341,9 +348,8 @@ class Fallback:
     def _unsent(self, origins: Sequence[Origin | None], held: Sequence[Held], error: Error) -> bool:
         """Keep a unit of work that could not be sent, or of which nobody can say what became.
 
-        It is executed once more on the standby. What that would hold has to be what the unit holds,
-        except of the checks that only the unit itself knows; else nothing is kept, and the
-        application is told of the error.
+        It is executed once more, on the standby. To be executed again has to give what the unit
+        holds; else nothing is kept, and the application is told of the error.
         """
         identity, sent = str(uuid.uuid4()), None
         if isinstance(error, AmbiguousWriteError):
@@ -361,31 +367,44 @@ class Fallback:
             return False  # a text of the application's own
         try:
             # First: by being executed again, the keys of its rows are those of two writes.
-            document = encode(held)
-
-            def keep(connection: sqlite3.Connection, held: Sequence[Held]) -> int:
-                return self.journal.append(
-                    connection,
-                    identity=identity,
-                    document=document,
-                    rows=sum(map(len, held)),
-                    sent=sent,
-                )
-
+            document, noted = encode(held), keys_made(held)
             with self.standby.connect() as connection:
                 for origin in known:
                     connection.execute(
                         origin.statement, list(origin.rows), execution_options=origin.options
                     )
                 opened: Any = connection.connection.dbapi_connection
-                instead: StandbyConnection = opened
-                if not instead.hold_instead(held, keep):
-                    return False
+                again: StandbyConnection = opened
+                found = again.held()
+                if not is_alike(found, held):
+                    # There the present is a value, and here the warehouse was to tell it.
+                    if not is_alike(self._executed_again(known), held):
+                        return False
+                    document = encode(found, noted)
+                again.keep_instead(
+                    lambda: self.journal.append(
+                        opened,
+                        identity=identity,
+                        document=document,
+                        rows=sum(map(len, held)),
+                        sent=sent,
+                    )
+                )
                 connection.commit()
         except (DBAPIError, Error, StandbyReadError) as refused:
             _log.debug("a unit of work is not kept: %s", type(refused).__name__)
             return False
         return True
+
+    def _executed_again(self, origins: Sequence[Origin]) -> list[Held]:
+        """What the warehouse would hold of executions, as it does while it is there."""
+        shadow = Shadow(shadow_engine(self.online, VinciCompiler))
+        try:
+            for origin in origins:
+                shadow.hold(origin.statement, origin.rows, origin.options)
+            return joined(shadow.held())
+        finally:
+            shadow.close()
 
     def _answers(self) -> bool:
         """Whether the warehouse answers; where it does, what it does not tell it never will."""

@@ -112,29 +112,29 @@ class StandbyConnection(sqlite3.Connection):
     """A connection with what the warehouse would hold of its transaction."""
 
     shadow: Shadow
-    # Keeps what was held elsewhere in place of what the shadow holds.
+    # Keeps it in place of what keeps any unit.
     _instead: Callable[[], int] | None = None
 
     def keep(self, keep: Keep) -> int | None:
         """Keep what is held; returns its number, or ``None`` where nothing is."""
         if self._instead is not None:
             return self._instead()
-        held = joined(self.shadow.held())
-        refuse_duplicates(held)
+        held = self.held()
         return keep(self, held) if held else None
 
-    def hold_instead(self, held: Sequence[Held], keep: Keep) -> bool:
-        """Hold what a unit of the warehouse held that has done the same.
+    def held(self) -> list[Held]:
+        """What is held, in as few writes as its order allows.
 
-        What objects were loaded with is known to that unit alone.
-
-        Returns:
-            Whether it is the same.
+        Raises:
+            IntegrityError: Rows of it have one key.
         """
-        if not is_alike(joined(self.shadow.held()), held):
-            return False
-        self._instead = lambda: keep(self, held)
-        return True
+        held = joined(self.shadow.held())
+        refuse_duplicates(held)
+        return held
+
+    def keep_instead(self, keep: Callable[[], int]) -> None:
+        """Have the unit of work that goes on kept by something else."""
+        self._instead = keep
 
     def end(self) -> None:
         """Begin another unit."""
