@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.fallback.histories import free
 from tests.fallback.histories.breaks import BREAKS, Break, found
 from tests.fallback.histories.run import run_all, told
 from tests.fallback.histories.runner import Runner
@@ -39,6 +40,14 @@ def test_what_is_acknowledged_arrives_once_or_is_kept(on: Runner, kills: bool) -
     print(report.told())
     for history in report.failing:
         pytest.fail(told(history) + "\n" + history.schedule.told())
+
+
+@pytest.mark.slow
+def test_processes_that_run_freely_lose_nothing() -> None:
+    report = free.run(15, SEED)
+    print(report.told())
+    assert report.wrong == []
+    assert report.counts["did: there"]
 
 
 def test_a_schedule_is_read_as_it_was_told() -> None:

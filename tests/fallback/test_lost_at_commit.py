@@ -105,9 +105,9 @@ def test_what_an_object_was_loaded_with_is_still_compared(
         made.of.inject(REFUSED)
         session.commit()
     made.of.warehouse.faults.clear()
-    with Session(connected()) as session:
-        session.execute(update(Page).values(text="somebody else's"))
-        session.commit()
+    with Session(connected()) as other:
+        other.execute(update(Page).values(text="somebody else's"))
+        other.commit()
     made.end()
     made.fallback.bring_back()
 

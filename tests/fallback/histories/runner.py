@@ -111,7 +111,7 @@ class Runner:
         self._online = self._place.engine()
         Base.metadata.create_all(self._online)
         self._warehouse._live.service._history._most = _REMEMBERED
-        self._eye = _Eye(self._warehouse, self._schema)
+        self._eye = Eye(self._warehouse, self._schema)
         memory = Path("/dev/shm")
         self._folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
         self._template = self._folder / "template.db"
@@ -244,7 +244,7 @@ class _Hooks:
         self._moment = ""
 
 
-class _Eye:
+class Eye:
     """Looks at the tables from within the warehouse, whatever happens outside."""
 
     def __init__(self, warehouse: Any, schema: str) -> None:
