@@ -47,7 +47,8 @@ def test_processes_that_run_freely_lose_nothing() -> None:
     report = free.run(15, SEED)
     print(report.told())
     assert report.wrong == []
-    assert report.counts["did: there"]
+    # Where an outage cuts a replay, all of it may be in doubt.
+    assert any(name.startswith("did: ") for name in report.counts)
 
 
 def test_a_schedule_is_read_as_it_was_told() -> None:
