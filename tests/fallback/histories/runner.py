@@ -76,6 +76,7 @@ _REMEMBERED = 300
 # was sent before, too; what never arrived is never told of.
 _SHORT, _LONG, _OF_REPLAY = 0.04, 20.0, 0.5
 _KILLED = "killed"
+_NOT_KNOWN = "not known"
 
 
 @dataclass
@@ -459,8 +460,10 @@ class _Run:
             try:
                 journal.prepare()
                 for entry in list(journal.entries({State.PARKED})):
-                    journal.retry(entry.seq)
-                    self._retried = True
+                    # Whoever sends again what may be there has looked whether it is.
+                    if _NOT_KNOWN not in (entry.reason or ""):
+                        journal.retry(entry.seq)
+                        self._retried = True
             finally:
                 journal.close()
 
@@ -505,13 +508,26 @@ class _Run:
         elif how == "else remove":
             effect = Effect(model.REMOVE, THING, key)
             text = f"DELETE FROM {THING} WHERE id = {key}"
-        elif key in things:
+        elif key in things or self._is_meant(key):
             return
         else:
             effect = Effect(model.INSERT, THING, key, (token, None))
             text = f"INSERT INTO {THING} VALUES ({key}, {self._base}, '{token}', NULL)"
         self._eye.write(text)
         model.apply(self._model, [effect])
+
+    def _is_meant(self, key: int) -> bool:
+        """Whether a unit that goes on has written to a row, which it may have found missing."""
+        effects = (
+            effect
+            for unit, known in self._units.items()
+            if unit not in self._ended
+            for effect in known.effects
+        )
+        return any(
+            effect.table == THING and (effect.key == key or effect.action == model.SWEEP)
+            for effect in effects
+        )
 
     def _deliver(self) -> None:
         """Let a statement arrive that was lost on its way."""
@@ -674,7 +690,7 @@ class _Run:
                 raise _ViolationError(f"u{unit} waits, though the warehouse is there")
             if entry.state is not State.WAITING and not entry.reason:
                 raise _ViolationError(f"u{unit} is {entry.state.value} with no reason")
-            if unit in self._arrived and not (entry.reason and "not known" in entry.reason):
+            if unit in self._arrived and _NOT_KNOWN not in (entry.reason or ""):
                 raise _ViolationError(f"u{unit} is there, and {entry.state.value}: {entry.reason}")
         for unit, known in self._units.items():
             if known.sure and known.effects and unit not in self._arrived and unit not in kept:
