@@ -32,6 +32,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FOREIGN = ("DATABRICKS_", "ARM_", "VINCI_")
+# For a machine that is busy: what was told to end is gone within milliseconds on a quiet one.
+_SECONDS_TO_END = 20
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -60,4 +62,8 @@ def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     settings_module.forget_settings()
     forget_secrets()
     left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
+    for thread in left:
+        # AnyIO tells its worker threads to end as their loop closes, and waits for none of them.
+        thread.join(_SECONDS_TO_END)
+    left = [thread for thread in left if thread.is_alive()]
     assert not left, f"threads left behind: {left}"
