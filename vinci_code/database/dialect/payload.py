@@ -15,9 +15,10 @@ value is written as a literal, which says by itself what it is.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ from vinci_code.database.dialect.binding import (
 )
 from vinci_code.database.dialect.dberrors import DataError, LimitExceeded
 from vinci_code.database.dialect.shapes import Row, letters
-from vinci_code.database.dialect.transports import Transport
+from vinci_code.database.dialect.transports import Column, Transport
 
 MAX_JSON_BYTES = 11 * 1024 * 1024
 """Of one payload: base64 makes four bytes of three, and the statement has a text beside it."""
@@ -48,9 +49,6 @@ Transports = Sequence[Transport | None]
 _NULL = {type(None)}
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
 _BASE64_BYTES = 3 * 256 * 1024
-# What the encoder writes between the elements of an indented array.
-# Within a string a newline is escaped.
-_BETWEEN = b",\n  "
 # How many rows are encoded at a time, and the size from which they are encoded one by one.
 _BLOCK, _LARGE = 1000, 1024 * 1024
 # Of rows that are written out: as large as a statement may be, with room for the text beside it.
@@ -170,37 +168,47 @@ def _texts(rows: Sequence[Row], kinds: tuple[Transport, ...]) -> Iterator[tuple[
 
 def _text(rows: Sequence[Row], kinds: tuple[Transport, ...]) -> bytes:
     names, columns = [], []
-    values = list(chain.from_iterable(rows))
-    if len(values) != len(rows) * len(kinds):
-        raise AssertionError(f"rows of {len(kinds)} values each have {len(values)} in all")
-    for number, kind in enumerate(kinds):
-        column = _column(values[number :: len(kinds)], kind)
+    given = list(zip(*rows, strict=True))
+    if len(given) != len(kinds):
+        raise AssertionError(f"rows of {len(given)} values each, where {len(kinds)} travel")
+    for number, (values, kind) in enumerate(zip(given, kinds, strict=True)):
+        column = _column(values, kind)
         if column is not None:
-            names.append(b'"' + letters(number).encode() + b'":')
+            names.append(letters(number))
             columns.append(column)
     if not columns:
         return b",".join([b"{}"] * len(rows))
     try:
-        texts = list(map(_array, columns))
+        if len(columns) == 1:
+            return _objects_of_one(names[0], columns[0])
+        return orjson.dumps(_objects_of(tuple(names))(columns))[len(b"[") : -len(b"]")]
     except TypeError:
         for value in chain.from_iterable(columns):
             if isinstance(value, str):
                 checked_text(value)  # says which half of a character it is
         raise
-    # Bytes are put between bytes, without an object or a step of Python's own for each row: this
-    # is most of what a commit of many rows takes.
-    if len(texts) == 1:
-        name = names[0]
-        return b"{" + name + texts[0].replace(_BETWEEN, b"},{" + name) + b"}"
-    parts: list[Iterable[bytes]] = [chain([b"{"], repeat(b"},{"))]
-    for name, text in zip(names, texts, strict=True):
-        parts += [repeat(name if len(parts) == 1 else b"," + name), text.split(_BETWEEN)]
-    return b"".join(chain.from_iterable(zip(*parts))) + b"}"  # noqa: B905 - some have no end
 
 
-def _array(values: Sequence[Any]) -> bytes:
-    """The JSON texts of scalars with ``_BETWEEN`` between, which is in none of them."""
-    return orjson.dumps(values, option=orjson.OPT_INDENT_2)[len(b"[\n  ") : -len(b"\n]")]
+def _objects_of_one(name: str, values: Column) -> bytes:
+    """Rows of one value, such as the keys of a DELETE: these take a sixth of the time as text."""
+    begin = f'{{"{name}":'.encode()
+    # What an indented array has between its elements is in none of them: a newline is escaped.
+    text = orjson.dumps(values, option=orjson.OPT_INDENT_2)[len(b"[\n  ") : -len(b"\n]")]
+    return begin + text.replace(b",\n  ", b"}," + begin) + b"}"
+
+
+@lru_cache
+def _objects_of(names: tuple[str, ...]) -> Callable[[Sequence[Column]], list[dict[str, Any]]]:
+    """Makes the rows of some columns, each as a dict of values by these names.
+
+    A display of a dict that is written out takes half the time of ``dict(zip(names, row))``, and
+    this is most of what a commit of many rows takes. What is written are names of our own.
+    """
+    variables = [f"value_{number}" for number in range(len(names))]
+    pairs = ", ".join(f"{n!r}: {v}" for n, v in zip(names, variables, strict=True))
+    text = f"lambda columns: [{{{pairs}}} for {', '.join(variables)}, in zip(*columns)]"
+    made: Callable[[Sequence[Column]], list[dict[str, Any]]] = eval(text)  # noqa: S307
+    return made
 
 
 def _column(values: Sequence[Any], kind: Transport) -> Sequence[Any] | None:
