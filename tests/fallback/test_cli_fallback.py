@@ -305,8 +305,13 @@ def test_a_damaged_file_is_salvaged(outages: Outages) -> None:
     assert Path(document["kept_as"]).read_bytes().startswith(b"x" * 100)
     (unit,) = run("fallback", "list", "--json").document()["units"]
     assert (unit["unit"], unit["state"]) == (1, "parked")
+    assert unit["may_be_there"] is True
     outages.end()
-    assert run("fallback", "retry", "1").out == "Unit 1: arrived\n"
+    refused = run("fallback", "retry", "1")
+    assert (refused.code, refused.out) == (69, "")
+    assert "vinci fallback retry 1 --not-written" in refused.err
+    assert run("fallback", "list", "--json").document()["units"] == [unit]
+    assert run("fallback", "retry", "1", "--not-written").out == "Unit 1: arrived\n"
 
 
 def test_what_is_lost_is_told(outages: Outages) -> None:

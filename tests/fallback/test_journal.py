@@ -157,11 +157,11 @@ def test_parked_units_are_kept_until_somebody_decides() -> None:
             (1, "key taken"),
             (3, "key taken"),
         ]
-        journal.retry(3)
+        journal.retry([3])
         assert waiting(journal) == [2, 3, 4]
         assert journal.entry(3).reason is None
         with pytest.raises(JournalError, match="waiting, and has to be parked"):
-            journal.retry(3)
+            journal.retry([3])
         journal.discard([1, 4])
         assert waiting(journal) == [2, 3]
         counts = journal.counts()
@@ -184,6 +184,30 @@ def test_a_unit_that_is_being_sent_is_neither_parked_nor_discarded() -> None:
         journal.park_batch("b", "nobody knows")
         assert journal.counts().parked == 2
         assert journal.open_batches() == []
+
+
+def test_what_may_be_there_is_sent_again_only_by_who_has_looked() -> None:
+    with opened() as journal:
+        add(journal, b"1", b"2", b"3")
+        journal.park([1], "key taken")
+        journal.begin_batch("b", [2, 3], verb="INSERT", began=0)
+        assert [entry.may_be_there for entry in journal.entries()] == [False, True, True]
+        journal.park_batch("b", "sent as b, and nobody knows")
+    with opened() as journal:
+        assert [entry.may_be_there for entry in journal.entries()] == [False, True, True]
+        with pytest.raises(JournalError, match=r"Unit 3 .*sent as b.*retry 3 --not-written"):
+            journal.retry([1, 3])
+        assert waiting(journal) == []  # none of them
+        journal.park([3], "again")
+        assert journal.entry(3).may_be_there
+        journal.retry([1])
+        journal.retry([2], not_written=True)
+        assert waiting(journal) == [1, 2]
+        assert not journal.entry(2).may_be_there
+        journal.park([2], "key taken")
+        journal.retry([2])
+        journal.discard([3])
+        assert waiting(journal) == [1, 2]
 
 
 def test_the_order_is_never_used_twice() -> None:
@@ -244,9 +268,9 @@ def test_a_unit_that_is_not_as_it_was_stored_is_damaged_and_never_given_out(chan
         assert waiting(journal) == [1, 3]
         assert journal.counts().damaged == 1
         assert [entry.seq for entry in journal.entries([State.DAMAGED])] == [2]
-        for refused in (journal.retry, lambda seq: journal.park([seq], "no")):
+        for refused in (journal.retry, lambda seqs: journal.park(seqs, "no")):
             with pytest.raises(JournalError):
-                refused(2)
+                refused([2])
         journal.discard([2])
         assert journal.counts().damaged == 0
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fallback.journals import add, opened
-from vinci_code.core.errors import FallbackFileError
+from vinci_code.core.errors import FallbackFileError, JournalError
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.journal_file import PAGE_SIZE, JournalFile
 from vinci_code.database.fallback.records import Counts, Entry, State
@@ -214,7 +214,10 @@ def test_all_that_is_whole_is_salvaged_and_parked(choice: random.Random) -> None
             counts = journal.counts()
             assert (counts.appended, counts.done, counts.discarded) == (40, 10, 1)
             assert add(journal, b"more") == [41]
-            journal.retry(11)
+            with pytest.raises(JournalError, match="may be on the warehouse already"):
+                journal.retry([11])
+            journal.retry([11], not_written=True)
+            assert [entry.seq for entry in journal.waiting()] == [11, 41]
         for ending in ENDINGS:
             Path(f"{PATH}{ending}").unlink(missing_ok=True)
 

@@ -12,7 +12,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.fallback.circle import Circle, circle
+from vinci_code.core.errors import JournalError
 from vinci_code.database.dialect import dbapi
+from vinci_code.database.fallback import replay
 from vinci_code.database.fallback.records import State
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -91,6 +93,24 @@ def test_rows_of_a_unit_in_doubt_are_not_written_before_it(made: Circle) -> None
             session.commit()
     assert isinstance(raised.value.orig, dbapi.ConflictError)
     assert made.rows(Count.__table__) == [(1, 0), (2, 0)]
+
+
+def test_one_that_stays_in_doubt_is_parked_and_not_sent_again_unseen(
+    made: Circle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _leave_in_doubt(made)
+    made.of.inject(Fault.history_hidden(times=100))
+    monkeypatch.setattr(replay, "IN_DOUBT_SECONDS", 0.0)
+    made.fallback.bring_back()
+    (unit,) = made.units()
+    assert (unit.state, unit.may_be_there) == (State.PARKED, True)
+    with pytest.raises(JournalError, match="with the query tag"):
+        made.fallback.journal.retry([unit.seq])
+    assert made.rows(Count.__table__) == [(1, 0), (2, 0)]
+    made.fallback.journal.retry([unit.seq], not_written=True)
+    made.fallback.bring_back()
+    assert made.units() == []
+    assert made.rows(Count.__table__) == [(1, 1), (2, 0)]
 
 
 def test_other_tables_are_written_meanwhile(made: Circle) -> None:

@@ -504,7 +504,7 @@ def test_a_parked_unit_arrives_when_it_is_tried_again(made: Circle) -> None:
     assert made.fallback.place() is made.online
     (entry,) = made.units(State.PARKED)
     _somebody_else(made, "DELETE FROM {schema}.items WHERE id = 40")
-    made.fallback.journal.retry(entry.seq)
+    made.fallback.journal.retry([entry.seq])
     done = made.fallback.bring_back()
     assert done is not None
     assert done.units == 1
@@ -521,7 +521,7 @@ def test_a_lost_update_is_found_at_the_return(made: Circle) -> None:
     made.end()
     assert made.fallback.place() is made.online
     _somebody_else(made, "UPDATE {schema}.items SET n = 90 WHERE id = 1")
-    made.fallback.journal.retry(2)
+    made.fallback.journal.retry([2])
     made.fallback.bring_back()
     (entry,) = made.units(State.PARKED)
     assert "StaleDataError" in (entry.reason or "")

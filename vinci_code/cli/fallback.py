@@ -105,16 +105,34 @@ def show(
         say(shown(line))
 
 
-@app.command("retry", epilog=examples("vinci fallback retry 17", "vinci fallback retry 17 18"))
-def retry(numbers: Units, as_json: AsJson = False) -> None:
+@app.command(
+    "retry",
+    epilog=examples(
+        "vinci fallback retry 17",
+        "vinci fallback retry 17 18",
+        "vinci fallback retry 17 --not-written",
+    ),
+)
+def retry(
+    numbers: Units,
+    not_written: Annotated[
+        bool,
+        typer.Option(
+            "--not-written", help="You have looked: none of them is on the warehouse already."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Have parked units wait again, each at its place in the order, and send what waits now.
 
     If the warehouse is away, they go there when it is back. A later unit that is parked because of
-    these has to be sent again, too. Exit code 1 if one of them is parked again.
+    these has to be sent again, too. A unit that was sent before with an outcome that nobody knows
+    is refused without --not-written: it would be written twice. Exit code 1 if one of them is
+    parked again.
     """
     from vinci_code.cli.keeping import retried
 
-    outcome = retried(sorted(set(numbers)))
+    outcome = retried(sorted(set(numbers)), not_written=not_written)
     if as_json:
         print_document(outcome)
     else:

@@ -136,17 +136,17 @@ def unit_lines(unit: Document, most_rows: int) -> Iterator[str]:
 # --- deciding -------------------------------------------------------------------------------------
 
 
-def retried(numbers: Sequence[int]) -> Document:
+def retried(numbers: Sequence[int], *, not_written: bool) -> Document:
     """Have parked units wait again, and send what waits if that can be done now.
 
     Raises:
-        JournalError: One of them is not there, or not parked.
+        JournalError: One of them is not there, or not parked, or may be on the warehouse already
+            and nobody has said that it is not; nothing was changed.
         Exception: What keeps the warehouse from being used, unless it is away.
     """
     settings = _settings()
     with _journal_with_units(numbers[0]) as journal:
-        for number in numbers:
-            journal.retry(number)
+        journal.retry(numbers, not_written=not_written)
     note = _bring_back(settings)
     with _journal_with_units(numbers[0]) as journal:
         return {"units": [_outcome(journal, number) for number in numbers], "note": note}
@@ -469,6 +469,7 @@ def _head(entry: Entry) -> Document:
         "rows": entry.rows,
         "state": entry.state.value,
         "reason": entry.reason,
+        "may_be_there": entry.may_be_there,
     }
 
 

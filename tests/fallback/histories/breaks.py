@@ -57,6 +57,7 @@ class Break:
 
 def _a_batch_is_noted_when_it_has_arrived(put: Replace) -> None:
     begin, committed = Journal.begin_batch, Journal.batch_committed
+    not_executed = Journal.batch_not_executed
     late: dict[str, tuple[Any, Any]] = {}
 
     def noted(_: Journal, identity: str, seqs: Sequence[int], **given: Any) -> None:
@@ -70,7 +71,7 @@ def _a_batch_is_noted_when_it_has_arrived(put: Replace) -> None:
 
     def failed(journal: Journal, identity: str) -> None:
         if late.pop(identity, None) is None:
-            journal._end_batch(identity, _waiting(), None)
+            not_executed(journal, identity)
 
     put(Journal, "begin_batch", noted)
     put(Journal, "batch_committed", arrived)
@@ -158,12 +159,6 @@ def _a_found_commit_is_sent_again(put: Replace) -> None:
             settle(self, unit, batch, *given)
 
     put(_Replaying, "_settle", settled)
-
-
-def _waiting() -> Any:
-    from vinci_code.database.fallback.records import State
-
-    return State.WAITING
 
 
 BREAKS = tuple(

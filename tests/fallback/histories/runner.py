@@ -76,7 +76,6 @@ _REMEMBERED = 300
 # was sent before, too; what never arrived is never told of.
 _SHORT, _LONG, _OF_REPLAY = 0.04, 20.0, 0.5
 _KILLED = "killed"
-_NOT_KNOWN = "not known"
 
 
 @dataclass
@@ -459,11 +458,11 @@ class _Run:
             journal = Journal(self._file)
             try:
                 journal.prepare()
-                for entry in list(journal.entries({State.PARKED})):
-                    # Whoever sends again what may be there has looked whether it is.
-                    if _NOT_KNOWN not in (entry.reason or ""):
-                        journal.retry(entry.seq)
-                        self._retried = True
+                # Whoever sends again what may be there has looked whether it is.
+                parked = journal.entries({State.PARKED})
+                seqs = [entry.seq for entry in parked if not entry.may_be_there]
+                journal.retry(seqs)
+                self._retried = self._retried or bool(seqs)
             finally:
                 journal.close()
 
@@ -690,7 +689,7 @@ class _Run:
                 raise _ViolationError(f"u{unit} waits, though the warehouse is there")
             if entry.state is not State.WAITING and not entry.reason:
                 raise _ViolationError(f"u{unit} is {entry.state.value} with no reason")
-            if unit in self._arrived and _NOT_KNOWN not in (entry.reason or ""):
+            if unit in self._arrived and not entry.may_be_there:
                 raise _ViolationError(f"u{unit} is there, and {entry.state.value}: {entry.reason}")
         for unit, known in self._units.items():
             if known.sure and known.effects and unit not in self._arrived and unit not in kept:

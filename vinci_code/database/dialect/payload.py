@@ -49,8 +49,9 @@ Transports = Sequence[Transport | None]
 _NULL = {type(None)}
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
 _BASE64_BYTES = 3 * 256 * 1024
-# How many rows are encoded at a time, and the size from which they are encoded one by one.
-_BLOCK, _LARGE = 1000, 1024 * 1024
+# How many rows are encoded at a time, which fit into a processor's cache, and the size from which
+# they are encoded one by one.
+_BLOCK, _LARGE = 250, 1024 * 1024
 # Of rows that are written out: as large as a statement may be, with room for the text beside it.
 _MAX_WRITTEN_BYTES = MAX_STATEMENT_BYTES - 256 * 1024
 

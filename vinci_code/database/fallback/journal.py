@@ -22,6 +22,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vinci_code.core.errors import JournalError
 from vinci_code.database.fallback import journal_tables as tables
@@ -275,7 +276,8 @@ class Journal:
             JournalError: There is no such batch.
             FallbackFileError: It could not be noted.
         """
-        self._end_batch(identity, State.WAITING, None)
+        with self._own.changing() as connection:
+            self._end_batch(connection, identity, state=State.WAITING, reason=None, batch=None)
 
     def batch_in_doubt(self, identity: str, reason: str) -> None:
         """Note that the outcome of a batch could not be found out yet; it is kept.
@@ -308,28 +310,42 @@ class Journal:
     def park_batch(self, identity: str, reason: str) -> None:
         """Set the units of a batch aside whose outcome nobody can find out.
 
+        They keep the identity of the batch, so that ``retry`` asks whether they were written.
+
         Raises:
             JournalError: There is no such batch.
             FallbackFileError: It could not be noted.
         """
-        self._end_batch(identity, State.PARKED, reason)
+        with self._own.changing() as connection:
+            self._end_batch(connection, identity, state=State.PARKED, reason=reason)
 
-    def retry(self, seq: int) -> None:
-        """Have a parked unit wait again, at its place in the order.
+    def retry(self, seqs: Sequence[int], *, not_written: bool = False) -> None:
+        """Have parked units wait again, each at its place in the order.
+
+        Args:
+            seqs: The units.
+            not_written: That somebody has found out that none of them is on the warehouse. Without
+                it a unit that may be there is refused: it would be written twice.
 
         Raises:
-            JournalError: It is not there, not parked, or not whole.
+            JournalError: One of them is not there, not parked, not whole, or may be on the
+                warehouse already; nothing was changed.
             FallbackFileError: It could not be noted.
         """
         with self._own.changing() as connection:
-            place = self._place(connection, seq, State.PARKED)
-            entry = tables.read_entry(connection, place)
-            if entry.state is not State.PARKED:
-                raise JournalError(
-                    f"Unit {seq} of {self.path} cannot be sent again: {entry.reason}. To fix it: "
-                    "find out what it wrote from its application, and discard it."
+            for seq in seqs:
+                place = self._place(connection, seq, State.PARKED)
+                entry = tables.read_entry(connection, place)
+                if entry.state is not State.PARKED:
+                    raise JournalError(
+                        f"Unit {seq} of {self.path} cannot be sent again: {entry.reason}. To fix "
+                        "it: find out what it wrote from its application, and discard it."
+                    )
+                if entry.may_be_there and not not_written:
+                    raise self._may_be_there(entry)
+                tables.write_place(
+                    connection, replace(place, state=State.WAITING, batch=None, reason=None)
                 )
-            tables.write_place(connection, replace(place, state=State.WAITING, reason=None))
             self._count(connection)
 
     def discard(self, seqs: Sequence[int]) -> None:
@@ -459,15 +475,13 @@ class Journal:
         tables.write_ledger(connection, ledger)
         return ledger
 
-    def _end_batch(self, identity: str, state: State, reason: str | None) -> None:
-        with self._own.changing() as connection:
-            for seq in self._batch(connection, identity).seqs:
-                place = self._place(connection, seq, State.IN_DOUBT)
-                tables.write_place(
-                    connection, replace(place, state=state, batch=None, reason=reason)
-                )
-            tables.remove_batch(connection, identity)
-            self._count(connection)
+    def _end_batch(self, connection: sqlite3.Connection, identity: str, **new: Any) -> None:
+        """Remove a batch, and change the places of its units."""
+        for seq in self._batch(connection, identity).seqs:
+            place = self._place(connection, seq, State.IN_DOUBT)
+            tables.write_place(connection, replace(place, **new))
+        tables.remove_batch(connection, identity)
+        self._count(connection)
 
     def _note_damaged(self, damaged: dict[int, str]) -> None:
         if not damaged:
@@ -500,6 +514,15 @@ class Journal:
     def _not_there(self, seq: int) -> JournalError:
         return JournalError(
             f"There is no unit {seq} in {self.path}: it arrived, was discarded, or never was."
+        )
+
+    def _may_be_there(self, entry: Entry) -> JournalError:
+        return JournalError(
+            f"Unit {entry.seq} of {self.path} may be on the warehouse already, and would be "
+            f"written twice: {entry.reason}. Nothing was changed. To fix it: look for its rows "
+            f"(vinci fallback show {entry.seq}), and for the query tag in the query history if the "
+            f"reason names one. If it is there: vinci fallback discard {entry.seq}. If it is not: "
+            f"vinci fallback retry {entry.seq} --not-written."
         )
 
     def _not_so(self, place: Place, wanted: Collection[State]) -> JournalError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vinci_code.core.errors import JournalError
@@ -26,12 +26,20 @@ from vinci_code.database.fallback.records import (
     unpack,
 )
 
+SALVAGED = "salvaged"
+"""What names the batch of a unit of which nobody knows whether, and as what, it was sent."""
+
 _SOME = 500
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a unit stands: what changes of it, and what is counted."""
+    """Where a unit stands: what changes of it, and what is counted.
+
+    Attributes:
+        batch: The identity of the statement in which it was sent, of which it is not known whether
+            it was written; ``SALVAGED`` for a unit that was found in a damaged file; else ``None``.
+    """
 
     seq: int
     state: State
@@ -147,7 +155,7 @@ def read_entry(connection: sqlite3.Connection, place: Place) -> Entry:
             reason = str(error)
         else:
             if entry.seq == place.seq:
-                return entry
+                return replace(entry, may_be_there=place.batch is not None)
             reason = f"the record of unit {entry.seq} stands in its place"
     return Entry(place.seq, "", place.committed_at, place.rows, State.DAMAGED, reason, b"")
 
@@ -159,6 +167,8 @@ def read_batches(file: JournalFile, connection: sqlite3.Connection) -> list[Batc
         "SELECT seq, batch FROM vinci_journal_places WHERE batch IS NOT NULL ORDER BY seq"
     ):
         place = read_place(connection, seq)
+        if place is not None and place.state is State.PARKED:
+            continue  # its batch has ended with no outcome
         if place is None or place.state is not State.IN_DOUBT:
             raise file.damaged(f"unit {seq}, which was sent, cannot be read")
         seqs.setdefault(identity, []).append(seq)

@@ -45,6 +45,8 @@ class Entry:
         state: Where it stands.
         reason: Why it stands there.
         document: What was stored, as it was given; nothing where the entry is damaged.
+        may_be_there: Whether it may be on the warehouse, since it was sent and its outcome is not
+            known, or since it was found in what was left of a damaged file.
     """
 
     seq: int
@@ -54,6 +56,7 @@ class Entry:
     state: State
     reason: str | None
     document: bytes = field(repr=False)
+    may_be_there: bool = False
 
 
 @dataclass(frozen=True)

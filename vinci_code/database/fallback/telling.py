@@ -33,6 +33,7 @@ def told(entry: Entry) -> Told:
         "committed_at": entry.committed_at,
         "state": entry.state.value,
         "reason": entry.reason,
+        "may_be_there": entry.may_be_there,
         "rows": entry.rows,
     }
     if not entry.document:
