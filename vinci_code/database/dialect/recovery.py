@@ -134,12 +134,12 @@ def note_keys(write: Held) -> None:
     if isinstance(write, Text):
         next_key.doubt(write.sets)
         return
-    own = _place_of_key(write)
+    own, generated = _place_of_key(write), _generated(write)
     for item in write.shape.values:
         place = place_of(write.shape.table, item.column)
         if own is not None and item.column is own.column:
             next_key.claim([row[own.position] for row in write.rows], place)
-        elif item.column is _generated(write) or next_key.proves_at(place):
+        elif item.column is generated or next_key.proves_at(place):
             keys = [row[item.first] for row in write.rows] if item.is_plain else None
             next_key.doubt({place}, keys)
 

@@ -214,14 +214,18 @@ def _unique(
     nulls_equal = bool(_given(declared, "postgresql_nulls_not_distinct"))
     expressions = () if plain and len(columns) == len(keys) else tuple(keys)
     made = Unique(table, tuple(columns), name, expressions, where, nulls_equal)
+    if made.is_plain:
+        return made
     taken = [c.name for c in table.columns if str(c.name).lower().startswith(KEY)]
-    if taken and not made.is_plain:
+    if taken:
         return Unchecked(name, f"the statement needs names such as {taken[0]} for its own")
     return made
 
 
 def _other_meaning(declared: Any) -> str | None:
     """Why something unique is none that is known here."""
+    if not any(declared.dialect_kwargs):
+        return None  # this is asked several times for each unit of work
     ends = str(_given(declared, "sqlite_on_conflict") or "").upper()
     if ends in _OTHER_ENDS:
         return f"sqlite_on_conflict={ends!r} is not what happens here: a second row is refused"
@@ -270,6 +274,8 @@ def _columns_in(item: Any, table: Table) -> list[Column[Any]]:
     """The columns of an expression; all of the table where a text may name any."""
     if item is None:
         return []
+    if isinstance(item, Column):
+        return [item] if item.table is table else []
     found: list[Column[Any]] = []
     for element in visitors.iterate(item):
         if isinstance(element, Column) and element.table is table:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 from sqlalchemy.schema import Column, Table
@@ -44,6 +45,8 @@ _UNREADABLE = (
 )
 # ``asdict`` would take a tenth of a commit of one row.
 _CHECKS = tuple(field.name for field in fields(Checks))
+# A compiled statement keeps its shape, and units of work come in the same few.
+_shape_texts: WeakKeyDictionary[Shape, bytes] = WeakKeyDictionary()
 _NOT_KEPT = "it cannot be kept while the warehouse is away: "
 _DAMAGED = "what was kept of a unit of work cannot be read{}\nTo fix it: {}"
 
@@ -153,7 +156,7 @@ class _Writer:
         number = self._known.get(shape)
         if number is None:
             # Where a schema stands for another, each execution has a shape of its own.
-            text = orjson.dumps(_shape(shape))
+            text = _text_of_shape(shape)
             number = self._known[shape] = self._numbers.setdefault(text, len(self.shapes))
             if number == len(self.shapes):
                 self.shapes.append(orjson.Fragment(text))
@@ -178,6 +181,13 @@ def _columns(rows: Sequence[Row], width: int) -> list[Any]:
     if len(values) != len(rows) * width:
         raise AssertionError(f"rows of {width} values each have {len(values)} in all")
     return [packed(values[number::width]) for number in range(width)]
+
+
+def _text_of_shape(shape: Shape) -> bytes:
+    text = _shape_texts.get(shape)
+    if text is None:
+        text = _shape_texts[shape] = orjson.dumps(_shape(shape))
+    return text
 
 
 def _shape(shape: Shape) -> dict[str, Any]:

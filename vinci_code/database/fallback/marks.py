@@ -52,8 +52,7 @@ class Mark:
         with self._lock, suppress(OSError):  # a mark that lags behind means nothing
             noted = None if anew else self._read()
             if noted is None or noted.file != ledger.file or noted.version < ledger.version:
-                os.lseek(self._open(), 0, os.SEEK_SET)
-                os.write(self._open(), ledger.pack())
+                os.pwrite(self._open(), ledger.pack(), 0)
 
     def share(self) -> bool:
         """Say that this process uses the journal; ``False`` where somebody is replacing it."""
@@ -80,8 +79,7 @@ class Mark:
         return self._number
 
     def _read(self) -> Ledger | None:
-        os.lseek(self._open(), 0, os.SEEK_SET)
         try:
-            return Ledger.unpack(os.read(self._open(), LEDGER_SIZE))
+            return Ledger.unpack(os.pread(self._open(), LEDGER_SIZE, 0))
         except BrokenRecordError:
             return None
