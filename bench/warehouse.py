@@ -44,7 +44,7 @@ from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
 from vinci_code.warehouse import LocalWarehouse
-from vinci_code.warehouse.tls import Identity
+from vinci_code.warehouse.wire.tls import Identity
 
 ttypes: Any = _ttypes  # generated, without annotations
 

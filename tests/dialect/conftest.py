@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine
 
 from tests.dialect.held import engine_on
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

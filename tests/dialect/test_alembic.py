@@ -44,7 +44,7 @@ from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from vinci_code.database.dialect.alembic import VinciImpl, settle_interrupted
-from vinci_code.database.dialect.alembic_progress import PROPERTY, UnknownOutcomeError
+from vinci_code.database.dialect.migrations.progress import PROPERTY, UnknownOutcomeError
 from vinci_code.database.dialect.types import ARRAY, STRUCT, VARIANT
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse

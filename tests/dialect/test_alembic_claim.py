@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, inspect, text
 
 from tests.integration.cli_process import COMMAND, environment, vinci
-from vinci_code.database.dialect import alembic_claim
 from vinci_code.database.dialect.alembic import MigrationRunningError, claimed
+from vinci_code.database.dialect.migrations import claim as alembic_claim
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -67,7 +67,7 @@ def test_one_that_waits_goes_on_when_the_first_is_done(engine: Engine, another: 
         def emit(self, record: logging.LogRecord) -> None:
             waits.set()
 
-    logger = logging.getLogger("vinci_code.database.dialect.alembic_claim")
+    logger = logging.getLogger("vinci_code.database.dialect.migrations.claim")
     handler, level = Told(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -33,8 +33,9 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.schema import CreateTable
 
 import vinci_code
-from vinci_code.database.dialect import dbapi, dberrors
+from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 TABLE = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer))

@@ -14,10 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vinci_code.database.dialect import binding, dbapi
-from vinci_code.database.dialect.binding import Parameter, Struct, Typed, bind, literal, parameter
 from vinci_code.database.dialect.dberrors import DataError, LimitExceeded, ProgrammingError
-from vinci_code.database.dialect.scanning import describe, markers
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.text import binding
+from vinci_code.database.dialect.text.binding import (
+    Parameter,
+    Struct,
+    Typed,
+    bind,
+    literal,
+    parameter,
+)
+from vinci_code.database.dialect.text.scanning import describe, markers
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 UTC = dt.timezone.utc

@@ -19,8 +19,8 @@ from vinci_code.core.errors import DatabricksConnectionError
 from vinci_code.core.redaction import MASK, forget_secrets, redact
 from vinci_code.core.redaction.text import exact_values
 from vinci_code.database.databricks_connector import DatabricksConnector, create_databricks_engine
-from vinci_code.database.dialect import dbapi
-from vinci_code.database.dialect.credentials import BROWSER_ARGUMENT, take_credentials
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.driver.credentials import BROWSER_ARGUMENT, take_credentials
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 Connect = Callable[..., dbapi.Connection]

@@ -21,9 +21,9 @@ from sqlalchemy import Engine, create_engine, exc, text
 from sqlalchemy.engine import URL
 
 from tests.dialect.held import run_and_commit
-from vinci_code.database.dialect import dbapi
-from vinci_code.database.dialect.credentials import Credentials, take_credentials
-from vinci_code.database.dialect.pooling import SessionPool
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.driver.credentials import Credentials, take_credentials
+from vinci_code.database.dialect.driver.pooling import SessionPool
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse

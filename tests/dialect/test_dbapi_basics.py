@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 UTC = dt.timezone.utc
@@ -35,7 +35,7 @@ def test_the_module_says_what_it_is() -> None:
 
 def test_importing_the_module_does_not_import_the_driver() -> None:
     code = (
-        "import sys, vinci_code.database.dialect.dbapi\n"
+        "import sys, vinci_code.database.dialect.driver.dbapi\n"
         "heavy = {'databricks.sql', 'urllib3', 'thrift', 'pyarrow', 'pandas', 'numpy'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
     )

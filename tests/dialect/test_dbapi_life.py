@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from vinci_code.database.dialect import dbapi
-from vinci_code.database.dialect.waiting import Waiting, seconds_in
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.driver.waiting import Waiting, seconds_in
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

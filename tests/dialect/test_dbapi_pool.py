@@ -15,8 +15,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from vinci_code.core.redaction import redact
-from vinci_code.database.dialect.pooling import SessionPool
-from vinci_code.database.dialect.urls import create_connect_args, without_credentials
+from vinci_code.database.dialect.driver.pooling import SessionPool
+from vinci_code.database.dialect.driver.urls import create_connect_args, without_credentials
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 HOST = "example.cloud.databricks.com"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vinci_code.database.dialect import dbapi
-from vinci_code.database.dialect.scanning import describe
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.text.scanning import describe
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

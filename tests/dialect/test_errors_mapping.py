@@ -16,9 +16,9 @@ from sqlalchemy import Engine, exc, text
 from tests.dialect.held import run_and_commit
 from vinci_code.core.errors import VinciError
 from vinci_code.core.redaction import forget_secrets, register_secret
-from vinci_code.database.dialect import dbapi, dberrors
-from vinci_code.database.dialect.guards import raised
-from vinci_code.database.dialect.translation import (
+from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.driver.translation import (
     RULES,
     By,
     Evidence,
@@ -27,6 +27,7 @@ from vinci_code.database.dialect.translation import (
     clean,
     translate,
 )
+from vinci_code.database.dialect.writes.guards import raised
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

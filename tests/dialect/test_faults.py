@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.warehouse.faults import KINDS, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

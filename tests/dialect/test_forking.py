@@ -26,11 +26,13 @@ from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import Secret, exact, hooks
 from vinci_code.core.redaction.exact import ExactValues
-from vinci_code.database.databricks_auth import OAuthTokens
+from vinci_code.database.databricks.auth import OAuthTokens
+from vinci_code.database.databricks.profile import _UnifiedAuth
 from vinci_code.database.databricks_connector import DatabricksConnector, create_databricks_engine
-from vinci_code.database.databricks_profile import _UnifiedAuth
-from vinci_code.database.dialect import credentials, dbapi, forking, keys
-from vinci_code.database.dialect.keys import KeyMaker, next_key
+from vinci_code.database.dialect import forking
+from vinci_code.database.dialect.driver import credentials, dbapi
+from vinci_code.database.dialect.sql import keys
+from vinci_code.database.dialect.sql.keys import KeyMaker, next_key
 from vinci_code.database.migrations import runner
 from vinci_code.database.session import _the_engine
 from vinci_code.warehouse.pytest_plugin import TestWarehouse

@@ -12,13 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, String, Table, UniqueConstraint, bindparam
 
-from vinci_code.database.dialect import guards
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import IntegrityError
-from vinci_code.database.dialect.sets import Checks, Upsert
-from vinci_code.database.dialect.shapes import Kind, Loaded, Shape
-from vinci_code.database.dialect.uniques import uniques
-from vinci_code.database.dialect.writes import Held, HeldWrites, Rows, Text, joined
+from vinci_code.database.dialect.sql.uniques import uniques
+from vinci_code.database.dialect.units.held import Held, HeldWrites, Rows, Text, joined
+from vinci_code.database.dialect.writes import guards
+from vinci_code.database.dialect.writes.sets import Checks, Upsert
+from vinci_code.database.dialect.writes.shapes import Kind, Loaded, Shape
 
 _DIALECT = VinciDialect()
 _METADATA = MetaData()

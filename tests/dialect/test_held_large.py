@@ -11,7 +11,9 @@ from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert,
 from sqlalchemy.exc import DBAPIError
 
 from tests.dialect.held import count_of, first_words, sending
-from vinci_code.database.dialect import dberrors, payload, units
+from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.units import unit as units
+from vinci_code.database.dialect.writes import payload
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 METADATA = MetaData()

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from tests.dialect.sides import Sides
-from vinci_code.database.dialect.writes import joined
+from vinci_code.database.dialect.units.held import joined
 
 
 class Base(DeclarativeBase):

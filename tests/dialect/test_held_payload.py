@@ -39,11 +39,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import NullType
 
 from vinci_code.database.dialect.base import VinciDialect
-from vinci_code.database.dialect.binding import literal
 from vinci_code.database.dialect.dberrors import DataError, LimitExceeded, ProgrammingError
-from vinci_code.database.dialect.payload import payloads
-from vinci_code.database.dialect.shapes import letters
-from vinci_code.database.dialect.transports import transport_of
+from vinci_code.database.dialect.text.binding import literal
+from vinci_code.database.dialect.types.transports import transport_of
+from vinci_code.database.dialect.writes.payload import payloads
+from vinci_code.database.dialect.writes.shapes import letters
 
 DIALECT = VinciDialect()
 INTEGER, TEXT = (transport_of(kind, DIALECT) for kind in (Integer(), String()))

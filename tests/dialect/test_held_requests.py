@@ -12,7 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.dialect.held import count_of, first_words, rows_of, sending
 from vinci_code.database import upsert
-from vinci_code.database.dialect import payload, units
+from vinci_code.database.dialect.units import unit as units
+from vinci_code.database.dialect.writes import payload
 from vinci_code.database.models import Event
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

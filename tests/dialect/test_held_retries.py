@@ -29,7 +29,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from tests.dialect.held import count_of, run_and_commit
 from vinci_code.database import run_unit, statistics
 from vinci_code.database.dialect import dberrors
-from vinci_code.database.dialect.statistics import Progress
+from vinci_code.database.dialect.units.statistics import Progress
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

@@ -30,8 +30,8 @@ from sqlalchemy.sql.dml import Insert
 
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import NotSupportedError
-from vinci_code.database.dialect.sets import Checks
-from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.writes.sets import Checks
+from vinci_code.database.dialect.writes.shapes import Kind, Shape
 
 DIALECT = VinciDialect()
 METADATA = MetaData()

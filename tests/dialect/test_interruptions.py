@@ -23,7 +23,7 @@ from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import silent_server
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.database.databricks_connector import DatabricksConnector
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse

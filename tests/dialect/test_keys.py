@@ -40,7 +40,7 @@ from sqlalchemy.orm import (
 )
 
 from tests.dialect.sides import Sides, sides_of
-from vinci_code.database.dialect.keys import NODE_BITS, ROW_STEP, KeyMaker, next_key, uuid7
+from vinci_code.database.dialect.sql.keys import NODE_BITS, ROW_STEP, KeyMaker, next_key, uuid7
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 METADATA = MetaData()

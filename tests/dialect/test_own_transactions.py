@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, event, insert, select, text
 
 from tests.dialect.held import rows_of
-from vinci_code.database.dialect import dbapi
-from vinci_code.database.dialect.scanning import describe
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.text.scanning import describe
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.faults import HISTORY
 from vinci_code.warehouse.pytest_plugin import TestWarehouse

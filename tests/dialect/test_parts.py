@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import rows_of
 from vinci_code.database import run_unit
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.sqlite import create_sqlite_engine
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.faults import HISTORY

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import Column, MetaData, Table
 
 from tests.dialect.held import rows_of, wait_for_history
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.faults import HISTORY
 from vinci_code.warehouse.pytest_plugin import TestWarehouse

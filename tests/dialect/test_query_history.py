@@ -35,14 +35,15 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import rows_of, run_and_commit, wait_for_history
 from vinci_code.database import statistics, upsert
-from vinci_code.database.dialect import dbapi, dberrors, query_history, transport
-from vinci_code.database.dialect.keys import KeyMaker
-from vinci_code.database.dialect.query_history import TAG, Fate, Sought
-from vinci_code.warehouse import server
+from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.driver import dbapi, query_history, transport
+from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought
+from vinci_code.database.dialect.sql.keys import KeyMaker
 from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
-from vinci_code.warehouse.recording import RequestRecord
+from vinci_code.warehouse.wire import server
+from vinci_code.warehouse.wire.recording import RequestRecord
 
 METADATA = MetaData()
 DAYS = Table(

@@ -10,9 +10,9 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, rows_of, sending
-from vinci_code.database.dialect.alembic_progress import changes_rows, changes_tables
 from vinci_code.database.dialect.dberrors import PendingWritesError
-from vinci_code.database.dialect.scanning import (
+from vinci_code.database.dialect.migrations.progress import changes_rows, changes_tables
+from vinci_code.database.dialect.text.scanning import (
     ANY_VIEW,
     describe,
     is_several,

@@ -27,7 +27,10 @@ from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 from sqlalchemy.types import BIGINT, DECIMAL, INTEGER, NullType
 
-from vinci_code.database.dialect.information_schema import parse_identities, plain_condition
+from vinci_code.database.dialect.reflection.information_schema import (
+    parse_identities,
+    plain_condition,
+)
 from vinci_code.database.dialect.types import ARRAY, MAP, STRUCT, TIMESTAMP, VARIANT
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

@@ -31,8 +31,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from vinci_code.database import upsert
-from vinci_code.database.dialect import binding, scanning
-from vinci_code.database.dialect.constructs import described
+from vinci_code.database.dialect.sql.constructs import described
+from vinci_code.database.dialect.text import binding, scanning
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 metadata = MetaData()

@@ -13,8 +13,9 @@ from sqlalchemy.orm import attributes
 from sqlalchemy.orm.base import NO_VALUE
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from vinci_code.database.dialect import flushes, loaded, selfcheck
-from vinci_code.database.dialect.dml import WriteCompiler
+from vinci_code.database.dialect import selfcheck
+from vinci_code.database.dialect.units import flushes, loaded
+from vinci_code.database.dialect.writes.dml import WriteCompiler
 
 Patch = pytest.MonkeyPatch
 

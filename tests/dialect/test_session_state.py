@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from tests.dialect.held import rows_of, run_and_commit
 from tests.history import replacements
-from vinci_code.database.dialect import dbapi
-from vinci_code.database.dialect.scanning import describe
+from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.text.scanning import describe
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 

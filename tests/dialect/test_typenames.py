@@ -21,7 +21,6 @@ from sqlalchemy.types import (
 )
 
 from vinci_code.database.dialect.base import VinciDialect
-from vinci_code.database.dialect.typenames import AnyType, UnknownTypeError, parse_type_name
 from vinci_code.database.dialect.types import (
     ARRAY,
     MAP,
@@ -31,6 +30,7 @@ from vinci_code.database.dialect.types import (
     TINYINT,
     VARIANT,
 )
+from vinci_code.database.dialect.types.typenames import AnyType, UnknownTypeError, parse_type_name
 
 CASES: dict[str, AnyType] = {
     "bigint": BIGINT(),

@@ -36,7 +36,7 @@ from tests.dialect.held import rows_of
 from vinci_code.database import upsert
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import NotSupportedError
-from vinci_code.database.dialect.uniques import unchecked, uniques
+from vinci_code.database.dialect.sql.uniques import unchecked, uniques
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 Declare = Callable[[Table], Any]

@@ -870,8 +870,8 @@ def test_what_cannot_be_sent_is_refused_when_it_is_given(engine: sa.Engine) -> N
 
 
 def test_copies_hold_copies() -> None:
-    from vinci_code.database.dialect.binding import Struct, Typed
-    from vinci_code.database.dialect.copying import settled
+    from vinci_code.database.dialect.text.binding import Struct, Typed
+    from vinci_code.database.dialect.units.copying import settled
 
     inner, buffer = [1], bytearray(b"x")
     pairs = Pairs(a=inner)
@@ -892,7 +892,7 @@ def test_copies_hold_copies() -> None:
 
 
 def test_rows_of_fixed_values_are_not_copied() -> None:
-    from vinci_code.database.dialect.copying import settled
+    from vinci_code.database.dialect.units.copying import settled
 
     rows = [(1, "x", None, MOMENT, Decimal(1)), (2, "y", b"z", uuid.UUID(int=1), 1.5)]
     assert all(map(lambda one, two: one is two, settled(rows), rows))

@@ -43,8 +43,8 @@ from sqlalchemy.types import UserDefinedType
 from tests.dialect.held import first_words, rows_of, sending
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import PendingWritesError
-from vinci_code.database.dialect.views import KnownViews, Name, questions
-from vinci_code.database.dialect.writes import joined
+from vinci_code.database.dialect.sql.views import KnownViews, Name, questions
+from vinci_code.database.dialect.units.held import joined
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 metadata = MetaData()

@@ -22,7 +22,7 @@ from tests.differential.generating import generate
 from tests.differential.programs import Program, read
 from tests.differential.run import Folder, Found, Sides, replay, run_all, sides
 from vinci_code.database.dialect.base import VinciDialect
-from vinci_code.database.dialect.dbapi import Connection
+from vinci_code.database.dialect.driver.dbapi import Connection
 
 SEED = 12
 PROGRAMS = 60

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from vinci_code.database.dialect.steps import steps
-from vinci_code.database.dialect.units import Unit
-from vinci_code.database.dialect.writes import Held, joined
+from vinci_code.database.dialect.units.held import Held, joined
+from vinci_code.database.dialect.units.steps import steps
+from vinci_code.database.dialect.units.unit import Unit
 
 Write = Callable[[Connection], object]
 

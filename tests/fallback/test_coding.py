@@ -44,8 +44,8 @@ from tests.fallback.documents import Write, held_of, sent_of, unit_of
 from vinci_code.core.errors import DocumentError, UnknownTableError, VinciError
 from vinci_code.database import upsert
 from vinci_code.database.dialect.dberrors import DataError, NotSupportedError
-from vinci_code.database.dialect.sets import Checks
-from vinci_code.database.dialect.writes import Held, Rows, joined
+from vinci_code.database.dialect.units.held import Held, Rows, joined
+from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.fallback.coding import FORMAT, decode, encode
 
 

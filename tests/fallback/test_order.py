@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.fallback.circle import Circle, circle
 from vinci_code.core.errors import JournalError
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.fallback import replay
 from vinci_code.database.fallback.records import State
 from vinci_code.warehouse import Fault

@@ -16,7 +16,7 @@ from tests.dialect.held import engine_on
 from tests.fallback.outages import Outages
 from vinci_code.core.config import reload_settings
 from vinci_code.core.errors import FallbackFileError, MigrationsPendingError, StandbyReadError
-from vinci_code.database.databricks_failures import MEANWHILE
+from vinci_code.database.databricks.failures import MEANWHILE
 from vinci_code.database.fallback import DatabaseState, sessions, with_fallback
 from vinci_code.database.fallback.sessions import RoutedSession
 from vinci_code.database.models import Base, Event

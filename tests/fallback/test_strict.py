@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.fallback.circle import Circle, circle
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -153,7 +153,7 @@ def test_broken_sql_is_an_error(made: Circle, work: Callable[[Session], Any]) ->
 
 
 def test_a_certificate_that_is_not_trusted_is_an_error(made: Circle, tmp_path: Path) -> None:
-    from vinci_code.warehouse.tls import Identity
+    from vinci_code.warehouse.wire.tls import Identity
 
     warehouse = made.of.warehouse
     other = Identity()

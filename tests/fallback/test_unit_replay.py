@@ -25,10 +25,10 @@ from sqlalchemy import (
 from tests.dialect.held import count_of, first_words, rows_of, sending, wait_for_history
 from tests.fallback.documents import held_of, unit_of
 from vinci_code.database.dialect import dberrors
-from vinci_code.database.dialect.query_history import TAG
-from vinci_code.database.dialect.recovery import Commit, Outcome
-from vinci_code.database.dialect.units import Unit
-from vinci_code.database.dialect.writes import Held
+from vinci_code.database.dialect.driver.query_history import TAG
+from vinci_code.database.dialect.units.held import Held
+from vinci_code.database.dialect.units.recovery import Commit, Outcome
+from vinci_code.database.dialect.units.unit import Unit
 from vinci_code.database.fallback.coding import decode, encode
 from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault

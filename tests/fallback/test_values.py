@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.text.binding import Struct, Typed
 from vinci_code.database.fallback.values import packed, unpacked
 
 _ZONE = dt.timezone(dt.timedelta(hours=5, minutes=30, seconds=7))

@@ -16,18 +16,15 @@ from unittest import mock
 
 from tests.history.schedules import Schedule, generate
 from vinci_code.database import units_of_work
-from vinci_code.database.dialect import (
-    dbapi,
-    guards,
-    interruptions,
-    query_history,
-    recovery,
-    units,
-)
-from vinci_code.database.dialect.keys import KeyMaker
-from vinci_code.database.dialect.query_history import Fate, Verdict
-from vinci_code.database.dialect.recovery import Finding, Outcome
-from vinci_code.database.dialect.writes import HeldWrites
+from vinci_code.database.dialect import interruptions
+from vinci_code.database.dialect.driver import dbapi, query_history
+from vinci_code.database.dialect.driver.query_history import Fate, Verdict
+from vinci_code.database.dialect.sql.keys import KeyMaker
+from vinci_code.database.dialect.units import recovery
+from vinci_code.database.dialect.units import unit as units
+from vinci_code.database.dialect.units.held import HeldWrites
+from vinci_code.database.dialect.units.recovery import Finding, Outcome
+from vinci_code.database.dialect.writes import guards
 
 Replace = Callable[[object, str, object], object]
 """Puts something in the place of an attribute."""

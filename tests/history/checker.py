@@ -31,7 +31,7 @@ from tests.history.events import (
 )
 from tests.history.model import Row, State, Write
 from tests.history.schedules import HARMLESS, PER_TABLE, UNIT
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 
 
 def check(history: History) -> list[str]:

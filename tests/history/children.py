@@ -17,7 +17,7 @@ from tests.history.deeds import bump
 from tests.history.model import WALLET
 from tests.history.schedules import Step
 from tests.history.unit import Unit
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 
 # After how long a child is ended.
 _SECONDS = 60

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.history.model import Row, Write
 from tests.history.schedules import Schedule
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 
 ACKNOWLEDGED, FAILED, AMBIGUOUS = "acknowledged", "failed", "ambiguous"
 PARTIAL, ROLLED_BACK, INTERRUPTED = "partial", "rolled back", "interrupted"

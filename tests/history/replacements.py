@@ -27,7 +27,7 @@ from unittest import mock
 import sqlalchemy as sa
 
 from tests.certificates import trust_none_of_the_machine
-from vinci_code.database.dialect import dbapi, transport, waiting
+from vinci_code.database.dialect.driver import dbapi, transport, waiting
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import Fault
 

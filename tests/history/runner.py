@@ -53,7 +53,8 @@ from tests.history.signals import RAISED, TimeLimit
 from tests.history.tables import VIEW, Base, Rows
 from tests.history.unit import Shared, Unit
 from tests.history.watching import HISTORY_SECONDS, Watch
-from vinci_code.database.dialect import dbapi, query_history, units
+from vinci_code.database.dialect.driver import dbapi, query_history
+from vinci_code.database.dialect.units import unit as units
 from vinci_code.warehouse import LocalWarehouse
 
 # For how many schedules rows are made at once.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 
 
 class Soft(Exception):  # noqa: N818 - as Celery's

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from tests.history.model import ACCOUNT, ITEM, NOTE, RECEIPT, SETTING, WALLET, Row
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 
 SLOTS = 16
 """How many rows of one table a schedule may use."""

@@ -38,7 +38,7 @@ from tests.history.model import (
     mixed,
 )
 from tests.history.schedules import LOST_AFTER, PER_TABLE, UNIT, Schedule
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 
 _APPENDED = Write(SWAP, ACCOUNT, 0, (f"{SEED},u0",), (SEED,))
 _SET = Write(SET, SETTING, 1, ("u0.1",))

@@ -35,9 +35,10 @@ from tests.history.schedules import (
     generate,
     read,
 )
-from vinci_code.database.dialect import guards, units
-from vinci_code.database.dialect.recovery import Finding, Outcome
-from vinci_code.database.dialect.writes import HeldWrites
+from vinci_code.database.dialect.units import unit as units
+from vinci_code.database.dialect.units.held import HeldWrites
+from vinci_code.database.dialect.units.recovery import Finding, Outcome
+from vinci_code.database.dialect.writes import guards
 from vinci_code.warehouse.engine import conflicts
 
 SEED = 20

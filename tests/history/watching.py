@@ -13,11 +13,12 @@ from unittest import mock
 import sqlalchemy as sa
 
 from tests.history.schedules import ARRIVAL, BETWEEN, DONE, OVERLAP, PROBE, RESEND
-from vinci_code.database.dialect import query_history, units, waiting
+from vinci_code.database.dialect.driver import query_history, waiting
+from vinci_code.database.dialect.units import unit as units
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine.transactions import Effect, Transaction
 from vinci_code.warehouse.faults import Fault
-from vinci_code.warehouse.history import FINISHED, Entry
+from vinci_code.warehouse.wire.history import FINISHED, Entry
 
 # How long the query history is asked that will not tell; one that will is waited for.
 HISTORY_SECONDS = 0.05

@@ -111,7 +111,7 @@ def test_the_connector_alone_loads_no_http_client(tmp_path: Path) -> None:
 import sys
 before = set(sys.modules)
 import vinci_code.database.databricks_connector
-print(sorted({"vinci_code.database.databricks_http"} & (set(sys.modules) - before)))
+print(sorted({"vinci_code.database.databricks.http"} & (set(sys.modules) - before)))
 """
     assert run("-c", code, tmp_path=tmp_path).stdout.strip() == "[]"
 

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.certificates import Authority
 from tests.fakes.workspace import CLIENT_ID, CLIENT_SECRET, TOKEN, FakeWorkspace
 from vinci_code.core.errors import AuthenticationError, DeadlineExceededError
-from vinci_code.database import databricks_profile
+from vinci_code.database.databricks import profile as databricks_profile
 from vinci_code.database.databricks_connector import DatabricksConnector
 
 

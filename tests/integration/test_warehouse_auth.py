@@ -13,12 +13,12 @@ from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.config import reload_settings
 from vinci_code.core.redaction import Secret
-from vinci_code.database.databricks_auth import OAuthTokens
+from vinci_code.database.databricks.auth import OAuthTokens
+from vinci_code.database.databricks.failures import Target
 from vinci_code.database.databricks_connector import create_databricks_engine
-from vinci_code.database.databricks_failures import Target
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
-from vinci_code.warehouse.recording import RequestRecord
+from vinci_code.warehouse.wire.recording import RequestRecord
 
 
 @pytest.fixture

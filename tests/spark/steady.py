@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy.orm import Mapper, unitofwork
 from sqlalchemy.orm.state import InstanceState
 
-from vinci_code.database.dialect import alembic_claim, keys
+from vinci_code.database.dialect.migrations import claim as alembic_claim
+from vinci_code.database.dialect.sql import keys
 from vinci_code.database.models import types
 
 _SEED = 7

@@ -18,8 +18,8 @@ from vinci_code.core.errors import (
     DatabricksConnectionError,
     DeadlineExceededError,
 )
-from vinci_code.database.databricks_explain import explain
-from vinci_code.database.databricks_failures import (
+from vinci_code.database.databricks.explain import explain
+from vinci_code.database.databricks.failures import (
     ExplainedError,
     Failure,
     Kind,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vinci_code.core.config import ConfigurationError, DatabaseSettings, reload_settings
+from vinci_code.database.databricks.failures import MEANWHILE, Failure, Kind, with_meanwhile
 from vinci_code.database.databricks_connector import DatabricksConnector
-from vinci_code.database.databricks_failures import MEANWHILE, Failure, Kind, with_meanwhile
 
 COMPLETE = {
     "USE_DATABRICKS": "true",

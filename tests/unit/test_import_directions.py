@@ -129,7 +129,7 @@ def test_imports_keep_their_direction(path: Path) -> None:
         ("vinci_code.core.errors", "from vinci_code.core.redaction import redact"),
         ("vinci_code.core.redaction.text", "import vinci_code.core.config"),
         ("vinci_code.database.models.event", "from vinci_code.database.session import get_engine"),
-        ("vinci_code.warehouse.server", "from vinci_code.database.models import Event"),
+        ("vinci_code.warehouse.wire.server", "from vinci_code.database.models import Event"),
         ("vinci_code.database.session", "def f():\n    from vinci_code.cli import main"),
         ("vinci_code.diagnostics.checks", "import vinci_code.cli"),
     ],

@@ -15,7 +15,7 @@ from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
 
 from tests.warehouse.wire_client import TIMEOUT, WireClient, header, message
 from tests.warehouse.wire_engine import FakeWarehouse
-from vinci_code.warehouse import messages, server, thrift_service
+from vinci_code.warehouse.wire import messages, server, thrift_service
 
 NAMES = sorted(name for name in vars(TCLIService.Iface) if not name.startswith("_"))
 STRUCT, LIST, MAP, STRING, I32, STOP = b"\x0c", b"\x0f", b"\x0d", b"\x0b", b"\x08", b"\x00"

@@ -9,7 +9,7 @@ from databricks.sql.thrift_api.TCLIService import ttypes
 
 from tests.warehouse.wire_client import WireClient
 from tests.warehouse.wire_engine import FakeWarehouse
-from vinci_code.warehouse.metadata import like
+from vinci_code.warehouse.wire.metadata import like
 
 
 def test_catalogs(cursor: Cursor) -> None:

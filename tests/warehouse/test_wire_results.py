@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from databricks.sql.thrift_api.TCLIService import ttypes
 
-from vinci_code.warehouse import parameters
-from vinci_code.warehouse.recording import RequestLog
-from vinci_code.warehouse.results import Format, Rows, json_type
 from vinci_code.warehouse.sql import types
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.wire import parameters
+from vinci_code.warehouse.wire.recording import RequestLog
+from vinci_code.warehouse.wire.results import Format, Rows, json_type
 
 # --- rows ---------------------------------------------------------------------------------------
 

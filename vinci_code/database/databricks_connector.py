@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from databricks.sql.client import Connection
     from sqlalchemy.engine import Engine
 
-    from vinci_code.database.databricks_auth import Credentials
-    from vinci_code.database.databricks_failures import Failure, Target
+    from vinci_code.database.databricks.auth import Credentials
+    from vinci_code.database.databricks.failures import Failure, Target
 
 CONNECT_TIMEOUT = 20.0
 """Seconds after which opening a connection is given up."""
@@ -109,7 +109,7 @@ class DatabricksConnector(HoldsSecret):
         require_databricks_extra()
         # Here and below, what only Databricks needs is imported where it is used: ssl, http and the
         # rest are nothing that an application on SQLite should wait for.
-        from vinci_code.database.databricks_auth import resolve_access
+        from vinci_code.database.databricks.auth import resolve_access
 
         access = resolve_access(database)
         self._target = access.target
@@ -195,7 +195,7 @@ class DatabricksConnector(HoldsSecret):
             if _is_from_signal(error):
                 raise
             # Those of urllib3, ssl and thrift come through.
-            from vinci_code.database.databricks_failures import connection_error
+            from vinci_code.database.databricks.failures import connection_error
 
             raise connection_error(self.explain(error)) from redact_exception(error)
 
@@ -240,8 +240,8 @@ class DatabricksConnector(HoldsSecret):
 
     def explain(self, error: BaseException) -> Failure:
         """What an error on the way to the warehouse means, and what to do about it."""
-        from vinci_code.database.databricks_explain import explain
-        from vinci_code.database.databricks_failures import with_meanwhile
+        from vinci_code.database.databricks.explain import explain
+        from vinci_code.database.databricks.failures import with_meanwhile
 
         failure = explain(error, self._target)
         return failure if self._has_fallback else with_meanwhile(failure)
@@ -383,7 +383,7 @@ def select_one(connection: Connection) -> float:
 def _open(arguments: Mapping[str, Any], statement_timeout: float) -> Connection:
     from databricks import sql
 
-    from vinci_code.database.databricks_http import tls_context
+    from vinci_code.database.databricks.http import tls_context
     from vinci_code.database.dialect.forking import keep_in_process
 
     ca_file = arguments.get("_tls_trusted_ca_file")
@@ -420,7 +420,7 @@ def _refuse_known_real_time(host: str, http_path: str) -> None:
 
     warehouse_id = extract_warehouse_id(http_path)
     if warehouse_id is not None and is_known_reyden(host, warehouse_id):
-        from vinci_code.database.databricks_failures import ExplainedError, real_time_warehouse
+        from vinci_code.database.databricks.failures import ExplainedError, real_time_warehouse
 
         raise ExplainedError(real_time_warehouse(http_path))
 

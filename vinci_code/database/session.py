@@ -326,7 +326,7 @@ def _start_without_fallback(engine: Engine, settings: DatabaseSettings) -> None:
 
 def _tell_of_fallback(context: ExceptionContext) -> None:
     """Say how to go on where the warehouse is away."""
-    from vinci_code.database.databricks_failures import MEANWHILE
+    from vinci_code.database.databricks.failures import MEANWHILE
     from vinci_code.database.fallback.away import is_away
 
     if not is_away(context.original_exception):

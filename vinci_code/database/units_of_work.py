@@ -16,7 +16,7 @@ from sqlalchemy.orm.exc import StaleDataError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-    from vinci_code.database.dialect.statistics import Statistics
+    from vinci_code.database.dialect.units.statistics import Statistics
 
 Result = TypeVar("Result")
 

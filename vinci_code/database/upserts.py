@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.sql.base import Executable, Generative
 from sqlalchemy.sql.elements import ClauseElement
 
-from vinci_code.database.dialect.uniques import is_declared
+from vinci_code.database.dialect.sql.uniques import is_declared
 
 
 def upsert(
@@ -110,7 +110,7 @@ class Upsert(Generative, Executable, ClauseElement):
         options = {**self._execution_options, **execution_options}
         name = connection.dialect.name
         if hasattr(connection.dialect, "held_by"):
-            from vinci_code.database.dialect.sets import Upsert as Spec
+            from vinci_code.database.dialect.writes.sets import Upsert as Spec
 
             options["vinci_upsert"] = Spec(self.keys, self.update)
         if name == "sqlite":

@@ -10,19 +10,19 @@ from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import warehouse_id_of
 from vinci_code.core.errors import FallbackFileError, MissingExtraError
 from vinci_code.core.redaction import redact_exception
-from vinci_code.database.databricks_connector import (
-    DatabricksConnector,
-    require_databricks_extra,
-    select_one,
-)
-from vinci_code.database.databricks_failures import (
+from vinci_code.database.databricks.failures import (
     Failure,
     Kind,
     Target,
     refused_by_status,
     status_of,
 )
-from vinci_code.database.databricks_http import Reply, request
+from vinci_code.database.databricks.http import Reply, request
+from vinci_code.database.databricks_connector import (
+    DatabricksConnector,
+    require_databricks_extra,
+    select_one,
+)
 from vinci_code.diagnostics.checks import Check, Context
 from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
 from vinci_code.diagnostics.report import Finding, Status

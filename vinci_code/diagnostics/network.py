@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from vinci_code.database.databricks_failures import ExplainedError, Target, unreachable
-from vinci_code.database.databricks_http import open_socket, proxy_for, tls_context
+from vinci_code.database.databricks.failures import ExplainedError, Target, unreachable
+from vinci_code.database.databricks.http import open_socket, proxy_for, tls_context
 from vinci_code.diagnostics.checks import Context
 from vinci_code.diagnostics.report import Finding, Status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from vinci_code.core.redaction import redact_exception
-from vinci_code.database.databricks_failures import ExplainedError, Failure, Kind
+from vinci_code.database.databricks.failures import ExplainedError, Failure, Kind
 from vinci_code.database.deadlines import run_with_deadline
 from vinci_code.diagnostics.checks import Context
 from vinci_code.diagnostics.report import Finding, Status

@@ -9,18 +9,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vinci_code.warehouse.faults import Fault, FaultScript
-from vinci_code.warehouse.gateway import Gateway
-from vinci_code.warehouse.history import QueryHistory
-from vinci_code.warehouse.recording import RequestLog, RequestRecord
-from vinci_code.warehouse.rest import Credentials, Rest, WarehouseState
-from vinci_code.warehouse.server import Server
-from vinci_code.warehouse.thrift_service import ThriftService
-from vinci_code.warehouse.tls import Identity
+from vinci_code.warehouse.wire.gateway import Gateway
+from vinci_code.warehouse.wire.history import QueryHistory
+from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
+from vinci_code.warehouse.wire.rest import Credentials, Rest, WarehouseState
+from vinci_code.warehouse.wire.server import Server
+from vinci_code.warehouse.wire.thrift_service import ThriftService
+from vinci_code.warehouse.wire.tls import Identity
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from vinci_code.warehouse.operations import EngineSession
+    from vinci_code.warehouse.wire.operations import EngineSession
 
 HOST_NAME = "localhost"
 CATALOG = "main"

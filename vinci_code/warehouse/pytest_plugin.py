@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from vinci_code.warehouse.faults import Fault
     from vinci_code.warehouse.local import LocalWarehouse
-    from vinci_code.warehouse.recording import RequestRecord
+    from vinci_code.warehouse.wire.recording import RequestRecord
 
 
 class TestWarehouse:

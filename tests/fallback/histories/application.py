@@ -18,7 +18,7 @@ from tests.fallback.histories.model import Effect
 from tests.fallback.histories.schedules import COMMIT, REPLAY, ROLLBACK, Schedule, Step
 from tests.fallback.histories.tables import COUNTER, THING, WIDTH, Base, Counter, Mark, Thing
 from vinci_code.core.errors import VinciError
-from vinci_code.database.dialect import dbapi, query_history, transport, waiting
+from vinci_code.database.dialect.driver import dbapi, query_history, transport, waiting
 from vinci_code.database.fallback import fallback as fallback_module
 from vinci_code.database.fallback import replay as replay_module
 from vinci_code.database.fallback.fallback import Fallback

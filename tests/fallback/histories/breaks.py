@@ -17,8 +17,8 @@ from unittest import mock
 
 from tests.fallback.histories.runner import Runner
 from tests.fallback.histories.schedules import Schedule, generate
-from vinci_code.database.dialect import guards
-from vinci_code.database.dialect.recovery import Outcome
+from vinci_code.database.dialect.units.recovery import Outcome
+from vinci_code.database.dialect.writes import guards
 from vinci_code.database.fallback.fallback import Fallback, _Known
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.replay import _Replaying

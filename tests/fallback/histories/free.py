@@ -38,7 +38,7 @@ from tests.fallback.histories.processes import context
 from tests.fallback.histories.runner import Eye
 from tests.fallback.histories.tables import MARK, THING, Base, Mark, Thing
 from vinci_code.core.errors import VinciError
-from vinci_code.database.dialect import dbapi
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.fallback.coding import decode
 from vinci_code.database.fallback.fallback import Fallback
 from vinci_code.database.fallback.journal import Journal

@@ -59,7 +59,7 @@ from tests.fallback.histories.schedules import (
     Step,
 )
 from tests.fallback.histories.tables import COUNTER, MARK, THING, WIDTH, Base, first_rows
-from vinci_code.database.dialect import dbapi, query_history
+from vinci_code.database.dialect.driver import dbapi, query_history
 from vinci_code.database.fallback.coding import each
 from vinci_code.database.fallback.fallback import Fallback
 from vinci_code.database.fallback.journal import Journal

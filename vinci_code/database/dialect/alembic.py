@@ -15,7 +15,7 @@ What differs from other databases:
   are there already, and NOT NULL follow, so that it ends as on SQLite.
 - Plain indexes are left out, unique ones are UNIQUE constraints.
 - There is no transaction around DDL. A revision that was interrupted between two of its statements
-  is taken up where it ended: see ``alembic_progress``, ``settle_interrupted``. What a revision
+  is taken up where it ended: see ``migrations.progress``, ``settle_interrupted``. What a revision
   sends by itself over ``op.get_bind()`` is not written down, and is sent again.
 - Two processes must not migrate at once: ``claimed`` lets one in and has the others wait.
 - ``alembic revision --autogenerate`` also compares ``databricks_tblproperties=`` and
@@ -25,11 +25,11 @@ What differs from other databases:
 
 from __future__ import annotations
 
-from vinci_code.database.dialect.alembic_changes import ChangingImpl
-from vinci_code.database.dialect.alembic_claim import MigrationRunningError, claimed
-from vinci_code.database.dialect.alembic_compare import ComparingImpl
-from vinci_code.database.dialect.alembic_layout import LayoutOp
-from vinci_code.database.dialect.alembic_progress import settle_interrupted
+from vinci_code.database.dialect.migrations.changes import ChangingImpl
+from vinci_code.database.dialect.migrations.claim import MigrationRunningError, claimed
+from vinci_code.database.dialect.migrations.compare import ComparingImpl
+from vinci_code.database.dialect.migrations.layout import LayoutOp
+from vinci_code.database.dialect.migrations.progress import settle_interrupted
 
 __all__ = [
     "LayoutOp",

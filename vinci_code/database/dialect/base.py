@@ -88,28 +88,21 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import exc, schema
 from sqlalchemy.engine import URL, default
 
-from vinci_code.database.dialect import (
-    connecting,
-    flushed_keys,
-    flushes,
-    loaded,
-    pooling,
-    query_history,
-    selfcheck,
-    units,
-    urls,
-)
+from vinci_code.database.dialect import selfcheck
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
-from vinci_code.database.dialect.ddl import VinciDDLCompiler
-from vinci_code.database.dialect.identifiers import VinciIdentifierPreparer
-from vinci_code.database.dialect.pooling import SessionPool, look_after
-from vinci_code.database.dialect.reflection import ReflectionMixin
-from vinci_code.database.dialect.statistics import Counter, OnProgress, Progress
-from vinci_code.database.dialect.typecompiler import VinciTypeCompiler
+from vinci_code.database.dialect.driver import connecting, pooling, query_history, urls
+from vinci_code.database.dialect.driver.pooling import SessionPool, look_after
+from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
+from vinci_code.database.dialect.sql.ddl import VinciDDLCompiler
+from vinci_code.database.dialect.sql.identifiers import VinciIdentifierPreparer
+from vinci_code.database.dialect.sql.views import KnownViews
 from vinci_code.database.dialect.types import COLSPECS
-from vinci_code.database.dialect.views import KnownViews
+from vinci_code.database.dialect.types.typecompiler import VinciTypeCompiler
+from vinci_code.database.dialect.units import flushed_keys, flushes, loaded
+from vinci_code.database.dialect.units import unit as units
+from vinci_code.database.dialect.units.statistics import Counter, OnProgress, Progress
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -227,7 +220,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     @classmethod
     def import_dbapi(cls) -> ModuleType:
         """Import the DB-API module over the driver."""
-        from vinci_code.database.dialect import dbapi
+        from vinci_code.database.dialect.driver import dbapi
 
         return dbapi
 

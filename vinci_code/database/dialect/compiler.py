@@ -11,21 +11,21 @@ from typing import Any, NoReturn
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 
-from vinci_code.database.dialect.comparisons import Comparisons
-from vinci_code.database.dialect.dml import WriteCompiler
-from vinci_code.database.dialect.functions import FunctionCompiler
-from vinci_code.database.dialect.operators import OperatorCompiler
-from vinci_code.database.dialect.refusals import (
+from vinci_code.database.dialect.sql.comparisons import Comparisons
+from vinci_code.database.dialect.sql.functions import FunctionCompiler
+from vinci_code.database.dialect.sql.operators import OperatorCompiler
+from vinci_code.database.dialect.sql.refusals import (
     FETCH,
     FOR_UPDATE,
     ON_CONFLICT,
     RETURNING,
 )
-from vinci_code.database.dialect.scalar_functions import ScalarFunctions
-from vinci_code.database.dialect.storing import StoredValues
-from vinci_code.database.dialect.tables_used import TablesUsed
+from vinci_code.database.dialect.sql.scalar_functions import ScalarFunctions
+from vinci_code.database.dialect.sql.storing import StoredValues
+from vinci_code.database.dialect.sql.tables_used import TablesUsed
+from vinci_code.database.dialect.sql.value_texts import is_text, text_form
 from vinci_code.database.dialect.types.numbers import VinciInteger
-from vinci_code.database.dialect.value_texts import is_text, text_form
+from vinci_code.database.dialect.writes.dml import WriteCompiler
 
 _GREATEST_LIMIT = (1 << 31) - 1
 

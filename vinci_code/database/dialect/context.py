@@ -13,26 +13,17 @@ from sqlalchemy.schema import Table
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
-from vinci_code.database.dialect import flushes, schema_changes
-from vinci_code.database.dialect.connecting import checked_seconds
-from vinci_code.database.dialect.constructs import TOLD, described
-from vinci_code.database.dialect.copying import settled
+from vinci_code.database.dialect import schema_changes
 from vinci_code.database.dialect.dberrors import (
     DataError,
     Error,
     NotSupportedError,
 )
-from vinci_code.database.dialect.guards import (
-    RESERVED,
-    checked_columns,
-    referring,
-    refuse_unchecked,
-)
-from vinci_code.database.dialect.inserts import given
-from vinci_code.database.dialect.keys import Place
-from vinci_code.database.dialect.loaded import EXPRESSION, Expected, marked_values, with_expected
-from vinci_code.database.dialect.recovery import place_of
-from vinci_code.database.dialect.refusals import (
+from vinci_code.database.dialect.driver.connecting import checked_seconds
+from vinci_code.database.dialect.sql.constructs import TOLD, described
+from vinci_code.database.dialect.sql.inserts import given
+from vinci_code.database.dialect.sql.keys import Place
+from vinci_code.database.dialect.sql.refusals import (
     CHANGED_BEFORE,
     IDENTITY_FLUSH,
     LAST_ROW,
@@ -41,19 +32,34 @@ from vinci_code.database.dialect.refusals import (
     UNKNOWN_FLUSH,
     UNKNOWN_WRITE,
 )
-from vinci_code.database.dialect.scanning import Statement, describe, is_comment
-from vinci_code.database.dialect.sets import Checks
-from vinci_code.database.dialect.shapes import Kind, Shape
+from vinci_code.database.dialect.sql.uniques import changed
+from vinci_code.database.dialect.sql.views import Name
+from vinci_code.database.dialect.text.scanning import Statement, describe, is_comment
 from vinci_code.database.dialect.types.base import write_processor
-from vinci_code.database.dialect.uniques import changed
-from vinci_code.database.dialect.units import Origin, refuse_several
-from vinci_code.database.dialect.views import Name
-from vinci_code.database.dialect.writes import Held, Rows, Text, bare_name
+from vinci_code.database.dialect.units import flushes
+from vinci_code.database.dialect.units.copying import settled
+from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
+from vinci_code.database.dialect.units.loaded import (
+    EXPRESSION,
+    Expected,
+    marked_values,
+    with_expected,
+)
+from vinci_code.database.dialect.units.recovery import place_of
+from vinci_code.database.dialect.units.unit import Origin, refuse_several
+from vinci_code.database.dialect.writes.guards import (
+    RESERVED,
+    checked_columns,
+    referring,
+    refuse_unchecked,
+)
+from vinci_code.database.dialect.writes.sets import Checks
+from vinci_code.database.dialect.writes.shapes import Kind, Shape
 
 if TYPE_CHECKING:
-    from vinci_code.database.dialect.ddl import Script
-    from vinci_code.database.dialect.dml import Write
-    from vinci_code.database.dialect.units import Unit
+    from vinci_code.database.dialect.sql.ddl import Script
+    from vinci_code.database.dialect.units.unit import Unit
+    from vinci_code.database.dialect.writes.dml import Write
 
 AT_ONCE = "vinci_at_once"
 """The execution option with which a write is not held, as a migration's: it is DDL for the most

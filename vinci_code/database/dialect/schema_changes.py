@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.database.dialect.dberrors import DatabaseError, OperationalError
-from vinci_code.database.dialect.scanning import DEFINITION, describe
+from vinci_code.database.dialect.text.scanning import DEFINITION, describe
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.base import VinciDialect
-    from vinci_code.database.dialect.ddl import Script
+    from vinci_code.database.dialect.sql.ddl import Script
 
 _log = logging.getLogger(__name__)
 

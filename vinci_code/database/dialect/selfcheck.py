@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.exc import InvalidRequestError
 
-from vinci_code.database.dialect import flushes, loaded
+from vinci_code.database.dialect.units import flushes, loaded
 
 _TO_DO = (
     "this release of SQLAlchemy ({0}) is not as this dialect takes it to be: {1}. Without that, "

@@ -16,7 +16,7 @@ from vinci_code.database.dialect.dberrors import (
     TooManyRequests,
     WarehouseStartTimeout,
 )
-from vinci_code.database.dialect.translation import chain
+from vinci_code.database.dialect.driver.translation import chain
 
 _AWAY = (ConnectionLostError, WarehouseStartTimeout, TooManyRequests)
 # A handshake that was cut off. Whatever else TLS complains of is about certificates or versions.

@@ -20,14 +20,14 @@ import orjson
 from sqlalchemy.schema import Column, Table
 
 from vinci_code.core.errors import DocumentError, UnknownTableError
-from vinci_code.database.dialect.binding import checked_text
 from vinci_code.database.dialect.dberrors import NotSupportedError
-from vinci_code.database.dialect.recovery import made_once
-from vinci_code.database.dialect.scanning import Statement
-from vinci_code.database.dialect.sets import Checks, Upsert
-from vinci_code.database.dialect.shapes import Field, Kind, Loaded, Row, Shape, key_places
-from vinci_code.database.dialect.transports import Transport, transport_named
-from vinci_code.database.dialect.writes import Held, Rows, Text
+from vinci_code.database.dialect.text.binding import checked_text
+from vinci_code.database.dialect.text.scanning import Statement
+from vinci_code.database.dialect.types.transports import Transport, transport_named
+from vinci_code.database.dialect.units.held import Held, Rows, Text
+from vinci_code.database.dialect.units.recovery import made_once
+from vinci_code.database.dialect.writes.sets import Checks, Upsert
+from vinci_code.database.dialect.writes.shapes import Field, Kind, Loaded, Row, Shape, key_places
 from vinci_code.database.fallback.values import packed, unpacked
 
 FORMAT = 1

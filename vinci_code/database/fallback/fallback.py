@@ -35,10 +35,10 @@ from vinci_code.database.dialect.dberrors import (
     SessionLostError,
 )
 from vinci_code.database.dialect.forking import in_child
-from vinci_code.database.dialect.inserts import with_keys_made
 from vinci_code.database.dialect.interruptions import is_from_signal
-from vinci_code.database.dialect.units import Origin
-from vinci_code.database.dialect.writes import Held, bare_name, joined
+from vinci_code.database.dialect.sql.inserts import with_keys_made
+from vinci_code.database.dialect.units.held import Held, bare_name, joined
+from vinci_code.database.dialect.units.unit import Origin
 from vinci_code.database.fallback.away import is_away
 from vinci_code.database.fallback.belonging import require_same
 from vinci_code.database.fallback.coding import encode, keys_made

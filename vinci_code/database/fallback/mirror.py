@@ -38,7 +38,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from vinci_code.core.errors import MirrorError
 from vinci_code.database.dialect.dberrors import Error
-from vinci_code.database.dialect.writes import bare_name
+from vinci_code.database.dialect.units.held import bare_name
 from vinci_code.database.fallback.away import is_away
 from vinci_code.database.fallback.journal_file import told_of_files
 from vinci_code.database.fallback.locks import open_private

@@ -31,7 +31,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from vinci_code.core.errors import DocumentError
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.interruptions import is_from_signal
-from vinci_code.database.dialect.recovery import Commit, Outcome
+from vinci_code.database.dialect.units.recovery import Commit, Outcome
 from vinci_code.database.fallback.away import is_away
 from vinci_code.database.fallback.coding import decode
 from vinci_code.database.fallback.journal import Journal
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.engine import Engine
 
-    from vinci_code.database.dialect.units import Unit
-    from vinci_code.database.dialect.writes import Held
+    from vinci_code.database.dialect.units.held import Held
+    from vinci_code.database.dialect.units.unit import Unit
 
 MOST_UNITS = 1000
 """How many units one statement holds at most."""

@@ -14,14 +14,14 @@ from sqlalchemy import create_engine, insert
 from sqlalchemy.pool import NullPool
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
-from vinci_code.database.dialect.scanning import ANY_VIEW
+from vinci_code.database.dialect.text.scanning import ANY_VIEW
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
     from vinci_code.database.dialect.compiler import VinciCompiler
-    from vinci_code.database.dialect.units import Unit
-    from vinci_code.database.dialect.writes import Held, Mark
+    from vinci_code.database.dialect.units.held import Held, Mark
+    from vinci_code.database.dialect.units.unit import Unit
 
 # What says how a connection or a result is used, and nothing of what a statement means.
 _OF_CONNECTIONS = frozenset(

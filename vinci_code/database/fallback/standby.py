@@ -30,20 +30,21 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
-from vinci_code.database.dialect import dberrors, flushes
-from vinci_code.database.dialect.inserts import (
+from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.sql.inserts import (
     InsertKeys,
     as_declared,
     generated_key,
     given,
     with_keys_made,
 )
-from vinci_code.database.dialect.scanning import describe
-from vinci_code.database.dialect.shapes import Shape
-from vinci_code.database.dialect.steps import refuse_duplicates
-from vinci_code.database.dialect.tables_used import TablesUsed
-from vinci_code.database.dialect.units import AUTOCOMMIT, LEVELS
-from vinci_code.database.dialect.writes import Held, Text, bare_name, joined
+from vinci_code.database.dialect.sql.tables_used import TablesUsed
+from vinci_code.database.dialect.text.scanning import describe
+from vinci_code.database.dialect.units import flushes
+from vinci_code.database.dialect.units.held import Held, Text, bare_name, joined
+from vinci_code.database.dialect.units.steps import refuse_duplicates
+from vinci_code.database.dialect.units.unit import AUTOCOMMIT, LEVELS
+from vinci_code.database.dialect.writes.shapes import Shape
 from vinci_code.database.fallback.moments import (
     Moments,
     ShadowCompiler,

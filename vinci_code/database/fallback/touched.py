@@ -17,10 +17,10 @@ from typing import Any
 from sqlalchemy.schema import Column, ForeignKeyConstraint, Table
 
 from vinci_code.core.errors import DocumentError, UnknownTableError
-from vinci_code.database.dialect.guards import foreign_keys, referring
-from vinci_code.database.dialect.shapes import Kind, Row, Shape
-from vinci_code.database.dialect.uniques import PRIMARY_KEY, Unique, changed, uniques
-from vinci_code.database.dialect.writes import Held, Rows, bare_name, computes_key, new_key
+from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, Unique, changed, uniques
+from vinci_code.database.dialect.units.held import Held, Rows, bare_name, computes_key, new_key
+from vinci_code.database.dialect.writes.guards import foreign_keys, referring
+from vinci_code.database.dialect.writes.shapes import Kind, Row, Shape
 from vinci_code.database.fallback.coding import each
 
 Place = tuple[str, tuple[str, ...], Any]

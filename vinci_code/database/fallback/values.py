@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from vinci_code.database.dialect.binding import Struct, Typed
 from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.text.binding import Struct, Typed
 
 _PLAIN = frozenset({bool, int, float, str})
 _LEAST, _GREATEST = -(2**63), 2**63 - 1

@@ -180,7 +180,7 @@ def _writing(engine: Engine) -> Iterator[Connection]:
         # The transaction holds the write lock from its start.
         options, alone = {"sqlite_begin": "IMMEDIATE"}, nullcontext()
     else:
-        from vinci_code.database.dialect.alembic_claim import claimed
+        from vinci_code.database.dialect.migrations.claim import claimed
 
         # Databricks has no transaction around DDL.
         options, alone = {"isolation_level": "AUTOCOMMIT"}, claimed(engine)

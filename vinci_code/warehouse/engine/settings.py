@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
-from vinci_code.warehouse import query_tags
 from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.result import Result, empty_result, rows_result, text_columns
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.wire import query_tags
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.engine.session import EngineSession

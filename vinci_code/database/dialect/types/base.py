@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.binding import literal
+from vinci_code.database.dialect.text.binding import literal
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect

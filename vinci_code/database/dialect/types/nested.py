@@ -25,7 +25,7 @@ from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.literals import quote_text
+from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.types.base import (
     Processor,
     Rendered,

@@ -1,0 +1,345 @@
+"""Read a profile of ``~/.databrickscfg`` with the vendor's code, apart from the environment.
+
+``databricks-sdk`` reads the file and knows how each kind of profile authenticates. Two things about
+it are changed. It would let variables such as ``DATABRICKS_TOKEN``, ``ARM_CLIENT_SECRET`` or
+``DATABRICKS_HOST`` win over the profile that was named (constructor > environment > file, in
+``Config.__init__`` of ``databricks/sdk/config.py``), so that a token lying about in a shell is sent
+in place of the profile's; the environment is not read here. And it contacts the host while the
+object is built; here that waits until headers are asked for, and is bounded.
+"""
+
+from __future__ import annotations
+
+import configparser
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vinci_code.core.config import DatabaseSettings
+from vinci_code.core.config.normalise import (
+    NotUsableError,
+    normalise_host,
+    normalise_http_path,
+    warehouse_id_of,
+)
+from vinci_code.core.config.placeholders import placeholder_reason
+from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
+from vinci_code.core.redaction import Secret, redact, redact_exception, register_secret
+from vinci_code.database.databricks.auth import (
+    CREDENTIALS_TIMEOUT,
+    Credentials,
+    HeaderFactory,
+    OAuthTokens,
+    token_credentials,
+)
+from vinci_code.database.databricks.failures import ExplainedError, Failure, Kind, Target
+from vinci_code.database.deadlines import run_with_deadline
+from vinci_code.database.dialect.forking import renew_lock_in_child
+
+if TYPE_CHECKING:
+    from databricks.sdk.config import Config, ConfigAttribute
+
+_HTTP_TIMEOUT = 10
+_RETRY_BUDGET = 1
+_DEFAULT_FILE = "~/.databrickscfg"
+_DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
+
+
+@dataclass(frozen=True)
+class ProfileAddress:
+    """What a profile and the settings together say about the warehouse.
+
+    Attributes:
+        host: The workspace, normalised, with its port where that is not 443.
+        http_path: The warehouse's path.
+        description: The profile in the words of a message.
+    """
+
+    host: str
+    http_path: str
+    description: str
+
+
+def resolve_profile(
+    settings: DatabaseSettings,
+) -> tuple[ProfileAddress, Callable[[Target], Credentials]]:
+    """Read the profile that the settings name; nothing is contacted.
+
+    Returns:
+        The address, and a function that makes the credentials for it.
+
+    Raises:
+        ConfigurationError: The file or the profile is not there, is not real, contradicts the
+            settings, or would open a browser.
+    """
+    profile = _Profile(settings)
+    config = profile.load()
+    problems = [*profile.secrets_not_real(config), *profile.opens_a_browser(config)]
+    host = profile.host(config, problems)
+    http_path = profile.http_path(config, problems)
+    if problems or host is None or http_path is None:
+        raise ConfigurationError(problems)
+    address = ProfileAddress(host, http_path, f"the profile {profile.name!r}")
+    return address, functools.partial(_credentials, config)
+
+
+class _Profile:
+    """One profile, and what is wrong with it."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self.name = settings.databricks_profile or "DEFAULT"
+        self.file = Path(settings.databricks_config_file or _DEFAULT_FILE).expanduser()
+
+    def load(self) -> Config:
+        if not self.file.is_file():
+            raise ConfigurationError([self._problem("no such file", "a file with this profile")])
+        config, found = self._read()
+        if config is None:
+            raise ConfigurationError(
+                [self._problem(found, "a profile of this name with one way to authenticate")]
+            )
+        for attribute in config.attributes():
+            value = config.as_dict().get(attribute.name)
+            if attribute.sensitive and isinstance(value, str) and value:
+                register_secret(value)
+        return config
+
+    def secrets_not_real(self, config: Config) -> list[ConfigurationProblem]:
+        problems = []
+        for attribute in config.attributes():
+            value = config.as_dict().get(attribute.name)
+            if attribute.sensitive and isinstance(value, str):
+                reason = placeholder_reason(value.strip(), "secret")
+                if reason is not None:
+                    problems.append(self._problem(reason, "a real value", key=attribute.name))
+        return problems
+
+    def opens_a_browser(self, config: Config) -> list[ConfigurationProblem]:
+        if config.auth_type != "external-browser":
+            return []
+        return [
+            ConfigurationProblem(
+                variable=self._place("auth_type"),
+                found="external-browser, which opens a browser and a listening socket",
+                accepted="a kind that needs neither: pat, oauth-m2m, databricks-cli, azure-cli …",
+                fix=f"run 'databricks auth login --profile {self.name}', which stores "
+                "auth_type = databricks-cli, or create a token",
+            )
+        ]
+
+    def host(self, config: Config, problems: list[ConfigurationProblem]) -> str | None:
+        given = self._settings.databricks_server_hostname
+        try:
+            from_profile = normalise_host(config.host) if config.host else None
+        except NotUsableError as error:
+            problems.append(self._problem(str(error), "the workspace's host name", key="host"))
+            return None
+        reason = placeholder_reason(from_profile, "host") if from_profile else None
+        if reason is not None:
+            problems.append(self._problem(reason, "the workspace's host name", key="host"))
+        elif from_profile is None and given is None:
+            problems.append(
+                self._problem("no host there, and no DATABRICKS_SERVER_HOSTNAME", "one of both")
+            )
+        elif from_profile and given and from_profile != given:
+            # Sending the profile's credentials to another host is never what is meant.
+            problems.append(
+                ConfigurationProblem(
+                    variable=f"{self._source('databricks_server_hostname')} and "
+                    f"{self._place('host')}",
+                    found=f"{given} and {from_profile}",
+                    accepted="the same workspace in both, or in one of them only",
+                    fix="unset DATABRICKS_SERVER_HOSTNAME, or name the profile of that workspace",
+                )
+            )
+        if from_profile is None and given is not None:
+            config.host = f"https://{given}"
+        return given or from_profile
+
+    def http_path(self, config: Config, problems: list[ConfigurationProblem]) -> str | None:
+        given = self._settings.databricks_http_path
+        from_profile = config.as_dict().get("warehouse_id")
+        if not from_profile:
+            if given is None:
+                problems.append(
+                    self._problem(
+                        "no warehouse_id there, and no DATABRICKS_HTTP_PATH", "one of both"
+                    )
+                )
+            return given
+        reason = placeholder_reason(from_profile, "id")
+        try:
+            path = normalise_http_path(from_profile)
+        except NotUsableError as error:
+            reason = reason or str(error)
+        if reason is not None:
+            if given is None:
+                problems.append(self._problem(reason, "a warehouse id", key="warehouse_id"))
+            return given
+        if given is not None and warehouse_id_of(given) != warehouse_id_of(path):
+            problems.append(
+                ConfigurationProblem(
+                    variable=f"{self._source('databricks_http_path')} and "
+                    f"{self._place('warehouse_id')}",
+                    found=f"{warehouse_id_of(given)} and {warehouse_id_of(path)}",
+                    accepted="the same warehouse in both, or in one of them only",
+                    fix="unset DATABRICKS_HTTP_PATH, or take warehouse_id out of the profile",
+                )
+            )
+        return given or path
+
+    def _read(self) -> tuple[Config | None, str]:
+        """The profile, or what was found instead of one.
+
+        No error is passed on: configparser quotes the line that it cannot read, which may hold a
+        token that nobody knows yet.
+        """
+        try:
+            config = _profile_config_class()(
+                profile=self.name,
+                config_file=str(self.file),
+                http_timeout_seconds=_HTTP_TIMEOUT,
+                retry_timeout_seconds=_RETRY_BUDGET,
+                disable_async_token_refresh=True,
+                credentials_strategy=_later(),
+            )
+        except (configparser.Error, UnicodeDecodeError) as error:
+            return None, f"a file that is not in INI form ({type(error).__name__})"
+        except ValueError as error:
+            return None, redact(str(error).partition(". Config:")[0])
+        return config, ""
+
+    def _problem(self, found: str, accepted: str, key: str | None = None) -> ConfigurationProblem:
+        return ConfigurationProblem(
+            variable=self._place(key),
+            found=found,
+            accepted=accepted,
+            fix=f"correct the section [{self.name}] of {self.file}, or name another profile in "
+            "DATABRICKS_PROFILE",
+        )
+
+    def _place(self, key: str | None) -> str:
+        named = "" if key is None else f", {key}"
+        return f"profile {self.name!r} of {self.file}{named}"
+
+    def _source(self, name: str) -> str:
+        return self._settings.provenance[name]
+
+
+def _credentials(config: Config, target: Target) -> Credentials:
+    """Credentials of the kind that the profile is of."""
+    if config.token and config.auth_type in ("", "pat"):
+        return token_credentials(Secret(config.token), target.auth)
+    if config.client_id and config.client_secret and config.auth_type in ("", "oauth-m2m"):
+        scopes = config.get_scopes_as_string()
+        tokens = OAuthTokens(target, config.client_id, Secret(config.client_secret), scopes)
+        return Credentials("oauth-m2m", target.auth, tokens.headers, tokens.forget)
+    return Credentials("profile", target.auth, _UnifiedAuth(config, target).headers)
+
+
+class _UnifiedAuth:
+    """The SDK's chain of ways to authenticate, asked at the first request and within a deadline."""
+
+    def __init__(self, config: Config, target: Target) -> None:
+        self._config = config
+        self._target = target
+        self._lock = threading.RLock()
+        renew_lock_in_child(self)
+        self._factory: HeaderFactory | None = None
+
+    def headers(self) -> dict[str, str]:
+        with self._lock:
+            return run_with_deadline(
+                self._fetch, CREDENTIALS_TIMEOUT, f"authenticating with {self._target.auth}"
+            )
+
+    def _fetch(self) -> dict[str, str]:
+        try:
+            if self._factory is None:
+                self._factory = self._choose()
+            return dict(self._factory())
+        except Exception as error:  # noqa: BLE001 - each of over 15 kinds raises errors of its own
+            said = str(error).strip().partition("\n")[0]
+            raise ExplainedError(
+                Failure(
+                    Kind.AUTHENTICATION,
+                    redact(f"{self._target.auth} gave no credentials for {self._target}: {said}"),
+                    f"run 'databricks auth login --profile {self._config.profile}' or correct the "
+                    "profile; where a proxy inspects TLS, the SDK also needs REQUESTS_CA_BUNDLE",
+                )
+            ) from redact_exception(error)
+
+    def _choose(self) -> HeaderFactory:
+        from databricks.sdk.credentials_provider import DefaultCredentials
+
+        self._config.discover()  # type: ignore[attr-defined] # defined in _profile_config_class
+        factory: HeaderFactory = DefaultCredentials()(self._config)
+        return factory
+
+
+@functools.cache
+def _profile_config_class() -> type[Config]:
+    """The SDK's configuration without the environment, and silent until it is asked to discover.
+
+    Defined inside a function because its base class takes a second to import.
+    """
+    from databricks.sdk.config import Config
+
+    class ProfileConfig(Config):
+        @classmethod
+        def attributes(cls) -> Iterable[ConfigAttribute]:
+            """Those of the base class: it looks for them in the class it is called on alone."""
+            return Config.attributes()
+
+        def _load_from_env(self) -> None:
+            """Read nothing: the profile was named, and is all that counts."""
+
+        def _resolve_host_metadata(self) -> None:
+            """Contact nobody while the object is built."""
+
+        def discover(self) -> None:
+            """Ask the host what the kinds that use OAuth have to know about it."""
+            resolve = getattr(super(), "_resolve_host_metadata", None)
+            if resolve is not None:  # older releases of the SDK know no such request
+                resolve()
+            if not self.discovery_url:
+                self.discovery_url = f"{self.host}{_DISCOVERY}"
+
+    if not hasattr(Config, "_load_from_env"):
+        raise ConfigurationError([_unknown_sdk()])
+    return ProfileConfig
+
+
+def _later() -> Any:
+    """A strategy that finds no credentials yet: the profile is only read, and validated."""
+    from databricks.sdk.credentials_provider import CredentialsStrategy
+
+    class Later(CredentialsStrategy):
+        def __init__(self) -> None:
+            self._auth_type = ""
+
+        def auth_type(self) -> str:
+            return self._auth_type
+
+        def __call__(self, cfg: Config) -> HeaderFactory:
+            # The configuration takes over what auth_type() says: it is to stay what it was.
+            self._auth_type = cfg.auth_type or ""
+            return dict
+
+    return Later()
+
+
+def _unknown_sdk() -> ConfigurationProblem:
+    from databricks.sdk.version import __version__
+
+    return ConfigurationProblem(
+        variable="DATABRICKS_PROFILE",
+        found=f"databricks-sdk {__version__}, whose way of reading the environment is not known: "
+        "it could not be kept from overriding the profile",
+        accepted="databricks-sdk 0.156 or one like it",
+        fix="python -m pip install 'databricks-sdk==0.156.*'",
+    )

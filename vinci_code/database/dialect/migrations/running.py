@@ -1,0 +1,122 @@
+"""Runs the statements of a migration, and writes down which are done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alembic.ddl.base import AlterTable
+from alembic.ddl.impl import DefaultImpl
+from sqlalchemy import Table
+from sqlalchemy.sql.ddl import ExecutableDDLElement
+from sqlalchemy.sql.dml import UpdateBase
+
+from vinci_code.database.dialect.context import AT_ONCE
+from vinci_code.database.dialect.migrations.progress import Progress, changes_rows, changes_tables
+from vinci_code.database.dialect.sql.constructs import Rendered, described
+from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, Statement
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.sql.ddl import Script
+
+
+class RunningImpl(DefaultImpl):
+    """Runs statements one by one; or writes them, where SQL is asked for."""
+
+    _progress: Progress | None = None
+
+    def start_migrations(self) -> None:
+        """Write down from here on which statements are done."""
+        super().start_migrations()
+        if self.connection is not None and not self.as_sql:
+            schema = self.context_opts.get("version_table_schema")
+            self._progress = Progress(self.connection, self._name(self._version_table, schema))
+
+    def _exec(
+        self,
+        construct: Any,
+        execution_options: Any = None,
+        multiparams: Any = None,
+        params: Any = None,
+    ) -> Any:
+        at_once = {**(execution_options or {}), AT_ONCE: True}
+        given = (at_once, multiparams, params or {})
+        if isinstance(construct, ExecutableDDLElement):
+            return self._run_ddl(construct)
+        if self._progress is None:
+            return super()._exec(construct, *given)
+        if isinstance(construct, UpdateBase) and self._is_version_table(construct):
+            result = super()._exec(construct, *given)
+            self._progress.finish()
+            return result
+        return self._run_text(construct, given)
+
+    def _run_ddl(self, construct: ExecutableDDLElement) -> None:
+        """Run the statements of a construct: a CHECK is a statement behind CREATE TABLE."""
+        compiled: Any = construct.compile(dialect=self.dialect)
+        script: Script = compiled.script
+        # Of an application's own construct only the text is known.
+        own = isinstance(construct, AlterTable) and type(construct).__module__.startswith(
+            "alembic."
+        )
+        told = DEFINITION if own else script.described
+        for statement in script.statements:
+            self.run_statement(statement.strip(), told)
+
+    def run_statement(self, statement: str, told: Statement | None = DEFINITION) -> None:
+        """Run a statement, unless the revision that was interrupted has run it.
+
+        Args:
+            statement: Its text.
+            told: What it is; ``None`` where only its text is known.
+        """
+        if self.as_sql:
+            self.static_output(statement + self.command_terminator)
+            return
+        connection = self.connection
+        assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
+        if self._progress is None:
+            connection.execute(Rendered(statement, told))
+        else:
+            self._progress.run(
+                statement, lambda: connection.execute(Rendered(statement, told)), repeatable=True
+            )
+
+    def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
+        run = super()._exec
+        if described(construct) == QUERY:
+            return run(construct, *given)
+        text = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
+        writes = isinstance(construct, UpdateBase)
+        tables = not writes and changes_tables(text)
+        if self._progress is None or not (writes or tables or changes_rows(text)):
+            return run(construct, *given)
+        return self._progress.run(text, lambda: run(construct, *given), repeatable=tables)
+
+    @property
+    def _version_table(self) -> str:
+        return str(self.context_opts.get("version_table", "alembic_version"))
+
+    def _is_version_table(self, construct: UpdateBase) -> bool:
+        schema = self.context_opts.get("version_table_schema")
+        table = construct.table
+        return isinstance(table, Table) and (table.name, table.schema) == (
+            self._version_table,
+            schema,
+        )
+
+    def _quoted(self, name: str) -> str:
+        return self.dialect.identifier_preparer.quote(name)
+
+    def _name(self, table: str, schema: str | None) -> str:
+        return table_name_of(self.dialect, table, schema)
+
+
+def table_name_of(dialect: Any, table: str, schema: str | None) -> str:
+    """The name of a table, as SQL."""
+    preparer = dialect.identifier_preparer
+    prefix = "" if schema is None else preparer.quote_schema(schema) + "."
+    return f"{prefix}{preparer.quote(table)}"
+
+
+def _compiles(construct: Any) -> bool:
+    return hasattr(construct, "compile")

@@ -1,0 +1,1 @@
+"""What is on the warehouse, as SQLAlchemy's inspector tells it."""

@@ -1,0 +1,367 @@
+"""Reflection: what SQLAlchemy's ``Inspector`` and ``MetaData.reflect`` learn of a database.
+
+:class:`ReflectionMixin` is the base of the dialect that answers them. Whatever is asked, at most
+three questions are sent for each schema: its tables, their columns, their constraints. Few tables
+are asked for by name; once a list of tables, or several of them, have been asked for, the rest of
+the schema is fetched with them. An ``Inspector`` keeps every answer.
+
+Names are compared without regard to case, as Unity Catalog does; ``schema`` may be
+``"catalog.schema"``, and without one the session's own catalog and schema are meant.
+
+``information_schema`` does not tell which columns are identity columns (it has fields for that,
+which are reserved for future use), nor the properties and the clustering of a table, nor, on
+today's warehouses, the conditions of CHECK constraints. They are asked of the table itself, with
+two more statements, where a single table is reflected by its name:
+``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_columns`` asks a table that has a
+BIGINT column without a default for its identity columns, ``Inspector.get_table_options`` any table
+for its properties and clustering. Many tables at once, as ``MetaData.reflect()`` asks for, come
+without them: that would be a statement for each.
+
+Inside of an interactive transaction the warehouse refuses ``information_schema``: reflect before it
+begins, or on another connection.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy import exc, util
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import TableKey
+from sqlalchemy.engine.reflection import ObjectKind
+from sqlalchemy.types import NullType, TypeEngine
+
+from vinci_code.database.dialect.reflection.information_schema import (
+    Catalog,
+    ColumnRow,
+    Details,
+    Identity,
+)
+from vinci_code.database.dialect.reflection.reflected import (
+    Knowledge,
+    Subject,
+    find,
+    is_of,
+    place_of,
+    subjects,
+)
+from vinci_code.database.dialect.types.typenames import UnknownTypeError, parse_type_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import (
+        ReflectedCheckConstraint,
+        ReflectedColumn,
+        ReflectedForeignKeyConstraint,
+        ReflectedIndex,
+        ReflectedPrimaryKeyConstraint,
+        ReflectedTableComment,
+        ReflectedUniqueConstraint,
+    )
+    from sqlalchemy.sql.compiler import IdentifierPreparer
+
+_T = TypeVar("_T")
+
+
+class ReflectionMixin:
+    """The part of the dialect that reads what is in the database."""
+
+    if TYPE_CHECKING:
+        identifier_preparer: IdentifierPreparer
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        self.register_migrations()
+
+    @staticmethod
+    def register_migrations() -> None:
+        """Tell Alembic of this dialect, where it is loaded: nobody else should wait for it.
+
+        An ``env.py`` creates its engine with Alembic loaded.
+        """
+        if "alembic.ddl.impl" in sys.modules:
+            importlib.import_module("vinci_code.database.dialect.alembic").register()
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def get_schema_names(
+        self, connection: Connection, *, catalog: str | None = None, **kw: Any
+    ) -> list[str]:
+        """The schemas of the session's catalog; with ``catalog``, of that one: ``catalog.name``."""
+        names = self._known(connection, kw).schemas(catalog)
+        return names if catalog is None else [f"{catalog}.{name}" for name in names]
+
+    def has_schema(self, connection: Connection, schema_name: str, **kw: Any) -> bool:
+        """Whether there is such a schema."""
+        return self._known(connection, kw).has_schema(place_of(schema_name))
+
+    def has_table(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> bool:
+        """Whether there is such a table or view; ``False`` also where there is no such schema."""
+        return self._known(connection, kw).has_table(place_of(schema), table_name)
+
+    def get_table_names(
+        self, connection: Connection, schema: str | None = None, **kw: Any
+    ) -> list[str]:
+        """The tables of a schema."""
+        return self._names(connection, schema, kw, ObjectKind.TABLE)
+
+    def get_view_names(
+        self, connection: Connection, schema: str | None = None, **kw: Any
+    ) -> list[str]:
+        """The views of a schema."""
+        return self._names(connection, schema, kw, ObjectKind.VIEW)
+
+    def get_materialized_view_names(
+        self, connection: Connection, schema: str | None = None, **kw: Any
+    ) -> list[str]:
+        """The materialized views of a schema."""
+        return self._names(connection, schema, kw, ObjectKind.MATERIALIZED_VIEW)
+
+    def get_temp_table_names(self, connection: Connection, **kw: Any) -> list[str]:
+        """None: a warehouse does not tell its temporary tables apart."""
+        return []
+
+    def get_temp_view_names(
+        self, connection: Connection, schema: str | None = None, **kw: Any
+    ) -> list[str]:
+        """The temporary views of the session; they belong to no schema."""
+        return [] if schema is not None else self._known(connection, kw).temporary_views()
+
+    def get_view_definition(
+        self, connection: Connection, view_name: str, schema: str | None = None, **kw: Any
+    ) -> str:
+        """The text of a view's query; empty where it may not be read."""
+        known = self._known(connection, kw)
+        definition = known.view_definition(place_of(schema), view_name)
+        if definition is None:
+            raise exc.NoSuchTableError(_shown(schema, view_name))
+        return definition
+
+    # --- one table -------------------------------------------------------------------------------
+
+    def get_columns(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> list[ReflectedColumn]:
+        """The columns of a table or view, and how its identity columns count."""
+        return self._single(_columns, connection, table_name, schema, kw, detailed=True)
+
+    def get_pk_constraint(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> ReflectedPrimaryKeyConstraint:
+        """The primary key of a table."""
+        return self._single(_primary_key, connection, table_name, schema, kw)
+
+    def get_foreign_keys(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> list[ReflectedForeignKeyConstraint]:
+        """The foreign keys of a table."""
+        return self._single(_foreign_keys, connection, table_name, schema, kw)
+
+    def get_unique_constraints(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> list[ReflectedUniqueConstraint]:
+        """The UNIQUE constraints of a table."""
+        return self._single(_uniques, connection, table_name, schema, kw)
+
+    def get_check_constraints(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> list[ReflectedCheckConstraint]:
+        """The CHECK constraints of a table."""
+        return self._single(_checks, connection, table_name, schema, kw)
+
+    def get_indexes(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> list[ReflectedIndex]:
+        """None: Databricks has no indexes."""
+        return self._single(_no_indexes, connection, table_name, schema, kw)
+
+    def get_table_comment(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> ReflectedTableComment:
+        """The comment of a table."""
+        return self._single(_comment, connection, table_name, schema, kw)
+
+    def get_table_options(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> dict[str, Any]:
+        """Properties and clustering, as the arguments of ``Table`` that make them."""
+        return self._single(_options, connection, table_name, schema, kw, detailed=True)
+
+    def details_of(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> Details:
+        """Properties, features and clustering of a table; nothing of what is no Delta table."""
+        return self._single(Subject.details, connection, table_name, schema, kw, detailed=True)
+
+    def identities_of(
+        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
+    ) -> dict[str, dict[str, Any]]:
+        """How the identity columns of a table count, by the name of the column."""
+        found = self._single(Subject.identities, connection, table_name, schema, kw, detailed=True)
+        return {name: identity._asdict() for name, identity in found.items()}
+
+    # --- many tables -----------------------------------------------------------------------------
+
+    def get_multi_columns(self, connection: Connection, **kw: Any) -> Any:
+        """The columns of several tables."""
+        return self._several(_columns, connection, kw)
+
+    def get_multi_pk_constraint(self, connection: Connection, **kw: Any) -> Any:
+        """The primary keys of several tables."""
+        return self._several(_primary_key, connection, kw)
+
+    def get_multi_foreign_keys(self, connection: Connection, **kw: Any) -> Any:
+        """The foreign keys of several tables."""
+        return self._several(_foreign_keys, connection, kw)
+
+    def get_multi_unique_constraints(self, connection: Connection, **kw: Any) -> Any:
+        """The UNIQUE constraints of several tables."""
+        return self._several(_uniques, connection, kw)
+
+    def get_multi_check_constraints(self, connection: Connection, **kw: Any) -> Any:
+        """The CHECK constraints of several tables."""
+        return self._several(_checks, connection, kw)
+
+    def get_multi_indexes(self, connection: Connection, **kw: Any) -> Any:
+        """None for each of several tables."""
+        return self._several(_no_indexes, connection, kw)
+
+    def get_multi_table_comment(self, connection: Connection, **kw: Any) -> Any:
+        """The comments of several tables."""
+        return self._several(_comment, connection, kw)
+
+    def get_multi_table_options(self, connection: Connection, **kw: Any) -> Any:
+        """Properties and clustering, where a single table is asked for by name."""
+        return self._several(_options, connection, kw)
+
+    # --- how it is put together ------------------------------------------------------------------
+
+    def _names(
+        self, connection: Connection, schema: str | None, kw: dict[str, Any], kind: ObjectKind
+    ) -> list[str]:
+        found = self._known(connection, kw).relations(place_of(schema), None)
+        return [item.name for item in found.values() if item is not None and is_of(item, kind)]
+
+    def _single(
+        self,
+        answer: Callable[[Subject], _T],
+        connection: Connection,
+        table_name: str,
+        schema: str | None,
+        kw: dict[str, Any],
+        *,
+        detailed: bool = False,
+    ) -> _T:
+        subject = find(self._known(connection, kw), schema, table_name, detailed=detailed)
+        if subject is None:
+            raise exc.NoSuchTableError(_shown(schema, table_name))
+        return answer(subject)
+
+    def _several(
+        self, answer: Callable[[Subject], _T], connection: Connection, kw: dict[str, Any]
+    ) -> Iterator[tuple[TableKey, _T]]:
+        schema, names = kw["schema"], kw["filter_names"]
+        found = subjects(
+            self._known(connection, kw),
+            schema,
+            names,
+            kw["kind"],
+            kw["scope"],
+            detailed=names is not None and len(names) == 1,
+        )
+        return (((schema, subject.asked), answer(subject)) for subject in found)
+
+    def _known(self, connection: Connection, kw: Mapping[str, Any]) -> Knowledge:
+        catalog = Catalog(connection, self.identifier_preparer.quote_identifier)
+        cache = kw.get("info_cache")
+        if cache is None:
+            return Knowledge(catalog, {})
+        return Knowledge(catalog, cache.setdefault(("vinci",), {}))
+
+
+def _columns(subject: Subject) -> list[ReflectedColumn]:
+    identities = subject.identities()
+    return [_column(row, identities.get(row.name)) for row in subject.columns()]
+
+
+def _column(row: ColumnRow, identity: Identity | None) -> ReflectedColumn:
+    column: dict[str, Any] = {
+        "name": row.name,
+        "type": _type(row),
+        "nullable": row.nullable,
+        "default": row.default,
+        "comment": row.comment,
+    }
+    if identity is not None:
+        column["identity"] = identity._asdict()
+    return cast("ReflectedColumn", column)
+
+
+def _type(row: ColumnRow) -> TypeEngine[Any]:
+    try:
+        return parse_type_name(row.type)
+    except UnknownTypeError:
+        util.warn(f"Did not recognize type '{row.type}' of column '{row.name}'")
+        return NullType()
+
+
+def _primary_key(subject: Subject) -> ReflectedPrimaryKeyConstraint:
+    for item in subject.constraints("PRIMARY KEY"):
+        return {"constrained_columns": list(item.columns), "name": item.name}
+    return {"constrained_columns": [], "name": None}
+
+
+def _foreign_keys(subject: Subject) -> list[ReflectedForeignKeyConstraint]:
+    return [
+        {
+            "name": item.name,
+            "constrained_columns": list(item.columns),
+            "referred_schema": subject.schema_of(item),
+            "referred_table": subject.table_of(item),
+            "referred_columns": list(item.parent_columns),
+        }
+        for item in subject.constraints("FOREIGN KEY")
+        if item.parent is not None
+    ]
+
+
+def _uniques(subject: Subject) -> list[ReflectedUniqueConstraint]:
+    return [
+        {"name": item.name, "column_names": list(item.columns)}
+        for item in subject.constraints("UNIQUE")
+    ]
+
+
+def _checks(subject: Subject) -> list[ReflectedCheckConstraint]:
+    return [{"name": name, "sqltext": text} for name, text in sorted(subject.checks().items())]
+
+
+def _no_indexes(_: Subject) -> list[ReflectedIndex]:
+    return []
+
+
+def _comment(subject: Subject) -> ReflectedTableComment:
+    return {"text": subject.relation.comment}
+
+
+# What the warehouse gives to every table: nothing that a copy of it would have to say.
+_GIVEN_TO_ALL = {("delta.enableDeletionVectors", "true"), ("delta.enableRowTracking", "true")}
+
+
+def _options(subject: Subject) -> dict[str, Any]:
+    details = subject.details()
+    options: dict[str, Any] = {}
+    properties = dict(details.properties.items() - _GIVEN_TO_ALL)
+    if properties:
+        options["databricks_tblproperties"] = dict(sorted(properties.items()))
+    if details.cluster_by:
+        options["databricks_cluster_by"] = details.cluster_by
+    return options
+
+
+def _shown(schema: str | None, name: str) -> str:
+    return name if schema is None else f"{schema}.{name}"

@@ -1,0 +1,1 @@
+"""From SQLAlchemy's constructs to the SQL of Databricks."""

@@ -1,0 +1,217 @@
+"""INSERT: the keys that SQLite would have given out are made here.
+
+- A statement with parameters gets a key for each set of them: with ``execute(insert(t), [{…}, …])``
+  as with the ORM.
+- Rows that stand in the statement, ``insert(t).values([{…}, …])``, get one each.
+- ``insert(t).from_select(…)`` makes keys of a number from here and the number of the row.
+
+A key that is given is taken as it is; ``None`` means that one is to be made, as on SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy.exc import CompileError
+from sqlalchemy.schema import Column, Table
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.types import BigInteger
+
+from vinci_code.database.dialect.sql.keys import ROW_STEP, next_key
+from vinci_code.database.dialect.sql.refusals import NARROW_KEY, SEQUENCE
+from vinci_code.database.dialect.types.base import innermost
+
+_BITS = 64
+
+
+class InsertKeys(SQLCompiler):
+    """Adds keys to INSERT."""
+
+    # The name of the parameter for which a key is made where none is given.
+    _made_key: str | None = None
+    _key_column: Any = None
+
+    def with_key(self, statement: Insert) -> Insert:
+        """Return the statement with the column of its key, where that is left to the database."""
+        column = generated_key(as_declared(statement.table))
+        if column is None:
+            return statement
+        if statement.select is not None:
+            return _numbered(statement, column, self.dialect)
+        if statement._multi_values:
+            return _keyed_rows(statement, column, _key_later(column, self.dialect))
+        self._made_key = column.key
+        self._key_column = column
+        if self.column_keys is None:
+            if statement._values:
+                self.column_keys = [column.key]
+        elif column.key not in self.column_keys:
+            self.column_keys = [*self.column_keys, column.key]
+        return statement
+
+    def construct_params(self, params: Any = None, *args: Any, **kw: Any) -> Any:
+        """Return the parameters of one row, its key among them."""
+        name = self._made_key
+        if name is None:
+            return super().construct_params(params, *args, **kw)
+        if not params or name not in params:
+            params = {**(params or {}), name: None} if self._is_parameter(name) else params
+        built = super().construct_params(params, *args, **kw)
+        bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
+        if built.get(bound, 0) is None:
+            require_room(self._key_column, self.dialect)
+            built[bound] = next_key.for_row()
+        return built
+
+    def _is_parameter(self, name: str) -> bool:
+        """Whether the key is left open, and not given by ``values()``."""
+        parameter = self.binds.get(name)
+        return parameter is not None and parameter.required
+
+
+def with_keys_made(statement: Insert, dialect: Any) -> Insert:
+    """An INSERT of rows that stand in it, with the keys that are left open made now."""
+    column = generated_key(as_declared(statement.table))
+    if column is None:
+        return statement
+
+    def made(_: int) -> int:
+        require_room(column, dialect)
+        return next_key.for_row()
+
+    return _keyed_rows(statement, column, made)
+
+
+def given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The sets of parameters with which a write can be executed again, and writes the same.
+
+    The defaults and the keys that were made for them are among them.
+
+    Args:
+        compiled: The compiled statement.
+        parameters: Its parameters by the names that they have there.
+    """
+    wanted = set(compiled.column_keys or ())
+    within = compiled.isinsert and compiled.compile_state.statement._multi_values
+    if not within:
+        wanted |= {column.key for column in compiled.insert_prefetch}
+        wanted |= {column.key for column in compiled.update_prefetch}
+    names = {
+        bind.key: name
+        for bind, name in compiled.bind_names.items()
+        if bind.key in wanted or bind.callable is not None
+    }
+    for row in parameters:
+        yield {key: row[name] for key, name in names.items()}
+
+
+def as_declared(table: Any) -> Any:
+    """A table as its constraints know it: ``insert(Model)`` has a copy of it with annotations."""
+    return table if table is None else table._deannotate()
+
+
+def generated_key(table: Any) -> Column[Any] | None:
+    """Return the column whose values SQLite would give out, or ``None``; only a ``Table`` has one.
+
+    Raises:
+        CompileError: They are to come from a sequence.
+    """
+    column = table._autoincrement_column if isinstance(table, Table) else None
+    if column is None or column.server_default is not None:
+        return None
+    default: Any = column.default
+    if default is None:
+        return column
+    if not default.is_sequence:
+        return None
+    if not default.optional:
+        raise CompileError(SEQUENCE)
+    return column
+
+
+def require_room(column: Column[Any], dialect: Any) -> None:
+    """Refuse to make a key for a column that cannot hold it.
+
+    Raises:
+        CompileError: It has less than 64 bits.
+    """
+    if is_narrow(column, dialect):
+        raise CompileError(NARROW_KEY.format(column))
+
+
+def is_narrow(column: Column[Any], dialect: Any) -> bool:
+    """Whether a column has less bits than the keys that are made here, such as one of INTEGER."""
+    return bool(getattr(innermost(column.type, dialect), "bits", _BITS) < _BITS)
+
+
+def _keyed_rows(statement: Insert, column: Column[Any], make: Callable[[int], Any]) -> Insert:
+    keyed = tuple(
+        [
+            _keyed_row(_by_name(row, statement.table), column, number, make)
+            for number, row in enumerate(rows)
+        ]
+        for rows in statement._multi_values
+    )
+    made = statement._generate()
+    made._multi_values = keyed
+    return made
+
+
+def _key_later(column: Column[Any], dialect: Any) -> Callable[[int], Any]:
+    """Makes parameters whose values, the keys, are made at each execution."""
+
+    def later(number: int) -> Any:
+        require_room(column, dialect)
+        # By this name a default that looks at its row asks for the key. That of the first row gets
+        # it from SQLAlchemy.
+        name = f"{column.key}_m{number}" if number else None
+        return bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
+
+    return later
+
+
+def _by_name(row: Any, table: Any) -> dict[Any, Any]:
+    """A row of ``values()`` by the keys of its columns; a tuple has all of them, in order."""
+    if isinstance(row, Sequence):
+        return {column.key: value for column, value in zip(table.c, row, strict=False)}
+    return dict(row)
+
+
+def _keyed_row(
+    row: dict[Any, Any], column: Column[Any], number: int, make: Callable[[int], Any]
+) -> dict[Any, Any]:
+    own = {key for key in row if _names(key, column)}
+    if any(_value(row[key]) is not None for key in own):
+        return row
+    others = {name: value for name, value in row.items() if name not in own}
+    return {**others, column.key: make(number)}
+
+
+def _names(key: Any, column: Column[Any]) -> bool:
+    """Whether what a row of ``values()`` calls a column is this one.
+
+    Of attributes, as of ``insert(Model)``, it is a copy of the column with annotations.
+    """
+    return key == column.key if isinstance(key, str) else as_declared(key) is column
+
+
+def _value(item: Any) -> Any:
+    return getattr(item, "value", item)
+
+
+def _numbered(statement: Insert, column: Column[Any], dialect: Any) -> Insert:
+    names = list(statement._select_names or [])
+    if column.key in names or column.name in names:
+        return statement
+    require_room(column, dialect)
+    rows = statement.select.subquery()  # type: ignore[union-attr]
+    number = func.row_number().over(order_by=literal_column("1"))
+    base = bindparam(None, callable_=next_key.base, type_=BigInteger(), unique=True)
+    key = base + number * literal_column(str(ROW_STEP), BigInteger())
+    made = statement._generate()
+    made._select_names = [column.key, *names]
+    made.select = select(key.label(None), *rows.columns)
+    return made

@@ -1,0 +1,1 @@
+"""Units of work: what is held until the commit, how it is sent, what became of it."""

@@ -1,0 +1,206 @@
+"""Whether a commit happened whose answer was lost.
+
+The rule: every statement that commits a unit carries a query tag of its own. When its answer is
+lost, its session is ended, and the query history of the warehouse is asked for the tag. FINISHED
+means committed. FAILED means not committed, and the unit fails with the error that is told there;
+CANCELED means not committed, and the same statement is sent once more (but for the COMMIT of a
+transaction, which has ended with its session): it has an entry, so it has arrived, and no copy of
+it can still come. Where the history does not say, for it shows no such statement in time, refuses
+to tell, or there is none, one thing still proves that the unit was committed: a stored row whose
+key was made by this process for a row of this very unit, and that no other write can ever have
+held, because nobody else can have written it. Nothing that rows say proves that a unit was not
+committed: who consumes rows may have deleted them, who loads the same rows again has put them
+back, and a copy of the statement may come late; so it is never sent again for what rows say. All
+else is ``AmbiguousWriteError``, which names the tag.
+
+What is known of rows is known from the construct: ``inserts`` and ``flushed_keys`` make a key where
+SQLAlchemy's INSERT leaves it to the database, ``keys`` remembers it as made, and ``note_keys``
+notes which write holds it. A key proves only while no other write can have held it. So one that a
+second write holds, of an object that is added again after an error or merged into another session,
+proves nothing; nor does one that an upsert or an UPDATE sets, that the application has given, or
+that was made before a fork, since the child may have it. A statement that computes what it inserts
+takes the proof from the keys of its table, and one of which nothing is known, such as raw text or
+DDL, from all keys that were made until then. A foreign key, in plain rows of another table or
+column, takes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought, Verdict
+from vinci_code.database.dialect.sql.inserts import generated_key
+from vinci_code.database.dialect.sql.keys import Place, next_key
+from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
+from vinci_code.database.dialect.writes.shapes import Kind
+
+# Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
+_SAMPLE = 100
+_QUESTIONS = 3
+
+
+class Outcome(Enum):
+    """What became of a unit of work."""
+
+    COMMITTED = "committed"
+    ABSENT = "absent"
+    """It was not committed, and no copy of it will be."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found out.
+
+    Attributes:
+        outcome: What became of the unit.
+        reason: In words: what it failed with, or why nothing is known.
+        failed: Whether it failed by itself, with ``reason``, and was not cancelled.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A statement by which a unit of work is committed.
+
+    Attributes:
+        text: The statement.
+        held: What it commits.
+        identity: Its own, which no other commit has.
+        began: When it was sent, in seconds since the epoch.
+        made: The keys that prove it, as another process has noted them; ``None`` where this
+            process has made them, and remembers.
+    """
+
+    text: str
+    held: Sequence[Held]
+    identity: str = field(default_factory=lambda: str(uuid.uuid4()))
+    began: float = field(default_factory=time.time)
+    made: Collection[int] | None = None
+
+    @property
+    def word(self) -> str:
+        """The word that it begins with."""
+        return self.text.split(None, 1)[0]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The query tags that it is sent with."""
+        return {TAG: self.identity}
+
+    def sought(self, copies: int) -> Sought:
+        """What is looked for in the query history, where it was sent so many times at most."""
+        return Sought(self.identity, self.word, self.began, copies)
+
+
+def find_out(
+    commit: Commit, ask_history: Callable[[], Verdict], count: Callable[[str], int]
+) -> Finding:
+    """Find out what became of a unit of work, by the rule above.
+
+    Args:
+        commit: The statement whose answer was lost; its session was ended.
+        ask_history: Asks the query history for it.
+        count: Runs a query that counts rows, on a new session.
+
+    Raises:
+        Error: The rows cannot be counted.
+    """
+    verdict = ask_history()
+    if verdict.fate is Fate.FINISHED:
+        return Finding(Outcome.COMMITTED)
+    if verdict.fate is Fate.NOT_EXECUTED:
+        return Finding(Outcome.ABSENT, verdict.reason, verdict.failed)
+    for question in _questions(commit):
+        if count(question):
+            return Finding(Outcome.COMMITTED)
+    return Finding(Outcome.UNKNOWN, verdict.reason)
+
+
+# --- what is known of a held write from its construct ---------------------------------------------
+
+
+def note_keys(write: Held) -> None:
+    """Note which keys that were made for rows a write holds, or may hold."""
+    if isinstance(write, Text):
+        next_key.doubt(write.sets)
+        return
+    own, generated = _place_of_key(write), _generated(write)
+    for item in write.shape.values:
+        place = place_of(write.shape.table, item.column)
+        if own is not None and item.column is own.column:
+            next_key.claim([row[own.position] for row in write.rows], place)
+        elif item.column is generated or next_key.proves_at(place):
+            keys = [row[item.first] for row in write.rows] if item.is_plain else None
+            next_key.doubt({place}, keys)
+
+
+def place_of(table: Any, column: Any) -> Place:
+    """The place of a column, whatever ``Table`` it is of."""
+    return bare_name(table), str(column.name).lower()
+
+
+def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:
+    """The keys of a write's rows by which a stored row proves it: the newest, a few.
+
+    Args:
+        write: The write.
+        noted: Those of which another process has noted that they do; ``None`` for this process's.
+    """
+    own = _place_of_key(write) if isinstance(write, Rows) else None
+    if own is None or not isinstance(write, Rows):
+        return []
+    keys = [row[own.position] for row in write.rows]
+    if noted is not None:
+        return [key for key in keys if key in noted][-_SAMPLE:]
+    return next_key.written_once(keys, place_of(write.shape.table, own.column))[-_SAMPLE:]
+
+
+def _questions(commit: Commit) -> Iterator[str]:
+    """Queries that count rows which only this unit can have written."""
+    asked = 0
+    for write in commit.held:
+        own = _place_of_key(write) if isinstance(write, Rows) else None
+        if own is None or not isinstance(write, Rows) or asked == _QUESTIONS:
+            continue
+        made = made_once(write, commit.made)
+        if made:
+            asked += 1
+            target = write.shape.target
+            listed = ", ".join(map(str, made))  # whole numbers, which need no marker
+            yield f"SELECT count(*) FROM {target} WHERE {target}.{own.name} IN ({listed})"  # noqa: S608
+
+
+class _Key(NamedTuple):
+    """Where a key stands that is made here: its column, the name of it as rendered, and where."""
+
+    column: Any
+    name: str
+    position: int
+
+
+def _place_of_key(write: Rows) -> _Key | None:
+    """Where the keys stand of rows that are inserted, and not changed if they are there."""
+    column = _generated(write)
+    if write.shape.kind is not Kind.INSERT or write.upsert is not None:
+        return None
+    for item in write.shape.values:
+        if item.column is column and item.is_plain:
+            return _Key(column, item.name, item.first)
+    return None
+
+
+def _generated(write: Rows) -> Any:
+    """The column of a write's table whose keys are made here, if there is one."""
+    key = generated_key(write.shape.table)
+    named = (item.column for item in write.shape.values)
+    return None if key is None else next((one for one in named if one.name == key.name), None)

@@ -1,0 +1,987 @@
+"""A unit of work on one connection: what it has written is held, and sent when it is committed.
+
+A unit is in one of three states:
+
+* **holding**: nothing of it was sent. A SELECT on tables without held writes just runs. COMMIT
+  sends everything as one statement, or as one ``BEGIN ATOMIC … END``; ROLLBACK drops it.
+* **in a transaction** of the warehouse: begun by a SELECT that has to see what is held, by a unit
+  that is too large for one statement, or at the first statement with ``REPEATABLE READ``.
+* **failed**: a statement of its transaction has failed, so that only ROLLBACK is left.
+
+With ``AUTOCOMMIT`` nothing is held; each statement is a unit of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vinci_code.database.dialect.dberrors import (
+    AmbiguousWriteError,
+    Error,
+    NotSupportedError,
+    OperationalError,
+    PendingWritesError,
+    PermissionDenied,
+    ProgrammingError,
+    StatementTimeout,
+)
+from vinci_code.database.dialect.driver import query_history
+from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
+from vinci_code.database.dialect.sql.keys import next_key
+from vinci_code.database.dialect.sql.views import KnownViews, Name, questions
+from vinci_code.database.dialect.text.binding import MAX_STATEMENT_BYTES, byte_length, written_out
+from vinci_code.database.dialect.text.scanning import (
+    ANY_VIEW,
+    BEGIN,
+    BLOCK,
+    COMMIT,
+    LOOKS,
+    QUERY,
+    ROLLBACK,
+    ROWS,
+    Statement,
+    is_several,
+)
+from vinci_code.database.dialect.units import unit_errors
+from vinci_code.database.dialect.units.copying import settled
+from vinci_code.database.dialect.units.held import (
+    Held,
+    HeldWrites,
+    Mark,
+    Rows,
+    Text,
+    joined,
+    tables_of,
+)
+from vinci_code.database.dialect.units.loaded import LoadedValues
+from vinci_code.database.dialect.units.recovery import Commit, Finding, Outcome, find_out, note_keys
+from vinci_code.database.dialect.units.statistics import Counter, Progress
+from vinci_code.database.dialect.units.steps import Step, refuse_duplicates, steps
+from vinci_code.database.dialect.writes import guards
+from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
+from vinci_code.database.dialect.writes.shapes import Kind
+
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.base import VinciDialect
+    from vinci_code.database.dialect.driver.dbapi import Connection, Cursor
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An execution that a unit of work consists of.
+
+    Attributes:
+        statement: The construct.
+        rows: Its sets of parameters, with the defaults and the keys that were made for them.
+        options: Its execution options.
+    """
+
+    statement: Any
+    rows: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any]
+
+
+Unsent = Callable[[Sequence[Origin | None], Sequence[Held], Error], bool]
+"""Keeps a unit of work whose commit could not be sent, or whose fate nobody could be asked for.
+
+It is given the executions that it consists of, ``None`` for a text of the application's own; what
+they hold; and the error. It returns whether the unit is kept, so that it counts as committed.
+"""
+
+BeforeCommit = Callable[[Sequence[Held]], None]
+"""Raises why a unit of work, with these writes, is not to be sent now, and may be kept."""
+
+DEFAULT = "READ COMMITTED"
+REPEATABLE_READ = "REPEATABLE READ"
+AUTOCOMMIT = "AUTOCOMMIT"
+LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
+
+# Room for the words around the statements of a block.
+_MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
+# What stands between the statements of a block.
+_BETWEEN = "\n;\n"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How what was held elsewhere is committed here.
+
+    Attributes:
+        identity: That of the commit.
+        made: The keys that prove it.
+        sending: Told the commit right before it is sent.
+    """
+
+    identity: str
+    made: frozenset[int]
+    sending: Callable[[Commit], object] | None
+
+
+class Unit:
+    """The unit of work of a connection; one follows the other.
+
+    Args:
+        connection: The connection.
+        dialect: The dialect, which knows the options of the engine.
+
+    Attributes:
+        held: What was written and not sent yet.
+        loaded: What objects were loaded with that a flush is about to write.
+        is_for_later: Whether it is not sent at its commit, but when others may have written.
+    """
+
+    is_for_later = False
+
+    def __init__(self, connection: Connection, dialect: VinciDialect) -> None:
+        self.held = HeldWrites()
+        self.loaded = LoadedValues()
+        # The tables that were written to by other statements than a flush; ``None`` for any.
+        self._changed: frozenset[str] | None = frozenset()
+        self._connection = connection
+        self._dialect = dialect
+        self._level = DEFAULT
+        self._in_transaction = False
+        self._failed = False
+        self._lost_savepoint: str | None = None
+        # What its transaction has sent: by it a lost COMMIT is found out.
+        self._sent: list[Held] = []
+        # With what was noted of changed rows, which have none of it when they are back there.
+        self._savepoints: dict[str, _Savepoint] = {}
+        # The executions that it consists of, where somebody keeps what cannot be sent.
+        self._origins: list[Origin | None] = []
+        # Of this unit alone: other connections of the engine send at the same time.
+        self._counter = Counter()
+        self._replay: Replay | None = None
+
+    # --- levels ---------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> str:
+        """The isolation level, one of ``LEVELS``."""
+        return self._level
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._level = level
+        self._connection.autocommit = level == AUTOCOMMIT
+
+    @property
+    def holds(self) -> bool:
+        """Whether writes are held, and not run at once."""
+        # A transaction that was begun by a statement of the application's own is its affair.
+        return self._level != AUTOCOMMIT and (
+            self._in_transaction or not self._connection.in_transaction
+        )
+
+    def require_transactions(self) -> None:
+        """Begin a transaction, and roll it back.
+
+        Raises:
+            NotSupportedError: The workspace has none.
+        """
+        try:
+            self._begin()
+        except (NotSupportedError, ProgrammingError) as error:
+            if not unit_errors.says_unavailable(error):
+                raise
+            raise NotSupportedError(
+                f"the workspace has no transactions, and transactions='on' wants them: {error}\n"
+                "To fix it: have the preview of transactions switched on for the workspace, or "
+                "choose transactions='auto' (DATABRICKS_TRANSACTIONS).",
+                sqlstate=error.sqlstate,
+                error_class=error.error_class,
+                statement_id=error.statement_id,
+            ) from error
+        self._abandon_transaction()
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def has_changed(self, table: str) -> bool:
+        """Whether rows of a table were written by other statements than a flush, by this unit."""
+        return self._changed is None or table in self._changed
+
+    def write(
+        self,
+        held: Sequence[Held],
+        cursor: Cursor,
+        *,
+        at_once: bool = False,
+        flush: bool = False,
+        origin: Callable[[], Origin] | None = None,
+    ) -> bool:
+        """Hold what one execution writes, or run it at once; returns whether it is held.
+
+        Args:
+            held: The writes: one, or one for each set of parameters.
+            cursor: The cursor that it was executed on.
+            at_once: Whether it is to be run now.
+            flush: Whether it is one of the ORM's flush.
+            origin: Says what was executed; ``None`` for a text of the application's own.
+        """
+        self._require_sound()
+        if at_once:
+            self.before_other("a write that is not to be held")
+        for write in held:
+            if not flush:
+                self._note_changed(write)
+            note_keys(write)
+        if not at_once and self.holds:
+            self._begin_if_wanted()
+            for write in held:
+                self.held.add(write)
+            if self._dialect.unsent is not None:
+                self._origins.append(None if origin is None else origin())
+            cursor.rowcount = -1 if any(isinstance(write, Text) for write in held) else _rows(held)
+            return True
+        self._run_at_once(held, cursor)
+        return False
+
+    def before_read(
+        self, tables: Iterable[str] | None, names: Collection[Name] = frozenset()
+    ) -> None:
+        """Send what a SELECT would miss.
+
+        Args:
+            tables: The bare names of the tables that it reads; ``None`` where they are not known.
+            names: What of these may be a view, which reads others; schemas that stand for others
+                are translated.
+
+        Raises:
+            PendingWritesError: That needs a transaction, and there are none.
+        """
+        self._require_sound()
+        if not self.holds:
+            return
+        self._begin_if_wanted()
+        if self.held.touches(tables) or (self.held and self._reads_view(names)):
+            self._send_held("a SELECT has to see what the unit has written")
+
+    def settled_tables(
+        self, tables: frozenset[str] | None, names: Collection[Name]
+    ) -> frozenset[str] | None:
+        """The tables that a write reads and writes, if it is known that it reads no others.
+
+        Later writes to what lies beneath a view must not be made before a write that reads it.
+
+        Args:
+            tables: Their bare names; ``None`` where they are not known.
+            names: What it reads, the table that it writes to left out; each may be a view.
+
+        Returns:
+            The same; ``None`` where one of the names may be a view, so that others are read.
+        """
+        self._require_sound()
+        if tables is None or not self.holds:
+            return tables
+        return None if self._reads_view(names) else tables
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is held, in a transaction that the unit has begun, or lost with one.
+
+        Of a unit that has failed nobody has been told by a commit or a rollback yet.
+        """
+        return (
+            bool(self.held)
+            or self._in_transaction
+            or self._failed
+            or self._lost_savepoint is not None
+        )
+
+    def hold_raw(
+        self, text: str, parameters: Sequence[Any], told: Statement, cursor: Cursor
+    ) -> bool:
+        """Make ready for a statement of the application's own; returns whether it is held.
+
+        Raises:
+            PendingWritesError: It cannot wait, and there are held writes.
+        """
+        refuse_several(text, told)
+        if told.writes_rows and self.holds:
+            (row,) = settled([parameters])
+            return self.write([Text(text, row, None, described=told)], cursor)
+        if told.writes_rows:
+            self._require_sound()
+            self._changed = None
+        else:
+            self.before_text(told)
+        return False
+
+    def before_text(self, told: Statement) -> None:
+        """Make ready for a text that does not write rows, and is run now.
+
+        Raises:
+            PendingWritesError: It cannot wait, and there are held writes.
+        """
+        if told.reads:
+            self.before_read(frozenset() if told.keyword in LOOKS else None)
+        else:
+            self.before_other(told.keyword or "a statement")
+            self._dialect.views.forget()
+
+    def before_definitions(self) -> None:
+        """Refuse a look at definitions, not rows, where the transaction would be aborted by it.
+
+        Raises:
+            NotSupportedError: There is a transaction.
+        """
+        self._require_sound()
+        if self._in_transaction:
+            raise NotSupportedError(
+                "within a transaction the warehouse does not tell what tables and columns there "
+                "are, and would abort the transaction; nothing was sent\n"
+                "To fix it: inspect on a connection of its own, or before the unit of work."
+            )
+
+    def before_other(self, what: str) -> None:
+        """Refuse a statement that cannot wait, and cannot be undone, between held writes.
+
+        Raises:
+            PendingWritesError: There are held writes.
+        """
+        self._require_sound()
+        next_key.doubt()  # it may write any of them
+        if self.holds and (self.held or self._in_transaction):
+            raise PendingWritesError(
+                f"{what} takes effect at once, and the unit of work has written to "
+                f"{self._tables() or 'tables'} before; nothing was sent\n"
+                "To fix it: commit first, or run it on a connection with "
+                "isolation_level='AUTOCOMMIT'."
+            )
+
+    def count(self, write: Held) -> int:
+        """How many rows a write has matched; it is sent for that if it is still held.
+
+        Raises:
+            PendingWritesError: That needs a transaction, and there are none.
+        """
+        if write.rowcount is None and self.held.holds(write):
+            self._send_held("result.rowcount was asked for", counting=True)
+        return -1 if write.rowcount is None else write.rowcount
+
+    # --- the end of a unit ----------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Send what is held, and commit it.
+
+        Raises:
+            IntegrityError: A key is there already; nothing was written.
+            StaleDataError: A row was changed or deleted by somebody else; nothing was written.
+            ConflictError: Somebody else committed to the same rows first; nothing was written.
+            AtomicityError: It cannot be done as a whole; nothing was written.
+            PartialCommitError: With ``atomicity="per_table"``: a part was written.
+            AmbiguousWriteError: Whether it was written is not known.
+        """
+        try:
+            self._require_sound()
+            self._commit()
+            self._connection.commit()
+        except BaseException:
+            self._abandon_transaction()
+            if not self._connection.closed:
+                self._connection.rollback()
+            raise
+        finally:
+            self._end()
+
+    def replay(
+        self,
+        held: Sequence[Held],
+        identity: str,
+        sending: Callable[[Commit], object] | None = None,
+    ) -> None:
+        """Commit what was held elsewhere, by one unit of work or by several, as a whole.
+
+        The statement that commits it is sent once, with ``identity`` for its query tag: by that
+        ``fate`` finds out later, in another process too, what became of it. So it waits for no
+        warehouse that starts; a query before it does. Where its answer is lost, that is found out
+        as for any commit. An ``atomicity`` of ``"per_table"`` is no reason to send it in parts.
+
+        Args:
+            held: The writes, in the order of the units.
+            identity: A new one for each attempt.
+            sending: Told the commit, with its word and time, right before it is sent; what it
+                raises is raised here, and nothing is sent. Not called where there is nothing.
+
+        Raises:
+            ProgrammingError: The connection has a unit of work of its own; nothing was sent.
+            AmbiguousWriteError: Whether it was written is not known.
+            Exception: As of ``commit``; nothing was written.
+        """
+        self._require_ended()
+        self._replay = Replay(identity, _made_in(held), sending)
+        self.held.put_back(held)
+        self.commit()
+
+    def fate(
+        self,
+        identity: str,
+        word: str,
+        began: float,
+        held: Sequence[Held] = (),
+        *,
+        seconds: float | None = None,
+    ) -> Finding:
+        """Find out what became of a replay, perhaps of another process.
+
+        Args:
+            identity: Its identity.
+            word: The word that its commit began with.
+            began: When that was sent, in seconds since the epoch.
+            held: The writes: where the query history does not say, rows with keys that were made
+                for them prove it. By default the history alone is asked.
+            seconds: How long the history is asked at most; by default as for any commit.
+
+        Returns:
+            What was found out; ``UNKNOWN`` also where the warehouse could not be asked.
+
+        Raises:
+            ProgrammingError: The connection has a unit of work of its own.
+        """
+        self._require_ended()
+        commit = Commit(word, joined(held), identity, began, _made_in(held))
+        return self._find_out(commit, copies=1, seconds=seconds)
+
+    def rollback(self) -> None:
+        """Drop what is held; what a transaction has sent is rolled back."""
+        if self.held:
+            _log.debug("rolled back: %d writes were dropped unsent", len(self.held))
+        try:
+            self._abandon_transaction()
+        finally:
+            self._end()
+        if not self._connection.closed:
+            self._connection.rollback()
+
+    def savepoint(self, name: str) -> None:
+        """Mark a place to come back to.
+
+        Raises:
+            NotSupportedError: Nothing is held, so that nothing could be dropped later.
+        """
+        self._require_sound()
+        if not self.holds:
+            what = (
+                "with AUTOCOMMIT each statement is committed as it runs"
+                if self._level == AUTOCOMMIT
+                else "within a transaction that was begun by a statement of the application's own, "
+                "each statement is sent as it comes"
+            )
+            raise NotSupportedError(
+                f"a savepoint cannot be set: {what}, and Databricks has no savepoints; nothing was "
+                "sent\nTo fix it: begin_nested() on a connection with the isolation level "
+                f"{DEFAULT!r}, without a BEGIN of your own; or leave the savepoint out."
+            )
+        self._savepoints.pop(name, None)
+        self._savepoints[name] = _Savepoint(
+            self.held.mark(), self._changed, self.loaded.mark(), len(self._origins)
+        )
+
+    def rollback_to(self, name: str) -> None:
+        """Drop what was held since a savepoint.
+
+        Where something of it was sent already, and cannot be undone alone, the whole unit is rolled
+        back. Whoever goes on with it, or commits, is told so; whoever rolls all of it back, after
+        an error of the application's own, has what is wanted.
+        """
+        if self._failed:
+            return  # the whole unit is rolled back
+        saved = self._mark(name)
+        if saved.mark.sent != self.held.sent:
+            self._failed = True
+            self._lost_savepoint = name
+            self.held.clear()
+            self._abandon_transaction()
+            return
+        self.held.back_to(saved.mark)
+        self._changed = saved.changed
+        self.loaded.back_to(saved.loaded)
+        del self._origins[saved.origins :]
+        for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
+            del self._savepoints[later]
+
+    def release(self, name: str) -> None:
+        """Forget a savepoint, and those within it."""
+        self._require_sound()
+        self._mark(name)
+        for later in list(self._savepoints)[list(self._savepoints).index(name) :]:
+            del self._savepoints[later]
+
+    # --- how ------------------------------------------------------------------------------------
+
+    def _require_ended(self) -> None:
+        self._require_sound()
+        if self.is_open or not self.holds:
+            raise ProgrammingError(
+                "what was held elsewhere is replayed, and found out, between two units of work of "
+                f"a connection with the isolation level {DEFAULT!r}; nothing was sent\n"
+                "To fix it: commit or roll back first, or take another connection."
+            )
+
+    def _require_sound(self) -> None:
+        if self._lost_savepoint is not None:
+            raise NotSupportedError(
+                f"what was written after the savepoint {self._lost_savepoint} had been sent "
+                "already when it was rolled back, because a SELECT had to see it, and Databricks "
+                "has no savepoints; the whole unit of work is rolled back, nothing was written\n"
+                "To fix it: call rollback() and repeat the unit, and read before the savepoint, "
+                "or after its end."
+            )
+        if self._failed:
+            raise OperationalError(
+                "the unit of work has failed before and is rolled back; nothing was written\n"
+                "To fix it: call rollback() after an error, and repeat the unit."
+            )
+        self._connection.require_transaction()
+
+    def _reads_view(self, names: Collection[Name]) -> bool:
+        """Whether one of the names is, or may be, a view; the warehouse is asked once for each."""
+        if not names:
+            return False
+        temporary = self._connection.temporary_views
+        if ANY_VIEW in temporary or any(name.table in temporary for name in names):
+            return True
+        known = self._dialect.views
+        if self._connection.session_changed:
+            # After USE, a name without a catalog is not what it is for other sessions.
+            known = KnownViews()
+        unknown = known.unknown(names)
+        if unknown and self._in_transaction:
+            # There it does not tell; and what is held may as well be sent.
+            return True
+        for question in questions(unknown, self._dialect.identifier_preparer.quote):
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(question.text, question.parameters, described=QUERY)
+            except (ProgrammingError, PermissionDenied) as error:
+                _log.debug("what is a view is not told: %s", error)
+                return True
+            known.note(question.answer(cursor.fetchall()))
+        return known.any_of(names)
+
+    def _run_at_once(self, held: Sequence[Held], cursor: Cursor) -> None:
+        """Run what one execution writes, each of its statements committed by itself.
+
+        Unless the application has begun a transaction: then they belong to that.
+
+        Raises:
+            PartialCommitError: One failed, and others were committed before.
+        """
+        total = 0
+        done: list[Step] = []
+        within = self._connection.in_transaction
+        # A row that is written twice takes two statements.
+        parts = [part for write in held for part in joined([write], [write])]
+        refuse_duplicates(parts)
+        try:
+            for step in steps(parts, self._dialect, split=False):
+                self._run_commit(step, [step.part], cursor)
+                done.append(step)
+                counted = _counted(step.part, cursor)
+                total = -1 if -1 in (total, counted) else total + counted
+        except Exception as error:
+            if within or is_foreign(error):
+                raise
+            told = unit_errors.told_of_each(done, parts, error)
+            if told is error:
+                raise
+            raise told from error
+        cursor.rowcount = total
+
+    def _note_changed(self, held: Held) -> None:
+        if held.tables is None:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed |= held.tables
+
+    def _mark(self, name: str) -> _Savepoint:
+        if name not in self._savepoints:
+            raise ProgrammingError(f"there is no savepoint {name} in this unit of work")
+        return self._savepoints[name]
+
+    def _end(self) -> None:
+        self.held.clear()
+        self.loaded.clear()
+        self._changed = frozenset()
+        self._sent.clear()
+        self._origins.clear()
+        self._savepoints.clear()
+        self._lost_savepoint = None
+        self._failed = False
+        self._counter = Counter()
+        self._replay = None
+
+    def _count(self, **counted: int) -> None:
+        self._dialect.statistics.add(**counted)
+        self._counter.add(**counted)
+
+    def _tables(self) -> str:
+        return ", ".join(tables_of(self.held))
+
+    def _begin_if_wanted(self) -> None:
+        if self._level == REPEATABLE_READ and not self._in_transaction:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._run("BEGIN TRANSACTION", (), BEGIN)
+        self._in_transaction = True
+        self._count(statements=1)
+
+    def _abandon_transaction(self) -> None:
+        """Roll a transaction back; a session that cannot is ended, which does the same."""
+        begun = self._in_transaction or self._connection.in_transaction
+        self._in_transaction = False
+        if not begun or self._connection.closed:
+            return
+        try:
+            self._run("ROLLBACK", (), ROLLBACK)
+            self._count(statements=1)
+        except Error as error:
+            _log.debug("the session is ended, since ROLLBACK failed: %s", error)
+            self._connection.give_up()
+            if is_from_signal(error):
+                raise
+
+    def _commit(self) -> None:
+        held = joined(self.held.take())
+        begin = time.monotonic()
+        if self._connection.in_transaction and not self._in_transaction:
+            self._send_commit([])  # it was begun by the application
+        elif held or self._in_transaction:
+            whole = [*self._sent, *held]
+            try:
+                if self._dialect.before_commit is not None and self._replay is None:
+                    self._dialect.before_commit(whole)
+                self._commit_unit(held)
+            except Error as error:
+                keep = self._dialect.unsent
+                if keep is None or not keep(self._origins, joined(whole), error):
+                    raise
+                self._abandon_transaction()
+                return
+        else:
+            return
+        self._count(units=1)
+        if _log.isEnabledFor(logging.DEBUG):
+            counted = self._counter.read()
+            _log.debug(
+                "committed %s: %d statements, %d bytes, %.0f ms",
+                unit_errors.told(self._sent or held),
+                counted.statements,
+                counted.bytes,
+                (time.monotonic() - begin) * 1000,
+            )
+
+    def _commit_unit(self, held: list[Held]) -> None:
+        if self._in_transaction:
+            self._send_all(held)
+            self._send_commit(self._sent, wrote=bool(self._sent))
+        else:
+            self._commit_held(held)
+
+    def _commit_held(self, held: list[Held]) -> None:
+        refuse_duplicates(held)
+        made = steps(held, self._dialect, bound=len(held) == 1)
+        first = next(made)
+        second = next(made, None)
+        if second is None:
+            self._send_alone(first, held)
+        elif self._dialect.atomicity == "per_table" and self._replay is None:
+            self._send_one_by_one(chain([first, second], made), held)
+        elif self._dialect.transactions == "off":
+            self._send_whole(held, None)
+        else:
+            self._send_together(chain([first, second], made), held)
+
+    def _send_whole(self, held: list[Held], error: Error | None) -> None:
+        """Send a unit without a transaction, if one statement can hold it at the price of memory.
+
+        Raises:
+            AtomicityError: It cannot; nothing was sent.
+        """
+        first, *others = islice(steps(held, self._dialect, split=False), 2)
+        if others:
+            raise unit_errors.not_atomic(held, error) from error
+        self._send_alone(first, held)
+
+    def _send_alone(self, step: Step, held: list[Held]) -> None:
+        cursor = self._send(step, held)
+        if step.whole:
+            step.of.told(cursor.rowcount)
+
+    def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
+        """Send statements as one block; where they are too large for it, as a transaction."""
+        block: list[Step] = []
+        texts: list[str] = []
+        size = 0
+        for step in made:
+            block.append(step)
+            # Raw text may end with a semicolon, or with a comment that ends with its line.
+            texts.append(written_out(step.text, step.parameters).rstrip(" \t\r\n;"))
+            size += byte_length(texts[-1]) + len(_BETWEEN)
+            was_split = not step.whole and step.size > SPLIT_JSON_BYTES
+            if was_split or size > _MAX_BLOCK_BYTES:
+                self._send_as_transaction(chain(block, made), held)
+                return
+        rows = sum(step.rows for step in block)
+        block_text = f"BEGIN ATOMIC\n{_BETWEEN.join(texts)}{_BETWEEN}END"
+        whole = Step(block_text, (), rows, held[0], False, True, held[0], BLOCK)
+        try:
+            self._send(whole, held)
+        except (NotSupportedError, ProgrammingError) as error:
+            if not unit_errors.says_unavailable(error):
+                raise
+            raise unit_errors.not_atomic(held, error) from error
+
+    def _send_as_transaction(self, made: Iterator[Step], held: list[Held]) -> None:
+        try:
+            self._begin()
+            self._send_steps(made, sum(map(len, held)))
+        except (NotSupportedError, ProgrammingError) as error:
+            if not unit_errors.says_unavailable(error):
+                raise
+            self._abandon_transaction()
+            self._failed = False
+            self._send_whole(held, error)
+            return
+        self._send_commit(held)
+
+    def _send_one_by_one(self, made: Iterator[Step], held: list[Held]) -> None:
+        done: list[Step] = []
+        try:
+            for step in made:
+                self._send_alone(step, [step.part])
+                done.append(step)
+        except Exception as error:
+            # It may have been raised by the making of a statement, too.
+            if is_foreign(error):
+                raise
+            told = unit_errors.told_of_each(done, held, error)
+            if told is error:
+                raise
+            raise told from error
+
+    def _send_held(self, why: str, *, counting: bool = False) -> None:
+        """Send what is held within a transaction, so that it can be read, or its rows counted."""
+        taken = self.held.take()
+        if self._dialect.transactions == "off":
+            self.held.put_back(taken)
+            raise unit_errors.pending(why, self.held)
+        begun = self._in_transaction
+        try:
+            if not begun:
+                self._begin()
+            # Of any of them it may be asked later how many rows there were.
+            alone = {held for held in taken if counting and isinstance(held, Rows) and held.counted}
+            self._send_all(joined(taken, alone))
+        except (NotSupportedError, ProgrammingError) as error:
+            if begun or not unit_errors.says_unavailable(error):
+                self._failed = True
+                raise
+            self._abandon_transaction()
+            self._failed = False
+            self.held.put_back(taken)
+            raise unit_errors.pending(why, self.held, error) from error
+        except BaseException:
+            # What was taken is held no more, so that nothing of the unit may be committed.
+            self._failed = True
+            raise
+
+    def _send_all(self, held: list[Held]) -> None:
+        refuse_duplicates(held)
+        self._send_steps(steps(held, self._dialect), sum(map(len, held)))
+        self._sent += held
+
+    def _send_steps(self, made: Iterator[Step], rows_in_all: int) -> None:
+        """Send statements within a transaction; if one fails, only ROLLBACK is left."""
+        sent = rows = size = 0
+        try:
+            for step in made:
+                cursor = self._connection.cursor()
+                self._run(step.text, step.parameters, step.described, cursor)
+                if step.whole:
+                    step.of.told(cursor.rowcount)
+                sent, rows, size = sent + 1, rows + step.rows, size + step.size
+                self._count(statements=1, rows=step.rows, size=step.size)
+                self._dialect.tell(Progress(sent, rows, rows_in_all, size))
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _send_commit(self, held: list[Held], *, wrote: bool = True) -> None:
+        commit = self._commit_by("COMMIT", held)
+        self._in_transaction = False
+        try:
+            self._run(commit.text, (), COMMIT, query_tags=commit.tags)
+        except AmbiguousWriteError as error:
+            if not wrote:
+                self._connection.give_up()  # there is nothing that its fate would change
+                return
+            found = self._found_out(commit, error)
+            if found.outcome is Outcome.ABSENT:
+                # It has ended with its session, and cannot be committed any more.
+                raise unit_errors.not_committed(error, found) from error
+        except Error:
+            self._in_transaction = True  # it has to be rolled back
+            raise
+        self._count(statements=1)
+
+    def _send(self, step: Step, held: list[Held]) -> Cursor:
+        """Send a statement that is a commit, and tell of it; see ``_run_commit``."""
+        cursor = self._connection.cursor()
+        self._run_commit(step, held, cursor)
+        try:
+            self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
+        except Exception as error:
+            if is_from_signal(error):
+                raise
+            # What is committed must not be told as lost.
+            _log.warning("on_progress failed after a commit", exc_info=True)
+        return cursor
+
+    def _run_commit(self, step: Step, held: list[Held], cursor: Cursor) -> None:
+        """Run a statement that is a commit; where its answer is lost, find out what became of it.
+
+        Raises:
+            AmbiguousWriteError: That could not be found out.
+        """
+        last = 2 if self._replay is None else 1
+        for attempt in range(1, last + 1):
+            commit = self._commit_by(step.text, held)
+            self._count(statements=1, rows=step.rows, size=step.size)
+            try:
+                self._run(step.text, step.parameters, step.described, cursor, commit.tags)
+                return
+            except AmbiguousWriteError as error:
+                found = self._found_out(commit, error)
+                if found.outcome is Outcome.COMMITTED:
+                    return
+                if found.failed or attempt == last or isinstance(error.__cause__, StatementTimeout):
+                    # Its own error, or its deadline, ends it.
+                    raise unit_errors.not_committed(error, found) from error
+                self._count(retries=1)
+
+    def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> Finding:
+        """Find out what became of a commit, whose session is ended before.
+
+        Raises:
+            AmbiguousWriteError: Nobody can say.
+        """
+        found = self._find_out(commit, error.copies, self._connection.give_up)
+        if found.outcome is Outcome.UNKNOWN:
+            raise unit_errors.ambiguous(error, commit, found) from error
+        return found
+
+    def _find_out(
+        self,
+        commit: Commit,
+        copies: int,
+        before: Callable[[], None] | None = None,
+        seconds: float | None = None,
+    ) -> Finding:
+        connection = self._connection
+
+        def ask_history() -> query_history.Verdict:
+            timeout = self._dialect.history_timeout
+            timeout = timeout if seconds is None else min(timeout, seconds)
+            return query_history.ask(
+                connection.ask_workspace,
+                connection.http_path,
+                commit.sought(copies),
+                timeout,
+                # What is kept meanwhile is found out later.
+                patient=self._dialect.unsent is None,
+            )
+
+        def count(text: str) -> int:
+            cursor = connection.cursor()
+            self._run(text, (), QUERY, cursor)
+            return int(cursor.fetchall()[0][0])
+
+        try:
+            if before is not None:
+                before()
+            return find_out(commit, ask_history, count)
+        except Error as failure:
+            if is_from_signal(failure):
+                raise
+            _log.debug("what became of a commit cannot be asked for: %s", failure)
+            return Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
+
+    def _commit_by(self, text: str, held: Sequence[Held]) -> Commit:
+        """The commit by a statement, which is about to be sent."""
+        replay = self._replay
+        if replay is None:
+            return Commit(text, held)
+        commit = Commit(text, held, replay.identity, made=replay.made)
+        if replay.sending is not None:
+            replay.sending(commit)
+        return commit
+
+    def _run(
+        self,
+        text: str,
+        parameters: Sequence[Any],
+        described: Statement,
+        cursor: Cursor | None = None,
+        query_tags: Mapping[str, str] | None = None,
+    ) -> None:
+        try:
+            run = cursor or self._connection.cursor()
+            # What is found out later must be of one copy. Only a commit has tags.
+            once = self._replay is not None and query_tags is not None
+            run.execute(text, parameters, query_tags=query_tags, described=described, once=once)
+        except Error as error:
+            raised = guards.raised(error)
+            if raised is None:
+                raise
+            raise raised from error
+
+
+class _Savepoint(NamedTuple):
+    """A savepoint, with what was noted of changed rows, and how much was executed."""
+
+    mark: Mark
+    changed: frozenset[str] | None
+    loaded: int
+    origins: int
+
+
+def refuse_several(text: str, told: Statement) -> None:
+    """Refuse a text of several statements, of which one is on rows.
+
+    Raises:
+        ProgrammingError: It is one.
+    """
+    if told.keyword in ROWS and is_several(text):
+        raise ProgrammingError(
+            "a text of several statements with semicolons between them was given; the "
+            "warehouse takes one at a time, and nothing was sent\n"
+            "To fix it: execute each by itself."
+        )
+
+
+def _made_in(held: Iterable[Held]) -> frozenset[int]:
+    return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, Rows)))
+
+
+def _rows(held: Sequence[Held]) -> int:
+    return sum(map(len, held))
+
+
+def _counted(write: Held, cursor: Cursor) -> int:
+    """How many rows a write that was executed has matched, be its answer lost; -1 if unknown."""
+    if cursor.rowcount != -1:
+        return cursor.rowcount
+    if isinstance(write, Text):
+        return -1 if write.certain is None else write.certain
+    # The statement fails where it finds another row than it should.
+    certain = write.checks.matched or write.shape.kind is Kind.INSERT
+    return len(write) if certain and write.upsert is None else -1

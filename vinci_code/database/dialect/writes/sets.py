@@ -1,0 +1,266 @@
+"""Any number of rows as one statement.
+
+INSERT becomes ``INSERT INTO … SELECT`` from the rows, UPDATE and DELETE by key a MERGE with them,
+and so does an upsert. The guards of ``guards`` stand in the same statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy.schema import Column
+
+from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
+from vinci_code.database.dialect.writes import guards
+from vinci_code.database.dialect.writes.payload import Payload
+from vinci_code.database.dialect.writes.shapes import ROWS, Field, Kind, Row, Shape
+
+_MARKER = "?"
+_LONGEST_BOUND = 64
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What a statement makes sure of.
+
+    Attributes:
+        keys: That no key of PRIMARY KEY and UNIQUE comes twice.
+        foreign_keys: That what a row refers to is there.
+        matched: That every row of an UPDATE or DELETE is there.
+    """
+
+    keys: bool = True
+    foreign_keys: bool = False
+    matched: bool = False
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """What an INSERT does with a row whose key is there already.
+
+    Attributes:
+        keys: The columns that say which row it is.
+        update: The columns that are changed then; with none, the row is left as it is.
+    """
+
+    keys: tuple[str, ...]
+    update: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SetStatement:
+    """A statement that writes rows.
+
+    Attributes:
+        text: The statement, with one marker at most.
+        parameters: The payload, where it is bound.
+        rows: How many rows it writes.
+    """
+
+    text: str
+    parameters: tuple[str, ...]
+    rows: int
+
+
+class SetWriter:
+    """Writes the statement for rows of one shape.
+
+    Args:
+        shape: What is done to each row.
+        checks: What the statement makes sure of.
+        dialect: The dialect, for names and defaults.
+        name: Returns the name of a table or column as SQL; by default as of the dialect.
+        rows: The rows, where they are known: by what is in them Delta skips files.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        checks: Checks,
+        dialect: Any,
+        name: Callable[[Any], str] | None = None,
+        rows: Sequence[Row] = (),
+    ) -> None:
+        self._shape = shape
+        self._checks = checks
+        self._rows = rows
+        self._bounds: dict[str, str] = {}
+        self._preparer = dialect.identifier_preparer
+        compiler = dialect.ddl_compiler(dialect, None)
+        self._default = compiler.get_column_default_string
+        self._names = guards.Names(
+            self._bound, name or self._format, self._is_exact, self._default, compiler.bare
+        )
+
+    # --- rows of a payload ----------------------------------------------------------------------
+
+    def statement(
+        self, payload: Payload, upsert: Upsert | None = None, *, bound: bool = True
+    ) -> SetStatement:
+        """The statement for the rows of a payload.
+
+        Args:
+            payload: The rows, ready to be sent.
+            upsert: What an INSERT does with rows that are there already.
+            bound: Whether the payload may be a parameter.
+        """
+        if upsert is not None:
+            before, after = self._upsert(upsert)
+        elif self._shape.kind is Kind.INSERT:
+            before, after = self._insert()
+        else:
+            before, after = self._around_merge(self.guards())
+        return _filled(payload, before, after, bound)
+
+    def _insert(self) -> tuple[str, str]:
+        shape = self._shape
+        names = ", ".join(field.name for field in shape.values)
+        made = ", ".join(field.made for field in shape.values)
+        return (
+            f"INSERT INTO {shape.target} ({names}) WITH {ROWS} AS (",
+            f") SELECT {made} {guards.unless_raised(self.guards())}",
+        )
+
+    # --- any rows -------------------------------------------------------------------------------
+
+    def guards(self) -> list[str]:
+        """The guards that the statement needs."""
+        if self._shape.kind is Kind.INSERT:
+            return list(self._insert_guards())
+        return list(self._merge_guards())
+
+    def merge(self, source: str, checks: Sequence[str]) -> str:
+        """The MERGE of rows that a SELECT gives."""
+        before, after = self._around_merge(checks)
+        return f"{before}{source}{after}"
+
+    def _insert_guards(self) -> Iterator[str]:
+        if self._checks.keys:
+            yield from guards.insert_guards(self._shape, self._names)
+        if self._checks.foreign_keys:
+            yield from guards.foreign_guards(self._shape, self._names)
+
+    def _around_merge(self, checks: Sequence[str]) -> tuple[str, str]:
+        shape = self._shape
+        on = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
+        on += filter(None, map(self._bound, shape.matches))
+        if shape.kind is Kind.DELETE:
+            action = "DELETE"
+        else:
+            sets = ", ".join(f"{field.name} = {field.made}" for field in shape.values)
+            action = f"UPDATE SET {sets}"
+        begin, end = _guarded(checks)
+        return (
+            f"MERGE INTO {shape.target} USING ({begin}",
+            f"{end}) AS {ROWS} ON {' AND '.join(on)} WHEN MATCHED THEN {action}",
+        )
+
+    def _merge_guards(self) -> Iterator[str]:
+        shape, checks = self._shape, self._checks
+        if checks.matched:
+            if shape.transports:
+                yield guards.match_guard(shape, self._bound)
+                yield from guards.once_guard(shape, self._bound)
+            else:
+                # Rows that a condition has found are there; the question is whether it is one.
+                yield guards.any_guard(shape)
+        if shape.kind is Kind.UPDATE:
+            if checks.keys:
+                yield from guards.update_guards(shape, self._names, matched=checks.matched)
+            if checks.foreign_keys:
+                yield from guards.foreign_guards(shape, self._names, matched=checks.matched)
+                yield from guards.changed_key_guards(shape, self._names)
+        elif checks.foreign_keys:
+            yield from guards.referring_guards(shape, self._names)
+
+    def _upsert(self, upsert: Upsert) -> tuple[str, str]:
+        shape, change = self._shape, self._change(upsert)
+        on = [f"{shape.target}.{field.name} = {field.made}" for field in change.matches]
+        on += filter(None, map(self._bound, change.matches))
+        names = ", ".join(field.name for field in shape.values)
+        made = ", ".join(field.made for field in shape.values)
+        sets = ", ".join(f"{field.name} = {field.made}" for field in change.values)
+        matched = f"WHEN MATCHED THEN UPDATE SET {sets} " if sets else ""
+        inserted = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({made})"
+        begin, end = _guarded(list(self._upsert_guards(change)))
+        return (
+            f"MERGE INTO {shape.target} USING ({begin}",
+            f"{end}) AS {ROWS} ON {' AND '.join(on)} {matched}{inserted}",
+        )
+
+    def _change(self, upsert: Upsert) -> Shape:
+        """What an upsert does to the rows that are there, which its guards look at, too."""
+        given = {field.column.name: field for field in self._shape.values}
+        columns = {column.name: column for column in self._shape.table.columns}
+        return replace(
+            self._shape,
+            kind=Kind.UPDATE,
+            values=tuple(given.get(name) or self._missing(columns[name]) for name in upsert.update),
+            matches=tuple(given[name] for name in upsert.keys),
+        )
+
+    def _missing(self, column: Column[Any]) -> Field:
+        """A column that the rows lack, which becomes what would be inserted."""
+        made = self._default(column) or "NULL"
+        return Field(column, self._names.format(column), made, made)
+
+    def _upsert_guards(self, change: Shape) -> Iterator[str]:
+        if self._checks.keys:
+            yield from guards.upsert_guards(self._shape, change, self._names)
+        if self._checks.foreign_keys:
+            yield from guards.upsert_foreign_guards(self._shape, change, self._names)
+            yield from guards.changed_key_guards(change, self._names, self._shape)
+
+    def _is_exact(self, field: Field) -> bool:
+        if not field.is_plain or not self._shape.transports:
+            return False
+        transport = self._shape.transports[field.first]
+        # NaN is equal to itself there, and not here.
+        return transport is not None and float not in transport.kinds
+
+    def _bound(self, field: Field) -> str:
+        """The range that the values of a column are in, by which Delta skips files."""
+        if field.name not in self._bounds:
+            self._bounds[field.name] = self._range(field)
+        return self._bounds[field.name]
+
+    def _range(self, field: Field) -> str:
+        if not field.is_plain or len(self._rows) < 2:
+            return ""
+        values = list(map(itemgetter(field.first), self._rows))
+        if set(map(type, values)) != {int}:
+            return ""
+        low, high = min(values), max(values)
+        if len(str(low)) + len(str(high)) > _LONGEST_BOUND:
+            return ""
+        return f"{self._shape.target}.{field.name} BETWEEN {low} AND {high}"
+
+    def _format(self, item: Any) -> str:
+        if isinstance(item, Column):
+            return str(self._preparer.format_column(item))
+        schemas = self._shape.schemas or {}
+        schema = schemas.get(item.schema, item.schema)
+        name = str(self._preparer.format_table(item, use_schema=False))
+        return f"{self._preparer.quote_schema(schema)}.{name}" if schema else name
+
+
+def _guarded(checks: Sequence[str]) -> tuple[str, str]:
+    """What stands around the rows of a MERGE, so that they come only where no guard raises."""
+    if not checks:
+        return "", ""
+    return f"WITH {ROWS} AS (", f") SELECT {ROWS}.* {guards.unless_raised(checks)}"
+
+
+def _filled(payload: Payload, before: str, after: str, bound: bool) -> SetStatement:
+    """The statement with its payload, which is copied once."""
+    begin, end = payload.around()
+    before, after = before + begin, end + after
+    if payload.json is None:
+        return SetStatement(f"{before}{payload.written}{after}", (), payload.rows)
+    if bound and len(payload.json) <= MAX_PARAMETER_BYTES:
+        json = payload.json.decode()
+        return SetStatement(f"{before}{_MARKER}{after}", (json,), payload.rows)
+    return SetStatement("".join([before, *payload.literal(), after]), (), payload.rows)

@@ -1,0 +1,1 @@
+"""From bytes to statements and back: HTTP, the protocols, what is recorded of them."""

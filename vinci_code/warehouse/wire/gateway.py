@@ -1,0 +1,305 @@
+"""The way of every request: recorded, authenticated, hit by a fault or not, and answered."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+import time
+from collections.abc import Callable
+
+from vinci_code.warehouse import faults
+from vinci_code.warehouse.faults import Fault, FaultScript
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.wire import messages, rest
+from vinci_code.warehouse.wire.messages import Call
+from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
+from vinci_code.warehouse.wire.rest import Credentials, Refusal, Rest, WarehouseState
+from vinci_code.warehouse.wire.server import Answer, Request
+from vinci_code.warehouse.wire.thrift_service import BadRequestError, ThriftService
+
+_THRIFT_PATH = re.compile(r"/sql/1\.0/(?:warehouses|endpoints)/([^/]+)")
+_THRIFT_HEADERS = {"Content-Type": "application/x-thrift"}
+
+_EXECUTION_WAIT_SECONDS = 600.0
+
+logger = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Decides who answers a request, and what happens to it on the way.
+
+    Args:
+        service: Answers Thrift calls.
+        endpoints: Answers the other requests.
+        credentials: The tokens.
+        state: Whether the warehouse runs.
+        script: The faults to come.
+        log: The request log.
+        warehouse_id: The id in the warehouse's HTTP path.
+        latency: Seconds that every request waits, as a network between would make it.
+    """
+
+    def __init__(
+        self,
+        service: ThriftService,
+        endpoints: Rest,
+        credentials: Credentials,
+        state: WarehouseState,
+        script: FaultScript,
+        log: RequestLog,
+        warehouse_id: str,
+        latency: float = 0.0,
+    ) -> None:
+        self._service = service
+        self._endpoints = endpoints
+        self._credentials = credentials
+        self._state = state
+        self._script = script
+        self._log = log
+        self._warehouse_id = warehouse_id
+        self._latency = latency
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """End every wait, so that the requests that are under way come to their end."""
+        self._closing.set()
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer one request."""
+        arrived = time.perf_counter()
+        match = _THRIFT_PATH.fullmatch(request.path)
+        operation = f"{request.method} {request.path}"
+        if match:
+            operation = messages.peek_name(request.body) or operation
+        record = self._log.open(operation, request.method, request.path, len(request.body))
+        if self._latency:
+            self._closing.wait(self._latency)
+        try:
+            answer = (
+                self._thrift(request, record, match.group(1))
+                if match
+                else self._rest(request, record)
+            )
+        except Exception as error:
+            # The server's outermost boundary: whatever a request brings to light, its connection
+            # gets an answer and the others go on.
+            logger.exception("A request failed inside the warehouse")
+            record.error = f"{type(error).__name__}: {error}"
+            answer = rest.error_answer(500, "INTERNAL_ERROR", "The local warehouse failed.")
+        reset = answer.cut == "before"
+        self._log.finish(
+            record,
+            lambda: time.perf_counter() - arrived,
+            None if reset else answer.status,
+            answer.sent,
+        )
+        return answer
+
+    # --- REST -----------------------------------------------------------------------------------
+
+    def _rest(self, request: Request, record: RequestRecord) -> Answer:
+        refusal = self._endpoints.authenticate(request)
+        if refusal is not None:
+            return refusal
+        fault = self._script.draw(record.operation, None, by_name_only=True)
+        if fault is None:
+            return self._endpoints.answer(request)
+        record.fault = fault.name
+        if fault.kind == faults.HTTP and not fault.executed:
+            return _rest_refusal(fault)
+        early = self._refuse_by(fault, request)
+        return early or self._spoil(fault, None, self._endpoints.answer(request))
+
+    # --- Thrift ---------------------------------------------------------------------------------
+
+    def _thrift(self, request: Request, record: RequestRecord, identifier: str) -> Answer:
+        refusal = self._endpoints.authenticate(request)
+        if refusal is not None:
+            return refusal
+        if identifier != self._warehouse_id:
+            return rest.no_such_warehouse(identifier)
+        if request.method != "POST":
+            return rest.error_answer(405, "METHOD_NOT_ALLOWED", "Thrift is spoken with POST.")
+        try:
+            call = messages.decode(request.body)
+        except messages.MalformedMessageError as error:
+            return _thrift_refusal(record, 400, f"BAD_REQUEST: Malformed Thrift message: {error}")
+        self._service.describe(call, record)
+        fault = self._script.draw(call.name, call.statement)
+        if fault is not None:
+            record.fault = fault.name
+        call.client = request.headers.get("user-agent", "")
+        self._hide_from_history(call, record)
+        try:
+            return self._call(call, record, request, fault)
+        except BadRequestError as error:
+            return _thrift_refusal(record, 400, str(error))
+
+    def _hide_from_history(self, call: Call, record: RequestRecord) -> None:
+        fault = self._script.draw_for_history(call.name, call.statement)
+        if fault is not None:
+            record.fault = record.fault or fault.name
+            late = fault.kind == faults.HISTORY_LATE
+            call.shown_from = time.time() + fault.seconds if late else math.inf
+
+    def _call(
+        self, call: Call, record: RequestRecord, request: Request, fault: Fault | None
+    ) -> Answer:
+        if fault is not None:
+            early = self._refuse_by(fault, request) or self._fail_by(fault, call, record)
+            if early is not None:
+                return early
+        refusal = self._state.wake()
+        if refusal is not None:
+            cold = self._cold(refusal, call, record)
+            if cold is not None:
+                return cold
+        answer = self._served(call, record, fault)
+        return answer if fault is None else self._spoil(fault, call, answer)
+
+    def _served(self, call: Call, record: RequestRecord, fault: Fault | None) -> Answer:
+        if fault is not None and fault.kind == faults.SLOW_POLL:
+            call.hidden_until = time.monotonic() + fault.seconds
+        try:
+            return _reply(call, self._service.serve(call, record))
+        except BadRequestError:
+            raise
+        except Exception as error:
+            # A defect behind a call becomes the call's error: as HTTP 500 the driver would send it
+            # again and again, a minute apart.
+            logger.exception("A call failed inside the warehouse")
+            record.error = f"[INTERNAL_ERROR] {type(error).__name__}: {error} SQLSTATE: XX000"
+            return _reply(call, self._service.failure(call, record.error, "XX000"))
+
+    def _cold(self, refusal: Refusal, call: Call, record: RequestRecord) -> Answer | None:
+        record.fault = faults.COLD_START
+        if not refusal.on_sessions:
+            return _status_answer(503, faults.UNAVAILABLE_TEXT, refusal.retry_after, record)
+        if call.name == "OpenSession":
+            return None
+        text = (
+            f"requirement failed: Session handle: SessionHandle [{record.session_id}] has not "
+            "been initialized or had already closed."
+        )
+        record.error = text
+        return _reply(call, self._service.failure(call, text))
+
+    # --- faults ---------------------------------------------------------------------------------
+
+    def _refuse_by(self, fault: Fault, request: Request) -> Answer | None:
+        """What a fault answers before anybody looks at the request; ``None`` if it does not."""
+        if fault.kind == faults.HTTP and not fault.executed:
+            return _status_answer(fault.status, fault.message, fault.retry_after)
+        if fault.kind == faults.RESET and fault.when == faults.RESET_BEFORE:
+            return Answer(cut="before")
+        if fault.kind == faults.TOKEN_EXPIRED:
+            return rest.forbidden()
+        if fault.kind == faults.TOKEN_REVOKED:
+            token = rest.bearer_token(request)
+            if token is not None:
+                self._credentials.revoke(token)
+            return rest.forbidden()
+        return None
+
+    def _fail_by(self, fault: Fault, call: Call, record: RequestRecord) -> Answer | None:
+        """What a fault answers in place of the call's own answer; ``None`` if it does not."""
+        failures: dict[str, Callable[[Fault, Call, RequestRecord], Answer | None]] = {
+            faults.COLD_START: self._start_cold,
+            faults.SESSION_LOST: self._lose_session,
+            faults.COMMIT_CONFLICT: self._conflict,
+            faults.PROTOCOL_UNSUPPORTED: self._refuse_protocol,
+        }
+        failure = failures.get(fault.kind)
+        return None if failure is None else failure(fault, call, record)
+
+    def _start_cold(self, fault: Fault, _call: Call, _record: RequestRecord) -> None:
+        on_sessions = fault.style == faults.STYLE_SESSION
+        refusal = Refusal(fault.retry_after, on_sessions)
+        self._state.cold_start(fault.stopped, fault.seconds, refusal)
+
+    def _lose_session(self, fault: Fault, call: Call, record: RequestRecord) -> Answer:
+        text = self._service.lose_session(call)
+        text = fault.message or text
+        record.error = text
+        return _reply(call, self._service.failure(call, text, "08000"))
+
+    def _conflict(self, fault: Fault, call: Call, record: RequestRecord) -> Answer:
+        # https://docs.databricks.com/aws/en/error-messages/delta-concurrent-append-error-class
+        text = fault.message or (
+            "Transaction conflict detected. A concurrent WRITE added data to the table. "
+            "Please try the operation again."
+        )
+        error = SqlError("DELTA_CONCURRENT_APPEND.WITHOUT_HINT", "2D521", text)
+        return _reply(call, self._service.fail_statement(call, record, error))
+
+    def _refuse_protocol(self, fault: Fault, call: Call, record: RequestRecord) -> Answer:
+        text = fault.message or "This warehouse does not support the Thrift protocol."
+        record.error = text
+        return _reply(call, self._service.failure(call, text, "KP001"))
+
+    def _spoil(self, fault: Fault, call: Call | None, answer: Answer) -> Answer:
+        """What becomes of an answer that is ready."""
+        if fault.kind in (faults.HTTP, faults.RESET) and call is not None and call.operation:
+            call.operation.wait(_EXECUTION_WAIT_SECONDS)
+        if fault.kind == faults.DELAY:
+            self._closing.wait(fault.seconds)
+        elif fault.kind == faults.HTTP:
+            return _status_answer(fault.status, fault.message, fault.retry_after)
+        elif fault.kind == faults.RESET:
+            answer.cut = "before" if fault.when == faults.RESET_AFTER else "mid"
+        return answer
+
+
+def _reply(call: Call, response: object) -> Answer:
+    return Answer(200, messages.encode(call, response), dict(_THRIFT_HEADERS))
+
+
+def _rest_refusal(fault: Fault) -> Answer:
+    code, usual = _REST_ERRORS.get(fault.status, ("TEMPORARILY_UNAVAILABLE", "A scripted fault."))
+    answer = rest.error_answer(fault.status, code, fault.message or usual)
+    if fault.retry_after is not None:
+        answer.headers["Retry-After"] = f"{fault.retry_after:g}"
+    return answer
+
+
+# What a workspace says with an HTTP status, as databricks-sdk-py knows it (errors/platform.py).
+_REST_ERRORS = {
+    400: ("BAD_REQUEST", "A scripted fault."),
+    401: ("UNAUTHENTICATED", "A scripted fault."),
+    403: ("PERMISSION_DENIED", "The user has no permission for this."),
+    404: ("NOT_FOUND", "A scripted fault."),
+    429: ("REQUEST_LIMIT_EXCEEDED", "A scripted fault."),
+    500: ("INTERNAL_ERROR", "A scripted fault."),
+}
+
+
+def _thrift_refusal(record: RequestRecord, status: int, text: str) -> Answer:
+    record.error = text
+    return _status_answer(status, text, None, record)
+
+
+def _status_answer(
+    status: int,
+    text: str | None,
+    retry_after: float | None,
+    record: RequestRecord | None = None,
+) -> Answer:
+    # The driver takes the text of an HTTP error from these headers alone (thrift_backend.py,
+    # _extract_error_message_from_headers); the body is never read.
+    headers = {"Content-Type": "text/plain"}
+    if text is None and status == 503:
+        text = faults.UNAVAILABLE_TEXT
+    if text is not None:
+        headers[rest.ERROR_HEADER] = _header_text(text)
+        if record is not None:
+            record.error = text
+    if retry_after is not None:
+        headers["Retry-After"] = f"{retry_after:g}"
+    return Answer(status, b"", headers)
+
+
+def _header_text(text: str) -> str:
+    """The text in one line of printable ASCII, which is all that a header can hold."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:4000]

@@ -1,0 +1,429 @@
+"""Sessions and their operations: running, waiting, canceling, fetching.
+
+A statement runs in a worker thread while the request that brought it waits a little; one that
+takes longer is polled for. Statements of one session run one after another. An operation is done
+when its whole result was computed, so that what goes wrong in a row is the statement's error and
+not a surprise in a later page; only results of more than ``READ_AHEAD_BYTES`` are read on while
+the client fetches, each from a connection of its own that the next statement leaves alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+from databricks.sql.thrift_api.TCLIService import ttypes
+
+from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.wire import history
+from vinci_code.warehouse.wire.results import Encoder, Format, Rows
+
+if TYPE_CHECKING:
+    from vinci_code.warehouse.engine.catalog_view import CatalogView
+
+READ_AHEAD_BYTES = 256 * 1024 * 1024
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.05, 10.0
+
+State = ttypes.TOperationState
+
+_DONE = frozenset(
+    {
+        State.FINISHED_STATE,
+        State.CANCELED_STATE,
+        State.CLOSED_STATE,
+        State.ERROR_STATE,
+        State.TIMEDOUT_STATE,
+    }
+)
+
+logger = logging.getLogger(__name__)
+
+
+class EngineSession(Protocol):
+    """What the wire needs of a session of the engine."""
+
+    catalog: str
+    schema: str
+    configuration: dict[str, str]
+    user: str
+
+    def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
+        """Run one statement."""
+
+    def interrupt(self) -> None:
+        """Stop the running statement, from another thread."""
+
+    def close(self) -> None:
+        """End the session; an open transaction is discarded."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether an interactive transaction is open, aborted or not."""
+
+    def catalog_view(self) -> CatalogView:
+        """The read-only listing of catalogs, schemas, tables and columns."""
+
+
+@dataclass(frozen=True)
+class Handle:
+    """The identity of a session or operation: a public id, and a secret only its owner knows."""
+
+    guid: bytes = field(default_factory=lambda: uuid.uuid4().bytes)
+    secret: bytes = field(default_factory=lambda: uuid.uuid4().bytes, repr=False)
+
+    @property
+    def text(self) -> str:
+        """As the driver prints it."""
+        return str(uuid.UUID(bytes=self.guid))
+
+    def thrift(self) -> ttypes.THandleIdentifier:
+        """As it travels."""
+        return ttypes.THandleIdentifier(guid=self.guid, secret=self.secret)
+
+
+class Session:
+    """A client's session: the engine's session, and the operations started on it."""
+
+    def __init__(self, engine_session: EngineSession) -> None:
+        self.handle = Handle()
+        self.engine = engine_session
+        self.operations: dict[bytes, Operation] = {}
+        # Held while the engine's session is in use; taken before any operation's own lock.
+        self._turn = threading.Lock()
+        # Guards which operation the engine works for, so that a cancel never hits the next one.
+        self._guard = threading.Lock()
+        self._current: Operation | None = None
+        self.closed = False
+
+    @contextlib.contextmanager
+    def turn(self, operation: Operation | None = None) -> Iterator[None]:
+        """Use the engine's session alone, on behalf of an operation that may be canceled."""
+        with self._turn:
+            with self._guard:
+                self._current = operation
+            try:
+                yield
+            finally:
+                with self._guard:
+                    self._current = None
+                if operation is not None:
+                    operation.left.set()
+
+    def stop(self, operation: Operation) -> None:
+        """Make the engine stop working for an operation.
+
+        An interrupt that comes between two steps of the engine is lost, so it is repeated, ever
+        more rarely, until the operation has left the engine.
+        """
+        pause = _FIRST_PAUSE
+        while pause < _LAST_PAUSE:
+            with self._guard:
+                if self._current is not operation:
+                    return
+                self.engine.interrupt()
+            if operation.left.wait(pause):
+                return
+            pause *= 2
+        logger.warning("The engine did not stop working for operation %s", operation.handle.text)
+
+    def close(self) -> None:
+        """End the session with everything on it."""
+        self.closed = True
+        for operation in list(self.operations.values()):
+            operation.close()
+        with self.turn():
+            self.engine.close()
+
+
+class Operation:
+    """One statement or metadata call, from its start to its closing.
+
+    Args:
+        session: The session that it runs on.
+        kind: A ``TOperationType``.
+        form: How its result is to be sent.
+        run: Computes the result; called in a worker thread, in the session's turn.
+        limit: At most this many rows are sent.
+        timeout: Seconds after which it is stopped; ``None`` lets it run.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        kind: int,
+        form: Format,
+        run: Callable[[], Result],
+        *,
+        limit: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.session = session
+        self.kind = kind
+        self.handle = Handle()
+        self.error: SqlError | None = None
+        self.num_modified_rows: int | None = None
+        self.started = time.time()
+        self.completed: float | None = None
+        self.hidden_until = 0.0
+        """Until when (on the monotonic clock) it is reported as running whatever its state."""
+        self.on_done: Callable[[bool], None] | None = None
+        """Told, when it ends, whether it ended without an error."""
+        self.entry: history.Entry | None = None
+        """Where the query history keeps what became of it."""
+        self.left = threading.Event()
+        """Set when the engine has done with it."""
+        self._form = form
+        self._run = run
+        self._limit = limit
+        self._timeout = timeout
+        self._condition = threading.Condition()
+        self._state: int = State.PENDING_STATE
+        self._result: Result | None = None
+        self._rows = Rows(iter(()))
+        # Two fetches at once take their pages one after the other; taken before _rows_lock.
+        self._fetch_lock = threading.Lock()
+        self._rows_lock = threading.Lock()
+        self._executor: Executor | None = None
+        self._has_written = False
+        self._row_count: int | None = None
+        # The next page, encoded while the client still reads the last one.
+        self._ahead: _Ahead | None = None
+        self._encoder = Encoder((), form)
+
+    # --- its life -------------------------------------------------------------------------------
+
+    def start(self, executor: Executor) -> None:
+        """Begin in a worker thread."""
+        self.session.operations[self.handle.guid] = self
+        self._executor = executor
+        executor.submit(self.execute)
+
+    def execute(self) -> None:
+        """Run to the end in this thread."""
+        timer = self._start_timer()
+        try:
+            with self.session.turn(self):
+                if self._advance(State.RUNNING_STATE):
+                    self._compute()
+        except SqlError as error:
+            self._fail(error)
+        except Exception as error:
+            # The boundary between a client's statement and the server: a defect in the engine
+            # must reach the client as an error, not leave it polling for ever.
+            if self._was_stopped():
+                # Whatever an interruption breaks in the engine is no defect of it.
+                logger.debug("A statement failed after it was stopped", exc_info=True)
+            else:
+                logger.exception("A statement failed inside the engine")
+            self._fail(SqlError("INTERNAL_ERROR", "XX000", f"{type(error).__name__}: {error}"))
+        finally:
+            self._run = _done  # it holds the statement's text, which may be large
+            self._note_end(None)
+            if timer is not None:
+                timer.cancel()
+
+    def wait(self, seconds: float = threading.TIMEOUT_MAX) -> bool:
+        """Wait until it is done, at most ``seconds``; whether it is."""
+        deadline = time.monotonic() + seconds
+        with self._condition:
+            while not self._is_visible_done():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                hidden = self.hidden_until - time.monotonic()
+                left = min(left, hidden) if hidden > 0 else left
+                self._condition.wait(min(left, threading.TIMEOUT_MAX))
+            return True
+
+    @property
+    def state(self) -> int:
+        """Its state as a client may see it."""
+        with self._condition:
+            if self._state in _DONE and not self._is_visible_done():
+                return int(State.RUNNING_STATE)
+            return self._state
+
+    def cancel(self, state: int = State.CANCELED_STATE) -> None:
+        """Stop it if it still runs; the engine's work on it ends."""
+        if self._finish(state):
+            self.session.stop(self)
+
+    def close(self) -> None:
+        """Stop it, free its result and forget it."""
+        self.cancel(State.CLOSED_STATE)
+        self.session.operations.pop(self.handle.guid, None)
+        with self._rows_lock:
+            self._rows.close()
+            self._ahead = None
+            result, self._result = self._result, None
+        if result is not None:
+            result.close()
+
+    # --- its result -----------------------------------------------------------------------------
+
+    def metadata(self) -> ttypes.TGetResultSetMetadataResp:
+        """Its schema; only when finished."""
+        return self._encoder.metadata()
+
+    def fetch(self, max_rows: int, max_bytes: int) -> tuple[ttypes.TRowSet, bool]:
+        """The next page, and whether there is another one; only when finished.
+
+        Raises:
+            SqlError: A row that was not read ahead could not be computed.
+        """
+        with self._fetch_lock:
+            page = self._next_page((max_rows, max_bytes))
+        return page.row_set, page.more
+
+    def _next_page(self, size: tuple[int, int]) -> _Page:
+        with self._rows_lock:
+            ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            page = self._take(size)
+        elif ahead.size == size:
+            page = ahead.page.result()
+        else:
+            # Waited for before the lock is taken: whoever encodes the page ahead needs it too.
+            unwanted = ahead.page.result().batches
+            with self._rows_lock:
+                self._rows.put_back(unwanted)
+            page = self._take(size)
+        if page.more and self._executor is not None:
+            with self._rows_lock:
+                self._ahead = _Ahead(size, self._executor.submit(self._take, size))
+        return page
+
+    def _take(self, size: tuple[int, int]) -> _Page:
+        with self._rows_lock:
+            offset = self._rows.position
+            batches = self._rows.take(*size)
+            more = self._rows.has_more()
+        return _Page(batches, self._encoder.row_set(batches, offset), more)
+
+    def _note_end(self, failure: str | None) -> None:
+        """Tell the query history, before anybody else is told."""
+        if self.entry is None or self.entry.ended is not None:
+            return
+        with self._condition:
+            finished = self._state == State.FINISHED_STATE
+            cancelled = self._state in (State.CANCELED_STATE, State.CLOSED_STATE)
+        # What has written, has: also where somebody cancelled it in the last moment.
+        if finished or self._has_written:
+            self.entry.end(history.FINISHED, rows=self._row_count)
+        else:
+            status = history.CANCELED if cancelled else history.FAILED
+            self.entry.end(status, error=failure)
+
+    def _compute(self) -> None:
+        if self.entry is not None:
+            self.entry.running()
+        result = self._run()
+        self._has_written = result.statement_kind in _WRITES
+        rows = Rows(result.batches, self._limit)
+        try:
+            rows.read_ahead(READ_AHEAD_BYTES)
+        except BaseException:
+            result.close()
+            raise
+        self._row_count = rows.count
+        if self._has_written:
+            self._note_end(None)
+        self._encoder = Encoder(result.columns, self._form, empty_schema=_has_no_result(result))
+        self.num_modified_rows = result.num_modified_rows
+        with self._rows_lock:
+            self._rows, self._result = rows, result
+        if not self._finish(State.FINISHED_STATE):
+            # Canceled or closed in the last moment: nobody will fetch it.
+            with self._rows_lock:
+                self._rows.close()
+            result.close()
+
+    # --- states ---------------------------------------------------------------------------------
+
+    def _advance(self, state: int) -> bool:
+        with self._condition:
+            if self._state in _DONE:
+                return False
+            self._state = state
+            return True
+
+    def _finish(self, state: int) -> bool:
+        with self._condition:
+            if self._state in _DONE:
+                if state == State.CLOSED_STATE:
+                    self._state = state
+                return False
+            self._state = state
+            self.completed = time.time()
+            self._tell(state == State.FINISHED_STATE)
+            self._condition.notify_all()
+            return True
+
+    def _fail(self, error: SqlError) -> None:
+        self._note_end(str(error))
+        with self._condition:
+            if self._state not in _DONE:
+                self.error = error
+        self._finish(State.ERROR_STATE)
+
+    def _tell(self, succeeded: bool) -> None:
+        if self.on_done is not None:
+            self.on_done(succeeded)
+
+    def _was_stopped(self) -> bool:
+        with self._condition:
+            return self._state in _DONE
+
+    def _is_visible_done(self) -> bool:
+        return self._state in _DONE and time.monotonic() >= self.hidden_until
+
+    def _start_timer(self) -> threading.Timer | None:
+        if self._timeout is None:
+            return None
+        seconds = min(self._timeout, threading.TIMEOUT_MAX)
+        timer = threading.Timer(seconds, self.cancel, args=(State.TIMEDOUT_STATE,))
+        timer.daemon = True
+        timer.start()
+        return timer
+
+
+@dataclass(frozen=True)
+class _Page:
+    batches: list[pa.RecordBatch]
+    row_set: ttypes.TRowSet
+    more: bool
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    size: tuple[int, int]
+    page: Future[_Page]
+
+
+def _done() -> Result:
+    raise RuntimeError("an operation runs once")
+
+
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "DDL", "TRANSACTION"})
+_WITH_RESULT = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "DESCRIBE"})
+NO_RESULT_COLUMN = "Result"
+
+
+def _has_no_result(result: Result) -> bool:
+    columns: list[Column] = result.columns
+    return (
+        result.statement_kind not in _WITH_RESULT
+        and len(columns) == 1
+        and columns[0].name == NO_RESULT_COLUMN
+    )

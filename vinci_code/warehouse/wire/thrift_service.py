@@ -1,0 +1,533 @@
+"""The Thrift service: sessions, statements, results, metadata.
+
+What is answered follows the driver's expectations (``backend/thrift_backend.py`` of
+databricks-sql-connector) and the traffic of real servers recorded in databricks-jdbc under
+``src/test/resources``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from databricks.sql.thrift_api.TCLIService import ttypes
+
+from vinci_code.warehouse.engine.result import Result
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.wire import messages, metadata, parameters, query_tags
+from vinci_code.warehouse.wire.history import Entry, QueryHistory
+from vinci_code.warehouse.wire.messages import Call, Struct
+from vinci_code.warehouse.wire.operations import EngineSession, Operation, Session, State
+from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
+from vinci_code.warehouse.wire.results import COLUMNS, Format
+
+SERVER_PROTOCOL = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8
+"""What a real server answers, whatever the client offers (recorded traffic)."""
+
+DIRECT_RESULTS_SECONDS = 2.0
+"""How long ExecuteStatement waits for a result to send along."""
+
+LONG_POLL_SECONDS = 1.0
+"""How long GetOperationStatus waits for news: the driver polls without a pause, but holds a lock
+meanwhile, so that a cancel from another thread waits for this long."""
+
+DEFAULT_PAGE_ROWS = 100_000
+DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
+
+_TAGS = "QUERY_TAGS"
+
+# Settings of the Thrift server itself, which the driver always sends and the engine has no use for.
+_SERVER_SETTINGS = ("spark.thriftserver.",)
+
+logger = logging.getLogger(__name__)
+
+
+class BadRequestError(Exception):
+    """The request is refused as a whole, with HTTP status 400."""
+
+
+class StatusError(Exception):
+    """A call fails with an error in its ``TStatus``."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.sqlstate = sqlstate
+
+
+class ThriftService:
+    """Answers calls on the sessions that it keeps.
+
+    Args:
+        open_session: Opens a session of the engine: ``(catalog, schema, configuration)``.
+        executor: Runs the statements.
+        log: Masks credentials in what is written on the records.
+        history: Is told of every statement.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[str | None, str | None, dict[str, str]], EngineSession],
+        executor: Executor,
+        log: RequestLog,
+        history: QueryHistory,
+    ) -> None:
+        self._open_session = open_session
+        self._executor = executor
+        self._log = log
+        self._history = history
+        self._lock = threading.Lock()
+        self._sessions: dict[bytes, Session] = {}
+        self._closed = False
+
+    # --- what surrounds the calls ---------------------------------------------------------------
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions are open."""
+        with self._lock:
+            return len(self._sessions)
+
+    def close(self) -> None:
+        """End every session, with the statements that run on them, and open no more."""
+        with self._lock:
+            self._closed = True
+            sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            session.close()
+
+    def describe(self, call: Call, record: RequestRecord) -> None:
+        """Write on the record what the call is about."""
+        record.session_id = self._session_text(call)
+        if call.operation_guid is not None:
+            record.operation_id = messages.uuid_text(call.operation_guid)
+        if call.name == "ExecuteStatement":
+            record.executed = False
+            record.statement = self._log.scrub(call.request.statement)
+            record.configuration = self._plain_map(call.request.confOverlay)
+            # Those that cannot be read are refused when the statement is run.
+            with contextlib.suppress(parameters.ParameterError):
+                bound = parameters.plain(parameters.from_thrift(call.request.parameters))
+                record.parameters = self._log.scrub_parameters(bound)
+        elif call.name == "OpenSession":
+            record.configuration = self._plain_map(call.request.configuration)
+
+    def serve(self, call: Call, record: RequestRecord) -> Struct:
+        """Answer a call.
+
+        Args:
+            call: The call.
+            record: The request's record, to be completed.
+
+        Raises:
+            BadRequestError: It goes beyond a limit that a real server answers with HTTP 400.
+        """
+        try:
+            return _HANDLERS[call.name](self, call, record)
+        except StatusError as error:
+            record.error = error.message
+            return self.failure(call, error.message, error.sqlstate)
+        except SqlError as error:
+            record.error = str(error)
+            return self.failure(call, str(error), error.sqlstate)
+
+    def failure(self, call: Call, message: str, sqlstate: str | None = None) -> Struct:
+        """The answer to a call that failed, with the error in its status."""
+        status = ttypes.TStatus(
+            statusCode=ttypes.TStatusCode.ERROR_STATUS,
+            sqlState=sqlstate,
+            errorCode=0,
+            errorMessage=message,
+            displayMessage=message,
+        )
+        response = getattr(ttypes, f"T{call.name}Resp")(status=status)
+        if call.name == "OpenSession":
+            response.serverProtocolVersion = SERVER_PROTOCOL
+        return response
+
+    def fail_statement(self, call: Call, record: RequestRecord, error: SqlError) -> Struct:
+        """Answer ExecuteStatement as if its statement had failed, without running it."""
+
+        def run() -> Result:
+            # A statement that fails by itself first: inside a transaction it aborts it, as the
+            # scripted failure would.
+            with contextlib.suppress(SqlError):
+                for _ in session.engine.execute("SELECT raise_error('scripted')").batches:
+                    continue
+            raise error
+
+        try:
+            session = self._session(call)
+        except StatusError as lost:
+            return self.failure(call, lost.message, lost.sqlstate)
+        return self._run_statement(call, record, session, run)
+
+    def lose_session(self, call: Call) -> str:
+        """Forget the call's session, as a restarted server has; returns the text that says so."""
+        session = self._find_session(call)
+        if session is None:
+            return messages.invalid_session(call.session_guid)
+        with self._lock:
+            self._sessions.pop(session.handle.guid, None)
+        session.close()
+        return messages.invalid_session(session.handle.guid)
+
+    def _session_text(self, call: Call) -> str | None:
+        guid = call.session_guid
+        if guid is None:
+            session = self._find_session(call)
+            return None if session is None else session.handle.text
+        return messages.uuid_text(guid)
+
+    def _find_session(self, call: Call) -> Session | None:
+        with self._lock:
+            if call.session_guid is not None:
+                return self._sessions.get(call.session_guid)
+            operation = call.operation_guid
+            for session in self._sessions.values():
+                if operation in session.operations:
+                    return session
+        return None
+
+    def _session(self, call: Call) -> Session:
+        session = self._find_session(call)
+        handle = call.request.sessionHandle
+        identifier = None if handle is None else handle.sessionId
+        if session is None or session.closed or not _owns(identifier, session.handle.secret):
+            raise StatusError(messages.invalid_session(call.session_guid), "08000")
+        return session
+
+    def _operation(self, call: Call) -> Operation:
+        session = self._find_session(call)
+        guid = call.operation_guid
+        operation = session.operations.get(guid) if session and guid is not None else None
+        handle = call.request.operationHandle
+        if operation is None or not _owns(handle.operationId, operation.handle.secret):
+            raise StatusError(messages.invalid_operation(guid), "08000")
+        call.operation = operation
+        return operation
+
+    def _plain_map(self, values: dict[str, str] | None) -> dict[str, str]:
+        return {key: self._log.scrub(value) for key, value in (values or {}).items()}
+
+    # --- sessions -------------------------------------------------------------------------------
+
+    def _open(self, call: Call, record: RequestRecord) -> Struct:
+        request = call.request
+        namespace = request.initialNamespace or ttypes.TNamespace()
+        configuration = {
+            key: value
+            for key, value in (request.configuration or {}).items()
+            if not key.lower().startswith(_SERVER_SETTINGS)
+        }
+        engine_session = self._open_session(
+            _lower(namespace.catalogName), _lower(namespace.schemaName), configuration
+        )
+        session = Session(engine_session)
+        with self._lock:
+            refused = self._closed
+            if not refused:
+                self._sessions[session.handle.guid] = session
+        if refused:
+            session.close()
+            raise StatusError("The local warehouse is shutting down.", "08004")
+        record.session_id = session.handle.text
+        return ttypes.TOpenSessionResp(
+            status=messages.status(),
+            serverProtocolVersion=SERVER_PROTOCOL,
+            sessionHandle=ttypes.TSessionHandle(
+                sessionId=session.handle.thrift(), serverProtocolVersion=SERVER_PROTOCOL
+            ),
+            configuration=dict(request.configuration or {}),
+            initialNamespace=ttypes.TNamespace(
+                catalogName=engine_session.catalog, schemaName=engine_session.schema
+            ),
+            canUseMultipleCatalogs=True,
+        )
+
+    def _close_session(self, call: Call, _record: RequestRecord) -> Struct:
+        session = self._session(call)
+        with self._lock:
+            self._sessions.pop(session.handle.guid, None)
+        session.close()
+        return ttypes.TCloseSessionResp(status=messages.status())
+
+    def _get_info(self, call: Call, _record: RequestRecord) -> Struct:
+        self._session(call)
+        value = _INFO.get(call.request.infoType)
+        if value is None:
+            raise StatusError(f"Unrecognized GetInfoType value: {call.request.infoType}")
+        return ttypes.TGetInfoResp(
+            status=messages.status(), infoValue=ttypes.TGetInfoValue(stringValue=value)
+        )
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def _execute_statement(self, call: Call, record: RequestRecord) -> Struct:
+        session = self._session(call)
+        request = call.request
+        try:
+            bound = parameters.from_thrift(request.parameters)
+        except parameters.ParameterError as error:
+            raise BadRequestError(f"BAD_REQUEST: {error}") from error
+
+        def run() -> Result:
+            return session.engine.execute(request.statement, bound)
+
+        return self._run_statement(call, record, session, run)
+
+    def _run_statement(
+        self,
+        call: Call,
+        record: RequestRecord,
+        session: Session,
+        run: Callable[[], Result],
+    ) -> Struct:
+        request = call.request
+        operation = Operation(
+            session,
+            ttypes.TOperationType.EXECUTE_STATEMENT,
+            _format(request, session),
+            run,
+            limit=_unless_negative(request.resultRowLimit),
+            timeout=_unless_negative(request.queryTimeout) or None,
+        )
+        operation.hidden_until = call.hidden_until
+        record.executed = None
+        record.operation_id = operation.handle.text
+
+        def note(succeeded: bool) -> None:
+            record.executed = succeeded
+
+        operation.on_done = note
+        operation.entry = self._entry(call, session, operation)
+        call.operation = operation
+        operation.start(self._executor)
+        if not request.runAsync:
+            operation.wait()
+            return self._synchronous(call, record, operation)
+        response = ttypes.TExecuteStatementResp(
+            status=messages.status(), operationHandle=messages.operation_handle(operation)
+        )
+        direct = request.getDirectResults
+        if direct is not None:
+            operation.wait(DIRECT_RESULTS_SECONDS)
+            response.directResults = self._direct_results(operation, direct, record)
+        return response
+
+    def _entry(self, call: Call, session: Session, operation: Operation) -> Entry:
+        """Begin the statement's entry of the query history."""
+        overlay = {key.upper(): value for key, value in (call.request.confOverlay or {}).items()}
+        # Those of the statement are added to its session's, as SET QUERY_TAGS adds to them; what a
+        # real warehouse does with a key that both have is not documented.
+        tags = query_tags.parse(self._log.scrub(session.engine.configuration.get(_TAGS, "")))
+        tags |= query_tags.parse(self._log.scrub(overlay.get(_TAGS, "")))
+        entry = Entry(
+            operation.handle.text,
+            self._log.scrub(call.request.statement),
+            tags,
+            session.handle.text,
+            session.engine.user,
+            self._log.scrub(call.client),
+            call.shown_from,
+        )
+        self._history.begin(entry)
+        return entry
+
+    def _synchronous(self, call: Call, record: RequestRecord, operation: Operation) -> Struct:
+        # A client that does not ask for runAsync finds the error in the status of the call.
+        error = operation.error
+        if error is not None:
+            operation.close()
+            _check_limits(error)
+            record.error = str(error)
+            response = self.failure(call, f"Error running query: {error}", error.sqlstate)
+            response.status.displayMessage = str(error)
+            return response
+        response = ttypes.TExecuteStatementResp(
+            status=messages.status(), operationHandle=messages.operation_handle(operation)
+        )
+        if call.request.getDirectResults is not None:
+            response.directResults = self._direct_results(
+                operation, call.request.getDirectResults, record
+            )
+        return response
+
+    def _direct_results(
+        self, operation: Operation, wanted: ttypes.TSparkGetDirectResults, record: RequestRecord
+    ) -> ttypes.TSparkDirectResults:
+        direct = ttypes.TSparkDirectResults(operationStatus=messages.operation_status(operation))
+        if operation.state == State.ERROR_STATE and operation.error is not None:
+            _check_limits(operation.error)
+            record.error = str(operation.error)
+        if operation.state != State.FINISHED_STATE:
+            return direct
+        direct.resultSetMetadata = operation.metadata()
+        row_set, more = operation.fetch(
+            _at_least_one(wanted.maxRows, DEFAULT_PAGE_ROWS),
+            _at_least_one(wanted.maxBytes, DEFAULT_PAGE_BYTES),
+        )
+        direct.resultSet = ttypes.TFetchResultsResp(
+            status=messages.status(), hasMoreRows=more, results=row_set
+        )
+        if not more:
+            # Recorded traffic: everything was delivered, so the server has closed the operation;
+            # a later CloseOperation finds an unknown handle.
+            operation.close()
+            direct.closeOperation = ttypes.TCloseOperationResp(status=messages.status())
+        return direct
+
+    # --- operations -----------------------------------------------------------------------------
+
+    def _get_operation_status(self, call: Call, record: RequestRecord) -> Struct:
+        operation = self._operation(call)
+        operation.wait(LONG_POLL_SECONDS)
+        if operation.error is not None and operation.state == State.ERROR_STATE:
+            record.error = str(operation.error)
+        return messages.operation_status(operation)
+
+    def _cancel_operation(self, call: Call, _record: RequestRecord) -> Struct:
+        self._operation(call).cancel()
+        return ttypes.TCancelOperationResp(status=messages.status())
+
+    def _close_operation(self, call: Call, _record: RequestRecord) -> Struct:
+        self._operation(call).close()
+        return ttypes.TCloseOperationResp(status=messages.status())
+
+    def _get_result_set_metadata(self, call: Call, _record: RequestRecord) -> Struct:
+        return self._finished(call).metadata()
+
+    def _fetch_results(self, call: Call, _record: RequestRecord) -> Struct:
+        request = call.request
+        operation = self._finished(call)
+        if request.orientation != ttypes.TFetchOrientation.FETCH_NEXT:
+            raise StatusError(
+                "The fetch type is not supported: a forward-only result is read with FETCH_NEXT.",
+                "HYC00",
+            )
+        if request.fetchType:
+            raise StatusError("Query logs are not kept by this server.", "HYC00")
+        row_set, more = operation.fetch(
+            _at_least_one(request.maxRows, DEFAULT_PAGE_ROWS),
+            _at_least_one(request.maxBytes, DEFAULT_PAGE_BYTES),
+        )
+        response = ttypes.TFetchResultsResp(
+            status=messages.status(), hasMoreRows=more, results=row_set
+        )
+        if request.includeResultSetMetadata:
+            response.resultSetMetadata = operation.metadata()
+        return response
+
+    def _finished(self, call: Call) -> Operation:
+        operation = self._operation(call)
+        operation.wait(LONG_POLL_SECONDS)
+        state = operation.state
+        if state == State.ERROR_STATE and operation.error is not None:
+            raise StatusError(f"Error running query: {operation.error}", operation.error.sqlstate)
+        if state != State.FINISHED_STATE:
+            # The text of Spark's thrift server (Operation.assertState).
+            found = State._VALUES_TO_NAMES[state].removesuffix("_STATE")
+            raise StatusError(f"Expected states: [FINISHED], but found {found}", "HY010")
+        return operation
+
+    # --- metadata -------------------------------------------------------------------------------
+
+    def _metadata(self, call: Call, record: RequestRecord) -> Struct:
+        session = self._session(call)
+        if session.engine.in_transaction:
+            # The transaction stays usable (databricks-sql-python, tests/e2e/test_transactions.py).
+            raise StatusError(
+                f"[TRANSACTION_NOT_SUPPORTED.COMMAND] Command {call.name} is not supported in a "
+                "multi-statement transaction. SQLSTATE: 0A000",
+                "0A000",
+            )
+        kind, listing = metadata.CALLS[call.name]
+
+        def run() -> Result:
+            return listing(session.engine, call.request)
+
+        operation = Operation(session, kind, COLUMNS, run)
+        call.operation = operation
+        record.operation_id = operation.handle.text
+        operation.start(self._executor)
+        operation.wait()
+        if operation.error is not None:
+            operation.close()
+            raise StatusError(str(operation.error), operation.error.sqlstate)
+        response = getattr(ttypes, f"T{call.name}Resp")(
+            status=messages.status(), operationHandle=messages.operation_handle(operation)
+        )
+        if call.request.getDirectResults is not None:
+            response.directResults = self._direct_results(
+                operation, call.request.getDirectResults, record
+            )
+        return response
+
+    def _no_delegation(self, _call: Call, _record: RequestRecord) -> Struct:
+        raise StatusError(
+            "Delegation token only supported over remote client with kerberos authentication"
+        )
+
+
+_HANDLERS: dict[str, Callable[[ThriftService, Call, RequestRecord], Struct]] = {
+    "OpenSession": ThriftService._open,
+    "CloseSession": ThriftService._close_session,
+    "GetInfo": ThriftService._get_info,
+    "ExecuteStatement": ThriftService._execute_statement,
+    "GetOperationStatus": ThriftService._get_operation_status,
+    "CancelOperation": ThriftService._cancel_operation,
+    "CloseOperation": ThriftService._close_operation,
+    "GetResultSetMetadata": ThriftService._get_result_set_metadata,
+    "FetchResults": ThriftService._fetch_results,
+    "GetDelegationToken": ThriftService._no_delegation,
+    "CancelDelegationToken": ThriftService._no_delegation,
+    "RenewDelegationToken": ThriftService._no_delegation,
+    **dict.fromkeys(metadata.CALLS, ThriftService._metadata),
+}
+
+# What Spark's thrift server says of itself (SparkSQLCLIService.getInfo).
+_INFO = {
+    ttypes.TGetInfoType.CLI_SERVER_NAME: "Spark SQL",
+    ttypes.TGetInfoType.CLI_DBMS_NAME: "Spark SQL",
+    ttypes.TGetInfoType.CLI_DBMS_VER: "3.5.0",
+}
+
+
+def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
+    native = request.useArrowNativeTypes or ttypes.TSparkArrowTypes(
+        timestampAsArrow=True, decimalAsArrow=True, complexTypesAsArrow=True
+    )
+    return Format(
+        arrow=bool(request.canReadArrowResult),
+        lz4=bool(request.canReadArrowResult and request.canDecompressLZ4Result),
+        native_timestamps=bool(native.timestampAsArrow),
+        native_decimals=bool(native.decimalAsArrow),
+        native_complex=bool(native.complexTypesAsArrow),
+        zone=session.engine.configuration.get("TIMEZONE", "Etc/UTC"),
+    )
+
+
+def _check_limits(error: SqlError) -> None:
+    # Beyond the limits of a request a real server answers with HTTP 400, not with a failed
+    # statement (databricks-sqlalchemy issue 24, databricks-sql-nodejs issue 308).
+    if error.error_class == "BAD_REQUEST":
+        raise BadRequestError(f"BAD_REQUEST: {error.message}")
+
+
+def _at_least_one(value: int | None, default: int) -> int:
+    return value if value is not None and value > 0 else default
+
+
+def _unless_negative(value: int | None) -> int | None:
+    return None if value is None or value < 0 else value
+
+
+def _lower(name: str | None) -> str | None:
+    return name.lower() if name else None
+
+
+def _owns(identifier: ttypes.THandleIdentifier | None, secret: bytes) -> bool:
+    return identifier is not None and identifier.secret == secret
