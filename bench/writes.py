@@ -33,7 +33,7 @@ from sqlalchemy import orm
 
 from bench.reading import our_engine, vendor_engine
 from vinci_code.database import upsert
-from vinci_code.database.dialect.units.loaded import with_expected
+from vinci_code.database.dialect.writes.compared import with_expected
 from vinci_code.database.dialect.writes.payload import payloads
 from vinci_code.database.dialect.writes.sets import Checks, SetStatement, SetWriter
 from vinci_code.warehouse import LocalWarehouse

@@ -37,7 +37,7 @@ from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import Of, value_of
 from vinci_code.database import run_unit
-from vinci_code.database.dialect.units.loaded import LONGEST
+from vinci_code.database.dialect.writes.compared import LONGEST
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 

@@ -39,14 +39,10 @@ from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.units import flushes
 from vinci_code.database.dialect.units.copying import settled
 from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
-from vinci_code.database.dialect.units.loaded import (
-    EXPRESSION,
-    Expected,
-    marked_values,
-    with_expected,
-)
+from vinci_code.database.dialect.units.loaded import EXPRESSION
 from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.unit import Origin, refuse_several
+from vinci_code.database.dialect.writes.compared import Expected, marked_values, with_expected
 from vinci_code.database.dialect.writes.guards import (
     RESERVED,
     checked_columns,

@@ -10,7 +10,6 @@ from vinci_code.database.dialect.dberrors import DatabaseError, OperationalError
 from vinci_code.database.dialect.text.scanning import DEFINITION, describe
 
 if TYPE_CHECKING:
-    from vinci_code.database.dialect.base import VinciDialect
     from vinci_code.database.dialect.sql.ddl import Script
 
 _log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ _REFUSED = re.compile(
 )
 
 
-def run(dialect: VinciDialect, cursor: Any, script: Script) -> None:
+def run(dialect: Any, cursor: Any, script: Script) -> None:
     """Run what a DDL construct was rendered as: no statement, one, or several.
 
     A table whose CHECK constraints cannot be added is dropped again: it would otherwise be found
@@ -41,7 +40,7 @@ def run(dialect: VinciDialect, cursor: Any, script: Script) -> None:
         raise
 
 
-def _create(dialect: VinciDialect, cursor: Any, statement: str, script: Script) -> None:
+def _create(dialect: Any, cursor: Any, statement: str, script: Script) -> None:
     """Run a statement; where the workspace has no catalog commits, and may have none, without."""
     otherwise = script.without_commits
     try:

@@ -64,7 +64,7 @@ from vinci_code.database.dialect.driver.transport import Answer, Call, DeadlineP
 from vinci_code.database.dialect.driver.waiting import Patience
 from vinci_code.database.dialect.forking import in_child, keep_in_process
 from vinci_code.database.dialect.interruptions import note_handlers
-from vinci_code.database.dialect.sql.keys import next_key
+from vinci_code.database.dialect.text import raw
 from vinci_code.database.dialect.text.binding import Parameter, bind
 from vinci_code.database.dialect.text.scanning import COMMIT, ROLLBACK, Statement, describe
 
@@ -530,7 +530,7 @@ class Cursor:
             # The application's own: the dialect says of each statement what it is.
             is_raw = described is None and unit is not None
             if described is None and not statement.reads:
-                next_key.doubt()
+                raw.about_to_write()
             if is_raw and unit.hold_raw(operation, parameters, statement, self):
                 return self
             timeout = self.timeout

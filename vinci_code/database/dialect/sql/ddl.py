@@ -18,7 +18,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
@@ -48,9 +48,6 @@ from vinci_code.database.dialect.sql.uniques import Unchecked, is_declared, of_i
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.text.scanning import Statement
 from vinci_code.database.dialect.types.texts import sqlite_collation
-
-if TYPE_CHECKING:
-    from vinci_code.database.dialect.base import VinciDialect
 
 _SEPARATOR = ";\n\n"
 
@@ -120,7 +117,7 @@ class Script:
 class VinciDDLCompiler(compiler.DDLCompiler):
     """Renders CREATE, ALTER and DROP."""
 
-    dialect: VinciDialect
+    dialect: Any
 
     # Whether the constraints that come by are those of CREATE TABLE.
     _creating = False

@@ -159,6 +159,8 @@ ROW_STEP = 1 << NODE_BITS
 next_key = KeyMaker()
 """The maker of this process."""
 
+raw.when_written(next_key.doubt)
+
 if hasattr(os, "register_at_fork"):
     # The child may write a key that it has got from its parent, who would not know of that.
     os.register_at_fork(after_in_parent=next_key.doubt)

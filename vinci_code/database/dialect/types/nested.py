@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import column
 from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects import registry
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import coercions, operators, roles
@@ -311,9 +312,9 @@ def _ours(dialect: Dialect) -> Dialect:
 
 @functools.cache
 def _own_dialect() -> Dialect:
-    from vinci_code.database.dialect.base import VinciDialect
-
-    return VinciDialect()
+    # By the name that SQLAlchemy knows it by: the types are made before the dialect is.
+    made: Dialect = registry.load("databricks.vinci")()
+    return made
 
 
 def dump(value: Any) -> str:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, uniques
 from vinci_code.database.dialect.text.scanning import WRITE, Statement
-from vinci_code.database.dialect.units.loaded import still_holds
+from vinci_code.database.dialect.writes.compared import still_holds
 from vinci_code.database.dialect.writes.guards import foreign_keys, in_order, referring
 from vinci_code.database.dialect.writes.sets import Checks, Upsert
 from vinci_code.database.dialect.writes.shapes import Field, Kind, Row, Shape

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
@@ -67,7 +67,6 @@ from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.writes.shapes import Kind
 
 if TYPE_CHECKING:
-    from vinci_code.database.dialect.base import VinciDialect
     from vinci_code.database.dialect.driver.dbapi import Connection, Cursor
 
 
@@ -124,6 +123,22 @@ class Replay:
     sending: Callable[[Commit], object] | None
 
 
+class Options(Protocol):
+    """What a unit of work asks of the dialect, by the names of its options."""
+
+    atomicity: str
+    before_commit: BeforeCommit | None
+    history_timeout: float
+    identifier_preparer: Any
+    statistics: Counter
+    transactions: str
+    unsent: Unsent | None
+    views: KnownViews
+
+    def tell(self, progress: Progress) -> None:
+        """Tell how far the sending has come."""
+
+
 class Unit:
     """The unit of work of a connection; one follows the other.
 
@@ -139,7 +154,7 @@ class Unit:
 
     is_for_later = False
 
-    def __init__(self, connection: Connection, dialect: VinciDialect) -> None:
+    def __init__(self, connection: Connection, dialect: Options) -> None:
         self.held = HeldWrites()
         self.loaded = LoadedValues()
         # The tables that were written to by other statements than a flush; ``None`` for any.

@@ -31,7 +31,7 @@ from vinci_code.database.dialect.sql.refusals import (
     WRITE_WITH_PREFIX,
 )
 from vinci_code.database.dialect.text.scanning import is_comment
-from vinci_code.database.dialect.units.loaded import Checked, with_loaded
+from vinci_code.database.dialect.writes.compared import Checked, with_loaded
 from vinci_code.database.dialect.writes.dml_change import ChangeForms
 from vinci_code.database.dialect.writes.dml_insert import InsertForms
 from vinci_code.database.dialect.writes.dml_rows import Plan, terms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import literal_column
 from sqlalchemy.schema import Column, Table
@@ -17,7 +17,7 @@ from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.sql.refusals import NO_ROW_KEY, WRITE_BY_ALIAS
 from vinci_code.database.dialect.sql.uniques import changed, row_key
 from vinci_code.database.dialect.types.transports import transport_of
-from vinci_code.database.dialect.units.loaded import Checked, checked, marked
+from vinci_code.database.dialect.writes.compared import Checked, checked, marked
 from vinci_code.database.dialect.writes.dml_rows import Fields, Plan, own_column
 from vinci_code.database.dialect.writes.dml_values import (
     as_stored,
@@ -32,15 +32,12 @@ from vinci_code.database.dialect.writes.guards import checked_columns, referring
 from vinci_code.database.dialect.writes.sets import Checks, SetWriter
 from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Shape
 
-if TYPE_CHECKING:
-    from vinci_code.database.dialect.writes.dml import WriteCompiler
-
 
 @dataclass(frozen=True)
 class ChangeForms:
     """The forms of one UPDATE or DELETE."""
 
-    compiler: WriteCompiler
+    compiler: Any
     kind: Kind
     statement: Any
     table: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.schema import Table
 
@@ -21,16 +21,13 @@ from vinci_code.database.dialect.writes.dml_values import (
 from vinci_code.database.dialect.writes.sets import Checks, SetWriter
 from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Shape
 
-if TYPE_CHECKING:
-    from vinci_code.database.dialect.writes.dml import WriteCompiler
-
 
 class InsertForms:
     """The forms of one INSERT."""
 
     def __init__(
         self,
-        compiler: WriteCompiler,
+        compiler: Any,
         table: Any,
         given: list[list[Any]],
         source: str | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import operators, visitors
@@ -23,9 +23,6 @@ from vinci_code.database.dialect.writes.shapes import (
     key_places,
     letters,
 )
-
-if TYPE_CHECKING:
-    from vinci_code.database.dialect.writes.dml import WriteCompiler
 
 # Of these an expression may be made that is computed for each row of a set: none of them reads a
 # table, and none makes one row of several.
@@ -83,7 +80,7 @@ class Plan:
 class Fields:
     """Makes the fields of one row, as far as they can be computed for each row of a set."""
 
-    def __init__(self, compiler: WriteCompiler, table: Table, kind: Kind) -> None:
+    def __init__(self, compiler: Any, table: Table, kind: Kind) -> None:
         self.binds: list[Any] = []
         self.transports: list[Transport | None] = []
         self._compiler = compiler

@@ -47,7 +47,7 @@ from vinci_code.database.dialect.sql.uniques import (
     uniques,
 )
 from vinci_code.database.dialect.text.literals import quote_text
-from vinci_code.database.dialect.units.loaded import conditions
+from vinci_code.database.dialect.writes.compared import conditions
 from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Row, Shape
 
 Bound = Callable[[Field], str]
