@@ -254,7 +254,7 @@ class Answer:
 
 def read(session: EngineSession, text: str) -> Answer:
     """What a query answers in a session, without leaving a trace in it."""
-    other = EngineSession(session.room, user=session.user)
+    other = EngineSession(session.room, session.run, user=session.user)
     try:
         other.catalog, other.schema = session.catalog, session.schema
         other.temporary_views = dict(session.temporary_views)

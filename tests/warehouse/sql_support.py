@@ -14,13 +14,8 @@ from vinci_code.warehouse.sql.errors import SqlError, from_duckdb
 from vinci_code.warehouse.sql.functions import register
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.parse import parse_statement
-from vinci_code.warehouse.sql.query import (
-    QueryContext,
-    Relation,
-    TranslatedQuery,
-    output_sql,
-    translate_query,
-)
+from vinci_code.warehouse.sql.query import TranslatedQuery, output_sql, translate_query
+from vinci_code.warehouse.sql.query_context import QueryContext, Relation
 from vinci_code.warehouse.sql.types import Column, SqlType, parse_type
 
 NOW = datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=timezone.utc)

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 from tests.warehouse.driver import sql
 from tests.warehouse.wire_client import WireClient
 from vinci_code.warehouse import LocalWarehouse
+from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
-from vinci_code.warehouse.wire import query_tags
 from vinci_code.warehouse.wire.history import Entry, QueryHistory
 
 TAG = {"test": "history"}

@@ -109,7 +109,7 @@ class DatabricksConnector(HoldsSecret):
         require_databricks_extra()
         # Here and below, what only Databricks needs is imported where it is used: ssl, http and the
         # rest are nothing that an application on SQLite should wait for.
-        from vinci_code.database.databricks.auth import resolve_access
+        from vinci_code.database.databricks.access import resolve_access
 
         access = resolve_access(database)
         self._target = access.target

@@ -13,7 +13,7 @@ from vinci_code.warehouse.engine.rows import check_default_word, default_value
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import SqlType
 
 # A path within a column (empty for the column itself), and the value that goes there.

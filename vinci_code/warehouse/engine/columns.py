@@ -16,7 +16,7 @@ from vinci_code.warehouse.engine.names import TableName, backtick
 from vinci_code.warehouse.engine.reader import Reader, qualify
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import SqlType, parse_type
 
 _OPTIONS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -18,22 +17,20 @@ from vinci_code.warehouse.engine import (
     merge,
     namespaces,
     select,
-    settings,
+    set_statements,
     show,
     views,
 )
 from vinci_code.warehouse.engine import transaction_errors as errors
 from vinci_code.warehouse.engine.reader import Reader, first_word, split_atomic
 from vinci_code.warehouse.engine.result import Result, empty_result, rows_result
+from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.shapes import own_expression
 from vinci_code.warehouse.sql.types import STRING, Column
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.engine.session import EngineSession
 
 _QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "MAP", "REDUCE")
 _DML_WORDS = ("INSERT", "UPDATE", "DELETE", "MERGE")
@@ -226,8 +223,8 @@ _COMMANDS: dict[str, Callable[[Work, Reader], Result]] = {
     "COMMENT": lambda work, reader: comments.comment_on(work, reader),
     "TRUNCATE": lambda work, reader: dml.truncate(work, reader),
     "USE": lambda work, reader: namespaces.use(work, reader),
-    "SET": lambda work, reader: settings.set_statement(work.session, reader),
-    "RESET": lambda work, reader: settings.reset_statement(work.session, reader),
+    "SET": lambda work, reader: set_statements.set_statement(work.session, reader),
+    "RESET": lambda work, reader: set_statements.reset_statement(work.session, reader),
     "SHOW": lambda work, reader: show.show(work, reader),
     "DESCRIBE": lambda work, reader: describe.describe(work, reader),
     "DESC": lambda work, reader: describe.describe(work, reader),

@@ -21,7 +21,7 @@ from vinci_code.warehouse.engine.rows import (
 from vinci_code.warehouse.engine.transactions import DELETE, ROW_ID, UPDATE, Effect
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.sql.query_context import Relation
 
 
 def update(work: Work, expression: exp.Update) -> Result:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vinci_code.warehouse.engine.catalog import CatalogStore
+from vinci_code.warehouse.engine.dispatch import execute
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.store import Store
 from vinci_code.warehouse.engine.transactions import Engineroom
@@ -66,6 +67,7 @@ class Engine:
         """
         session = EngineSession(
             self._room,
+            execute,
             catalog=catalog,
             schema=schema,
             configuration=configuration,

@@ -8,11 +8,12 @@ https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-information-schem
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 
-from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATALOG
+from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATALOG, CatalogStore
 from vinci_code.warehouse.engine.catalog_view import (
     CatalogView,
     ColumnInfo,
@@ -20,21 +21,24 @@ from vinci_code.warehouse.engine.catalog_view import (
 )
 from vinci_code.warehouse.engine.model import Check, Key
 from vinci_code.warehouse.engine.names import TableName
-from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.engine.transactions import Transaction
+from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, TIMESTAMP, Column, SqlType
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.engine.work import Work
 
 _Rows = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
 _OWNER_ID = "System user"
 
 
-def relation(work: Work, name: TableName) -> Relation | None:
+def relation(
+    name: TableName,
+    catalogs: CatalogStore,
+    cursor: duckdb.DuckDBPyConnection,
+    transaction: Transaction,
+) -> Relation | None:
     """Return a table of ``information_schema`` as a staged relation, or ``None``."""
     if name.schema != INFORMATION_SCHEMA:
         return None
-    view = CatalogView(work.catalogs)
+    view = CatalogView(catalogs)
     known = view.catalogs()
     table = TABLES.get(name.name)
     if name.catalog not in known or table is None:
@@ -43,11 +47,11 @@ def relation(work: Work, name: TableName) -> Relation | None:
     columns, rows = table
     arrow = _arrow(columns, list(rows(view, chosen)))
     label = f"is_{id(arrow)}"
-    work.cursor.register(label, arrow)
+    cursor.register(label, arrow)
     try:
-        staged = work.transaction.stage(f"SELECT * FROM {label}")
+        staged = transaction.stage(f"SELECT * FROM {label}")
     finally:
-        work.cursor.unregister(label)
+        cursor.unregister(label)
     full = (name.catalog, name.schema, name.name)
     return Relation(staged, tuple(columns), full, tuple(item.name for item in columns))
 

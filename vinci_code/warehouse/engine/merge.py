@@ -38,7 +38,7 @@ from vinci_code.warehouse.engine.transactions import (
 )
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
-from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import Column
 
 _CLAUSE = "_merge_clause"

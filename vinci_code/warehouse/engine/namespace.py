@@ -24,7 +24,7 @@ from vinci_code.warehouse.engine.store import select_rows
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.sql import parse, query
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.query import QueryContext, Relation
+from vinci_code.warehouse.sql.query_context import QueryContext, Relation
 from vinci_code.warehouse.sql.types import Column
 
 _MAX_VIEW_DEPTH = 100

@@ -17,7 +17,7 @@ from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.transactions import ACTION, DELETE, INSERT, ROW_ID
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError
-from vinci_code.warehouse.sql.query import Relation
+from vinci_code.warehouse.sql.query_context import Relation
 
 _ROWS = "_rows"
 

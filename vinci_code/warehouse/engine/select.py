@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -12,13 +11,11 @@ from sqlglot import exp
 
 from vinci_code.warehouse.engine.names import used_binds
 from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transaction_errors import from_engine
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import query
 from vinci_code.warehouse.sql.query import TranslatedQuery
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.engine.session import EngineSession
 
 BATCH_ROWS = 122_880  # a row group of DuckDB
 # A warehouse computes the whole result before it answers, so an error in the last row is an error

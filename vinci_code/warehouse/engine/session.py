@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import duckdb
 
-from vinci_code.warehouse.engine import dispatch, settings
+from vinci_code.warehouse.engine import settings
 from vinci_code.warehouse.engine import transaction_errors as errors
 from vinci_code.warehouse.engine.catalog import DEFAULT_CATALOG, DEFAULT_SCHEMA
 from vinci_code.warehouse.engine.catalog_view import CatalogView
@@ -21,6 +21,9 @@ from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
 
 __all__ = ["Column", "EngineSession", "Result"]
+
+Run = Callable[["EngineSession", str, Sequence[Parameter]], Result]
+"""Runs one statement of a session: its text, and its parameters in the order sent."""
 
 _INTERRUPT_PATIENCE = 5.0  # seconds; a commit that is under way is let finish
 _INTERRUPT_STEP = 0.01
@@ -46,6 +49,7 @@ class EngineSession:
         schema: The current schema.
         configuration: Session parameters by name.
         user: What ``current_user()`` answers.
+        run: Runs its statements.
         autocommit: Whether each statement is its own transaction.
         temporary_views: The session's temporary views by name.
     """
@@ -53,6 +57,7 @@ class EngineSession:
     def __init__(
         self,
         room: Engineroom,
+        run: Run,
         *,
         catalog: str | None = None,
         schema: str | None = None,
@@ -64,6 +69,7 @@ class EngineSession:
 
         Args:
             room: The engine's parts.
+            run: Runs a statement of a session.
             catalog: The first current catalog; the engine's default where ``None``.
             schema: The first current schema; ``default`` where ``None``.
             configuration: Session parameters.
@@ -75,6 +81,7 @@ class EngineSession:
             taken.
         """
         self.room = room
+        self.run = run
         self.user = user
         self.transactions = transactions
         self.configuration = settings.initial(configuration or {})
@@ -120,7 +127,7 @@ class EngineSession:
             timer = self._timer(running)
             try:
                 check_limits(parameters)
-                return dispatch.execute(self, text, parameters)
+                return self.run(self, text, parameters)
             except duckdb.Error as error:
                 raise self._failure(running, errors.from_engine(error, text)) from error
             except SqlError as error:

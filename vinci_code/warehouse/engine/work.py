@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -17,21 +17,14 @@ from vinci_code.warehouse.engine.model import TableColumn, View
 from vinci_code.warehouse.engine.names import TableName, used_binds
 from vinci_code.warehouse.engine.namespace import Resolver, full_name
 from vinci_code.warehouse.engine.reader import Reader
+from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.sql import parse, query
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter
-from vinci_code.warehouse.sql.query import (
-    QueryContext,
-    Relation,
-    TranslatedExpression,
-    TranslatedQuery,
-)
+from vinci_code.warehouse.sql.query import TranslatedExpression, TranslatedQuery
+from vinci_code.warehouse.sql.query_context import QueryContext, Relation
 from vinci_code.warehouse.sql.types import TIMESTAMP, Column, SqlType
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.engine.session import EngineSession
-
 
 _CHANCE = frozenset(("RAND", "RANDOM", "RANDN", "UUID", "UNIFORM", "RANDSTR", "SHUFFLE"))
 
@@ -130,7 +123,7 @@ class Work:
 
     def information_schema(self, name: TableName) -> Relation | None:
         """Return a table of ``information_schema``, or ``None``."""
-        return information_schema.relation(self, name)
+        return information_schema.relation(name, self.catalogs, self.cursor, self.transaction)
 
     def translate(self, expression: exp.Expression) -> TranslatedQuery:
         """Translate a query; its parameters are kept for the statement that it becomes part of."""

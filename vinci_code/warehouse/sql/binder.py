@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from sqlglot import exp
@@ -20,23 +18,13 @@ from vinci_code.warehouse.sql.casts import can_cast, cast
 from vinci_code.warehouse.sql.coercion import common_type, is_boolean
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter, bind_parameter
-from vinci_code.warehouse.sql.scope import Scope
-from vinci_code.warehouse.sql.types import BOOLEAN, STRING, Column, SqlType
+from vinci_code.warehouse.sql.query_context import QueryContext
+from vinci_code.warehouse.sql.scope import BoundQuery, Scope
+from vinci_code.warehouse.sql.types import BOOLEAN, STRING, SqlType
 from vinci_code.warehouse.sql.values import MAX_INLINE_TEXT, Typed, recast_literal, text_sql
 
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.query import QueryContext
-
 Rewriter = Callable[["Binder", exp.Expr, Scope], Typed]
-
-
-@dataclass(frozen=True)
-class BoundQuery:
-    """A query in DuckDB SQL: its text, its columns, and their names in the text."""
-
-    sql: str
-    columns: tuple[Column, ...]
-    physical: tuple[str, ...]
+QueryBinder = Callable[["Binder", exp.Expr, "Scope | None"], BoundQuery]
 
 
 class Binder:
@@ -50,7 +38,11 @@ class Binder:
     """
 
     def __init__(
-        self, context: QueryContext, rewriters: dict[type, Rewriter], bind_prefix: str = ""
+        self,
+        context: QueryContext,
+        rewriters: dict[type, Rewriter],
+        bind_query: QueryBinder,
+        bind_prefix: str = "",
     ) -> None:
         self.context = context
         self._bind_prefix = bind_prefix
@@ -58,6 +50,7 @@ class Binder:
         self._texts: dict[str, str] = {}
         self.zone = session_zone(context.configuration)
         self._rewriters = rewriters
+        self._bind_query = bind_query
         self._number = 0
         self._now = context.now
 
@@ -107,9 +100,7 @@ class Binder:
 
     def query(self, node: exp.Expr, scope: Scope | None) -> BoundQuery:
         """Translate a query; ``scope`` is what it can see of the queries around it."""
-        from vinci_code.warehouse.sql.rewrites.queries import bind_query
-
-        return bind_query(self, node, scope)
+        return self._bind_query(self, node, scope)
 
     def inner_query(self, node: exp.Expr, scope: Scope) -> BoundQuery:
         """Translate a sub-query of an expression: the same one to the same SQL in a grouping."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from vinci_code.warehouse.sql.coercion import common_type, interval_units
 from vinci_code.warehouse.sql.errors import SqlError
@@ -22,9 +22,6 @@ from vinci_code.warehouse.sql.texts import (
 )
 from vinci_code.warehouse.sql.types import SqlType, array, map_of, parse_type
 from vinci_code.warehouse.sql.values import MISSING, Typed
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-parameter-marker gives 255 markers
 # and 1 MB; the text of the server says 256.
@@ -77,7 +74,16 @@ def _size(parameter: Parameter) -> int:
     return own + sum(_size(argument) for argument in parameter.arguments)
 
 
-def bind_parameter(binder: Binder, parameter: Parameter) -> Typed:
+class Markers(Protocol):
+    """Where the values of a statement are bound."""
+
+    zone: str
+
+    def bind_value(self, value: object) -> str:
+        """Return the marker of a value."""
+
+
+def bind_parameter(binder: Markers, parameter: Parameter) -> Typed:
     """Return the SQL that reads a parameter, its value bound.
 
     Raises:

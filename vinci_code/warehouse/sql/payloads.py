@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pyarrow as pa
 from sqlglot import exp
 
+from vinci_code.warehouse.sql.binder import Binder
 from vinci_code.warehouse.sql.documents import BadRecordError
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.scalars import unbase64
 from vinci_code.warehouse.sql.types import SqlType
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 _PYTHON_TYPES: dict[str, type] = {
     "BIGINT": int,

@@ -8,68 +8,20 @@ syntax and no function of DuckDB's own is reachable from a statement.
 # ruff: noqa: S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import pyarrow as pa
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder
 from vinci_code.warehouse.sql.casts import cast, let, variable
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.sql.query_context import QueryContext, Relation
 from vinci_code.warehouse.sql.rewrites import REWRITERS
 from vinci_code.warehouse.sql.rewrites.queries import bind_query
 from vinci_code.warehouse.sql.scope import Scope, make_source
 from vinci_code.warehouse.sql.types import STRING, Column, SqlType
 from vinci_code.warehouse.sql.values import Typed, fail_sql, quote
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A table or view as the engine can read it.
-
-    Attributes:
-        sql: DuckDB SQL that can stand in FROM: a quoted table name, or ``(SELECT …)``.
-        columns: Its columns as the user sees them, in order.
-        name: Full name: ``(catalog, schema, table)``, or ``(view,)`` for a temporary view.
-        physical: Names of the columns in ``sql``; those of ``columns`` where empty.
-    """
-
-    sql: str
-    columns: tuple[Column, ...]
-    name: tuple[str, ...]
-    physical: tuple[str, ...] = ()
-
-
-@dataclass
-class QueryContext:
-    """What a translation needs to know about the session.
-
-    Attributes:
-        resolve: Called for every table that is not a CTE, with the sqlglot table (``this``, ``db``,
-            ``catalog``, ``version`` for time travel); returns the relation or raises ``SqlError``
-            (``TABLE_OR_VIEW_NOT_FOUND`` …). For a view it calls ``translate_query`` on the view's
-            own text with a context of its own and wraps ``duckdb_sql`` in parentheses.
-        catalog: Current catalog.
-        schema: Current schema.
-        user: What ``current_user()`` answers.
-        configuration: Session configuration; ``TIMEZONE`` is read here.
-        parameters: The statement's parameters in the order sent.
-        now: The instant of ``current_timestamp()``, fixed for the statement; with time zone.
-        stage: Makes a relation of rows that the statement carries and returns its name in DuckDB;
-            ``None`` where the SQL must stand alone.
-    """
-
-    resolve: Callable[[exp.Table], Relation]
-    catalog: str = "main"
-    schema: str = "default"
-    user: str = "local@warehouse"
-    configuration: Mapping[str, str] = field(default_factory=dict)
-    parameters: Sequence[Parameter] = ()
-    now: datetime | None = None
-    stage: Callable[[pa.Table], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +63,7 @@ def translate_query(expression: exp.Expr, context: QueryContext) -> TranslatedQu
     Raises:
         SqlError: Whatever a warehouse would answer when it analyses the query.
     """
-    binder = Binder(context, REWRITERS)
+    binder = Binder(context, REWRITERS, bind_query)
     bound = bind_query(binder, expression, None)
     return TranslatedQuery(bound.sql, bound.columns, binder.binds, bound.physical)
 
@@ -135,7 +87,7 @@ def translate_expression(
         bind_prefix: Put before the names of bound values, so that several expressions of one
             statement do not share them.
     """
-    binder = Binder(context, REWRITERS, bind_prefix)
+    binder = Binder(context, REWRITERS, bind_query, bind_prefix)
     scope = Scope()
     for alias, relation in relations:
         own = bool(relation.name) and relation.name[-1].lower() == alias.lower()

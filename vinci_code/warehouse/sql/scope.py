@@ -14,9 +14,20 @@ from vinci_code.warehouse.sql.values import Typed, quote
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from vinci_code.warehouse.sql.binder import BoundQuery
-
 _SUGGESTIONS = 5
+
+
+LAMBDA_VARIABLE = "namedlambdavariable()"
+"""What a parameter of a lambda is called."""
+
+
+@dataclass(frozen=True)
+class BoundQuery:
+    """A query in DuckDB SQL: its text, its columns, and their names in the text."""
+
+    sql: str
+    columns: tuple[Column, ...]
+    physical: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vinci_code.warehouse.wire.query_tags import QueryTags
+from vinci_code.warehouse.engine.query_tags import QueryTags
 from vinci_code.warehouse.wire.rest import error_answer, json_answer
 from vinci_code.warehouse.wire.server import Answer, Request
 

@@ -15,9 +15,10 @@ from concurrent.futures import Executor
 
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.engine.result import Result
 from vinci_code.warehouse.sql.errors import SqlError
-from vinci_code.warehouse.wire import messages, metadata, parameters, query_tags
+from vinci_code.warehouse.wire import messages, metadata, parameters
 from vinci_code.warehouse.wire.history import Entry, QueryHistory
 from vinci_code.warehouse.wire.messages import Call, Struct
 from vinci_code.warehouse.wire.operations import EngineSession, Operation, Session, State

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from vinci_code.database.dialect.forking import renew_lock_in_child
+from vinci_code.database.dialect.text import raw
 
 # 41 bits of milliseconds last until the year 2093; 22 bits tell the processes apart.
 NODE_BITS = 22

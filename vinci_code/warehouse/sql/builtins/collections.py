@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import data_diff_types, unexpected_input
+from vinci_code.warehouse.sql.binder import Binder, data_diff_types, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import Call, function
 from vinci_code.warehouse.sql.casts import let, variable
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable, tightest_of_two
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.rewrites.predicates import LAMBDA_VARIABLE
-from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
 from vinci_code.warehouse.sql.types import (
     BOOLEAN,
     INT,
@@ -27,9 +25,6 @@ from vinci_code.warehouse.sql.types import (
     struct,
 )
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def _array_of(call: Call, index: int = 0) -> tuple[Typed, SqlType]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from vinci_code.warehouse.sql.binder import Binder
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import SqlType
 from vinci_code.warehouse.sql.values import Typed
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 @dataclass

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only, refused
+from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.builtins.documented import DOCUMENTED
 from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Builtin, Call, check_arity
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
+from vinci_code.warehouse.sql.rewrites.identifiers import identifier_parts
 from vinci_code.warehouse.sql.rewrites.literals import rewrite_intervals
 from vinci_code.warehouse.sql.rewrites.operators import sort_key
+from vinci_code.warehouse.sql.rewrites.predicates import resolve_name
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.values import Typed
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
@@ -105,15 +104,10 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
 
 def _identified(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
     """``IDENTIFIER('a.b')`` names a column by a constant text."""
-    from vinci_code.warehouse.sql.rewrites.predicates import resolve_name
-    from vinci_code.warehouse.sql.rewrites.relations import identifier_parts
-
     return resolve_name(identifier_parts(binder, node), scope)
 
 
 def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
-    from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
-
     if any(_has_window(node) for node in nodes):
         raise unsupported("a window function inside of an aggregate function")
     if any(has_aggregate(node) for node in nodes):

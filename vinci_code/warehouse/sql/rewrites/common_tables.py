@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import BoundQuery, only
+from vinci_code.warehouse.sql.binder import Binder, only
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.scope import CommonTable, Scope
+from vinci_code.warehouse.sql.scope import BoundQuery, CommonTable, Scope
 from vinci_code.warehouse.sql.types import Column
 from vinci_code.warehouse.sql.values import Typed, fail_sql, quote
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-qry-select-cte
 MAX_RECURSION = 100

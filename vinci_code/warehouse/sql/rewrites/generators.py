@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import unexpected_input
+from vinci_code.warehouse.sql.binder import Binder, unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Call, check_arity
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.payloads import constant_json, read_rows
 from vinci_code.warehouse.sql.scope import Scope, Source, SourceColumn
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, VARIANT, SqlType
 from vinci_code.warehouse.sql.values import Typed, quote, text_sql
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 ELEMENT = "e"
 POSITION = "p"

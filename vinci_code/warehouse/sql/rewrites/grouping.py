@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only
+from vinci_code.warehouse.sql.binder import Binder, only
 from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS
 from vinci_code.warehouse.sql.coercion import comparable
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.values import Typed
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def has_aggregate(node: exp.Expr) -> bool:

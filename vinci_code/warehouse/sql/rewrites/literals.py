@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only, refused
+from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.casts import cast, interval_sql
 from vinci_code.warehouse.sql.coercion import common_interval, interval_type, interval_units
 from vinci_code.warehouse.sql.dialect import SUFFIXES
@@ -39,9 +38,6 @@ from vinci_code.warehouse.sql.types import (
     parse_type,
 )
 from vinci_code.warehouse.sql.values import Typed, literal, text_sql
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def rewrite_literal(binder: Binder, node: exp.Literal, scope: Scope) -> Typed:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only, unexpected_input
+from vinci_code.warehouse.sql.binder import Binder, only, unexpected_input
 from vinci_code.warehouse.sql.casts import let, local_sql, variable
 from vinci_code.warehouse.sql.coercion import (
     INTEGER_DECIMALS,
@@ -38,9 +37,6 @@ from vinci_code.warehouse.sql.types import (
     decimal,
 )
 from vinci_code.warehouse.sql.values import MISSING, Typed, cast_sql, fail_sql, literal, quote
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 _DATETIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ")
 

@@ -3,19 +3,14 @@
 # ruff: noqa: ARG001, S608 - the SQL is made of translated parts only, user data is bound
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
+from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.operators import compare
-from vinci_code.warehouse.sql.scope import Scope, column_value, make_source
+from vinci_code.warehouse.sql.scope import BoundQuery, Scope, column_value, make_source
 from vinci_code.warehouse.sql.types import STRING, Column
 from vinci_code.warehouse.sql.values import Typed, quote, text_sql
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def apply_pivot(

@@ -4,25 +4,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only, refused, unexpected_input
+from vinci_code.warehouse.sql.binder import Binder, only, refused, unexpected_input
+from vinci_code.warehouse.sql.builtins.collections import make_struct
 from vinci_code.warehouse.sql.casts import let
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.rewrites.aligned import aligned_query
 from vinci_code.warehouse.sql.rewrites.operators import compare, padded
 from vinci_code.warehouse.sql.scalars import regex
-from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, INT, STRING, VARIANT, SqlType, array
 from vinci_code.warehouse.sql.values import MISSING, Typed, fail_sql, literal, quote, text_sql
 
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
-
-
 # What Databricks calls every parameter of a lambda function in a column's name.
-LAMBDA_VARIABLE = "namedlambdavariable()"
 
 
 def rewrite_column(binder: Binder, node: exp.Column, scope: Scope) -> Typed:
@@ -254,8 +250,6 @@ def rewrite_in(binder: Binder, node: exp.In, scope: Scope) -> Typed:
 
 
 def _in_query(binder: Binder, node: exp.In, query: exp.Expr, scope: Scope) -> Typed:
-    from vinci_code.warehouse.sql.rewrites.queries import aligned_query
-
     left = node.this.unnest() if isinstance(node.this, exp.Paren) else node.this
     nodes = left.expressions if isinstance(left, exp.Tuple) else [left]
     values = binder.expressions(nodes, scope)
@@ -423,8 +417,6 @@ def _case(binder: Binder, conditions: list[Typed], results: list[Typed]) -> Type
 
 def rewrite_tuple(binder: Binder, node: exp.Tuple, scope: Scope) -> Typed:
     """``(a, b)`` is a struct of its items."""
-    from vinci_code.warehouse.sql.builtins.collections import make_struct
-
     if not node.expressions:
         raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error at or near ')'.")
     return make_struct(binder, node.expressions, scope)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
+from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.rewrites.aligned import retyped
 from vinci_code.warehouse.sql.rewrites.calls import call_name, direction
 from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, bind_with
 from vinci_code.warehouse.sql.rewrites.generators import (
@@ -25,12 +25,9 @@ from vinci_code.warehouse.sql.rewrites.grouping import bind_group, has_aggregate
 from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.rewrites.relations import bind_from
 from vinci_code.warehouse.sql.rewrites.stars import expand_star
-from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.scope import BoundQuery, Scope
 from vinci_code.warehouse.sql.types import INT, Column
 from vinci_code.warehouse.sql.values import Typed, cast_sql, quote
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def bind_query(binder: Binder, node: exp.Expr, parent: Scope | None) -> BoundQuery:
@@ -500,41 +497,12 @@ def _aligned(
                 f'is not compatible with "{one.type.text}" at the same column of the first table.',
             )
         kinds.append(kind)
-    return _retyped(binder, left, kinds), _retyped(binder, right, kinds)
+    return retyped(binder, left, kinds), retyped(binder, right, kinds)
 
 
 def _ordinal(index: int) -> str:
     names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
     return names[index] if index < len(names) else f"{index + 1}th"
-
-
-def _retyped(binder: Binder, bound: BoundQuery, kinds: Sequence[object]) -> BoundQuery:
-    """Cast a query's columns; left as it is where all types agree."""
-    if all(column.type == kind for column, kind in zip(bound.columns, kinds, strict=True)):
-        return bound
-    name = binder.alias("rows")
-    items, columns = [], []
-    for column, physical, kind in zip(bound.columns, bound.physical, kinds, strict=True):
-        value = Typed(f"{quote(name)}.{quote(physical)}", column.type, column.name, column.nullable)
-        value = binder.cast(value, kind)  # type: ignore[arg-type]
-        items.append(f"{value.sql} AS {quote(physical)}")
-        columns.append(replace(column, type=value.type))
-    sql = f"SELECT {', '.join(items)} FROM ({bound.sql}) AS {quote(name)}"
-    return BoundQuery(sql, tuple(columns), bound.physical)
-
-
-def aligned_query(
-    binder: Binder, values: list[Typed], bound: BoundQuery
-) -> tuple[list[Typed], str]:
-    """Bring the left side of IN and its sub-query to common types."""
-    kinds, left = [], []
-    for value, column in zip(values, bound.columns, strict=True):
-        pair, kind = binder.unify(
-            [value, Typed("NULL", column.type, column.name)], f"in({value.name}, listquery())"
-        )
-        left.append(pair[0])
-        kinds.append(kind)
-    return left, _retyped(binder, bound, kinds).sql
 
 
 def bind_values(binder: Binder, node: exp.Values, scope: Scope) -> BoundQuery:

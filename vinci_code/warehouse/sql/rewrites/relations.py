@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import BoundQuery, only, refused
+from vinci_code.warehouse.sql.binder import Binder, only, refused
+from vinci_code.warehouse.sql.builtins.documented import DOCUMENTED
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.common_tables import LEVEL, rename
 from vinci_code.warehouse.sql.rewrites.generators import (
@@ -17,9 +17,11 @@ from vinci_code.warehouse.sql.rewrites.generators import (
     bind_generator,
     generator_call,
 )
+from vinci_code.warehouse.sql.rewrites.identifiers import identifier_parts
 from vinci_code.warehouse.sql.rewrites.operators import compare
 from vinci_code.warehouse.sql.rewrites.pivots import apply_pivot
 from vinci_code.warehouse.sql.scope import (
+    BoundQuery,
     Scope,
     Source,
     SourceColumn,
@@ -28,9 +30,6 @@ from vinci_code.warehouse.sql.scope import (
 )
 from vinci_code.warehouse.sql.types import Column
 from vinci_code.warehouse.sql.values import Typed, quote
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def bind_from(binder: Binder, node: exp.Select, scope: Scope) -> str:
@@ -106,8 +105,6 @@ def _parenthesised(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, l
 
 
 def _plain_relation(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, Source]:
-    from vinci_code.warehouse.sql.rewrites.queries import bind_values
-
     if isinstance(node, exp.Table):
         return _table(binder, node, scope)
     if isinstance(node, exp.Subquery):
@@ -115,7 +112,7 @@ def _plain_relation(binder: Binder, node: exp.Expr, scope: Scope) -> tuple[str, 
     if isinstance(node, exp.Values):
         only(node, "expressions", "alias", "pivots", "sample", "joins")
         # A copy would be slow for thousands of rows, and a new parent would take the rows away.
-        bound = bind_values(binder, node, scope.parent or Scope())
+        bound = binder.query(node, scope.parent)
         if node.args.get("pivots") or node.args.get("sample"):
             return _finished(binder, node, scope, bound, ())
         return _derived(binder, bound, node.args.get("alias"), "rows")
@@ -278,8 +275,6 @@ def _table_function(binder: Binder, call: exp.Anonymous, name: str, scope: Scope
     found = generator_call(call)
     if found is not None:
         return bind_generator(binder, found, scope)
-    from vinci_code.warehouse.sql.builtins import DOCUMENTED
-
     if name.lower() in DOCUMENTED:
         raise unsupported(f"the table function {name.lower()}")
     raise SqlError(
@@ -310,28 +305,6 @@ def _identified(binder: Binder, node: exp.Table, call: exp.Anonymous) -> exp.Tab
                 key, [one.copy() for one in value] if isinstance(value, list) else value.copy()
             )
     return table
-
-
-def identifier_parts(binder: Binder, call: exp.Anonymous) -> list[str]:
-    """Return the parts of the name in ``IDENTIFIER(text)``.
-
-    Raises:
-        SqlError: ``NOT_A_CONSTANT_STRING`` or ``PARSE_SYNTAX_ERROR``.
-    """
-    from vinci_code.warehouse.sql.parse import parse_name
-
-    if len(call.expressions) != 1:
-        raise refused(call)
-    value = binder.expression(call.expressions[0], Scope())
-    if not isinstance(value.constant, str):
-        raise SqlError(
-            "NOT_A_CONSTANT_STRING.NOT_CONSTANT",
-            "42601",
-            f'The expression "{value.name}" used for the routine or clause `IDENTIFIER` must be a '
-            "constant STRING which is NOT NULL. To be considered constant the expression must not "
-            "depend on any columns, contain a subquery, or invoke a non deterministic function.",
-        )
-    return parse_name(value.constant)
 
 
 def _lateral(binder: Binder, node: exp.Lateral, scope: Scope, before: str, side: str = "") -> str:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import only, refused
+from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.rewrites.predicates import field
 from vinci_code.warehouse.sql.scope import Scope, column_value, qualifies
 from vinci_code.warehouse.sql.values import Typed
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.sql.binder import Binder
 
 
 def expand_star(binder: Binder, node: exp.Expr, scope: Scope) -> list[Typed] | None:
