@@ -28,12 +28,32 @@ JOURNAL = [
         "salvage",
     )
 ]
+# The rooms of the dialect, each with those below it that it may use. What stands for itself on the
+# ground floor, may be used by all of them; what lies at the top, may use all of them.
+DIALECT = "vinci_code.database.dialect"
+GROUND = {f"{DIALECT}.{name}" for name in ("dberrors", "forking", "interruptions", "options")}
+ROOMS = {
+    "text": (),
+    "driver": ("text",),
+    "types": ("text",),
+    "sql": ("text", "types"),
+    "writes": ("text", "types", "sql"),
+    "units": ("text", "driver", "types", "sql", "writes"),
+    "reflection": ("text", "types", "sql"),
+    "migrations": ("text", "types", "sql", "reflection"),
+}
+COMMON = {"vinci_code.core.errors", "vinci_code.core.redaction"}
 ALLOWED: dict[str, set[str]] = {
+    **{part: {*COMMON, *GROUND} for part in GROUND},
+    **{
+        f"{DIALECT}.{room}": {*COMMON, *GROUND, *(f"{DIALECT}.{below}" for below in rooms)}
+        for room, rooms in ROOMS.items()
+    },
     "vinci_code.core.errors": set(),
     "vinci_code.core.redaction": set(),
     "vinci_code.core.config": {"vinci_code.core"},
     "vinci_code.core": set(),
-    "vinci_code.database.dialect": {"vinci_code.core.errors", "vinci_code.core.redaction"},
+    DIALECT: COMMON,
     "vinci_code.database.models": {"vinci_code.core.errors", "vinci_code.database.dialect"},
     "vinci_code.database.sqlite": {"vinci_code.core.errors", "vinci_code.database.models"},
     "vinci_code.database.events": {
@@ -75,18 +95,29 @@ ALLOWED: dict[str, set[str]] = {
     },
     "vinci_code.database": set(),
     "vinci_code.diagnostics": {"vinci_code.core", "vinci_code.database"},
-    "vinci_code.warehouse": {"vinci_code.core.errors", "vinci_code.core.redaction"},
+    "vinci_code.warehouse.sql": {"vinci_code.core.errors"},
+    "vinci_code.warehouse.engine": {"vinci_code.core.errors", "vinci_code.warehouse.sql"},
+    "vinci_code.warehouse.faults": {"vinci_code.core.errors"},
+    "vinci_code.warehouse.wire": {
+        *COMMON,
+        "vinci_code.warehouse.faults",
+        "vinci_code.warehouse.engine",
+        "vinci_code.warehouse.sql",
+    },
+    "vinci_code.warehouse": COMMON,
     "vinci_code.cli": {"vinci_code"},
     "vinci_code.__main__": {"vinci_code.cli"},
     "vinci_code": set(),
 }
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
 
 def name_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NAMES = {name_of(path) for path in MODULES}
 
 
 def part_of(module: str) -> str:
@@ -105,7 +136,9 @@ def imports_of(source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not used here"
             assert node.module is not None
-            yield node.module
+            for alias in node.names:
+                within = f"{node.module}.{alias.name}"
+                yield within if within in NAMES else node.module
 
 
 def violations(module: str, source: str) -> list[str]:
@@ -130,12 +163,41 @@ def test_imports_keep_their_direction(path: Path) -> None:
         ("vinci_code.core.redaction.text", "import vinci_code.core.config"),
         ("vinci_code.database.models.event", "from vinci_code.database.session import get_engine"),
         ("vinci_code.warehouse.wire.server", "from vinci_code.database.models import Event"),
+        (f"{DIALECT}.driver.dbapi", f"from {DIALECT}.sql.keys import next_key"),
+        (f"{DIALECT}.types.nested", f"from {DIALECT} import base"),
+        (f"{DIALECT}.writes.guards", f"if TYPE_CHECKING:\n    from {DIALECT}.units import unit"),
+        ("vinci_code.warehouse.engine.work", "from vinci_code.warehouse.wire import server"),
         ("vinci_code.database.session", "def f():\n    from vinci_code.cli import main"),
         ("vinci_code.diagnostics.checks", "import vinci_code.cli"),
     ],
 )
 def test_a_wrong_direction_is_seen(module: str, line: str) -> None:
     assert violations(module, line)
+
+
+def test_no_modules_are_in_a_circle() -> None:
+    imports = {
+        name_of(path): set(imports_of(path.read_text())) & NAMES - {name_of(path)}
+        for path in MODULES
+    }
+    assert circles(imports) == []
+
+
+def test_a_circle_is_seen() -> None:
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str]()}
+    assert circles(imports) == [["b", "c"]]
+
+
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """The modules that import each other, over however many others."""
+    left = dict(imports)
+    while True:
+        # What imports nothing that is left, and what nobody that is left imports, is in no circle.
+        wanted = set().union(*left.values()) if left else set()
+        out = {name for name, used in left.items() if not used & left.keys() or name not in wanted}
+        if not out:
+            return [sorted(left)] if left else []
+        left = {name: used for name, used in left.items() if name not in out}
 
 
 def test_only_the_settings_read_the_environment() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.sql.base import Executable, Generative
 from sqlalchemy.sql.elements import ClauseElement
 
+from vinci_code.database.dialect.options import UPSERT
 from vinci_code.database.dialect.sql.uniques import is_declared
 
 
@@ -112,10 +113,10 @@ class Upsert(Generative, Executable, ClauseElement):
         if hasattr(connection.dialect, "held_by"):
             from vinci_code.database.dialect.writes.sets import Upsert as Spec
 
-            options["vinci_upsert"] = Spec(self.keys, self.update)
+            options[UPSERT] = Spec(self.keys, self.update)
         if name == "sqlite":
             return connection.execute(self._on_conflict(), self.rows, execution_options=options)
-        if "vinci_upsert" in options:
+        if UPSERT in options:
             return connection.execute(insert(self.table), self.rows, execution_options=options)
         raise NotImplementedError(f"upsert() knows SQLite and databricks+vinci, not {name}")
 

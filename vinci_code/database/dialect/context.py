@@ -20,6 +20,7 @@ from vinci_code.database.dialect.dberrors import (
     NotSupportedError,
 )
 from vinci_code.database.dialect.driver.connecting import checked_seconds
+from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, UPSERT
 from vinci_code.database.dialect.sql.constructs import TOLD, described
 from vinci_code.database.dialect.sql.inserts import given
 from vinci_code.database.dialect.sql.keys import Place
@@ -57,12 +58,6 @@ if TYPE_CHECKING:
     from vinci_code.database.dialect.units.unit import Unit
     from vinci_code.database.dialect.writes.dml import Write
 
-AT_ONCE = "vinci_at_once"
-"""The execution option with which a write is not held, as a migration's: it is DDL for the most
-part, which is committed as it runs."""
-
-EXPECTED_OPTION = "vinci_expected"
-"""The execution option of a flush that is executed again: what its rows are to hold before."""
 
 TIMEOUT_OPTION = "databricks_timeout"
 """The execution option for a statement's deadline."""
@@ -202,7 +197,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         several = compiled.compile_state._has_multi_parameters or (
             compiled.statement.select is not None
         )
-        if len(columns) != 1 or several or "vinci_upsert" in self.execution_options:
+        if len(columns) != 1 or several or UPSERT in self.execution_options:
             return None
         process = write_processor(columns[0].type, self.dialect)
         (key,) = self.inserted_primary_key_rows[0]
@@ -295,7 +290,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         rows = given(compiled, self.compiled_parameters)
         options: Any = self.execution_options
         if self._taken is not None:
-            options = options.union({EXPECTED_OPTION: self._taken})
+            options = options.union({EXPECTED: self._taken})
         return Origin(self.invoked_statement, list(rows), options)
 
     def _names(self) -> frozenset[Name]:
@@ -318,7 +313,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         compiled: Any = self.compiled
         self._require_own(statement)
         shape: Shape | None = compiled.shape
-        upsert = self.execution_options.get("vinci_upsert")
+        upsert = self.execution_options.get(UPSERT)
         checks = _checks(self.dialect, compiled, self.execution_options)
         table = compiled.written_table
         if checks.keys and not self.isdelete:
@@ -379,7 +374,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             NotSupportedError: Nothing tells of which object a row is.
         """
-        self._taken = self.execution_options.get(EXPECTED_OPTION)
+        self._taken = self.execution_options.get(EXPECTED)
         if self._taken is None:
             self._taken = self._taken_of_objects(unit, table)
         return self._taken

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, insert
 from sqlalchemy.pool import NullPool
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
+from vinci_code.database.dialect.options import UPSERT
 from vinci_code.database.dialect.text.scanning import ANY_VIEW
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Shadow:
             CompileError: The same.
         """
         kept = {name: value for name, value in options.items() if name not in _OF_CONNECTIONS}
-        if "vinci_upsert" in kept:
+        if UPSERT in kept:
             # That says what becomes of rows that are there, and not ON CONFLICT.
             values, statement = statement._values, insert(statement.table)
             statement._values = values

@@ -10,8 +10,8 @@ from sqlalchemy import Table
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
-from vinci_code.database.dialect.context import AT_ONCE
 from vinci_code.database.dialect.migrations.progress import Progress, changes_rows, changes_tables
+from vinci_code.database.dialect.options import AT_ONCE
 from vinci_code.database.dialect.sql.constructs import Rendered, described
 from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, Statement
 

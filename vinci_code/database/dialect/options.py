@@ -1,0 +1,13 @@
+"""The names of execution options, where more than one part of the house uses them."""
+
+from __future__ import annotations
+
+AT_ONCE = "vinci_at_once"
+"""A write is not held, as a migration's: it is DDL for the most part, which is committed as it
+runs."""
+
+UPSERT = "vinci_upsert"
+"""What an INSERT does with rows whose key is there already."""
+
+EXPECTED = "vinci_expected"
+"""Of a flush that is executed again: what its rows are to hold before."""
