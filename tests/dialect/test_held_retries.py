@@ -242,7 +242,7 @@ def test_a_unit_that_was_read_within_is_logged_whole(
         assert connection.scalar(select(func.count()).select_from(ONE)) == 1
         other.execute(insert(TWO), {"id": 1})
         other.commit()
-    logged = [r.getMessage() for r in caplog.records if r.name.endswith(".units")]
+    logged = [r.getMessage() for r in caplog.records if r.name.endswith(".units.unit")]
     assert [line.rpartition(" statements")[0] for line in logged] == [
         "committed INSERT 1 rows of two: 1",
         "committed INSERT 1 rows of one: 3",  # BEGIN, INSERT, COMMIT
