@@ -87,8 +87,9 @@ class Shadow:
         return list(self.unit.held)
 
     def end(self) -> None:
-        """Begin another unit."""
-        self._connection.rollback()
+        """Begin another unit; where none has begun, there is nothing to be ended."""
+        if self._connection.in_transaction():
+            self._connection.rollback()
 
     def close(self) -> None:
         """End it for good."""

@@ -269,6 +269,9 @@ def joined(held: Iterable[Held], alone: Collection[Held] = ()) -> list[Held]:
         alone: Those that are to be statements of their own, since their rows are to be counted.
     """
     writes = list(held)
+    if len(writes) == 1 and not alone and isinstance(writes[0], Rows) and _is_whole(writes[0]):
+        # Most units are this: what follows would come to the same.
+        return [replace(writes[0], sources=[writes[0]])] if len(writes[0]) else []
     joiner = _Joiner(_written_once(writes), _related(writes))
     for write in writes:
         if write in alone and isinstance(write, Rows):
@@ -476,6 +479,11 @@ class _Joiner:
             planned = self._tables.get(other)
             if planned is not None and planned.last >= planned.floor:
                 self._tables[other] = _Table(floor=len(self._plan))
+
+
+def _is_whole(write: Rows) -> bool:
+    """Whether a write that comes with no other is one statement as it is."""
+    return not write.reads_others and not _refers_to_itself(write) and _is_a_batch(write)
 
 
 def _is_a_batch(write: Rows) -> bool:

@@ -162,6 +162,8 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
     Raises:
         IntegrityError: There are two; its message names the constraint and the key.
     """
+    if len(rows) < 2:
+        return
     written = {field.column: field.first for field in shape.values if field.is_plain}
     places = {field.column: field.first for field in shape.matches} | written
     for unique in uniques(shape.table):
@@ -188,7 +190,7 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
     Raises:
         IntegrityError: There is one; SQLite would not have found the other row either.
     """
-    if len(shape.places) > 1:
+    if len(rows) < 2 or len(shape.places) > 1:
         return  # of one statement, whose rows are looked at when all are there
     places = {field.column: field.first for field in shape.values if field.is_plain}
     for constraint in foreign_keys(shape.table):
