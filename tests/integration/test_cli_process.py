@@ -24,6 +24,7 @@ from tests.integration.cli_process import (
     start,
     vinci,
     wait_until,
+    waiting_in,
     write_lines,
 )
 from vinci_code import __version__
@@ -184,7 +185,9 @@ def test_a_signal_while_another_process_holds_the_database(number: signal.Signal
     assert running.stdin is not None
     running.stdin.write(event_line(1).encode())
     running.stdin.flush()
-    time.sleep(1.0)
+    # It has taken the record, and goes to wait for the lock.
+    wait_until(lambda: waiting_in(running.stdin) == 0)
+    time.sleep(0.2)
     running.send_signal(number)
     time.sleep(0.2)
     holder.execute("ROLLBACK")

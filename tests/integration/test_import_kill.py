@@ -17,29 +17,46 @@ import pytest
 from tests.integration.cli_process import SAMPLE, environment
 
 KILLS = 50
+COMMITS = 35  # 1,707 records in batches of 50; those of the migrations come before
 
 # Imports in a process of their own, and kills them. Each is a fork of one that has loaded
-# everything: the moments lie in the import, and not in Python's start. It reads "NUMBER SECONDS"
-# or "NUMBER -" (let it run to its end), and answers with the wait status and the seconds it took.
+# everything: the moments lie in the import, and not in Python's start. It reads
+# "NUMBER COMMITS SECONDS" (die so long after so many commits began) or "NUMBER - -" (run to the
+# end), and answers with the wait status and the seconds that it took.
+#
+# The moment is counted in commits, for a machine that is busy takes an import many times longer
+# than the one before. SIGALRM ends a process as SIGKILL does: no handler of Python's runs.
 FORKS = """
 import os, signal, sys, time
-import alembic.command, alembic.config, sqlalchemy.dialects.sqlite, sqlalchemy.orm
+import alembic.command, alembic.config, sqlalchemy, sqlalchemy.dialects.sqlite, sqlalchemy.orm
 import vinci_code.cli.app, vinci_code.database.events, vinci_code.database.session
 
+def die_after(commits, seconds):
+    left = [commits]
+
+    def count(connection):
+        left[0] -= 1
+        if left[0] == 0:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    if commits:
+        sqlalchemy.event.listen(sqlalchemy.Engine, "commit", count)
+    else:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
 for line in sys.stdin:
-    number, _, delay = line.strip().partition(" ")
+    number, commits, seconds = line.split()
     started = time.monotonic()
     child = os.fork()
     if child == 0:
+        if commits != "-":
+            die_after(int(commits), float(seconds))
         os.environ["DATABASE_URL"] = f"sqlite:///{number}.db"
         sys.argv = ["vinci", "events", "import", FILE, "--batch-size", "50"]
         sys.stdout = sys.stderr = open(f"{number}.log", "a")
         code = vinci_code.cli.main()
         sys.stdout.flush()
         os._exit(code)
-    if delay != "-":
-        time.sleep(float(delay))
-        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     print(status, time.monotonic() - started, flush=True)
 """
@@ -51,12 +68,17 @@ class Forks:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, number: int, kill_after: float | None = None) -> tuple[int, float]:
-        """Import into ``NUMBER.db``; return the exit code or minus the signal, and the seconds."""
+    def run(self, number: int, kill_after: tuple[int, float] | None = None) -> tuple[int, float]:
+        """Import into ``NUMBER.db``; return the exit code or minus the signal, and the seconds.
+
+        Args:
+            number: Of the database.
+            kill_after: How many commits have begun by then, and the seconds since the last of them.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        delay = "-" if kill_after is None else repr(kill_after)
-        self._process.stdin.write(f"{number} {delay}\n")
+        commits, delay = ("-", "-") if kill_after is None else kill_after
+        self._process.stdin.write(f"{number} {commits} {delay!r}\n")
         self._process.stdin.flush()
         status, seconds = self._process.stdout.readline().split()
         killed = int(status) & 0x7F
@@ -109,11 +131,11 @@ def test_killed_at_fifty_moments_and_run_again(forks: Forks) -> None:
     assert len(expected) == 1707
 
     rng = random.Random(50)
-    moments = sorted(rng.uniform(0, seconds * 0.95) for _ in range(KILLS))
     left = []
-    for number, moment in enumerate(moments):
+    for number in range(KILLS):
+        moment = (rng.randint(0, COMMITS), rng.uniform(0, 2 * seconds / COMMITS))
         code, _ = forks.run(number, moment)
-        assert code in {0, -signal.SIGKILL}
+        assert code in {0, -signal.SIGALRM}
         database = Path(f"{number}.db")
         left.append(rows_in(database))
         assert left[-1] % 50 == 0 or left[-1] == len(expected), "a part of a batch was kept"
@@ -129,7 +151,7 @@ def test_killed_again_and_again_it_still_gets_there(forks: Forks) -> None:
     rng = random.Random(51)
     before = 0
     for _ in range(15):
-        forks.run(0, rng.uniform(0, seconds * 0.6))
+        forks.run(0, (rng.randint(0, 5), rng.uniform(0, seconds / COMMITS)))
         rows = rows_in(Path("0.db"))
         assert rows >= before, "what was committed is gone"
         before = rows
