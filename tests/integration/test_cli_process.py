@@ -182,11 +182,12 @@ def test_a_signal_while_another_process_holds_the_database(number: signal.Signal
     holder = sqlite3.connect("vinci.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     running = start("events", "import", "-", "--batch-size", "1")
-    assert running.stdin is not None
-    running.stdin.write(event_line(1).encode())
-    running.stdin.flush()
+    pipe = running.stdin
+    assert pipe is not None
+    pipe.write(event_line(1).encode())
+    pipe.flush()
     # It has taken the record, and goes to wait for the lock.
-    wait_until(lambda: waiting_in(running.stdin) == 0)
+    wait_until(lambda: waiting_in(pipe) == 0)
     time.sleep(0.2)
     running.send_signal(number)
     time.sleep(0.2)

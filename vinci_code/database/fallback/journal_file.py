@@ -374,7 +374,7 @@ def make_file(path: Path, ledger: Ledger) -> None:
         made.execute(f"PRAGMA user_version = {FORMAT}")
         for table in TABLES:
             made.execute(f"CREATE TABLE {table}")
-        made.execute("INSERT INTO vinci_journal VALUES (1, ?, ?)", (__version__, ledger.pack()))
+        made.execute("INSERT INTO vinci_journal VALUES (1, ?, ?)", (__version__, ledger.packed))
         made.execute("COMMIT")
 
 

@@ -77,7 +77,7 @@ def check_end(file: JournalFile, ledger: Ledger, noted: Ledger | None) -> None:
 
 def write_ledger(connection: sqlite3.Connection, ledger: Ledger) -> None:
     """Write the ledger."""
-    connection.execute("UPDATE vinci_journal SET ledger = ? WHERE one = 1", (ledger.pack(),))
+    connection.execute("UPDATE vinci_journal SET ledger = ? WHERE one = 1", (ledger.packed,))
 
 
 def read_record(connection: sqlite3.Connection, seq: int) -> object:

@@ -31,6 +31,8 @@ class Mark:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = -1
+        # What was noted here last, and its bytes: most of the time nobody else has since.
+        self._noted: Ledger | None = None
         self._lock = threading.Lock()
 
     def renew_lock(self) -> None:
@@ -52,7 +54,8 @@ class Mark:
         with self._lock, suppress(OSError):  # a mark that lags behind means nothing
             noted = None if anew else self._read()
             if noted is None or noted.file != ledger.file or noted.version < ledger.version:
-                os.pwrite(self._open(), ledger.pack(), 0)
+                self._noted = ledger
+                os.pwrite(self._open(), ledger.packed, 0)
 
     def share(self) -> bool:
         """Say that this process uses the journal; ``False`` where somebody is replacing it."""
@@ -79,7 +82,10 @@ class Mark:
         return self._number
 
     def _read(self) -> Ledger | None:
+        found = os.pread(self._open(), LEDGER_SIZE, 0)
+        if self._noted is not None and self._noted.packed == found:
+            return self._noted
         try:
-            return Ledger.unpack(os.pread(self._open(), LEDGER_SIZE, 0))
+            return Ledger.unpack(found)
         except BrokenRecordError:
             return None

@@ -17,6 +17,7 @@ import struct
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 
@@ -196,7 +197,8 @@ class Ledger:
         """How many units have left the journal."""
         return self.done + self.discarded + self.lost
 
-    def pack(self) -> bytes:
+    @cached_property
+    def packed(self) -> bytes:
         """Its bytes."""
         numbers = (self.version, self.appended, self.done, self.discarded, self.lost)
         body = _LEDGER.pack(LEDGER_MAGIC, self.file, *numbers)

@@ -8,9 +8,10 @@ What cannot be checked as it is meant is named by ``unchecked``, and checked as 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import func
 from sqlalchemy.schema import Column, Index, Table, UniqueConstraint
@@ -152,9 +153,18 @@ def row_key(table: Table) -> tuple[Column[Any], ...]:
     return ()
 
 
-def unchecked(table: FromClause) -> list[Unchecked]:
-    """What is declared unique in a table and cannot be checked as it is meant."""
-    return [found for found in _declared(table) if isinstance(found, Unchecked)]
+def unchecked(table: FromClause) -> Sequence[Unchecked]:
+    """What is declared unique in a table and cannot be checked as it is meant.
+
+    Each write asks it, so that it is remembered for as long as nothing is declared anew.
+    """
+    if not isinstance(table, Table):
+        return ()
+    known = _unchecked.get(table)
+    if known is None or (known[0], known[1]) != (table.constraints, table.indexes):
+        found = tuple(found for found in _declared(table) if isinstance(found, Unchecked))
+        known = _unchecked[table] = set(table.constraints), set(table.indexes), found
+    return known[2]
 
 
 PRIMARY_KEY = "PRIMARY KEY"
@@ -180,6 +190,11 @@ def is_declared(index: Index) -> bool:
         and unique.where is None
         and all(isinstance(_without_order(item), Column) for item in index.expressions)
     )
+
+
+_unchecked: WeakKeyDictionary[Table, tuple[set[Any], set[Any], tuple[Unchecked, ...]]] = (
+    WeakKeyDictionary()
+)
 
 
 def _declared(table: FromClause) -> Iterator[Unique | Unchecked]:

@@ -60,7 +60,7 @@ from vinci_code.database.dialect.units.held import (
 )
 from vinci_code.database.dialect.units.loaded import LoadedValues
 from vinci_code.database.dialect.units.recovery import Commit, Finding, Outcome, find_out, note_keys
-from vinci_code.database.dialect.units.statistics import Counter, Progress
+from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
 from vinci_code.database.dialect.units.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
@@ -171,8 +171,9 @@ class Unit:
         self._savepoints: dict[str, _Savepoint] = {}
         # The executions that it consists of, where somebody keeps what cannot be sent.
         self._origins: list[Origin | None] = []
-        # Of this unit alone: other connections of the engine send at the same time.
-        self._counter = Counter()
+        # Of this unit alone: other connections of the engine send at the same time. Most units
+        # are counted at their commit only.
+        self._counter: Counter | None = None
         self._replay: Replay | None = None
 
     # --- levels ---------------------------------------------------------------------------------
@@ -630,11 +631,13 @@ class Unit:
         self._savepoints.clear()
         self._lost_savepoint = None
         self._failed = False
-        self._counter = Counter()
+        self._counter = None
         self._replay = None
 
     def _count(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
+        if self._counter is None:
+            self._counter = Counter()
         self._counter.add(**counted)
 
     def _tables(self) -> str:
@@ -685,7 +688,7 @@ class Unit:
             return
         self._count(units=1)
         if _log.isEnabledFor(logging.DEBUG):
-            counted = self._counter.read()
+            counted = Statistics() if self._counter is None else self._counter.read()
             _log.debug(
                 "committed %s: %d statements, %d bytes, %.0f ms",
                 unit_errors.told(self._sent or held),
