@@ -39,8 +39,6 @@ def test_the_arguments_bear_the_drivers_own_names() -> None:
     assert arguments["http_path"] == PATH
     assert arguments["catalog"] == "main"
     assert arguments["enable_telemetry"] is False
-    assert arguments["use_kernel"] is False
-    assert arguments["use_sea"] is False
     assert "_port" not in arguments
     assert "access_token" not in arguments
     assert not any("no_verify" in name or "verify_hostname" in name for name in arguments)
@@ -57,11 +55,9 @@ def test_a_port_of_this_machine_and_a_ca_file_are_passed_on(tmp_path: Any) -> No
     assert arguments["_tls_trusted_ca_file"] == str(ca_file)
 
 
-def test_every_wait_of_the_driver_is_bounded() -> None:
+def test_the_wait_for_a_connection_is_bounded() -> None:
     arguments = DatabricksConnector(settings(), connect_timeout=10).connect_arguments()
-    assert arguments["_socket_timeout"] == 5
-    assert arguments["_retry_stop_after_attempts_count"] == 1
-    assert arguments["_retry_stop_after_attempts_duration"] == 20
+    assert arguments["connect_timeout"] == 10
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Connect to a Databricks SQL warehouse with what the settings say, and with nothing else.
 
 ``DatabricksConnector`` takes no token: secrets come from the environment or from a profile, never
-from code. It builds the arguments of the vendor's driver so that a connection is verified, bounded
-in time, and silent: no telemetry, no listening socket, no credentials from ``~/.netrc``. Whatever
+from code. A connection of it is one of the dialect's own, opened with the arguments that an engine
+opens its connections with: what works here works for the application, and in the same way. Whatever
 goes wrong ends in one exception that says what happened and what to do next.
 """
 
@@ -12,9 +12,8 @@ import importlib.util
 import logging
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,27 +26,22 @@ from vinci_code.core.errors import (
     MissingExtraError,
 )
 from vinci_code.core.redaction import HoldsSecret, redact, redact_exception
-from vinci_code.database.deadlines import run_with_deadline
 
 if TYPE_CHECKING:
-    from databricks.sql.client import Connection
     from sqlalchemy.engine import Engine
 
     from vinci_code.database.databricks.auth import Credentials
     from vinci_code.database.databricks.failures import Failure, Target
+    from vinci_code.database.dialect.driver.dbapi import Connection
+    from vinci_code.database.dialect.driver.waiting import Waiting
 
 CONNECT_TIMEOUT = 20.0
 """Seconds after which opening a connection is given up."""
 
-STATEMENT_TIMEOUT = 900.0
-"""Seconds that the driver waits for each answer of an open connection; the driver's own default."""
-
 _HTTPS_PORT = 443
-_CLOSE_TIMEOUT = 5.0
-# Above the driver's own bounds, so that its more telling error comes first.
-_SLACK = 1.5
+# What an engine's URL says of these arguments.
+_IN_QUERY = ("http_path", "catalog", "schema")
 
-_SILENT = logging.NullHandler()
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +146,7 @@ class DatabricksConnector(HoldsSecret):
         return self._credentials
 
     def connect_arguments(self) -> dict[str, Any]:
-        """The arguments for ``databricks.sql.connect``, by the driver's own names.
+        """The arguments of the dialect's ``connect()``, most by the driver's own names.
 
         The dictionary may be printed, since the credentials in it are an object that shows nothing;
         it may not be pickled.
@@ -166,10 +160,7 @@ class DatabricksConnector(HoldsSecret):
             "user_agent_entry": f"vinci_code/{__version__}",
             # On by default, and then asks port 443 of the host at every connect, whatever the port.
             "enable_telemetry": False,
-            # The Thrift backend: the other two ignore the port and take no credentials provider.
-            "use_kernel": False,
-            "use_sea": False,
-            **self._limits(),
+            "connect_timeout": self._connect_timeout,
         }
         if self.port != _HTTPS_PORT:
             arguments["_port"] = self.port
@@ -177,11 +168,19 @@ class DatabricksConnector(HoldsSecret):
             arguments["_tls_trusted_ca_file"] = str(self._target.ca_file)
         return arguments
 
-    def connect(self, *, statement_timeout: float = STATEMENT_TIMEOUT) -> Connection:
-        """Open a connection of the vendor's driver.
+    def connect(
+        self,
+        *,
+        statement_timeout: float | None = None,
+        start_timeout: float = 0.0,
+        on_waiting: Callable[[Waiting], object] | None = None,
+    ) -> Connection:
+        """Open a connection, as PEP 249 describes them.
 
         Args:
-            statement_timeout: Seconds that the open connection waits for each answer.
+            statement_timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
+            start_timeout: Seconds that a warehouse is waited for that starts.
+            on_waiting: Told before each pause of such waiting.
 
         Raises:
             AuthenticationError: The workspace did not accept the credentials.
@@ -190,30 +189,34 @@ class DatabricksConnector(HoldsSecret):
                 error is its ``__cause__``.
         """
         try:
-            return self.open(statement_timeout=statement_timeout)
+            return self.open(
+                statement_timeout=statement_timeout,
+                start_timeout=start_timeout,
+                on_waiting=on_waiting,
+            )
         except Exception as error:
             if _is_from_signal(error):
                 raise
-            # Those of urllib3, ssl and thrift come through.
             from vinci_code.database.databricks.failures import connection_error
 
             raise connection_error(self.explain(error)) from redact_exception(error)
 
-    def open(self, *, statement_timeout: float = STATEMENT_TIMEOUT) -> Connection:
-        """Like :meth:`connect`, but raises whatever the driver raises."""
-        # Asked for first, so that a refusal is told as it is and not as an error of the driver;
-        # what was got is kept, so the driver's own asking costs nothing.
-        self._credentials.headers()
-        try:
-            connection = run_with_deadline(
-                lambda: _open(self.connect_arguments(), statement_timeout),
-                self._connect_timeout + _SLACK,
-                f"opening a connection to {self._target}",
-                dispose=lambda late: late.close(),
-            )
-        except Exception as error:  # noqa: BLE001 - it goes on, without the locals of its frames
-            # Where no answer came, those of the driver and of urllib3 hold the header.
-            raise redact_exception(error)  # noqa: B904 - the same object
+    def open(
+        self,
+        *,
+        statement_timeout: float | None = None,
+        start_timeout: float = 0.0,
+        on_waiting: Callable[[Waiting], object] | None = None,
+    ) -> Connection:
+        """Like :meth:`connect`, but raises the errors of the dialect."""
+        from vinci_code.database.dialect.driver.dbapi import connect
+
+        connection = connect(
+            **self.connect_arguments(),
+            timeout=statement_timeout,
+            start_timeout=start_timeout,
+            on_waiting=on_waiting,
+        )
         self._connections.add(connection)
         return connection
 
@@ -226,9 +229,7 @@ class DatabricksConnector(HoldsSecret):
         try:
             connection = self.open(statement_timeout=self._connect_timeout)
             try:
-                latency = run_with_deadline(
-                    lambda: select_one(connection), self._connect_timeout, "SELECT 1"
-                )
+                latency = select_one(connection)
             finally:
                 self._close(connection)
         except Exception as error:
@@ -265,25 +266,10 @@ class DatabricksConnector(HoldsSecret):
     def __repr__(self) -> str:
         return f"<DatabricksConnector {self._target}{self.http_path}, {self._target.auth}>"
 
-    def _limits(self) -> Mapping[str, float]:
-        """Bounds that keep the driver from trying for 15 minutes, which is its default.
-
-        The driver sends a request twice at least (``_retry_stop_after_attempts_count`` below 1 is
-        raised to 1, ``backend/thrift_backend.py``), so each try gets half of the time. A 503 is
-        repeated once, after ``_retry_delay_max`` (5 s is the least it takes).
-        """
-        return {
-            "_socket_timeout": self._connect_timeout / 2,
-            "_retry_stop_after_attempts_count": 1,
-            "_retry_stop_after_attempts_duration": max(2 * self._connect_timeout, 1.0),
-            "_retry_delay_min": 0.1,
-            "_retry_delay_max": 5.0,
-        }
-
     def _close(self, connection: Connection) -> None:
         self._connections.discard(connection)
         try:
-            run_with_deadline(connection.close, _CLOSE_TIMEOUT, "closing a connection")
+            connection.close()
         except Exception as error:
             if _is_from_signal(error):
                 raise
@@ -324,21 +310,13 @@ def create_databricks_engine(
     connector = DatabricksConnector(database)
     from sqlalchemy import URL, create_engine
 
-    target = connector.target
-    place = {"catalog": database.databricks_catalog, "schema": database.databricks_schema}
-    query = {"http_path": connector.http_path}
-    query |= {name: value for name, value in place.items() if value is not None}
-    port = None if connector.port == _HTTPS_PORT else connector.port
-    arguments: dict[str, Any] = {
-        "credentials_provider": connector.credentials,
-        "user_agent_entry": f"vinci_code/{__version__}",
-        "connect_timeout": CONNECT_TIMEOUT,
-    }
-    if target.ca_file is not None:
-        arguments["_tls_trusted_ca_file"] = str(target.ca_file)
+    arguments = connector.connect_arguments()
+    host, port = arguments.pop("server_hostname"), arguments.pop("_port", None)
+    named = {name: arguments.pop(name) for name in _IN_QUERY}
+    query = {name: value for name, value in named.items() if value is not None}
     # The credentials are an object that shows nothing, and no part of the URL.
     return create_engine(
-        URL.create("databricks+vinci", host=connector.host, port=port, query=query),
+        URL.create("databricks+vinci", host=host, port=port, query=query),
         connect_args=arguments,
         **{
             "echo": database.database_echo,
@@ -378,51 +356,6 @@ def select_one(connection: Connection) -> float:
     if row is None or row[0] != 1:
         raise DatabricksConnectionError(f"SELECT 1 was answered with {row!r}")
     return (time.perf_counter() - began) * 1000
-
-
-def _open(arguments: Mapping[str, Any], statement_timeout: float) -> Connection:
-    from databricks import sql
-
-    from vinci_code.database.databricks.http import tls_context
-    from vinci_code.database.dialect.forking import keep_in_process
-
-    ca_file = arguments.get("_tls_trusted_ca_file")
-    if ca_file is not None:
-        # First, since the driver leaves a connection half-built where the file cannot be read,
-        # which complains on standard error when it is collected.
-        tls_context(Path(ca_file))
-    _refuse_known_real_time(arguments["server_hostname"], arguments["http_path"])
-    # What goes wrong is raised, and told once. Without this, the driver's own ERROR lines would go
-    # to standard error where nobody has configured logging.
-    logging.getLogger("databricks").addHandler(_SILENT)
-    connection = sql.connect(**arguments)
-    keep_in_process(connection)
-    # It writes out every request and reply in full, whoever listens (backend/thrift_backend.py sets
-    # it to DEBUG): data that nobody asked for, and time for each byte of it.
-    logging.getLogger("databricks.sql.unsafe").disabled = True
-    backend: Any = connection.session.backend
-    # The driver sends a statement again when the connection breaks before the answer, though it
-    # may have been executed: one INSERT was executed four times by a server that cut the line. It
-    # has no argument against that; urllib3 does not repeat what it may not read again.
-    backend.retry_policy.read = False
-    # The bound on connecting is too tight for an answer that takes as long as a statement does.
-    backend._transport.setTimeout(statement_timeout * 1000.0)
-    return connection
-
-
-def _refuse_known_real_time(host: str, http_path: str) -> None:
-    """Spare a warehouse that has refused the Thrift protocol once another try.
-
-    The driver remembers it for six hours and then goes straight to its kernel backend, which is not
-    installed; the connection that it leaves behind half-built complains when it is collected.
-    """
-    from databricks.sql.backend.reyden_warehouse_cache import extract_warehouse_id, is_known_reyden
-
-    warehouse_id = extract_warehouse_id(http_path)
-    if warehouse_id is not None and is_known_reyden(host, warehouse_id):
-        from vinci_code.database.databricks.failures import ExplainedError, real_time_warehouse
-
-        raise ExplainedError(real_time_warehouse(http_path))
 
 
 def _is_from_signal(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from vinci_code.database.databricks_connector import DatabricksConnector
 from vinci_code.diagnostics.report import Finding
 
 if TYPE_CHECKING:
-    from databricks.sql.client import Connection
+    from vinci_code.database.dialect.driver.dbapi import Connection
 
 
 @dataclass

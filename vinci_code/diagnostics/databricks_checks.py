@@ -23,13 +23,14 @@ from vinci_code.database.databricks_connector import (
     require_databricks_extra,
     select_one,
 )
+from vinci_code.database.dialect.driver.waiting import Waiting
 from vinci_code.diagnostics.checks import Check, Context
 from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
 from vinci_code.diagnostics.report import Finding, Status
 from vinci_code.diagnostics.scratch import check_scratch_table
 
 STATEMENT_TIMEOUT = 20.0
-"""Seconds that the driver waits for each answer during the checks."""
+"""Seconds after which a statement of the checks is cancelled."""
 
 LATENCY_CALLS = 5
 
@@ -38,7 +39,6 @@ _WHO_AM_I = "/api/2.0/preview/scim/v2/Me"
 # https://docs.databricks.com/api/workspace/warehouses/get
 _WAREHOUSE = "/api/2.0/sql/warehouses/"
 _GONE = ("DELETED", "DELETING")
-_POLL_EVERY = 2.0
 
 
 def check_databricks_settings(context: Context, database: DatabaseSettings) -> Finding:
@@ -109,7 +109,7 @@ def _check_warehouse(context: Context) -> Finding:
     if refusal is not None:
         return refusal
     began = time.monotonic()
-    failure = _open_or_wait(context, state, began + context.start_budget)
+    failure = _open_session(context, state)
     if failure is not None:
         return Finding(Status.FAILED, cause=failure.cause, next_step=failure.next_step)
     took = time.monotonic() - began
@@ -300,31 +300,35 @@ def _refusal(reply: Reply, state: str, target: Target) -> Finding | None:
     return None
 
 
-def _open_or_wait(context: Context, state: str, give_up: float) -> Failure | None:
+def _open_session(context: Context, state: str) -> Failure | None:
     """Open the session that later checks use; a warehouse that is asked starts by itself."""
     connector = context.the_connector()
-    told = False
-    while True:
-        try:
-            context.connection = connector.open(statement_timeout=STATEMENT_TIMEOUT)
-            return None
-        except Exception as error:  # noqa: BLE001 - explained, whatever the driver lets through
-            failure = connector.explain(redact_exception(error))
-        slow_start = failure.kind is Kind.TIMEOUT and state in ("STOPPED", "STARTING", "STOPPING")
-        if failure.kind is not Kind.STARTING and not slow_start:
-            return failure
-        left = give_up - time.monotonic()
-        if left <= 0:
-            return Failure(
-                Kind.STARTING,
-                f"The warehouse was {state} and did not start within {context.start_budget:g} s. "
-                f"{failure.cause}",
-                "start it under SQL Warehouses in the workspace and try again when it runs, or ask "
-                "its owner",
-            )
-        if not told:
-            told = True
+    waits: list[Waiting] = []
+
+    def tell(waiting: Waiting) -> None:
+        if not waits:
+            left = waiting.budget - waiting.waited
             context.progress(
                 f"The warehouse is not ready (state {state}); waiting up to {left:.0f} s for it …"
             )
-        time.sleep(min(_POLL_EVERY, left))
+        waits.append(waiting)
+
+    try:
+        context.connection = connector.open(
+            statement_timeout=STATEMENT_TIMEOUT,
+            start_timeout=context.start_budget,
+            on_waiting=tell,
+        )
+    except Exception as error:  # noqa: BLE001 - explained, whatever it is
+        failure = connector.explain(redact_exception(error))
+    else:
+        return None
+    if failure.kind is not Kind.STARTING:
+        return failure
+    return Failure(
+        Kind.STARTING,
+        f"The warehouse was {state} and did not start within {context.start_budget:g} s. "
+        f"{failure.cause}",
+        "start it under SQL Warehouses in the workspace and try again when it runs, or ask its "
+        "owner",
+    )

@@ -69,14 +69,15 @@ class Patience:
             LimitExceeded: The same, where the warehouse is busy; of the class of the refusal.
         """
         now = time.monotonic()
-        if self._began is None:
-            self._began = now
-            _log.info("%s is not ready; waiting for up to %.0f s", self.warehouse, self.budget)
-        waited = now - self._began
+        is_first = self._began is None
+        began = self._began = now if self._began is None else self._began
+        waited = now - began
         pause = self._pause(retry_after)
         left = min(self.budget - waited, (self.deadline or float("inf")) - now)
         if left <= 0 or (retry_after is not None and retry_after > left):
             raise self._spent(refusal, waited, retry_after) from refusal
+        if is_first:
+            _log.info("%s is not ready; waiting for up to %.0f s", self.warehouse, self.budget)
         pause = min(pause, left)
         if self.on_waiting is not None:
             reason = str(refusal)
