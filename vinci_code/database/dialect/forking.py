@@ -49,17 +49,6 @@ def renew_lock_in_child(thing: Any) -> None:
     in_child(thing, _renew_lock)
 
 
-def keep_in_process(driver_connection: Any) -> None:
-    """Have a child send nothing through a connection of the vendor's driver.
-
-    Neither on purpose nor as it is collected, which would end the parent's session.
-
-    Args:
-        driver_connection: The connection, before its session is opened or after.
-    """
-    in_child(driver_connection, _disown)
-
-
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Have no fork come meanwhile, unless it takes longer than ``PATIENCE``.
@@ -166,20 +155,6 @@ def _await_exit(thread: threading.Thread) -> None:
     end = time.monotonic() + _EXIT_SECONDS
     while task.exists() and time.monotonic() < end:
         time.sleep(0)
-
-
-def _disown(driver_connection: Any) -> None:
-    session = driver_connection.session
-    session.is_open = False
-    session.backend.make_request = _refuse
-    driver_connection._cursors = []
-
-
-def _refuse(method: Any, *_: object, **__: object) -> Any:
-    raise ConnectionError(
-        f"{method.__name__} was not sent: the session was opened before this process was forked, "
-        "and is its parent's\nTo fix it: open a connection in the child."
-    )
 
 
 def _after_fork() -> None:

@@ -1,4 +1,4 @@
-"""PEP 249 over the vendor's driver, made safe; the only place that imports it.
+"""PEP 249 over the vendor's driver, made safe.
 
 What is different from ``databricks.sql``:
 
@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 import os
-import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -58,11 +56,10 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.driver.execution import Execution, Outcome, timed_out
 from vinci_code.database.dialect.driver.rows import Row, Rows
-from vinci_code.database.dialect.driver.sessions import Driver, Session
+from vinci_code.database.dialect.driver.sessions import Session
 from vinci_code.database.dialect.driver.translation import Evidence, cleaned
 from vinci_code.database.dialect.driver.transport import Answer, Call, DeadlinePassed, within
 from vinci_code.database.dialect.driver.waiting import Patience
-from vinci_code.database.dialect.forking import in_child, keep_in_process
 from vinci_code.database.dialect.interruptions import note_handlers
 from vinci_code.database.dialect.text import raw
 from vinci_code.database.dialect.text.binding import Parameter, bind
@@ -401,7 +398,7 @@ class Connection:
         return Call(patience, repeatable, deadline=deadline)
 
     def _open(self, call: Call) -> Session:
-        return Session(_driver(), self._arguments, call)
+        return Session(self._arguments, call)
 
     def _replace_session(self, call: Call) -> None:
         """Put another session in the place of a lost one, in which nothing was done before.
@@ -659,85 +656,6 @@ class Cursor:
         self.connection._require_open()
 
 
-@functools.cache
-def _driver() -> Driver:
-    """Import the driver; here and nowhere else, since it takes a second and a half."""
-    from databricks.sql.client import Connection as DriverConnection
-    from databricks.sql.parameters.native import DbsqlParameterBase
-    from databricks.sql.session import Session as DriverSession
-    from databricks.sql.telemetry.telemetry_client import TelemetryClientFactory
-    from databricks.sql.thrift_api.TCLIService.ttypes import TCloseSessionReq
-    from urllib3 import Timeout
-
-    in_child(TelemetryClientFactory, _renew_telemetry)
-
-    class Attached(DriverConnection):
-        """The driver's connection, without its detour over another backend."""
-
-        # Asked for as it is collected, also where its arguments did not even make a session.
-        session: Any = None
-
-        @property
-        def open(self) -> bool:
-            """Whether it has an open session."""
-            return self.session is not None and super().open
-
-        def _open_session_with_reyden_fallback(
-            self,
-            server_hostname: str,
-            http_path: str,
-            http_headers: Any,
-            session_configuration: Any,
-            catalog: Any,
-            schema: Any,
-            complex_types: Any,
-            kwargs: dict[str, Any],
-        ) -> Any:
-            attach = kwargs.pop(_ATTACH)
-            # Also on the connection if opening fails: the driver's own clean-up looks for it.
-            self.session = DriverSession(
-                server_hostname,
-                http_path,
-                self.http_client,
-                http_headers,
-                session_configuration,
-                catalog,
-                schema,
-                complex_types,
-                **kwargs,
-            )
-            keep_in_process(self)
-            with attach(self.session.backend):
-                self.session.open()
-            return self.session
-
-    class Exact(DbsqlParameterBase):
-        """A parameter whose type and text are settled."""
-
-        name = None
-
-        def __init__(self, parameter: Parameter) -> None:
-            self.value = parameter.value
-            self.CAST_EXPR = parameter.type
-
-        def __str__(self) -> str:
-            # The driver logs what it is given.
-            return f"<{self.CAST_EXPR}>"
-
-        def _tspark_param_value(self) -> Any:
-            if self.value is None:
-                return None
-            return super()._tspark_param_value()  # type: ignore[no-untyped-call]
-
-    def open_connection(attach: Any, arguments: dict[str, Any]) -> Any:
-        return Attached(**arguments, **{_ATTACH: attach})
-
-    def make_closing(handle: Any) -> Any:
-        return TCloseSessionReq(sessionHandle=handle)
-
-    return Driver(open_connection, Exact, Timeout, make_closing)
-
-
 def _refuse_autocommit(statement: Statement) -> None:
     if statement.sets_autocommit:
         raise NotSupportedError(
@@ -746,19 +664,6 @@ def _refuse_autocommit(statement: Statement) -> None:
             "To fix it: leave it out; a unit of work is committed as a whole without it, and "
             "isolation_level='AUTOCOMMIT' commits each statement."
         )
-
-
-def _renew_telemetry(factory: Any) -> None:
-    """Have the driver's telemetry, of which nothing is sent, begin anew in a child.
-
-    Each connection that is opened or closed takes its lock.
-    """
-    factory._lock = threading.RLock()
-    factory._initialized = False
-    factory._flush_event = threading.Event()
-
-
-_ATTACH = "_vinci_attach"
 
 
 def _returns_rows(statement: Statement, description: list[tuple[Any, ...]]) -> bool:

@@ -5,51 +5,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from vinci_code.database.dialect.driver import adapter
+from vinci_code.database.dialect.driver.adapter import ThriftClient
 from vinci_code.database.dialect.driver.connecting import Arguments
-from vinci_code.database.dialect.driver.transport import (
-    Call,
-    Channel,
-    connect_undisturbed,
-    interruption_in,
-)
+from vinci_code.database.dialect.driver.transport import Call, Channel, interruption_in
 from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.text.binding import Parameter
 
-_SILENT = logging.NullHandler()
-# Where the driver logs every request and answer whole, at DEBUG, to nobody by default: a commit of
-# 10,000 rows took ten times as long for it, most of that to mask the secrets in it.
-_EVERYTHING = "databricks.sql.unsafe"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Driver:
-    """What is used of the driver.
-
-    Attributes:
-        connect: Opens a connection: a function that is given the Thrift client before anything is
-            sent and returns the context to open the session in, and the driver's arguments.
-        make_parameter: Makes the driver's parameter of one of ours.
-        make_timeout: urllib3's ``Timeout``.
-        make_closing: Makes the request that ends a session, of its handle.
-    """
-
-    connect: Callable[[Any, dict[str, Any]], Any]
-    make_parameter: Callable[[Parameter], Any]
-    make_timeout: Callable[..., Any]
-    make_closing: Callable[[Any], Any]
 
 
 class Session:
     """One session of the driver, with the channel that its requests go through.
 
     Args:
-        driver: The driver.
         arguments: What to connect with.
         call: The call that opening it is part of.
 
@@ -58,33 +31,22 @@ class Session:
             ``scanning.ANY_VIEW`` among them where there may be any.
     """
 
-    def __init__(self, driver: Driver, arguments: Arguments, call: Call) -> None:
+    def __init__(self, arguments: Arguments, call: Call) -> None:
         self.temporary_views: set[str] = set()
-        # What goes wrong is raised, and told once: without this, the driver's own ERROR lines would
-        # go to standard error where nobody has configured logging.
-        logging.getLogger("databricks").addHandler(_SILENT)
         channels: list[Channel] = []
 
-        def attach(backend: Any) -> contextlib.AbstractContextManager[None]:
-            _log_no_contents()  # the backend's module sets the level as it is imported
+        def attach(client: ThriftClient) -> contextlib.AbstractContextManager[None]:
             channels.append(
-                Channel(
-                    backend,
-                    arguments.credentials,
-                    arguments.where,
-                    arguments.timeouts,
-                    driver.make_timeout,
-                    driver.make_closing,
-                )
+                Channel(client, arguments.credentials, arguments.where, arguments.timeouts)
             )
             return channels[0].on_behalf_of(call)
 
-        self._driver = driver
+        adapter.load()
         handled = sys.exc_info()[1]
         interruption: Exception | None = None
         try:
             with undisturbed():
-                self.driver_connection = driver.connect(attach, arguments.for_driver)
+                self.driver_connection = adapter.connect(attach, arguments.for_driver)
         except Exception as error:
             # The driver's own clean-up fails where it is interrupted before it has a session.
             interruption = interruption_in(error, handled)
@@ -92,7 +54,7 @@ class Session:
                 raise
         if interruption is not None:
             raise interruption
-        connect_undisturbed(self.driver_connection.session.backend)
+        adapter.connect_undisturbed(self.driver_connection)
         self.channel = channels[0]
         self._command_of: Any = None
         self._command: Any = None
@@ -107,7 +69,7 @@ class Session:
         """Send a statement and return the driver's cursor with its result."""
         driver_cursor = self.driver_connection.cursor()
         self._command_of, self._command = driver_cursor, None
-        bound = [self._driver.make_parameter(parameter) for parameter in parameters]
+        bound = [adapter.parameter(parameter) for parameter in parameters]
         try:
             with self.channel.on_behalf_of(call):
                 driver_cursor.execute(text, bound or None, query_tags=query_tags)
@@ -126,12 +88,12 @@ class Session:
 
     def cancel(self, command: Any) -> None:
         """Cancel a statement."""
-        self.driver_connection.session.backend.cancel_command(command)
+        adapter.client_of(self.driver_connection).cancel_command(command)
 
     def state_of(self, command: Any, call: Call) -> None:
         """Ask for the state of a statement, and note it on the call."""
         with self.channel.on_behalf_of(call):
-            self.driver_connection.session.backend.get_query_state(command)
+            adapter.client_of(self.driver_connection).get_query_state(command)
 
     def release(self, driver_cursor: Any) -> None:
         """Give a result back to the warehouse, and let the driver forget its cursor."""
@@ -142,14 +104,13 @@ class Session:
             if is_foreign(error):
                 raise
         finally:
-            with contextlib.suppress(ValueError):
-                # The driver keeps every cursor until the connection is closed.
-                self.driver_connection._cursors.remove(driver_cursor)
+            # The driver keeps every cursor until the connection is closed.
+            adapter.forget_cursor(self.driver_connection, driver_cursor)
         self.channel.let_through()
 
     def abandon(self) -> None:
         """Let nothing more be sent through the session but its end."""
-        self.driver_connection._cursors.clear()
+        adapter.forget_cursors(self.driver_connection)
 
     def close(self) -> None:
         """End the session."""
@@ -165,10 +126,3 @@ class Session:
     def hang_up(self) -> None:
         """Close the sockets; the workspace cannot be asked through them any more."""
         self.channel.hang_up()
-
-
-def _log_no_contents() -> None:
-    """Have requests and answers not logged whole, unless somebody has asked for that."""
-    logger = logging.getLogger(_EVERYTHING)
-    if all(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-        logger.setLevel(logging.CRITICAL + 1)

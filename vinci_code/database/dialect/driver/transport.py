@@ -25,7 +25,6 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any, TypeVar
 
 from vinci_code.database.dialect.dberrors import (
@@ -41,6 +40,8 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
+from vinci_code.database.dialect.driver import adapter
+from vinci_code.database.dialect.driver.adapter import ThriftClient
 from vinci_code.database.dialect.driver.credentials import Credentials
 from vinci_code.database.dialect.driver.translation import (
     Evidence,
@@ -50,7 +51,7 @@ from vinci_code.database.dialect.driver.translation import (
     cleaned,
 )
 from vinci_code.database.dialect.driver.waiting import Patience, seconds_in
-from vinci_code.database.dialect.forking import in_helper, undisturbed
+from vinci_code.database.dialect.forking import in_helper
 from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
 
 MAX_ANSWER = 32 * 1024 * 1024
@@ -205,31 +206,23 @@ class Channel:
     """Stands between a session of the driver and its requests.
 
     Args:
-        backend: The driver's Thrift client, before it has sent anything.
+        client: The driver's Thrift client, before it has sent anything.
         credentials: What the requests are signed with; ``None`` where the driver sees to that.
         where: The warehouse, in words.
         timeouts: How long answers are waited for.
-        make_timeout: urllib3's ``Timeout``.
-        make_closing: Makes the request that ends a session, of its handle.
     """
 
     def __init__(
         self,
-        backend: Any,
+        client: ThriftClient,
         credentials: Credentials | None,
         where: str,
         timeouts: Timeouts,
-        make_timeout: Callable[..., Any],
-        make_closing: Callable[[Any], Any],
     ) -> None:
-        self._backend = backend
-        self._transport = backend._transport
-        self._send = backend.make_request
+        self._client = client
         self._credentials = credentials
         self._where = where
         self._timeouts = timeouts
-        self._make_timeout = make_timeout
-        self._make_closing = make_closing
         self._call: Call | None = None
         # The request that is being sent; another thread may send one for the next.
         self._current = Exchange()
@@ -238,9 +231,7 @@ class Channel:
         self._interruption: Exception | None = None
         self.lost = False
         """Whether the warehouse no longer knows the session."""
-        _send_once(backend)
-        self._watched: Any = None
-        backend.make_request = self.request
+        client.send_by(self.request)
 
     @contextlib.contextmanager
     def on_behalf_of(self, call: Call) -> Iterator[None]:
@@ -258,8 +249,8 @@ class Channel:
         )
 
     def hang_up(self) -> None:
-        """Close the sockets, which the driver leaves to the garbage collector."""
-        getattr(self._transport, _POOL).close()
+        """Close the sockets."""
+        self._client.hang_up()
 
     def let_through(self) -> None:
         """Raise what a signal handler has raised in a request, and the driver has swallowed."""
@@ -331,28 +322,15 @@ class Channel:
         return answer
 
     def _get(self, path: str, seconds: float) -> tuple[str | None, Answer]:
-        transport = self._transport
-        unsigned = transport._headers.items()
-        headers = {name: value for name, value in unsigned if name.lower() != "authorization"}
-        self._backend._auth_provider.add_headers(headers)
         connect = min(self._timeouts.connect, seconds)
-        response = getattr(transport, _POOL).request(
-            "GET",
-            path,
-            headers=headers,
-            timeout=self._make_timeout(connect=connect, read=seconds),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
+        sent, response = self._client.get(path, self._client.timeout(connect, seconds))
         try:
             body = response.read(MAX_ANSWER + 1)
             named = {name.lower(): value for name, value in response.headers.items()}
         finally:
             response.close()
-        sent = (value for name, value in headers.items() if name.lower() == "authorization")
         cut = len(body) > MAX_ANSWER
-        return next(sent, None), Answer(response.status, named, body[:MAX_ANSWER], cut)
+        return sent, Answer(response.status, named, body[:MAX_ANSWER], cut)
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -367,7 +345,10 @@ class Channel:
         response = exchange(method, request, call.exchange, self._timeout(name, call))
         if not call.exchange.written:
             # Else a write that was executed would be taken for one that was never sent.
-            raise InterfaceError(_UNKNOWN_DRIVER)
+            raise InterfaceError(
+                f"the driver did not write {name} where it was expected to, and what became of it "
+                f"is not known; {adapter.DISTRIBUTION}{adapter.SUPPORTED} is supported"
+            )
         call.in_flight = False
         if call.exchange.ended in (_CANCELED, _TIMED_OUT):
             call.failed = True
@@ -375,19 +356,14 @@ class Channel:
         return response
 
     def _exchange(self, method: Any, request: Any, exchange: Exchange, timeout: Any) -> Any:
-        # The driver's lock: another thread may be cancelling over the same transport.
-        with self._backend._request_lock:
-            self._transport.code, self._transport.headers = None, {}
+        with self._client.lock:
             self._current = exchange
             self._watch()
-            # The only way to bound connecting and reading apart; setTimeout takes one number.
-            setattr(self._transport, _TIMEOUT, timeout)
-            # What is there of a request whose writing was interrupted would be sent before this.
-            setattr(self._transport, _WRITTEN, BytesIO())
+            self._client.prepare(timeout)
             self._interruption = None
             handled = sys.exc_info()[1]
             try:
-                response = self._send(self._observed(method, exchange), request)
+                response = self._client.send(self._observed(method, exchange), request)
             except Exception as error:
                 # It may have been raised beside the method, too, as where the driver logs.
                 if not self._was_interrupted():
@@ -396,9 +372,8 @@ class Channel:
                     raise
                 response = None
             finally:
-                code = self._transport.code
-                exchange.status = code if isinstance(code, int) else None
-                exchange.retry_after = seconds_in(self._transport.headers.get("Retry-After"))
+                exchange.status = self._client.status
+                exchange.retry_after = seconds_in(self._client.header("Retry-After"))
             # Not while the driver's error is handled: it says nothing of what is raised here.
             self.let_through()
             return response
@@ -428,8 +403,7 @@ class Channel:
         """End a session that was opened when nobody waited for it any more."""
         handle = getattr(opened, "sessionHandle", None)
         if handle is not None:
-            closing = self._make_closing(handle)
-            self._keep_house(self._backend._client.CloseSession, closing)
+            self._keep_house(*self._client.closing(handle))
             self.hang_up()
 
     def _observed(self, method: Any, exchange: Exchange) -> Any:
@@ -481,7 +455,7 @@ class Channel:
     def _keep_house(self, method: Any, request: Any) -> Any:
         if self.lost:
             return None
-        timeout = self._make_timeout(connect=_HOUSEKEEPING_SECONDS, read=_HOUSEKEEPING_SECONDS)
+        timeout = self._client.timeout(_HOUSEKEEPING_SECONDS, _HOUSEKEEPING_SECONDS)
         try:
             return self._exchange(method, request, Exchange(), timeout)
         except Exception as error:
@@ -496,7 +470,7 @@ class Channel:
         left = call.left() + (_GRACE if name == EXECUTE else 0)
         read = self._timeouts.connect if name == OPEN else self._timeouts.read
         connect = min(self._timeouts.connect, max(left, 0.01))
-        return self._make_timeout(connect=connect, read=min(read, max(left, 0.01)))
+        return self._client.timeout(connect, min(read, max(left, 0.01)))
 
     def _require_time(self, call: Call) -> None:
         if call.left() <= 0:
@@ -505,34 +479,15 @@ class Channel:
             )
 
     def _watch(self) -> None:
-        """Have it noted when a request begins to be written, which is after connecting.
-
-        No exception tells: where the connection to a proxy breaks, urllib3 says ProxyError, be it
-        before the request or after its execution.
-        """
-        pool = getattr(self._transport, _POOL)
-        if pool is self._watched:
-            return
-        self._watched = pool  # the driver makes another one as it opens a session
-        opened: Any = pool.ConnectionCls
-        # Not the channel itself, which holds the pool: with its sockets that would stay until the
-        # garbage collector comes.
+        """Have it noted when a request begins to be written."""
         watching = weakref.ref(self)
 
-        class Watched(opened):  # type: ignore[misc]
-            """A connection of the pool's own class."""
+        def written() -> None:
+            channel = watching()
+            if channel is not None:
+                channel._current.written = True
 
-            def __repr__(self) -> str:
-                # As of urllib3's own: its errors say it.
-                return f"{opened.__name__}(host={self.host!r}, port={self.port!r})"
-
-            def request(self, *arguments: Any, **named: Any) -> None:
-                channel = watching()
-                if channel is not None:
-                    channel._current.written = True
-                super().request(*arguments, **named)
-
-        pool.ConnectionCls = Watched
+        self._client.watch(written)
 
     # --- what comes of it -----------------------------------------------------------------------
 
@@ -581,9 +536,7 @@ class Channel:
         if self._credentials is None or call.renewed:
             return False
         call.renewed = True
-        headers = getattr(self._transport, "_headers", {})
-        sent = next((v for k, v in headers.items() if k.lower() == "authorization"), None)
-        return self._credentials.renew(sent)
+        return self._credentials.renew(self._client.sent_authorization())
 
     def _wait(self, failure: Error, name: str, call: Call) -> None:
         retry_after = call.exchange.retry_after
@@ -643,41 +596,6 @@ def interruption_in(error: Exception, handled: BaseException | None) -> Exceptio
     # what it has caught, so that a signal handler seems to have raised both.
     own = (found for found in interruptions if not type(found).__module__.startswith("urllib3."))
     return next(own, interruptions[0] if interruptions else None)
-
-
-_TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
-_WRITTEN = "_THttpClient__wbuf"
-_UNKNOWN_DRIVER = (
-    "this version of databricks-sql-connector, or of urllib3, is not one that the dialect knows "
-    "how to use safely; install one that vinci-code[databricks] allows"
-)
-
-
-def _send_once(backend: Any) -> None:
-    """Have every request sent once by what lies below, and answered with whatever comes."""
-    policy = getattr(backend, "retry_policy", None)
-    known = all(hasattr(backend._transport, name) for name in (_TIMEOUT, _POOL, _WRITTEN))
-    if policy is None or not known:
-        raise InterfaceError(_UNKNOWN_DRIVER)
-    policy.total = 0
-    policy.read = False
-    # A status is an answer: its headers say how long to wait.
-    policy.raise_on_status = False
-
-
-def connect_undisturbed(backend: Any) -> None:
-    """Have no fork come while a lost socket of a session is opened again."""
-    pool = getattr(backend._transport, _POOL)
-    opened: Any = pool.ConnectionCls
-
-    class Undisturbed(opened):  # type: ignore[misc]
-        """A connection of the pool's own class."""
-
-        def connect(self) -> None:
-            with undisturbed():
-                super().connect()
-
-    pool.ConnectionCls = Undisturbed
 
 
 def _statement_id(response: Any) -> str | None:
