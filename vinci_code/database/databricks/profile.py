@@ -14,7 +14,6 @@ import configparser
 import functools
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,28 +47,11 @@ _DEFAULT_FILE = "~/.databrickscfg"
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 
 
-@dataclass(frozen=True)
-class ProfileAddress:
-    """What a profile and the settings together say about the warehouse.
-
-    Attributes:
-        host: The workspace, normalised, with its port where that is not 443.
-        http_path: The warehouse's path.
-        description: The profile in the words of a message.
-    """
-
-    host: str
-    http_path: str
-    description: str
-
-
-def resolve_profile(
-    settings: DatabaseSettings,
-) -> tuple[ProfileAddress, Callable[[Target], Credentials]]:
+def resolve_profile(settings: DatabaseSettings) -> tuple[str, Callable[[Target], Credentials]]:
     """Read the profile that the settings name; nothing is contacted.
 
     Returns:
-        The address, and a function that makes the credentials for it.
+        The profile in the words of a message, and a function that makes credentials of it.
 
     Raises:
         ConfigurationError: The file or the profile is not there, is not real, contradicts the
@@ -77,13 +59,17 @@ def resolve_profile(
     """
     profile = _Profile(settings)
     config = profile.load()
-    problems = [*profile.secrets_not_real(config), *profile.opens_a_browser(config)]
-    host = profile.host(config, problems)
-    http_path = profile.http_path(config, problems)
-    if problems or host is None or http_path is None:
+    problems = [
+        *profile.secrets_not_real(config),
+        *profile.opens_a_browser(config),
+        *profile.other_host(config),
+        *profile.other_warehouse(config),
+    ]
+    if problems:
         raise ConfigurationError(problems)
-    address = ProfileAddress(host, http_path, f"the profile {profile.name!r}")
-    return address, functools.partial(_credentials, config)
+    if not config.host:
+        config.host = f"https://{settings.databricks_server_hostname}"
+    return f"the profile {profile.name!r}", functools.partial(_credentials, config)
 
 
 class _Profile:
@@ -131,66 +117,49 @@ class _Profile:
             )
         ]
 
-    def host(self, config: Config, problems: list[ConfigurationProblem]) -> str | None:
+    def other_host(self, config: Config) -> list[ConfigurationProblem]:
+        if not config.host:
+            return []
         given = self._settings.databricks_server_hostname
         try:
-            from_profile = normalise_host(config.host) if config.host else None
+            host = normalise_host(config.host)
         except NotUsableError as error:
-            problems.append(self._problem(str(error), "the workspace's host name", key="host"))
-            return None
-        reason = placeholder_reason(from_profile, "host") if from_profile else None
+            return [self._problem(str(error), "the workspace's host name", key="host")]
+        reason = placeholder_reason(host, "host")
         if reason is not None:
-            problems.append(self._problem(reason, "the workspace's host name", key="host"))
-        elif from_profile is None and given is None:
-            problems.append(
-                self._problem("no host there, and no DATABRICKS_SERVER_HOSTNAME", "one of both")
+            return [self._problem(reason, "the workspace's host name", key="host")]
+        if host == given:
+            return []
+        # Sending the profile's credentials to another host is never what is meant.
+        return [
+            ConfigurationProblem(
+                variable=f"{self._source('databricks_server_hostname')} and {self._place('host')}",
+                found=f"{given} and {host}",
+                accepted="the same workspace in both",
+                fix="correct DATABRICKS_SERVER_HOSTNAME, or name the profile of that workspace",
             )
-        elif from_profile and given and from_profile != given:
-            # Sending the profile's credentials to another host is never what is meant.
-            problems.append(
-                ConfigurationProblem(
-                    variable=f"{self._source('databricks_server_hostname')} and "
-                    f"{self._place('host')}",
-                    found=f"{given} and {from_profile}",
-                    accepted="the same workspace in both, or in one of them only",
-                    fix="unset DATABRICKS_SERVER_HOSTNAME, or name the profile of that workspace",
-                )
-            )
-        if from_profile is None and given is not None:
-            config.host = f"https://{given}"
-        return given or from_profile
+        ]
 
-    def http_path(self, config: Config, problems: list[ConfigurationProblem]) -> str | None:
-        given = self._settings.databricks_http_path
-        from_profile = config.as_dict().get("warehouse_id")
-        if not from_profile:
-            if given is None:
-                problems.append(
-                    self._problem(
-                        "no warehouse_id there, and no DATABRICKS_HTTP_PATH", "one of both"
-                    )
-                )
-            return given
-        reason = placeholder_reason(from_profile, "id")
+    def other_warehouse(self, config: Config) -> list[ConfigurationProblem]:
+        found = config.as_dict().get("warehouse_id")
+        if not found or placeholder_reason(found, "id") is not None:
+            return []
+        given = warehouse_id_of(self._settings.databricks_http_path or "")
         try:
-            path = normalise_http_path(from_profile)
-        except NotUsableError as error:
-            reason = reason or str(error)
-        if reason is not None:
-            if given is None:
-                problems.append(self._problem(reason, "a warehouse id", key="warehouse_id"))
-            return given
-        if given is not None and warehouse_id_of(given) != warehouse_id_of(path):
-            problems.append(
-                ConfigurationProblem(
-                    variable=f"{self._source('databricks_http_path')} and "
-                    f"{self._place('warehouse_id')}",
-                    found=f"{warehouse_id_of(given)} and {warehouse_id_of(path)}",
-                    accepted="the same warehouse in both, or in one of them only",
-                    fix="unset DATABRICKS_HTTP_PATH, or take warehouse_id out of the profile",
-                )
+            other = warehouse_id_of(normalise_http_path(found))
+        except NotUsableError:
+            return []  # it is not used
+        if other == given:
+            return []
+        return [
+            ConfigurationProblem(
+                variable=f"{self._source('databricks_http_path')} and "
+                f"{self._place('warehouse_id')}",
+                found=f"{given} and {other}",
+                accepted="the same warehouse in both, or in DATABRICKS_HTTP_PATH only",
+                fix="correct DATABRICKS_HTTP_PATH, or take warehouse_id out of the profile",
             )
-        return given or path
+        ]
 
     def _read(self) -> tuple[Config | None, str]:
         """The profile, or what was found instead of one.
