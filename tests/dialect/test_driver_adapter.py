@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import vinci_code
+from vinci_code.database.dialect.borrowed import missing
 from vinci_code.database.dialect.driver import adapter
 
 PACKAGE = Path(vinci_code.__file__).parent
@@ -27,22 +28,21 @@ PRIVATE = frozenset(
 
 
 def test_all_that_is_used_is_there() -> None:
-    assert adapter.missing() == []
+    assert missing(adapter.USED) == []
 
 
 @pytest.mark.parametrize("used", adapter.USED, ids=lambda used: used[1])
-def test_what_another_release_has_not_is_missed(
-    used: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(adapter, "USED", {used: (*adapter.USED[used], "_of_another_release")})
-    assert adapter.missing() == [f"{used[1]}._of_another_release"]
+def test_what_another_release_has_not_is_missed(used: tuple[str, str]) -> None:
+    assert missing({used: (*adapter.USED[used], "_of_another_release")}) == [
+        f"{used[1]}._of_another_release"
+    ]
 
 
 def test_a_method_that_is_gone_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though other methods of the driver still call it."""
     backend = importlib.import_module("databricks.sql.backend.thrift_backend")
     monkeypatch.delattr(backend.ThriftDatabricksClient, "make_request")
-    assert adapter.missing() == ["ThriftDatabricksClient.make_request"]
+    assert missing(adapter.USED) == ["ThriftDatabricksClient.make_request"]
 
 
 def test_a_driver_that_lacks_something_is_one_line_and_nothing_is_sent() -> None:

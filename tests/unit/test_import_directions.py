@@ -31,7 +31,9 @@ JOURNAL = [
 # The rooms of the dialect, each with those below it that it may use. What stands for itself on the
 # ground floor, may be used by all of them; what lies at the top, may use all of them.
 DIALECT = "vinci_code.database.dialect"
-GROUND = {f"{DIALECT}.{name}" for name in ("dberrors", "forking", "interruptions", "options")}
+GROUND = {
+    f"{DIALECT}.{name}" for name in ("borrowed", "dberrors", "forking", "interruptions", "options")
+}
 ROOMS = {
     "text": (),
     "driver": ("text",),

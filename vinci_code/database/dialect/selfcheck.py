@@ -11,12 +11,13 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.exc import InvalidRequestError
 
+from vinci_code.database.dialect.borrowed import SQLALCHEMY, missing
 from vinci_code.database.dialect.units import flushes, loaded
 
 _TO_DO = (
-    "this release of SQLAlchemy ({0}) is not as this dialect takes it to be: {1}. Without that, "
-    "keys would not be checked, so no engine is made. To fix it: install a release of vinci-code "
-    "that names this one, or an older SQLAlchemy."
+    "this release of SQLAlchemy ({0}) is not as this dialect takes it to be: {1}. Rows could be "
+    "written without their checks, so no engine is made. To fix it: install a release of "
+    "vinci-code that names this one, or an older SQLAlchemy."
 )
 
 
@@ -31,9 +32,16 @@ def check(dialect: Any) -> None:
     """
     global _checked
     if not _checked:
+        _check_names()
         _check_shapes(dialect)
         _check_flush()
         _checked = True
+
+
+def _check_names() -> None:
+    lacks = missing(SQLALCHEMY)
+    if lacks:
+        raise _changed(f"it lacks {', '.join(lacks)}")
 
 
 def _check_shapes(dialect: Any) -> None:

@@ -9,9 +9,7 @@ before anything is sent.
 from __future__ import annotations
 
 import contextlib
-import dis
 import functools
-import importlib
 import importlib.metadata
 import logging
 import threading
@@ -19,6 +17,7 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vinci_code.database.dialect.borrowed import Used, missing
 from vinci_code.database.dialect.dberrors import InterfaceError
 from vinci_code.database.dialect.forking import in_child, undisturbed
 
@@ -36,7 +35,7 @@ _TELEMETRY = "databricks.sql.telemetry.telemetry_client"
 _TTYPES = "databricks.sql.thrift_api.TCLIService.ttypes"
 
 # By module and class: what is called, read or replaced of it that the driver's users are not shown.
-USED: Mapping[tuple[str, str], tuple[str, ...]] = {
+USED: Used = {
     (_CLIENT, "Connection"): (
         "_open_session_with_reyden_fallback",
         "_cursors",
@@ -147,16 +146,6 @@ def connect_undisturbed(connection: Any) -> None:
                 super().connect()
 
     pool.ConnectionCls = Undisturbed
-
-
-def missing() -> list[str]:
-    """What is used of the driver and is not in it."""
-    lacks = []
-    for (module, name), wanted in USED.items():
-        found = getattr(importlib.import_module(module), name, None)
-        known = _names_in(found) if isinstance(found, type) else frozenset()
-        lacks += [f"{name}.{each}" for each in wanted if each not in known]
-    return lacks
 
 
 class ThriftClient:
@@ -365,7 +354,7 @@ def _loaded() -> _Driver:
 
 
 def _require_all() -> None:
-    lacks = missing()
+    lacks = missing(USED)
     if lacks:
         found = importlib.metadata.version(DISTRIBUTION)
         raise InterfaceError(
@@ -373,22 +362,6 @@ def _require_all() -> None:
             f"it lacks {', '.join(lacks)}; nothing was sent. To fix it: python -m pip install "
             f"'{DISTRIBUTION}{SUPPORTED}'"
         )
-
-
-def _names_in(found: type) -> frozenset[str]:
-    """What a class has, and what its methods set on an object."""
-    names = set(dir(found))
-    for base in found.__mro__:
-        names |= set(getattr(base, "__annotations__", {}))
-        for member in vars(base).values():
-            code = getattr(getattr(member, "__wrapped__", member), "__code__", None)
-            if code is not None:
-                names |= {
-                    str(each.argval)
-                    for each in dis.get_instructions(code)
-                    if each.opname == "STORE_ATTR"
-                }
-    return frozenset(names)
 
 
 def _send_once(backend: Any) -> None:
