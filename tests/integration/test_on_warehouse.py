@@ -285,7 +285,7 @@ def test_the_sample_is_stored_as_on_sqlite(migrated: TestWarehouse) -> None:
     assert stored[0] == stored[1]
 
 
-def test_an_import_asks_for_its_keys_and_inserts_the_rest(
+def test_an_import_asks_for_its_keys_and_stores_the_rest(
     migrated: TestWarehouse, tmp_path: Path
 ) -> None:
     lines = [event_line(n) for n in (1, 2, 2, 3)] + [event_line(0, event_key=None)] * 2
@@ -302,7 +302,7 @@ def test_an_import_asks_for_its_keys_and_inserts_the_rest(
             2,
         )
     words = [item.split()[0] for item in migrated.statements[before:]]
-    assert words == ["SELECT", "INSERT"] * 2
+    assert words == ["SELECT", "MERGE"] * 2
 
 
 def test_an_import_of_large_events_is_several_statements(

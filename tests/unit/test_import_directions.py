@@ -62,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.core.errors",
         "vinci_code.database.models",
         "vinci_code.database.sqlite",
+        "vinci_code.database.upserts",
     },
     "vinci_code.database.migrations": {
         "vinci_code.core.errors",

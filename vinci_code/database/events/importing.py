@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, Engine, insert, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, select
 
 from vinci_code.core.errors import InputDataError
 from vinci_code.database.events.reading import EventRow
 from vinci_code.database.models import Event
 from vinci_code.database.models.types import utc_now
+from vinci_code.database.upserts import upsert
 
 DEFAULT_BATCH_SIZE = 5_000
 
@@ -49,8 +49,9 @@ def import_events(
     """Store the events; each batch is one transaction.
 
     An event whose ``event_key`` is stored already, or came earlier in the same file, is left as it
-    is; so an import that was interrupted, or (on SQLite) that runs twice at once, ends in the same
-    rows as one that ran alone to its end.
+    is; so an import that was interrupted, or that runs twice at once, ends in the same rows as one
+    that ran alone to its end. On Databricks the keys are asked for first, to count what is new; of
+    two imports that run at once there, both may count an event that one of them has stored.
 
     Args:
         engine: Where to store them; the tables are there.
@@ -126,50 +127,17 @@ class _Batch:
         for row in rows:
             row["created_at"] = now
         with self._engine.begin() as connection:
-            if connection.dialect.name == "databricks":
-                return _insert_new(connection, rows)
-            return connection.execute(_INSERT_NEW, rows).rowcount
+            new = _count_new(connection, rows)
+            stored = connection.execute(upsert(Event, rows, keys=["event_key"], update=[]))
+            # What was inserted is known of SQLite alone; it is exact where two imports run at once.
+            return stored.rowcount if connection.dialect.name == "sqlite" else new
 
 
-_INSERT_NEW = sqlite.insert(Event).on_conflict_do_nothing(index_elements=["event_key"])
-
-
-def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows whose key is not stored; return how many there were.
-
-    Databricks knows no ON CONFLICT and enforces no UNIQUE, so the keys are asked for first; an
-    import at the same time may add the same ones in between.
-    """
-    keys = [row["event_key"] for row in rows if row["event_key"] is not None]
-    stored = set(
-        connection.scalars(select(Event.event_key).where(Event.event_key.in_(keys))) if keys else ()
-    )
-    new = []
-    for row in rows:
-        key = row["event_key"]
-        if key is None or key not in stored:
-            new.append(row)
-            stored.add(key)
-    for piece in _pieces(new):
-        connection.execute(insert(Event).values(piece))
-    return len(new)
-
-
-def _pieces(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The rows in as few statements as the warehouse takes; nearly always one, which is atomic."""
-    piece: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        length = sum(len(str(value)) for value in row.values()) + _ROW_SIZE
-        if piece and size + length > _STATEMENT_SIZE:
-            yield piece
-            piece, size = [], 0
-        piece.append(row)
-        size += length
-    if piece:
-        yield piece
-
-
-# The warehouse takes statements of 16 MiB; a character may need four bytes, or an escape.
-_STATEMENT_SIZE = 3_000_000
-_ROW_SIZE = 200
+def _count_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many rows have a key that is not stored, each counted once, or none."""
+    if connection.dialect.name == "sqlite":
+        return len(rows)
+    keys = {row["event_key"] for row in rows if row["event_key"] is not None}
+    known = select(Event.event_key).where(Event.event_key.in_(keys))
+    stored = set(connection.scalars(known)) if keys else set()
+    return sum(row["event_key"] is None for row in rows) + len(keys - stored)

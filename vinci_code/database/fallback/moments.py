@@ -11,6 +11,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Date, DateTime, bindparam
 from sqlalchemy.exc import CompileError
@@ -102,7 +103,7 @@ def with_moments(statement: Insert) -> Insert:
     Of INSERT … SELECT, whose rows are not known, it stays as it is.
     """
     table = statement.table
-    columns = [c for c in table.columns if _is_present(c)] if isinstance(table, Table) else []
+    columns = _presents(table) if isinstance(table, Table) else ()
     if not columns or statement.select is not None:
         return statement
     if not statement._multi_values:
@@ -130,6 +131,19 @@ def unknown_default(table: Any, given: Collection[str]) -> str | None:
         if not isinstance(getattr(default, "arg", None), str):
             return str(column)
     return None
+
+
+_known: WeakKeyDictionary[Table, tuple[list[Any], tuple[Any, ...]]] = WeakKeyDictionary()
+
+
+def _presents(table: Table) -> tuple[Any, ...]:
+    """The columns that have the present by default, remembered for as long as they are the same."""
+    defaults = [column.server_default for column in table.columns]
+    known = _known.get(table)
+    if known is None or known[0] != defaults:
+        found = tuple(column for column in table.columns if _is_present(column))
+        known = _known[table] = defaults, found
+    return known[1]
 
 
 def _missing(columns: Iterable[Any], values: Mapping[Any, Any]) -> dict[str, Any]:

@@ -32,12 +32,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought, Verdict
 from vinci_code.database.dialect.sql.inserts import generated_key
 from vinci_code.database.dialect.sql.keys import Place, next_key
 from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
-from vinci_code.database.dialect.writes.shapes import Kind
+from vinci_code.database.dialect.writes.shapes import Field, Kind, Shape
 
 # Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
 _SAMPLE = 100
@@ -134,12 +135,12 @@ def note_keys(write: Held) -> None:
     if isinstance(write, Text):
         next_key.doubt(write.sets)
         return
-    own, generated = _place_of_key(write), _generated(write)
-    for item in write.shape.values:
-        place = place_of(write.shape.table, item.column)
+    plan = _plan_of(write.shape)
+    own = _place_of_key(write)
+    for item, place in plan.places:
         if own is not None and item.column is own.column:
             next_key.claim([row[own.position] for row in write.rows], place)
-        elif item.column is generated or next_key.proves_at(place):
+        elif item.column is plan.generated or next_key.proves_at(place):
             keys = [row[item.first] for row in write.rows] if item.is_plain else None
             next_key.doubt({place}, keys)
 
@@ -188,19 +189,45 @@ class _Key(NamedTuple):
     position: int
 
 
+class _Plan(NamedTuple):
+    """What is known of the keys that are written by statements of one shape.
+
+    Attributes:
+        places: The columns that are written, each with its place.
+        generated: That of them whose keys are made here, if there is one.
+        key: Where the keys stand of rows that are inserted, if they are made here.
+    """
+
+    places: tuple[tuple[Field, Place], ...]
+    generated: Any
+    key: _Key | None
+
+
+_plans: WeakKeyDictionary[Shape, _Plan] = WeakKeyDictionary()
+
+
 def _place_of_key(write: Rows) -> _Key | None:
     """Where the keys stand of rows that are inserted, and not changed if they are there."""
-    column = _generated(write)
-    if write.shape.kind is not Kind.INSERT or write.upsert is not None:
-        return None
-    for item in write.shape.values:
-        if item.column is column and item.is_plain:
-            return _Key(column, item.name, item.first)
-    return None
+    return _plan_of(write.shape).key if write.upsert is None else None
 
 
-def _generated(write: Rows) -> Any:
-    """The column of a write's table whose keys are made here, if there is one."""
-    key = generated_key(write.shape.table)
-    named = (item.column for item in write.shape.values)
-    return None if key is None else next((one for one in named if one.name == key.name), None)
+def _plan_of(shape: Shape) -> _Plan:
+    plan = _plans.get(shape)
+    if plan is None:
+        plan = _plans[shape] = _planned(shape)
+    return plan
+
+
+def _planned(shape: Shape) -> _Plan:
+    made = generated_key(shape.table)
+    named = (item.column for item in shape.values)
+    generated = (
+        None if made is None else next((one for one in named if one.name == made.name), None)
+    )
+    keys = (
+        _Key(item.column, item.name, item.first)
+        for item in shape.values
+        if item.column is generated and item.is_plain and shape.kind is Kind.INSERT
+    )
+    places = tuple((item, place_of(shape.table, item.column)) for item in shape.values)
+    return _Plan(places, generated, next(keys, None))
