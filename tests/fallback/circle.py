@@ -58,6 +58,13 @@ class Circle:
         self.of.warehouse.faults.clear()
         self.wait_for(0.0)
 
+    def is_back(self) -> bool:
+        """Whether what waits is sent, and the warehouse is used again.
+
+        One unit of work sends for ten seconds at most: a busy machine needs several for it.
+        """
+        return any(self.fallback.place() is self.online for _ in range(30))
+
     def wait_for(self, moment: float) -> None:
         """Have the warehouse be tried at a moment, in seconds since the epoch, or an hour on."""
         standing = self.fallback.journal.state()

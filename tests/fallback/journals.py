@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vinci_code.database.fallback.journal import Journal
 
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 @contextmanager

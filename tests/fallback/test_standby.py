@@ -269,7 +269,7 @@ def test_all_of_it_one_after_the_other(made: Circle) -> None:
     made.run(*works)
     assert len(made.units(State.WAITING)) == len(works)
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     for stored in (ITEM, PART, COUNTED):
         assert made.rows(stored) == expected[stored.name]
 
@@ -296,7 +296,7 @@ def test_a_key_that_was_made_stays(made: Circle) -> None:
         session.commit()
         here = session.execute(select(Item.id, Item.name).order_by(Item.id)).all()
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     assert [row[:2] for row in made.rows(ITEM)] == list(map(tuple, here))
     assert made.rows(PART) == [(keys[1], keys[0])]
 
@@ -316,7 +316,7 @@ def test_the_present_is_that_of_the_commit(made: Circle, monkeypatch: pytest.Mon
 
     made.run(change)
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     assert made.rows(MOMENT) == [
         (1, 2, past, past),
         *((key, key, past, None) for key in (2, 3, 4, 5)),
@@ -364,7 +364,7 @@ def test_a_value_that_the_warehouse_would_make_is_asked_for(
         session.execute(insert(Numbered).values(n=1, **values))
     made.run(lambda session: session.execute(insert(Numbered).values(id=7, n=3, made=1)))
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     assert made.rows(NUMBERED) == [(7, 6, 3, 1, "k")]
 
 
@@ -379,7 +379,7 @@ def test_a_statement_that_sqlite_refuses_is_not_kept(made: Circle) -> None:
         connection.execute(insert(ITEM).values(id=3, name="three"))
         session.commit()
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     assert [row[0] for row in made.rows(ITEM)] == [1, 3]
 
 
@@ -414,7 +414,7 @@ def test_rows_that_are_not_here_are_not_changed(
             with pytest.raises(StandbyReadError, match="items"):
                 session.scalars(select(Item)).all()
         made.end()
-        assert made.fallback.place() is made.online
+        assert made.is_back()
         assert [(row[0], row[2]) for row in made.rows(ITEM)] == [(1, 1), (2, 2), (50, 78)]
 
 
@@ -433,12 +433,12 @@ def test_a_table_of_no_more_than_names_is_known_by_its_name(
             session.execute(statement)
         assert made.units() == []
         made.end()
-        assert made.fallback.place() is made.online
+        assert made.is_back()
         refresh(made.fallback)
         made.begin()
         made.run(lambda session: session.execute(statement))
         made.end()
-        assert made.fallback.place() is made.online
+        assert made.is_back()
         left = [(1, 1), (2, 7)] if make is update else [(1, 1)]
         assert [(row[0], row[2]) for row in made.rows(ITEM)] == left
 
@@ -484,7 +484,7 @@ def test_a_key_that_somebody_else_took_is_parked_with_what_follows(made: Circle)
         made, "INSERT INTO {schema}.items (id, name, n, price) VALUES (39, 'taken', 1, 1)"
     )
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     parked = made.units(State.PARKED)
     assert [entry.seq for entry in parked] == [1, 3, 4] == [seq for seq, _ in told]
     assert "IntegrityError" in (parked[0].reason or "")
@@ -501,7 +501,7 @@ def test_a_parked_unit_arrives_when_it_is_tried_again(made: Circle) -> None:
     made.of.warehouse.faults.clear()
     _somebody_else(made, "INSERT INTO {schema}.items (id, name, n, price) VALUES (40, 'x', 1, 1)")
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     (entry,) = made.units(State.PARKED)
     _somebody_else(made, "DELETE FROM {schema}.items WHERE id = 40")
     made.fallback.journal.retry([entry.seq])
@@ -519,7 +519,7 @@ def test_a_lost_update_is_found_at_the_return(made: Circle) -> None:
     made.of.warehouse.faults.clear()
     made.fallback.journal.park([2], "the test has it wait")
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     _somebody_else(made, "UPDATE {schema}.items SET n = 90 WHERE id = 1")
     made.fallback.journal.retry([2])
     made.fallback.bring_back()

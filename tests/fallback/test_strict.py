@@ -197,7 +197,7 @@ def test_what_is_refused_while_units_wait_is_an_error_and_they_wait(
         _reading(session)
     assert (made.fallback.state().waiting, made.fallback.state().parked) == (1, 0)
     made.end()
-    assert made.fallback.place() is made.online
+    assert made.is_back()
     assert made.rows(Note.__table__) == [(1, "kept")]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from vinci_code.database.session import dispose_engine, get_engine
 
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 def run(program: str, *arguments: str) -> str:
