@@ -1,24 +1,57 @@
-"""Every error that vinci_code raises on its own account.
+"""Every error of vinci_code that reaches an application; those without a mark are defined here.
 
     VinciError
-    ├── ConfigurationError          the settings are incomplete, contradictory or not real
-    │   └── MissingExtraError       an optional part is switched on but not installed
-    ├── DatabricksConnectionError   the warehouse could not be reached or refused us
-    │   ├── AuthenticationError     it answered, and did not accept the credentials
-    │   └── DeadlineExceededError   it did not answer in time
-    ├── DatabaseFileError           the SQLite file cannot be used
-    ├── StandbyReadError            the warehouse is away, and the standby cannot answer
-    ├── MirrorError                 a table could not be copied into the standby
-    ├── FallbackFileError           the file of the fallback cannot be used
-    │   └── JournalError            a unit of work in it is not there, or is not whole
-    ├── SchemaError                 the tables are not what this release works with
-    │   ├── MigrationsPendingError  migrations have to be applied first
-    │   └── UnknownTableError       what was kept is of a table or column that is not known here
-    ├── DocumentError               what was kept of a unit of work cannot be read
-    ├── ValueRefusedError           a value cannot be stored without changing it (also a ValueError)
-    └── InputDataError              a line of an input file cannot be used
+    ├── ConfigurationError               settings are incomplete, contradictory or not real
+    │   └── MissingExtraError            an optional part is switched on, and not installed
+    ├── DatabricksConnectionError        the connector could not reach the warehouse
+    │   ├── AuthenticationError          it answered, and did not accept the credentials
+    │   └── DeadlineExceededError        it did not answer in time
+    ├── Error                            (1) the base of PEP 249; SQLAlchemy's errors hold it
+    │   ├── InterfaceError               the module was used wrongly, and nothing was sent
+    │   └── DatabaseError                the warehouse, or the way to it
+    │       ├── DataError                a value does not fit
+    │       ├── IntegrityError           a constraint is violated
+    │       ├── InternalError            a defect, of the warehouse or of the driver
+    │       ├── ProgrammingError         the statement cannot be run as it is written
+    │       ├── NotSupportedError        the warehouse cannot do that
+    │       │   ├── AtomicityError       a unit would need a transaction, and there are none
+    │       │   ├── PendingWritesError   a read needs what is held, which cannot be sent now
+    │       │   └── ProtocolUnsupported  it does not speak the Thrift protocol
+    │       └── OperationalError         it has nothing to do with how the statement is written
+    │           ├── AmbiguousWriteError  a write was executed once, or not at all
+    │           ├── AuthenticationFailed the workspace did not accept the credentials
+    │           ├── CancelledError       the statement was cancelled, and wrote nothing
+    │           │   └── StatementTimeout its deadline had passed
+    │           ├── ConflictError        somebody else committed first; nothing was written
+    │           ├── ConnectionLostError  the way is broken, and nothing was written
+    │           │   ├── ConnectTimeout   the warehouse did not answer in time
+    │           │   └── SessionLostError it no longer knows the session
+    │           ├── LimitExceeded        too many, too large, or too much at once
+    │           │   └── TooManyRequests  the workspace takes no more for now
+    │           ├── PartialCommitError   of a unit that was sent in parts, one has failed
+    │           ├── PermissionDenied     the credentials may not do this
+    │           ├── ResultExpired        rows that were not fetched are gone
+    │           └── WarehouseStartTimeout  it did not start within the budget
+    ├── DatabaseFileError                the SQLite file cannot be used
+    ├── StandbyReadError                 the warehouse is away, and the standby cannot answer
+    ├── MirrorError                      a table could not be copied into the standby
+    ├── FallbackFileError                the file of the fallback cannot be used
+    │   └── JournalError                 a unit of work in it is not there, or is not whole
+    ├── SchemaError                      the tables are not what this release works with
+    │   ├── MigrationsPendingError       migrations have to be applied first
+    │   └── UnknownTableError            what was kept is of a table that is not known here
+    ├── MigrationRunningError            (2) another process migrates, or has died meanwhile
+    ├── UnknownOutcomeError              (2) a migration was broken off as it changed rows
+    ├── DocumentError                    what was kept of a unit of work cannot be read
+    ├── ValueRefusedError                a value cannot be stored as it is (also a ValueError)
+    ├── InputDataError                   a line of an input file cannot be used
+    ├── FaultScriptError                 (3) a fault for the local warehouse is none
+    └── SqlError                         (3) the local warehouse's answer to a statement
 
-    InsecureFileWarning             (a warning) a file with a secret is readable by others
+    InsecureFileWarning                  (a warning) a file with a secret is readable by others
+
+(1) and all below it: ``database.dialect.dberrors``; (2) ``database.dialect.migrations``; (3)
+``warehouse``.
 
 Catch ``VinciError`` for all of them. Each message says what happened, on what, what was expected,
 what was found and what to do next, and never contains a secret. ``exit_code`` is what the command

@@ -1,32 +1,4 @@
-"""The exceptions of the dialect's DB-API module, and what each of them means.
-
-    Warning                            an important note that is no error (PEP 249)
-    Error                              the base of all that follow (also a VinciError)
-    ├── InterfaceError                 the module was used wrongly, and nothing was sent
-    └── DatabaseError                  the warehouse, or the way to it
-        ├── DataError                  a value does not fit
-        ├── IntegrityError             a constraint is violated
-        ├── InternalError              a defect, of the warehouse or of the driver
-        ├── ProgrammingError           the statement cannot be run as it is written
-        ├── NotSupportedError          the warehouse cannot do that
-        │   ├── ProtocolUnsupported    it does not speak the Thrift protocol
-        │   ├── AtomicityError         a unit of work cannot be written as a whole
-        │   └── PendingWritesError     what is held would have to be sent before the commit
-        └── OperationalError           nothing is wrong with the statement
-            ├── ConflictError          somebody else committed to the same rows first
-            ├── AuthenticationFailed   the credentials were not accepted
-            ├── PermissionDenied       they were, and may not do this
-            ├── LimitExceeded          too many, too large, or too much at once
-            │   └── TooManyRequests    the workspace takes no more for now (status 429)
-            ├── CancelledError         the statement was cancelled
-            │   └── StatementTimeout   because its deadline had passed
-            ├── WarehouseStartTimeout  the warehouse did not start within the budget
-            ├── ConnectionLostError    the way to the warehouse is broken
-            │   ├── SessionLostError   the warehouse no longer knows the session
-            │   └── ConnectTimeout     it did not answer in time
-            ├── ResultExpired          the warehouse no longer holds the rows
-            ├── AmbiguousWriteError    a write was sent, and its answer was lost
-            └── PartialCommitError     a unit of work was written in part
+"""The exceptions of the dialect's DB-API module, as drawn at the top of ``core/errors.py``.
 
 Each carries what the warehouse said of it: ``error_class``, ``sqlstate``, ``statement_id``; and
 ``retryable``, which says that the same statement may be sent again as it is, since it was not run.
