@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,3 +222,11 @@ MAY_READ_THE_ENVIRONMENT = {
     "vinci_code.cli.output",  # NO_COLOR and COLUMNS, which belong to the terminal
     "vinci_code.cli.failures",  # VINCI_DEBUG: needed to show a failure of the settings themselves
 }
+
+
+def test_the_files_of_the_table_are_there() -> None:
+    """In the contributors' page: which question which file answers."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    listed = re.findall(r"^\| .*\? \| `(.*)` \|$", text, re.MULTILINE)
+    assert len(listed) == 30
+    assert [name for name in listed if not (PACKAGE / name).is_file()] == []
