@@ -201,7 +201,11 @@ def request(
 
 
 def _open_tunnel(connection: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Ask the proxy for a way to ``host`` (CONNECT, RFC 9110 section 9.3.6)."""
+    """Ask the proxy for a way to ``host`` (CONNECT, RFC 9110 section 9.3.6).
+
+    Not by ``set_tunnel`` of ``http.client``, which urllib3 uses, too: there a proxy's refusal is an
+    ``OSError`` that has its status in the text alone, and 407 needs another remedy than 403.
+    """
     name = f"[{host}]" if ":" in host else host
     lines = [f"CONNECT {name}:{port} HTTP/1.1", f"Host: {name}:{port}"]
     if proxy.authorization is not None:
