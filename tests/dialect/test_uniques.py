@@ -338,6 +338,14 @@ def test_what_cannot_be_checked_is_refused_when_the_table_is_made(
         connection.rollback()
 
 
+@pytest.mark.parametrize("declare", REFUSED.values(), ids=list(REFUSED))
+def test_what_is_declared_after_the_first_write_is_not_overlooked(declare: Declare) -> None:
+    table = _table(lambda _: None)
+    assert list(unchecked(table)) == []
+    declare(table)
+    assert len(unchecked(table)) == 1
+
+
 def test_who_checks_nothing_may_make_any_table(connected: Callable[..., Engine]) -> None:
     engine = connected(enforce_keys=False)
     for declare in REFUSED.values():

@@ -160,11 +160,12 @@ def unchecked(table: FromClause) -> Sequence[Unchecked]:
     """
     if not isinstance(table, Table):
         return ()
+    declared = (set(table.constraints), set(table.indexes), table.columns.keys())
     known = _unchecked.get(table)
-    if known is None or (known[0], known[1]) != (table.constraints, table.indexes):
+    if known is None or known[0] != declared:
         found = tuple(found for found in _declared(table) if isinstance(found, Unchecked))
-        known = _unchecked[table] = set(table.constraints), set(table.indexes), found
-    return known[2]
+        known = _unchecked[table] = declared, found
+    return known[1]
 
 
 PRIMARY_KEY = "PRIMARY KEY"
@@ -192,7 +193,7 @@ def is_declared(index: Index) -> bool:
     )
 
 
-_unchecked: WeakKeyDictionary[Table, tuple[set[Any], set[Any], tuple[Unchecked, ...]]] = (
+_unchecked: WeakKeyDictionary[Table, tuple[tuple[Any, ...], tuple[Unchecked, ...]]] = (
     WeakKeyDictionary()
 )
 
