@@ -343,3 +343,19 @@ def test_it_holds_no_token() -> None:
             _, _, body = client.request("GET", "/api/2.0/sql/history/queries")
     assert b"********" in body
     assert token.encode() not in body
+
+
+TYPES = {
+    "SELECT 1": "SELECT",
+    "(VALUES (1)) LIMIT 1": "SELECT",
+    "WITH a AS (SELECT 1) SELECT * FROM a": "SELECT",
+    "/* first */ -- second\n insert INTO t VALUES (1)": "INSERT",
+    "BEGIN": "OTHER",
+    "/* never closed": "OTHER",
+    "": "OTHER",
+}
+
+
+@pytest.mark.parametrize("text", TYPES)
+def test_the_type_of_a_statement_is_what_its_first_word_says(text: str) -> None:
+    assert _entry(text).told("w", metrics=False)["statement_type"] == TYPES[text]

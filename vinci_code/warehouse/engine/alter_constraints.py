@@ -25,7 +25,7 @@ from vinci_code.warehouse.sql.errors import SqlError
 def add_constraint(change: Alteration) -> None:
     """Run ADD CONSTRAINT, and ADD of a key without a name."""
     reader = change.reader
-    named = reader.tokens[reader.index - 1].text.upper() == "CONSTRAINT"
+    named = reader.lexemes[reader.index - 1].text.upper() == "CONSTRAINT"
     first = reader.index
     name = reader.identifier() if named else None
     if named and reader.accept("CHECK"):

@@ -84,16 +84,16 @@ def read_type(reader: Reader) -> SqlType:
         _skip_angles(reader)
     if reader.accept("COLLATE"):
         raise unsupported("COLLATE")
-    text = reader.text[reader.tokens[first].start : reader.tokens[reader.index - 1].end]
+    text = reader.text[reader.lexemes[first].start : reader.lexemes[reader.index - 1].end]
     return parse_type(text)
 
 
 def _skip_angles(reader: Reader) -> None:
     depth = 1
     while depth:
-        token = reader.next()
-        if token.kind == "symbol":
-            depth += token.text.count("<") - token.text.count(">")
+        lexeme = reader.next()
+        if lexeme.kind == "symbol":
+            depth += lexeme.text.count("<") - lexeme.text.count(">")
 
 
 def _read_option(reader: Reader, spec: ColumnSpec) -> None:

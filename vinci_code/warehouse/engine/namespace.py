@@ -144,10 +144,7 @@ class Resolver:
         )
         self._inside.append(context)
         try:
-            expression = parse.parse_statement(view.text).expression
-            if expression is None:
-                raise unsupported(f"the view {backtick(name[-1])}")
-            translated = query.translate_query(expression.copy(), context)
+            translated = query.translate_query(parse.parse_statement(view.text).copy(), context)
         finally:
             self._inside.pop()
         columns, physical = match_columns(view, translated.columns, translated.physical)

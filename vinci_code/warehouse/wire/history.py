@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vinci_code.warehouse.engine.query_tags import QueryTags
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parse import QUERY_WORDS, first_word
 from vinci_code.warehouse.wire.rest import error_answer, json_answer
 from vinci_code.warehouse.wire.server import Answer, Request
 
@@ -134,8 +136,11 @@ class Entry:
 
     @property
     def _type(self) -> str:
-        word = self.text.split(None, 1)[0].upper() if self.text.strip() else ""
-        if word in ("WITH", "VALUES", "FROM", "TABLE"):
+        try:
+            word = first_word(self.text)
+        except SqlError:
+            return "OTHER"
+        if word in QUERY_WORDS:
             return "SELECT"
         return word if word in _TYPES else "OTHER"
 
