@@ -70,8 +70,6 @@ class ColumnInfo:
         default: The SQL text of its default, if any.
         comment: Its comment, if any.
         identity: ``ALWAYS`` or ``BY DEFAULT`` for an identity column.
-        identity_start: The first value of an identity column.
-        identity_step: The step of an identity column.
         generated: The SQL text of a generated column's expression.
         partition_index: Its place among the partition columns, counted from 0.
     """
@@ -84,8 +82,6 @@ class ColumnInfo:
     default: str | None
     comment: str | None
     identity: str | None = None
-    identity_start: int | None = None
-    identity_step: int | None = None
     generated: str | None = None
     partition_index: int | None = None
 
@@ -216,8 +212,6 @@ def _column_info(
         column.default,
         column.comment,
         kind,
-        None if identity is None else identity.start,
-        None if identity is None else identity.step,
         column.generated,
         partitions.index(lowered) if lowered in partitions else None,
     )
