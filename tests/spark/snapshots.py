@@ -17,7 +17,13 @@ from tests.spark.literals import literal, string
 from tests.spark.shapes import Namespace
 from tests.spark.watching import quiet
 from vinci_code.warehouse.engine import show
-from vinci_code.warehouse.engine.model import Check, TableColumn, TableSchema, TableState, View
+from vinci_code.warehouse.engine.model import (
+    CheckConstraint,
+    TableColumn,
+    TableSchema,
+    TableState,
+    View,
+)
 from vinci_code.warehouse.engine.names import TableName, backtick
 from vinci_code.warehouse.engine.namespace import full_name
 from vinci_code.warehouse.engine.reader import split_atomic
@@ -350,7 +356,7 @@ def _is_query_or_dml(text: str) -> bool:
     return bool(_atomic_parts(text)) or isinstance(expression, (exp.Query, *dml))
 
 
-def _check(name: str, check: Check) -> str:
+def _check(name: str, check: CheckConstraint) -> str:
     return f"ALTER TABLE {name} ADD CONSTRAINT {backtick(check.name)} CHECK ({check.condition})"
 
 

@@ -28,7 +28,7 @@ from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
-from vinci_code.warehouse.wire.history import Entry, QueryHistory
+from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
 
 TAG = {"test": "history"}
 
@@ -319,8 +319,8 @@ def test_what_was_committed_is_finished_though_its_session_was_ended(
         newest(workspace)
 
 
-def _entry(text: str) -> Entry:
-    return Entry("id", text, {}, "session", "user", "client")
+def _entry(text: str) -> HistoryEntry:
+    return HistoryEntry("id", text, {}, "session", "user", "client")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATALOG, CatalogStore
-from vinci_code.warehouse.engine.model import Check, Key, Table, TableColumn, TableSchema, View
+from vinci_code.warehouse.engine.model import (
+    CheckConstraint,
+    KeyConstraint,
+    Table,
+    TableColumn,
+    TableSchema,
+    View,
+)
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.sql.types import Column, SqlType
 
@@ -143,12 +150,12 @@ class CatalogView:
                 return _view_columns(holder.views[name])
         return []
 
-    def constraints(self, catalog: str, schema: str, table: str) -> list[Key]:
+    def constraints(self, catalog: str, schema: str, table: str) -> list[KeyConstraint]:
         """Return the keys of a table; none where there is no such table."""
         found = self._schema_of(catalog, schema, table)
         return [] if found is None else list(found.keys)
 
-    def checks(self, catalog: str, schema: str, table: str) -> list[Check]:
+    def checks(self, catalog: str, schema: str, table: str) -> list[CheckConstraint]:
         """Return the CHECK constraints of a table; none where there is no such table."""
         found = self._schema_of(catalog, schema, table)
         return [] if found is None else list(found.checks)

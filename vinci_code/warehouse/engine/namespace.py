@@ -30,7 +30,7 @@ from vinci_code.warehouse.sql.types import Column
 _MAX_VIEW_DEPTH = 100
 
 
-class Scope(Protocol):
+class LookupContext(Protocol):
     """What a statement gives to the lookup of names."""
 
     @property
@@ -63,7 +63,7 @@ class Resolver:
         known: Relations that the statement itself has staged, by a name that only it uses.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: LookupContext) -> None:
         self._scope = scope
         self._inside: list[QueryContext] = []
         self.known: dict[str, Relation] = {}

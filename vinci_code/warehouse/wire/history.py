@@ -24,7 +24,7 @@ from vinci_code.warehouse.engine.query_tags import QueryTags
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parse import QUERY_WORDS, first_word
 from vinci_code.warehouse.wire.rest import error_answer, json_answer
-from vinci_code.warehouse.wire.server import Answer, Request
+from vinci_code.warehouse.wire.server import HttpAnswer, Request
 
 QUEUED, RUNNING = "QUEUED", "RUNNING"
 FINISHED, FAILED, CANCELED = "FINISHED", "FAILED", "CANCELED"
@@ -61,7 +61,7 @@ _TYPES = frozenset(
 
 
 @dataclass(eq=False)
-class Entry:
+class HistoryEntry:
     """One statement.
 
     Attributes:
@@ -146,7 +146,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _HistoryRequest:
     """What is asked for."""
 
     page: int
@@ -156,7 +156,7 @@ class _Question:
     latest: float
     filters: dict[str, frozenset[str]]
 
-    def wants(self, entry: Entry, warehouse_id: str, now: float) -> bool:
+    def wants(self, entry: HistoryEntry, warehouse_id: str, now: float) -> bool:
         """Whether an entry is to be shown."""
         found = {
             "warehouse_ids": warehouse_id,
@@ -188,7 +188,7 @@ class QueryHistory:
         self._most = entries
         self._most_text = text_bytes
         self._lock = threading.Lock()
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[HistoryEntry] = deque()
         self._text = 0
         self._count = 0
 
@@ -196,7 +196,7 @@ class QueryHistory:
         with self._lock:
             return len(self._entries)
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: HistoryEntry) -> None:
         """Remember a statement that has arrived."""
         with self._lock:
             self._count += 1
@@ -208,7 +208,7 @@ class QueryHistory:
             ):
                 self._text -= len(self._entries.popleft().text)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> HttpAnswer:
         """Answer ``GET /api/2.0/sql/history/queries``."""
         try:
             question = _question(request.query)
@@ -231,7 +231,7 @@ class QueryHistory:
         return json_answer(told)
 
 
-def _question(parameters: Sequence[tuple[str, str]]) -> _Question:
+def _question(parameters: Sequence[tuple[str, str]]) -> _HistoryRequest:
     """What the parameters of a request ask for.
 
     Raises:
@@ -258,7 +258,7 @@ def _question(parameters: Sequence[tuple[str, str]]) -> _Question:
         raise ValueError(f"unknown status {strange[0][:100]!a}")
     metrics = given.get("include_metrics", "false") == "true"
     before = math.inf if token is None else _place(token)
-    return _Question(int(page), before, metrics, earliest, latest, filters)
+    return _HistoryRequest(int(page), before, metrics, earliest, latest, filters)
 
 
 def _number(given: dict[str, str], name: str, default: float) -> float:
