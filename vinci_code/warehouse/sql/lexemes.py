@@ -155,7 +155,7 @@ def unescape(body: str) -> str:
     if "\\" not in body:
         return body
     text = _ESCAPE.sub(_unescaped, body)
-    return _whole_characters(text) if _HALF.search(text) else text
+    return _whole_characters(text) if "\\u" in body or "\\U" in body else text
 
 
 def _unescaped(match: re.Match[str]) -> str:
