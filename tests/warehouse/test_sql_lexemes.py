@@ -7,6 +7,7 @@ import pytest
 from tests.warehouse.engine_client import Client
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.engine.reader import Reader
+from vinci_code.warehouse.sql.dialect import tokenize
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.lexemes import lexemes, parse_name, string_value
 from vinci_code.warehouse.sql.parse import parse_expression
@@ -84,6 +85,7 @@ UNREADABLE = {
     "'a\\'": "PARSE_SYNTAX_ERROR",
     '"a': "PARSE_SYNTAX_ERROR",
     "`a``": "PARSE_SYNTAX_ERROR",
+    "a\x01": "PARSE_SYNTAX_ERROR",
     "1 /* a": "UNCLOSED_BRACKETED_COMMENT",
     "1 /* /* a */": "UNCLOSED_BRACKETED_COMMENT",
     "é": "INVALID_IDENTIFIER",
@@ -142,6 +144,13 @@ def test_identifier_takes_one_name_and_nothing_behind_it(client: Client) -> None
     ):
         client.fails(text, "PARSE_SYNTAX_ERROR", "42601")
     assert client.run("SELECT * FROM t") == [(1,)]
+
+
+def test_every_symbol_of_a_keyboard_has_a_token() -> None:
+    for symbol in "!#$%&()*+,-./:;<=>?@[\\]^{|}~":
+        assert [token.text for token in tokenize(f"a {symbol} b")] == ["a", symbol, "b"]
+    for symbol in ("<=>", "<=", ">=", "<>", "!=", "==", "=>", "||", "|>", "?::", "::", ":=", "->"):
+        assert [token.text for token in tokenize(f"a{symbol}b")] == ["a", symbol, "b"]
 
 
 def test_keywords_of_two_words_may_have_a_comment_between(client: Client) -> None:

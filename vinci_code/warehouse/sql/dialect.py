@@ -283,17 +283,16 @@ class Warehouse(Databricks):
 
 _DIALECT = Warehouse()
 
-# What sqlglot calls the words and symbols of Databricks SQL.
-_TOKENS: dict[str, TokenType] = {**Databricks.Tokenizer.SINGLE_TOKENS}
-# Its tokens of several words, by the first of them; the longest come first.
-_PHRASES: dict[str, list[tuple[list[str], TokenType]]] = {}
-for _words, _token_type in Databricks.Tokenizer.KEYWORDS.items():
-    if " " in _words:
-        _PHRASES.setdefault(_words.split()[0], []).append((_words.split(), _token_type))
-    else:
-        _TOKENS[_words] = _token_type
-for _phrases in _PHRASES.values():
-    _phrases.sort(key=lambda phrase: -len(phrase[0]))
+# What sqlglot calls the words and symbols of Databricks SQL, and the two words that are one to it.
+_TOKENS: dict[str, TokenType] = {
+    **Databricks.Tokenizer.SINGLE_TOKENS,
+    **{word: kind for word, kind in Databricks.Tokenizer.KEYWORDS.items() if " " not in word},
+}
+_PAIRS: dict[tuple[str, ...], TokenType] = {
+    tuple(words.split()): kind
+    for words, kind in Databricks.Tokenizer.KEYWORDS.items()
+    if " " in words
+}
 
 
 def tokenize(text: str) -> list[Token]:
@@ -327,7 +326,7 @@ def _add_token(tokens: list[Token], found: list[Lexeme], index: int) -> int:
         tokens += _version(found[index + 1])
         return 2
     else:
-        tokens.append(_token(_TOKENS.get(lexeme.text, TokenType.UNKNOWN), lexeme.text, lexeme))
+        tokens.append(_token(_TOKENS[lexeme.text], lexeme.text, lexeme))
     return 1
 
 
@@ -347,12 +346,11 @@ def _add_words(tokens: list[Token], found: list[Lexeme], index: int) -> int:
     if word == "X" and following is not None and following.kind in ("string", "raw"):
         tokens.append(_hexadecimal(found[index], following))
         return 2
-    for words, token_type in _PHRASES.get(word, ()):
-        several = found[index : index + len(words)]
-        if [one.text.upper() for one in several] == words:
-            place = Lexeme("word", "", several[0].start, several[-1].end)
-            tokens.append(_token(token_type, " ".join(words), place))
-            return len(words)
+    pair = (word, following.text.upper() if following is not None else "")
+    if following is not None and pair in _PAIRS:
+        place = Lexeme("word", "", found[index].start, following.end)
+        tokens.append(_token(_PAIRS[pair], " ".join(pair), place))
+        return 2
     tokens.append(_token(_TOKENS.get(word, TokenType.VAR), found[index].text, found[index]))
     return 1
 

@@ -30,7 +30,7 @@ _LEXEME = re.compile(
   | (?P<word>{_LETTER}+)
   | (?P<string>{STRING} | "[^"\\]*(?:\\.[^"\\]*)*")
   | (?P<quoted>`(?:[^`]|``)*`)
-  | (?P<open>['"`])
+  | (?P<stray>['"`\x00-\x1f\x7f])
   | (?P<symbol><=>|<=|>=|<>|!=|==|=>|\|\||\|>|\?::|::|:=|->|.)
     """,
     re.VERBOSE | re.DOTALL,
@@ -73,15 +73,15 @@ def lexemes(text: str) -> Iterator[Lexeme]:
     """Split a text into its lexemes; blanks, comments and hints are left out.
 
     Raises:
-        SqlError: ``PARSE_SYNTAX_ERROR`` for a quote that is never closed,
-            ``UNCLOSED_BRACKETED_COMMENT`` for such a comment.
+        SqlError: ``PARSE_SYNTAX_ERROR`` for a quote that is never closed, and for a control
+            character; ``UNCLOSED_BRACKETED_COMMENT`` for such a comment.
     """
     match, position = _LEXEME.match, 0
     while found := match(text, position):
         kind, position = str(found.lastgroup), found.end()
         if kind == "comment":
             position = _end_of_comment(text, position)
-        elif kind == "open":
+        elif kind == "stray":
             raise syntax_error(found[0], text, found.start())
         elif kind != "space":
             yield Lexeme(kind, found[0], found.start(), position)
