@@ -44,7 +44,7 @@ from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
 from vinci_code.warehouse import LocalWarehouse
-from vinci_code.warehouse.wire.tls import Identity
+from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
 ttypes: Any = _ttypes  # generated, without annotations
 
@@ -330,7 +330,7 @@ def bare_server(
     replies: Replies, like: LocalWarehouse | None = None
 ) -> Iterator[dict[str, object]]:
     """A TLS server that does nothing but answer; yields connect arguments."""
-    identity = Identity()
+    identity = LoopbackCertificate()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(
             target=accept, args=(listener, identity.context, replies), daemon=True

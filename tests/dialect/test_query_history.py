@@ -817,13 +817,13 @@ def test_an_answer_that_drips_is_not_waited_for_to_its_end(
         def __getattr__(self, name: str) -> Any:
             return getattr(self._connection, name)
 
-    set_up = server._Connection.setup
+    set_up = server._HttpConnection.setup
 
     def setup(handler: Any) -> None:
         set_up(handler)
         handler.connection = Dripping(handler)
 
-    monkeypatch.setattr(server._Connection, "setup", setup)
+    monkeypatch.setattr(server._HttpConnection, "setup", setup)
     connection = dbapi.connect(**local_warehouse.connect_args)
     began = time.monotonic()
     with pytest.raises(dberrors.ConnectionLostError):

@@ -153,10 +153,10 @@ def test_broken_sql_is_an_error(made: Circle, work: Callable[[Session], Any]) ->
 
 
 def test_a_certificate_that_is_not_trusted_is_an_error(made: Circle, tmp_path: Path) -> None:
-    from vinci_code.warehouse.wire.tls import Identity
+    from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
     warehouse = made.of.warehouse
-    other = Identity()
+    other = LoopbackCertificate()
     try:
         url = made.online.url
         arguments = {

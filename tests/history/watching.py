@@ -18,7 +18,7 @@ from vinci_code.database.dialect.units import unit as units
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine.transactions import Effect, Transaction
 from vinci_code.warehouse.faults import Fault
-from vinci_code.warehouse.wire.history import FINISHED, Entry
+from vinci_code.warehouse.wire.history import FINISHED, HistoryEntry
 
 # How long the query history is asked that will not tell; one that will is waited for.
 HISTORY_SECONDS = 0.05
@@ -129,7 +129,7 @@ class Watch:
             self._plans = plans
             faults.add(*(replace(fault, skip=0) for fault in waiting_faults))
 
-    def settle(self) -> list[Entry]:
+    def settle(self) -> list[HistoryEntry]:
         """Wait until the warehouse has done with every statement; gives its query history."""
         end = time.monotonic() + _LONGEST
         while any(entry.ended is None for entry in self._entries()):
@@ -156,7 +156,7 @@ class Watch:
         finished = any(entry.status == FINISHED for entry in entries)
         return finished or (bool(entries) and len(entries) >= sent)
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[HistoryEntry]:
         history = self._warehouse._live.service._history
         with history._lock:
             return list(history._entries)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlglot.tokenizer_core import Token, TokenType
 
+from vinci_code.warehouse.engine.reader import split_atomic
 from vinci_code.warehouse.sql.dialect import tokenize
-from vinci_code.warehouse.sql.parse import parse_statement
 
 TRANSACTIONS = "multi-statement transactions are a part of Databricks, not of open-source Spark"
 KEYS = "Delta's own catalog keeps no keys; on Databricks they are informational"
@@ -113,7 +113,7 @@ def uses_transactions(sql: str) -> bool:
 
 def _atomic(sql: str) -> Adapted:
     """The statements inside of BEGIN ATOMIC … END, one by one."""
-    inner = [adapt(statement.text) for statement in parse_statement(sql).body]
+    inner = [adapt(statement) for statement in split_atomic(sql)]
     return Adapted(
         tuple(text for adapted in inner for text in adapted.statements),
         has_result=bool(inner) and inner[-1].has_result,

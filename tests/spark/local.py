@@ -13,11 +13,11 @@ from tests.spark.snapshots import taken
 from tests.warehouse.corpus import compare
 from tests.warehouse.corpus.reader import Case, Step, Typed
 from vinci_code.warehouse.engine.engine import Engine
-from vinci_code.warehouse.engine.reader import first_word
 from vinci_code.warehouse.engine.result import Column
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.sql.parse import first_word
 
 _READS = frozenset(("SELECT", "WITH", "VALUES", "SHOW", "DESC", "DESCRIBE"))
 
@@ -63,9 +63,9 @@ class Replay:
 
     def _drop(self, schema: str) -> None:
         session = self._engine.open_session()
-        for item in session.room.catalog.schema_listing(session.catalog):
-            if item.name == schema or item.name.startswith(f"{schema}_"):
-                _run(session, f"DROP SCHEMA {item.name} CASCADE", [])
+        for name in sorted(session.room.catalog.catalog(session.catalog).schemas):
+            if name == schema or name.startswith(f"{schema}_"):
+                _run(session, f"DROP SCHEMA {name} CASCADE", [])
         session.close()
 
 

@@ -39,12 +39,11 @@ from tests.spark.snapshots import (
 )
 from tests.warehouse.corpus.compare import table_rows
 from tests.warehouse.corpus.reader import Case
-from vinci_code.warehouse.engine.reader import first_word
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
-from vinci_code.warehouse.sql.parse import parse_statement
+from vinci_code.warehouse.sql.parse import first_word, parse_statement
 
 CONSTANTS_KEPT = 3
 BEGIN = "BEGIN TRANSACTION"
@@ -317,7 +316,7 @@ def _rows(
 def _query(text: str) -> Any:
     """The expression of a query; ``None`` for other statements."""
     try:
-        expression: Any = parse_statement(text).expression
+        expression: Any = parse_statement(text)
     except SqlError:
         return None
     return expression if isinstance(expression, exp.Query) else None

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from sqlglot.tokenizer_core import TokenType
 
 from tests.warehouse.corpus.reader import Case, Typed, typed
-from vinci_code.warehouse.engine.reader import Token, string_value, tokenize
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.sql.dialect import tokenize as databricks_tokens
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.lexemes import Lexeme, lexemes, name_of, string_value
 from vinci_code.warehouse.sql.parameters import Parameter
 
 _NAMES = ("word", "quoted")
@@ -64,7 +64,7 @@ class Namespace:
     def text(self, text: str) -> str:
         """A statement with markers in place of the names."""
         try:
-            tokens = tokenize(text)
+            tokens = list(lexemes(text))
         except SqlError:
             return text
         parts, position = [], 0
@@ -87,7 +87,7 @@ class Namespace:
         value = parameter.value
         return Typed(parameter.type, None if value is None else self.value(value))
 
-    def _marker_of(self, tokens: Sequence[Token], index: int) -> str | None:
+    def _marker_of(self, tokens: Sequence[Lexeme], index: int) -> str | None:
         token = tokens[index]
         if token.kind == "string":
             value = string_value(token)
@@ -105,7 +105,7 @@ class Namespace:
             return marker and _like(token, marker)
         return None
 
-    def _is_schema(self, tokens: Sequence[Token], index: int) -> bool:
+    def _is_schema(self, tokens: Sequence[Lexeme], index: int) -> bool:
         return index < len(tokens) and self.marker(_name(tokens[index])) is not None
 
 
@@ -121,7 +121,7 @@ def shape(text: str, types: Iterable[str], columns: Mapping[str, str] = _NO_COLU
     # The driver makes a DECIMAL as wide as its value.
     bound = ",".join(re.sub(r"\(.*\)", "", kind.upper()) for kind in types)
     try:
-        tokens = tokenize(text)
+        tokens = list(lexemes(text))
     except SqlError:
         return f"{text} | {bound}"
     if [token.text.upper() for token in tokens[:2]] != ["BEGIN", "ATOMIC"]:
@@ -165,12 +165,12 @@ def columns_of(statements: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _left(tokens: Sequence[Token], columns: Mapping[str, str]) -> str:
+def _left(tokens: Sequence[Lexeme], columns: Mapping[str, str]) -> str:
     names: dict[str, str] = {}
     return " ".join(_without_value(tokens, n, columns, names) for n in range(len(tokens)))
 
 
-def _split(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
+def _split(tokens: Sequence[Lexeme]) -> Iterator[Sequence[Lexeme]]:
     """The tokens between semicolons."""
     start = 0
     for index, token in enumerate(tokens):
@@ -181,7 +181,7 @@ def _split(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
 
 
 def _without_value(
-    tokens: Sequence[Token], index: int, columns: Mapping[str, str], names: dict[str, str]
+    tokens: Sequence[Lexeme], index: int, columns: Mapping[str, str], names: dict[str, str]
 ) -> str:
     token = tokens[index]
     if token.kind in _NAMES and _is_name(token, tokens[index + 1 : index + 2]):
@@ -195,7 +195,7 @@ def _without_value(
     return token.text
 
 
-def _is_name(token: Token, following: Sequence[Token]) -> bool:
+def _is_name(token: Lexeme, following: Sequence[Lexeme]) -> bool:
     if token.kind == "quoted":
         # A name that has to be quoted is worth a case of its own.
         return re.fullmatch(r"`[A-Za-z_]\w*`", token.text) is not None
@@ -204,19 +204,20 @@ def _is_name(token: Token, following: Sequence[Token]) -> bool:
 
 @cache
 def _is_no_keyword(word: str) -> bool:
+    if not word.isascii():
+        return True
     return [token.token_type for token in databricks_tokens(word)] == [TokenType.VAR]
 
 
-def _is_length(tokens: Sequence[Token], index: int) -> bool:
+def _is_length(tokens: Sequence[Lexeme], index: int) -> bool:
     before = [token.text.upper() for token in tokens[max(index - 4, 0) : index]]
     opened = len(before) - 1 - before[::-1].index("(") if "(" in before else 0
     return opened > 0 and before[opened - 1] in _WITH_LENGTHS
 
 
-def _name(token: Token) -> str:
-    text = token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
-    return text.lower()
+def _name(token: Lexeme) -> str:
+    return name_of(token).lower()
 
 
-def _like(token: Token, marker: str) -> str:
+def _like(token: Lexeme, marker: str) -> str:
     return f"`{marker}`" if token.kind == "quoted" else marker

@@ -17,14 +17,21 @@ from tests.spark.literals import literal, string
 from tests.spark.shapes import Namespace
 from tests.spark.watching import quiet
 from vinci_code.warehouse.engine import show
-from vinci_code.warehouse.engine.model import Check, TableColumn, TableSchema, TableState, View
+from vinci_code.warehouse.engine.model import (
+    CheckConstraint,
+    TableColumn,
+    TableSchema,
+    TableState,
+    View,
+)
 from vinci_code.warehouse.engine.names import TableName, backtick
 from vinci_code.warehouse.engine.namespace import full_name
-from vinci_code.warehouse.engine.reader import split_atomic, tokenize
+from vinci_code.warehouse.engine.reader import split_atomic
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.lexemes import lexemes, name_of
 from vinci_code.warehouse.sql.parse import parse_statement
 
 MANY_ROWS = 60
@@ -314,7 +321,7 @@ def _names_in(text: str) -> list[list[str]]:
 def _named_by_words(text: str) -> Iterator[list[str]]:
     """What follows a word after which a table is named, in statements that are no queries."""
     try:
-        tokens = tokenize(text)
+        tokens = list(lexemes(text))
     except SqlError:
         return
     for index, token in enumerate(tokens):
@@ -322,21 +329,17 @@ def _named_by_words(text: str) -> Iterator[list[str]]:
             continue
         if tokens[index - 1].text.upper() not in _BEFORE_A_TABLE:
             continue
-        parts, at = [_plain(token.text)], index + 1
+        parts, at = [name_of(token)], index + 1
         while at + 1 < len(tokens) and tokens[at].text == ".":
-            parts.append(_plain(tokens[at + 1].text))
+            parts.append(name_of(tokens[at + 1]))
             at += 2
         yield parts
         yield parts[:-1] or parts
 
 
-def _plain(text: str) -> str:
-    return text[1:-1].replace("``", "`") if text.startswith("`") else text
-
-
 def _expression(text: str) -> exp.Expression | None:
     try:
-        return parse_statement(text).expression
+        return parse_statement(text)
     except SqlError:
         return None
 
@@ -344,7 +347,7 @@ def _expression(text: str) -> exp.Expression | None:
 def _atomic_parts(text: str) -> list[str]:
     if not re.match(r"\s*BEGIN\s+ATOMIC\b", text, re.IGNORECASE):
         return []
-    return [str(statement) for statement in split_atomic(text)]
+    return split_atomic(text)
 
 
 def _is_query_or_dml(text: str) -> bool:
@@ -353,7 +356,7 @@ def _is_query_or_dml(text: str) -> bool:
     return bool(_atomic_parts(text)) or isinstance(expression, (exp.Query, *dml))
 
 
-def _check(name: str, check: Check) -> str:
+def _check(name: str, check: CheckConstraint) -> str:
     return f"ALTER TABLE {name} ADD CONSTRAINT {backtick(check.name)} CHECK ({check.condition})"
 
 

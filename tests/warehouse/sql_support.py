@@ -66,9 +66,7 @@ def context(
 
 
 def translate(sql: str, *parameters: Parameter, **configuration: str) -> TranslatedQuery:
-    expression = parse_statement(sql).expression
-    assert expression is not None
-    return translate_query(expression, context(parameters, configuration))
+    return translate_query(parse_statement(sql).copy(), context(parameters, configuration))
 
 
 class Database:

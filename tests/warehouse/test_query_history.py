@@ -28,7 +28,7 @@ from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
-from vinci_code.warehouse.wire.history import Entry, QueryHistory
+from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
 
 TAG = {"test": "history"}
 
@@ -319,8 +319,8 @@ def test_what_was_committed_is_finished_though_its_session_was_ended(
         newest(workspace)
 
 
-def _entry(text: str) -> Entry:
-    return Entry("id", text, {}, "session", "user", "client")
+def _entry(text: str) -> HistoryEntry:
+    return HistoryEntry("id", text, {}, "session", "user", "client")
 
 
 @pytest.mark.parametrize(
@@ -343,3 +343,19 @@ def test_it_holds_no_token() -> None:
             _, _, body = client.request("GET", "/api/2.0/sql/history/queries")
     assert b"********" in body
     assert token.encode() not in body
+
+
+TYPES = {
+    "SELECT 1": "SELECT",
+    "(VALUES (1)) LIMIT 1": "SELECT",
+    "WITH a AS (SELECT 1) SELECT * FROM a": "SELECT",
+    "/* first */ -- second\n insert INTO t VALUES (1)": "INSERT",
+    "BEGIN": "OTHER",
+    "/* never closed": "OTHER",
+    "": "OTHER",
+}
+
+
+@pytest.mark.parametrize("text", TYPES)
+def test_the_type_of_a_statement_is_what_its_first_word_says(text: str) -> None:
+    assert _entry(text).told("w", metrics=False)["statement_type"] == TYPES[text]

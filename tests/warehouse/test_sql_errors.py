@@ -157,6 +157,38 @@ def test_query_error(database: Database, sql: str) -> None:
     assert (caught.value.error_class, caught.value.sqlstate) == QUERY_ERRORS[sql]
 
 
+# DuckDB says what went wrong in words alone: a release with other words is seen here.
+DUCKDB_WORDS = {
+    "SELECT 127::TINYINT + 1::TINYINT": "BINARY_ARITHMETIC_OVERFLOW",
+    "SELECT 2147483647::INTEGER + 1::INTEGER": "ARITHMETIC_OVERFLOW",
+    "SELECT sum(x) FROM (VALUES (9e37::HUGEINT), (9e37::HUGEINT)) t(x)": "ARITHMETIC_OVERFLOW",
+    "SELECT abs(x) FROM (VALUES ((-128)::TINYINT)) t(x)": "ARITHMETIC_OVERFLOW",
+    "SELECT -x FROM (VALUES ((-128)::TINYINT)) t(x)": "ARITHMETIC_OVERFLOW",
+    "SELECT make_date(9999999, 1, 1)": "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+    "SELECT DATE '5881580-07-10' + INTERVAL 1 DAY": "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+    "SELECT make_timestamp(9223372036854775807)": "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+    "SELECT 'ab' LIKE x ESCAPE '\\' FROM (VALUES ('a\\')) t(x)": "INVALID_FORMAT.ESC_AT_THE_END",
+    "SELECT 1::DECIMAL(30,20) * 1::DECIMAL(30,20)": (
+        "NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION"
+    ),
+    "SELECT sum(x)::BIGINT FROM (VALUES (9223372036854775807), (1)) t(x)": "ARITHMETIC_OVERFLOW",
+    "SELECT 300::TINYINT": "CAST_OVERFLOW",
+    "SELECT 1000::DECIMAL(2,0)": "NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION",
+    "SELECT a FROM (VALUES (1, 2)) t(a, b) GROUP BY b": "MISSING_AGGREGATION",
+    "SELECT list_transform([1], lambda x: sum(x))": "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+    "SELECT list_transform([1], lambda x: (SELECT x))": "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+    "SELECT timezone('Nowhere', TIMESTAMP '2020-01-01 00:00:00')": "INVALID_TIMEZONE",
+    "SELECT 1 = (SELECT a FROM (VALUES (1), (2)) t(a))": "SCALAR_SUBQUERY_TOO_MANY_ROWS",
+}
+
+
+@pytest.mark.parametrize("sql", DUCKDB_WORDS)
+def test_duckdb_still_says_it_in_these_words(database: Database, sql: str) -> None:
+    with pytest.raises(duckdb.Error) as caught:
+        database.connection.execute(sql).fetchall()
+    assert from_duckdb(caught.value, sql).error_class == DUCKDB_WORDS[sql]
+
+
 def test_suggestions_begin_with_the_nearest_name(database: Database) -> None:
     with pytest.raises(SqlError) as caught:
         database.run("SELECT ids FROM n")

@@ -14,7 +14,7 @@ from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.wire import parameters
 from vinci_code.warehouse.wire.recording import RequestLog
-from vinci_code.warehouse.wire.results import Format, Rows, json_type
+from vinci_code.warehouse.wire.results import ResultFormat, ResultRows, json_type
 
 # --- rows ---------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ def numbers(taken: list[pa.RecordBatch]) -> list[int]:
 
 
 def test_a_page_spans_batches() -> None:
-    rows = Rows(batches(3, 0, 4))
+    rows = ResultRows(batches(3, 0, 4))
     assert numbers(rows.take(5, 10**6)) == [0, 1, 2, 3, 4]
     assert rows.has_more()
     assert numbers(rows.take(5, 10**6)) == [5, 6]
@@ -42,13 +42,13 @@ def test_a_page_spans_batches() -> None:
 
 
 def test_a_page_is_bounded_in_bytes_but_never_empty() -> None:
-    rows = Rows(batches(10))
+    rows = ResultRows(batches(10))
     assert numbers(rows.take(100, 32)) == [0, 1, 2, 3]
     assert numbers(rows.take(100, 1)) == [4]
 
 
 def test_a_limit_ends_the_rows() -> None:
-    rows = Rows(batches(3, 3), limit=4)
+    rows = ResultRows(batches(3, 3), limit=4)
     assert numbers(rows.take(100, 10**6)) == [0, 1, 2, 3]
     assert not rows.has_more()
 
@@ -61,7 +61,7 @@ def test_no_more_is_read_than_is_asked_for() -> None:
             read.append(batch.num_rows)
             yield batch
 
-    rows = Rows(source())
+    rows = ResultRows(source())
     rows.take(1, 10**6)
     assert len(read) == 1
     rows.read_ahead(20)
@@ -70,7 +70,7 @@ def test_no_more_is_read_than_is_asked_for() -> None:
 
 def test_pages_put_back_are_taken_again() -> None:
     seeded = random.Random(7)
-    rows, seen = Rows(batches(50, 50, 50)), []
+    rows, seen = ResultRows(batches(50, 50, 50)), []
     while rows.has_more():
         page = rows.take(seeded.randint(1, 30), seeded.randint(1, 400))
         if seeded.random() < 0.5:
@@ -86,7 +86,7 @@ def test_a_failure_in_the_rows_is_not_mistaken_for_their_end() -> None:
         yield from batches(2)
         raise SqlError("DIVIDE_BY_ZERO", "22012", "Division by zero.")
 
-    rows = Rows(source())
+    rows = ResultRows(source())
     assert numbers(rows.take(2, 10**6)) == [0, 1]
     for _ in range(3):
         with pytest.raises(SqlError, match="DIVIDE_BY_ZERO"):
@@ -117,8 +117,8 @@ def test_types_in_spark_s_json(text: str, expected: str) -> None:
 
 
 def test_a_format_is_arrow_by_default() -> None:
-    assert Format().arrow
-    assert not Format().lz4
+    assert ResultFormat().arrow
+    assert not ResultFormat().lz4
 
 
 # --- parameters ---------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from vinci_code.warehouse.engine.catalog_view import (
     ColumnInfo,
     TableInfo,
 )
-from vinci_code.warehouse.engine.model import Key
+from vinci_code.warehouse.engine.model import KeyConstraint
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.local import EngineLike, LocalWarehouse
@@ -133,11 +133,11 @@ class FakeView:
             ColumnInfo(owner, "tags", 2, types.array(types.STRING), True, None, None),
         ]
 
-    def constraints(self, catalog: str, schema: str, table: str) -> list[Key]:
+    def constraints(self, catalog: str, schema: str, table: str) -> list[KeyConstraint]:
         parent = TableName("main", "default", "customers")
         return [
-            Key("pk", "PRIMARY KEY", ("id",)),
-            Key("fk", "FOREIGN KEY", ("a", "b"), False, parent, ("x", "y")),
+            KeyConstraint("pk", "PRIMARY KEY", ("id",)),
+            KeyConstraint("fk", "FOREIGN KEY", ("a", "b"), False, parent, ("x", "y")),
         ]
 
 

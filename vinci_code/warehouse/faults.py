@@ -67,7 +67,7 @@ STYLES = (STYLE_HTTP, STYLE_SESSION)
 UNAVAILABLE_TEXT = "TEMPORARILY_UNAVAILABLE: Cluster local is temporarily unavailable"
 
 
-class Scope(TypedDict, total=False):
+class FaultScope(TypedDict, total=False):
     """Which requests a fault is for, and how often: see the attributes of ``Fault``."""
 
     operation: str | None
@@ -138,7 +138,7 @@ class Fault:
         retry_after: float | None = None,
         message: str | None = None,
         executed: bool = False,
-        **scope: Unpack[Scope],
+        **scope: Unpack[FaultScope],
     ) -> Fault:
         """Answer with an HTTP status instead of a result."""
         return cls(
@@ -158,7 +158,7 @@ class Fault:
         stopped: float = 0.0,
         retry_after: float | None = None,
         style: str = STYLE_HTTP,
-        **scope: Unpack[Scope],
+        **scope: Unpack[FaultScope],
     ) -> Fault:
         """The warehouse is found stopped, and runs again after ``stopped + seconds``."""
         return cls(
@@ -171,52 +171,52 @@ class Fault:
         )
 
     @classmethod
-    def session_lost(cls, *, message: str | None = None, **scope: Unpack[Scope]) -> Fault:
+    def session_lost(cls, *, message: str | None = None, **scope: Unpack[FaultScope]) -> Fault:
         """The server forgets the request's session; its statement is not run."""
         return cls(SESSION_LOST, message=message, **scope)
 
     @classmethod
-    def token_expired(cls, **scope: Unpack[Scope]) -> Fault:
+    def token_expired(cls, **scope: Unpack[FaultScope]) -> Fault:
         """The request's token is refused this time."""
         return cls(TOKEN_EXPIRED, **scope)
 
     @classmethod
-    def token_revoked(cls, **scope: Unpack[Scope]) -> Fault:
+    def token_revoked(cls, **scope: Unpack[FaultScope]) -> Fault:
         """The request's token is refused from now on."""
         return cls(TOKEN_REVOKED, **scope)
 
     @classmethod
-    def reset(cls, when: str = RESET_BEFORE, **scope: Unpack[Scope]) -> Fault:
+    def reset(cls, when: str = RESET_BEFORE, **scope: Unpack[FaultScope]) -> Fault:
         """Cut the connection (with a TCP reset) at the point named by ``when``."""
         return cls(RESET, when=when, **scope)
 
     @classmethod
-    def delay(cls, seconds: float, **scope: Unpack[Scope]) -> Fault:
+    def delay(cls, seconds: float, **scope: Unpack[FaultScope]) -> Fault:
         """Execute, and reply ``seconds`` later."""
         return cls(DELAY, seconds=seconds, **scope)
 
     @classmethod
-    def commit_conflict(cls, *, message: str | None = None, **scope: Unpack[Scope]) -> Fault:
+    def commit_conflict(cls, *, message: str | None = None, **scope: Unpack[FaultScope]) -> Fault:
         """Fail a write or a COMMIT as if somebody else had committed to its table first."""
         return cls(COMMIT_CONFLICT, message=message, **scope)
 
     @classmethod
-    def protocol_unsupported(cls, **scope: Unpack[Scope]) -> Fault:
+    def protocol_unsupported(cls, **scope: Unpack[FaultScope]) -> Fault:
         """Refuse OpenSession with SQLSTATE KP001, as a warehouse without Thrift does."""
         return cls(PROTOCOL_UNSUPPORTED, **scope)
 
     @classmethod
-    def slow_poll(cls, seconds: float, **scope: Unpack[Scope]) -> Fault:
+    def slow_poll(cls, seconds: float, **scope: Unpack[FaultScope]) -> Fault:
         """Report the statement as running until ``seconds`` after it arrived."""
         return cls(SLOW_POLL, seconds=seconds, **scope)
 
     @classmethod
-    def history_late(cls, seconds: float, **scope: Unpack[Scope]) -> Fault:
+    def history_late(cls, seconds: float, **scope: Unpack[FaultScope]) -> Fault:
         """Show the statement in the query history ``seconds`` after it arrived, not before."""
         return cls(HISTORY_LATE, seconds=seconds, **scope)
 
     @classmethod
-    def history_hidden(cls, **scope: Unpack[Scope]) -> Fault:
+    def history_hidden(cls, **scope: Unpack[FaultScope]) -> Fault:
         """Never show the statement in the query history."""
         return cls(HISTORY_HIDDEN, **scope)
 
@@ -273,12 +273,12 @@ class FaultScript:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_PendingFault] = []
 
     def add(self, *faults: Fault) -> None:
         """Put faults at the end of the script."""
         with self._lock:
-            self._waiting += [_Waiting(fault, fault.skip, fault.times) for fault in faults]
+            self._waiting += [_PendingFault(fault, fault.skip, fault.times) for fault in faults]
 
     def load(self, path: str | Path) -> None:
         """Add the faults of a JSON file: a list of objects with the attributes of ``Fault``.
@@ -357,7 +357,7 @@ def read_faults(path: str | Path) -> list[Fault]:
 
 
 @dataclass
-class _Waiting:
+class _PendingFault:
     fault: Fault
     skip: int
     left: int

@@ -12,15 +12,15 @@ from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.wire.gateway import Gateway
 from vinci_code.warehouse.wire.history import QueryHistory
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
-from vinci_code.warehouse.wire.rest import Credentials, Rest, WarehouseState
+from vinci_code.warehouse.wire.rest import AcceptedCredentials, Rest, WarehouseState
 from vinci_code.warehouse.wire.server import Server
 from vinci_code.warehouse.wire.thrift_service import ThriftService
-from vinci_code.warehouse.wire.tls import Identity
+from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from vinci_code.warehouse.wire.operations import EngineSession
+    from vinci_code.warehouse.wire.operations import EngineSessionLike
 
 HOST_NAME = "localhost"
 CATALOG = "main"
@@ -34,7 +34,7 @@ class EngineLike(Protocol):
 
     def open_session(
         self, catalog: str | None, schema: str | None, configuration: dict[str, str]
-    ) -> EngineSession:
+    ) -> EngineSessionLike:
         """Open a session."""
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class LocalWarehouse:
         record_limit: int | None = None,
     ) -> None:
         self.faults = FaultScript()
-        self.credentials = Credentials(token_lifetime)
+        self.credentials = AcceptedCredentials(token_lifetime)
         self.warehouse_id = secrets.token_hex(8)
         self.catalog = CATALOG
         self.schema = SCHEMA
@@ -87,7 +87,7 @@ class LocalWarehouse:
         self._log.hide(self.credentials.secrets)
         self.credentials.on_secret = lambda secret: self._log.hide([secret])
         self._state = WarehouseState()
-        self._running: _Running | None = None
+        self._running: _RunningWarehouse | None = None
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class LocalWarehouse:
         """
         if self._running is not None:
             raise RuntimeError("The local warehouse runs already.")
-        self._running = _Running(self, self._port)
+        self._running = _RunningWarehouse(self, self._port)
         return self
 
     def close(self) -> None:
@@ -225,7 +225,7 @@ class LocalWarehouse:
             session.close()
 
     @property
-    def _live(self) -> _Running:
+    def _live(self) -> _RunningWarehouse:
         if self._running is None:
             raise RuntimeError("The local warehouse does not run: use it in a 'with' block.")
         return self._running
@@ -236,11 +236,11 @@ class LocalWarehouse:
         return Engine(self._data, transactions=self._transactions)
 
 
-class _Running:
+class _RunningWarehouse:
     """The parts of a warehouse that runs, from the engine outwards."""
 
     def __init__(self, warehouse: LocalWarehouse, port: int) -> None:
-        self.identity = Identity()
+        self.identity = LoopbackCertificate()
         try:
             self.engine = warehouse._make_engine()
             try:

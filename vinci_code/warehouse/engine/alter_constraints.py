@@ -12,7 +12,7 @@ from vinci_code.warehouse.engine.columns import (
     resolve_key,
 )
 from vinci_code.warehouse.engine.model import (
-    Check,
+    CheckConstraint,
 )
 from vinci_code.warehouse.engine.names import backtick, duckdb_name
 from vinci_code.warehouse.engine.rows import staged_relation
@@ -25,7 +25,7 @@ from vinci_code.warehouse.sql.errors import SqlError
 def add_constraint(change: Alteration) -> None:
     """Run ADD CONSTRAINT, and ADD of a key without a name."""
     reader = change.reader
-    named = reader.tokens[reader.index - 1].text.upper() == "CONSTRAINT"
+    named = reader.lexemes[reader.index - 1].text.upper() == "CONSTRAINT"
     first = reader.index
     name = reader.identifier() if named else None
     if named and reader.accept("CHECK"):
@@ -80,7 +80,7 @@ def _add_check(change: Alteration, name: str, condition: str) -> None:
             "23512",
             f"{count} rows in {change.table.name} violate the new CHECK constraint ({condition})",
         )
-    changed = replace(schema, checks=(*schema.checks, Check(name, condition)))
+    changed = replace(schema, checks=(*schema.checks, CheckConstraint(name, condition)))
     change.commit(changed, "ADD CONSTRAINT", {"name": name, "expr": condition})
 
 

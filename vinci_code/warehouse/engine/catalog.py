@@ -101,20 +101,10 @@ class CatalogStore:
         with self.lock:
             return [table for schema in self._schemas() for table in schema.tables.values()]
 
-    def schema_listing(self, catalog: str) -> list[Schema]:
-        """Return the schemas of a catalog by name."""
-        with self.lock:
-            return [item for _, item in sorted(self.catalog(catalog).schemas.items())]
-
     def tables_of(self, catalog: str, schema: str) -> list[Table]:
         """Return the tables of a schema by name."""
         with self.lock:
             return [item for _, item in sorted(self.schema(catalog, schema).tables.items())]
-
-    def views_of(self, catalog: str, schema: str) -> list[View]:
-        """Return the views of a schema by name."""
-        with self.lock:
-            return [item for _, item in sorted(self.schema(catalog, schema).views.items())]
 
     def _find_schema(self, name: TableName) -> Schema | None:
         catalog = self.catalogs.get(name.catalog)

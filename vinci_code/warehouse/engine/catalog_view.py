@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATALOG, CatalogStore
-from vinci_code.warehouse.engine.model import Check, Key, Table, TableColumn, TableSchema, View
+from vinci_code.warehouse.engine.model import (
+    CheckConstraint,
+    KeyConstraint,
+    Table,
+    TableColumn,
+    TableSchema,
+    View,
+)
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.sql.types import Column, SqlType
 
@@ -70,8 +77,6 @@ class ColumnInfo:
         default: The SQL text of its default, if any.
         comment: Its comment, if any.
         identity: ``ALWAYS`` or ``BY DEFAULT`` for an identity column.
-        identity_start: The first value of an identity column.
-        identity_step: The step of an identity column.
         generated: The SQL text of a generated column's expression.
         partition_index: Its place among the partition columns, counted from 0.
     """
@@ -84,8 +89,6 @@ class ColumnInfo:
     default: str | None
     comment: str | None
     identity: str | None = None
-    identity_start: int | None = None
-    identity_step: int | None = None
     generated: str | None = None
     partition_index: int | None = None
 
@@ -147,12 +150,12 @@ class CatalogView:
                 return _view_columns(holder.views[name])
         return []
 
-    def constraints(self, catalog: str, schema: str, table: str) -> list[Key]:
+    def constraints(self, catalog: str, schema: str, table: str) -> list[KeyConstraint]:
         """Return the keys of a table; none where there is no such table."""
         found = self._schema_of(catalog, schema, table)
         return [] if found is None else list(found.keys)
 
-    def checks(self, catalog: str, schema: str, table: str) -> list[Check]:
+    def checks(self, catalog: str, schema: str, table: str) -> list[CheckConstraint]:
         """Return the CHECK constraints of a table; none where there is no such table."""
         found = self._schema_of(catalog, schema, table)
         return [] if found is None else list(found.checks)
@@ -216,8 +219,6 @@ def _column_info(
         column.default,
         column.comment,
         kind,
-        None if identity is None else identity.start,
-        None if identity is None else identity.step,
         column.generated,
         partitions.index(lowered) if lowered in partitions else None,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from vinci_code.warehouse.engine.model import (
     Identity,
-    Key,
+    KeyConstraint,
     TableColumn,
     TableSchema,
     unresolved_column,
@@ -84,16 +84,16 @@ def read_type(reader: Reader) -> SqlType:
         _skip_angles(reader)
     if reader.accept("COLLATE"):
         raise unsupported("COLLATE")
-    text = reader.text[reader.tokens[first].start : reader.tokens[reader.index - 1].end]
+    text = reader.text[reader.lexemes[first].start : reader.lexemes[reader.index - 1].end]
     return parse_type(text)
 
 
 def _skip_angles(reader: Reader) -> None:
     depth = 1
     while depth:
-        token = reader.next()
-        if token.kind == "symbol":
-            depth += token.text.count("<") - token.text.count(">")
+        lexeme = reader.next()
+        if lexeme.kind == "symbol":
+            depth += lexeme.text.count("<") - lexeme.text.count(">")
 
 
 def _read_option(reader: Reader, spec: ColumnSpec) -> None:
@@ -198,7 +198,7 @@ def _read_key_options(reader: Reader) -> bool:
             return rely
 
 
-def resolve_key(work: Work, table: TableName, schema: TableSchema, spec: KeySpec) -> Key:
+def resolve_key(work: Work, table: TableName, schema: TableSchema, spec: KeySpec) -> KeyConstraint:
     """Return a key with its columns and its parent looked up.
 
     Raises:
@@ -208,7 +208,7 @@ def resolve_key(work: Work, table: TableName, schema: TableSchema, spec: KeySpec
     if spec.kind != "FOREIGN KEY":
         suffix = "pk" if spec.kind == "PRIMARY KEY" else "unique"
         name = spec.name or f"{table.name}_{suffix}"
-        return Key(_free_name(schema, name, spec.name), spec.kind, names, spec.rely)
+        return KeyConstraint(_free_name(schema, name, spec.name), spec.kind, names, spec.rely)
     parent = qualify(list(spec.parent), work.session.catalog, work.session.schema)
     parent_schema = schema if parent == table else work.catalogs.table(parent).state.schema
     columns = _parent_columns(parent, parent_schema, spec)
@@ -217,7 +217,9 @@ def resolve_key(work: Work, table: TableName, schema: TableSchema, spec: KeySpec
             f"The foreign key has {len(names)} columns and its parent key {len(columns)}."
         )
     name = spec.name or f"{table.name}_{parent.name}_fk"
-    return Key(_free_name(schema, name, spec.name), spec.kind, names, spec.rely, parent, columns)
+    return KeyConstraint(
+        _free_name(schema, name, spec.name), spec.kind, names, spec.rely, parent, columns
+    )
 
 
 def _parent_columns(parent: TableName, schema: TableSchema, spec: KeySpec) -> tuple[str, ...]:

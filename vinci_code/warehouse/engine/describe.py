@@ -56,7 +56,7 @@ def describe(work: Work, reader: Reader) -> Result:
         "SHARE",
         "CREDENTIAL",
     ):
-        if reader.peek(word) and len(reader.tokens) > reader.index + 1:
+        if reader.peek(word) and len(reader.lexemes) > reader.index + 1:
             raise unsupported(f"DESCRIBE {word}")
     return _table(work, reader)
 
@@ -69,7 +69,7 @@ def allowed_in_transaction(reader: Reader) -> bool:
     reader.accept("TABLE")
     words = ("EXTENDED", "FORMATTED", "DETAIL", "HISTORY", "CATALOG", "SCHEMA", "DATABASE")
     if any(reader.peek(word) for word in (*words, "FUNCTION", "VOLUME")):
-        return len(reader.tokens) == reader.index + 1
+        return len(reader.lexemes) == reader.index + 1
     return True
 
 

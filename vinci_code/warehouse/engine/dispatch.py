@@ -22,18 +22,17 @@ from vinci_code.warehouse.engine import (
     views,
 )
 from vinci_code.warehouse.engine import transaction_errors as errors
-from vinci_code.warehouse.engine.reader import Reader, first_word, split_atomic
+from vinci_code.warehouse.engine.reader import Reader, split_atomic
 from vinci_code.warehouse.engine.result import Result, empty_result, rows_result
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter
+from vinci_code.warehouse.sql.parse import DML_WORDS, QUERY_WORDS, first_word
 from vinci_code.warehouse.sql.shapes import own_expression
 from vinci_code.warehouse.sql.types import STRING, Column
 
-_QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "MAP", "REDUCE")
-_DML_WORDS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _BEGIN, _COMMIT, _ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
 # Statements that Databricks has and the local warehouse does not.
 _REFUSED = frozenset(
@@ -104,7 +103,7 @@ def _run_within(
 
 def run(work: Work, word: str, text: str) -> Result:
     """Run a statement that is not about transactions."""
-    if word in _QUERY_WORDS or word in _DML_WORDS:
+    if word in QUERY_WORDS or word in DML_WORDS:
         return _run_query(work, text)
     command = _COMMANDS.get(word)
     if command is not None:
@@ -120,8 +119,6 @@ def run(work: Work, word: str, text: str) -> Result:
 
 def _run_query(work: Work, text: str) -> Result:
     expression = own_expression(text)
-    if expression is None:
-        raise unsupported(f"the statement {text[:40]!r}")
     if isinstance(expression, exp.Insert):
         return insert.insert(work, expression)
     if isinstance(expression, exp.Update):
@@ -240,14 +237,14 @@ def check_allowed(word: str, text: str) -> None:
     Raises:
         SqlError: ``TRANSACTION_NOT_SUPPORTED.COMMAND``.
     """
-    if word in _QUERY_WORDS or word in _DML_WORDS or (word not in _COMMANDS):
+    if word in QUERY_WORDS or word in DML_WORDS or (word not in _COMMANDS):
         return
     reader = Reader(text)
     if word == "SHOW" and reader.accept("SHOW", "COLUMNS"):
         return
     if word in ("DESC", "DESCRIBE") and describe.allowed_in_transaction(reader):
         return
-    words = [token.text.upper() for token in reader.tokens[:2] if token.kind == "word"]
+    words = [lexeme.text.upper() for lexeme in reader.lexemes[:2] if lexeme.kind == "word"]
     raise errors.command_not_supported(" ".join(words))
 
 

@@ -19,13 +19,13 @@ from vinci_code.warehouse.engine.catalog_view import (
     ColumnInfo,
     TableInfo,
 )
-from vinci_code.warehouse.engine.model import Check, Key
+from vinci_code.warehouse.engine.model import CheckConstraint, KeyConstraint
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, TIMESTAMP, Column, SqlType
 
-_Rows = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
+_RowsOf = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
 _OWNER_ID = "System user"
 
 
@@ -83,13 +83,15 @@ def _all_columns(view: CatalogView, catalogs: list[str]) -> Iterator[ColumnInfo]
         yield from view.columns(table.catalog, table.schema, table.name)
 
 
-def _all_keys(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, Key]]:
+def _all_keys(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, KeyConstraint]]:
     for table in _all_tables(view, catalogs):
         for key in view.constraints(table.catalog, table.schema, table.name):
             yield table, key
 
 
-def _all_checks(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[TableInfo, Check]]:
+def _all_checks(
+    view: CatalogView, catalogs: list[str]
+) -> Iterator[tuple[TableInfo, CheckConstraint]]:
     for table in _all_tables(view, catalogs):
         for check in view.checks(table.catalog, table.schema, table.name):
             yield table, check
@@ -180,7 +182,7 @@ def _key_column_usage(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[
             )  # fmt: skip
 
 
-def _referenced_places(view: CatalogView, key: Key) -> list[int]:
+def _referenced_places(view: CatalogView, key: KeyConstraint) -> list[int]:
     """Return the place of each referenced column in the key of the parent; empty without one."""
     found = _unique_key(view, key)
     names = [name.lower() for name in (found.columns if found else key.parent_columns)]
@@ -189,7 +191,7 @@ def _referenced_places(view: CatalogView, key: Key) -> list[int]:
     return [names.index(name.lower()) + 1 for name in key.parent_columns]
 
 
-def _referenced(table: TableInfo, key: Key) -> tuple[str, str, str]:
+def _referenced(table: TableInfo, key: KeyConstraint) -> tuple[str, str, str]:
     if key.parent is not None:
         return key.parent.catalog, key.parent.schema, key.parent.name
     return table.catalog, table.schema, table.name
@@ -218,12 +220,12 @@ def _referential_constraints(view: CatalogView, catalogs: list[str]) -> Iterator
         )  # fmt: skip
 
 
-def _unique_name(view: CatalogView, key: Key) -> str | None:
+def _unique_name(view: CatalogView, key: KeyConstraint) -> str | None:
     found = _unique_key(view, key)
     return found.name if found else None
 
 
-def _unique_key(view: CatalogView, key: Key) -> Key | None:
+def _unique_key(view: CatalogView, key: KeyConstraint) -> KeyConstraint | None:
     if key.parent is None:
         return None
     wanted = sorted(name.lower() for name in key.parent_columns)
@@ -242,7 +244,7 @@ def _catalog_name(_view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any
     yield (catalogs[0] if len(catalogs) == 1 else SYSTEM_CATALOG,)
 
 
-TABLES: dict[str, tuple[list[Column], _Rows]] = {
+TABLES: dict[str, tuple[list[Column], _RowsOf]] = {
     "catalogs": (
         _columns(
             "catalog_name", "catalog_owner", "comment", ("created", TIMESTAMP), "created_by",

@@ -58,7 +58,7 @@ class TableColumn:
 
 
 @dataclass(frozen=True)
-class Key:
+class KeyConstraint:
     """A constraint that is kept and never enforced.
 
     Attributes:
@@ -79,7 +79,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckConstraint:
     """A CHECK constraint: a name and the SQL text of the condition."""
 
     name: str
@@ -96,8 +96,8 @@ class TableSchema:
     partition_by: tuple[str, ...] = ()
     cluster_by: tuple[str, ...] = ()
     cluster_auto: bool = False
-    keys: tuple[Key, ...] = ()
-    checks: tuple[Check, ...] = ()
+    keys: tuple[KeyConstraint, ...] = ()
+    checks: tuple[CheckConstraint, ...] = ()
     next_physical: int = 0
 
     def find(self, name: str) -> TableColumn | None:
@@ -124,7 +124,7 @@ class TableSchema:
         return replace(self, columns=columns)
 
     @property
-    def primary_key(self) -> Key | None:
+    def primary_key(self) -> KeyConstraint | None:
         """The primary key, if there is one."""
         return next((key for key in self.keys if key.kind == "PRIMARY KEY"), None)
 
@@ -377,7 +377,7 @@ def schema_from_json(data: Mapping[str, Any]) -> TableSchema:
         cluster_by=tuple(data["cluster_by"]),
         cluster_auto=data["cluster_auto"],
         keys=tuple(
-            Key(
+            KeyConstraint(
                 key["name"],
                 key["kind"],
                 tuple(key["columns"]),
@@ -387,6 +387,6 @@ def schema_from_json(data: Mapping[str, Any]) -> TableSchema:
             )
             for key in data["keys"]
         ),
-        checks=tuple(Check(*item) for item in data["checks"]),
+        checks=tuple(CheckConstraint(*item) for item in data["checks"]),
         next_physical=data["next_physical"],
     )

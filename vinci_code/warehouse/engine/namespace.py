@@ -30,7 +30,7 @@ from vinci_code.warehouse.sql.types import Column
 _MAX_VIEW_DEPTH = 100
 
 
-class Scope(Protocol):
+class LookupContext(Protocol):
     """What a statement gives to the lookup of names."""
 
     @property
@@ -63,7 +63,7 @@ class Resolver:
         known: Relations that the statement itself has staged, by a name that only it uses.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: LookupContext) -> None:
         self._scope = scope
         self._inside: list[QueryContext] = []
         self.known: dict[str, Relation] = {}
@@ -144,10 +144,7 @@ class Resolver:
         )
         self._inside.append(context)
         try:
-            expression = parse.parse_statement(view.text).expression
-            if expression is None:
-                raise unsupported(f"the view {backtick(name[-1])}")
-            translated = query.translate_query(expression.copy(), context)
+            translated = query.translate_query(parse.parse_statement(view.text).copy(), context)
         finally:
             self._inside.pop()
         columns, physical = match_columns(view, translated.columns, translated.physical)

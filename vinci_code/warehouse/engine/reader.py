@@ -6,110 +6,42 @@ that a clause which is not known is a syntax error and is never skipped.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
 from vinci_code.warehouse.engine.names import TableName, object_name
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
-
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+|--[^\n]*)
-  | (?P<comment>/\*)
-  | (?P<raw>[rR](?:'[^']*'|"[^"]*"))
-  | (?P<string>'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*")
-  | (?P<quoted>`(?:[^`]|``)*`)
-  | (?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)
-  | (?P<word>[^\W\d]\w*)
-  | (?P<symbol><=>|<=|>=|<>|!=|==|\|\||::|->|.)
-    """,
-    re.VERBOSE | re.DOTALL,
+from vinci_code.warehouse.sql.lexemes import (
+    Lexeme,
+    check_words,
+    is_name,
+    lexemes,
+    name_of,
+    parse_name,
+    string_value,
 )
-_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{3}|.)", re.DOTALL)
-_ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+
 _OPEN = {"(": ")", "[": "]"}
 
 
-@dataclass(frozen=True)
-class Token:
-    """A word, symbol, number or string of a statement, with its place in the text."""
-
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
-def tokenize(text: str) -> list[Token]:
-    """Split a statement into tokens; comments and white space are left out.
-
-    Raises:
-        SqlError: ``PARSE_SYNTAX_ERROR`` for a string or a comment that does not end.
-    """
-    tokens, position = [], 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:  # the last alternative takes any character
-            raise syntax_error(text[position], text)
-        kind = match.lastgroup or "symbol"
-        if kind == "comment":
-            position = _end_of_comment(text, position)
-            continue
-        if kind == "symbol" and match.group() in "'\"`":
-            raise syntax_error(match.group(), text, *_place(text, position))
-        if kind != "space":
-            tokens.append(Token(kind, match.group(), position, match.end()))
-        position = match.end()
-    return tokens
-
-
-def string_value(token: Token) -> str:
-    """Return what a string token means, its escapes resolved.
-
-    https://docs.databricks.com/aws/en/sql/language-manual/data-types/string-type
-    """
-    if token.kind == "raw":
-        return token.text[2:-1]
-    return _ESCAPE.sub(_unescape, token.text[1:-1])
-
-
-def first_word(text: str) -> str:
-    """Return the first word of a statement in upper case; empty where there is none."""
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            return ""
-        if match.lastgroup == "comment":
-            position = _end_of_comment(text, position)
-        elif match.lastgroup == "space" or match.group() == "(":
-            position = match.end()
-        else:
-            return match.group().upper()
-    return ""
-
-
 class Reader:
-    """A cursor over the tokens of one statement."""
+    """A cursor over the lexemes of one statement."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = tokenize(text)
-        while self.tokens and self.tokens[-1].text == ";":
-            self.tokens.pop()
+        self.lexemes = list(check_words(lexemes(text)))
+        while self.lexemes and self.lexemes[-1].text == ";":
+            self.lexemes.pop()
         self.index = 0
 
     @property
     def done(self) -> bool:
         """Whether all was read."""
-        return self.index >= len(self.tokens)
+        return self.index >= len(self.lexemes)
 
     def peek(self, *words: str) -> bool:
         """Return whether these words come next."""
-        following = self.tokens[self.index : self.index + len(words)]
+        following = self.lexemes[self.index : self.index + len(words)]
         return len(following) == len(words) and all(
-            token.kind in ("word", "symbol") and token.text.upper() == word
-            for token, word in zip(following, words, strict=True)
+            lexeme.kind in ("word", "symbol") and lexeme.text.upper() == word
+            for lexeme, word in zip(following, words, strict=True)
         )
 
     def accept(self, *words: str) -> bool:
@@ -138,30 +70,28 @@ class Reader:
         if not self.done:
             raise self.error()
 
-    def next(self) -> Token:
+    def next(self) -> Lexeme:
         """Read whatever comes next."""
         if self.done:
             raise self.error()
-        token = self.tokens[self.index]
+        lexeme = self.lexemes[self.index]
         self.index += 1
-        return token
+        return lexeme
 
     def error(self) -> SqlError:
         """Return a syntax error at the word that comes next."""
         if self.done:
-            return syntax_error("", self.text, *_place(self.text, len(self.text)))
-        token = self.tokens[self.index]
-        return syntax_error(token.text, self.text, *_place(self.text, token.start))
+            return syntax_error("", self.text, len(self.text))
+        lexeme = self.lexemes[self.index]
+        return syntax_error(lexeme.text, self.text, lexeme.start)
 
     def identifier(self) -> str:
         """Read an identifier, in backticks or plain."""
-        token = self.next()
-        if token.kind == "quoted":
-            return token.text[1:-1].replace("``", "`")
-        if token.kind != "word":
+        lexeme = self.next()
+        if not is_name(lexeme):
             self.index -= 1
             raise self.error()
-        return token.text
+        return name_of(lexeme)
 
     def name_parts(self) -> list[str]:
         """Read a name of one or more parts with dots between, or ``IDENTIFIER('name')``.
@@ -172,10 +102,8 @@ class Reader:
         if self.accept("IDENTIFIER", "("):
             if not self.at_string:
                 raise unsupported("IDENTIFIER(…) of anything but a literal in this statement")
-            inner = Reader(self.string())
+            names = parse_name(self.string())
             self.expect(")")
-            names = inner.name_parts()
-            inner.end()
             return names
         parts = [self.identifier()]
         while self.accept("."):
@@ -184,70 +112,70 @@ class Reader:
 
     def string(self) -> str:
         """Read a string; adjacent literals are one."""
-        token = self.next()
-        if token.kind not in ("string", "raw"):
+        lexeme = self.next()
+        if lexeme.kind not in ("string", "raw"):
             self.index -= 1
             raise self.error()
-        value = string_value(token)
-        while not self.done and self.tokens[self.index].kind in ("string", "raw"):
+        value = string_value(lexeme)
+        while not self.done and self.lexemes[self.index].kind in ("string", "raw"):
             value += string_value(self.next())
         return value
 
     @property
     def at_string(self) -> bool:
         """Whether a string comes next."""
-        return not self.done and self.tokens[self.index].kind in ("string", "raw")
+        return not self.done and self.lexemes[self.index].kind in ("string", "raw")
 
     @property
     def at_name(self) -> bool:
         """Whether an identifier comes next."""
-        return not self.done and self.tokens[self.index].kind in ("word", "quoted")
+        return not self.done and is_name(self.lexemes[self.index])
 
     def integer(self) -> int:
         """Read an integer, with or without a sign."""
         sign = -1 if self.accept("-") else 1
-        token = self.next()
-        if token.kind != "number" or not token.text.isdigit():
+        lexeme = self.next()
+        if lexeme.kind != "number" or not lexeme.text.isdigit():
             self.index -= 1
             raise self.error()
-        return sign * int(token.text)
+        return sign * int(lexeme.text)
 
     def rest(self) -> str:
         """Read all that is left, as it was written."""
         if self.done:
             raise self.error()
-        start = self.tokens[self.index].start
-        self.index = len(self.tokens)
-        return self.text[start : self.tokens[-1].end]
+        start = self.lexemes[self.index].start
+        self.index = len(self.lexemes)
+        return self.text[start : self.lexemes[-1].end]
 
     def enclosed(self) -> str:
         """Read ``( … )`` and return what is inside, as it was written."""
         self.expect("(")
-        start, first = self.tokens[self.index - 1].end, self.index
+        start, first = self.lexemes[self.index - 1].end, self.index
         self._skip_to_close(")")
         if self.index == first + 1:
             self.index -= 1
             raise self.error()
-        return self.text[start : self.tokens[self.index - 1].start].strip()
+        return self.text[start : self.lexemes[self.index - 1].start].strip()
 
     def until(self, *stops: str) -> str:
         """Read up to one of these words or the end of the enclosing parentheses."""
         first = self.index
         while not self.done and not any(self.peek(stop) for stop in (*stops, ")")):
-            token = self.next()
-            if token.text in _OPEN:
-                self._skip_to_close(_OPEN[token.text])
+            lexeme = self.next()
+            if lexeme.text in _OPEN:
+                self._skip_to_close(_OPEN[lexeme.text])
         if self.index == first:
             raise self.error()
-        return self.text[self.tokens[first].start : self.tokens[self.index - 1].end]
+        return self.text[self.lexemes[first].start : self.lexemes[self.index - 1].end]
 
     def _skip_to_close(self, close: str) -> None:
         while True:
-            token = self.next()
-            if token.text == close and token.kind == "symbol":
+            lexeme = self.next()
+            if lexeme.text == close and lexeme.kind == "symbol":
                 return
-            if token.kind == "symbol" and token.text in _OPEN:
-                self._skip_to_close(_OPEN[token.text])
+            if lexeme.kind == "symbol" and lexeme.text in _OPEN:
+                self._skip_to_close(_OPEN[lexeme.text])
 
     def identifier_list(self) -> list[str]:
         """Read ``(a, b, …)``."""
@@ -282,9 +210,10 @@ class Reader:
         if self.at_string:
             return self.string()
         sign = "-" if self.accept("-") else ""
-        token = self.next()
-        if token.kind == "number" or (not sign and token.text.upper() in ("TRUE", "FALSE")):
-            return sign + token.text.lower()
+        lexeme = self.next()
+        is_number = lexeme.kind == "number" and not lexeme.text[-1].isalpha()
+        if is_number or (not sign and lexeme.text.upper() in ("TRUE", "FALSE")):
+            return sign + lexeme.text.lower()
         self.index -= 1
         raise self.error()
 
@@ -327,40 +256,6 @@ def too_many_parts(parts: list[str]) -> SqlError:
     )
 
 
-def _unescape(match: re.Match[str]) -> str:
-    code = match.group(1)
-    if code[0] in "uU" and len(code) > 1:
-        return chr(int(code[1:], 16))
-    if len(code) == 3:
-        return chr(int(code, 8))
-    if code in "%_":
-        return "\\" + code
-    return _ESCAPES.get(code, code)
-
-
-def _end_of_comment(text: str, start: int) -> int:
-    depth, position = 0, start
-    while position < len(text):
-        if text.startswith("/*", position):
-            depth, position = depth + 1, position + 2
-        elif text.startswith("*/", position):
-            depth, position = depth - 1, position + 2
-            if depth == 0:
-                return position
-        else:
-            position += 1
-    raise SqlError(
-        "UNCLOSED_BRACKETED_COMMENT",
-        "42601",
-        "Found an unclosed bracketed comment. Please, append */ at the end of the comment.",
-    )
-
-
-def _place(text: str, offset: int) -> tuple[int, int]:
-    line = text.count("\n", 0, offset) + 1
-    return line, offset - (text.rfind("\n", 0, offset) + 1)
-
-
 def split_atomic(text: str) -> list[str]:
     """Return the statements of ``BEGIN ATOMIC … END``, those of inner blocks included, in order.
 
@@ -399,4 +294,4 @@ def _block_statement(reader: Reader) -> str:
             reader.next()
     if reader.index == first:
         raise reader.error()
-    return reader.text[reader.tokens[first].start : reader.tokens[reader.index - 1].end]
+    return reader.text[reader.lexemes[first].start : reader.lexemes[reader.index - 1].end]

@@ -34,11 +34,11 @@ def run(session: EngineSession, translated: TranslatedQuery) -> Result:
     """Run a translated query on a connection of its own, so that its rows can be read later."""
     sql = query.output_sql(translated)
     session.check_interrupt()
-    source = _Source(session, sql, used_binds(sql, translated.binds), translated.columns)
+    source = _Batches(session, sql, used_binds(sql, translated.binds), translated.columns)
     return Result(list(translated.columns), iter(source), None, "SELECT", source.close)
 
 
-class _Source:
+class _Batches:
     """The batches of one query; gives its connection back when they are read or not wanted."""
 
     def __init__(

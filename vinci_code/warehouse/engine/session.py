@@ -22,7 +22,7 @@ from vinci_code.warehouse.sql.parameters import Parameter, check_limits
 
 __all__ = ["Column", "EngineSession", "Result"]
 
-Run = Callable[["EngineSession", str, Sequence[Parameter]], Result]
+StatementRunner = Callable[["EngineSession", str, Sequence[Parameter]], Result]
 """Runs one statement of a session: its text, and its parameters in the order sent."""
 
 _INTERRUPT_PATIENCE = 5.0  # seconds; a commit that is under way is let finish
@@ -30,7 +30,7 @@ _INTERRUPT_STEP = 0.01
 
 
 @dataclass
-class _Running:
+class _RunningStatement:
     """The statement that a session is executing."""
 
     cursors: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
@@ -57,7 +57,7 @@ class EngineSession:
     def __init__(
         self,
         room: Engineroom,
-        run: Run,
+        run: StatementRunner,
         *,
         catalog: str | None = None,
         schema: str | None = None,
@@ -97,7 +97,7 @@ class EngineSession:
         self.aborted = False
         self.cursor = room.store.cursor()
         self._lock = threading.RLock()
-        self._running: _Running | None = None
+        self._running: _RunningStatement | None = None
         self._shield_lock = threading.Lock()
         self._shielded = 0
         self._closed = False
@@ -123,7 +123,7 @@ class EngineSession:
             SqlError: In the words of a real warehouse.
         """
         with self._lock:
-            running = self._running = _Running([self.cursor])
+            running = self._running = _RunningStatement([self.cursor])
             timer = self._timer(running)
             try:
                 check_limits(parameters)
@@ -138,7 +138,7 @@ class EngineSession:
                 self._running = None
                 running.finished.set()
 
-    def _timer(self, running: _Running) -> threading.Timer | None:
+    def _timer(self, running: _RunningStatement) -> threading.Timer | None:
         """Start the clock of STATEMENT_TIMEOUT, where it is not the default of two days."""
         seconds = int(self.configuration["STATEMENT_TIMEOUT"])
         if seconds == 0 or str(seconds) == settings.DEFAULTS["STATEMENT_TIMEOUT"]:
@@ -153,7 +153,7 @@ class EngineSession:
         timer.start()
         return timer
 
-    def _failure(self, running: _Running, error: SqlError) -> SqlError:
+    def _failure(self, running: _RunningStatement, error: SqlError) -> SqlError:
         if running.timed_out and error.error_class == "OPERATION_CANCELED":
             seconds = self.configuration["STATEMENT_TIMEOUT"]
             return SqlError(
@@ -169,7 +169,7 @@ class EngineSession:
         if running is not None:
             self._interrupt(running)
 
-    def _interrupt(self, running: _Running) -> None:
+    def _interrupt(self, running: _RunningStatement) -> None:
         running.interrupted = True
         deadline = time.monotonic() + _INTERRUPT_PATIENCE
         # DuckDB forgets an interruption that comes just before a query starts, so it is repeated.

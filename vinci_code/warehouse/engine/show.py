@@ -12,7 +12,7 @@ from vinci_code.warehouse.engine import properties
 from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, table_not_found
 from vinci_code.warehouse.engine.catalog_view import CatalogView
 from vinci_code.warehouse.engine.information_schema import TABLES
-from vinci_code.warehouse.engine.model import Key, Table, TableColumn, TableSchema, View
+from vinci_code.warehouse.engine.model import KeyConstraint, Table, TableColumn, TableSchema, View
 from vinci_code.warehouse.engine.names import backtick, quote, string_literal
 from vinci_code.warehouse.engine.namespace import full_name
 from vinci_code.warehouse.engine.reader import Reader, qualify_schema
@@ -245,12 +245,12 @@ def _column_text(column: TableColumn) -> str:
     return text
 
 
-def _key_text(key: Key) -> str:
+def _key_text(key: KeyConstraint) -> str:
     text = f"CONSTRAINT {backtick(key.name)} {key_definition(key)}"
     return text + (" RELY" if key.rely else "")
 
 
-def key_definition(key: Key) -> str:
+def key_definition(key: KeyConstraint) -> str:
     """Return a key as DESCRIBE prints it."""
     columns = ", ".join(backtick(name) for name in key.columns)
     text = f"{key.kind} ({columns})"

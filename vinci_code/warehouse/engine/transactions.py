@@ -222,10 +222,6 @@ class Transaction:
         """Return whether rows of a table were read."""
         return state.id in self._read
 
-    def forget_read(self, state: TableState) -> None:
-        """Forget that rows of a table were read, where the statement has not begun yet."""
-        self._read.discard(state.id)
-
     def rows_sql(self, state: TableState, *, row_id: bool = False) -> str:
         """Return the SELECT of a table's rows as this transaction sees them.
 

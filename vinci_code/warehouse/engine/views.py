@@ -98,10 +98,7 @@ def _view(
 
 
 def _refuse_temporary_references(work: Work, name: TableName, text: str) -> None:
-    expression = parse.parse_statement(text).expression
-    if expression is None:
-        return
-    for table in expression.find_all(exp.Table):
+    for table in parse.parse_statement(text).find_all(exp.Table):
         parts = table.parts
         if len(parts) == 1 and parts[0].name.lower() in work.temporary_views:
             raise SqlError(
@@ -133,12 +130,9 @@ def _create_temporary(work: Work, view: View, *, replace: bool, tolerant: bool) 
 
 
 def _mentions(text: str, name: str) -> bool:
-    expression = parse.parse_statement(text).expression
-    if expression is None:
-        return False
     return any(
         len(table.parts) == 1 and table.name.lower() == name
-        for table in expression.find_all(exp.Table)
+        for table in parse.parse_statement(text).find_all(exp.Table)
     )
 
 

@@ -16,11 +16,11 @@ from vinci_code.warehouse.engine.catalog import CatalogStore
 from vinci_code.warehouse.engine.model import TableColumn, View
 from vinci_code.warehouse.engine.names import TableName, used_binds
 from vinci_code.warehouse.engine.namespace import Resolver, full_name
-from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.sql import parse, query
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.lexemes import parse_name
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.query import TranslatedExpression, TranslatedQuery
 from vinci_code.warehouse.sql.query_context import QueryContext, Relation
@@ -101,7 +101,7 @@ class Work:
             raise unsupported("writing to the result of a function")
         translated = query.translate_expression(call.expressions[0].copy(), self.context)
         value = self.run(f"SELECT {translated.sql}", translated.binds)[0][0]
-        return Reader(str(value)).name_parts()
+        return parse_name(str(value))
 
     def known(self, columns: list[Column], batches: Iterator[pa.RecordBatch]) -> exp.Table:
         """Stage rows that are at hand, and return a table by which a query can read them."""
@@ -133,8 +133,8 @@ class Work:
 
     def translate_text(self, text: str) -> TranslatedQuery:
         """Translate the text of a query."""
-        expression = parse.parse_statement(text).expression
-        if expression is None or not isinstance(expression, exp.Query):
+        expression = parse.parse_statement(text)
+        if not isinstance(expression, exp.Query):
             raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
         return self.translate(expression.copy())
 

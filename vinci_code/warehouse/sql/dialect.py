@@ -21,17 +21,9 @@ from sqlglot.errors import ParseError
 from sqlglot.parsers.databricks import DatabricksParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-_ESCAPES = {
-    "0": "\0",
-    "b": "\b",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "Z": "\x1a",
-    "%": "\\%",
-    "_": "\\_",
-}
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([01][0-7]{2})|(.))", re.DOTALL)
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.lexemes import Lexeme, check_words, lexemes, name_of, string_value
+
 # The suffixes of numeric literals, as types: 1L, 1S, 1Y, 1.5D, 1.5F, 1.5BD.
 SUFFIXES = {"L": "BIGINT", "S": "SMALLINT", "Y": "TINYINT", "D": "DOUBLE", "F": "FLOAT", "BD": ""}
 
@@ -42,23 +34,6 @@ class UnexpectedTokenError(ParseError):
     def __init__(self, message: str, token: Token) -> None:
         super().__init__(message)
         self.token = token
-
-
-def unescape(body: str) -> str:
-    r"""Return what a string literal's body means: ``\n`` is a newline, ``\x`` is ``x``."""
-    if "\\" not in body:
-        return body
-    return _ESCAPE.sub(_unescape_one, body)
-
-
-def _unescape_one(match: re.Match[str]) -> str:
-    short, long, octal, letter = match.groups()
-    if short or long:
-        code = int(short or long, 16)
-        return chr(code) if code <= 0x10FFFF else "?"
-    if octal:
-        return chr(int(octal, 8))
-    return _ESCAPES.get(letter, letter)
 
 
 class WarehouseParser(DatabricksParser):
@@ -308,75 +283,113 @@ class Warehouse(Databricks):
 
 _DIALECT = Warehouse()
 
+# What sqlglot calls the words and symbols of Databricks SQL, and the two words that are one to it.
+_TOKENS: dict[str, TokenType] = {
+    **Databricks.Tokenizer.SINGLE_TOKENS,
+    **{word: kind for word, kind in Databricks.Tokenizer.KEYWORDS.items() if " " not in word},
+}
+_PAIRS: dict[tuple[str, ...], TokenType] = {
+    tuple(words.split()): kind
+    for words, kind in Databricks.Tokenizer.KEYWORDS.items()
+    if " " in words
+}
+
 
 def tokenize(text: str) -> list[Token]:
-    """Return the tokens of a statement, literals decoded and adjacent strings joined."""
+    """Return the tokens of a statement, literals decoded and adjacent strings joined.
+
+    Raises:
+        SqlError: As ``lexemes``, and for an unquoted name that is none.
+    """
+    found = list(check_words(lexemes(text)))
     tokens: list[Token] = []
-    raw = _DIALECT.tokenizer().tokenize(text)
     index = 0
-    while index < len(raw):
-        token = raw[index]
-        if token.token_type in (TokenType.STRING, TokenType.RAW_STRING):
-            _add_string(tokens, token, text)
-        elif _is_suffix(raw, index, text):
-            number = tokens[-1]
-            suffix = text[number.start : raw[index + 1].end + 1]
-            tokens[-1] = _moved(number, TokenType.NUMBER, suffix, raw[index + 1].end)
-            index += 1
-        elif _is_version(raw, index):
-            tokens += _version(raw[index + 1])
-            index += 1
-        else:
-            tokens.append(token)
-        index += 1
+    while index < len(found):
+        index += _add_token(tokens, found, index)
     return tokens
 
 
-def _is_version(raw: list[Token], index: int) -> bool:
+def _add_token(tokens: list[Token], found: list[Lexeme], index: int) -> int:
+    """Add what begins at a lexeme, and return how many lexemes it is."""
+    lexeme = found[index]
+    if lexeme.kind in ("string", "raw"):
+        _add_string(tokens, lexeme)
+        return 1
+    if lexeme.kind == "word":
+        return _add_words(tokens, found, index)
+    if lexeme.kind == "quoted":
+        tokens.append(_token(TokenType.IDENTIFIER, name_of(lexeme), lexeme))
+    elif lexeme.kind == "number":
+        text = f"0{lexeme.text}" if lexeme.text[0] == "." else lexeme.text
+        tokens.append(_token(TokenType.NUMBER, text, lexeme))
+    elif _is_version(found, index):
+        tokens += _version(found[index + 1])
+        return 2
+    else:
+        tokens.append(_token(_TOKENS[lexeme.text], lexeme.text, lexeme))
+    return 1
+
+
+def _add_string(tokens: list[Token], lexeme: Lexeme) -> None:
+    value = string_value(lexeme)
+    before = tokens[-1] if tokens else None
+    if before is not None and before.token_type == TokenType.STRING:
+        tokens[-1] = Token.string(before.text + value)
+        tokens[-1].start, tokens[-1].end = before.start, lexeme.end - 1
+    else:
+        tokens.append(_token(TokenType.STRING, value, lexeme))
+
+
+def _add_words(tokens: list[Token], found: list[Lexeme], index: int) -> int:
+    word = found[index].text.upper()
+    following = found[index + 1] if index + 1 < len(found) else None
+    if word == "X" and following is not None and following.kind in ("string", "raw"):
+        tokens.append(_hexadecimal(found[index], following))
+        return 2
+    pair = (word, following.text.upper() if following is not None else "")
+    if following is not None and pair in _PAIRS:
+        place = Lexeme("word", "", found[index].start, following.end)
+        tokens.append(_token(_PAIRS[pair], " ".join(pair), place))
+        return 2
+    tokens.append(_token(_TOKENS.get(word, TokenType.VAR), found[index].text, found[index]))
+    return 1
+
+
+def _hexadecimal(mark: Lexeme, string: Lexeme) -> Token:
+    digits = string_value(string)
+    if re.fullmatch("[0-9a-fA-F]*", digits) is None:
+        raise SqlError(
+            "INVALID_TYPED_LITERAL",
+            "42604",
+            f"The value of the typed literal \"X\" is invalid: '{digits}'.",
+        )
+    return _token(TokenType.HEX_STRING, digits, Lexeme("word", "", mark.start, string.end))
+
+
+def _is_version(found: list[Lexeme], index: int) -> bool:
     """``t@v3`` is ``t VERSION AS OF 3``."""
     return (
-        raw[index].token_type == TokenType.PARAMETER
-        and index + 1 < len(raw)
-        and index > 0
-        and raw[index].text == "@"
-        and raw[index - 1].end + 1 == raw[index].start
-        and re.fullmatch(r"[vV]\d+", raw[index + 1].text) is not None
+        found[index].text == "@"
+        and 0 < index < len(found) - 1
+        and found[index - 1].end == found[index].start
+        and re.fullmatch(r"[vV]\d+", found[index + 1].text) is not None
     )
 
 
-def _version(token: Token) -> list[Token]:
+def _version(lexeme: Lexeme) -> list[Token]:
     words = (
         (TokenType.VAR, "VERSION"),
         (TokenType.ALIAS, "AS"),
         (TokenType.VAR, "OF"),
-        (TokenType.NUMBER, token.text[1:]),
+        (TokenType.NUMBER, lexeme.text[1:]),
     )
-    return [_moved(token, kind, text, token.end) for kind, text in words]
+    return [_token(kind, text, lexeme) for kind, text in words]
+
+
+def _token(kind: TokenType, text: str, place: Lexeme) -> Token:
+    return Token(kind, text, start=place.start, end=place.end - 1)
 
 
 def parse_tokens(tokens: list[Token], text: str) -> list[exp.Expr | None]:
     """Parse tokens of ``text`` into statements."""
     return _DIALECT.parser().parse(tokens, text)
-
-
-def _is_suffix(raw: list[Token], index: int, text: str) -> bool:
-    token = raw[index]
-    return (
-        token.token_type == TokenType.DCOLON
-        and index > 0
-        and raw[index - 1].token_type == TokenType.NUMBER
-        and text[token.start : token.end + 1] != "::"
-    )
-
-
-def _add_string(tokens: list[Token], token: Token, text: str) -> None:
-    source = text[token.start : token.end + 1]
-    value = source[2:-1] if source[:1] in "rR" else unescape(source[1:-1])
-    if tokens and tokens[-1].token_type == TokenType.STRING:
-        tokens[-1] = _moved(tokens[-1], TokenType.STRING, tokens[-1].text + value, token.end)
-    else:
-        tokens.append(_moved(token, TokenType.STRING, value, token.end))
-
-
-def _moved(token: Token, kind: TokenType, text: str, end: int) -> Token:
-    return Token(kind, text, token.line, token.col, token.start, end, token.comments)

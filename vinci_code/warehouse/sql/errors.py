@@ -72,20 +72,19 @@ def unsupported(construct: str) -> SqlError:
     )
 
 
-def syntax_error(near: str, statement: str, line: int = 1, column: int = 0) -> SqlError:
+def syntax_error(near: str, statement: str, offset: int = 0) -> SqlError:
     """Return ``PARSE_SYNTAX_ERROR`` in the shape of Spark's parser.
 
     Args:
         near: The offending word, or an empty string for the end of the input.
         statement: The whole text, which the message repeats with a mark below the line.
-        line: The line of the offending word, counted from 1.
-        column: Its column, counted from 0.
+        offset: Where the offending word begins in it.
     """
     place = f"'{near}'" if near else "end of input"
     message = f"Syntax error at or near {place}."
-    return SqlError(
-        "PARSE_SYNTAX_ERROR", "42601", message, position=(line, column), statement=statement
-    )
+    line = statement.count("\n", 0, offset) + 1
+    position = (line, offset - (statement.rfind("\n", 0, offset) + 1))
+    return SqlError("PARSE_SYNTAX_ERROR", "42601", message, position=position, statement=statement)
 
 
 def encode(error: SqlError) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.dialect import unescape
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.lexemes import STRING, lexemes, string_value, unescape
 from vinci_code.warehouse.sql.parse import check_size, parse_statement
 
 # Stands for data in a shape; a text that has it already is read whole.
@@ -22,15 +22,7 @@ _MARK = "\ue000"
 _LONG = 64
 # Rows are lifted out of a text of this length, and begin within it.
 _MANY = 20_000
-_STRING = r"'[^'\\]*(?:\\.[^'\\]*)*'"
-_LEXEMES = re.compile(
-    rf"""
-    --[^\n]* | /\*.*?\*/ | `[^`]*` | "[^"\\]*(?:\\.[^"\\]*)*" | \b[rR]'[^']*' | \b[rR]"[^"]*"
-  | (?P<before>\bunbase64\s*\(\s*)? (?P<string>{_STRING})
-    """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
-)
-_LITERAL = rf"{_STRING}|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NULL|TRUE|FALSE"
+_LITERAL = rf"{STRING}|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NULL|TRUE|FALSE"
 _CELL = re.compile(_LITERAL, re.DOTALL | re.IGNORECASE)
 _ROW = rf"\(\s*(?:{_LITERAL})(?:\s*,\s*(?:{_LITERAL}))*\s*\)"
 _ROWS = re.compile(_ROW, re.DOTALL | re.IGNORECASE)
@@ -38,8 +30,8 @@ _VALUES = re.compile(r"\bVALUES\s*(?=\()", re.IGNORECASE)
 _ALL_ROWS = re.compile(rf"(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*;?\s*\Z", re.DOTALL | re.IGNORECASE)
 
 
-def own_expression(text: str) -> exp.Expression | None:
-    """Return the expression of one statement, which the caller may change; ``None`` without one.
+def own_expression(text: str) -> exp.Expression:
+    """Return the expression of one query or DML statement, which the caller may change.
 
     Raises:
         SqlError: As ``parse_statement``.
@@ -49,8 +41,7 @@ def own_expression(text: str) -> exp.Expression | None:
         found = _with_rows(text) or _with_strings(text)
         if found is not None:
             return found
-    expression = parse_statement(text).expression
-    return None if expression is None else expression.copy()
+    return parse_statement(text).copy()
 
 
 def _with_strings(text: str) -> exp.Expression | None:
@@ -72,13 +63,14 @@ def _lifted(text: str) -> tuple[str, list[str]]:
     """Return the text with a mark in place of each string that is data, and these strings."""
     strings: list[str] = []
     pieces, done = [], 0
-    for match in _LEXEMES.finditer(text):
-        start, end = match.span("string")
-        if start < 0 or (end - start < _LONG and not match["before"]):
-            continue
-        pieces += [text[done:start], f"'{_MARK}{len(strings)}'"]
-        strings.append(unescape(text[start + 1 : end - 1]))
-        done = end
+    two_before, before = "", ""
+    for lexeme in lexemes(text):
+        is_long = len(lexeme.text) >= _LONG or (before == "(" and two_before == "UNBASE64")
+        if lexeme.kind == "string" and is_long:
+            pieces += [text[done : lexeme.start], f"'{_MARK}{len(strings)}'"]
+            strings.append(string_value(lexeme))
+            done = lexeme.end
+        two_before, before = before, lexeme.text.upper() if len(lexeme.text) < _LONG else ""
     return "".join([*pieces, text[done:]]), strings
 
 
@@ -121,7 +113,6 @@ def _literal(text: str) -> exp.Expression:
 def _shape(text: str) -> exp.Expression | None:
     """Read a text without its data; an error is for the whole text to show, with its place."""
     try:
-        expression = parse_statement(text).expression
+        return parse_statement(text).copy()
     except SqlError:
         return None
-    return None if expression is None else expression.copy()

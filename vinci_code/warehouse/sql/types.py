@@ -8,7 +8,7 @@ driver asks for intervals as strings.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.lexemes import Lexeme, lexemes, name_of, string_value
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
@@ -321,20 +322,13 @@ def _field_text(item: Field) -> str:
     return f"{name}: {item.type.text}{suffix}"
 
 
-_WORDS = re.compile(r"\s*(`(?:[^`]|``)*`|\w+|'(?:\\.|[^'\\])*'|[<>(),:])")
-
-
 class _TypeReader:
     """Reads one type out of text, word by word."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._words = _WORDS.findall(text)
+        self._lexemes = list(_split_brackets(lexemes(text)))
         self._index = 0
-        if "".join(self._words) != "".join(
-            re.findall(r"`(?:[^`]|``)*`|'(?:\\.|[^'\\])*'|\S", text)
-        ):
-            raise self._error(text)
 
     def type(self) -> SqlType:
         word = self._next().upper()
@@ -364,8 +358,8 @@ class _TypeReader:
         return SqlType("STRUCT", fields=tuple(self._fields("")))
 
     def end(self) -> None:
-        if self._index < len(self._words):
-            raise self._error(self._words[self._index])
+        if self._index < len(self._lexemes):
+            raise self._error(self._peek())
 
     def _plain(self, word: str) -> SqlType:
         name = _ALIASES.get(word, word)
@@ -451,9 +445,7 @@ class _TypeReader:
         return fields
 
     def _field(self) -> Field:
-        name = self._next()
-        if name.startswith("`"):
-            name = name[1:-1].replace("``", "`")
+        name = self._take("word", "quoted", "number")
         if self._peek() == ":":
             self._next()
         kind = self.type()
@@ -464,8 +456,8 @@ class _TypeReader:
             nullable = False
         if self._peek().upper() == "COMMENT":
             self._next()
-            comment = re.sub(r"\\(.)", r"\1", self._next()[1:-1])
-        return Field(name, kind, nullable, comment)
+            comment = string_value(self._take("string", "raw"))
+        return Field(name_of(name), kind, nullable, comment)
 
     def _pair(self) -> SqlType:
         key = self.type()
@@ -485,7 +477,7 @@ class _TypeReader:
         return int(word)
 
     def _peek(self) -> str:
-        return self._words[self._index] if self._index < len(self._words) else ""
+        return self._lexemes[self._index].text if self._index < len(self._lexemes) else ""
 
     def _next(self) -> str:
         word = self._peek()
@@ -494,6 +486,13 @@ class _TypeReader:
         self._index += 1
         return word
 
+    def _take(self, *kinds: str) -> Lexeme:
+        word = self._next()
+        lexeme = self._lexemes[self._index - 1]
+        if lexeme.kind not in kinds:
+            raise self._error(word)
+        return lexeme
+
     def _expect(self, word: str) -> None:
         found = self._next()
         if found.upper() != word:
@@ -501,6 +500,15 @@ class _TypeReader:
 
     def _error(self, near: str) -> SqlError:
         return syntax_error(near, self._text)
+
+
+def _split_brackets(found: Iterable[Lexeme]) -> Iterator[Lexeme]:
+    # STRUCT<> is a type without fields, and no comparison.
+    for lexeme in found:
+        if lexeme.text == "<>":
+            yield from (lexeme._replace(text=bracket) for bracket in lexeme.text)
+        else:
+            yield lexeme
 
 
 _DUCKDB = {

@@ -13,10 +13,10 @@ from vinci_code.warehouse import faults
 from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.wire import messages, rest
-from vinci_code.warehouse.wire.messages import Call
+from vinci_code.warehouse.wire.messages import ThriftCall
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
-from vinci_code.warehouse.wire.rest import Credentials, Refusal, Rest, WarehouseState
-from vinci_code.warehouse.wire.server import Answer, Request
+from vinci_code.warehouse.wire.rest import AcceptedCredentials, Refusal, Rest, WarehouseState
+from vinci_code.warehouse.wire.server import HttpAnswer, Request
 from vinci_code.warehouse.wire.thrift_service import BadRequestError, ThriftService
 
 _THRIFT_PATH = re.compile(r"/sql/1\.0/(?:warehouses|endpoints)/([^/]+)")
@@ -45,7 +45,7 @@ class Gateway:
         self,
         service: ThriftService,
         endpoints: Rest,
-        credentials: Credentials,
+        credentials: AcceptedCredentials,
         state: WarehouseState,
         script: FaultScript,
         log: RequestLog,
@@ -66,7 +66,7 @@ class Gateway:
         """End every wait, so that the requests that are under way come to their end."""
         self._closing.set()
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> HttpAnswer:
         """Answer one request."""
         arrived = time.perf_counter()
         match = _THRIFT_PATH.fullmatch(request.path)
@@ -99,7 +99,7 @@ class Gateway:
 
     # --- REST -----------------------------------------------------------------------------------
 
-    def _rest(self, request: Request, record: RequestRecord) -> Answer:
+    def _rest(self, request: Request, record: RequestRecord) -> HttpAnswer:
         refusal = self._endpoints.authenticate(request)
         if refusal is not None:
             return refusal
@@ -114,7 +114,7 @@ class Gateway:
 
     # --- Thrift ---------------------------------------------------------------------------------
 
-    def _thrift(self, request: Request, record: RequestRecord, identifier: str) -> Answer:
+    def _thrift(self, request: Request, record: RequestRecord, identifier: str) -> HttpAnswer:
         refusal = self._endpoints.authenticate(request)
         if refusal is not None:
             return refusal
@@ -137,7 +137,7 @@ class Gateway:
         except BadRequestError as error:
             return _thrift_refusal(record, 400, str(error))
 
-    def _hide_from_history(self, call: Call, record: RequestRecord) -> None:
+    def _hide_from_history(self, call: ThriftCall, record: RequestRecord) -> None:
         fault = self._script.draw_for_history(call.name, call.statement)
         if fault is not None:
             record.fault = record.fault or fault.name
@@ -145,8 +145,8 @@ class Gateway:
             call.shown_from = time.time() + fault.seconds if late else math.inf
 
     def _call(
-        self, call: Call, record: RequestRecord, request: Request, fault: Fault | None
-    ) -> Answer:
+        self, call: ThriftCall, record: RequestRecord, request: Request, fault: Fault | None
+    ) -> HttpAnswer:
         if fault is not None:
             early = self._refuse_by(fault, request) or self._fail_by(fault, call, record)
             if early is not None:
@@ -159,7 +159,7 @@ class Gateway:
         answer = self._served(call, record, fault)
         return answer if fault is None else self._spoil(fault, call, answer)
 
-    def _served(self, call: Call, record: RequestRecord, fault: Fault | None) -> Answer:
+    def _served(self, call: ThriftCall, record: RequestRecord, fault: Fault | None) -> HttpAnswer:
         if fault is not None and fault.kind == faults.SLOW_POLL:
             call.hidden_until = time.monotonic() + fault.seconds
         try:
@@ -173,7 +173,7 @@ class Gateway:
             record.error = f"[INTERNAL_ERROR] {type(error).__name__}: {error} SQLSTATE: XX000"
             return _reply(call, self._service.failure(call, record.error, "XX000"))
 
-    def _cold(self, refusal: Refusal, call: Call, record: RequestRecord) -> Answer | None:
+    def _cold(self, refusal: Refusal, call: ThriftCall, record: RequestRecord) -> HttpAnswer | None:
         record.fault = faults.COLD_START
         if not refusal.on_sessions:
             return _status_answer(503, faults.UNAVAILABLE_TEXT, refusal.retry_after, record)
@@ -188,12 +188,12 @@ class Gateway:
 
     # --- faults ---------------------------------------------------------------------------------
 
-    def _refuse_by(self, fault: Fault, request: Request) -> Answer | None:
+    def _refuse_by(self, fault: Fault, request: Request) -> HttpAnswer | None:
         """What a fault answers before anybody looks at the request; ``None`` if it does not."""
         if fault.kind == faults.HTTP and not fault.executed:
             return _status_answer(fault.status, fault.message, fault.retry_after)
         if fault.kind == faults.RESET and fault.when == faults.RESET_BEFORE:
-            return Answer(cut="before")
+            return HttpAnswer(cut="before")
         if fault.kind == faults.TOKEN_EXPIRED:
             return rest.forbidden()
         if fault.kind == faults.TOKEN_REVOKED:
@@ -203,9 +203,9 @@ class Gateway:
             return rest.forbidden()
         return None
 
-    def _fail_by(self, fault: Fault, call: Call, record: RequestRecord) -> Answer | None:
+    def _fail_by(self, fault: Fault, call: ThriftCall, record: RequestRecord) -> HttpAnswer | None:
         """What a fault answers in place of the call's own answer; ``None`` if it does not."""
-        failures: dict[str, Callable[[Fault, Call, RequestRecord], Answer | None]] = {
+        failures: dict[str, Callable[[Fault, ThriftCall, RequestRecord], HttpAnswer | None]] = {
             faults.COLD_START: self._start_cold,
             faults.SESSION_LOST: self._lose_session,
             faults.COMMIT_CONFLICT: self._conflict,
@@ -214,18 +214,18 @@ class Gateway:
         failure = failures.get(fault.kind)
         return None if failure is None else failure(fault, call, record)
 
-    def _start_cold(self, fault: Fault, _call: Call, _record: RequestRecord) -> None:
+    def _start_cold(self, fault: Fault, _call: ThriftCall, _record: RequestRecord) -> None:
         on_sessions = fault.style == faults.STYLE_SESSION
         refusal = Refusal(fault.retry_after, on_sessions)
         self._state.cold_start(fault.stopped, fault.seconds, refusal)
 
-    def _lose_session(self, fault: Fault, call: Call, record: RequestRecord) -> Answer:
+    def _lose_session(self, fault: Fault, call: ThriftCall, record: RequestRecord) -> HttpAnswer:
         text = self._service.lose_session(call)
         text = fault.message or text
         record.error = text
         return _reply(call, self._service.failure(call, text, "08000"))
 
-    def _conflict(self, fault: Fault, call: Call, record: RequestRecord) -> Answer:
+    def _conflict(self, fault: Fault, call: ThriftCall, record: RequestRecord) -> HttpAnswer:
         # https://docs.databricks.com/aws/en/error-messages/delta-concurrent-append-error-class
         text = fault.message or (
             "Transaction conflict detected. A concurrent WRITE added data to the table. "
@@ -234,12 +234,12 @@ class Gateway:
         error = SqlError("DELTA_CONCURRENT_APPEND.WITHOUT_HINT", "2D521", text)
         return _reply(call, self._service.fail_statement(call, record, error))
 
-    def _refuse_protocol(self, fault: Fault, call: Call, record: RequestRecord) -> Answer:
+    def _refuse_protocol(self, fault: Fault, call: ThriftCall, record: RequestRecord) -> HttpAnswer:
         text = fault.message or "This warehouse does not support the Thrift protocol."
         record.error = text
         return _reply(call, self._service.failure(call, text, "KP001"))
 
-    def _spoil(self, fault: Fault, call: Call | None, answer: Answer) -> Answer:
+    def _spoil(self, fault: Fault, call: ThriftCall | None, answer: HttpAnswer) -> HttpAnswer:
         """What becomes of an answer that is ready."""
         if fault.kind in (faults.HTTP, faults.RESET) and call is not None and call.operation:
             call.operation.wait(_EXECUTION_WAIT_SECONDS)
@@ -252,11 +252,11 @@ class Gateway:
         return answer
 
 
-def _reply(call: Call, response: object) -> Answer:
-    return Answer(200, messages.encode(call, response), dict(_THRIFT_HEADERS))
+def _reply(call: ThriftCall, response: object) -> HttpAnswer:
+    return HttpAnswer(200, messages.encode(call, response), dict(_THRIFT_HEADERS))
 
 
-def _rest_refusal(fault: Fault) -> Answer:
+def _rest_refusal(fault: Fault) -> HttpAnswer:
     code, usual = _REST_ERRORS.get(fault.status, ("TEMPORARILY_UNAVAILABLE", "A scripted fault."))
     answer = rest.error_answer(fault.status, code, fault.message or usual)
     if fault.retry_after is not None:
@@ -275,7 +275,7 @@ _REST_ERRORS = {
 }
 
 
-def _thrift_refusal(record: RequestRecord, status: int, text: str) -> Answer:
+def _thrift_refusal(record: RequestRecord, status: int, text: str) -> HttpAnswer:
     record.error = text
     return _status_answer(status, text, None, record)
 
@@ -285,7 +285,7 @@ def _status_answer(
     text: str | None,
     retry_after: float | None,
     record: RequestRecord | None = None,
-) -> Answer:
+) -> HttpAnswer:
     # The driver takes the text of an HTTP error from these headers alone (thrift_backend.py,
     # _extract_error_message_from_headers); the body is never read.
     headers = {"Content-Type": "text/plain"}
@@ -297,7 +297,7 @@ def _status_answer(
             record.error = text
     if retry_after is not None:
         headers["Retry-After"] = f"{retry_after:g}"
-    return Answer(status, b"", headers)
+    return HttpAnswer(status, b"", headers)
 
 
 def _header_text(text: str) -> str:

@@ -21,8 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vinci_code.warehouse.engine.query_tags import QueryTags
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parse import QUERY_WORDS, first_word
 from vinci_code.warehouse.wire.rest import error_answer, json_answer
-from vinci_code.warehouse.wire.server import Answer, Request
+from vinci_code.warehouse.wire.server import HttpAnswer, Request
 
 QUEUED, RUNNING = "QUEUED", "RUNNING"
 FINISHED, FAILED, CANCELED = "FINISHED", "FAILED", "CANCELED"
@@ -59,7 +61,7 @@ _TYPES = frozenset(
 
 
 @dataclass(eq=False)
-class Entry:
+class HistoryEntry:
     """One statement.
 
     Attributes:
@@ -134,14 +136,17 @@ class Entry:
 
     @property
     def _type(self) -> str:
-        word = self.text.split(None, 1)[0].upper() if self.text.strip() else ""
-        if word in ("WITH", "VALUES", "FROM", "TABLE"):
+        try:
+            word = first_word(self.text)
+        except SqlError:
+            return "OTHER"
+        if word in QUERY_WORDS:
             return "SELECT"
         return word if word in _TYPES else "OTHER"
 
 
 @dataclass(frozen=True)
-class _Question:
+class _HistoryRequest:
     """What is asked for."""
 
     page: int
@@ -151,7 +156,7 @@ class _Question:
     latest: float
     filters: dict[str, frozenset[str]]
 
-    def wants(self, entry: Entry, warehouse_id: str, now: float) -> bool:
+    def wants(self, entry: HistoryEntry, warehouse_id: str, now: float) -> bool:
         """Whether an entry is to be shown."""
         found = {
             "warehouse_ids": warehouse_id,
@@ -183,7 +188,7 @@ class QueryHistory:
         self._most = entries
         self._most_text = text_bytes
         self._lock = threading.Lock()
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[HistoryEntry] = deque()
         self._text = 0
         self._count = 0
 
@@ -191,7 +196,7 @@ class QueryHistory:
         with self._lock:
             return len(self._entries)
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: HistoryEntry) -> None:
         """Remember a statement that has arrived."""
         with self._lock:
             self._count += 1
@@ -203,7 +208,7 @@ class QueryHistory:
             ):
                 self._text -= len(self._entries.popleft().text)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> HttpAnswer:
         """Answer ``GET /api/2.0/sql/history/queries``."""
         try:
             question = _question(request.query)
@@ -226,7 +231,7 @@ class QueryHistory:
         return json_answer(told)
 
 
-def _question(parameters: Sequence[tuple[str, str]]) -> _Question:
+def _question(parameters: Sequence[tuple[str, str]]) -> _HistoryRequest:
     """What the parameters of a request ask for.
 
     Raises:
@@ -253,7 +258,7 @@ def _question(parameters: Sequence[tuple[str, str]]) -> _Question:
         raise ValueError(f"unknown status {strange[0][:100]!a}")
     metrics = given.get("include_metrics", "false") == "true"
     before = math.inf if token is None else _place(token)
-    return _Question(int(page), before, metrics, earliest, latest, filters)
+    return _HistoryRequest(int(page), before, metrics, earliest, latest, filters)
 
 
 def _number(given: dict[str, str], name: str, default: float) -> float:

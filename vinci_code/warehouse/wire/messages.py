@@ -14,7 +14,7 @@ from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer, TTransportException
 
-from vinci_code.warehouse.wire.operations import Operation, State
+from vinci_code.warehouse.wire.operations import Operation, OperationState
 from vinci_code.warehouse.wire.server import MAX_BODY
 
 RPCS = frozenset(name for name in vars(TCLIService.Iface) if not name.startswith("_"))
@@ -24,7 +24,7 @@ RPCS = frozenset(name for name in vars(TCLIService.Iface) if not name.startswith
 _MAX_CONTAINER = 1_000_000
 
 # A struct of the generated classes, which share no base and carry no types.
-Struct: TypeAlias = Any
+ThriftStruct: TypeAlias = Any
 
 
 class MalformedMessageError(ValueError):
@@ -32,7 +32,7 @@ class MalformedMessageError(ValueError):
 
 
 @dataclass
-class Call:
+class ThriftCall:
     """One decoded call.
 
     Attributes:
@@ -48,7 +48,7 @@ class Call:
 
     name: str
     sequence: int
-    request: Struct
+    request: ThriftStruct
     operation: Operation | None = None
     hidden_until: float = 0.0
     client: str = ""
@@ -78,7 +78,7 @@ def peek_name(body: bytes) -> str | None:
     return name if name in RPCS else None
 
 
-def decode(body: bytes) -> Call:
+def decode(body: bytes) -> ThriftCall:
     """Read one call.
 
     Raises:
@@ -109,10 +109,10 @@ def decode(body: bytes) -> Call:
         MemoryError,
     ) as error:
         raise MalformedMessageError(str(error) or type(error).__name__) from error
-    return Call(name, sequence, arguments.req)
+    return ThriftCall(name, sequence, arguments.req)
 
 
-def encode(call: Call, response: Struct) -> bytes:
+def encode(call: ThriftCall, response: ThriftStruct) -> bytes:
     """Write the answer to a call."""
     buffer = TMemoryBuffer()
     protocol = TBinaryProtocol.TBinaryProtocolAccelerated(buffer)
@@ -143,11 +143,11 @@ def operation_status(operation: Operation) -> ttypes.TGetOperationStatusResp:
         operationStarted=int(operation.started * 1000),
         hasResultSet=True,
     )
-    if operation.completed is not None and state != State.RUNNING_STATE:
+    if operation.completed is not None and state != OperationState.RUNNING_STATE:
         response.operationCompleted = int(operation.completed * 1000)
-    if state == State.FINISHED_STATE:
+    if state == OperationState.FINISHED_STATE:
         response.numModifiedRows = operation.num_modified_rows
-    if state == State.ERROR_STATE and operation.error is not None:
+    if state == OperationState.ERROR_STATE and operation.error is not None:
         response.sqlState = operation.error.sqlstate
         response.errorCode = 0
         response.errorMessage = f"Error running query: {operation.error}"
@@ -155,7 +155,7 @@ def operation_status(operation: Operation) -> ttypes.TGetOperationStatusResp:
     return response
 
 
-def _guid(handle: Struct, name: str) -> bytes | None:
+def _guid(handle: ThriftStruct, name: str) -> bytes | None:
     identifier = getattr(handle, name, None)
     return getattr(identifier, "guid", None)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from databricks.sql.thrift_api.TCLIService import ttypes
 
 from vinci_code.warehouse.engine.catalog_view import CatalogView, ColumnInfo, TableInfo
-from vinci_code.warehouse.engine.model import Key
+from vinci_code.warehouse.engine.model import KeyConstraint
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.sql.types import (
     BOOLEAN,
@@ -25,7 +25,7 @@ from vinci_code.warehouse.sql.types import (
     TINYINT,
     SqlType,
 )
-from vinci_code.warehouse.wire.operations import EngineSession
+from vinci_code.warehouse.wire.operations import EngineSessionLike
 
 TABLE_TYPES = ("TABLE", "VIEW", "SYSTEM TABLE")
 
@@ -36,18 +36,18 @@ class _TablePatterns(Protocol):
     tableName: str | None  # noqa: N815
 
 
-def catalogs(session: EngineSession, _request: ttypes.TGetCatalogsReq) -> Result:
+def catalogs(session: EngineSessionLike, _request: ttypes.TGetCatalogsReq) -> Result:
     """List the catalogs."""
     return _result(_CATALOG_COLUMNS, [(name,) for name in session.catalog_view().catalogs()])
 
 
-def schemas(session: EngineSession, request: ttypes.TGetSchemasReq) -> Result:
+def schemas(session: EngineSessionLike, request: ttypes.TGetSchemasReq) -> Result:
     """List the schemas whose catalog and name match the patterns."""
     found = _schemas(session.catalog_view(), request.catalogName, request.schemaName)
     return _result(_SCHEMA_COLUMNS, [(schema, catalog) for catalog, schema in found])
 
 
-def tables(session: EngineSession, request: ttypes.TGetTablesReq) -> Result:
+def tables(session: EngineSessionLike, request: ttypes.TGetTablesReq) -> Result:
     """List the tables and views that match the patterns and are of one of the types."""
     kinds = {kind.upper() for kind in request.tableTypes or ()}
     rows = [
@@ -58,7 +58,7 @@ def tables(session: EngineSession, request: ttypes.TGetTablesReq) -> Result:
     return _result(_TABLE_COLUMNS, rows)
 
 
-def columns(session: EngineSession, request: ttypes.TGetColumnsReq) -> Result:
+def columns(session: EngineSessionLike, request: ttypes.TGetColumnsReq) -> Result:
     """List the columns that match the patterns."""
     view = session.catalog_view()
     wanted = _pattern(request.columnName)
@@ -71,7 +71,7 @@ def columns(session: EngineSession, request: ttypes.TGetColumnsReq) -> Result:
     return _result(_COLUMN_COLUMNS, rows)
 
 
-def primary_keys(session: EngineSession, request: ttypes.TGetPrimaryKeysReq) -> Result:
+def primary_keys(session: EngineSessionLike, request: ttypes.TGetPrimaryKeysReq) -> Result:
     """List the columns of one table's primary key."""
     rows = [
         (*place, column, position, key.name)
@@ -82,7 +82,7 @@ def primary_keys(session: EngineSession, request: ttypes.TGetPrimaryKeysReq) -> 
     return _result(_PRIMARY_KEY_COLUMNS, rows)
 
 
-def cross_reference(session: EngineSession, request: ttypes.TGetCrossReferenceReq) -> Result:
+def cross_reference(session: EngineSessionLike, request: ttypes.TGetCrossReferenceReq) -> Result:
     """List the foreign keys of one table, those to another table where one is named."""
     wanted = [
         name.lower()
@@ -106,17 +106,17 @@ def cross_reference(session: EngineSession, request: ttypes.TGetCrossReferenceRe
     return _result(_CROSS_REFERENCE_COLUMNS, rows)
 
 
-def table_types(_session: EngineSession, _request: ttypes.TGetTableTypesReq) -> Result:
+def table_types(_session: EngineSessionLike, _request: ttypes.TGetTableTypesReq) -> Result:
     """List the kinds of tables."""
     return _result([Column("TABLE_TYPE", STRING)], [(kind,) for kind in TABLE_TYPES])
 
 
-def type_info(_session: EngineSession, _request: ttypes.TGetTypeInfoReq) -> Result:
+def type_info(_session: EngineSessionLike, _request: ttypes.TGetTypeInfoReq) -> Result:
     """List the types."""
     return _result(_TYPE_INFO_COLUMNS, [_type_row(*item) for item in _TYPE_INFO])
 
 
-def functions(_session: EngineSession, _request: ttypes.TGetFunctionsReq) -> Result:
+def functions(_session: EngineSessionLike, _request: ttypes.TGetFunctionsReq) -> Result:
     """List the user's functions: there are none, since CREATE FUNCTION is refused."""
     return _result(_FUNCTION_COLUMNS, [])
 
@@ -173,8 +173,8 @@ def _tables(view: CatalogView, request: _TablePatterns) -> Iterator[tuple[str, s
 
 
 def _keys(
-    session: EngineSession, catalog: str | None, schema: str | None, table: str | None
-) -> Iterator[tuple[tuple[str, str, str], Key]]:
+    session: EngineSessionLike, catalog: str | None, schema: str | None, table: str | None
+) -> Iterator[tuple[tuple[str, str, str], KeyConstraint]]:
     if not table:
         return
     place = (

@@ -26,7 +26,7 @@ from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.wire import history
-from vinci_code.warehouse.wire.results import Encoder, Format, Rows
+from vinci_code.warehouse.wire.results import Encoder, ResultFormat, ResultRows
 
 if TYPE_CHECKING:
     from vinci_code.warehouse.engine.catalog_view import CatalogView
@@ -35,22 +35,22 @@ READ_AHEAD_BYTES = 256 * 1024 * 1024
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 10.0
 
-State = ttypes.TOperationState
+OperationState = ttypes.TOperationState
 
 _DONE = frozenset(
     {
-        State.FINISHED_STATE,
-        State.CANCELED_STATE,
-        State.CLOSED_STATE,
-        State.ERROR_STATE,
-        State.TIMEDOUT_STATE,
+        OperationState.FINISHED_STATE,
+        OperationState.CANCELED_STATE,
+        OperationState.CLOSED_STATE,
+        OperationState.ERROR_STATE,
+        OperationState.TIMEDOUT_STATE,
     }
 )
 
 logger = logging.getLogger(__name__)
 
 
-class EngineSession(Protocol):
+class EngineSessionLike(Protocol):
     """What the wire needs of a session of the engine."""
 
     catalog: str
@@ -92,10 +92,10 @@ class Handle:
         return ttypes.THandleIdentifier(guid=self.guid, secret=self.secret)
 
 
-class Session:
+class ClientSession:
     """A client's session: the engine's session, and the operations started on it."""
 
-    def __init__(self, engine_session: EngineSession) -> None:
+    def __init__(self, engine_session: EngineSessionLike) -> None:
         self.handle = Handle()
         self.engine = engine_session
         self.operations: dict[bytes, Operation] = {}
@@ -160,9 +160,9 @@ class Operation:
 
     def __init__(
         self,
-        session: Session,
+        session: ClientSession,
         kind: int,
-        form: Format,
+        form: ResultFormat,
         run: Callable[[], Result],
         *,
         limit: int | None = None,
@@ -179,7 +179,7 @@ class Operation:
         """Until when (on the monotonic clock) it is reported as running whatever its state."""
         self.on_done: Callable[[bool], None] | None = None
         """Told, when it ends, whether it ended without an error."""
-        self.entry: history.Entry | None = None
+        self.entry: history.HistoryEntry | None = None
         """Where the query history keeps what became of it."""
         self.left = threading.Event()
         """Set when the engine has done with it."""
@@ -188,9 +188,9 @@ class Operation:
         self._limit = limit
         self._timeout = timeout
         self._condition = threading.Condition()
-        self._state: int = State.PENDING_STATE
+        self._state: int = OperationState.PENDING_STATE
         self._result: Result | None = None
-        self._rows = Rows(iter(()))
+        self._rows = ResultRows(iter(()))
         # Two fetches at once take their pages one after the other; taken before _rows_lock.
         self._fetch_lock = threading.Lock()
         self._rows_lock = threading.Lock()
@@ -214,7 +214,7 @@ class Operation:
         timer = self._start_timer()
         try:
             with self.session.turn(self):
-                if self._advance(State.RUNNING_STATE):
+                if self._advance(OperationState.RUNNING_STATE):
                     self._compute()
         except SqlError as error:
             self._fail(error)
@@ -251,17 +251,17 @@ class Operation:
         """Its state as a client may see it."""
         with self._condition:
             if self._state in _DONE and not self._is_visible_done():
-                return int(State.RUNNING_STATE)
+                return int(OperationState.RUNNING_STATE)
             return self._state
 
-    def cancel(self, state: int = State.CANCELED_STATE) -> None:
+    def cancel(self, state: int = OperationState.CANCELED_STATE) -> None:
         """Stop it if it still runs; the engine's work on it ends."""
         if self._finish(state):
             self.session.stop(self)
 
     def close(self) -> None:
         """Stop it, free its result and forget it."""
-        self.cancel(State.CLOSED_STATE)
+        self.cancel(OperationState.CLOSED_STATE)
         self.session.operations.pop(self.handle.guid, None)
         with self._rows_lock:
             self._rows.close()
@@ -316,8 +316,8 @@ class Operation:
         if self.entry is None or self.entry.ended is not None:
             return
         with self._condition:
-            finished = self._state == State.FINISHED_STATE
-            cancelled = self._state in (State.CANCELED_STATE, State.CLOSED_STATE)
+            finished = self._state == OperationState.FINISHED_STATE
+            cancelled = self._state in (OperationState.CANCELED_STATE, OperationState.CLOSED_STATE)
         # What has written, has: also where somebody cancelled it in the last moment.
         if finished or self._has_written:
             self.entry.end(history.FINISHED, rows=self._row_count)
@@ -330,7 +330,7 @@ class Operation:
             self.entry.running()
         result = self._run()
         self._has_written = result.statement_kind in _WRITES
-        rows = Rows(result.batches, self._limit)
+        rows = ResultRows(result.batches, self._limit)
         try:
             rows.read_ahead(READ_AHEAD_BYTES)
         except BaseException:
@@ -343,7 +343,7 @@ class Operation:
         self.num_modified_rows = result.num_modified_rows
         with self._rows_lock:
             self._rows, self._result = rows, result
-        if not self._finish(State.FINISHED_STATE):
+        if not self._finish(OperationState.FINISHED_STATE):
             # Canceled or closed in the last moment: nobody will fetch it.
             with self._rows_lock:
                 self._rows.close()
@@ -361,12 +361,12 @@ class Operation:
     def _finish(self, state: int) -> bool:
         with self._condition:
             if self._state in _DONE:
-                if state == State.CLOSED_STATE:
+                if state == OperationState.CLOSED_STATE:
                     self._state = state
                 return False
             self._state = state
             self.completed = time.time()
-            self._tell(state == State.FINISHED_STATE)
+            self._tell(state == OperationState.FINISHED_STATE)
             self._condition.notify_all()
             return True
 
@@ -375,7 +375,7 @@ class Operation:
         with self._condition:
             if self._state not in _DONE:
                 self.error = error
-        self._finish(State.ERROR_STATE)
+        self._finish(OperationState.ERROR_STATE)
 
     def _tell(self, succeeded: bool) -> None:
         if self.on_done is not None:
@@ -392,7 +392,7 @@ class Operation:
         if self._timeout is None:
             return None
         seconds = min(self._timeout, threading.TIMEOUT_MAX)
-        timer = threading.Timer(seconds, self.cancel, args=(State.TIMEDOUT_STATE,))
+        timer = threading.Timer(seconds, self.cancel, args=(OperationState.TIMEDOUT_STATE,))
         timer.daemon = True
         timer.start()
         return timer

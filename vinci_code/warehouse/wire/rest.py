@@ -23,7 +23,7 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vinci_code.warehouse.wire.server import Answer, Request
+from vinci_code.warehouse.wire.server import HttpAnswer, Request
 
 FORBIDDEN_TEXT = "Invalid access token."
 UNAUTHENTICATED_TEXT = "Credential was not sent or was of an unsupported type for this API."
@@ -49,7 +49,7 @@ _REFUSED = (
 )
 
 
-class Credentials:
+class AcceptedCredentials:
     """The tokens that the warehouse accepts, and the service principal that can ask for more.
 
     Args:
@@ -191,10 +191,10 @@ class Rest:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: AcceptedCredentials,
         state: WarehouseState,
         warehouse_id: str,
-        history: Callable[[Request], Answer],
+        history: Callable[[Request], HttpAnswer],
     ) -> None:
         self._credentials = credentials
         self._state = state
@@ -202,7 +202,7 @@ class Rest:
         self._history = history
         self.base_url = ""
 
-    def authenticate(self, request: Request) -> Answer | None:
+    def authenticate(self, request: Request) -> HttpAnswer | None:
         """The refusal of a request without a good token; ``None`` lets it pass.
 
         Discovery and the token endpoint are open, as they must be for a client that has no token
@@ -215,7 +215,7 @@ class Rest:
             return unauthenticated()
         return None if self._credentials.accepts(token) else forbidden()
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> HttpAnswer:
         """Answer an authenticated request."""
         path, method = request.path, request.method
         fixed = {
@@ -239,7 +239,7 @@ class Rest:
                 return refused(name)
         return error_answer(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path}'")
 
-    def _discovery(self, _request: Request) -> Answer:
+    def _discovery(self, _request: Request) -> HttpAnswer:
         issuer = f"{self.base_url}/oidc"
         return json_answer(
             {
@@ -253,10 +253,10 @@ class Rest:
             }
         )
 
-    def _host_metadata(self, _request: Request) -> Answer:
+    def _host_metadata(self, _request: Request) -> HttpAnswer:
         return json_answer({"oidc_endpoint": f"{self.base_url}/oidc"})
 
-    def _token(self, request: Request) -> Answer:
+    def _token(self, request: Request) -> HttpAnswer:
         form = urllib.parse.parse_qs(request.body.decode("utf-8", "replace"))
         if form.get("grant_type") != ["client_credentials"]:
             return _oauth_error(400, "unsupported_grant_type", "only client_credentials is known")
@@ -272,7 +272,7 @@ class Rest:
             }
         )
 
-    def _telemetry(self, request: Request) -> Answer:
+    def _telemetry(self, request: Request) -> HttpAnswer:
         # The driver reads these fields of the answer (telemetry/models/endpoint_models.py).
         try:
             logs = json.loads(request.body or b"{}").get("protoLogs", [])
@@ -281,7 +281,7 @@ class Rest:
         count = len(logs) if isinstance(logs, list) else 0
         return json_answer({"errors": [], "numSuccess": count, "numProtoSuccess": count})
 
-    def _warehouse(self, method: str, identifier: str, action: str | None) -> Answer:
+    def _warehouse(self, method: str, identifier: str, action: str | None) -> HttpAnswer:
         if identifier != self._warehouse_id:
             return no_such_warehouse(identifier)
         if action is None and method == "GET":
@@ -325,38 +325,38 @@ def bearer_token(request: Request) -> str | None:
     return token if scheme.lower() == "bearer" and token else None
 
 
-def json_answer(content: object, status: int = 200) -> Answer:
+def json_answer(content: object, status: int = 200) -> HttpAnswer:
     """An answer with a JSON body."""
-    return Answer(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    return HttpAnswer(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
 
-def error_answer(status: int, code: str | int, message: str) -> Answer:
+def error_answer(status: int, code: str | int, message: str) -> HttpAnswer:
     """An error in the shape of the REST API, with the header that the driver reads."""
     answer = json_answer({"error_code": code, "message": message}, status)
     answer.headers[REASON_HEADER] = message
     return answer
 
 
-def unauthenticated() -> Answer:
+def unauthenticated() -> HttpAnswer:
     """A request without a credential (recorded in databricks-jdbc's tests)."""
     answer = error_answer(401, 401, UNAUTHENTICATED_TEXT)
     answer.headers["WWW-Authenticate"] = 'Bearer realm="DatabricksRealm"'
     return answer
 
 
-def forbidden() -> Answer:
+def forbidden() -> HttpAnswer:
     """A request with a credential that is not good (recorded in databricks-jdbc's tests)."""
     return error_answer(403, 403, FORBIDDEN_TEXT)
 
 
-def no_such_warehouse(identifier: str) -> Answer:
+def no_such_warehouse(identifier: str) -> HttpAnswer:
     """A request for another warehouse."""
     return error_answer(
         404, "RESOURCE_DOES_NOT_EXIST", f"SQL warehouse {identifier[:100]!a} does not exist."
     )
 
 
-def refused(name: str) -> Answer:
+def refused(name: str) -> HttpAnswer:
     """Something that a real workspace has and the local warehouse does not, not to be retried."""
     return error_answer(
         400,
@@ -366,7 +366,7 @@ def refused(name: str) -> Answer:
     )
 
 
-def _oauth_error(status: int, code: str, description: str) -> Answer:
+def _oauth_error(status: int, code: str, description: str) -> HttpAnswer:
     return json_answer({"error": code, "error_description": description}, status)
 
 

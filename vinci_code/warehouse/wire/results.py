@@ -33,7 +33,7 @@ UTC_NAMES = frozenset({"utc", "etc/utc", "z", "gmt", "+00:00"})
 
 
 @dataclass(frozen=True)
-class Format:
+class ResultFormat:
     """How one statement's rows are to be sent.
 
     Attributes:
@@ -53,13 +53,13 @@ class Format:
     zone: str = "Etc/UTC"
 
 
-COLUMNS = Format(arrow=False)
+COLUMNS = ResultFormat(arrow=False)
 
 # What Arrow's to_pylist gives: which Python type it is depends on the SqlType beside it.
 Value: TypeAlias = Any
 
 
-class Rows:
+class ResultRows:
     """A result's rows, read from the engine as far as they are asked for.
 
     Args:
@@ -171,7 +171,7 @@ class Encoder:
     """
 
     def __init__(
-        self, columns: Sequence[Column], form: Format, *, empty_schema: bool = False
+        self, columns: Sequence[Column], form: ResultFormat, *, empty_schema: bool = False
     ) -> None:
         self._columns = list(columns)
         self._form = form
@@ -288,18 +288,18 @@ def _sql_name(kind: SqlType) -> str:
     return "STRING" if kind.is_string else kind.text
 
 
-def _field(column: Column, form: Format) -> pa.Field:
+def _field(column: Column, form: ResultFormat) -> pa.Field:
     metadata = {SQL_NAME: _sql_name(column.type), JSON_TYPE: json_type(column.type)}
     return pa.field(column.name, _wire_type(column.type, form), column.nullable, metadata)
 
 
-def _wire_type(kind: SqlType, form: Format) -> pa.DataType:
+def _wire_type(kind: SqlType, form: ResultFormat) -> pa.DataType:
     if _as_text(kind, form):
         return pa.string()
     return _in_zone(kind.arrow(), form.zone)
 
 
-def _as_text(kind: SqlType, form: Format) -> bool:
+def _as_text(kind: SqlType, form: ResultFormat) -> bool:
     if kind.is_nested:
         return not form.native_complex
     if kind.name == "DECIMAL":
@@ -314,7 +314,7 @@ def _in_zone(kind: pa.DataType, zone: str) -> pa.DataType:
     return pa.timestamp(kind.unit, tz=zone)
 
 
-def _converter(kind: SqlType, form: Format) -> Callable[[pa.Array], pa.Array]:
+def _converter(kind: SqlType, form: ResultFormat) -> Callable[[pa.Array], pa.Array]:
     if _as_text(kind, form):
         return lambda array: pa.array(_texts(array, kind, form), pa.string())
     wanted = _wire_type(kind, form)
@@ -401,7 +401,7 @@ def _t_column(values: list[Any], kind: SqlType) -> ttypes.TColumn:
     return ttypes.TColumn(**{name: wrapper(values=values, nulls=bytes(nulls))})
 
 
-def _plain_values(array: pa.Array, kind: SqlType, form: Format) -> list[Any]:
+def _plain_values(array: pa.Array, kind: SqlType, form: ResultFormat) -> list[Any]:
     if kind.name == "FLOAT":
         # By way of the text, as Hive's ColumnBuffer does: 1.1 and not 1.10000002384.
         return [None if text is None else float(text) for text in _cast_text(array)]
@@ -410,7 +410,7 @@ def _plain_values(array: pa.Array, kind: SqlType, form: Format) -> list[Any]:
     return _texts(array, kind, form)
 
 
-def _texts(array: pa.Array, kind: SqlType, form: Format) -> list[str | None]:
+def _texts(array: pa.Array, kind: SqlType, form: ResultFormat) -> list[str | None]:
     if kind.is_nested:
         zone = form.zone
         values = array.to_pylist()

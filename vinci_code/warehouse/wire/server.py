@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass
-class Answer:
+class HttpAnswer:
     """What to send back.
 
     Attributes:
@@ -86,7 +86,7 @@ class Answer:
         return 0 if self.cut == "before" else len(self.body) // 2
 
 
-Application = Callable[[Request], Answer]
+Application = Callable[[Request], HttpAnswer]
 
 
 class Server:
@@ -183,7 +183,7 @@ class Server:
                 self._connections[threading.current_thread()] = connection
                 closing = self._closing
             if not closing:
-                _Connection(connection, self._application)
+                _HttpConnection(connection, self._application)
         except OSError as error:
             # A client without the CA, one that speaks no TLS, one that went away, or a connection
             # that was shut down: its own affair, and no reason to end the server.
@@ -223,7 +223,7 @@ class _DeadlineReader(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
-class _Connection(BaseHTTPRequestHandler):
+class _HttpConnection(BaseHTTPRequestHandler):
     """One connection's requests, one after another."""
 
     protocol_version = "HTTP/1.1"
@@ -298,9 +298,9 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, reason: str) -> None:
         headers = {"Content-Type": "text/plain", "Connection": "close"}
-        self._send(Answer(status, reason.encode(), headers))
+        self._send(HttpAnswer(status, reason.encode(), headers))
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: HttpAnswer) -> None:
         if answer.cut == "before":
             self._reset()
             return

@@ -19,11 +19,16 @@ from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.engine.result import Result
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.wire import messages, metadata, parameters
-from vinci_code.warehouse.wire.history import Entry, QueryHistory
-from vinci_code.warehouse.wire.messages import Call, Struct
-from vinci_code.warehouse.wire.operations import EngineSession, Operation, Session, State
+from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
+from vinci_code.warehouse.wire.messages import ThriftCall, ThriftStruct
+from vinci_code.warehouse.wire.operations import (
+    ClientSession,
+    EngineSessionLike,
+    Operation,
+    OperationState,
+)
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
-from vinci_code.warehouse.wire.results import COLUMNS, Format
+from vinci_code.warehouse.wire.results import COLUMNS, ResultFormat
 
 SERVER_PROTOCOL = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8
 """What a real server answers, whatever the client offers (recorded traffic)."""
@@ -71,7 +76,7 @@ class ThriftService:
 
     def __init__(
         self,
-        open_session: Callable[[str | None, str | None, dict[str, str]], EngineSession],
+        open_session: Callable[[str | None, str | None, dict[str, str]], EngineSessionLike],
         executor: Executor,
         log: RequestLog,
         history: QueryHistory,
@@ -81,7 +86,7 @@ class ThriftService:
         self._log = log
         self._history = history
         self._lock = threading.Lock()
-        self._sessions: dict[bytes, Session] = {}
+        self._sessions: dict[bytes, ClientSession] = {}
         self._closed = False
 
     # --- what surrounds the calls ---------------------------------------------------------------
@@ -100,7 +105,7 @@ class ThriftService:
         for session in sessions:
             session.close()
 
-    def describe(self, call: Call, record: RequestRecord) -> None:
+    def describe(self, call: ThriftCall, record: RequestRecord) -> None:
         """Write on the record what the call is about."""
         record.session_id = self._session_text(call)
         if call.operation_guid is not None:
@@ -116,7 +121,7 @@ class ThriftService:
         elif call.name == "OpenSession":
             record.configuration = self._plain_map(call.request.configuration)
 
-    def serve(self, call: Call, record: RequestRecord) -> Struct:
+    def serve(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
         """Answer a call.
 
         Args:
@@ -135,7 +140,7 @@ class ThriftService:
             record.error = str(error)
             return self.failure(call, str(error), error.sqlstate)
 
-    def failure(self, call: Call, message: str, sqlstate: str | None = None) -> Struct:
+    def failure(self, call: ThriftCall, message: str, sqlstate: str | None = None) -> ThriftStruct:
         """The answer to a call that failed, with the error in its status."""
         status = ttypes.TStatus(
             statusCode=ttypes.TStatusCode.ERROR_STATUS,
@@ -149,7 +154,9 @@ class ThriftService:
             response.serverProtocolVersion = SERVER_PROTOCOL
         return response
 
-    def fail_statement(self, call: Call, record: RequestRecord, error: SqlError) -> Struct:
+    def fail_statement(
+        self, call: ThriftCall, record: RequestRecord, error: SqlError
+    ) -> ThriftStruct:
         """Answer ExecuteStatement as if its statement had failed, without running it."""
 
         def run() -> Result:
@@ -166,7 +173,7 @@ class ThriftService:
             return self.failure(call, lost.message, lost.sqlstate)
         return self._run_statement(call, record, session, run)
 
-    def lose_session(self, call: Call) -> str:
+    def lose_session(self, call: ThriftCall) -> str:
         """Forget the call's session, as a restarted server has; returns the text that says so."""
         session = self._find_session(call)
         if session is None:
@@ -176,14 +183,14 @@ class ThriftService:
         session.close()
         return messages.invalid_session(session.handle.guid)
 
-    def _session_text(self, call: Call) -> str | None:
+    def _session_text(self, call: ThriftCall) -> str | None:
         guid = call.session_guid
         if guid is None:
             session = self._find_session(call)
             return None if session is None else session.handle.text
         return messages.uuid_text(guid)
 
-    def _find_session(self, call: Call) -> Session | None:
+    def _find_session(self, call: ThriftCall) -> ClientSession | None:
         with self._lock:
             if call.session_guid is not None:
                 return self._sessions.get(call.session_guid)
@@ -193,7 +200,7 @@ class ThriftService:
                     return session
         return None
 
-    def _session(self, call: Call) -> Session:
+    def _session(self, call: ThriftCall) -> ClientSession:
         session = self._find_session(call)
         handle = call.request.sessionHandle
         identifier = None if handle is None else handle.sessionId
@@ -201,7 +208,7 @@ class ThriftService:
             raise StatusError(messages.invalid_session(call.session_guid), "08000")
         return session
 
-    def _operation(self, call: Call) -> Operation:
+    def _operation(self, call: ThriftCall) -> Operation:
         session = self._find_session(call)
         guid = call.operation_guid
         operation = session.operations.get(guid) if session and guid is not None else None
@@ -216,7 +223,7 @@ class ThriftService:
 
     # --- sessions -------------------------------------------------------------------------------
 
-    def _open(self, call: Call, record: RequestRecord) -> Struct:
+    def _open(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
         request = call.request
         namespace = request.initialNamespace or ttypes.TNamespace()
         configuration = {
@@ -227,7 +234,7 @@ class ThriftService:
         engine_session = self._open_session(
             _lower(namespace.catalogName), _lower(namespace.schemaName), configuration
         )
-        session = Session(engine_session)
+        session = ClientSession(engine_session)
         with self._lock:
             refused = self._closed
             if not refused:
@@ -249,14 +256,14 @@ class ThriftService:
             canUseMultipleCatalogs=True,
         )
 
-    def _close_session(self, call: Call, _record: RequestRecord) -> Struct:
+    def _close_session(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         session = self._session(call)
         with self._lock:
             self._sessions.pop(session.handle.guid, None)
         session.close()
         return ttypes.TCloseSessionResp(status=messages.status())
 
-    def _get_info(self, call: Call, _record: RequestRecord) -> Struct:
+    def _get_info(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         self._session(call)
         value = _INFO.get(call.request.infoType)
         if value is None:
@@ -267,7 +274,7 @@ class ThriftService:
 
     # --- statements -----------------------------------------------------------------------------
 
-    def _execute_statement(self, call: Call, record: RequestRecord) -> Struct:
+    def _execute_statement(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
         session = self._session(call)
         request = call.request
         try:
@@ -282,11 +289,11 @@ class ThriftService:
 
     def _run_statement(
         self,
-        call: Call,
+        call: ThriftCall,
         record: RequestRecord,
-        session: Session,
+        session: ClientSession,
         run: Callable[[], Result],
-    ) -> Struct:
+    ) -> ThriftStruct:
         request = call.request
         operation = Operation(
             session,
@@ -319,14 +326,16 @@ class ThriftService:
             response.directResults = self._direct_results(operation, direct, record)
         return response
 
-    def _entry(self, call: Call, session: Session, operation: Operation) -> Entry:
+    def _entry(
+        self, call: ThriftCall, session: ClientSession, operation: Operation
+    ) -> HistoryEntry:
         """Begin the statement's entry of the query history."""
         overlay = {key.upper(): value for key, value in (call.request.confOverlay or {}).items()}
         # Those of the statement are added to its session's, as SET QUERY_TAGS adds to them; what a
         # real warehouse does with a key that both have is not documented.
         tags = query_tags.parse(self._log.scrub(session.engine.configuration.get(_TAGS, "")))
         tags |= query_tags.parse(self._log.scrub(overlay.get(_TAGS, "")))
-        entry = Entry(
+        entry = HistoryEntry(
             operation.handle.text,
             self._log.scrub(call.request.statement),
             tags,
@@ -338,7 +347,9 @@ class ThriftService:
         self._history.begin(entry)
         return entry
 
-    def _synchronous(self, call: Call, record: RequestRecord, operation: Operation) -> Struct:
+    def _synchronous(
+        self, call: ThriftCall, record: RequestRecord, operation: Operation
+    ) -> ThriftStruct:
         # A client that does not ask for runAsync finds the error in the status of the call.
         error = operation.error
         if error is not None:
@@ -361,10 +372,10 @@ class ThriftService:
         self, operation: Operation, wanted: ttypes.TSparkGetDirectResults, record: RequestRecord
     ) -> ttypes.TSparkDirectResults:
         direct = ttypes.TSparkDirectResults(operationStatus=messages.operation_status(operation))
-        if operation.state == State.ERROR_STATE and operation.error is not None:
+        if operation.state == OperationState.ERROR_STATE and operation.error is not None:
             _check_limits(operation.error)
             record.error = str(operation.error)
-        if operation.state != State.FINISHED_STATE:
+        if operation.state != OperationState.FINISHED_STATE:
             return direct
         direct.resultSetMetadata = operation.metadata()
         row_set, more = operation.fetch(
@@ -383,25 +394,25 @@ class ThriftService:
 
     # --- operations -----------------------------------------------------------------------------
 
-    def _get_operation_status(self, call: Call, record: RequestRecord) -> Struct:
+    def _get_operation_status(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
         operation = self._operation(call)
         operation.wait(LONG_POLL_SECONDS)
-        if operation.error is not None and operation.state == State.ERROR_STATE:
+        if operation.error is not None and operation.state == OperationState.ERROR_STATE:
             record.error = str(operation.error)
         return messages.operation_status(operation)
 
-    def _cancel_operation(self, call: Call, _record: RequestRecord) -> Struct:
+    def _cancel_operation(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         self._operation(call).cancel()
         return ttypes.TCancelOperationResp(status=messages.status())
 
-    def _close_operation(self, call: Call, _record: RequestRecord) -> Struct:
+    def _close_operation(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         self._operation(call).close()
         return ttypes.TCloseOperationResp(status=messages.status())
 
-    def _get_result_set_metadata(self, call: Call, _record: RequestRecord) -> Struct:
+    def _get_result_set_metadata(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         return self._finished(call).metadata()
 
-    def _fetch_results(self, call: Call, _record: RequestRecord) -> Struct:
+    def _fetch_results(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         request = call.request
         operation = self._finished(call)
         if request.orientation != ttypes.TFetchOrientation.FETCH_NEXT:
@@ -422,21 +433,21 @@ class ThriftService:
             response.resultSetMetadata = operation.metadata()
         return response
 
-    def _finished(self, call: Call) -> Operation:
+    def _finished(self, call: ThriftCall) -> Operation:
         operation = self._operation(call)
         operation.wait(LONG_POLL_SECONDS)
         state = operation.state
-        if state == State.ERROR_STATE and operation.error is not None:
+        if state == OperationState.ERROR_STATE and operation.error is not None:
             raise StatusError(f"Error running query: {operation.error}", operation.error.sqlstate)
-        if state != State.FINISHED_STATE:
+        if state != OperationState.FINISHED_STATE:
             # The text of Spark's thrift server (Operation.assertState).
-            found = State._VALUES_TO_NAMES[state].removesuffix("_STATE")
+            found = OperationState._VALUES_TO_NAMES[state].removesuffix("_STATE")
             raise StatusError(f"Expected states: [FINISHED], but found {found}", "HY010")
         return operation
 
     # --- metadata -------------------------------------------------------------------------------
 
-    def _metadata(self, call: Call, record: RequestRecord) -> Struct:
+    def _metadata(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
         session = self._session(call)
         if session.engine.in_transaction:
             # The transaction stays usable (databricks-sql-python, tests/e2e/test_transactions.py).
@@ -467,13 +478,13 @@ class ThriftService:
             )
         return response
 
-    def _no_delegation(self, _call: Call, _record: RequestRecord) -> Struct:
+    def _no_delegation(self, _call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         raise StatusError(
             "Delegation token only supported over remote client with kerberos authentication"
         )
 
 
-_HANDLERS: dict[str, Callable[[ThriftService, Call, RequestRecord], Struct]] = {
+_HANDLERS: dict[str, Callable[[ThriftService, ThriftCall, RequestRecord], ThriftStruct]] = {
     "OpenSession": ThriftService._open,
     "CloseSession": ThriftService._close_session,
     "GetInfo": ThriftService._get_info,
@@ -497,11 +508,11 @@ _INFO = {
 }
 
 
-def _format(request: ttypes.TExecuteStatementReq, session: Session) -> Format:
+def _format(request: ttypes.TExecuteStatementReq, session: ClientSession) -> ResultFormat:
     native = request.useArrowNativeTypes or ttypes.TSparkArrowTypes(
         timestampAsArrow=True, decimalAsArrow=True, complexTypesAsArrow=True
     )
-    return Format(
+    return ResultFormat(
         arrow=bool(request.canReadArrowResult),
         lz4=bool(request.canReadArrowResult and request.canDecompressLZ4Result),
         native_timestamps=bool(native.timestampAsArrow),

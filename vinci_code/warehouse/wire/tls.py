@@ -26,7 +26,7 @@ _LIFETIME = dt.timedelta(days=365)
 _CLOCK_SKEW = dt.timedelta(hours=1)
 
 
-class Identity:
+class LoopbackCertificate:
     """A certificate for the loopback host, signed by an authority that exists for it alone.
 
     Attributes:

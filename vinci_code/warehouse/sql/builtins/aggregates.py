@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import Builder, Call, function
+from vinci_code.warehouse.sql.builtins.registry import Builder, FunctionCall, function
 from vinci_code.warehouse.sql.coercion import comparable, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.operators import sort_key
@@ -29,7 +29,7 @@ def aggregate(names: str, low: int, high: int | None = -1) -> Callable[[Builder]
 
 
 @aggregate("count", 0, None)
-def build_count(call: Call) -> Typed:
+def build_count(call: FunctionCall) -> Typed:
     """Rows, or rows in which no argument is NULL."""
     if not call.nodes or isinstance(call.nodes[0], exp.Star):
         return Typed(f"count(*){call.suffix}", BIGINT, "count(1)", False)
@@ -44,7 +44,7 @@ def build_count(call: Call) -> Typed:
 
 
 @aggregate("count_if", 1)
-def build_count_if(call: Call) -> Typed:
+def build_count_if(call: FunctionCall) -> Typed:
     """Rows for which the condition holds."""
     test = call.argument(0, BOOLEAN).sql
     value = f"CASE WHEN {test} THEN 1 END"
@@ -53,7 +53,7 @@ def build_count_if(call: Call) -> Typed:
     return Typed(f"count({value}){call.suffix}", BIGINT, call.shown, False)
 
 
-def _numeric(call: Call) -> Typed:
+def _numeric(call: FunctionCall) -> Typed:
     value = call.args[0]
     if value.type.is_string or value.type.name == "VOID":
         return call.binder.cast(value, DOUBLE)
@@ -63,7 +63,7 @@ def _numeric(call: Call) -> Typed:
 
 
 @aggregate("sum try_sum", 1)
-def build_sum(call: Call) -> Typed:
+def build_sum(call: FunctionCall) -> Typed:
     """BIGINT for integers, ten more digits for decimals, DOUBLE for floats."""
     if call.args[0].type.is_interval:
         return _sum_interval(call)
@@ -83,7 +83,7 @@ def build_sum(call: Call) -> Typed:
     return Typed(sql, DOUBLE, call.shown)
 
 
-def _sum_interval(call: Call) -> Typed:
+def _sum_interval(call: FunctionCall) -> Typed:
     value = call.args[0]
     if value.type.is_month_interval:
         raise unsupported("sum of intervals of months")
@@ -92,7 +92,7 @@ def _sum_interval(call: Call) -> Typed:
 
 
 @aggregate("avg mean try_avg", 1)
-def build_avg(call: Call) -> Typed:
+def build_avg(call: FunctionCall) -> Typed:
     """DOUBLE, or a decimal with four more digits after the point."""
     value = _numeric(call)
     name = call.shown
@@ -113,7 +113,7 @@ def build_avg(call: Call) -> Typed:
 
 
 @aggregate("min max", 1)
-def build_extreme(call: Call) -> Typed:
+def build_extreme(call: FunctionCall) -> Typed:
     """The least or greatest value that is not NULL."""
     value = call.args[0]
     if not comparable(value.type):
@@ -131,7 +131,7 @@ def build_extreme(call: Call) -> Typed:
 
 
 @aggregate("min_by max_by", 2)
-def build_extreme_by(call: Call) -> Typed:
+def build_extreme_by(call: FunctionCall) -> Typed:
     """The value of the row in which another is least or greatest."""
     value, key = call.args
     if key.type.is_nested:
@@ -141,7 +141,7 @@ def build_extreme_by(call: Call) -> Typed:
 
 
 @aggregate("first first_value any_value last last_value", 1, 2)
-def build_first(call: Call) -> Typed:
+def build_first(call: FunctionCall) -> Typed:
     """The first or last value of the group, NULLs included unless they are to be ignored."""
     value = call.args[0]
     ignore = call.ignore_nulls
@@ -159,7 +159,7 @@ def build_first(call: Call) -> Typed:
 
 
 @aggregate("collect_list array_agg", 1)
-def build_collect_list(call: Call) -> Typed:
+def build_collect_list(call: FunctionCall) -> Typed:
     """The values that are not NULL; an empty array where there are none."""
     value = call.args[0]
     suffix = call.suffixed(f"{value.sql} IS NOT NULL")
@@ -169,7 +169,7 @@ def build_collect_list(call: Call) -> Typed:
 
 
 @aggregate("collect_set", 1)
-def build_collect_set(call: Call) -> Typed:
+def build_collect_set(call: FunctionCall) -> Typed:
     """The distinct values that are not NULL."""
     value = call.args[0]
     if not comparable(value.type):
@@ -180,7 +180,7 @@ def build_collect_set(call: Call) -> Typed:
 
 
 @aggregate("listagg string_agg", 1, 2)
-def build_listagg(call: Call) -> Typed:
+def build_listagg(call: FunctionCall) -> Typed:
     """Joins the texts that are not NULL, in the order of WITHIN GROUP."""
     value = call.binder.as_string(call.args[0], call.name)
     separator = call.text(1) if len(call.args) == 2 else "''"
@@ -203,7 +203,7 @@ _STATISTICS = {
 
 
 @aggregate(" ".join(_STATISTICS), 1)
-def build_statistic(call: Call) -> Typed:
+def build_statistic(call: FunctionCall) -> Typed:
     """Variance, standard deviation and kurtosis."""
     value = call.argument(0, DOUBLE).sql
     verb = _STATISTICS[call.name]
@@ -211,7 +211,7 @@ def build_statistic(call: Call) -> Typed:
 
 
 @aggregate("skewness", 1)
-def build_skewness(call: Call) -> Typed:
+def build_skewness(call: FunctionCall) -> Typed:
     """The skewness of the population, computed from its moments."""
     if call.windowed or call.distinct:
         raise unsupported("skewness with DISTINCT or OVER")
@@ -230,7 +230,7 @@ def build_skewness(call: Call) -> Typed:
     "regr_avgy regr_sxx regr_syy regr_sxy",
     2,
 )
-def build_two_statistics(call: Call) -> Typed:
+def build_two_statistics(call: FunctionCall) -> Typed:
     """Statistics of pairs."""
     one, two = call.argument(0, DOUBLE).sql, call.argument(1, DOUBLE).sql
     sql = f"{call.name}({one}, {two}){call.suffix}"
@@ -242,7 +242,7 @@ def build_two_statistics(call: Call) -> Typed:
     return Typed(sql, DOUBLE, call.shown)
 
 
-def _share(call: Call, index: int = 1) -> tuple[str, bool]:
+def _share(call: FunctionCall, index: int = 1) -> tuple[str, bool]:
     node = call.nodes[index]
     if isinstance(node, exp.Anonymous) and str(node.this).lower() == "array":
         values = call.binder.expressions(node.expressions, call.scope)
@@ -250,7 +250,7 @@ def _share(call: Call, index: int = 1) -> tuple[str, bool]:
     return _constant_share(call, call.args[index]), False
 
 
-def _constant_share(call: Call, value: Typed) -> str:
+def _constant_share(call: FunctionCall, value: Typed) -> str:
     if not value.is_constant or value.constant is None or not value.type.is_numeric:
         raise SqlError(
             "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
@@ -270,7 +270,7 @@ def _constant_share(call: Call, value: Typed) -> str:
 
 
 @aggregate("percentile", 2, 3)
-def build_percentile(call: Call) -> Typed:
+def build_percentile(call: FunctionCall) -> Typed:
     """The exact percentile, interpolated."""
     if len(call.args) == 3:
         raise unsupported("percentile with a frequency")
@@ -282,14 +282,14 @@ def build_percentile(call: Call) -> Typed:
 
 
 @aggregate("median", 1)
-def build_median(call: Call) -> Typed:
+def build_median(call: FunctionCall) -> Typed:
     """The percentile of one half."""
     value = call.argument(0, DOUBLE).sql
     return Typed(f"quantile_cont({call.distinct}{value}, 0.5){call.suffix}", DOUBLE, call.shown)
 
 
 @aggregate("percentile_cont percentile_disc", 1)
-def build_percentile_within(call: Call) -> Typed:
+def build_percentile_within(call: FunctionCall) -> Typed:
     """``percentile_cont(p) WITHIN GROUP (ORDER BY x)``."""
     if len(call.order_values) != 1:
         raise SqlError(
@@ -308,7 +308,7 @@ def build_percentile_within(call: Call) -> Typed:
 
 
 @aggregate("approx_percentile percentile_approx", 2, 3)
-def build_approx_percentile(call: Call) -> Typed:
+def build_approx_percentile(call: FunctionCall) -> Typed:
     """The exact element at the percentile, which every accuracy allows."""
     value = _numeric(call)
     share, many = _share(call)
@@ -319,13 +319,13 @@ def build_approx_percentile(call: Call) -> Typed:
 
 
 @aggregate("approx_count_distinct", 1, 2)
-def build_approx_count_distinct(call: Call) -> Typed:
+def build_approx_count_distinct(call: FunctionCall) -> Typed:
     """The exact count, which every relative error allows."""
     return Typed(f"count(DISTINCT {call.args[0].sql}){call.suffix}", BIGINT, call.shown, False)
 
 
 @aggregate("mode", 1, 2)
-def build_mode(call: Call) -> Typed:
+def build_mode(call: FunctionCall) -> Typed:
     """The most frequent value; of several the least one where that is asked for."""
     if len(call.args) == 2 and call.constant(1, "deterministic"):
         # DuckDB takes the first of several.
@@ -335,7 +335,7 @@ def build_mode(call: Call) -> Typed:
 
 
 @aggregate("bool_and every bool_or any some", 1)
-def build_bool(call: Call) -> Typed:
+def build_bool(call: FunctionCall) -> Typed:
     """Whether all, or any, of the values hold."""
     verb = "bool_and" if call.name in ("bool_and", "every") else "bool_or"
     test = call.argument(0, BOOLEAN).sql
@@ -343,7 +343,7 @@ def build_bool(call: Call) -> Typed:
 
 
 @aggregate("bit_and bit_or bit_xor", 1)
-def build_bits(call: Call) -> Typed:
+def build_bits(call: FunctionCall) -> Typed:
     """All values joined bit by bit."""
     value = call.args[0]
     if not value.type.is_integral:
@@ -352,7 +352,7 @@ def build_bits(call: Call) -> Typed:
 
 
 @aggregate("grouping", 1)
-def build_grouping(call: Call) -> Typed:
+def build_grouping(call: FunctionCall) -> Typed:
     """1 where the column was rolled up, else 0."""
     return Typed(
         f"CAST(grouping({call.args[0].sql}) AS TINYINT)", SqlType("TINYINT"), call.shown, False
@@ -360,7 +360,7 @@ def build_grouping(call: Call) -> Typed:
 
 
 @aggregate("grouping_id", 1, None)
-def build_grouping_id(call: Call) -> Typed:
+def build_grouping_id(call: FunctionCall) -> Typed:
     """The bits of ``grouping`` for several columns."""
     inner = ", ".join(arg.sql for arg in call.args)
     return Typed(f"CAST(grouping({inner}) AS BIGINT)", BIGINT, call.shown, False)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, data_diff_types, unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import Call, function
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function
 from vinci_code.warehouse.sql.casts import let, variable
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable, tightest_of_two
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
@@ -27,7 +27,7 @@ from vinci_code.warehouse.sql.types import (
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote
 
 
-def _array_of(call: Call, index: int = 0) -> tuple[Typed, SqlType]:
+def _array_of(call: FunctionCall, index: int = 0) -> tuple[Typed, SqlType]:
     value = call.args[index]
     if value.type == VOID:
         return call.binder.cast(value, array(VOID)), VOID
@@ -36,7 +36,7 @@ def _array_of(call: Call, index: int = 0) -> tuple[Typed, SqlType]:
     return value, value.type.element
 
 
-def _map_of(call: Call, index: int = 0) -> tuple[Typed, SqlType, SqlType]:
+def _map_of(call: FunctionCall, index: int = 0) -> tuple[Typed, SqlType, SqlType]:
     value = call.args[index]
     if value.type.key is None or value.type.value is None:
         raise unexpected_input(call.name, index + 1, "MAP", value)
@@ -44,7 +44,7 @@ def _map_of(call: Call, index: int = 0) -> tuple[Typed, SqlType, SqlType]:
 
 
 @function("array", 0, None)
-def build_array(call: Call) -> Typed:
+def build_array(call: FunctionCall) -> Typed:
     """An array of the least common type."""
     values, kind = call.binder.unify(call.args, call.shown)
     items = ", ".join(value.sql for value in values)
@@ -52,7 +52,7 @@ def build_array(call: Call) -> Typed:
 
 
 @function("map", 0, None)
-def build_map(call: Call) -> Typed:
+def build_map(call: FunctionCall) -> Typed:
     """A map of keys and values in turn; a NULL key or the same key twice is an error."""
     if len(call.args) % 2:
         raise SqlError(
@@ -121,13 +121,13 @@ def _struct_value(parts: list[tuple[str, Typed]], fields: list[Field], shown: st
 
 
 @function("struct", 1, None)
-def build_struct(call: Call) -> Typed:
+def build_struct(call: FunctionCall) -> Typed:
     """A struct of its arguments."""
     return make_struct(call.binder, call.nodes, call.scope)
 
 
 @function("named_struct", 2, None)
-def build_named_struct(call: Call) -> Typed:
+def build_named_struct(call: FunctionCall) -> Typed:
     """A struct of names and values in turn."""
     if len(call.args) % 2:
         raise SqlError(
@@ -143,7 +143,7 @@ def build_named_struct(call: Call) -> Typed:
 
 
 @function("size cardinality", 1)
-def build_size(call: Call) -> Typed:
+def build_size(call: FunctionCall) -> Typed:
     """How many elements an array or a map has."""
     value = call.args[0]
     if value.type.name not in ("ARRAY", "MAP", "VOID"):
@@ -153,13 +153,13 @@ def build_size(call: Call) -> Typed:
 
 
 @function("array_size", 1)
-def build_array_size(call: Call) -> Typed:
+def build_array_size(call: FunctionCall) -> Typed:
     """How many elements an array has."""
     return Typed(f"CAST(len({_array_of(call)[0].sql}) AS INTEGER)", INT, call.shown)
 
 
 @function("element_at try_element_at", 2)
-def build_element_at(call: Call) -> Typed:
+def build_element_at(call: FunctionCall) -> Typed:
     """Positions count from 1, negative ones from the end; map keys give NULL where missing."""
     value = call.args[0]
     attempt = call.name.startswith("try")
@@ -194,7 +194,7 @@ def build_element_at(call: Call) -> Typed:
 
 
 @function("get", 2)
-def build_get(call: Call) -> Typed:
+def build_get(call: FunctionCall) -> Typed:
     """Counts from 0; NULL beyond the end."""
     items, element = _array_of(call)
     place = call.argument(1, INT).sql
@@ -202,7 +202,7 @@ def build_get(call: Call) -> Typed:
     return Typed(sql, element, call.shown)
 
 
-def _with_element(call: Call, index: int = 1) -> tuple[str, str, SqlType]:
+def _with_element(call: FunctionCall, index: int = 1) -> tuple[str, str, SqlType]:
     """Bring an array and one value to a common element type."""
     items, element = _array_of(call)
     added = call.args[index]
@@ -217,7 +217,7 @@ def _with_element(call: Call, index: int = 1) -> tuple[str, str, SqlType]:
     return found, cast_sql("NULL", kind) if value == "NULL" else value, kind
 
 
-def _two_arrays(call: Call) -> tuple[list[str], SqlType]:
+def _two_arrays(call: FunctionCall) -> tuple[list[str], SqlType]:
     """Bring two arrays to a common type."""
     one, other = call.args
     kind = tightest_of_two(one.type, other.type)
@@ -229,7 +229,7 @@ def _two_arrays(call: Call) -> tuple[list[str], SqlType]:
 
 
 @function("array_contains", 2)
-def build_array_contains(call: Call) -> Typed:
+def build_array_contains(call: FunctionCall) -> Typed:
     """NULL where it is not found and the array has a NULL."""
     items, value, _ = _with_element(call)
     sql = let(
@@ -243,7 +243,7 @@ def build_array_contains(call: Call) -> Typed:
 
 
 @function("array_position", 2)
-def build_array_position(call: Call) -> Typed:
+def build_array_position(call: FunctionCall) -> Typed:
     """Counts from 1; 0 where it is not found."""
     items, value, _ = _with_element(call)
     sql = (
@@ -254,7 +254,7 @@ def build_array_position(call: Call) -> Typed:
 
 
 @function("array_append array_prepend", 2)
-def build_array_append(call: Call) -> Typed:
+def build_array_append(call: FunctionCall) -> Typed:
     """One more element at an end."""
     items, value, kind = _with_element(call)
     joined = (
@@ -266,7 +266,7 @@ def build_array_append(call: Call) -> Typed:
 
 
 @function("array_remove", 2)
-def build_array_remove(call: Call) -> Typed:
+def build_array_remove(call: FunctionCall) -> Typed:
     """Without the elements that are equal to the value; NULL elements stay."""
     items, value, kind = _with_element(call)
     sql = (
@@ -277,14 +277,14 @@ def build_array_remove(call: Call) -> Typed:
 
 
 @function("array_compact", 1)
-def build_array_compact(call: Call) -> Typed:
+def build_array_compact(call: FunctionCall) -> Typed:
     """Without NULLs."""
     items, element = _array_of(call)
     return Typed(f"list_filter({items.sql}, lambda x: x IS NOT NULL)", array(element), call.shown)
 
 
 @function("array_repeat", 2)
-def build_array_repeat(call: Call) -> Typed:
+def build_array_repeat(call: FunctionCall) -> Typed:
     """One value several times."""
     value = call.args[0]
     count = call.argument(1, INT).sql
@@ -294,7 +294,7 @@ def build_array_repeat(call: Call) -> Typed:
 
 
 @function("array_distinct", 1)
-def build_array_distinct(call: Call) -> Typed:
+def build_array_distinct(call: FunctionCall) -> Typed:
     """The first of equal elements, in their order."""
     items, element = _array_of(call)
     return Typed(_distinct(items.sql), array(element), call.shown)
@@ -313,7 +313,7 @@ def _distinct(items: str) -> str:
 
 
 @function("array_union array_intersect array_except", 2)
-def build_array_set(call: Call) -> Typed:
+def build_array_set(call: FunctionCall) -> Typed:
     """Set operations without duplicates, in the order of the arrays."""
     (left, right), kind = _two_arrays(call)
     if call.name == "array_union":
@@ -330,7 +330,7 @@ def build_array_set(call: Call) -> Typed:
 
 
 @function("arrays_overlap", 2)
-def build_arrays_overlap(call: Call) -> Typed:
+def build_arrays_overlap(call: FunctionCall) -> Typed:
     """Whether two arrays share an element; NULL where only NULLs decide."""
     (left, right), _ = _two_arrays(call)
     sql = (
@@ -343,7 +343,7 @@ def build_arrays_overlap(call: Call) -> Typed:
 
 
 @function("array_join", 2, 3)
-def build_array_join(call: Call) -> Typed:
+def build_array_join(call: FunctionCall) -> Typed:
     """Joins texts; NULLs are left out unless a text stands for them."""
     items, _ = _array_of(call)
     texts = call.binder.cast(items, array(STRING)).sql
@@ -361,7 +361,7 @@ def build_array_join(call: Call) -> Typed:
 
 
 @function("array_max array_min", 1)
-def build_array_extreme(call: Call) -> Typed:
+def build_array_extreme(call: FunctionCall) -> Typed:
     """The greatest or least element that is not NULL."""
     items, element = _array_of(call)
     verb = "list_max" if call.name == "array_max" else "list_min"
@@ -369,7 +369,7 @@ def build_array_extreme(call: Call) -> Typed:
 
 
 @function("sort_array", 1, 2)
-def build_sort_array(call: Call) -> Typed:
+def build_sort_array(call: FunctionCall) -> Typed:
     """NULLs come first ascending, last descending."""
     items, element = _array_of(call)
     if not comparable(element):
@@ -384,7 +384,7 @@ def build_sort_array(call: Call) -> Typed:
 
 
 @function("array_sort", 1, 2)
-def build_array_sort(call: Call) -> Typed:
+def build_array_sort(call: FunctionCall) -> Typed:
     """Ascending with NULLs last; a comparison of one's own is refused."""
     if len(call.nodes) == 2:
         raise unsupported("array_sort with a comparison function")
@@ -394,7 +394,7 @@ def build_array_sort(call: Call) -> Typed:
 
 
 @function("flatten", 1)
-def build_flatten(call: Call) -> Typed:
+def build_flatten(call: FunctionCall) -> Typed:
     """An array of arrays as one; NULL where one of them is NULL."""
     items, element = _array_of(call)
     if element.element is None:
@@ -404,7 +404,7 @@ def build_flatten(call: Call) -> Typed:
 
 
 @function("slice", 3)
-def build_slice(call: Call) -> Typed:
+def build_slice(call: FunctionCall) -> Typed:
     """A part of an array from a position that counts from 1 or from the end."""
     items, element = _array_of(call)
     start, length = call.argument(1, INT).sql, call.argument(2, INT).sql
@@ -434,7 +434,7 @@ def build_slice(call: Call) -> Typed:
 
 
 @function("arrays_zip", 1, None)
-def build_arrays_zip(call: Call) -> Typed:
+def build_arrays_zip(call: FunctionCall) -> Typed:
     """Structs of the elements at the same place; shorter arrays are filled with NULL."""
     arrays = [_array_of(call, index) for index in range(len(call.args))]
     names = []
@@ -457,7 +457,7 @@ def build_arrays_zip(call: Call) -> Typed:
 
 
 @function("array_insert", 3)
-def build_array_insert(call: Call) -> Typed:
+def build_array_insert(call: FunctionCall) -> Typed:
     """One more element at a position that counts from 1."""
     place = call.constant(1, "pos")
     if not isinstance(place, int) or place < 1:
@@ -474,7 +474,7 @@ def build_array_insert(call: Call) -> Typed:
 
 
 def _lambda(
-    call: Call, index: int, parameters: Sequence[SqlType], seed: str
+    call: FunctionCall, index: int, parameters: Sequence[SqlType], seed: str
 ) -> tuple[list[str], Typed]:
     """Translate ``x -> …`` and return its DuckDB parameters and its body."""
     node = call.nodes[index]
@@ -516,13 +516,13 @@ def _check_lambda(node: exp.Lambda) -> None:
         raise unsupported("a window function inside of a lambda function")
 
 
-def _shown(call: Call, values: Sequence[Typed], body: Typed, names: Sequence[str]) -> str:
+def _shown(call: FunctionCall, values: Sequence[Typed], body: Typed, names: Sequence[str]) -> str:
     labels = ", ".join(LAMBDA_VARIABLE for _ in names)
     inner = ", ".join(value.name for value in values)
     return f"{call.name}({inner}, lambdafunction({body.name}, {labels}))"
 
 
-def _first(call: Call) -> tuple[Typed, SqlType]:
+def _first(call: FunctionCall) -> tuple[Typed, SqlType]:
     value = call.binder.expression(call.nodes[0], call.scope)
     if value.type.element is None:
         raise unexpected_input(call.name, 1, "ARRAY", value)
@@ -530,7 +530,7 @@ def _first(call: Call) -> tuple[Typed, SqlType]:
 
 
 @function("transform", 2)
-def build_transform(call: Call) -> Typed:
+def build_transform(call: FunctionCall) -> Typed:
     """Applies a function to every element, with its index from 0 if it wants one."""
     items, element = _first(call)
     names, body = _lambda(call, 1, [element, INT], items.sql)
@@ -541,14 +541,14 @@ def build_transform(call: Call) -> Typed:
     return Typed(sql, array(body.type), _shown(call, [items], body, names))
 
 
-def _truth(call: Call, body: Typed) -> str:
+def _truth(call: FunctionCall, body: Typed) -> str:
     if body.type not in (BOOLEAN, VOID):
         raise unexpected_input(call.name, 2, "BOOLEAN", body)
     return body.sql
 
 
 @function("filter", 2)
-def build_filter(call: Call) -> Typed:
+def build_filter(call: FunctionCall) -> Typed:
     """The elements, or map entries, for which the function holds."""
     items, element = _first(call)
     names, body = _lambda(call, 1, [element, INT], items.sql)
@@ -560,7 +560,7 @@ def build_filter(call: Call) -> Typed:
 
 
 @function("exists any_match", 2)
-def build_exists(call: Call) -> Typed:
+def build_exists(call: FunctionCall) -> Typed:
     """Whether it holds for any element; NULL where only NULLs decide."""
     items, element = _first(call)
     names, body = _lambda(call, 1, [element], items.sql)
@@ -576,7 +576,7 @@ def build_exists(call: Call) -> Typed:
 
 
 @function("forall all_match", 2)
-def build_forall(call: Call) -> Typed:
+def build_forall(call: FunctionCall) -> Typed:
     """Whether it holds for all elements; NULL where only NULLs decide."""
     items, element = _first(call)
     names, body = _lambda(call, 1, [element], items.sql)
@@ -592,7 +592,7 @@ def build_forall(call: Call) -> Typed:
 
 
 @function("aggregate reduce", 3, 4)
-def build_aggregate(call: Call) -> Typed:
+def build_aggregate(call: FunctionCall) -> Typed:
     """Folds an array from a start value, whose type is that of all that follow."""
     items, element = _first(call)
     start = call.binder.expression(call.nodes[1], call.scope)
@@ -639,7 +639,7 @@ def _unnamed(kind: SqlType) -> SqlType:
 
 
 @function("zip_with", 3)
-def build_zip_with(call: Call) -> Typed:
+def build_zip_with(call: FunctionCall) -> Typed:
     """Applies a function to the elements at the same place of two arrays."""
     left, one = _first(call)
     right = call.binder.expression(call.nodes[1], call.scope)
@@ -659,7 +659,7 @@ def build_zip_with(call: Call) -> Typed:
 
 
 @function("map_keys map_values", 1)
-def build_map_side(call: Call) -> Typed:
+def build_map_side(call: FunctionCall) -> Typed:
     """The keys, or the values, as an array."""
     value, key, inner = _map_of(call)
     kind = key if call.name == "map_keys" else inner
@@ -667,7 +667,7 @@ def build_map_side(call: Call) -> Typed:
 
 
 @function("map_entries", 1)
-def build_map_entries(call: Call) -> Typed:
+def build_map_entries(call: FunctionCall) -> Typed:
     """Structs of key and value."""
     value, key, inner = _map_of(call)
     return Typed(
@@ -676,14 +676,14 @@ def build_map_entries(call: Call) -> Typed:
 
 
 @function("map_contains_key", 2)
-def build_map_contains_key(call: Call) -> Typed:
+def build_map_contains_key(call: FunctionCall) -> Typed:
     """Whether the map has the key."""
     value, key, _ = _map_of(call)
     return Typed(f"map_contains({value.sql}, {call.argument(1, key).sql})", BOOLEAN, call.shown)
 
 
 @function("map_from_arrays", 2)
-def build_map_from_arrays(call: Call) -> Typed:
+def build_map_from_arrays(call: FunctionCall) -> Typed:
     """A map of two arrays."""
     keys, key = _array_of(call, 0)
     values, value = _array_of(call, 1)
@@ -700,7 +700,7 @@ def build_map_from_arrays(call: Call) -> Typed:
 
 
 @function("map_from_entries", 1)
-def build_map_from_entries(call: Call) -> Typed:
+def build_map_from_entries(call: FunctionCall) -> Typed:
     """A map of an array of structs."""
     items, element = _array_of(call)
     if len(element.fields) != 2:
@@ -712,7 +712,7 @@ def build_map_from_entries(call: Call) -> Typed:
 
 
 @function("map_concat", 1, None)
-def build_map_concat(call: Call) -> Typed:
+def build_map_concat(call: FunctionCall) -> Typed:
     """The entries of all maps; the same key twice is an error."""
     values, kind = call.binder.unify(call.args, call.shown)
     if kind.key is None:
@@ -729,7 +729,7 @@ def build_map_concat(call: Call) -> Typed:
     return Typed(f"(CASE WHEN NOT ({nulls}) THEN {joined} END)", kind, call.shown)
 
 
-def _map_lambda(call: Call) -> tuple[Typed, SqlType, SqlType, str, Typed]:
+def _map_lambda(call: FunctionCall) -> tuple[Typed, SqlType, SqlType, str, Typed]:
     value = call.binder.expression(call.nodes[0], call.scope)
     if value.type.key is None or value.type.value is None:
         raise unexpected_input(call.name, 1, "MAP", value)
@@ -743,7 +743,7 @@ def _map_lambda(call: Call) -> tuple[Typed, SqlType, SqlType, str, Typed]:
 
 
 @function("map_filter", 2)
-def build_map_filter(call: Call) -> Typed:
+def build_map_filter(call: FunctionCall) -> Typed:
     """The entries for which the function holds."""
     value, key, inner, entry, body = _map_lambda(call)
     sql = (
@@ -754,7 +754,7 @@ def build_map_filter(call: Call) -> Typed:
 
 
 @function("transform_values transform_keys", 2)
-def build_transform_map(call: Call) -> Typed:
+def build_transform_map(call: FunctionCall) -> Typed:
     """Replaces every value, or every key."""
     value, key, inner, entry, body = _map_lambda(call)
     entries = f"map_entries({value.sql})"
@@ -775,7 +775,7 @@ for _generator, _low, _high in (
     ("range", 1, 3),
 ):
 
-    def _not_scalar(call: Call) -> Typed:
+    def _not_scalar(call: FunctionCall) -> Typed:
         raise unsupported(f"the generator {call.name} inside an expression")
 
     function(_generator, _low, _high, "generator")(_not_scalar)

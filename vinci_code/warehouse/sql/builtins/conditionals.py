@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import cast, let, to_text
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.rewrites.operators import (
@@ -33,7 +33,7 @@ _VERSION = "18.0"
 
 
 @function("if iff", 3)
-def build_if(call: Call) -> Typed:
+def build_if(call: FunctionCall) -> Typed:
     """``if(condition, a, b)``."""
     test = call.binder.condition(call.nodes[0], call.scope, "If")
     values, kind = call.binder.unify(call.args[1:], call.shown)
@@ -43,7 +43,7 @@ def build_if(call: Call) -> Typed:
 
 
 @function("coalesce", 1, None)
-def build_coalesce(call: Call) -> Typed:
+def build_coalesce(call: FunctionCall) -> Typed:
     """The first value that is not NULL."""
     values, kind = call.binder.unify(call.args, call.shown)
     sql = f"coalesce({', '.join(value.sql for value in values)})"
@@ -51,13 +51,13 @@ def build_coalesce(call: Call) -> Typed:
 
 
 @function("nvl ifnull", 2)
-def build_nvl(call: Call) -> Typed:
+def build_nvl(call: FunctionCall) -> Typed:
     """``coalesce`` of two."""
     return build_coalesce(call)
 
 
 @function("nvl2", 3)
-def build_nvl2(call: Call) -> Typed:
+def build_nvl2(call: FunctionCall) -> Typed:
     """The second value where the first is not NULL, else the third."""
     values, kind = call.binder.unify(call.args[1:], call.shown)
     test = call.args[0].computed
@@ -66,7 +66,7 @@ def build_nvl2(call: Call) -> Typed:
 
 
 @function("nullif", 2)
-def build_nullif(call: Call) -> Typed:
+def build_nullif(call: FunctionCall) -> Typed:
     """NULL where both are equal."""
     left, right = call.args
     # Not filled up with the blanks of a CHAR, as an operand of "=" is.
@@ -76,27 +76,27 @@ def build_nullif(call: Call) -> Typed:
 
 
 @function("nullifzero", 1)
-def build_nullifzero(call: Call) -> Typed:
+def build_nullifzero(call: FunctionCall) -> Typed:
     """NULL for zero."""
     return Typed(f"nullif({call.args[0].sql}, 0)", call.args[0].type, call.shown)
 
 
 @function("zeroifnull", 1)
-def build_zeroifnull(call: Call) -> Typed:
+def build_zeroifnull(call: FunctionCall) -> Typed:
     """Zero for NULL."""
     values, kind = call.binder.unify([call.args[0], literal(0)], call.shown)
     return Typed(f"coalesce({values[0].sql}, {values[1].sql})", kind, call.shown, False)
 
 
 @function("greatest least", 2, None)
-def build_extreme(call: Call) -> Typed:
+def build_extreme(call: FunctionCall) -> Typed:
     """The greatest or least value; NULLs are passed over."""
     values, kind = call.binder.unify(call.args, call.shown)
     return Typed(f"{call.name}({', '.join(value.sql for value in values)})", kind, call.shown)
 
 
 @function("decode", 2, None)
-def build_decode(call: Call) -> Typed:
+def build_decode(call: FunctionCall) -> Typed:
     """``decode(binary, charset)``, or a chain of equal/then pairs where NULL equals NULL."""
     if len(call.args) == 2:
         return _decode_charset(call)
@@ -114,7 +114,7 @@ def build_decode(call: Call) -> Typed:
     return Typed(f"({sql})", kind, call.shown)
 
 
-def _decode_charset(call: Call) -> Typed:
+def _decode_charset(call: FunctionCall) -> Typed:
     data = call.args[0]
     sql = data.sql if data.type == BINARY else cast(data, BINARY).sql
     charset = call.text(1)
@@ -128,28 +128,28 @@ simple("encode", (STRING, STRING), BINARY, "vinci_encode({0}, {1})")
 
 
 @function("isnull", 1)
-def build_isnull(call: Call) -> Typed:
+def build_isnull(call: FunctionCall) -> Typed:
     """Whether it is NULL."""
     value = call.args[0]
     return Typed(f"({value.computed} IS NULL)", BOOLEAN, f"({value.name} IS NULL)", False)
 
 
 @function("isnotnull", 1)
-def build_isnotnull(call: Call) -> Typed:
+def build_isnotnull(call: FunctionCall) -> Typed:
     """Whether it is not NULL."""
     value = call.args[0]
     return Typed(f"({value.computed} IS NOT NULL)", BOOLEAN, f"({value.name} IS NOT NULL)", False)
 
 
 @function("isnan", 1)
-def build_isnan(call: Call) -> Typed:
+def build_isnan(call: FunctionCall) -> Typed:
     """Whether it is NaN; false for NULL."""
     value = call.argument(0, DOUBLE)
     return Typed(f"coalesce(isnan({value.sql}), FALSE)", BOOLEAN, call.shown, False)
 
 
 @function("nanvl", 2)
-def build_nanvl(call: Call) -> Typed:
+def build_nanvl(call: FunctionCall) -> Typed:
     """The second value where the first is NaN."""
     one, two = call.argument(0, DOUBLE), call.argument(1, DOUBLE)
     return Typed(
@@ -158,13 +158,13 @@ def build_nanvl(call: Call) -> Typed:
 
 
 @function("equal_null", 2)
-def build_equal_null(call: Call) -> Typed:
+def build_equal_null(call: FunctionCall) -> Typed:
     """The function form of ``<=>``."""
     return compare(call.binder, call.args[0], call.args[1], "<=>").named(call.shown)
 
 
 @function("raise_error", 1, 2)
-def build_raise_error(call: Call) -> Typed:
+def build_raise_error(call: FunctionCall) -> Typed:
     """Raise ``USER_RAISED_EXCEPTION`` with the text, for every row that reaches it."""
     error = SqlError("USER_RAISED_EXCEPTION", "P0001", "{}")
     if len(call.args) == 2:
@@ -177,7 +177,7 @@ def build_raise_error(call: Call) -> Typed:
 
 
 @function("assert_true", 1, 2)
-def build_assert_true(call: Call) -> Typed:
+def build_assert_true(call: FunctionCall) -> Typed:
     """NULL where the condition holds, else ``USER_RAISED_EXCEPTION``."""
     test = call.binder.condition(call.nodes[0], call.scope, "assert_true")
     message = (
@@ -188,7 +188,7 @@ def build_assert_true(call: Call) -> Typed:
 
 
 @function("typeof", 1)
-def build_typeof(call: Call) -> Typed:
+def build_typeof(call: FunctionCall) -> Typed:
     """The type's text, in lower case."""
     return literal(call.args[0].type.simple).named(call.shown)
 
@@ -210,51 +210,51 @@ _CASTS = {
 
 
 @function(" ".join(_CASTS), 1)
-def build_cast_function(call: Call) -> Typed:
+def build_cast_function(call: FunctionCall) -> Typed:
     """``int(x)`` is ``CAST(x AS INT)``."""
     target = parse_type(_CASTS[call.name])
     return cast(call.args[0], target, call.binder.zone, name=call.args[0].name)
 
 
 @function("try_add", 2)
-def build_try_add(call: Call) -> Typed:
+def build_try_add(call: FunctionCall) -> Typed:
     """``+`` with NULL where it overflows."""
     return try_arithmetic(call.binder, "+", call.args[0], call.args[1], call.shown)
 
 
 @function("try_subtract", 2)
-def build_try_subtract(call: Call) -> Typed:
+def build_try_subtract(call: FunctionCall) -> Typed:
     """``-`` with NULL where it overflows."""
     return try_arithmetic(call.binder, "-", call.args[0], call.args[1], call.shown)
 
 
 @function("try_multiply", 2)
-def build_try_multiply(call: Call) -> Typed:
+def build_try_multiply(call: FunctionCall) -> Typed:
     """``*`` with NULL where it overflows."""
     return try_arithmetic(call.binder, "*", call.args[0], call.args[1], call.shown)
 
 
 @function("try_divide", 2)
-def build_try_divide(call: Call) -> Typed:
+def build_try_divide(call: FunctionCall) -> Typed:
     """``/`` with NULL for a divisor of zero."""
     return divide(call.binder, call.args[0], call.args[1], attempt=True)
 
 
 @function("mod try_mod", 2)
-def build_mod(call: Call) -> Typed:
+def build_mod(call: FunctionCall) -> Typed:
     """The function form of ``%``."""
     value = modulo(call.binder, call.args[0], call.args[1], attempt=call.name == "try_mod")
     return value.named(call.shown)
 
 
 @function("div", 2)
-def build_div(call: Call) -> Typed:
+def build_div(call: FunctionCall) -> Typed:
     """The function form of ``div``."""
     return integer_divide(call.binder, call.args[0], call.args[1])
 
 
 @function("pmod", 2)
-def build_pmod(call: Call) -> Typed:
+def build_pmod(call: FunctionCall) -> Typed:
     """``%`` with the sign of the divisor."""
     first = modulo(call.binder, call.args[0], call.args[1])
     divisor = call.binder.cast(call.args[1], first.type)
@@ -270,19 +270,19 @@ def build_pmod(call: Call) -> Typed:
 
 
 @function("abs", 1)
-def build_abs(call: Call) -> Typed:
+def build_abs(call: FunctionCall) -> Typed:
     """The absolute value."""
     return absolute(call.binder, call.args[0])
 
 
 @function("negative", 1)
-def build_negative(call: Call) -> Typed:
+def build_negative(call: FunctionCall) -> Typed:
     """Unary minus."""
     return negate(call.binder, call.args[0]).named(call.shown)
 
 
 @function("positive", 1)
-def build_positive(call: Call) -> Typed:
+def build_positive(call: FunctionCall) -> Typed:
     """Unary plus."""
     value = call.args[0]
     # It is no literal any more, whose digits would be the precision of a decimal.
@@ -290,31 +290,31 @@ def build_positive(call: Call) -> Typed:
 
 
 @function("current_catalog", 0)
-def build_current_catalog(call: Call) -> Typed:
+def build_current_catalog(call: FunctionCall) -> Typed:
     """The session's catalog."""
     return literal(call.binder.context.catalog).named(call.shown)
 
 
 @function("current_schema current_database", 0)
-def build_current_schema(call: Call) -> Typed:
+def build_current_schema(call: FunctionCall) -> Typed:
     """The session's schema."""
     return literal(call.binder.context.schema).named("current_schema()")
 
 
 @function("current_user user session_user", 0)
-def build_current_user(call: Call) -> Typed:
+def build_current_user(call: FunctionCall) -> Typed:
     """Who runs the statement."""
     return literal(call.binder.context.user).named(call.shown)
 
 
 @function("version", 0)
-def build_version(call: Call) -> Typed:
+def build_version(call: FunctionCall) -> Typed:
     """The version of Spark that the warehouse answers for."""
     return literal("4.0.0 0000000000000000000000000000000000000000").named(call.shown)
 
 
 @function("current_version", 0)
-def build_current_version(call: Call) -> Typed:
+def build_current_version(call: FunctionCall) -> Typed:
     """The versions of the runtime and of Databricks SQL."""
     kind = parse_type(
         "STRUCT<dbr_version: STRING, dbsql_version: STRING, u_build_hash: STRING, "
@@ -328,14 +328,14 @@ def build_current_version(call: Call) -> Typed:
 
 
 @function("current_timezone", 0)
-def build_current_timezone(call: Call) -> Typed:
+def build_current_timezone(call: FunctionCall) -> Typed:
     """The session's time zone."""
     zone = call.binder.zone
     return literal("Etc/UTC" if zone == "UTC" else zone).named(call.shown)
 
 
 @function("uuid", 0, 1)
-def build_uuid(call: Call) -> Typed:
+def build_uuid(call: FunctionCall) -> Typed:
     """A random UUID as text."""
     if call.args:
         raise SqlError(
@@ -347,7 +347,7 @@ def build_uuid(call: Call) -> Typed:
 
 
 @function("rand random", 0, 1)
-def build_rand(call: Call) -> Typed:
+def build_rand(call: FunctionCall) -> Typed:
     """A random DOUBLE between 0 and 1; a seed would promise Spark's own sequence."""
     if call.args:
         raise SqlError(
@@ -358,7 +358,7 @@ def build_rand(call: Call) -> Typed:
     return Typed("random()", DOUBLE, "rand()", False)
 
 
-def _bytes(call: Call, index: int = 0) -> str:
+def _bytes(call: FunctionCall, index: int = 0) -> str:
     value = call.args[index]
     return (
         value.sql
@@ -368,38 +368,38 @@ def _bytes(call: Call, index: int = 0) -> str:
 
 
 @function("md5", 1)
-def build_md5(call: Call) -> Typed:
+def build_md5(call: FunctionCall) -> Typed:
     """MD5 in hexadecimal digits."""
     return Typed(f"md5({_bytes(call)})", STRING, call.shown)
 
 
 @function("sha sha1", 1)
-def build_sha1(call: Call) -> Typed:
+def build_sha1(call: FunctionCall) -> Typed:
     """SHA-1 in hexadecimal digits."""
     return Typed(f"sha1({_bytes(call)})", STRING, call.shown)
 
 
 @function("sha2", 2)
-def build_sha2(call: Call) -> Typed:
+def build_sha2(call: FunctionCall) -> Typed:
     """SHA-2 of the given number of bits in hexadecimal digits."""
     bits = call.argument(1, INT)
     return Typed(f"vinci_sha2({_bytes(call)}, {bits.sql})", STRING, call.shown)
 
 
 @function("crc32", 1)
-def build_crc32(call: Call) -> Typed:
+def build_crc32(call: FunctionCall) -> Typed:
     """CRC-32 as BIGINT."""
     return Typed(f"vinci_crc32({_bytes(call)})", BIGINT, call.shown)
 
 
 @function("hash", 1, None)
-def build_hash(call: Call) -> Typed:
+def build_hash(call: FunctionCall) -> Typed:
     """Spark's Murmur3 of the values, with seed 42."""
     return Typed(_hash_chain(call, "vinci_murmur3", "42", INT), INT, call.shown, False)
 
 
 @function("xxhash64", 1, None)
-def build_xxhash64(call: Call) -> Typed:
+def build_xxhash64(call: FunctionCall) -> Typed:
     """Spark's xxHash64 of the values, with seed 42."""
     return Typed(_hash_chain(call, "vinci_xxhash64", "42", BIGINT), BIGINT, call.shown, False)
 
@@ -417,7 +417,7 @@ _HASHED = {
 }
 
 
-def _hash_chain(call: Call, udf: str, seed: str, kind: SqlType) -> str:
+def _hash_chain(call: FunctionCall, udf: str, seed: str, kind: SqlType) -> str:
     sql = f"CAST({seed} AS {kind.duckdb()})"
     for arg in call.args:
         code = _HASHED.get(arg.type.name)

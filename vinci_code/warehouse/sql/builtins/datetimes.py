@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import refused, unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import cast, let, local_sql
 from vinci_code.warehouse.sql.coercion import interval_units
 from vinci_code.warehouse.sql.errors import SqlError, invalid_timezone, unsupported
@@ -40,7 +40,7 @@ _UNITS = {
 _MONTH_UNITS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
-def wall_clock(call: Call, index: int) -> str:
+def wall_clock(call: FunctionCall, index: int) -> str:
     """Return a date or timestamp argument as DuckDB's TIMESTAMP in the session's zone."""
     value = call.args[index]
     if value.type == TIMESTAMP_NTZ:
@@ -50,31 +50,31 @@ def wall_clock(call: Call, index: int) -> str:
     return local_sql(call.argument(index, TIMESTAMP).sql, call.binder.zone)
 
 
-def _day(call: Call, index: int) -> str:
+def _day(call: FunctionCall, index: int) -> str:
     return call.argument(index, DATE).sql
 
 
 @function("current_date curdate", 0)
-def build_current_date(call: Call) -> Typed:
+def build_current_date(call: FunctionCall) -> Typed:
     """The date in the session's zone when the statement began."""
     return Typed(
         f"CAST({local_sql(_now(call), call.binder.zone)} AS DATE)", DATE, "current_date()", False
     )
 
 
-def _now(call: Call) -> str:
+def _now(call: FunctionCall) -> str:
     text = call.binder.now.strftime("%Y-%m-%d %H:%M:%S.%f+00")
     return f"CAST('{text}' AS TIMESTAMP WITH TIME ZONE)"
 
 
 @function("current_timestamp now getdate", 0)
-def build_current_timestamp(call: Call) -> Typed:
+def build_current_timestamp(call: FunctionCall) -> Typed:
     """The instant when the statement began."""
     return Typed(_now(call), TIMESTAMP, call.shown, False)
 
 
 @function("localtimestamp", 0)
-def build_localtimestamp(call: Call) -> Typed:
+def build_localtimestamp(call: FunctionCall) -> Typed:
     """The wall clock when the statement began."""
     return Typed(local_sql(_now(call), call.binder.zone), TIMESTAMP_NTZ, call.shown, False)
 
@@ -96,7 +96,7 @@ _PARTS = {
 
 
 @function(" ".join(_PARTS), 1)
-def build_part(call: Call) -> Typed:
+def build_part(call: FunctionCall) -> Typed:
     """One field of a date or timestamp."""
     clock = call.name in ("hour", "minute", "second")
     source = wall_clock(call, 0) if clock else _day(call, 0)
@@ -146,7 +146,7 @@ _FIELDS = {
 
 
 @function("extract date_part datepart", 2)
-def build_extract(call: Call) -> Typed:
+def build_extract(call: FunctionCall) -> Typed:
     """``extract(field FROM x)``; seconds come with their fraction."""
     value = call.binder.expression(call.nodes[1], call.scope)
     field = _word(call.nodes[0])
@@ -206,7 +206,7 @@ def _interval_field(field: str, value: Typed, name: str) -> Typed:
 
 
 @function("date_trunc", 2)
-def build_date_trunc(call: Call) -> Typed:
+def build_date_trunc(call: FunctionCall) -> Typed:
     """Cuts a timestamp to a unit."""
     unit = call.constant(0, "unit")
     clock = wall_clock(call, 1)
@@ -237,7 +237,7 @@ _TRUNCATIONS = {
 
 
 @function("trunc", 2)
-def build_trunc(call: Call) -> Typed:
+def build_trunc(call: FunctionCall) -> Typed:
     """Cuts a date to a unit; NULL for a unit it does not know."""
     day = _day(call, 0)
     word = _TRUNCATIONS.get(str(call.constant(1, "unit")).upper())
@@ -247,7 +247,7 @@ def build_trunc(call: Call) -> Typed:
 
 
 @function("date_add dateadd date_sub timestampadd", 2, 3)
-def build_date_add(call: Call) -> Typed:
+def build_date_add(call: FunctionCall) -> Typed:
     """``date_add(date, days)``, or ``dateadd(unit, n, timestamp)``."""
     if len(call.nodes) == 3:
         return _add_units(call)
@@ -264,7 +264,7 @@ def build_date_add(call: Call) -> Typed:
     )
 
 
-def _unit(call: Call) -> str:
+def _unit(call: FunctionCall) -> str:
     unit = _word(call.nodes[0]).upper()
     if unit not in _UNITS and unit not in _MONTH_UNITS:
         raise SqlError(
@@ -279,7 +279,7 @@ def _unit(call: Call) -> str:
     return unit
 
 
-def _add_units(call: Call) -> Typed:
+def _add_units(call: FunctionCall) -> Typed:
     unit = _unit(call)
     count = call.argument(1, INT).sql
     moment = call.args[2]
@@ -296,7 +296,7 @@ def _add_units(call: Call) -> Typed:
 
 
 @function("datediff date_diff timestampdiff", 2, 3)
-def build_datediff(call: Call) -> Typed:
+def build_datediff(call: FunctionCall) -> Typed:
     """``datediff(end, start)`` in days, or ``datediff(unit, start, end)`` in whole units."""
     if len(call.nodes) == 2:
         sql = f"CAST({_day(call, 0)} - {_day(call, 1)} AS INTEGER)"
@@ -312,14 +312,14 @@ def build_datediff(call: Call) -> Typed:
 
 
 @function("add_months", 2)
-def build_add_months(call: Call) -> Typed:
+def build_add_months(call: FunctionCall) -> Typed:
     """Moves a date by months; the day is cut to the month's last."""
     sql = f"CAST({_day(call, 0)} + to_months({call.argument(1, INT).sql}) AS DATE)"
     return Typed(sql, DATE, call.shown)
 
 
 @function("months_between", 2, 3)
-def build_months_between(call: Call) -> Typed:
+def build_months_between(call: FunctionCall) -> Typed:
     """Months with a fraction of 31 days, rounded to 8 digits unless told otherwise."""
     name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, true)"
     rounded = call.args[2].sql if len(call.args) == 3 else "TRUE"
@@ -339,7 +339,7 @@ _SINCE_1970 = {"unix_seconds": 1_000_000, "unix_millis": 1_000, "unix_micros": 1
 
 
 @function(" ".join(_SINCE_1970), 1)
-def build_unix_time(call: Call) -> Typed:
+def build_unix_time(call: FunctionCall) -> Typed:
     """A TIMESTAMP, and nothing else, as seconds, milliseconds or microseconds since 1970."""
     moment = call.args[0]
     if moment.type.name not in ("TIMESTAMP", "VOID"):
@@ -355,7 +355,7 @@ simple("timestamp_micros", (BIGINT,), TIMESTAMP, "timezone('UTC', make_timestamp
 
 
 @function("timestamp_seconds", 1)
-def build_timestamp_seconds(call: Call) -> Typed:
+def build_timestamp_seconds(call: FunctionCall) -> Typed:
     """Seconds since the epoch, with their fraction."""
     value = call.args[0]
     number = value if value.type.is_numeric else call.argument(0, BIGINT)
@@ -386,14 +386,14 @@ def _cut_to_bigint(value: str) -> str:
 
 
 @function("make_date", 3)
-def build_make_date(call: Call) -> Typed:
+def build_make_date(call: FunctionCall) -> Typed:
     """A date of its parts; a date that does not exist is an error."""
     parts = ", ".join(call.argument(index, INT).sql for index in range(3))
     return Typed(f"vinci_make_date({parts})", DATE, call.shown)
 
 
 @function("make_timestamp make_timestamp_ltz make_timestamp_ntz", 6, 7)
-def build_make_timestamp(call: Call) -> Typed:
+def build_make_timestamp(call: FunctionCall) -> Typed:
     """A timestamp of its parts."""
     whole = [call.argument(index, INT).sql for index in range(5)]
     seconds = call.argument(5, decimal(16, 6)).sql
@@ -426,7 +426,7 @@ def _offset(zone: object) -> str | None:
     return None
 
 
-def _instant(clock: str, call: Call, index: int) -> str:
+def _instant(clock: str, call: FunctionCall, index: int) -> str:
     """The instant of a wall clock in a zone that is an argument."""
     offset = _offset(call.args[index].constant)
     if offset is not None:
@@ -444,7 +444,7 @@ def _instant(clock: str, call: Call, index: int) -> str:
     return let(f"timezone({zone}, {clock})", earlier)
 
 
-def _wall(moment: str, call: Call, index: int) -> str:
+def _wall(moment: str, call: FunctionCall, index: int) -> str:
     """The wall clock of an instant in a zone that is an argument."""
     offset = _offset(call.args[index].constant)
     if offset is None:
@@ -453,7 +453,7 @@ def _wall(moment: str, call: Call, index: int) -> str:
 
 
 @function("make_dt_interval", 0, 4)
-def build_make_dt_interval(call: Call) -> Typed:
+def build_make_dt_interval(call: FunctionCall) -> Typed:
     """An interval of days, hours, minutes and seconds."""
     parts = []
     for index, unit in zip(
@@ -466,7 +466,7 @@ def build_make_dt_interval(call: Call) -> Typed:
 
 
 @function("make_ym_interval", 0, 2)
-def build_make_ym_interval(call: Call) -> Typed:
+def build_make_ym_interval(call: FunctionCall) -> Typed:
     """An interval of years and months."""
     parts = [
         f"{call.argument(index, INT).sql} * {factor}"
@@ -477,7 +477,7 @@ def build_make_ym_interval(call: Call) -> Typed:
 
 
 @function("date_format", 2)
-def build_date_format(call: Call) -> Typed:
+def build_date_format(call: FunctionCall) -> Typed:
     """Formats a timestamp by a pattern of Java's ``DateTimeFormatter``."""
     zone = text_sql(call.binder.zone)
     sql = f"vinci_date_format({wall_clock(call, 0)}, {call.text(1)}, {zone})"
@@ -485,7 +485,7 @@ def build_date_format(call: Call) -> Typed:
 
 
 @function("to_date try_to_date", 1, 2)
-def build_to_date(call: Call) -> Typed:
+def build_to_date(call: FunctionCall) -> Typed:
     """A cast to DATE, or a text read by a pattern."""
     attempt = call.name.startswith("try")
     if len(call.args) == 1:
@@ -496,13 +496,13 @@ def build_to_date(call: Call) -> Typed:
     return Typed(f"CAST({clock} AS DATE)", DATE, call.shown)
 
 
-def _parsed(call: Call, attempt: bool, suggestion: str, zone: str) -> str:
+def _parsed(call: FunctionCall, attempt: bool, suggestion: str, zone: str) -> str:
     mode = "try" if attempt else suggestion
     return f"vinci_parse_timestamp({call.text(0)}, {call.text(1)}, '{mode}', {text_sql(zone)})"
 
 
 @function("to_timestamp try_to_timestamp to_timestamp_ltz", 1, 2)
-def build_to_timestamp(call: Call) -> Typed:
+def build_to_timestamp(call: FunctionCall) -> Typed:
     """A cast to TIMESTAMP, or a text read by a pattern."""
     attempt = call.name.startswith("try")
     if len(call.args) == 1 or not call.args[0].type.is_string:
@@ -512,13 +512,13 @@ def build_to_timestamp(call: Call) -> Typed:
 
 
 @function("to_timestamp_ntz", 1)
-def build_to_timestamp_ntz(call: Call) -> Typed:
+def build_to_timestamp_ntz(call: FunctionCall) -> Typed:
     """A cast to TIMESTAMP_NTZ."""
     return cast(call.args[0], TIMESTAMP_NTZ, call.binder.zone, name=call.shown)
 
 
 @function("unix_timestamp to_unix_timestamp", 0, 2)
-def build_unix_timestamp(call: Call) -> Typed:
+def build_unix_timestamp(call: FunctionCall) -> Typed:
     """Seconds since the epoch: of now, of a timestamp, or of a text."""
     pattern = "yyyy-MM-dd HH:mm:ss"
     if not call.args:
@@ -541,7 +541,7 @@ def _seconds(moment: str) -> str:
 
 
 @function("from_unixtime", 1, 2)
-def build_from_unixtime(call: Call) -> Typed:
+def build_from_unixtime(call: FunctionCall) -> Typed:
     """Seconds since the epoch, formatted."""
     pattern = call.text(1) if len(call.args) == 2 else "'yyyy-MM-dd HH:mm:ss'"
     shown = call.shown if len(call.args) == 2 else f"{call.shown[:-1]}, yyyy-MM-dd HH:mm:ss)"
@@ -553,7 +553,7 @@ def build_from_unixtime(call: Call) -> Typed:
 
 
 @function("from_utc_timestamp to_utc_timestamp", 2)
-def build_utc_timestamp(call: Call) -> Typed:
+def build_utc_timestamp(call: FunctionCall) -> Typed:
     """Shows the wall clock of another zone as if it were this one's."""
     own = local_sql(call.argument(0, TIMESTAMP).sql, call.binder.zone)
     if call.name == "from_utc_timestamp":
@@ -565,7 +565,7 @@ def build_utc_timestamp(call: Call) -> Typed:
 
 
 @function("convert_timezone", 2, 3)
-def build_convert_timezone(call: Call) -> Typed:
+def build_convert_timezone(call: FunctionCall) -> Typed:
     """The wall clock of one zone in another."""
     last = len(call.args) - 1
     clock = call.argument(last, TIMESTAMP_NTZ).sql
@@ -574,7 +574,7 @@ def build_convert_timezone(call: Call) -> Typed:
 
 
 @function("sequence", 2, 3)
-def build_sequence(call: Call) -> Typed:
+def build_sequence(call: FunctionCall) -> Typed:
     """The values from a start to an end, both included."""
     start, stop = call.args[0], call.args[1]
     values, kind = call.binder.unify([start, stop], call.shown)
@@ -596,7 +596,7 @@ def build_sequence(call: Call) -> Typed:
     return Typed(f"generate_series({values[0].sql}, {values[1].sql}, {step})", result, call.shown)
 
 
-def _number_sequence(call: Call, values: list[Typed], result: SqlType) -> Typed:
+def _number_sequence(call: FunctionCall, values: list[Typed], result: SqlType) -> Typed:
     start, stop = values[0].sql, values[1].sql
     element = result.element or INT
     if len(call.args) == 3:

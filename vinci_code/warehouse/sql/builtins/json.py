@@ -7,7 +7,7 @@ import json
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import (
     cast,
     cast_mismatch,
@@ -39,7 +39,7 @@ simple("try_parse_json", (STRING,), VARIANT, "vinci_parse_json({0}, TRUE)")
 
 
 @function("from_json", 2, 3)
-def build_from_json(call: Call) -> Typed:
+def build_from_json(call: FunctionCall) -> Typed:
     """JSON text as a typed value; what does not fit follows the ``mode``."""
     schema = call.constant(1, "schema")
     if not isinstance(schema, str):
@@ -67,7 +67,7 @@ def build_from_json(call: Call) -> Typed:
     return Typed(cast_sql(decode_json(text, kind), kind), kind, name)
 
 
-def _options(call: Call, index: int) -> dict[str, str]:
+def _options(call: FunctionCall, index: int) -> dict[str, str]:
     """Return the options of ``map('mode', 'FAILFAST')``."""
     node = call.nodes[index]
     names = getattr(node, "this", "")
@@ -93,7 +93,7 @@ def _options(call: Call, index: int) -> dict[str, str]:
 _JSON_OPTIONS = ("mode", "timestampformat", "timestampntzformat", "dateformat")
 
 
-def _json_options(call: Call) -> dict[str, str]:
+def _json_options(call: FunctionCall) -> dict[str, str]:
     options = _options(call, 2) if len(call.nodes) == 3 else {}
     for name in options:
         if name not in _JSON_OPTIONS:
@@ -110,7 +110,7 @@ def _json_options(call: Call) -> dict[str, str]:
 
 
 @function("to_json", 1, 2)
-def build_to_json(call: Call) -> Typed:
+def build_to_json(call: FunctionCall) -> Typed:
     """A struct, array, map or VARIANT as JSON text; NULL fields are left out."""
     if len(call.nodes) == 2:
         raise unsupported("to_json with options")
@@ -124,7 +124,7 @@ def build_to_json(call: Call) -> Typed:
 
 
 @function("schema_of_json", 1, 2)
-def build_schema_of_json(call: Call) -> Typed:
+def build_schema_of_json(call: FunctionCall) -> Typed:
     """The DDL of a JSON literal's schema."""
     value = call.constant(0, "json")
     if len(call.nodes) == 2:
@@ -132,7 +132,7 @@ def build_schema_of_json(call: Call) -> Typed:
     return literal(schema_of_json(str(value))).named(call.shown)
 
 
-def _variant(call: Call) -> Typed:
+def _variant(call: FunctionCall) -> Typed:
     value = call.args[0]
     if value.type != VARIANT and value.type.name != "VOID":
         raise unexpected_input(call.name, 1, "VARIANT", value)
@@ -140,7 +140,7 @@ def _variant(call: Call) -> Typed:
 
 
 @function("variant_get try_variant_get", 2, 3)
-def build_variant_get(call: Call) -> Typed:
+def build_variant_get(call: FunctionCall) -> Typed:
     """A part of a VARIANT, cast to a type."""
     value = _variant(call)
     found = Typed(f"vinci_variant_get({value.sql}, {call.text(1)})", VARIANT, value.name)
@@ -158,13 +158,13 @@ def build_variant_get(call: Call) -> Typed:
 
 
 @function("is_variant_null", 1)
-def build_is_variant_null(call: Call) -> Typed:
+def build_is_variant_null(call: FunctionCall) -> Typed:
     """Whether it is the JSON null, which SQL NULL is not."""
     return Typed(f"coalesce({_variant(call).sql} = 'null', FALSE)", BOOLEAN, call.shown, False)
 
 
 @function("to_variant_object", 1)
-def build_to_variant_object(call: Call) -> Typed:
+def build_to_variant_object(call: FunctionCall) -> Typed:
     """A struct, array or map as VARIANT."""
     value = call.args[0]
     if not value.type.is_nested:
@@ -172,7 +172,7 @@ def build_to_variant_object(call: Call) -> Typed:
     return Typed(_variant_object(value.sql, value.type, call), VARIANT, call.shown)
 
 
-def _variant_object(sql: str, kind: SqlType, call: Call) -> str:
+def _variant_object(sql: str, kind: SqlType, call: FunctionCall) -> str:
     name = variable(sql)
     if kind.element is not None:
         return variant_array(sql, name, _variant_object(name, kind.element, call))
@@ -188,7 +188,7 @@ def _variant_object(sql: str, kind: SqlType, call: Call) -> str:
     return cast(Typed(sql, kind, call.shown), VARIANT, call.binder.zone).sql
 
 
-def _variant_struct(value: str, kind: SqlType, call: Call) -> str:
+def _variant_struct(value: str, kind: SqlType, call: FunctionCall) -> str:
     parts = []
     for item in sorted(kind.fields, key=lambda item: item.name):
         key = text_sql(f"{json.dumps(item.name, ensure_ascii=False)}:")
@@ -199,7 +199,7 @@ def _variant_struct(value: str, kind: SqlType, call: Call) -> str:
 
 
 @function("schema_of_variant", 1)
-def build_schema_of_variant(call: Call) -> Typed:
+def build_schema_of_variant(call: FunctionCall) -> Typed:
     """The schema of a VARIANT as text.
 
     Raises:
@@ -213,7 +213,7 @@ def build_schema_of_variant(call: Call) -> Typed:
     return Typed(f"vinci_schema_of_variant({_variant(call).sql})", STRING, call.shown)
 
 
-def _made_variant(call: Call, node: exp.Expr) -> SqlType | None:
+def _made_variant(call: FunctionCall, node: exp.Expr) -> SqlType | None:
     """The type of what a cast, or ``to_variant_object``, makes a VARIANT of."""
     if isinstance(node, exp.Cast):
         value = node.this if call.binder.expression(node, call.scope).type == VARIANT else None

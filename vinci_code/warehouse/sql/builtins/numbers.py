@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vinci_code.warehouse.sql.binder import unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import decimal_text, let
 from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
@@ -46,7 +46,7 @@ simple("e", (), DOUBLE, "exp(1.0::DOUBLE)", shown="E")
 
 
 @function("sign signum", 1)
-def build_sign(call: Call) -> Typed:
+def build_sign(call: FunctionCall) -> Typed:
     """-1, 0 or 1 as DOUBLE, of a number or of an interval."""
     kind = call.args[0].type
     if kind.is_interval:
@@ -64,7 +64,7 @@ def build_sign(call: Call) -> Typed:
 
 
 @function("log", 1, 2)
-def build_log(call: Call) -> Typed:
+def build_log(call: FunctionCall) -> Typed:
     """``log(x)`` is natural; ``log(base, x)`` is NULL where either is not positive."""
     values = [call.argument(index, DOUBLE).sql for index in range(len(call.args))]
     if len(values) == 1:
@@ -78,7 +78,7 @@ def build_log(call: Call) -> Typed:
     return Typed(sql, DOUBLE, f"LOG({call.args[0].name}, {call.args[1].name})")
 
 
-def _number(call: Call) -> Typed:
+def _number(call: FunctionCall) -> Typed:
     value = call.args[0]
     if value.type.is_string or value.type.name == "VOID":
         return call.binder.cast(value, DOUBLE)
@@ -96,7 +96,7 @@ def _rounded_type(kind: SqlType, scale: int) -> SqlType:
     return decimal(min(whole + new, 38), new)
 
 
-def _scale(call: Call) -> int:
+def _scale(call: FunctionCall) -> int:
     if len(call.args) == 1:
         return 0
     value = call.constant(1, "scale")
@@ -104,7 +104,7 @@ def _scale(call: Call) -> int:
 
 
 @function("round bround", 1, 2)
-def build_round(call: Call) -> Typed:
+def build_round(call: FunctionCall) -> Typed:
     """Half up (``round``) or half even (``bround``), decimal by decimal digits."""
     value = _number(call)
     scale = _scale(call)
@@ -134,7 +134,7 @@ def build_round(call: Call) -> Typed:
 
 
 @function("ceil ceiling floor", 1, 2)
-def build_ceil(call: Call) -> Typed:
+def build_ceil(call: FunctionCall) -> Typed:
     """BIGINT for floats and integers, a decimal without fraction for decimals."""
     value = _number(call)
     verb = "floor" if call.name == "floor" else "ceil"
@@ -158,7 +158,7 @@ def build_ceil(call: Call) -> Typed:
     return Typed(f"CAST({sql} AS BIGINT)", BIGINT, name)
 
 
-def _scaled_ceil(call: Call, value: Typed, verb: str, name: str) -> Typed:
+def _scaled_ceil(call: FunctionCall, value: Typed, verb: str, name: str) -> Typed:
     scale = _scale(call)
     if value.type.name != "DECIMAL":
         holders = INTEGER_DECIMALS | {"FLOAT": decimal(14, 7), "DOUBLE": decimal(30, 15)}
@@ -169,7 +169,7 @@ def _scaled_ceil(call: Call, value: Typed, verb: str, name: str) -> Typed:
 
 
 @function("factorial", 1)
-def build_factorial(call: Call) -> Typed:
+def build_factorial(call: FunctionCall) -> Typed:
     """Up to 20; NULL beyond."""
     value = call.argument(0, INT).sql
     sql = f"(CASE WHEN {value} BETWEEN 0 AND 20 THEN CAST(factorial({value}) AS BIGINT) END)"
@@ -177,7 +177,7 @@ def build_factorial(call: Call) -> Typed:
 
 
 @function("width_bucket", 4)
-def build_width_bucket(call: Call) -> Typed:
+def build_width_bucket(call: FunctionCall) -> Typed:
     """The number of the bucket a value falls into."""
     values = [call.argument(index, DOUBLE).sql for index in range(3)]
     count = call.argument(3, BIGINT).sql
@@ -185,7 +185,7 @@ def build_width_bucket(call: Call) -> Typed:
 
 
 @function("getbit bit_get", 2)
-def build_getbit(call: Call) -> Typed:
+def build_getbit(call: FunctionCall) -> Typed:
     """One bit of an integer."""
     if not call.args[0].type.is_integral and call.args[0].type.name != "VOID":
         raise unexpected_input(call.name, 1, "INTEGRAL", call.args[0])

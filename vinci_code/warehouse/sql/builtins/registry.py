@@ -15,7 +15,7 @@ from vinci_code.warehouse.sql.values import Typed
 
 
 @dataclass
-class Call:
+class FunctionCall:
     """One call of a function.
 
     Attributes:
@@ -100,7 +100,7 @@ class Call:
         return value.constant
 
 
-Builder = Callable[[Call], Typed]
+Builder = Callable[[FunctionCall], Typed]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def simple(
         shown: The name Databricks gives it in a result column, where it differs.
     """
 
-    def build(call: Call) -> Typed:
+    def build(call: FunctionCall) -> Typed:
         values = [call.argument(index, kinds[index]).sql for index in range(len(call.args))]
         sql = template.format(*values, all=", ".join(values))
         name = call.shown

@@ -7,7 +7,7 @@ import re
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import data_diff_types, unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import Call, function, simple
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import cast, let
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.operators import bit_shift, concat
@@ -60,7 +60,7 @@ _PLAIN_BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
 
 @function("unbase64", 1)
-def build_unbase64(call: Call) -> Typed:
+def build_unbase64(call: FunctionCall) -> Typed:
     """Bytes of Base64 text; DuckDB reads the usual form, the general rules all others."""
     value = call.argument(0, STRING)
 
@@ -72,7 +72,7 @@ def build_unbase64(call: Call) -> Typed:
 
 
 @function("length char_length character_length len", 1)
-def build_length(call: Call) -> Typed:
+def build_length(call: FunctionCall) -> Typed:
     """Characters of a string, bytes of a binary."""
     if call.args[0].type == BINARY:
         return Typed(f"CAST(octet_length({call.args[0].sql}) AS INTEGER)", INT, call.shown)
@@ -80,7 +80,7 @@ def build_length(call: Call) -> Typed:
 
 
 @function("octet_length bit_length", 1)
-def build_octet_length(call: Call) -> Typed:
+def build_octet_length(call: FunctionCall) -> Typed:
     """Bytes, or bits, of a string in UTF-8 or of a binary."""
     data = call.args[0].sql if call.args[0].type == BINARY else f"encode({call.text(0)})"
     factor = " * 8" if call.name == "bit_length" else ""
@@ -88,7 +88,7 @@ def build_octet_length(call: Call) -> Typed:
 
 
 @function("substring substr", 2, 3)
-def build_substring(call: Call) -> Typed:
+def build_substring(call: FunctionCall) -> Typed:
     """Positions count from 1, 0 is 1, and negative ones count from the end."""
     source = call.args[0]
     binary = source.type == BINARY
@@ -124,7 +124,7 @@ def build_substring(call: Call) -> Typed:
 
 
 @function("left right", 2)
-def build_end(call: Call) -> Typed:
+def build_end(call: FunctionCall) -> Typed:
     """The first or last characters; none for a negative count."""
     count = call.argument(1, INT).sql
     kept = f"CASE WHEN {count} < 0 THEN 0 ELSE {count} END"
@@ -134,7 +134,7 @@ def build_end(call: Call) -> Typed:
 
 
 @function("lpad rpad", 2, 3)
-def build_pad(call: Call) -> Typed:
+def build_pad(call: FunctionCall) -> Typed:
     """Pad or cut to a length."""
     if call.args[0].type == BINARY and (len(call.args) == 2 or call.args[2].type == BINARY):
         fill = call.args[2].sql if len(call.args) == 3 else r"'\x00'::BLOB"
@@ -148,7 +148,7 @@ def build_pad(call: Call) -> Typed:
 
 
 @function("trim", 1, 3)
-def build_trim(call: Call) -> Typed:
+def build_trim(call: FunctionCall) -> Typed:
     """``trim(x)`` and ``trim(LEADING y FROM x)``; only blanks are cut by default."""
     words = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
     side = (
@@ -164,7 +164,7 @@ def build_trim(call: Call) -> Typed:
 
 
 @function("ltrim rtrim btrim", 1, 2)
-def build_one_trim(call: Call) -> Typed:
+def build_one_trim(call: FunctionCall) -> Typed:
     """``ltrim(x)`` and the two-argument form, whose letters come first except for btrim."""
     verb = {"btrim": "trim"}.get(call.name, call.name)
     if len(call.args) == 1:
@@ -174,13 +174,13 @@ def build_one_trim(call: Call) -> Typed:
 
 
 @function("concat", 0, None)
-def build_concat(call: Call) -> Typed:
+def build_concat(call: FunctionCall) -> Typed:
     """NULL where any argument is NULL."""
     return concat(call.binder, call.args)
 
 
 @function("concat_ws", 1, None)
-def build_concat_ws(call: Call) -> Typed:
+def build_concat_ws(call: FunctionCall) -> Typed:
     """Joins strings and arrays of strings; NULLs are left out."""
     separator = call.text(0)
     lists = []
@@ -212,7 +212,7 @@ def build_concat_ws(call: Call) -> Typed:
 
 
 @function("reverse", 1)
-def build_reverse(call: Call) -> Typed:
+def build_reverse(call: FunctionCall) -> Typed:
     """Of a string or of an array."""
     value = call.args[0]
     if value.type.element is not None:
@@ -223,7 +223,7 @@ def build_reverse(call: Call) -> Typed:
 
 
 @function("replace", 2, 3)
-def build_replace(call: Call) -> Typed:
+def build_replace(call: FunctionCall) -> Typed:
     """An empty search text changes nothing."""
     target = call.text(2) if len(call.args) == 3 else "''"
     text, search = call.text(0), call.text(1)
@@ -233,7 +233,7 @@ def build_replace(call: Call) -> Typed:
 
 
 @function("locate position charindex", 2, 3)
-def build_locate(call: Call) -> Typed:
+def build_locate(call: FunctionCall) -> Typed:
     """The position of one text in another from a start, 0 where it is not found."""
     if len(call.args) == 2:
         sql = f"vinci_locate({call.text(0)}, {call.text(1)}, 1)"
@@ -245,7 +245,7 @@ def build_locate(call: Call) -> Typed:
 
 
 @function("format_number", 2)
-def build_format_number(call: Call) -> Typed:
+def build_format_number(call: FunctionCall) -> Typed:
     """With separators of thousands; integers and decimals are exact."""
     number = call.args[0]
     if call.args[1].type.is_string:
@@ -258,7 +258,7 @@ def build_format_number(call: Call) -> Typed:
 
 
 @function("split", 2, 3)
-def build_split(call: Call) -> Typed:
+def build_split(call: FunctionCall) -> Typed:
     """Splits by a regular expression."""
     limit = call.argument(2, INT).sql if len(call.args) == 3 else "-1"
     name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, -1)"
@@ -269,7 +269,7 @@ def build_split(call: Call) -> Typed:
 
 
 @function("regexp_replace", 3, 4)
-def build_regexp_replace(call: Call) -> Typed:
+def build_regexp_replace(call: FunctionCall) -> Typed:
     """Replaces every match; ``$1`` is a group."""
     start = call.argument(3, INT).sql if len(call.args) == 4 else "1"
     name = call.shown if len(call.args) == 4 else f"{call.shown[:-1]}, 1)"
@@ -278,7 +278,7 @@ def build_regexp_replace(call: Call) -> Typed:
 
 
 @function("regexp_extract", 2, 3)
-def build_regexp_extract(call: Call) -> Typed:
+def build_regexp_extract(call: FunctionCall) -> Typed:
     """A group of the first match, the first group by default; empty where nothing matches."""
     group = call.argument(2, INT).sql if len(call.args) == 3 else "1"
     name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, 1)"
@@ -286,7 +286,7 @@ def build_regexp_extract(call: Call) -> Typed:
 
 
 @function("regexp_extract_all", 2, 3)
-def build_regexp_extract_all(call: Call) -> Typed:
+def build_regexp_extract_all(call: FunctionCall) -> Typed:
     """A group of every match, the first group by default."""
     group = call.argument(2, INT).sql if len(call.args) == 3 else "1"
     name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, 1)"
@@ -295,14 +295,14 @@ def build_regexp_extract_all(call: Call) -> Typed:
 
 
 @function("regexp_instr", 2)
-def build_regexp_instr(call: Call) -> Typed:
+def build_regexp_instr(call: FunctionCall) -> Typed:
     """Where the first match begins, 0 where there is none."""
     name = f"{call.shown[:-1]}, 0)"
     return Typed(f"vinci_regexp_instr({call.text(0)}, {call.text(1)})", INT, name)
 
 
 @function("startswith endswith contains", 2)
-def build_affix(call: Call) -> Typed:
+def build_affix(call: FunctionCall) -> Typed:
     """Whether one text begins with, ends with or holds another."""
     if call.args[0].type == call.args[1].type == BINARY:
         left, right = call.args[0].sql, call.args[1].sql
@@ -317,7 +317,7 @@ def build_affix(call: Call) -> Typed:
 
 
 @function("base64", 1)
-def build_base64(call: Call) -> Typed:
+def build_base64(call: FunctionCall) -> Typed:
     """Base64 of a binary (a string counts as its UTF-8 bytes)."""
     value = call.args[0]
     data = (
@@ -329,7 +329,7 @@ def build_base64(call: Call) -> Typed:
 
 
 @function("hex", 1)
-def build_hex(call: Call) -> Typed:
+def build_hex(call: FunctionCall) -> Typed:
     """Hexadecimal digits of an integer, of bytes, or of a string's UTF-8 bytes."""
     value = call.args[0]
     if value.type.is_numeric:
@@ -339,7 +339,7 @@ def build_hex(call: Call) -> Typed:
 
 
 @function("levenshtein", 2, 3)
-def build_levenshtein(call: Call) -> Typed:
+def build_levenshtein(call: FunctionCall) -> Typed:
     """The edit distance; -1 where it is more than the third argument."""
     if len(call.args) == 3:
         most = call.argument(2, INT).sql
@@ -349,7 +349,7 @@ def build_levenshtein(call: Call) -> Typed:
 
 
 @function("overlay", 3, 4)
-def build_overlay(call: Call) -> Typed:
+def build_overlay(call: FunctionCall) -> Typed:
     """Puts one text over another from a position."""
     length = call.argument(3, INT).sql if len(call.args) == 4 else "-1"
     kinds = [call.args[0].type, call.args[1].type]
@@ -364,7 +364,7 @@ def build_overlay(call: Call) -> Typed:
 
 
 @function("elt", 2, None)
-def build_elt(call: Call) -> Typed:
+def build_elt(call: FunctionCall) -> Typed:
     """The n-th text; NULL beyond the end is an error in ANSI mode."""
     texts = ", ".join(call.text(index) for index in range(1, len(call.args)))
     index = call.argument(0, INT).sql
@@ -372,7 +372,7 @@ def build_elt(call: Call) -> Typed:
 
 
 @function("format_string printf", 1, None)
-def build_format_string(call: Call) -> Typed:
+def build_format_string(call: FunctionCall) -> Typed:
     """Java's ``String.format`` for the conversions d, s, f, x, e, c, b and %."""
     kinds, parts = [], []
     for arg in call.args[1:]:
@@ -384,7 +384,7 @@ def build_format_string(call: Call) -> Typed:
 
 
 @function("str_to_map", 1, 3)
-def build_str_to_map(call: Call) -> Typed:
+def build_str_to_map(call: FunctionCall) -> Typed:
     """Splits ``a:1,b:2`` into a map."""
     pair = call.text(1) if len(call.args) > 1 else "','"
     inner = call.text(2) if len(call.args) > 2 else "':'"
@@ -394,13 +394,13 @@ def build_str_to_map(call: Call) -> Typed:
 
 
 @function("shiftleft shiftright shiftrightunsigned", 2)
-def build_shift(call: Call) -> Typed:
+def build_shift(call: FunctionCall) -> Typed:
     """The function forms of the shifts."""
     return bit_shift(call.binder, call.name, call.args[0], call.args[1]).named(call.shown)
 
 
 @function("bit_count", 1)
-def build_bit_count(call: Call) -> Typed:
+def build_bit_count(call: FunctionCall) -> Typed:
     """How many bits of an integer or a BOOLEAN are set."""
     value = call.args[0]
     if not value.type.is_integral and value.type.name not in ("BOOLEAN", "VOID"):
@@ -410,7 +410,7 @@ def build_bit_count(call: Call) -> Typed:
 
 
 @function("like ilike", 2, 3)
-def build_like(call: Call) -> Typed:
+def build_like(call: FunctionCall) -> Typed:
     """The function forms of LIKE and ILIKE."""
     escape = call.text(2) if len(call.args) == 3 else "'\\'"
     sql = f"({call.text(0)} {call.name.upper()} {call.text(1)} ESCAPE {escape})"
@@ -418,7 +418,7 @@ def build_like(call: Call) -> Typed:
 
 
 @function("to_binary try_to_binary", 1, 2)
-def build_to_binary(call: Call) -> Typed:
+def build_to_binary(call: FunctionCall) -> Typed:
     """The bytes of a text in hexadecimal digits, Base64 or UTF-8."""
     form = str(call.constant(1, "fmt")).lower() if len(call.args) == 2 else "hex"
     if form not in ("hex", "base64", "utf-8", "utf8"):
@@ -436,6 +436,6 @@ def build_to_binary(call: Call) -> Typed:
 
 
 @function("collation", 1)
-def build_collation(call: Call) -> Typed:
+def build_collation(call: FunctionCall) -> Typed:
     """The only collation there is here."""
     return literal("SYSTEM.BUILTIN.UTF8_BINARY").named(call.shown)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from vinci_code.warehouse.sql.builtins.registry import Call, function
+from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function
 from vinci_code.warehouse.sql.types import DOUBLE, INT
 from vinci_code.warehouse.sql.values import Typed
 
 
 @function("row_number rank dense_rank", 0, 0, "window")
-def build_rank(call: Call) -> Typed:
+def build_rank(call: FunctionCall) -> Typed:
     """The position of the row, as INT."""
     shown = "row_number()" if call.name == "row_number" else f"{call.name.upper()}()"
     return Typed(f"CAST({call.name}(){call.suffix} AS INTEGER)", INT, shown, False)
 
 
 @function("percent_rank cume_dist", 0, 0, "window")
-def build_share(call: Call) -> Typed:
+def build_share(call: FunctionCall) -> Typed:
     """The position of the row as a share."""
     shown = "PERCENT_RANK()" if call.name == "percent_rank" else call.shown
     return Typed(f"{call.name}(){call.suffix}", DOUBLE, shown, False)
 
 
 @function("ntile", 1, 1, "window")
-def build_ntile(call: Call) -> Typed:
+def build_ntile(call: FunctionCall) -> Typed:
     """The number of the bucket of the row."""
     return Typed(
         f"CAST(ntile({call.argument(0, INT).sql}){call.suffix} AS INTEGER)", INT, call.shown, False
@@ -30,7 +30,7 @@ def build_ntile(call: Call) -> Typed:
 
 
 @function("lag lead", 1, 3, "window")
-def build_neighbour(call: Call) -> Typed:
+def build_neighbour(call: FunctionCall) -> Typed:
     """The value of a row before or after, else the default."""
     value = call.args[0]
     offset = call.argument(1, INT).sql if len(call.args) > 1 else "1"
@@ -45,7 +45,7 @@ def build_neighbour(call: Call) -> Typed:
 
 
 @function("nth_value", 2, 3, "window")
-def build_nth_value(call: Call) -> Typed:
+def build_nth_value(call: FunctionCall) -> Typed:
     """The value of the n-th row of the frame."""
     value = call.args[0]
     ignore = call.ignore_nulls or (len(call.args) == 3 and bool(call.constant(2, "ignoreNulls")))

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.builtins.documented import DOCUMENTED
-from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Builtin, Call, check_arity
+from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Builtin, FunctionCall, check_arity
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
 from vinci_code.warehouse.sql.rewrites.identifiers import identifier_parts
@@ -98,7 +98,7 @@ def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object
         )
     if builtin.kind == "aggregate" and not modifiers.get("windowed"):
         _refuse_nested(nodes)
-    call = Call(binder, name, nodes, scope, distinct, **modifiers)  # type: ignore[arg-type]
+    call = FunctionCall(binder, name, nodes, scope, distinct, **modifiers)  # type: ignore[arg-type]
     return builtin.build(call)
 
 

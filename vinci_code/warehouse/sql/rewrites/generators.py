@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Call, check_arity
+from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, FunctionCall, check_arity
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.payloads import constant_json, read_rows
 from vinci_code.warehouse.sql.scope import Scope, Source, SourceColumn
@@ -120,11 +120,11 @@ def bind_generator(binder: Binder, node: exp.Anonymous, scope: Scope) -> Generat
     outer = full.endswith("_outer")
     name = full.removesuffix("_outer")
     check_arity(full, FUNCTIONS[full], len(node.expressions))
-    call = Call(binder, name, node.expressions, scope)
+    call = FunctionCall(binder, name, node.expressions, scope)
     return replace(_BUILDERS[name](call), outer=outer)
 
 
-def _explode(call: Call) -> Generator:
+def _explode(call: FunctionCall) -> Generator:
     value = call.args[0]
     kind = value.type
     position = call.name == "posexplode"
@@ -137,7 +137,7 @@ def _explode(call: Call) -> Generator:
     raise unexpected_input(call.name, 1, '("ARRAY" or "MAP")', value)
 
 
-def _inline(call: Call) -> Generator:
+def _inline(call: FunctionCall) -> Generator:
     value = call.args[0]
     element = value.type.element
     if element is None or element.name != "STRUCT":
@@ -147,7 +147,7 @@ def _inline(call: Call) -> Generator:
     return Generator(value.sql, columns, rows=_staged(call, element))
 
 
-def _staged(call: Call, row: SqlType) -> StagedRows | None:
+def _staged(call: FunctionCall, row: SqlType) -> StagedRows | None:
     """Return the rows of a constant JSON text as a relation, where that can be done."""
     stage = call.binder.context.stage
     text = None if stage is None else constant_json(call.binder, call.nodes[0])
@@ -157,7 +157,7 @@ def _staged(call: Call, row: SqlType) -> StagedRows | None:
     return StagedRows(stage(table), tuple(table.column_names))
 
 
-def _stack(call: Call) -> Generator:
+def _stack(call: FunctionCall) -> Generator:
     rows = call.constant(0, "n")
     values = call.args[1:]
     if not isinstance(rows, int) or rows < 1:
@@ -182,7 +182,7 @@ def _stack(call: Call) -> Generator:
     return Generator(f"[{', '.join(structs)}]", tuple(columns))
 
 
-def _json_tuple(call: Call) -> Generator:
+def _json_tuple(call: FunctionCall) -> Generator:
     text = call.text(0)
     names = [call.text(index) for index in range(1, len(call.args))]
     fields = ", ".join(
@@ -193,7 +193,7 @@ def _json_tuple(call: Call) -> Generator:
     return Generator(f"[{{{fields}}}]", columns)
 
 
-def _variant_explode(call: Call) -> Generator:
+def _variant_explode(call: FunctionCall) -> Generator:
     value = call.args[0]
     if value.type != VARIANT:
         raise unexpected_input(call.name, 1, "VARIANT", value)
@@ -205,7 +205,7 @@ def _variant_explode(call: Call) -> Generator:
 _ENTRY = '[{"pos":"INTEGER","key":"VARCHAR","value":"VARCHAR"}]'
 
 
-def _range(call: Call) -> Generator:
+def _range(call: FunctionCall) -> Generator:
     values = [call.argument(index, BIGINT) for index in range(len(call.args))]
     known = all(isinstance(value.constant, int) for value in values)
     stands = len(values) == 3 and values[2].constant == 0

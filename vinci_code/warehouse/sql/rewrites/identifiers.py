@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, refused
 from vinci_code.warehouse.sql.errors import SqlError
-from vinci_code.warehouse.sql.parse import parse_name
+from vinci_code.warehouse.sql.lexemes import parse_name
 from vinci_code.warehouse.sql.scope import Scope
 
 

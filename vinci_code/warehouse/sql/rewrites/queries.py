@@ -72,7 +72,6 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
         "order",
         "limit",
         "offset",
-        "hint",
         "sort",
         "distribute",
         "cluster",
