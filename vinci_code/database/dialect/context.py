@@ -39,7 +39,7 @@ from vinci_code.database.dialect.text.scanning import Statement, describe, is_co
 from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.units import flushes
 from vinci_code.database.dialect.units.copying import settled
-from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
 from vinci_code.database.dialect.units.loaded import EXPRESSION
 from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.unit import Origin, refuse_several
@@ -221,15 +221,15 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self._is_flush and self._may_miss:
             return -1  # as the ORM does not look at it then
         first = self._held[0]
-        if isinstance(first, Rows) and (self.isinsert or self._is_flush):
+        if isinstance(first, HeldRows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
-        if isinstance(first, Rows) and flushes.asks_for_relation(first.shape.table):
+        if isinstance(first, HeldRows) and flushes.asks_for_relation(first.shape.table):
             # By a guard they are made sure of, and need not be sent before.
             first.checks = replace(first.checks, matched=True)
-        if isinstance(first, Rows) and first.checks.matched:
+        if isinstance(first, HeldRows) and first.checks.matched:
             return self._held_rows
-        if isinstance(first, Text) and first.certain is not None:
-            return sum(held.certain or 0 for held in self._held if isinstance(held, Text))
+        if isinstance(first, HeldText) and first.certain is not None:
+            return sum(held.certain or 0 for held in self._held if isinstance(held, HeldText))
         try:
             counts = list(map(self._count, self._held))
         except Error as error:
@@ -268,7 +268,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             refuse_several(statement, told)
         if told.writes_rows:
             rows = settled(parameters)
-            held = [Text(statement, row, None, described=told) for row in rows]
+            held = [HeldText(statement, row, None, described=told) for row in rows]
             self._write(unit, cursor, held)
             return
         if self.execution_options.get("vinci_definitions"):
@@ -333,7 +333,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 counted = shape.kind is not Kind.INSERT and not self._is_flush
                 reads = self._reads(unit, shape.table)
                 moved = self._translated(shape)
-                return [Rows(moved, rows, checks, upsert, counted, reads=reads)]
+                return [HeldRows(moved, rows, checks, upsert, counted, reads=reads)]
             _refuse_other_key(shape, checks)
         if upsert is not None:
             raise NotSupportedError(
@@ -400,7 +400,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _as_statements(
         self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks
-    ) -> Sequence[Text]:
+    ) -> Sequence[HeldText]:
         compiled: Any = self.compiled
         table = compiled.written_table
         used = self._reads(unit, table)
@@ -411,7 +411,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         written = None if table is None else str(table)
         sets = None if write is None or table is None else _sets(write, table)
         rows = settled(parameters)
-        return [Text(statement, row, used, written, certain, sets=sets) for row in rows]
+        return [HeldText(statement, row, used, written, certain, sets=sets) for row in rows]
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")

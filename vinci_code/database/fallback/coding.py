@@ -24,7 +24,7 @@ from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.text.binding import checked_text
 from vinci_code.database.dialect.text.scanning import Statement
 from vinci_code.database.dialect.types.transports import Transport, transport_named
-from vinci_code.database.dialect.units.held import Held, Rows, Text
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.units.recovery import made_once
 from vinci_code.database.dialect.writes.sets import Checks, Upsert
 from vinci_code.database.dialect.writes.shapes import Field, Kind, Loaded, Row, Shape, key_places
@@ -138,7 +138,7 @@ class _Writer:
         self._known: dict[Shape, int] = {}
 
     def write(self, held: Held) -> dict[str, Any]:
-        if isinstance(held, Text):
+        if isinstance(held, HeldText):
             return _text(held)
         upsert = held.upsert
         return {
@@ -163,7 +163,7 @@ class _Writer:
         return number
 
 
-def _text(held: Text) -> dict[str, Any]:
+def _text(held: HeldText) -> dict[str, Any]:
     return {
         "text": held.text,
         "parameters": packed(list(held.parameters)),
@@ -224,7 +224,7 @@ def _refuse_halves(held: Sequence[Held]) -> None:
         DataError: There is one.
     """
     for write in held:
-        rows = [write.parameters] if isinstance(write, Text) else write.rows
+        rows = [write.parameters] if isinstance(write, HeldText) else write.rows
         for value in chain.from_iterable(rows):
             if isinstance(value, str):
                 checked_text(value)
@@ -249,7 +249,7 @@ class _Reader:
         if shape is None:
             shape = self._shapes[number] = self._shape(self._written[number])
         upsert = write["upsert"]
-        return Rows(
+        return HeldRows(
             shape,
             _read_rows(write, shape.width),
             Checks(**write["checks"]),
@@ -285,8 +285,8 @@ class _Reader:
         )
 
 
-def _read_text(write: Mapping[str, Any]) -> Text:
-    return Text(
+def _read_text(write: Mapping[str, Any]) -> HeldText:
+    return HeldText(
         write["text"],
         tuple(unpacked(write["parameters"])),
         _names(write["tables"]),

@@ -18,7 +18,7 @@ from sqlalchemy.schema import Column, ForeignKeyConstraint, Table
 
 from vinci_code.core.errors import DocumentError, UnknownTableError
 from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, Unique, changed, uniques
-from vinci_code.database.dialect.units.held import Held, Rows, bare_name, computes_key, new_key
+from vinci_code.database.dialect.units.held import Held, HeldRows, bare_name, computes_key, new_key
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.shapes import Kind, Row, Shape
 from vinci_code.database.fallback.coding import each
@@ -124,7 +124,7 @@ def touched_by(held: Held, tables: Mapping[str, Table]) -> Touched:
         tables: All tables, of which its own may refer to others.
     """
     found = Touched()
-    if not isinstance(held, Rows):
+    if not isinstance(held, HeldRows):
         _note_all(found, held.tables, tables)
         return found
     if held.reads is None:
@@ -151,7 +151,7 @@ def _note_all(found: Touched, names: Collection[str] | None, tables: Mapping[str
             found.read.tables.update(bare_name(k.table) for k in referring(table))
 
 
-def _note_written(places: Places, held: Rows) -> None:
+def _note_written(places: Places, held: HeldRows) -> None:
     shape, name = held.shape, bare_name(held.shape.table)
     positions = list(_key_positions(held))
     if not positions:
@@ -167,7 +167,7 @@ def _note_written(places: Places, held: Rows) -> None:
         places.add(rows)
 
 
-def _key_positions(held: Rows) -> Iterator[Sequence[int]]:
+def _key_positions(held: HeldRows) -> Iterator[Sequence[int]]:
     """Where the primary keys of the rows stand, old and new; none where they are not known."""
     shape, upsert = held.shape, held.upsert
     if shape.key is None or computes_key(shape):
@@ -249,7 +249,7 @@ def _place(table: Table, columns: Iterable[Column[Any]], values: Any) -> Place:
     return bare_name(table), tuple(names), values
 
 
-def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: Rows) -> None:
+def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: HeldRows) -> None:
     """The rows that rows refer to by a foreign key that is written."""
     shape, parent = held.shape, constraint.referred_table
     pairs = {element.column: element.parent for element in constraint.elements}

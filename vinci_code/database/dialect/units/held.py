@@ -30,7 +30,7 @@ from vinci_code.database.dialect.writes.shapes import Field, Kind, Row, Shape
 
 
 @dataclass(eq=False)
-class Rows:
+class HeldRows:
     """Rows of one shape that are to be written.
 
     Attributes:
@@ -53,7 +53,7 @@ class Rows:
     upsert: Upsert | None = None
     counted: bool = False
     rowcount: int | None = None
-    sources: list[Rows] = field(default_factory=list)
+    sources: list[HeldRows] = field(default_factory=list)
     apart: bool = False
     reads: frozenset[str] | None = frozenset()
     made: frozenset[int] = frozenset()
@@ -110,7 +110,7 @@ class Rows:
         """Equal for rows that may be sent together."""
         return self.shape.signature, self.checks, self.upsert
 
-    def goes_on_with(self, other: Rows) -> bool:
+    def goes_on_with(self, other: HeldRows) -> bool:
         """Whether other rows, which come next, may as well have been given with these."""
         return (
             other.shape is self.shape
@@ -124,7 +124,7 @@ class Rows:
 
 
 @dataclass(eq=False)
-class Text:
+class HeldText:
     """A statement that is run as it is.
 
     Attributes:
@@ -156,7 +156,7 @@ class Text:
         return 1
 
 
-Held = Rows | Text
+Held = HeldRows | HeldText
 
 
 def bare_name(table: Any) -> str:
@@ -196,7 +196,7 @@ class HeldWrites:
     def add(self, held: Held) -> None:
         """Hold a write."""
         last = self._entries[-1] if self._entries else None
-        if isinstance(held, Rows) and isinstance(last, Rows) and last.goes_on_with(held):
+        if isinstance(held, HeldRows) and isinstance(last, HeldRows) and last.goes_on_with(held):
             last.rows.extend(held.rows)
             return
         self._entries.append(held)
@@ -226,7 +226,7 @@ class HeldWrites:
     def back_to(self, mark: Mark) -> None:
         """Drop what was held since a savepoint."""
         del self._entries[mark.entries :]
-        if self._entries and isinstance(self._entries[-1], Rows):
+        if self._entries and isinstance(self._entries[-1], HeldRows):
             del self._entries[-1].rows[mark.rows :]
         self._tables = set()
         for entry in self._entries:
@@ -269,12 +269,12 @@ def joined(held: Iterable[Held], alone: Collection[Held] = ()) -> list[Held]:
         alone: Those that are to be statements of their own, since their rows are to be counted.
     """
     writes = list(held)
-    if len(writes) == 1 and not alone and isinstance(writes[0], Rows) and _is_whole(writes[0]):
+    if len(writes) == 1 and not alone and isinstance(writes[0], HeldRows) and _is_whole(writes[0]):
         # Most units are this: what follows would come to the same.
         return [replace(writes[0], sources=[writes[0]])] if len(writes[0]) else []
     joiner = _Joiner(_written_once(writes), _related(writes))
     for write in writes:
-        if write in alone and isinstance(write, Rows):
+        if write in alone and isinstance(write, HeldRows):
             joiner.add_alone(write)
         else:
             joiner.add(write)
@@ -294,7 +294,9 @@ def _written_once(held: Sequence[Held]) -> frozenset[str]:
 def _related(held: Sequence[Held]) -> dict[str, set[str]]:
     """The tables that refer to each other, by their bare names, where foreign keys are enforced."""
     tables = {
-        write.shape.table for write in held if isinstance(write, Rows) and write.checks.foreign_keys
+        write.shape.table
+        for write in held
+        if isinstance(write, HeldRows) and write.checks.foreign_keys
     }
     related: dict[str, set[str]] = {}
     for key in chain.from_iterable((*foreign_keys(t), *referring(t)) for t in tables):
@@ -313,7 +315,7 @@ class _Batch:
         at: The position of each row by its key; ``None`` where several have one key.
     """
 
-    rows: Rows
+    rows: HeldRows
     at: dict[Any, int | None] = field(default_factory=dict)
 
 
@@ -347,13 +349,13 @@ class _Joiner:
     def __init__(self, once: frozenset[str], related: Mapping[str, set[str]]) -> None:
         self._once = once
         self._related = related
-        self._plan: list[_Batch | Text] = []
+        self._plan: list[_Batch | HeldText] = []
         self._tables: dict[str, _Table] = {}
         self._closed = 0
 
     def add(self, write: Held) -> None:
         """Plan a write."""
-        if isinstance(write, Text):
+        if isinstance(write, HeldText):
             self._close_related(write.tables)
             self._plan.append(write)
             self._close(write.tables)
@@ -362,7 +364,7 @@ class _Joiner:
         else:
             self._add_rows(write)
 
-    def add_alone(self, write: Rows) -> None:
+    def add_alone(self, write: HeldRows) -> None:
         """Plan rows that nothing is joined with."""
         self._close_related(write.tables)
         if _refers_to_itself(write):
@@ -379,7 +381,7 @@ class _Joiner:
                 planner.add(row)
         self._close(write.tables)
 
-    def _add_as_they_are(self, empty: Rows, write: Rows) -> None:
+    def _add_as_they_are(self, empty: HeldRows, write: HeldRows) -> None:
         if computes_key(write.shape):
             self._plan += [_Batch(replace(empty, rows=[row])) for row in write.rows]
         else:
@@ -399,7 +401,7 @@ class _Joiner:
         for name in tables:
             self._tables[name] = _Table(floor=len(self._plan))
 
-    def _add_rows(self, write: Rows) -> None:
+    def _add_rows(self, write: HeldRows) -> None:
         shape = write.shape
         name = bare_name(shape.table)
         self._close_related((name,))
@@ -429,7 +431,7 @@ class _Joiner:
             # What this unit inserts is there to be changed.
             write.told(len(write.rows))
 
-    def _table_of(self, write: Rows) -> _Table:
+    def _table_of(self, write: HeldRows) -> _Table:
         """What is planned for the table of a write, nothing if by another ``Table`` of its name."""
         of = write.shape.table
         table = self._tables.get(bare_name(of))
@@ -441,7 +443,7 @@ class _Joiner:
         self._tables[bare_name(of)] = table
         return table
 
-    def _add_in_order(self, write: Rows) -> None:
+    def _add_in_order(self, write: HeldRows) -> None:
         """Rows that may refer to each other: of one statement to any, of an upsert to those before.
 
         Joined with rows of another write they could refer to these.
@@ -452,7 +454,7 @@ class _Joiner:
             self._plan.append(_Batch(replace(write, rows=list(rows), sources=[write])))
         self._close(write.tables)
 
-    def _add_unkeyed(self, write: Rows, table: _Table) -> None:
+    def _add_unkeyed(self, write: HeldRows, table: _Table) -> None:
         """Rows whose keys are not all known join only what stands last."""
         if table.last >= table.floor and self._joins(table.last, write):
             batch = self._plan[table.last]
@@ -466,7 +468,7 @@ class _Joiner:
         of = write.shape.table
         self._tables[bare_name(of)] = _Table(floor=position, last=position, of=of)
 
-    def _joins(self, position: int, write: Rows) -> bool:
+    def _joins(self, position: int, write: HeldRows) -> bool:
         batch = self._plan[position]
         return isinstance(batch, _Batch) and batch.rows.signature == write.signature
 
@@ -481,12 +483,12 @@ class _Joiner:
                 self._tables[other] = _Table(floor=len(self._plan))
 
 
-def _is_whole(write: Rows) -> bool:
+def _is_whole(write: HeldRows) -> bool:
     """Whether a write that comes with no other is one statement as it is."""
     return not write.reads_others and not _refers_to_itself(write) and _is_a_batch(write)
 
 
-def _is_a_batch(write: Rows) -> bool:
+def _is_a_batch(write: HeldRows) -> bool:
     """Whether the rows of one write can be one statement without a look at each of them."""
     shape = write.shape
     if shape.kind is Kind.INSERT or write.upsert is not None:
@@ -497,7 +499,7 @@ def _is_a_batch(write: Rows) -> bool:
     return len(keys) == len(write.rows)
 
 
-def _refers_to_itself(write: Rows) -> bool:
+def _refers_to_itself(write: HeldRows) -> bool:
     """Whether it matters in which order rows of a write, which refer to each other, are written."""
     shape = write.shape
     if not write.checks.foreign_keys or (write.upsert is None and len(shape.places) == 1):
@@ -523,10 +525,10 @@ class _RowPlanner:
 
     def __init__(
         self,
-        plan: list[_Batch | Text],
+        plan: list[_Batch | HeldText],
         table: _Table,
-        write: Rows,
-        empty: Rows | None = None,
+        write: HeldRows,
+        empty: HeldRows | None = None,
         *,
         in_order: bool = False,
     ) -> None:
@@ -613,7 +615,7 @@ class _RowPlanner:
             sources.append(self._write)
 
 
-def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
+def _folded(earlier: HeldRows, written: Row, change: HeldRows, row: Row) -> Row | None:
     """The earlier row with a change to it; ``None`` where that would not be the same."""
     if not _is_certain(earlier) or earlier.shape.target != change.shape.target:
         return None
@@ -643,7 +645,9 @@ def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
     return tuple(values)
 
 
-def _is_met(match: Field, earlier: Rows, written: Row, places: Mapping[str, int], row: Row) -> bool:
+def _is_met(
+    match: Field, earlier: HeldRows, written: Row, places: Mapping[str, int], row: Row
+) -> bool:
     """Whether a condition beside the key, such as a version counter, holds for an earlier row.
 
     It is known to only if this unit has written it, and the earlier write is certain to be there.
@@ -656,7 +660,7 @@ def _is_met(match: Field, earlier: Rows, written: Row, places: Mapping[str, int]
     return before is not None and bool(before == row[match.first])
 
 
-def _is_certain(earlier: Rows) -> bool:
+def _is_certain(earlier: HeldRows) -> bool:
     """Whether a row that is found by its key is the one that the earlier write has written."""
     shape = earlier.shape
     if shape.kind is not Kind.UPDATE:
@@ -687,7 +691,7 @@ def _key_of(row: Row, positions: Sequence[int]) -> Any:
     return row[positions[0]] if len(positions) == 1 else tuple([row[p] for p in positions])
 
 
-def _like(change: Rows, earlier: Rows) -> Checks:
+def _like(change: HeldRows, earlier: HeldRows) -> Checks:
     """The checks of an earlier write that a change of its row may be folded into."""
     if earlier.shape.kind is Kind.INSERT:
         # That the row is there needs no check any more.
@@ -729,7 +733,7 @@ def tables_of(held: Iterable[Held]) -> Iterator[str]:
     """The names of the tables that are written to, each once, in order."""
     seen: set[str] = set()
     for write in held:
-        name = write.shape.target if isinstance(write, Rows) else (write.written or "raw SQL")
+        name = write.shape.target if isinstance(write, HeldRows) else (write.written or "raw SQL")
         if name not in seen:
             seen.add(name)
             yield name

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought, Verdict
 from vinci_code.database.dialect.sql.inserts import generated_key
 from vinci_code.database.dialect.sql.keys import Place, next_key
-from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
 from vinci_code.database.dialect.writes.shapes import Kind
 
 # Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
@@ -131,7 +131,7 @@ def find_out(
 
 def note_keys(write: Held) -> None:
     """Note which keys that were made for rows a write holds, or may hold."""
-    if isinstance(write, Text):
+    if isinstance(write, HeldText):
         next_key.doubt(write.sets)
         return
     own, generated = _place_of_key(write), _generated(write)
@@ -156,8 +156,8 @@ def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:
         write: The write.
         noted: Those of which another process has noted that they do; ``None`` for this process's.
     """
-    own = _place_of_key(write) if isinstance(write, Rows) else None
-    if own is None or not isinstance(write, Rows):
+    own = _place_of_key(write) if isinstance(write, HeldRows) else None
+    if own is None or not isinstance(write, HeldRows):
         return []
     keys = [row[own.position] for row in write.rows]
     if noted is not None:
@@ -169,8 +169,8 @@ def _questions(commit: Commit) -> Iterator[str]:
     """Queries that count rows which only this unit can have written."""
     asked = 0
     for write in commit.held:
-        own = _place_of_key(write) if isinstance(write, Rows) else None
-        if own is None or not isinstance(write, Rows) or asked == _QUESTIONS:
+        own = _place_of_key(write) if isinstance(write, HeldRows) else None
+        if own is None or not isinstance(write, HeldRows) or asked == _QUESTIONS:
             continue
         made = made_once(write, commit.made)
         if made:
@@ -188,7 +188,7 @@ class _Key(NamedTuple):
     position: int
 
 
-def _place_of_key(write: Rows) -> _Key | None:
+def _place_of_key(write: HeldRows) -> _Key | None:
     """Where the keys stand of rows that are inserted, and not changed if they are there."""
     column = _generated(write)
     if write.shape.kind is not Kind.INSERT or write.upsert is not None:
@@ -199,7 +199,7 @@ def _place_of_key(write: Rows) -> _Key | None:
     return None
 
 
-def _generated(write: Rows) -> Any:
+def _generated(write: HeldRows) -> Any:
     """The column of a write's table whose keys are made here, if there is one."""
     key = generated_key(write.shape.table)
     named = (item.column for item in write.shape.values)

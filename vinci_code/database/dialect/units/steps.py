@@ -8,7 +8,7 @@ from typing import Any
 
 from vinci_code.database.dialect.text.binding import byte_length
 from vinci_code.database.dialect.text.scanning import WRITE, Statement
-from vinci_code.database.dialect.units.held import Held, Rows, Text
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import payloads
 from vinci_code.database.dialect.writes.sets import SetWriter
@@ -62,7 +62,7 @@ def steps(
         LimitExceeded: One row alone is larger than a statement may be.
     """
     for write in held:
-        if isinstance(write, Text):
+        if isinstance(write, HeldText):
             yield Step(write.text, write.parameters, 0, write, True, True, write, write.described)
             continue
         given = write.settled()
@@ -86,7 +86,7 @@ def refuse_duplicates(held: Iterable[Held]) -> None:
         IntegrityError: A key is written twice, or a row refers to one that comes later.
     """
     for write in held:
-        if not isinstance(write, Rows):
+        if not isinstance(write, HeldRows):
             continue
         if write.checks.foreign_keys and write.shape.kind is Kind.INSERT:
             guards.refuse_early_children(write.shape, write.rows)

@@ -51,10 +51,10 @@ from vinci_code.database.dialect.units import unit_errors
 from vinci_code.database.dialect.units.copying import settled
 from vinci_code.database.dialect.units.held import (
     Held,
+    HeldRows,
+    HeldText,
     HeldWrites,
     Mark,
-    Rows,
-    Text,
     joined,
     tables_of,
 )
@@ -254,7 +254,9 @@ class Unit:
                 self.held.add(write)
             if self._dialect.unsent is not None:
                 self._origins.append(None if origin is None else origin())
-            cursor.rowcount = -1 if any(isinstance(write, Text) for write in held) else _rows(held)
+            cursor.rowcount = (
+                -1 if any(isinstance(write, HeldText) for write in held) else _rows(held)
+            )
             return True
         self._run_at_once(held, cursor)
         return False
@@ -322,7 +324,7 @@ class Unit:
         refuse_several(text, told)
         if told.writes_rows and self.holds:
             (row,) = settled([parameters])
-            return self.write([Text(text, row, None, described=told)], cursor)
+            return self.write([HeldText(text, row, None, described=told)], cursor)
         if told.writes_rows:
             self._require_sound()
             self._changed = None
@@ -797,7 +799,9 @@ class Unit:
             if not begun:
                 self._begin()
             # Of any of them it may be asked later how many rows there were.
-            alone = {held for held in taken if counting and isinstance(held, Rows) and held.counted}
+            alone = {
+                held for held in taken if counting and isinstance(held, HeldRows) and held.counted
+            }
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not unit_errors.says_unavailable(error):
@@ -987,7 +991,7 @@ def refuse_several(text: str, told: Statement) -> None:
 
 
 def _made_in(held: Iterable[Held]) -> frozenset[int]:
-    return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, Rows)))
+    return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, HeldRows)))
 
 
 def _rows(held: Sequence[Held]) -> int:
@@ -998,7 +1002,7 @@ def _counted(write: Held, cursor: Cursor) -> int:
     """How many rows a write that was executed has matched, be its answer lost; -1 if unknown."""
     if cursor.rowcount != -1:
         return cursor.rowcount
-    if isinstance(write, Text):
+    if isinstance(write, HeldText):
         return -1 if write.certain is None else write.certain
     # The statement fails where it finds another row than it should.
     certain = write.checks.matched or write.shape.kind is Kind.INSERT

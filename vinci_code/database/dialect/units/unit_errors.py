@@ -16,7 +16,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.query_history import TAG
 from vinci_code.database.dialect.driver.translation import Evidence, translate
-from vinci_code.database.dialect.units.held import Held, Rows, tables_of
+from vinci_code.database.dialect.units.held import Held, HeldRows, tables_of
 from vinci_code.database.dialect.units.recovery import Commit, Finding
 from vinci_code.database.dialect.units.steps import Step
 from vinci_code.database.dialect.writes import guards
@@ -131,7 +131,7 @@ def told(held: Sequence[Held]) -> str:
     """What is held in words: ``INSERT 3 into t, UPDATE 1 of u``."""
     words = []
     for write in held:
-        if isinstance(write, Rows):
+        if isinstance(write, HeldRows):
             words.append(f"{write.shape.kind.value} {len(write):,} rows of {write.shape.target}")
         else:
             words.append(f"a statement on {write.written or 'tables not known'}")
