@@ -57,7 +57,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.driver.execution import Execution, Outcome, timed_out
-from vinci_code.database.dialect.driver.rows import Row, Rows
+from vinci_code.database.dialect.driver.rows import ResultRows, Row
 from vinci_code.database.dialect.driver.sessions import Driver, Session
 from vinci_code.database.dialect.driver.translation import Evidence, cleaned
 from vinci_code.database.dialect.driver.transport import Answer, Call, DeadlinePassed, within
@@ -494,7 +494,7 @@ class Cursor:
         self.statement_id: str | None = None
         self._driver_cursor: Any = None
         self._session: Session | None = None
-        self._rows: Rows | None = None
+        self._rows: ResultRows | None = None
         self._closed = False
 
     def execute(
@@ -618,7 +618,7 @@ class Cursor:
         described = None if self._driver_cursor is None else self._driver_cursor.description
         if described and _returns_rows(statement, described):
             self.description = described
-            self._rows = Rows(self._driver_cursor)
+            self._rows = ResultRows(self._driver_cursor)
         else:
             # Only counts, which rowcount tells, or nothing at all.
             self._release()
@@ -636,7 +636,7 @@ class Cursor:
         self._session.release(driver_cursor)
 
     @contextlib.contextmanager
-    def _fetching(self) -> Iterator[Rows]:
+    def _fetching(self) -> Iterator[ResultRows]:
         self._require_open()
         if self._rows is None or self._session is None:
             raise InterfaceError("there are no rows: the last statement returned none")
