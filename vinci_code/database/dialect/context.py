@@ -35,7 +35,7 @@ from vinci_code.database.dialect.sql.refusals import (
 )
 from vinci_code.database.dialect.sql.uniques import changed
 from vinci_code.database.dialect.sql.views import Name
-from vinci_code.database.dialect.text.scanning import Statement, describe, is_comment
+from vinci_code.database.dialect.text.scanning import StatementTraits, describe, is_comment
 from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.units import flushes
 from vinci_code.database.dialect.units.copying import settled
@@ -261,7 +261,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run text: a write is held in its place, and nothing else can be."""
-        own: Statement | None = self.execution_options.get(TOLD)
+        own: StatementTraits | None = self.execution_options.get(TOLD)
         told = describe(statement) if own is None else own
         self._inserts_by_text = told.keyword == "INSERT"
         if own is None:
@@ -493,7 +493,9 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     )
 
 
-def _execute(cursor: Any, statement: str, parameters: Sequence[Any], described: Statement) -> None:
+def _execute(
+    cursor: Any, statement: str, parameters: Sequence[Any], described: StatementTraits
+) -> None:
     if len(parameters) == 1:
         cursor.execute(statement, parameters[0], described=described)
     else:

@@ -22,7 +22,7 @@ from sqlalchemy.schema import Column, Table
 from vinci_code.core.errors import DocumentError, UnknownTableError
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.text.binding import checked_text
-from vinci_code.database.dialect.text.scanning import Statement
+from vinci_code.database.dialect.text.scanning import StatementTraits
 from vinci_code.database.dialect.types.transports import Transport, transport_named
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.units.recovery import made_once
@@ -292,7 +292,7 @@ def _read_text(write: Mapping[str, Any]) -> HeldText:
         _names(write["tables"]),
         write["written"],
         write["certain"],
-        Statement(**write["described"]),
+        StatementTraits(**write["described"]),
     )
 
 

@@ -66,7 +66,7 @@ from vinci_code.database.dialect.forking import in_child, keep_in_process
 from vinci_code.database.dialect.interruptions import note_handlers
 from vinci_code.database.dialect.text import raw
 from vinci_code.database.dialect.text.binding import Parameter, bind
-from vinci_code.database.dialect.text.scanning import COMMIT, ROLLBACK, Statement, describe
+from vinci_code.database.dialect.text.scanning import COMMIT, ROLLBACK, StatementTraits, describe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -333,7 +333,7 @@ class Connection:
         self,
         text: str,
         parameters: list[Parameter],
-        statement: Statement,
+        statement: StatementTraits,
         timeout: float | None,
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
@@ -503,7 +503,7 @@ class Cursor:
         parameters: Sequence[Any] = (),
         *,
         query_tags: Mapping[str, str] | None = None,
-        described: Statement | None = None,
+        described: StatementTraits | None = None,
         once: bool = False,
     ) -> Self:
         """Run a statement.
@@ -548,7 +548,7 @@ class Cursor:
         operation: str,
         seq_of_parameters: Sequence[Sequence[Any]],
         *,
-        described: Statement | None = None,
+        described: StatementTraits | None = None,
     ) -> Self:
         """Run a statement once for each set of parameters, in order; see ``execute``."""
         self._require_open()
@@ -610,7 +610,7 @@ class Cursor:
     ) -> None:
         self.close()
 
-    def _take(self, outcome: Outcome, statement: Statement) -> None:
+    def _take(self, outcome: Outcome, statement: StatementTraits) -> None:
         self.statement_id = outcome.statement_id
         self.rowcount = outcome.rowcount
         self._driver_cursor = outcome.driver_cursor
@@ -738,7 +738,7 @@ def _driver() -> Driver:
     return Driver(open_connection, Exact, Timeout, make_closing)
 
 
-def _refuse_autocommit(statement: Statement) -> None:
+def _refuse_autocommit(statement: StatementTraits) -> None:
     if statement.sets_autocommit:
         raise NotSupportedError(
             "SET AUTOCOMMIT was given: with it the warehouse begins a transaction by itself, and "
@@ -761,7 +761,7 @@ def _renew_telemetry(factory: Any) -> None:
 _ATTACH = "_vinci_attach"
 
 
-def _returns_rows(statement: Statement, description: list[tuple[Any, ...]]) -> bool:
+def _returns_rows(statement: StatementTraits, description: list[tuple[Any, ...]]) -> bool:
     if statement.writes_rows:
         return False
     return statement.reads or [column[0] for column in description] != [_NO_RESULT_COLUMN]

@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from vinci_code.database.dialect.migrations.progress import Progress, changes_rows, changes_tables
 from vinci_code.database.dialect.options import AT_ONCE
 from vinci_code.database.dialect.sql.constructs import Rendered, described
-from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, Statement
+from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, StatementTraits
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.sql.ddl import Script
@@ -62,7 +62,7 @@ class RunningImpl(DefaultImpl):
         for statement in script.statements:
             self.run_statement(statement.strip(), told)
 
-    def run_statement(self, statement: str, told: Statement | None = DEFINITION) -> None:
+    def run_statement(self, statement: str, told: StatementTraits | None = DEFINITION) -> None:
         """Run a statement, unless the revision that was interrupted has run it.
 
         Args:

@@ -46,7 +46,7 @@ from vinci_code.database.dialect.sql.refusals import (
 )
 from vinci_code.database.dialect.sql.uniques import Unchecked, is_declared, of_index, unchecked
 from vinci_code.database.dialect.text.literals import quote_text
-from vinci_code.database.dialect.text.scanning import Statement
+from vinci_code.database.dialect.text.scanning import StatementTraits
 from vinci_code.database.dialect.types.texts import sqlite_collation
 
 _SEPARATOR = ";\n\n"
@@ -80,7 +80,7 @@ class Script:
     statements: tuple[str, ...]
     made: str | None = None
     without_commits: str | None = None
-    described: Statement | None = None
+    described: StatementTraits | None = None
 
     @property
     def text(self) -> str:

@@ -22,7 +22,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, uniques
-from vinci_code.database.dialect.text.scanning import WRITE, Statement
+from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
 from vinci_code.database.dialect.writes.compared import still_holds
 from vinci_code.database.dialect.writes.guards import foreign_keys, in_order, referring
 from vinci_code.database.dialect.writes.sets import Checks, Upsert
@@ -144,7 +144,7 @@ class HeldText:
     tables: frozenset[str] | None
     written: str | None = None
     certain: int | None = None
-    described: Statement = WRITE
+    described: StatementTraits = WRITE
     sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
 

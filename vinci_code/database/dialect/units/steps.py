@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vinci_code.database.dialect.text.binding import byte_length
-from vinci_code.database.dialect.text.scanning import WRITE, Statement
+from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import payloads
@@ -37,7 +37,7 @@ class Step:
     whole: bool
     last: bool
     part: Held
-    described: Statement = WRITE
+    described: StatementTraits = WRITE
 
     @property
     def size(self) -> int:

@@ -44,7 +44,7 @@ from vinci_code.database.dialect.text.scanning import (
     QUERY,
     ROLLBACK,
     ROWS,
-    Statement,
+    StatementTraits,
     is_several,
 )
 from vinci_code.database.dialect.units import unit_errors
@@ -314,7 +314,7 @@ class Unit:
         )
 
     def hold_raw(
-        self, text: str, parameters: Sequence[Any], told: Statement, cursor: Cursor
+        self, text: str, parameters: Sequence[Any], told: StatementTraits, cursor: Cursor
     ) -> bool:
         """Make ready for a statement of the application's own; returns whether it is held.
 
@@ -332,7 +332,7 @@ class Unit:
             self.before_text(told)
         return False
 
-    def before_text(self, told: Statement) -> None:
+    def before_text(self, told: StatementTraits) -> None:
         """Make ready for a text that does not write rows, and is run now.
 
         Raises:
@@ -951,7 +951,7 @@ class Unit:
         self,
         text: str,
         parameters: Sequence[Any],
-        described: Statement,
+        described: StatementTraits,
         cursor: Cursor | None = None,
         query_tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -976,7 +976,7 @@ class _Savepoint(NamedTuple):
     origins: int
 
 
-def refuse_several(text: str, told: Statement) -> None:
+def refuse_several(text: str, told: StatementTraits) -> None:
     """Refuse a text of several statements, of which one is on rows.
 
     Raises:
