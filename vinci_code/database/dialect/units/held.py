@@ -164,7 +164,7 @@ def bare_name(table: Any) -> str:
     return str(table.name).lower()
 
 
-class Mark(NamedTuple):
+class HeldMark(NamedTuple):
     """A place in what is held: how many entries there are, and rows in the last."""
 
     entries: int
@@ -218,12 +218,12 @@ class HeldWrites:
             return True
         return not self._tables.isdisjoint(tables)
 
-    def mark(self) -> Mark:
+    def mark(self) -> HeldMark:
         """The place that a savepoint stands for."""
         last = self._entries[-1] if self._entries else ()
-        return Mark(len(self._entries), len(last), self.sent)
+        return HeldMark(len(self._entries), len(last), self.sent)
 
-    def back_to(self, mark: Mark) -> None:
+    def back_to(self, mark: HeldMark) -> None:
         """Drop what was held since a savepoint."""
         del self._entries[mark.entries :]
         if self._entries and isinstance(self._entries[-1], HeldRows):

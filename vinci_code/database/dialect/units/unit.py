@@ -51,10 +51,10 @@ from vinci_code.database.dialect.units import unit_errors
 from vinci_code.database.dialect.units.copying import settled
 from vinci_code.database.dialect.units.held import (
     Held,
+    HeldMark,
     HeldRows,
     HeldText,
     HeldWrites,
-    Mark,
     joined,
     tables_of,
 )
@@ -970,7 +970,7 @@ class Unit:
 class _Savepoint(NamedTuple):
     """A savepoint, with what was noted of changed rows, and how much was executed."""
 
-    mark: Mark
+    mark: HeldMark
     changed: frozenset[str] | None
     loaded: int
     origins: int
