@@ -18,7 +18,7 @@ from vinci_code.database.dialect.sql.uniques import uniques
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, HeldWrites, joined
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.sets import Checks, Upsert
-from vinci_code.database.dialect.writes.shapes import Kind, Loaded, Shape
+from vinci_code.database.dialect.writes.shapes import Loaded, Shape, WriteKind
 
 _DIALECT = VinciDialect()
 _METADATA = MetaData()
@@ -387,7 +387,7 @@ class Model:
 
     def apply(self, write: HeldRows) -> None:
         """Apply a statement: all of its rows to one snapshot."""
-        if write.shape.kind is Kind.INSERT:
+        if write.shape.kind is WriteKind.INSERT:
             self.rows += [self._made(write.shape, row) for row in write.rows]
         else:
             self._merge(write)
@@ -406,7 +406,7 @@ class Model:
                 raise Refused
             changes += [(row, given) for row in found]
         assert len({id(row) for row, _ in changes}) == len(changes), "two changes of one row"
-        if shape.kind is Kind.DELETE:
+        if shape.kind is WriteKind.DELETE:
             gone = {id(row) for row, _ in changes}
             self.rows = [row for row in self.rows if id(row) not in gone]
             return
@@ -502,7 +502,7 @@ def _as_planned(tables: dict[str, Model], held: Sequence[Held]) -> None:
         if isinstance(write, HeldText):
             _thin_out(tables)
             continue
-        if write.shape.kind is Kind.INSERT or write.checks.matched:
+        if write.shape.kind is WriteKind.INSERT or write.checks.matched:
             try:
                 guards.refuse_duplicates(write.shape, write.rows)
             except IntegrityError:

@@ -51,7 +51,7 @@ from vinci_code.database.dialect.writes.guards import (
     refuse_unchecked,
 )
 from vinci_code.database.dialect.writes.sets import Checks
-from vinci_code.database.dialect.writes.shapes import Kind, Shape
+from vinci_code.database.dialect.writes.shapes import Shape, WriteKind
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.sql.ddl import Script
@@ -330,7 +330,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if shape.told_apart(rows):
                 if checks.matched and self.isupdate:
                     shape, rows = self._with_loaded(unit, shape, rows)
-                counted = shape.kind is not Kind.INSERT and not self._is_flush
+                counted = shape.kind is not WriteKind.INSERT and not self._is_flush
                 reads = self._reads(unit, shape.table)
                 moved = self._translated(shape)
                 return [HeldRows(moved, rows, checks, upsert, counted, reads=reads)]
@@ -450,9 +450,9 @@ def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
 
 def _sets(write: Write, table: Any) -> frozenset[Place]:
     """The columns that a statement sets, for all that its construct tells."""
-    if write.kind is Kind.DELETE:
+    if write.kind is WriteKind.DELETE:
         return frozenset()
-    wanted = None if write.kind is Kind.INSERT else write.sets
+    wanted = None if write.kind is WriteKind.INSERT else write.sets
     columns = (one for one in table.columns if wanted is None or one.name in wanted)
     return frozenset(place_of(table, column) for column in columns)
 
@@ -483,7 +483,7 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     """
     checked = checked_columns(shape.table, checks.keys, checks.foreign_keys)
     written = changed(shape.table, [field.column for field in shape.values])
-    goes = shape.kind is Kind.DELETE and checks.foreign_keys and bool(referring(shape.table))
+    goes = shape.kind is WriteKind.DELETE and checks.foreign_keys and bool(referring(shape.table))
     if not (checks.matched or goes) and written.isdisjoint(checked):
         return
     raise DataError(

@@ -27,7 +27,14 @@ from vinci_code.database.dialect.types.transports import Transport, transport_na
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.units.recovery import made_once
 from vinci_code.database.dialect.writes.sets import Checks, Upsert
-from vinci_code.database.dialect.writes.shapes import Field, Kind, Loaded, Row, Shape, key_places
+from vinci_code.database.dialect.writes.shapes import (
+    Field,
+    Loaded,
+    Row,
+    Shape,
+    WriteKind,
+    key_places,
+)
 from vinci_code.database.fallback.values import packed, unpacked
 
 FORMAT = 1
@@ -265,7 +272,7 @@ class _Reader:
         if table is None or (table.schema, table.name) != (schema, name):
             raise UnknownTableError(full)
         columns = {column.name: column for column in table.columns}
-        kind = Kind(written["kind"])
+        kind = WriteKind(written["kind"])
         values, matches = (
             tuple(_read_field(item, full, columns) for item in written[part])
             for part in ("values", "matches")
@@ -279,7 +286,7 @@ class _Reader:
             matches,
             tuple(map(_read_transport, written["transports"])),
             ((),) * written["together"],
-            key_places(table, values if kind is Kind.INSERT else matches),
+            key_places(table, values if kind is WriteKind.INSERT else matches),
             None if schemas is None else dict(schemas),
             tuple(_read_loaded(item, full, columns) for item in written["loaded"]),
         )

@@ -20,7 +20,7 @@ from vinci_code.core.errors import DocumentError, UnknownTableError
 from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, Unique, changed, uniques
 from vinci_code.database.dialect.units.held import Held, HeldRows, bare_name, computes_key, new_key
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
-from vinci_code.database.dialect.writes.shapes import Kind, Row, Shape
+from vinci_code.database.dialect.writes.shapes import Row, Shape, WriteKind
 from vinci_code.database.fallback.coding import each
 
 Place = tuple[str, tuple[str, ...], Any]
@@ -134,7 +134,11 @@ def touched_by(held: Held, tables: Mapping[str, Table]) -> Touched:
     _note_written(found.written, held)
     for constraint in foreign_keys(held.shape.table):
         _note_referred(found.read, constraint, held)
-    if held.shape.kind is Kind.DELETE or held.upsert is not None or _may_change_key(held.shape):
+    if (
+        held.shape.kind is WriteKind.DELETE
+        or held.upsert is not None
+        or _may_change_key(held.shape)
+    ):
         found.read.tables.update(bare_name(key.table) for key in referring(held.shape.table))
     return found
 
@@ -186,19 +190,19 @@ def _written_uniques(shape: Shape) -> Iterator[Unique]:
         if unique.name == PRIMARY_KEY and unique.is_plain:
             continue
         # An INSERT leaves the others to their defaults.
-        if shape.kind is Kind.INSERT or not written.isdisjoint(unique.concerned):
+        if shape.kind is WriteKind.INSERT or not written.isdisjoint(unique.concerned):
             yield unique
 
 
 def _rows_of_unique(shape: Shape, unique: Unique, rows: Sequence[Row]) -> list[Place] | None:
     """The rows by what is unique of them; ``None`` where any row may be meant."""
-    if shape.kind is Kind.DELETE:
+    if shape.kind is WriteKind.DELETE:
         return []
     if not unique.is_plain:
         return [_place(shape.table, unique.columns, None)]
     items = {item.column: item for item in (*shape.matches, *shape.values)}
     left = [column for column in unique.columns if column not in items]
-    if shape.kind is Kind.INSERT and any(
+    if shape.kind is WriteKind.INSERT and any(
         column.server_default is None and column.computed is None for column in left
     ):
         return []  # NULL, which equals nothing
@@ -255,7 +259,7 @@ def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: HeldR
     pairs = {element.column: element.parent for element in constraint.elements}
     items = {item.column: item for item in (*shape.matches, *shape.values)}
     written = changed(shape.table, [item.column for item in shape.values])
-    if shape.kind is Kind.DELETE or written.isdisjoint(pairs.values()):
+    if shape.kind is WriteKind.DELETE or written.isdisjoint(pairs.values()):
         return
     key = tuple(parent.primary_key)
     given = [items.get(child) for child in pairs.values()]
@@ -273,7 +277,7 @@ def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: HeldR
 
 def _may_change_key(shape: Shape) -> bool:
     """Whether an UPDATE may change what other tables refer to."""
-    if shape.kind is not Kind.UPDATE:
+    if shape.kind is not WriteKind.UPDATE:
         return False
     written = changed(shape.table, [item.column for item in shape.values])
     return any(

@@ -26,7 +26,7 @@ from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
 from vinci_code.database.dialect.writes.compared import still_holds
 from vinci_code.database.dialect.writes.guards import foreign_keys, in_order, referring
 from vinci_code.database.dialect.writes.sets import Checks, Upsert
-from vinci_code.database.dialect.writes.shapes import Field, Kind, Row, Shape
+from vinci_code.database.dialect.writes.shapes import Field, Row, Shape, WriteKind
 
 
 @dataclass(eq=False)
@@ -491,7 +491,7 @@ def _is_whole(write: HeldRows) -> bool:
 def _is_a_batch(write: HeldRows) -> bool:
     """Whether the rows of one write can be one statement without a look at each of them."""
     shape = write.shape
-    if shape.kind is Kind.INSERT or write.upsert is not None:
+    if shape.kind is WriteKind.INSERT or write.upsert is not None:
         return True
     if shape.key is None or _touches_unique(shape) or new_key(shape) or computes_key(shape):
         return False
@@ -550,7 +550,7 @@ class _RowPlanner:
         key = _key_of(row, self._positions)
         table = self._table
         before = table.last_of.get(key, -1)
-        may_fold = before >= 0 and self._kind is Kind.UPDATE and self._empty is None
+        may_fold = before >= 0 and self._kind is WriteKind.UPDATE and self._empty is None
         if may_fold and self._fold(before, key, row):
             return
         at = table.open.get(self._signature, -1)
@@ -561,7 +561,7 @@ class _RowPlanner:
     def _may_join(self, at: int, before: int) -> bool:
         if self._in_order and at != self._table.last:
             return False
-        if self._kind is Kind.INSERT:
+        if self._kind is WriteKind.INSERT:
             # A second INSERT of the same key is refused there.
             return before in (-1, at)
         return before < at
@@ -596,7 +596,7 @@ class _RowPlanner:
         if self._in_order and before != self._table.last:
             return False
         batch = self._batch(before)
-        if self._moves_reference and batch.rows.shape.kind is Kind.INSERT:
+        if self._moves_reference and batch.rows.shape.kind is WriteKind.INSERT:
             return False
         at = batch.at.get(key)
         if at is None:
@@ -605,7 +605,7 @@ class _RowPlanner:
         if folded is None:
             return False
         batch.rows.rows[at] = folded
-        self.changed_inserted += batch.rows.shape.kind is Kind.INSERT
+        self.changed_inserted += batch.rows.shape.kind is WriteKind.INSERT
         self._note_source(batch)
         return True
 
@@ -652,7 +652,7 @@ def _is_met(
 
     It is known to only if this unit has written it, and the earlier write is certain to be there.
     """
-    certain = earlier.shape.kind is Kind.INSERT or earlier.checks.matched
+    certain = earlier.shape.kind is WriteKind.INSERT or earlier.checks.matched
     if not certain or match.name not in places:
         return False
     before = written[places[match.name]]
@@ -663,8 +663,8 @@ def _is_met(
 def _is_certain(earlier: HeldRows) -> bool:
     """Whether a row that is found by its key is the one that the earlier write has written."""
     shape = earlier.shape
-    if shape.kind is not Kind.UPDATE:
-        return shape.kind is Kind.INSERT
+    if shape.kind is not WriteKind.UPDATE:
+        return shape.kind is WriteKind.INSERT
     if new_key(shape):
         return False
     return earlier.checks.matched or all(item.column.primary_key for item in shape.matches)
@@ -674,7 +674,7 @@ def new_key(shape: Shape) -> tuple[int, ...]:
     """Where the primary key stands that an UPDATE gives to a row; empty where it leaves it."""
     key = list(shape.table.primary_key)
     written = {item.column.name: item.first for item in shape.values if item.is_plain}
-    if shape.kind is not Kind.UPDATE or not any(column.name in written for column in key):
+    if shape.kind is not WriteKind.UPDATE or not any(column.name in written for column in key):
         return ()
     places = {item.column.name: item.first for item in shape.matches} | written
     return tuple(places[column.name] for column in key)
@@ -684,7 +684,7 @@ def computes_key(shape: Shape) -> bool:
     """Whether an UPDATE gives a primary key to a row that only the warehouse knows."""
     key = set(shape.table.primary_key)
     written = [item for item in shape.values if item.column in key]
-    return shape.kind is Kind.UPDATE and not all(item.is_plain for item in written)
+    return shape.kind is WriteKind.UPDATE and not all(item.is_plain for item in written)
 
 
 def _key_of(row: Row, positions: Sequence[int]) -> Any:
@@ -693,7 +693,7 @@ def _key_of(row: Row, positions: Sequence[int]) -> Any:
 
 def _like(change: HeldRows, earlier: HeldRows) -> Checks:
     """The checks of an earlier write that a change of its row may be folded into."""
-    if earlier.shape.kind is Kind.INSERT:
+    if earlier.shape.kind is WriteKind.INSERT:
         # That the row is there needs no check any more.
         return replace(change.checks, matched=earlier.checks.matched)
     return change.checks
@@ -706,7 +706,7 @@ def _touches_unique(shape: Shape) -> bool:
         for unique in uniques(shape.table)
         if unique.name != PRIMARY_KEY or not unique.is_plain
     ]
-    if shape.kind is not Kind.UPDATE:
+    if shape.kind is not WriteKind.UPDATE:
         return bool(others)
     concerned = chain(shape.table.primary_key, *(unique.concerned for unique in others))
     return _changes(shape, concerned)

@@ -37,7 +37,7 @@ from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought, 
 from vinci_code.database.dialect.sql.inserts import generated_key
 from vinci_code.database.dialect.sql.keys import Place, next_key
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
-from vinci_code.database.dialect.writes.shapes import Kind
+from vinci_code.database.dialect.writes.shapes import WriteKind
 
 # Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
 _SAMPLE = 100
@@ -191,7 +191,7 @@ class _Key(NamedTuple):
 def _place_of_key(write: HeldRows) -> _Key | None:
     """Where the keys stand of rows that are inserted, and not changed if they are there."""
     column = _generated(write)
-    if write.shape.kind is not Kind.INSERT or write.upsert is not None:
+    if write.shape.kind is not WriteKind.INSERT or write.upsert is not None:
         return None
     for item in write.shape.values:
         if item.column is column and item.is_plain:

@@ -12,7 +12,7 @@ from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import payloads
 from vinci_code.database.dialect.writes.sets import SetWriter
-from vinci_code.database.dialect.writes.shapes import Kind
+from vinci_code.database.dialect.writes.shapes import WriteKind
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def refuse_duplicates(held: Iterable[Held]) -> None:
     for write in held:
         if not isinstance(write, HeldRows):
             continue
-        if write.checks.foreign_keys and write.shape.kind is Kind.INSERT:
+        if write.checks.foreign_keys and write.shape.kind is WriteKind.INSERT:
             guards.refuse_early_children(write.shape, write.rows)
         if not write.checks.keys or write.upsert is not None:
             continue
         # Of rows that may not be there, two may be given one key.
-        if write.shape.kind is Kind.INSERT or write.checks.matched:
+        if write.shape.kind is WriteKind.INSERT or write.checks.matched:
             guards.refuse_duplicates(write.shape, write.rows)

@@ -64,7 +64,7 @@ from vinci_code.database.dialect.units.statistics import Counter, Progress, Stat
 from vinci_code.database.dialect.units.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
-from vinci_code.database.dialect.writes.shapes import Kind
+from vinci_code.database.dialect.writes.shapes import WriteKind
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.driver.dbapi import Connection, Cursor
@@ -1005,5 +1005,5 @@ def _counted(write: Held, cursor: Cursor) -> int:
     if isinstance(write, HeldText):
         return -1 if write.certain is None else write.certain
     # The statement fails where it finds another row than it should.
-    certain = write.checks.matched or write.shape.kind is Kind.INSERT
+    certain = write.checks.matched or write.shape.kind is WriteKind.INSERT
     return len(write) if certain and write.upsert is None else -1

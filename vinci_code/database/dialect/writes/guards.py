@@ -48,7 +48,7 @@ from vinci_code.database.dialect.sql.uniques import (
 )
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.writes.compared import conditions
-from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Row, Shape
+from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Row, Shape, WriteKind
 
 Bound = Callable[[Field], str]
 """Returns a condition on a column that all values of a field fulfil, or an empty text."""
@@ -263,7 +263,7 @@ def _may_write(shape: Shape, columns: Iterable[Column[Any]], names: Names) -> bo
     of columns as well, and is NULL in all others, which equals nothing.
     """
     told = {field.column for field in shape.values}
-    if shape.kind is not Kind.INSERT:
+    if shape.kind is not WriteKind.INSERT:
         return not changed(shape.table, told).isdisjoint(columns)
     return all(c in told or c.computed or names.default(c) is not None for c in columns)
 
@@ -360,7 +360,7 @@ def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
 def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names, beside: str = "") -> str:
     """The SELECT of columns as they will be, and of what else is wanted, with a comma before it."""
     source = ROWS
-    if shape.kind is Kind.UPDATE:
+    if shape.kind is WriteKind.UPDATE:
         on = [f"{shape.target}.{f.name} = {f.made}" for f in shape.matches]
         source = f"{shape.target} JOIN {ROWS} ON {' AND '.join(on)}"
     return _rows_of(shape, columns, names, source, beside)
@@ -389,7 +389,7 @@ def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
     for field in (*shape.values, *shape.matches):
         if field.column is column:
             return field.made
-    if shape.kind is Kind.UPDATE:
+    if shape.kind is WriteKind.UPDATE:
         return f"{shape.target}.{names.format(column)}"
     return names.default(column) or "NULL"
 
@@ -508,7 +508,7 @@ def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iter
         matched: Whether every row of an UPDATE is there; one that is not refers to nothing.
     """
     given = {field.column: field for field in shape.values}
-    found = shape.kind is Kind.INSERT or matched
+    found = shape.kind is WriteKind.INSERT or matched
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         if not _may_write(shape, [parent for parent, _ in pairs], names):
