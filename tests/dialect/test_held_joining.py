@@ -17,7 +17,7 @@ from vinci_code.database.dialect.dberrors import IntegrityError
 from vinci_code.database.dialect.sql.uniques import uniques
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, HeldWrites, joined
 from vinci_code.database.dialect.writes import guards
-from vinci_code.database.dialect.writes.sets import Checks, Upsert
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
 from vinci_code.database.dialect.writes.shapes import Loaded, Shape, WriteKind
 
 _DIALECT = VinciDialect()
@@ -302,7 +302,7 @@ class TestUpsertedRows:
     shape = _inserting(PAIR, "left", "right", "a", "b")
 
     def _settled(self, update: tuple[str, ...], *rows: tuple[Any, ...]) -> list[Any]:
-        write = HeldRows(self.shape, list(rows), Checks(), Upsert(("left", "right"), update))
+        write = HeldRows(self.shape, list(rows), Checks(), OnConflict(("left", "right"), update))
         return list(write.settled())
 
     def test_the_last_says_what_is_changed(self) -> None:

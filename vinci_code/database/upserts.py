@@ -111,7 +111,7 @@ class Upsert(Generative, Executable, ClauseElement):
         options = {**self._execution_options, **execution_options}
         name = connection.dialect.name
         if hasattr(connection.dialect, "held_by"):
-            from vinci_code.database.dialect.writes.sets import Upsert as Spec
+            from vinci_code.database.dialect.writes.sets import OnConflict as Spec
 
             options[UPSERT] = Spec(self.keys, self.update)
         if name == "sqlite":

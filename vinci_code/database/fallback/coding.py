@@ -26,7 +26,7 @@ from vinci_code.database.dialect.text.scanning import StatementTraits
 from vinci_code.database.dialect.types.transports import Transport, transport_named
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.units.recovery import made_once
-from vinci_code.database.dialect.writes.sets import Checks, Upsert
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
 from vinci_code.database.dialect.writes.shapes import (
     Field,
     Loaded,
@@ -260,7 +260,7 @@ class _Reader:
             shape,
             _read_rows(write, shape.width),
             Checks(**write["checks"]),
-            None if upsert is None else Upsert(*map(tuple, upsert)),
+            None if upsert is None else OnConflict(*map(tuple, upsert)),
             reads=_names(write["reads"]),
             made=frozenset(write["made"]),
         )

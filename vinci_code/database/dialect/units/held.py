@@ -25,7 +25,7 @@ from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, uniques
 from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
 from vinci_code.database.dialect.writes.compared import still_holds
 from vinci_code.database.dialect.writes.guards import foreign_keys, in_order, referring
-from vinci_code.database.dialect.writes.sets import Checks, Upsert
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
 from vinci_code.database.dialect.writes.shapes import Field, Row, Shape, WriteKind
 
 
@@ -50,7 +50,7 @@ class HeldRows:
     shape: Shape
     rows: list[Row]
     checks: Checks
-    upsert: Upsert | None = None
+    upsert: OnConflict | None = None
     counted: bool = False
     rowcount: int | None = None
     sources: list[HeldRows] = field(default_factory=list)

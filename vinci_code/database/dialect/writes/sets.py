@@ -38,7 +38,7 @@ class Checks:
 
 
 @dataclass(frozen=True)
-class Upsert:
+class OnConflict:
     """What an INSERT does with a row whose key is there already.
 
     Attributes:
@@ -98,7 +98,7 @@ class SetWriter:
     # --- rows of a payload ----------------------------------------------------------------------
 
     def statement(
-        self, payload: Payload, upsert: Upsert | None = None, *, bound: bool = True
+        self, payload: Payload, upsert: OnConflict | None = None, *, bound: bool = True
     ) -> SetStatement:
         """The statement for the rows of a payload.
 
@@ -176,7 +176,7 @@ class SetWriter:
         elif checks.foreign_keys:
             yield from guards.referring_guards(shape, self._names)
 
-    def _upsert(self, upsert: Upsert) -> tuple[str, str]:
+    def _upsert(self, upsert: OnConflict) -> tuple[str, str]:
         shape, change = self._shape, self._change(upsert)
         on = [f"{shape.target}.{field.name} = {field.made}" for field in change.matches]
         on += filter(None, map(self._bound, change.matches))
@@ -191,7 +191,7 @@ class SetWriter:
             f"{end}) AS {ROWS} ON {' AND '.join(on)} {matched}{inserted}",
         )
 
-    def _change(self, upsert: Upsert) -> Shape:
+    def _change(self, upsert: OnConflict) -> Shape:
         """What an upsert does to the rows that are there, which its guards look at, too."""
         given = {field.column.name: field for field in self._shape.values}
         columns = {column.name: column for column in self._shape.table.columns}
