@@ -44,7 +44,7 @@ _SAMPLE = 100
 _QUESTIONS = 3
 
 
-class Outcome(Enum):
+class CommitOutcome(Enum):
     """What became of a unit of work."""
 
     COMMITTED = "committed"
@@ -63,7 +63,7 @@ class Finding:
         failed: Whether it failed by itself, with ``reason``, and was not cancelled.
     """
 
-    outcome: Outcome
+    outcome: CommitOutcome
     reason: str = ""
     failed: bool = False
 
@@ -117,13 +117,13 @@ def find_out(
     """
     verdict = ask_history()
     if verdict.fate is Fate.FINISHED:
-        return Finding(Outcome.COMMITTED)
+        return Finding(CommitOutcome.COMMITTED)
     if verdict.fate is Fate.NOT_EXECUTED:
-        return Finding(Outcome.ABSENT, verdict.reason, verdict.failed)
+        return Finding(CommitOutcome.ABSENT, verdict.reason, verdict.failed)
     for question in _questions(commit):
         if count(question):
-            return Finding(Outcome.COMMITTED)
-    return Finding(Outcome.UNKNOWN, verdict.reason)
+            return Finding(CommitOutcome.COMMITTED)
+    return Finding(CommitOutcome.UNKNOWN, verdict.reason)
 
 
 # --- what is known of a held write from its construct ---------------------------------------------

@@ -59,7 +59,13 @@ from vinci_code.database.dialect.units.held import (
     tables_of,
 )
 from vinci_code.database.dialect.units.loaded import LoadedValues
-from vinci_code.database.dialect.units.recovery import Commit, Finding, Outcome, find_out, note_keys
+from vinci_code.database.dialect.units.recovery import (
+    Commit,
+    CommitOutcome,
+    Finding,
+    find_out,
+    note_keys,
+)
 from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
 from vinci_code.database.dialect.units.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
@@ -847,7 +853,7 @@ class Unit:
                 self._connection.give_up()  # there is nothing that its fate would change
                 return
             found = self._found_out(commit, error)
-            if found.outcome is Outcome.ABSENT:
+            if found.outcome is CommitOutcome.ABSENT:
                 # It has ended with its session, and cannot be committed any more.
                 raise unit_errors.not_committed(error, found) from error
         except Error:
@@ -883,7 +889,7 @@ class Unit:
                 return
             except AmbiguousWriteError as error:
                 found = self._found_out(commit, error)
-                if found.outcome is Outcome.COMMITTED:
+                if found.outcome is CommitOutcome.COMMITTED:
                     return
                 if found.failed or attempt == last or isinstance(error.__cause__, StatementTimeout):
                     # Its own error, or its deadline, ends it.
@@ -897,7 +903,7 @@ class Unit:
             AmbiguousWriteError: Nobody can say.
         """
         found = self._find_out(commit, error.copies, self._connection.give_up)
-        if found.outcome is Outcome.UNKNOWN:
+        if found.outcome is CommitOutcome.UNKNOWN:
             raise unit_errors.ambiguous(error, commit, found) from error
         return found
 
@@ -935,7 +941,7 @@ class Unit:
             if is_from_signal(failure):
                 raise
             _log.debug("what became of a commit cannot be asked for: %s", failure)
-            return Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
+            return Finding(CommitOutcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
 
     def _commit_by(self, text: str, held: Sequence[Held]) -> Commit:
         """The commit by a statement, which is about to be sent."""
