@@ -23,7 +23,7 @@ from vinci_code.database.dialect.sql.keys import KeyMaker
 from vinci_code.database.dialect.units import recovery
 from vinci_code.database.dialect.units import unit as units
 from vinci_code.database.dialect.units.held import HeldWrites
-from vinci_code.database.dialect.units.recovery import CommitOutcome, Finding
+from vinci_code.database.dialect.units.recovery import CommitFinding, CommitOutcome
 from vinci_code.database.dialect.writes import guards
 
 Replace = Callable[[object, str, object], object]
@@ -161,8 +161,8 @@ def _ambiguous_units_are_run_again(put: Replace) -> None:
 def _unknown_is(put: Replace, outcome: Callable[[recovery.Commit], CommitOutcome]) -> None:
     find_out = vars(units)["find_out"]
 
-    def guessed(commit: recovery.Commit, *given: Any) -> Finding:
-        found: Finding = find_out(commit, *given)
+    def guessed(commit: recovery.Commit, *given: Any) -> CommitFinding:
+        found: CommitFinding = find_out(commit, *given)
         if found.outcome is not CommitOutcome.UNKNOWN:
             return found
         return replace(found, outcome=outcome(commit))

@@ -54,7 +54,7 @@ class CommitOutcome(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CommitFinding:
     """What was found out.
 
     Attributes:
@@ -104,7 +104,7 @@ class Commit:
 
 def find_out(
     commit: Commit, ask_history: Callable[[], Verdict], count: Callable[[str], int]
-) -> Finding:
+) -> CommitFinding:
     """Find out what became of a unit of work, by the rule above.
 
     Args:
@@ -117,13 +117,13 @@ def find_out(
     """
     verdict = ask_history()
     if verdict.fate is Fate.FINISHED:
-        return Finding(CommitOutcome.COMMITTED)
+        return CommitFinding(CommitOutcome.COMMITTED)
     if verdict.fate is Fate.NOT_EXECUTED:
-        return Finding(CommitOutcome.ABSENT, verdict.reason, verdict.failed)
+        return CommitFinding(CommitOutcome.ABSENT, verdict.reason, verdict.failed)
     for question in _questions(commit):
         if count(question):
-            return Finding(CommitOutcome.COMMITTED)
-    return Finding(CommitOutcome.UNKNOWN, verdict.reason)
+            return CommitFinding(CommitOutcome.COMMITTED)
+    return CommitFinding(CommitOutcome.UNKNOWN, verdict.reason)
 
 
 # --- what is known of a held write from its construct ---------------------------------------------

@@ -61,8 +61,8 @@ from vinci_code.database.dialect.units.held import (
 from vinci_code.database.dialect.units.loaded import LoadedValues
 from vinci_code.database.dialect.units.recovery import (
     Commit,
+    CommitFinding,
     CommitOutcome,
-    Finding,
     find_out,
     note_keys,
 )
@@ -452,7 +452,7 @@ class Unit:
         held: Sequence[Held] = (),
         *,
         seconds: float | None = None,
-    ) -> Finding:
+    ) -> CommitFinding:
         """Find out what became of a replay, perhaps of another process.
 
         Args:
@@ -896,7 +896,7 @@ class Unit:
                     raise unit_errors.not_committed(error, found) from error
                 self._count(retries=1)
 
-    def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> Finding:
+    def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> CommitFinding:
         """Find out what became of a commit, whose session is ended before.
 
         Raises:
@@ -913,7 +913,7 @@ class Unit:
         copies: int,
         before: Callable[[], None] | None = None,
         seconds: float | None = None,
-    ) -> Finding:
+    ) -> CommitFinding:
         connection = self._connection
 
         def ask_history() -> query_history.Verdict:
@@ -941,7 +941,9 @@ class Unit:
             if is_from_signal(failure):
                 raise
             _log.debug("what became of a commit cannot be asked for: %s", failure)
-            return Finding(CommitOutcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
+            return CommitFinding(
+                CommitOutcome.UNKNOWN, f"the warehouse could not be asked ({failure})"
+            )
 
     def _commit_by(self, text: str, held: Sequence[Held]) -> Commit:
         """The commit by a statement, which is about to be sent."""
