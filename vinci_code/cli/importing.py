@@ -38,7 +38,7 @@ class Order:
 
 
 @dataclass
-class Outcome:
+class ImportOutcome:
     """What came of it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Outcome:
         }
 
 
-def run_import(order: Order, run: Run) -> Outcome:
+def run_import(order: Order, run: Run) -> ImportOutcome:
     """Import; if it does not come to its end, leave in ``run`` what was committed.
 
     Raises:
@@ -70,7 +70,7 @@ def run_import(order: Order, run: Run) -> Outcome:
     from vinci_code.database.events.importing import DEFAULT_BATCH_SIZE
     from vinci_code.database.session import get_engine
 
-    outcome = Outcome(ImportReport())
+    outcome = ImportOutcome(ImportReport())
     started = time.monotonic()
     begun = False
     _prepare_input(order)
@@ -112,7 +112,7 @@ def _prepare_input(order: Order) -> None:
         tell("Reading events from the terminal; Ctrl-D ends them.")
 
 
-def summary(outcome: Outcome, order: Order) -> list[str]:
+def summary(outcome: ImportOutcome, order: Order) -> list[str]:
     """Say what a complete import has done."""
     report = outcome.report
     source = "standard input" if order.file == "-" else order.file
