@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vinci_code.cli.failures import Run
+from vinci_code.cli.failures import CommandRun
 from vinci_code.cli.group import AsJson, run_of
 from vinci_code.cli.help import examples
 from vinci_code.cli.output import line_width, print_document, render, say
@@ -242,7 +242,7 @@ def export(
         say(f"Exported {count:,} events to {file} in {seconds:.1f} s.")
 
 
-def _refuse_json(run: Run) -> None:
+def _refuse_json(run: CommandRun) -> None:
     run.as_json = False
     raise typer.BadParameter(
         "standard output is for the events when FILE is '-'", param_hint="--json"

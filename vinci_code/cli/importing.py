@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from vinci_code.cli.failures import Run
+from vinci_code.cli.failures import CommandRun
 from vinci_code.cli.interruption import Breaks
 from vinci_code.cli.output import is_terminal, tell
 from vinci_code.cli.progress import Meter, meter
@@ -59,7 +59,7 @@ class ImportOutcome:
         }
 
 
-def run_import(order: Order, run: Run) -> ImportOutcome:
+def run_import(order: Order, run: CommandRun) -> ImportOutcome:
     """Import; if it does not come to its end, leave in ``run`` what was committed.
 
     Raises:

@@ -16,10 +16,10 @@ from vinci_code.database.fallback.records import (
     Batch,
     BrokenRecordError,
     Counts,
+    EndedRun,
     Entry,
     Ledger,
     Mirror,
-    Run,
     Standing,
     State,
     seal,
@@ -221,7 +221,8 @@ def end_run(file: JournalFile, connection: sqlite3.Connection, first: int, last:
         connection.execute("DELETE FROM vinci_journal_ended WHERE first = ?", (found_first,))
         first, last = min(first, found_first), max(last, found_last)
     connection.execute(
-        "INSERT INTO vinci_journal_ended VALUES (?, ?, ?)", (first, last, Run(first, last).pack())
+        "INSERT INTO vinci_journal_ended VALUES (?, ?, ?)",
+        (first, last, EndedRun(first, last).pack()),
     )
 
 
@@ -327,7 +328,7 @@ def _ended(file: JournalFile, connection: sqlite3.Connection) -> list[tuple[int,
 def _run(file: JournalFile, found: tuple[Any, ...]) -> tuple[int, int]:
     first, last, packed = found
     try:
-        run = Run.unpack(packed)
+        run = EndedRun.unpack(packed)
     except BrokenRecordError as error:
         raise file.damaged(str(error)) from error
     if (run.first, run.last) != (first, last):

@@ -221,7 +221,7 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Run:
+class EndedRun:
     """Neighbours that have left the journal: what is true once is true for ever."""
 
     first: int
@@ -233,7 +233,7 @@ class Run:
         return body + seal(body)
 
     @classmethod
-    def unpack(cls, found: object) -> Run:
+    def unpack(cls, found: object) -> EndedRun:
         """A run of its bytes; what comes after them is not looked at.
 
         Raises:
