@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from vinci_code.database.fallback.fallback import Fallback
     from vinci_code.database.fallback.journal import Journal
 
-Progress = Callable[[str, int, "int | None"], object]
+OnMirrorProgress = Callable[[str, int, "int | None"], object]
 """Is told of a table how many of its rows are here, and how many there are, roughly."""
 
 MOST_ROWS = 2_000
@@ -67,7 +67,7 @@ _STAGE = "vinci_mirror"
 def refresh(
     fallback: Fallback,
     tables: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: OnMirrorProgress | None = None,
 ) -> list[Mirror]:
     """Copy tables from the warehouse into the standby.
 
@@ -107,7 +107,7 @@ def refresh(
 
 
 def _refreshed(
-    fallback: Fallback, tables: Sequence[Table], progress: Progress | None
+    fallback: Fallback, tables: Sequence[Table], progress: OnMirrorProgress | None
 ) -> Iterator[Mirror]:
     standby: Any = fallback.standby.dialect
     try:
@@ -143,7 +143,7 @@ class _Copying:
         connection: Connection,
         standby: Dialect,
         stage: _Stage,
-        progress: Progress | None,
+        progress: OnMirrorProgress | None,
     ) -> None:
         self._table = table
         self._connection = connection

@@ -10,7 +10,11 @@ from sqlalchemy import Table
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
-from vinci_code.database.dialect.migrations.progress import Progress, changes_rows, changes_tables
+from vinci_code.database.dialect.migrations.progress import (
+    RevisionProgress,
+    changes_rows,
+    changes_tables,
+)
 from vinci_code.database.dialect.options import AT_ONCE
 from vinci_code.database.dialect.sql.constructs import Rendered, described
 from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, StatementTraits
@@ -22,14 +26,16 @@ if TYPE_CHECKING:
 class RunningImpl(DefaultImpl):
     """Runs statements one by one; or writes them, where SQL is asked for."""
 
-    _progress: Progress | None = None
+    _progress: RevisionProgress | None = None
 
     def start_migrations(self) -> None:
         """Write down from here on which statements are done."""
         super().start_migrations()
         if self.connection is not None and not self.as_sql:
             schema = self.context_opts.get("version_table_schema")
-            self._progress = Progress(self.connection, self._name(self._version_table, schema))
+            self._progress = RevisionProgress(
+                self.connection, self._name(self._version_table, schema)
+            )
 
     def _exec(
         self,
