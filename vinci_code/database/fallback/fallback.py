@@ -106,7 +106,7 @@ class Fallback:
         self._on_parked = on_parked
         self._lock = threading.RLock()
         self._known = _Known()
-        self.reads = Reads(self, reads)
+        self.reads = MirroredReads(self, reads)
         self._standby: Engine | None = None
         in_child(self, Fallback._begin_anew)
         try:
@@ -435,7 +435,7 @@ class _Known:
         return not self.goes_online or bool(self.counts and self.counts.in_doubt)
 
 
-class Reads:
+class MirroredReads:
     """Says which tables the standby can answer for.
 
     Args:
