@@ -29,7 +29,7 @@ from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.types.base import (
     Processor,
-    Rendered,
+    VinciType,
     innermost,
     named,
     write_processor,
@@ -49,7 +49,7 @@ def _instance(kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> TypeEngine[Any]:
 _ALL_OPERATORS: Any = getattr(getattr(operators, "OperatorClass", None), "ANY", None)
 
 
-class _Nested(Rendered):
+class _Nested(VinciType):
     """A type whose values travel as JSON text."""
 
     if TYPE_CHECKING:

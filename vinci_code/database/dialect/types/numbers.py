@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import types as sqltypes
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered, named, plain
+from vinci_code.database.dialect.types.base import Processor, VinciType, named, plain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -23,7 +23,7 @@ UNBOUNDED = (38, 18)
 _SMALLEST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
 
-class VinciInteger(Rendered, sqltypes.Integer):
+class VinciInteger(VinciType, sqltypes.Integer):
     """A whole number of 64 bits; a truth value that is compared is 0 or 1, as on SQLite."""
 
     stored_as = int
@@ -83,7 +83,7 @@ class TINYINT(VinciInteger):
     bits = 8
 
 
-class VinciBoolean(Rendered, sqltypes.Boolean):
+class VinciBoolean(VinciType, sqltypes.Boolean):
     """A truth value."""
 
     stored_as = bool
@@ -109,7 +109,7 @@ class VinciBoolean(Rendered, sqltypes.Boolean):
         return _boolean
 
 
-class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
+class VinciNumeric(VinciType, sqltypes.Numeric[Any]):
     """A decimal number, exact."""
 
     stored_as = Decimal
@@ -174,7 +174,7 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         return _to_decimal if self.asdecimal else _to_float
 
 
-class VinciFloat(Rendered, sqltypes.Float[Any]):
+class VinciFloat(VinciType, sqltypes.Float[Any]):
     """A binary number of 64 bits."""
 
     stored_as = float
