@@ -16,7 +16,7 @@ from vinci_code.database.dialect.migrations.progress import (
     changes_tables,
 )
 from vinci_code.database.dialect.options import AT_ONCE
-from vinci_code.database.dialect.sql.constructs import Rendered, described
+from vinci_code.database.dialect.sql.constructs import RenderedDDL, described
 from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, StatementTraits
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class RunningImpl(DefaultImpl):
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
         if self._progress is None:
-            connection.execute(Rendered(statement, told))
+            connection.execute(RenderedDDL(statement, told))
         else:
             self._progress.run(
-                statement, lambda: connection.execute(Rendered(statement, told)), repeatable=True
+                statement, lambda: connection.execute(RenderedDDL(statement, told)), repeatable=True
             )
 
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:

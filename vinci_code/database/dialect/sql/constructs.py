@@ -21,7 +21,7 @@ _OPERATOR_SIGNS = frozenset("+-*/%<>=!|&^~")
 _OPERATOR_WORDS = frozenset({"AND", "OR", "NOT", "IS", "LIKE", "ILIKE", "RLIKE", "REGEXP", "DIV"})
 
 
-class Rendered(ExecutableDDLElement):
+class RenderedDDL(ExecutableDDLElement):
     """DDL that is rendered already.
 
     Args:
@@ -34,8 +34,8 @@ class Rendered(ExecutableDDLElement):
         self.described = described
 
 
-@compiles(Rendered)
-def _render(element: Rendered, _: Any, **__: Any) -> str:
+@compiles(RenderedDDL)
+def _render(element: RenderedDDL, _: Any, **__: Any) -> str:
     return element.text
 
 
@@ -72,7 +72,7 @@ def _is_operator(operator: Any) -> bool:
 
 def described(construct: Any) -> StatementTraits | None:
     """What a query or a DDL construct is; ``None`` where its text is written by the application."""
-    if isinstance(construct, Rendered):
+    if isinstance(construct, RenderedDDL):
         return construct.described
     kind = type(construct)
     if not kind.__module__.startswith("sqlalchemy.") or is_compiled_elsewhere(construct):
