@@ -122,7 +122,7 @@ def each(document: bytes, tables: Mapping[str, Table]) -> Iterator[Held | Unknow
             )
         )
     try:
-        reader = _Reader(read["shapes"], tables)
+        reader = _HeldReader(read["shapes"], tables)
         for write in read["writes"]:
             try:
                 yield reader.held(write)
@@ -240,7 +240,7 @@ def _refuse_halves(held: Sequence[Held]) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-class _Reader:
+class _HeldReader:
     """Reads held writes; those of one shape get the same."""
 
     def __init__(self, shapes: list[Any], tables: Mapping[str, Table]) -> None:
