@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from databricks.sql.client import Connection
     from sqlalchemy.engine import Engine
 
-    from vinci_code.database.databricks.auth import Credentials
+    from vinci_code.database.databricks.auth import CredentialsProvider
     from vinci_code.database.databricks.failures import Failure, Target
 
 CONNECT_TIMEOUT = 20.0
@@ -147,7 +147,7 @@ class DatabricksConnector(HoldsSecret):
         return self._credentials.auth_type()
 
     @property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> CredentialsProvider:
         """What requests to the workspace are signed with; shows nothing of the secret."""
         return self._credentials
 

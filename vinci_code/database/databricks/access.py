@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import host_and_port
 from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
-from vinci_code.database.databricks.auth import Credentials, OAuthTokens, token_credentials
+from vinci_code.database.databricks.auth import CredentialsProvider, OAuthTokens, token_credentials
 from vinci_code.database.databricks.failures import Target
 
 
@@ -25,7 +25,7 @@ class Access:
     """
 
     target: Target
-    credentials: Credentials
+    credentials: CredentialsProvider
 
 
 def resolve_access(settings: DatabaseSettings) -> Access:
@@ -54,7 +54,9 @@ def resolve_access(settings: DatabaseSettings) -> Access:
         source = OAuthTokens(
             target, settings.databricks_client_id, settings.databricks_client_secret
         )
-        return Access(target, Credentials("oauth-m2m", target.auth, source.headers, source.forget))
+        return Access(
+            target, CredentialsProvider("oauth-m2m", target.auth, source.headers, source.forget)
+        )
     raise ConfigurationError(
         [
             ConfigurationProblem(

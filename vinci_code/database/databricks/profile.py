@@ -30,7 +30,7 @@ from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
 from vinci_code.core.redaction import Secret, redact, redact_exception, register_secret
 from vinci_code.database.databricks.auth import (
     CREDENTIALS_TIMEOUT,
-    Credentials,
+    CredentialsProvider,
     HeaderFactory,
     OAuthTokens,
     token_credentials,
@@ -65,7 +65,7 @@ class ProfileAddress:
 
 def resolve_profile(
     settings: DatabaseSettings,
-) -> tuple[ProfileAddress, Callable[[Target], Credentials]]:
+) -> tuple[ProfileAddress, Callable[[Target], CredentialsProvider]]:
     """Read the profile that the settings name; nothing is contacted.
 
     Returns:
@@ -230,15 +230,15 @@ class _Profile:
         return self._settings.provenance[name]
 
 
-def _credentials(config: Config, target: Target) -> Credentials:
+def _credentials(config: Config, target: Target) -> CredentialsProvider:
     """Credentials of the kind that the profile is of."""
     if config.token and config.auth_type in ("", "pat"):
         return token_credentials(Secret(config.token), target.auth)
     if config.client_id and config.client_secret and config.auth_type in ("", "oauth-m2m"):
         scopes = config.get_scopes_as_string()
         tokens = OAuthTokens(target, config.client_id, Secret(config.client_secret), scopes)
-        return Credentials("oauth-m2m", target.auth, tokens.headers, tokens.forget)
-    return Credentials("profile", target.auth, _UnifiedAuth(config, target).headers)
+        return CredentialsProvider("oauth-m2m", target.auth, tokens.headers, tokens.forget)
+    return CredentialsProvider("profile", target.auth, _UnifiedAuth(config, target).headers)
 
 
 class _UnifiedAuth:

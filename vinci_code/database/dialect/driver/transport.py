@@ -41,7 +41,7 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
     WarehouseStartTimeout,
 )
-from vinci_code.database.dialect.driver.credentials import Credentials
+from vinci_code.database.dialect.driver.credentials import RequestCredentials
 from vinci_code.database.dialect.driver.translation import (
     Evidence,
     chain,
@@ -216,7 +216,7 @@ class Channel:
     def __init__(
         self,
         backend: Any,
-        credentials: Credentials | None,
+        credentials: RequestCredentials | None,
         where: str,
         timeouts: Timeouts,
         make_timeout: Callable[..., Any],
