@@ -231,19 +231,19 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if isinstance(first, HeldText) and first.certain is not None:
             return sum(held.certain or 0 for held in self._held if isinstance(held, HeldText))
         try:
-            counts = list(map(self._count, self._held))
+            counts = list(map(self._rowcount_of, self._held))
         except Error as error:
             self.root_connection._handle_dbapi_exception(error, None, None, None, self)
         return -1 if -1 in counts else sum(counts)
 
-    def _count(self, held: Held) -> int:
+    def _rowcount_of(self, held: Held) -> int:
         if held.rowcount is not None:
             return held.rowcount
         if self.root_connection.closed or self.root_connection.invalidated:
             return -1
         connection: Any = self.root_connection.connection.dbapi_connection
         unit: Unit = connection.unit
-        return unit.count(held)
+        return unit.rowcount_of(held)
 
     @property
     def _is_flush(self) -> bool:

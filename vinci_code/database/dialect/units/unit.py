@@ -380,7 +380,7 @@ class Unit:
                 "isolation_level='AUTOCOMMIT'."
             )
 
-    def count(self, write: Held) -> int:
+    def rowcount_of(self, write: Held) -> int:
         """How many rows a write has matched; it is sent for that if it is still held.
 
         Raises:
@@ -642,7 +642,7 @@ class Unit:
         self._counter = None
         self._replay = None
 
-    def _count(self, **counted: int) -> None:
+    def _count_sent(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
         if self._counter is None:
             self._counter = Counter()
@@ -658,7 +658,7 @@ class Unit:
     def _begin(self) -> None:
         self._run("BEGIN TRANSACTION", (), BEGIN)
         self._in_transaction = True
-        self._count(statements=1)
+        self._count_sent(statements=1)
 
     def _abandon_transaction(self) -> None:
         """Roll a transaction back; a session that cannot is ended, which does the same."""
@@ -668,7 +668,7 @@ class Unit:
             return
         try:
             self._run("ROLLBACK", (), ROLLBACK)
-            self._count(statements=1)
+            self._count_sent(statements=1)
         except Error as error:
             _log.debug("the session is ended, since ROLLBACK failed: %s", error)
             self._connection.give_up()
@@ -694,7 +694,7 @@ class Unit:
                 return
         else:
             return
-        self._count(units=1)
+        self._count_sent(units=1)
         if _log.isEnabledFor(logging.DEBUG):
             counted = Statistics() if self._counter is None else self._counter.read()
             _log.debug(
@@ -837,7 +837,7 @@ class Unit:
                 if step.whole:
                     step.of.told(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
-                self._count(statements=1, rows=step.rows, size=step.size)
+                self._count_sent(statements=1, rows=step.rows, size=step.size)
                 self._dialect.tell(Progress(sent, rows, rows_in_all, size))
         except BaseException:
             self._failed = True
@@ -859,7 +859,7 @@ class Unit:
         except Error:
             self._in_transaction = True  # it has to be rolled back
             raise
-        self._count(statements=1)
+        self._count_sent(statements=1)
 
     def _send(self, step: Step, held: list[Held]) -> Cursor:
         """Send a statement that is a commit, and tell of it; see ``_run_commit``."""
@@ -883,7 +883,7 @@ class Unit:
         last = 2 if self._replay is None else 1
         for attempt in range(1, last + 1):
             commit = self._commit_by(step.text, held)
-            self._count(statements=1, rows=step.rows, size=step.size)
+            self._count_sent(statements=1, rows=step.rows, size=step.size)
             try:
                 self._run(step.text, step.parameters, step.described, cursor, commit.tags)
                 return
@@ -894,7 +894,7 @@ class Unit:
                 if found.failed or attempt == last or isinstance(error.__cause__, StatementTimeout):
                     # Its own error, or its deadline, ends it.
                     raise unit_errors.not_committed(error, found) from error
-                self._count(retries=1)
+                self._count_sent(retries=1)
 
     def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> CommitFinding:
         """Find out what became of a commit, whose session is ended before.
