@@ -54,11 +54,11 @@ class Collected:
         )
 
 
-Parser = Callable[[str], Any]
+_Parser = Callable[[str], Any]
 
 
 def collect(
-    name: str, variable: Variable, readings: list[Reading], parse: Parser, into: Collected
+    name: str, variable: Variable, readings: list[Reading], parse: _Parser, into: Collected
 ) -> None:
     """Parse every reading of one setting, and take its value if all readings agree.
 
@@ -113,7 +113,7 @@ def parse_switch(raw: str) -> bool:
     raise _RefusedValueError(_shown(raw), "true/false, 1/0, yes/no or on/off")
 
 
-def parse_choice(*choices: str) -> Parser:
+def parse_choice(*choices: str) -> _Parser:
     """Make a parser that accepts one of ``choices``, in any case."""
 
     def parse(raw: str) -> str:
