@@ -16,7 +16,7 @@ from vinci_code.core.errors import InputDataError
 if TYPE_CHECKING:
     from vinci_code.database.events import ImportReport
 
-SHOWN_BAD_LINES = 20
+_SHOWN_BAD_LINES = 20
 """Further bad lines are counted and not shown."""
 
 
@@ -160,7 +160,7 @@ class _BadLines:
 
     def show(self, error: InputDataError) -> None:
         self.seen += 1
-        if self.seen <= SHOWN_BAD_LINES:
+        if self.seen <= _SHOWN_BAD_LINES:
             self.bar.note(f"Skipped: {error}")
-        elif self.seen == SHOWN_BAD_LINES + 1:
+        elif self.seen == _SHOWN_BAD_LINES + 1:
             self.bar.note("Further bad lines are counted and not shown.")
