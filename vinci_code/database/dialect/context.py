@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from vinci_code.database.dialect.writes.dml import Write
 
 
-TIMEOUT_OPTION = "databricks_timeout"
+_TIMEOUT_OPTION = "databricks_timeout"
 """The execution option for a statement's deadline."""
 
 
@@ -124,8 +124,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def create_default_cursor(self) -> Any:
         """A cursor with the deadline that the execution options name, if they name one."""
         cursor: Any = super().create_default_cursor()
-        if TIMEOUT_OPTION in self.execution_options:
-            cursor.timeout = checked_seconds(TIMEOUT_OPTION, self.execution_options[TIMEOUT_OPTION])
+        if _TIMEOUT_OPTION in self.execution_options:
+            cursor.timeout = checked_seconds(
+                _TIMEOUT_OPTION, self.execution_options[_TIMEOUT_OPTION]
+            )
         return cursor
 
     def pre_exec(self) -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-PATIENCE = 5.0
+_PATIENCE = 5.0
 """Seconds that a fork waits at most for sessions that are just being opened."""
 
 _EXIT_SECONDS = 0.5
@@ -123,7 +123,7 @@ class _Gate:
         known = getattr(_helps, "somebody", False)
         with self.quiet:
             # A fork waits for who was busy before it. Nobody waits for it longer than it does.
-            self.quiet.wait_for(lambda: known or not self.forks or thread in self.busy, PATIENCE)
+            self.quiet.wait_for(lambda: known or not self.forks or thread in self.busy, _PATIENCE)
             self.busy.append(thread)
 
     def leave(self) -> None:
@@ -140,7 +140,7 @@ class _Gate:
         thread = threading.get_ident()
         self.quiet.acquire()
         self.forks += 1
-        self.quiet.wait_for(lambda: set(self.busy) <= {thread}, PATIENCE)
+        self.quiet.wait_for(lambda: set(self.busy) <= {thread}, _PATIENCE)
 
     def open(self) -> None:
         """After a fork, in the parent."""

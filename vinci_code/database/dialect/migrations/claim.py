@@ -28,7 +28,7 @@ from vinci_code.database.dialect.sql.constructs import TOLD
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, StatementTraits
 
-WAIT = 60.0
+_WAIT = 60.0
 """Seconds that the migration of somebody else is waited for."""
 
 _PROPERTY = "vinci.migration"
@@ -47,7 +47,7 @@ def claimed(
     *,
     version_table: str = "alembic_version",
     schema: str | None = None,
-    wait: float = WAIT,
+    wait: float = _WAIT,
 ) -> Iterator[None]:
     """Keep others that ask for it from migrating a schema meanwhile.
 
