@@ -115,7 +115,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Replay:
+class _Replay:
     """How what was held elsewhere is committed here.
 
     Attributes:
@@ -180,7 +180,7 @@ class Unit:
         # Of this unit alone: other connections of the engine send at the same time. Most units
         # are counted at their commit only.
         self._counter: Counter | None = None
-        self._replay: Replay | None = None
+        self._replay: _Replay | None = None
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -440,7 +440,7 @@ class Unit:
             Exception: As of ``commit``; nothing was written.
         """
         self._require_ended()
-        self._replay = Replay(identity, _made_in(held), sending)
+        self._replay = _Replay(identity, _made_in(held), sending)
         self.held.put_back(held)
         self.commit()
 

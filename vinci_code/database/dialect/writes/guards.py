@@ -81,16 +81,16 @@ class Names(NamedTuple):
     render: Render
 
 
-ButOwn = Callable[[str], str]
+_ButOwn = Callable[[str], str]
 """Returns the join that leaves out a statement's own rows of a table that goes by some name."""
 
 _NEW, _THERE = "vinci_new", "vinci_there"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
 _ONE_ROW = " is that of several rows of the upsert, which are one row as they are stored"
 _BYTES = LargeBinary()._type_affinity
-GUARD = "vinci_guard"
+_GUARD = "vinci_guard"
 """What the guards of a statement are called in it."""
-RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
+RESERVED = frozenset({ROWS, _GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
 # Behind the condition: another message may quote the statement, where a quote stands before it.
@@ -180,7 +180,7 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue
             if key in seen:
-                raise violation(f"{unique.told}: the key {_told(key)} is written twice")
+                raise _violation(f"{unique.told}: the key {_told(key)} is written twice")
             seen.add(key)
 
 
@@ -207,7 +207,7 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue  # refers to nothing
             if key in written and key not in before:
-                raise violation(
+                raise _violation(
                     f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
                     f"{_told(key)} is written after the row that refers to it",
                     "23503",
@@ -240,7 +240,7 @@ def in_order(shape: Shape, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     yield rows[begin:]
 
 
-def violation(message: str, sqlstate: str = "23505") -> IntegrityError:
+def _violation(message: str, sqlstate: str = "23505") -> IntegrityError:
     """The error for a constraint that is violated."""
     return IntegrityError(
         f"{message}\nTo fix it: write another key, or read the row that is there and change it; "
@@ -309,13 +309,13 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
             yield from _as_computed(shape, unique, names, but_own)
 
 
-def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: ButOwn) -> Iterator[str]:
+def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: _ButOwn) -> Iterator[str]:
     """The guards for keys that are known only when the statement is executed."""
     yield from _of_rows(shape, unique, names, _new_rows(shape, unique.concerned, names), but_own)
 
 
 def _of_rows(
-    shape: Shape, unique: Unique, names: Names, rows: str, but_own: ButOwn
+    shape: Shape, unique: Unique, names: Names, rows: str, but_own: _ButOwn
 ) -> Iterator[str]:
     """The guards for keys that a SELECT gives."""
     yield _twice(unique, names, rows, " is written twice")
@@ -716,7 +716,7 @@ def unless_raised(checks: Sequence[str]) -> str:
     counted = checks[0]
     if len(checks) > 1:
         counted = f"SELECT sum(raised) AS raised FROM ({' UNION ALL '.join(checks)})"
-    return f"FROM {ROWS} CROSS JOIN ({counted}) AS {GUARD} WHERE {GUARD}.raised = 0"
+    return f"FROM {ROWS} CROSS JOIN ({counted}) AS {_GUARD} WHERE {_GUARD}.raised = 0"
 
 
 def _guard(kind: str, message: str, source: str) -> str:
@@ -728,7 +728,7 @@ def _but_not(own: Sequence[str]) -> str:
     return f" LEFT ANTI JOIN {ROWS} AS {OWN} ON {' AND '.join(own)}"
 
 
-def _but_own(fields: Sequence[Field]) -> ButOwn:
+def _but_own(fields: Sequence[Field]) -> _ButOwn:
     """The same, of what stands in the table and goes by some name there."""
     return lambda there: _but_not([f"{field.own} = {there}.{field.name}" for field in fields])
 
@@ -778,4 +778,4 @@ def raised(error: Error) -> Exception | None:
             f"{message}\nTo fix it: read the object again, and repeat the change; nothing was "
             "written."
         )
-    return violation(message, "23503" if kind == _FOREIGN else "23505")
+    return _violation(message, "23503" if kind == _FOREIGN else "23505")
