@@ -62,7 +62,7 @@ def keep_in_process(driver_connection: Any) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Have no fork come meanwhile, unless it takes longer than ``PATIENCE``.
+    """Have no fork come meanwhile, unless it takes longer than ``_PATIENCE``.
 
     For what takes locks of OpenSSL: making a context, the handshake of a connection, and the
     beginning and the end of a thread that uses it (OpenSSL 3 has a list of these, and a lock of

@@ -61,7 +61,7 @@ ReadsOption = Literal["mirrored", "always", "never"]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after which the warehouse is tried again: at first, and at most."""
 
-REPLAY_SECONDS = 10.0
+_REPLAY_SECONDS = 10.0
 """For how long one unit of work sends what waits, before it is journaled itself."""
 
 _ONLINE = Standing("online", 0.0)
@@ -237,7 +237,7 @@ class Fallback:
         with self.journal.replaying() as mine:
             if not mine:
                 return
-            done = self._replay(REPLAY_SECONDS)
+            done = self._replay(_REPLAY_SECONDS)
         if done.error is not None and not _may_pass(done.error):
             raise as_raised(done.error, self.online.dialect) from done.error
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 MOST_UNITS = 1000
 """How many units one statement holds at most."""
 
-MOST_BYTES = 4_000_000
+_MOST_BYTES = 4_000_000
 """How many bytes of documents one statement holds at most, unless one unit alone has more."""
 
 # Of these no unit is at fault, so that nothing is parked for them.
@@ -164,7 +164,7 @@ class _Replaying:
         self._stopped = self._journal.entries({State.PARKED, State.IN_DOUBT, State.DAMAGED})
         self._next_stopped = next(self._stopped, None)
         after = 0
-        while entries := self._journal.waiting(after, MOST_UNITS, MOST_BYTES):
+        while entries := self._journal.waiting(after, MOST_UNITS, _MOST_BYTES):
             after = entries[-1].seq
             self._send(unit, list(self._ready(entries)))
             if end is not None and time.monotonic() > end:

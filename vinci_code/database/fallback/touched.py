@@ -23,7 +23,7 @@ from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.shapes import Row, Shape, WriteKind
 from vinci_code.database.fallback.coding import each
 
-Place = tuple[str, tuple[str, ...], Any]
+_Place = tuple[str, tuple[str, ...], Any]
 """A row: its table, what is unique there, and the values of that; ``None`` for any values."""
 
 
@@ -38,7 +38,7 @@ class Places:
         anything: Whether it may be any row of any table.
     """
 
-    rows: set[Place] = field(default_factory=set)
+    rows: set[_Place] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
     of: set[str] = field(default_factory=set)
     anything: bool = False
@@ -46,7 +46,7 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self.anything or self.tables or self.rows)
 
-    def add(self, rows: Iterable[Place]) -> None:
+    def add(self, rows: Iterable[_Place]) -> None:
         """Add rows."""
         rows = set(rows)
         self.rows |= rows
@@ -194,7 +194,7 @@ def _written_uniques(shape: Shape) -> Iterator[Unique]:
             yield unique
 
 
-def _rows_of_unique(shape: Shape, unique: Unique, rows: Sequence[Row]) -> list[Place] | None:
+def _rows_of_unique(shape: Shape, unique: Unique, rows: Sequence[Row]) -> list[_Place] | None:
     """The rows by what is unique of them; ``None`` where any row may be meant."""
     if shape.kind is WriteKind.DELETE:
         return []
@@ -218,7 +218,7 @@ def _rows_by(
     rows: Sequence[Row],
     *,
     null: bool = False,
-) -> list[Place] | None:
+) -> list[_Place] | None:
     """Rows by the values of columns; ``None`` where these say nothing.
 
     Args:
@@ -247,7 +247,7 @@ def _is_exact(shape: Shape, position: int, rows: Sequence[Row]) -> bool:
     return transport.holds([row[position] for row in rows])
 
 
-def _place(table: Table, columns: Iterable[Column[Any]], values: Any) -> Place:
+def _place(table: Table, columns: Iterable[Column[Any]], values: Any) -> _Place:
     # By the names of columns, in their order: another Table of the name may have it differently.
     names = sorted(str(column.name).lower() for column in columns)
     return bare_name(table), tuple(names), values
