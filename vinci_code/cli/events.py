@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 
-class _Form(str, Enum):
+class _FileForm(str, Enum):
     """The forms of a file of events."""
 
     jsonl = "jsonl"
@@ -68,7 +68,7 @@ def import_(
         ),
     ],
     form: Annotated[
-        _Form | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
+        _FileForm | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
     ] = None,
     on_error: Annotated[
         _OnError,
@@ -223,7 +223,7 @@ def export(
         ),
     ],
     form: Annotated[
-        _Form | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
+        _FileForm | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
