@@ -1,4 +1,12 @@
-"""Everything between the settings and the rows: connection, sessions, models, migrations."""
+"""Everything between the settings and the rows: connection, sessions, models, migrations.
+
+Other rooms import from it:
+
+- ``databricks_connector``: connector, engine and validation for Databricks
+- ``deadlines``: being back in time from calls that know no deadline
+- ``session``: sessions on the database that the configuration chooses
+- ``sqlite``: the engine for SQLite
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,15 @@
 
 ``VinciDialect`` is the dialect; the types in capitals are those that Databricks has and SQLAlchemy
 has not.
+
+Other rooms import from it:
+
+- ``alembic``: what Alembic is told, loaded where Alembic is
+- ``compiler``: SELECT, INSERT, UPDATE and DELETE as text
+- ``dberrors``: the exceptions of PEP 249, and those below them
+- ``forking``: what a forked child must not share with its parent
+- ``interruptions``: exceptions of signal handlers and of other foreign code
+- ``options``: the names of execution options
 """
 
 from __future__ import annotations

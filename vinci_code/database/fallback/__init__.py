@@ -3,6 +3,18 @@
 ``DATABRICKS_FALLBACK=sqlite`` switches it on for ``vinci_code.database.session``; an application
 with an engine of its own calls ``with_fallback``. Nothing is loaded before it is asked for: the
 modules of the journal know nothing of SQLAlchemy.
+
+Other rooms import from it:
+
+- ``away``: whether an error says that the warehouse is away
+- ``journal``: what was committed while the warehouse was away
+- ``making``: sessions with a fallback
+- ``mirror``: copies of the warehouse's tables
+- ``records``: units in the journal, and their bytes
+- ``replay``: the way back to the warehouse
+- ``salvage``: what is whole of a damaged journal
+- ``states``: where units of work go
+- ``telling``: what a unit in the journal would write, for people
 """
 
 from __future__ import annotations

@@ -1,1 +1,11 @@
-"""The vendor's driver as PEP 249 wants it; it knows no construct of SQLAlchemy's."""
+"""The vendor's driver as PEP 249 wants it; it knows no construct of SQLAlchemy's.
+
+Other rooms import from it:
+
+- ``connecting``: connect arguments, checked and completed
+- ``dbapi``: the module of PEP 249, the only one that imports the driver
+- ``pooling``: the pool, which gives idle sessions back
+- ``query_history``: what the warehouse's history says of a tagged statement
+- ``translation``: what comes out of the driver, made into ``dberrors``
+- ``urls``: an engine's URL made into connect arguments
+"""
