@@ -38,7 +38,7 @@ def begin_moment() -> None:
     _of_thread.moment = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
-def _moment() -> dt.datetime:
+def moment() -> dt.datetime:
     """The present of the statement, naive, in UTC."""
     found: dt.datetime = _of_thread.moment
     return found
@@ -46,7 +46,7 @@ def _moment() -> dt.datetime:
 
 def today() -> dt.date:
     """The day of it."""
-    return _moment().date()
+    return moment().date()
 
 
 class Moments(SQLCompiler):
@@ -147,7 +147,7 @@ def _is_present(column: Any) -> bool:
 
 
 def _present() -> Any:
-    return bindparam(None, callable_=_moment, type_=DateTime(), unique=True)
+    return bindparam(None, callable_=moment, type_=DateTime(), unique=True)
 
 
 def _today() -> Any:
