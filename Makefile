@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-long test-fast test-spark test-spark-fast spark-page record lint format lock bench \
+.PHONY: help install dev demo test test-long test-fast test-spark test-spark-fast spark-page record lint typing format lock bench \
   history fallback-history differential compliance clean
 
 help: ## List every target.
@@ -34,6 +34,10 @@ lint: $(VENV)/installed-dev ## Check format, rules and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+typing: $(VENV)/installed-dev ## Check the types that users see, in a strict program: mypy, and pyright from npm.
+	$(BIN)/python -m pytest tests/typed
+	npx --yes pyright@1.1.414 --project tests/typed --pythonpath $(BIN)/python
 
 format: $(VENV)/installed-dev ## Put the code into the project's format.
 	$(BIN)/ruff check --fix-only --quiet .

@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 
 from tests.dialect.held import run_and_commit
 from vinci_code.database.dialect.driver import dbapi
-from vinci_code.database.dialect.driver.credentials import Credentials, take_credentials
+from vinci_code.database.dialect.driver.credentials import RequestCredentials, take_credentials
 from vinci_code.database.dialect.driver.pooling import SessionPool
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import Fault
@@ -231,7 +231,7 @@ def token_of(issuer: str) -> str:
     ],
 )
 def test_the_driver_keeps_only_what_it_has_to_exchange(token: str, kept: bool) -> None:
-    credentials = Credentials(lambda: lambda: bearer(token), "example.cloud.databricks.com")
+    credentials = RequestCredentials(lambda: lambda: bearer(token), "example.cloud.databricks.com")
     assert list(credentials()()) == ["Authorization" if kept else "authorization"]
 
 

@@ -15,10 +15,10 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, UniqueConstrain
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import IntegrityError
 from vinci_code.database.dialect.sql.uniques import uniques
-from vinci_code.database.dialect.units.held import Held, HeldWrites, Rows, Text, joined
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, HeldWrites, joined
 from vinci_code.database.dialect.writes import guards
-from vinci_code.database.dialect.writes.sets import Checks, Upsert
-from vinci_code.database.dialect.writes.shapes import Kind, Loaded, Shape
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
+from vinci_code.database.dialect.writes.shapes import Loaded, Shape, WriteKind
 
 _DIALECT = VinciDialect()
 _METADATA = MetaData()
@@ -82,15 +82,15 @@ def _deleting(table: Table, *also: str) -> Shape:
     return _shape(statement)
 
 
-def _rows(shape: Shape, *rows: tuple[Any, ...], matched: bool = False) -> Rows:
-    return Rows(shape, list(rows), Checks(matched=matched))
+def _rows(shape: Shape, *rows: tuple[Any, ...], matched: bool = False) -> HeldRows:
+    return HeldRows(shape, list(rows), Checks(matched=matched))
 
 
 def _plan(*held: Held) -> list[tuple[str, list[Any]]]:
     """What is sent: kind and table, and the rows."""
     return [
         (f"{write.shape.kind.value} {write.shape.target}", list(write.rows))
-        if isinstance(write, Rows)
+        if isinstance(write, HeldRows)
         else (write.text, [])
         for write in joined(held)
     ]
@@ -235,7 +235,7 @@ class TestJoined:
     def test_text_is_not_passed(self, tables: frozenset[str] | None) -> None:
         held = (
             _rows(self.insert, (1, 1)),
-            Text("text", (), tables),
+            HeldText("text", (), tables),
             _rows(self.insert, (2, 2)),
             _rows(self.update, (3, 1)),
         )
@@ -249,7 +249,7 @@ class TestJoined:
     def test_text_on_other_tables_is(self) -> None:
         held = (
             _rows(self.insert, (1, 1)),
-            Text("text", (), frozenset({"log"})),
+            HeldText("text", (), frozenset({"log"})),
             _rows(self.insert, (2, 2)),
         )
         assert _plan(*held) == [("INSERT plain", [(1, 1), (2, 2)]), ("text", [])]
@@ -272,7 +272,7 @@ class TestJoined:
 
     def test_without_keys_only_neighbours(self) -> None:
         line = _inserting(LOG, "line")
-        other = Text("text", (), frozenset({"log"}))
+        other = HeldText("text", (), frozenset({"log"}))
         held = (_rows(line, ("a",)), _rows(line, ("b",)), other, _rows(line, ("c",)))
         assert _plan(*held) == [
             ("INSERT log", [("a",), ("b",)]),
@@ -302,7 +302,7 @@ class TestUpsertedRows:
     shape = _inserting(PAIR, "left", "right", "a", "b")
 
     def _settled(self, update: tuple[str, ...], *rows: tuple[Any, ...]) -> list[Any]:
-        write = Rows(self.shape, list(rows), Checks(), Upsert(("left", "right"), update))
+        write = HeldRows(self.shape, list(rows), Checks(), OnConflict(("left", "right"), update))
         return list(write.settled())
 
     def test_the_last_says_what_is_changed(self) -> None:
@@ -331,12 +331,12 @@ class TestHeld:
         first = held.mark()
         held.add(_rows(self.insert, (2, 2)))
         second = held.mark()
-        held.add(Text("text", (), None))
+        held.add(HeldText("text", (), None))
         held.back_to(second)
         assert len(held) == 2
         assert not held.touches(["log"])
         held.back_to(first)
-        assert [write.rows for write in held if isinstance(write, Rows)] == [[(1, 1)]]
+        assert [write.rows for write in held if isinstance(write, HeldRows)] == [[(1, 1)]]
 
     def test_a_mark_before_everything(self) -> None:
         held = HeldWrites()
@@ -353,7 +353,7 @@ class TestHeld:
         assert held.touches(["plain"])
         assert held.touches(None)
         assert not held.touches(["thing"])
-        held.add(Text("text", (), None))
+        held.add(HeldText("text", (), None))
         assert held.touches(["thing"])
 
     def test_what_is_put_back_stands_before_what_came_later(self) -> None:
@@ -362,10 +362,10 @@ class TestHeld:
         taken = held.take()
         assert not held
         assert held.sent == 1
-        held.add(Text("later", (), None))
+        held.add(HeldText("later", (), None))
         held.put_back(taken)
         assert held.sent == 0
-        assert [type(write) for write in held] == [Rows, Text]
+        assert [type(write) for write in held] == [HeldRows, HeldText]
 
 
 # --- the same rows as one write after the other --------------------------------------------------
@@ -385,9 +385,9 @@ class Model:
     def copy(self) -> Model:
         return Model(self.table, [dict(row) for row in self.rows])
 
-    def apply(self, write: Rows) -> None:
+    def apply(self, write: HeldRows) -> None:
         """Apply a statement: all of its rows to one snapshot."""
-        if write.shape.kind is Kind.INSERT:
+        if write.shape.kind is WriteKind.INSERT:
             self.rows += [self._made(write.shape, row) for row in write.rows]
         else:
             self._merge(write)
@@ -397,7 +397,7 @@ class Model:
         empty = dict.fromkeys(self.table.columns.keys())
         return empty | {item.column.name: row[item.first] for item in shape.values}
 
-    def _merge(self, write: Rows) -> None:
+    def _merge(self, write: HeldRows) -> None:
         shape = write.shape
         changes: list[tuple[dict[str, Any], Sequence[Any]]] = []
         for given in write.rows:
@@ -406,7 +406,7 @@ class Model:
                 raise Refused
             changes += [(row, given) for row in found]
         assert len({id(row) for row, _ in changes}) == len(changes), "two changes of one row"
-        if shape.kind is Kind.DELETE:
+        if shape.kind is WriteKind.DELETE:
             gone = {id(row) for row, _ in changes}
             self.rows = [row for row in self.rows if id(row) not in gone]
             return
@@ -474,9 +474,11 @@ def _writes(draw: st.DrawFn) -> list[Held]:
     ]
     held: list[Held] = []
     for shape, row, matched in draw(st.lists(st.sampled_from(kinds), max_size=10)):
-        held.append(Rows(shape, draw(st.lists(row, max_size=3)), Checks(matched=matched)))
+        held.append(HeldRows(shape, draw(st.lists(row, max_size=3)), Checks(matched=matched)))
         if draw(st.integers(0, 9)) == 0:
-            held.append(Text("thin out", (), draw(st.sampled_from([None, frozenset({"thing"})]))))
+            held.append(
+                HeldText("thin out", (), draw(st.sampled_from([None, frozenset({"thing"})])))
+            )
     return held
 
 
@@ -487,20 +489,20 @@ def _thin_out(tables: dict[str, Model]) -> None:
 
 def _one_by_one(tables: dict[str, Model], held: Sequence[Held]) -> None:
     for write in held:
-        if isinstance(write, Text):
+        if isinstance(write, HeldText):
             _thin_out(tables)
             continue
         for row in write.rows:
-            one = Rows(write.shape, [row], write.checks)
+            one = HeldRows(write.shape, [row], write.checks)
             tables[write.shape.table.fullname].apply(one)
 
 
 def _as_planned(tables: dict[str, Model], held: Sequence[Held]) -> None:
     for write in joined(held):
-        if isinstance(write, Text):
+        if isinstance(write, HeldText):
             _thin_out(tables)
             continue
-        if write.shape.kind is Kind.INSERT or write.checks.matched:
+        if write.shape.kind is WriteKind.INSERT or write.checks.matched:
             try:
                 guards.refuse_duplicates(write.shape, write.rows)
             except IntegrityError:

@@ -31,7 +31,7 @@ from sqlalchemy.sql.dml import Insert
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.writes.sets import Checks
-from vinci_code.database.dialect.writes.shapes import Kind, Shape
+from vinci_code.database.dialect.writes.shapes import Shape, WriteKind
 
 DIALECT = VinciDialect()
 METADATA = MetaData()
@@ -61,56 +61,56 @@ def shape_of(statement: Any, *keys: str) -> Shape | None:
 
 _KEY = T.c.id == bindparam("key")
 
-READ: dict[str, tuple[Any, Kind, list[str], list[str], tuple[int, ...] | None]] = {
-    "insert": (insert(T).values(id=1, a=2), Kind.INSERT, ["id=R.a", "a=R.b"], [], (0,)),
+READ: dict[str, tuple[Any, WriteKind, list[str], list[str], tuple[int, ...] | None]] = {
+    "insert": (insert(T).values(id=1, a=2), WriteKind.INSERT, ["id=R.a", "a=R.b"], [], (0,)),
     "insert of expressions": (
         insert(T).values(id=1, b=func.lower("X")),
-        Kind.INSERT,
+        WriteKind.INSERT,
         ["id=R.a", "b=lower(R.b)"],
         [],
         (0,),
     ),
     "insert with a comment": (
         insert(T).prefix_with("/* job */").values(id=1),
-        Kind.INSERT,
+        WriteKind.INSERT,
         ["id=R.a"],
         [],
         (0,),
     ),
-    "insert without a key": (insert(BARE).values(a=1), Kind.INSERT, ["a=R.a"], [], None),
+    "insert without a key": (insert(BARE).values(a=1), WriteKind.INSERT, ["a=R.a"], [], None),
     "insert with a key of an expression": (
         insert(T).values(id=func.abs(5)),
-        Kind.INSERT,
+        WriteKind.INSERT,
         ["id=abs(R.a)"],
         [],
         None,
     ),
-    "update": (update(T).where(_KEY).values(a=1), Kind.UPDATE, ["a=R.a"], ["id"], (1,)),
+    "update": (update(T).where(_KEY).values(a=1), WriteKind.UPDATE, ["a=R.a"], ["id"], (1,)),
     "update of a sum": (
         update(T).where(_KEY).values(a=T.c.a + 1),
-        Kind.UPDATE,
+        WriteKind.UPDATE,
         ["a=(t.a + R.a)"],
         ["id"],
         (1,),
     ),
     "update with a version": (
         update(T).where(_KEY, T.c.version == 1).values(a=1, version=2),
-        Kind.UPDATE,
+        WriteKind.UPDATE,
         ["a=R.a", "version=R.b"],
         ["id", "version"],
         (2,),
     ),
     "update of a composite key": (
         update(PAIR).where(PAIR.c.right == 1, PAIR.c.left == 2).values(v=1),
-        Kind.UPDATE,
+        WriteKind.UPDATE,
         ["v=R.a"],
         ["right", "left"],
         (2, 1),
     ),
-    "delete": (delete(T).where(_KEY), Kind.DELETE, [], ["id"], (0,)),
+    "delete": (delete(T).where(_KEY), WriteKind.DELETE, [], ["id"], (0,)),
     "delete without a key": (
         delete(BARE).where(BARE.c.a == 1, BARE.c.b == 2),
-        Kind.DELETE,
+        WriteKind.DELETE,
         [],
         ["a", "b"],
         None,

@@ -325,7 +325,7 @@ def test_rows_that_are_one_only_as_they_are_stored(engine: Engine, there: bool) 
 
 def test_what_is_no_model() -> None:
     with pytest.raises(ArgumentError, match="mapped class"):
-        upsert("row", [], keys=["id"])
+        upsert("row", [], keys=["id"])  # type: ignore[arg-type]
 
 
 def test_another_database(local_warehouse_server: LocalWarehouse) -> None:

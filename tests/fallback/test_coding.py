@@ -44,7 +44,7 @@ from tests.fallback.documents import Write, held_of, sent_of, unit_of
 from vinci_code.core.errors import DocumentError, UnknownTableError, VinciError
 from vinci_code.database import upsert
 from vinci_code.database.dialect.dberrors import DataError, NotSupportedError
-from vinci_code.database.dialect.units.held import Held, Rows, joined
+from vinci_code.database.dialect.units.held import Held, HeldRows, joined
 from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.fallback.coding import FORMAT, decode, encode
 
@@ -225,7 +225,7 @@ def _check(held: list[Held], engine: Engine) -> list[Held]:
     for one, other in zip(held, back, strict=True):
         assert type(one) is type(other)
         assert one.tables == other.tables
-        if isinstance(one, Rows) and isinstance(other, Rows):
+        if isinstance(one, HeldRows) and isinstance(other, HeldRows):
             assert other.signature == one.signature
             assert other.shape.table is one.shape.table
             assert other.shape.key == one.shape.key
@@ -255,11 +255,11 @@ def test_tables_of_other_schemas(engine: Engine) -> None:
     moved = engine.execution_options(schema_translate_map={None: "elsewhere"})
     held = held_of(moved, *_FORMS["composite keys"], *_FORMS["conditions"])
     back = _check(held, engine)
-    assert {w.shape.target for w in back if isinstance(w, Rows)} == {"elsewhere.pair"}
+    assert {w.shape.target for w in back if isinstance(w, HeldRows)} == {"elsewhere.pair"}
     rows = held_of(moved, *_doing(*(insert(BARE).values(line=str(n)) for n in range(9))))
     # Each execution had a shape of its own.
-    assert len({w.shape for w in rows if isinstance(w, Rows)}) == 9
-    assert len({w.shape for w in decode(encode(rows), _tables()) if isinstance(w, Rows)}) == 1
+    assert len({w.shape for w in rows if isinstance(w, HeldRows)}) == 9
+    assert len({w.shape for w in decode(encode(rows), _tables()) if isinstance(w, HeldRows)}) == 1
 
 
 def test_a_flush_with_what_was_loaded(engine: Engine) -> None:
@@ -285,16 +285,16 @@ def test_a_flush_with_what_was_loaded(engine: Engine) -> None:
         session.flush()
         held = list(unit_of(session.connection()).held)
         back = _check(held, engine)
-        assert any(isinstance(w, Rows) and w.shape.loaded for w in back)
-        assert any(isinstance(w, Rows) and w.checks.matched for w in back)
+        assert any(isinstance(w, HeldRows) and w.shape.loaded for w in back)
+        assert any(isinstance(w, HeldRows) and w.checks.matched for w in back)
         session.rollback()
 
 
 def test_the_rows_of_a_key_that_was_made_are_noted(engine: Engine) -> None:
     held = held_of(engine, *_FORMS["made keys"], *_doing(insert(Account).values(id=5, balance=1)))
     made, given = decode(encode(held), _tables())
-    assert isinstance(made, Rows)
-    assert isinstance(given, Rows)
+    assert isinstance(made, HeldRows)
+    assert isinstance(given, HeldRows)
     assert made.made == {row[made.shape.key[0]] for row in made.rows if made.shape.key}
     assert not given.made
 
@@ -305,7 +305,7 @@ def test_constraints_and_keys_are_those_of_who_reads(engine: Engine) -> None:
         "bare", MetaData(), Column("line", String, primary_key=True), Column("n", Integer)
     )
     (back,) = decode(encode(held), {"bare": declared})
-    assert isinstance(back, Rows)
+    assert isinstance(back, HeldRows)
     assert back.shape.table is declared
     assert back.shape.key == (0,)
     assert "PRIMARY KEY" in sent_of([back], engine)[0][0]
@@ -330,7 +330,7 @@ def test_what_is_not_known_is_named(engine: Engine) -> None:
 def test_half_of_a_character_is_refused(engine: Engine) -> None:
     for write in (insert(BARE).values(line="ok"), text("INSERT INTO bare VALUES ('x', 1)")):
         (held,) = held_of(engine, *_doing(write))
-        if isinstance(held, Rows):
+        if isinstance(held, HeldRows):
             held.rows.append(("half \ud800",))
         else:
             held.parameters = ("half \ud800",)
@@ -388,8 +388,8 @@ def test_rows_that_are_joined_are_kept_as_they_are(engine: Engine) -> None:
 
 def test_many_rows(engine: Engine) -> None:
     (held,) = held_of(engine, *_doing((insert(WIDE), _FULL)))
-    assert isinstance(held, Rows)
-    many = Rows(held.shape, held.rows * 20_000, Checks(keys=False))
+    assert isinstance(held, HeldRows)
+    many = HeldRows(held.shape, held.rows * 20_000, Checks(keys=False))
     (back,) = decode(encode([many]), _tables())
     assert repr(back.rows[-2:]) == repr(many.rows[-2:])  # type: ignore[union-attr]
     assert len(back) == 40_000

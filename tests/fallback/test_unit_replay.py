@@ -27,7 +27,7 @@ from tests.fallback.documents import held_of, unit_of
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.driver.query_history import TAG
 from vinci_code.database.dialect.units.held import Held
-from vinci_code.database.dialect.units.recovery import Commit, Outcome
+from vinci_code.database.dialect.units.recovery import Commit, CommitOutcome
 from vinci_code.database.dialect.units.unit import Unit
 from vinci_code.database.fallback.coding import decode, encode
 from vinci_code.warehouse.engine import dispatch
@@ -109,7 +109,7 @@ def test_units_are_one_statement_with_the_identity_for_its_tag(
     assert sent.commit.tags == {TAG: identity}
     assert count_of(tables, ONE) == 11
     with _unit(tables) as unit:
-        assert unit.fate(identity, "INSERT", sent.commit.began).outcome is Outcome.COMMITTED
+        assert unit.fate(identity, "INSERT", sent.commit.began).outcome is CommitOutcome.COMMITTED
 
 
 def test_what_is_replayed_can_be_replayed_again(tables: Engine) -> None:
@@ -149,7 +149,7 @@ def test_what_is_too_large_for_a_block_is_a_transaction(
     assert sent.commit.word == "COMMIT"
     assert count_of(tables, ONE) == 31
     with _unit(tables) as unit:
-        assert unit.fate(identity, "COMMIT", sent.commit.began).outcome is Outcome.COMMITTED
+        assert unit.fate(identity, "COMMIT", sent.commit.began).outcome is CommitOutcome.COMMITTED
 
 
 @pytest.mark.parametrize("statements", [(_ADD,), (_ADD, _COUNT)], ids=["one", "block"])
@@ -219,7 +219,7 @@ def test_a_lost_answer(
     assert len(texts) == 1
     with _unit(tables) as unit:
         found = unit.fate(identity, sent.commit.word, sent.commit.began)
-    assert found.outcome is (Outcome.UNKNOWN if when == "before" else Outcome.COMMITTED)
+    assert found.outcome is (CommitOutcome.UNKNOWN if when == "before" else CommitOutcome.COMMITTED)
 
 
 def test_what_it_failed_with_is_told_though_its_answer_was_lost(
@@ -235,7 +235,7 @@ def test_what_it_failed_with_is_told_though_its_answer_was_lost(
     assert len(sent.commits) == 1
     with _unit(tables) as unit:
         found = unit.fate(identity, "INSERT", sent.commit.began)
-    assert (found.outcome, found.failed) == (Outcome.ABSENT, True)
+    assert (found.outcome, found.failed) == (CommitOutcome.ABSENT, True)
     assert "unique" in found.reason
 
 
@@ -264,7 +264,7 @@ def test_what_was_cancelled_is_not_sent_again(
     assert rows_of(tables, ONE) == [(1, "there")]
     with _unit(tables) as unit:
         found = unit.fate(identity, "INSERT", sent.commit.began)
-    assert (found.outcome, found.failed) == (Outcome.ABSENT, False)
+    assert (found.outcome, found.failed) == (CommitOutcome.ABSENT, False)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -296,7 +296,7 @@ def test_what_nobody_sent_is_not_known(tables: Engine) -> None:
     wait_for_history(tables, "before")
     with _unit(tables) as unit:
         found = unit.fate(_identity(), "INSERT", time.time())
-    assert found.outcome is Outcome.UNKNOWN
+    assert found.outcome is CommitOutcome.UNKNOWN
     assert "the query history" in found.reason
 
 
@@ -304,7 +304,7 @@ def test_a_history_that_cannot_be_asked(tables: Engine, local_warehouse: TestWar
     local_warehouse.inject(Fault.http(403, operation=HISTORY))
     with _unit(tables) as unit:
         found = unit.fate(_identity(), "INSERT", time.time())
-    assert found.outcome is Outcome.UNKNOWN
+    assert found.outcome is CommitOutcome.UNKNOWN
     assert "403" in found.reason
 
 
@@ -331,8 +331,8 @@ def test_made_keys_prove_it_where_the_history_does_not(
                 _replay(tables, held, identity, sent)
         with _unit(tables) as unit:
             arguments = identity, "INSERT", sent.commit.began
-            assert unit.fate(*arguments).outcome is Outcome.UNKNOWN
-            wanted = Outcome.COMMITTED if proves else Outcome.UNKNOWN
+            assert unit.fate(*arguments).outcome is CommitOutcome.UNKNOWN
+            wanted = CommitOutcome.COMMITTED if proves else CommitOutcome.UNKNOWN
             assert unit.fate(*arguments, held).outcome is wanted
         local_warehouse.warehouse.faults.clear()
 

@@ -23,7 +23,7 @@ from vinci_code.database.dialect.sql.keys import KeyMaker
 from vinci_code.database.dialect.units import recovery
 from vinci_code.database.dialect.units import unit as units
 from vinci_code.database.dialect.units.held import HeldWrites
-from vinci_code.database.dialect.units.recovery import Finding, Outcome
+from vinci_code.database.dialect.units.recovery import CommitFinding, CommitOutcome
 from vinci_code.database.dialect.writes import guards
 
 Replace = Callable[[object, str, object], object]
@@ -113,16 +113,16 @@ def _finished_counts_as_cancelled(put: Replace) -> None:
 
 
 def _silence_counts_as_committed(put: Replace) -> None:
-    _unknown_is(put, lambda _: Outcome.COMMITTED)
+    _unknown_is(put, lambda _: CommitOutcome.COMMITTED)
 
 
 def _silence_counts_as_not_committed(put: Replace) -> None:
-    _unknown_is(put, lambda _: Outcome.ABSENT)
+    _unknown_is(put, lambda _: CommitOutcome.ABSENT)
 
 
 def _missing_rows_prove_that_nothing_was_written(put: Replace) -> None:
-    def outcome(commit: recovery.Commit) -> Outcome:
-        return Outcome.ABSENT if any(recovery._questions(commit)) else Outcome.UNKNOWN
+    def outcome(commit: recovery.Commit) -> CommitOutcome:
+        return CommitOutcome.ABSENT if any(recovery._questions(commit)) else CommitOutcome.UNKNOWN
 
     _unknown_is(put, outcome)
 
@@ -158,12 +158,12 @@ def _ambiguous_units_are_run_again(put: Replace) -> None:
     put(units_of_work, "was_outrun", outrun)
 
 
-def _unknown_is(put: Replace, outcome: Callable[[recovery.Commit], Outcome]) -> None:
+def _unknown_is(put: Replace, outcome: Callable[[recovery.Commit], CommitOutcome]) -> None:
     find_out = vars(units)["find_out"]
 
-    def guessed(commit: recovery.Commit, *given: Any) -> Finding:
-        found: Finding = find_out(commit, *given)
-        if found.outcome is not Outcome.UNKNOWN:
+    def guessed(commit: recovery.Commit, *given: Any) -> CommitFinding:
+        found: CommitFinding = find_out(commit, *given)
+        if found.outcome is not CommitOutcome.UNKNOWN:
             return found
         return replace(found, outcome=outcome(commit))
 

@@ -37,7 +37,7 @@ from tests.history.schedules import (
 )
 from vinci_code.database.dialect.units import unit as units
 from vinci_code.database.dialect.units.held import HeldWrites
-from vinci_code.database.dialect.units.recovery import Finding, Outcome
+from vinci_code.database.dialect.units.recovery import CommitFinding, CommitOutcome
 from vinci_code.database.dialect.writes import guards
 from vinci_code.warehouse.engine import conflicts
 
@@ -174,7 +174,7 @@ def test_what_was_found_once_is_mended(on: Runner, atomicity: str, steps: list[S
 
 
 def _always_sent_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(units, "find_out", lambda *_: Finding(Outcome.ABSENT))
+    patch.setattr(units, "find_out", lambda *_: CommitFinding(CommitOutcome.ABSENT))
     patch.setattr(guards, "insert_guards", lambda *_: iter(()))
 
 

@@ -6,6 +6,8 @@ Loading this package loads nothing else; each command loads what it needs when i
 
 from __future__ import annotations
 
+__all__ = ["main"]
+
 
 def main() -> int:
     """Run the command line in ``sys.argv``; return the exit code."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vinci_code.cli.failures import Run
+from vinci_code.cli.failures import CommandRun
 from vinci_code.cli.group import run_of
 from vinci_code.cli.help import examples
 from vinci_code.cli.output import listing, page_width, render, say
@@ -54,7 +54,7 @@ def _show_database(settings: DatabaseSettings) -> None:
     say(f"Migrations applied: {listing(applied)}" if applied else "Migrations: nothing to apply")
 
 
-def _show_import(run: Run) -> None:
+def _show_import(run: CommandRun) -> None:
     from vinci_code.cli.importing import Order, run_import
     from vinci_code.cli.sample import sample_file
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vinci_code.cli.failures import Run
+from vinci_code.cli.failures import CommandRun
 from vinci_code.cli.group import AsJson, run_of
 from vinci_code.cli.help import examples
 from vinci_code.cli.output import line_width, print_document, render, say
@@ -24,14 +24,14 @@ app = typer.Typer(
 )
 
 
-class Form(str, Enum):
+class _FileForm(str, Enum):
     """The forms of a file of events."""
 
     jsonl = "jsonl"
     csv = "csv"
 
 
-class OnError(str, Enum):
+class _OnError(str, Enum):
     """What a bad line does to an import."""
 
     stop = "stop"
@@ -68,15 +68,15 @@ def import_(
         ),
     ],
     form: Annotated[
-        Form | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
+        _FileForm | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
     ] = None,
     on_error: Annotated[
-        OnError,
+        _OnError,
         typer.Option(
             "--on-error",
             help="On a bad line: stop, keeping nothing of its batch, or skip it and go on.",
         ),
-    ] = OnError.stop,
+    ] = _OnError.stop,
     batch_size: Annotated[
         int | None,
         typer.Option("--batch-size", min=1, help="Records in a transaction.", show_default="5000"),
@@ -223,7 +223,7 @@ def export(
         ),
     ],
     form: Annotated[
-        Form | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
+        _FileForm | None, typer.Option("--format", help=_FORM_HELP, show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -242,7 +242,7 @@ def export(
         say(f"Exported {count:,} events to {file} in {seconds:.1f} s.")
 
 
-def _refuse_json(run: Run) -> None:
+def _refuse_json(run: CommandRun) -> None:
     run.as_json = False
     raise typer.BadParameter(
         "standard output is for the events when FILE is '-'", param_hint="--json"

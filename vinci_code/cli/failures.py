@@ -32,7 +32,7 @@ class Interruption(BaseException):
 
 
 @dataclass
-class Run:
+class CommandRun:
     """What one run of a command knows about itself; the ``obj`` of typer's context.
 
     Attributes:
@@ -51,9 +51,9 @@ def is_known(error: BaseException) -> bool:
     return _as_known(error) is not None
 
 
-def report(error: BaseException, run: Run | None = None) -> int:
+def report(error: BaseException, run: CommandRun | None = None) -> int:
     """Tell about a failure, and return the exit code that it has."""
-    run = run or Run()
+    run = run or CommandRun()
     if isinstance(error, BrokenPipeError):
         # The reader has seen enough (`vinci events export - | head -1`): no failure to tell about.
         return EXIT_PIPE

@@ -27,7 +27,7 @@ app = typer.Typer(
 _SHOWN_ROWS = 20
 
 
-class Chosen(str, Enum):
+class _Chosen(str, Enum):
     """The states that units can be listed by."""
 
     waiting = "waiting"
@@ -36,7 +36,7 @@ class Chosen(str, Enum):
     damaged = "damaged"
 
 
-Units = Annotated[
+_Units = Annotated[
     list[int],
     typer.Argument(metavar="N…", help="The units' numbers, as 'list' shows them.", min=1),
 ]
@@ -64,7 +64,8 @@ def status(as_json: AsJson = False) -> None:
 )
 def list_(
     state: Annotated[
-        Chosen | None, typer.Option("--state", help="Only units in this state.", show_default=False)
+        _Chosen | None,
+        typer.Option("--state", help="Only units in this state.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
     as_json: AsJson = False,
@@ -114,7 +115,7 @@ def show(
     ),
 )
 def retry(
-    numbers: Units,
+    numbers: _Units,
     not_written: Annotated[
         bool,
         typer.Option(
@@ -153,7 +154,7 @@ def retry(
     ),
 )
 def discard(
-    numbers: Units,
+    numbers: _Units,
     export_to: Annotated[
         str | None,
         typer.Option(

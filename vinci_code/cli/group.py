@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vinci_code.cli.failures import Interruption, Run, is_known, report
+from vinci_code.cli.failures import CommandRun, Interruption, is_known, report
 
 
 class ReportingGroup(TyperGroup):
@@ -15,7 +15,7 @@ class ReportingGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
-        run = ctx.obj = Run()
+        run = ctx.obj = CommandRun()
         try:
             return super().invoke(ctx)
         except (Exception, KeyboardInterrupt, Interruption) as error:
@@ -26,9 +26,9 @@ class ReportingGroup(TyperGroup):
             raise typer.Exit(report(error, run)) from None
 
 
-def run_of(ctx: typer.Context) -> Run:
+def run_of(ctx: typer.Context) -> CommandRun:
     """What this run knows about itself."""
-    return ctx.find_object(Run) or Run()
+    return ctx.find_object(CommandRun) or CommandRun()
 
 
 def _remember(ctx: typer.Context, value: bool) -> bool:

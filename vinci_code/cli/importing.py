@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from vinci_code.cli.failures import Run
+from vinci_code.cli.failures import CommandRun
 from vinci_code.cli.interruption import Breaks
 from vinci_code.cli.output import is_terminal, tell
 from vinci_code.cli.progress import Meter, meter
@@ -16,7 +16,7 @@ from vinci_code.core.errors import InputDataError
 if TYPE_CHECKING:
     from vinci_code.database.events import ImportReport
 
-SHOWN_BAD_LINES = 20
+_SHOWN_BAD_LINES = 20
 """Further bad lines are counted and not shown."""
 
 
@@ -38,7 +38,7 @@ class Order:
 
 
 @dataclass
-class Outcome:
+class ImportOutcome:
     """What came of it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Outcome:
         }
 
 
-def run_import(order: Order, run: Run) -> Outcome:
+def run_import(order: Order, run: CommandRun) -> ImportOutcome:
     """Import; if it does not come to its end, leave in ``run`` what was committed.
 
     Raises:
@@ -70,7 +70,7 @@ def run_import(order: Order, run: Run) -> Outcome:
     from vinci_code.database.events.importing import DEFAULT_BATCH_SIZE
     from vinci_code.database.session import get_engine
 
-    outcome = Outcome(ImportReport())
+    outcome = ImportOutcome(ImportReport())
     started = time.monotonic()
     begun = False
     _prepare_input(order)
@@ -112,7 +112,7 @@ def _prepare_input(order: Order) -> None:
         tell("Reading events from the terminal; Ctrl-D ends them.")
 
 
-def summary(outcome: Outcome, order: Order) -> list[str]:
+def summary(outcome: ImportOutcome, order: Order) -> list[str]:
     """Say what a complete import has done."""
     report = outcome.report
     source = "standard input" if order.file == "-" else order.file
@@ -160,7 +160,7 @@ class _BadLines:
 
     def show(self, error: InputDataError) -> None:
         self.seen += 1
-        if self.seen <= SHOWN_BAD_LINES:
+        if self.seen <= _SHOWN_BAD_LINES:
             self.bar.note(f"Skipped: {error}")
-        elif self.seen == SHOWN_BAD_LINES + 1:
+        elif self.seen == _SHOWN_BAD_LINES + 1:
             self.bar.note("Further bad lines are counted and not shown.")

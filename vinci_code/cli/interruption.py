@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vinci_code.cli.failures import Interruption
 
-Record = TypeVar("Record")
+_Record = TypeVar("_Record")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -22,7 +22,7 @@ class Breaks:
         self._pending: int | None = None
         self._storing = False
 
-    def between(self, records: Iterable[Record]) -> Iterator[Record]:
+    def between(self, records: Iterable[_Record]) -> Iterator[_Record]:
         """Hand the records on; a signal ends this while the next one is read.
 
         Reading may wait for ever (a pipe in which nothing comes), so a signal has to end it at

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from vinci_code.database.fallback.journal import Journal
     from vinci_code.database.fallback.records import Entry
 
-Document = dict[str, Any]
+_Document = dict[str, Any]
 
 
 # --- looking --------------------------------------------------------------------------------------
 
 
-def status_document() -> Document:
+def status_document() -> _Document:
     """Where units go, what has not arrived, and which tables are mirrored."""
     settings = _settings()
-    document: Document = {
+    document: _Document = {
         "fallback": settings.databricks_fallback if settings.use_databricks else "off",
         "file": None,
     }
@@ -57,7 +57,7 @@ def status_document() -> Document:
     return document
 
 
-def status_lines(document: Document) -> list[str]:
+def status_lines(document: _Document) -> list[str]:
     """The same for people."""
     lines = [_fallback_line(document)]
     if document["file"] is None:
@@ -84,9 +84,9 @@ def status_lines(document: Document) -> list[str]:
     return lines
 
 
-def listed(state: str | None, limit: int) -> tuple[list[Document], int]:
+def listed(state: str | None, limit: int) -> tuple[list[_Document], int]:
     """Units that have not arrived, and how many more there are."""
-    units: list[Document] = []
+    units: list[_Document] = []
     more = 0
     with _journal(_settings()) as journal:
         if journal is None:
@@ -101,7 +101,7 @@ def listed(state: str | None, limit: int) -> tuple[list[Document], int]:
     return units, more
 
 
-def one(number: int) -> Document:
+def one(number: int) -> _Document:
     """A unit and what it would write.
 
     Raises:
@@ -113,7 +113,7 @@ def one(number: int) -> Document:
         return told(journal.entry(number))
 
 
-def unit_lines(unit: Document, most_rows: int) -> Iterator[str]:
+def unit_lines(unit: _Document, most_rows: int) -> Iterator[str]:
     """A unit for people; of each write so many rows."""
     yield f"Unit {unit['unit']}, committed {_time(unit['committed_at'])}: {unit['state']}"
     if unit["reason"]:
@@ -136,7 +136,7 @@ def unit_lines(unit: Document, most_rows: int) -> Iterator[str]:
 # --- deciding -------------------------------------------------------------------------------------
 
 
-def retried(numbers: Sequence[int], *, not_written: bool) -> Document:
+def retried(numbers: Sequence[int], *, not_written: bool) -> _Document:
     """Have parked units wait again, and send what waits if that can be done now.
 
     Raises:
@@ -152,7 +152,7 @@ def retried(numbers: Sequence[int], *, not_written: bool) -> Document:
         return {"units": [_outcome(journal, number) for number in numbers], "note": note}
 
 
-def sent() -> Document:
+def sent() -> _Document:
     """Send what waits; how many arrived, and what is left.
 
     Raises:
@@ -179,7 +179,7 @@ def sent() -> Document:
     }
 
 
-def salvaged(file: str | None) -> Document:
+def salvaged(file: str | None) -> _Document:
     """Take what is whole out of a damaged file.
 
     Args:
@@ -214,7 +214,7 @@ def to_be_discarded(numbers: Sequence[int]) -> int:
     return sum(entry.rows for entry in entries if entry is not None)
 
 
-def discarded(numbers: Sequence[int], file: str | None) -> Document:
+def discarded(numbers: Sequence[int], file: str | None) -> _Document:
     """Export units, and take them out of the journal."""
     with _journal_with_units(numbers[0]) as journal:
         name = file or _new_name(journal.path)
@@ -224,7 +224,7 @@ def discarded(numbers: Sequence[int], file: str | None) -> Document:
     return {"discarded": list(numbers), "file": name, "exported": count, "masked": hidden}
 
 
-def exported(file: str) -> Document:
+def exported(file: str) -> _Document:
     """Write what has not arrived to a file."""
     with _journal(_settings()) as journal:
         entries = () if journal is None else journal.entries()
@@ -232,7 +232,7 @@ def exported(file: str) -> Document:
     return {"file": file, "units": count, "masked": hidden}
 
 
-def refreshed(tables: Sequence[str] | None) -> list[Document]:
+def refreshed(tables: Sequence[str] | None) -> list[_Document]:
     """Copy tables from the warehouse, with a bar for each."""
     settings = _settings()
     _require_on(settings)
@@ -344,7 +344,7 @@ def _bring_back(settings: DatabaseSettings) -> str | None:
     return "The warehouse is away: they wait until it is back."
 
 
-def _outcome(journal: Journal, number: int) -> Document:
+def _outcome(journal: Journal, number: int) -> _Document:
     try:
         entry = journal.entry(number)
     except JournalError:
@@ -446,14 +446,14 @@ class _Bars:
             context.__exit__(*error)
 
 
-def _state_without_file(settings: DatabaseSettings) -> Document:
+def _state_without_file(settings: DatabaseSettings) -> _Document:
     from vinci_code.database.fallback.states import DatabaseState
 
     state = DatabaseState("databricks" if settings.use_databricks else "sqlite")
     return _as_json(asdict(state))
 
 
-def _fallback_line(document: Document) -> str:
+def _fallback_line(document: _Document) -> str:
     where = "" if document["file"] is None else f", {document['file']}"
     if document["fallback"] == "off":
         kept = sum(document[word] for word in ("waiting", "in_doubt", "parked", "damaged"))
@@ -462,7 +462,7 @@ def _fallback_line(document: Document) -> str:
     return f"Fallback:  on{where}"
 
 
-def _head(entry: Entry) -> Document:
+def _head(entry: Entry) -> _Document:
     return {
         "unit": entry.seq,
         "committed_at": entry.committed_at,
@@ -473,7 +473,7 @@ def _head(entry: Entry) -> Document:
     }
 
 
-def _as_json(values: Document) -> Document:
+def _as_json(values: _Document) -> _Document:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in values.items()

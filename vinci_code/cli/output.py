@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-PAGE = 80
+_PAGE = 80
 """The width of what is printed where there is no terminal to ask."""
 
 
@@ -79,7 +79,7 @@ def render(*parts: RenderableType, wide_if_piped: bool = False) -> None:
 
     Args:
         parts: What to print.
-        wide_if_piped: Whether lines may be longer than :data:`PAGE` where there is no terminal, so
+        wide_if_piped: Whether lines may be longer than :data:`_PAGE` where there is no terminal, so
             that nothing is cut off on the way to a file or another command.
     """
     from vinci_code.core.redaction import redact
@@ -100,8 +100,8 @@ def error_console() -> Console:
 
 
 def page_width() -> int:
-    """How many characters a line has room for, at most :data:`PAGE`."""
-    return min(PAGE, _console(sys.stdout).width) if sys.stdout is not None else PAGE
+    """How many characters a line has room for, at most :data:`_PAGE`."""
+    return min(_PAGE, _console(sys.stdout).width) if sys.stdout is not None else _PAGE
 
 
 def line_width() -> int | None:
@@ -152,7 +152,7 @@ def _console(stream: TextIO, width: int | None = None) -> Console:
     if is_terminal(stream):
         width = None
     elif width is None and not os.environ.get("COLUMNS", "").isdigit():
-        width = PAGE
+        width = _PAGE
     # Rich would take NO_COLOR to mean no colour, and still send bold and dim.
     return Console(
         file=stream,

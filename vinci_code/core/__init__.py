@@ -1,1 +1,6 @@
-"""What every other part stands on: errors, redaction, settings."""
+"""What every other part stands on: errors, redaction, settings.
+
+Other rooms import from it:
+
+- ``errors``: the tree of errors
+"""

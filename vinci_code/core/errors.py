@@ -46,7 +46,8 @@
     ├── ValueRefusedError                a value cannot be stored as it is (also a ValueError)
     ├── InputDataError                   a line of an input file cannot be used
     ├── FaultScriptError                 (3) a fault for the local warehouse is none
-    └── SqlError                         (3) the local warehouse's answer to a statement
+    ├── SqlError                         (3) the local warehouse's answer to a statement
+    └── UnsupportedSqlglotError          (3) the sqlglot that is installed lacks what it needs
 
     InsecureFileWarning                  (a warning) a file with a secret is readable by others
 

@@ -1,4 +1,13 @@
-"""Everything between the settings and the rows: connection, sessions, models, migrations."""
+"""Everything between the settings and the rows: connection, sessions, models, migrations.
+
+Other rooms import from it:
+
+- ``databricks_connector``: connector, engine and validation for Databricks
+- ``deadlines``: being back in time from calls that know no deadline
+- ``session``: sessions on the database that the configuration chooses
+- ``sqlite``: the engine for SQLite
+- ``upserts``: rows that are inserted, or changed where they are there
+"""
 
 from __future__ import annotations
 
@@ -10,15 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["run_unit", "statistics", "upsert"]
 
+if not TYPE_CHECKING:  # or every name that is not there would be one of any type
 
-def __getattr__(name: str) -> Any:
-    # Imported when asked for: the parts of this package are imported one by one, without these.
-    if name == "upsert":
-        from vinci_code.database.upserts import upsert
+    def __getattr__(name: str) -> Any:
+        # Imported when asked for: the parts of this package are imported one by one, without these.
+        if name == "upsert":
+            from vinci_code.database.upserts import upsert
 
-        return upsert
-    if name in {"run_unit", "statistics"}:
-        from vinci_code.database import units_of_work
+            return upsert
+        if name in {"run_unit", "statistics"}:
+            from vinci_code.database import units_of_work
 
-        return getattr(units_of_work, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(units_of_work, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,7 +30,7 @@ from vinci_code.core.redaction import HoldsSecret, redact, redact_exception
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-    from vinci_code.database.databricks.auth import Credentials
+    from vinci_code.database.databricks.auth import CredentialsProvider
     from vinci_code.database.databricks.failures import Failure, Target
     from vinci_code.database.dialect.driver.dbapi import Connection
     from vinci_code.database.dialect.driver.waiting import Waiting
@@ -141,7 +141,7 @@ class DatabricksConnector(HoldsSecret):
         return self._credentials.auth_type()
 
     @property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> CredentialsProvider:
         """What requests to the workspace are signed with; shows nothing of the secret."""
         return self._credentials
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vinci_code.database.dialect.units.statistics import Statistics
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 FIRST_PAUSE = 0.1
 """Seconds: the longest pause before the first repetition; it doubles with each."""
@@ -33,12 +33,12 @@ _log = logging.getLogger(__name__)
 
 
 def run_unit(
-    work: Callable[[Session], Result],
+    work: Callable[[Session], _Result],
     *,
     retries: int = 5,
     sessions: Callable[[], Session] | None = None,
     pause: Callable[[float], None] = time.sleep,
-) -> Result:
+) -> _Result:
     """Run a unit of work, and run all of it again with fresh reads if somebody else was faster.
 
     ::
@@ -119,7 +119,7 @@ def statistics(engine: Engine) -> Statistics:
     return counted
 
 
-def _once(work: Callable[[Session], Result], sessions: Callable[[], Session]) -> Result:
+def _once(work: Callable[[Session], _Result], sessions: Callable[[], Session]) -> _Result:
     with sessions() as session:
         require = _Whole().require
         event.listen(session, "after_begin", require)

@@ -17,8 +17,8 @@ from vinci_code.database.dialect.sql.uniques import is_declared
 
 
 def upsert(
-    model: Any,
-    rows: Iterable[Mapping[str, Any]],
+    model: type[object] | Table,
+    rows: Iterable[Mapping[str, object]],
     *,
     keys: Sequence[str],
     update: Sequence[str] | None = None,
@@ -111,7 +111,7 @@ class Upsert(Generative, Executable, ClauseElement):
         options = {**self._execution_options, **execution_options}
         name = connection.dialect.name
         if hasattr(connection.dialect, "held_by"):
-            from vinci_code.database.dialect.writes.sets import Upsert as Spec
+            from vinci_code.database.dialect.writes.sets import OnConflict as Spec
 
             options[UPSERT] = Spec(self.keys, self.update)
         if name == "sqlite":
@@ -136,7 +136,7 @@ def _key_of(table: Table, name: str) -> str:
     return next(column.key for column in table.columns if column.name == name)
 
 
-def _table_of(model: Any) -> tuple[Table, dict[str, Column[Any]]]:
+def _table_of(model: type[object] | Table) -> tuple[Table, dict[str, Column[Any]]]:
     """The table of a model, and its columns by the names that rows have."""
     if isinstance(model, Table):
         return model, {column.key: column for column in model.columns}

@@ -17,7 +17,7 @@ from unittest import mock
 
 from tests.fallback.histories.runner import Runner
 from tests.fallback.histories.schedules import Schedule, generate
-from vinci_code.database.dialect.units.recovery import Outcome
+from vinci_code.database.dialect.units.recovery import CommitOutcome
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.fallback.fallback import Fallback, _Known
 from vinci_code.database.fallback.journal import Journal
@@ -151,8 +151,8 @@ def _a_found_commit_is_sent_again(put: Replace) -> None:
 
         def doubted(*args: Any, **named: Any) -> Any:
             found = fate(*args, **named)
-            if found.outcome is Outcome.COMMITTED:
-                found = type(found)(Outcome.ABSENT, found.reason)
+            if found.outcome is CommitOutcome.COMMITTED:
+                found = type(found)(CommitOutcome.ABSENT, found.reason)
             return found
 
         with mock.patch.object(unit, "fate", doubted):

@@ -2,6 +2,11 @@
 
 ``get_settings()`` reads them once; everything that is wrong is reported together in one
 ``ConfigurationError``, before anything is contacted.
+
+Other rooms import from it:
+
+- ``normalise``: hosts and HTTP paths, as people paste them
+- ``placeholders``: values that were never filled in
 """
 
 from vinci_code.core.config.settings import (

@@ -46,7 +46,7 @@ def normalise_host(text: str) -> str:
     _require_host_name(host)
     if port == HTTPS_PORT:
         return host
-    if not is_loopback(host):
+    if not _is_loopback(host):
         raise NotUsableError(
             f"the port {port}; a workspace answers on {HTTPS_PORT} alone, "
             "and another port is accepted for this machine's own addresses only"
@@ -59,7 +59,7 @@ def host_and_port(normalised: str) -> tuple[str, int]:
     return _split_port(normalised)
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     """Whether ``host`` names this very machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -145,7 +145,7 @@ def _require_host_name(host: str) -> None:
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise NotUsableError("a name with characters or parts that no host name has")
-    if len(labels) == 1 and not is_loopback(host):
+    if len(labels) == 1 and not _is_loopback(host):
         raise NotUsableError("a name without a domain, such as .cloud.databricks.com")
 
 

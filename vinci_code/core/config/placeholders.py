@@ -12,10 +12,10 @@ from typing import Literal
 
 Kind = Literal["secret", "host", "id", "name"]
 
-UNFILLED = "a placeholder that was not filled in"
-TEMPLATE = "a template that was not filled in"
-MASKED = "masked: its characters were replaced by a filler"
-RESERVED = "a name that is reserved for documentation"
+_UNFILLED = "a placeholder that was not filled in"
+_TEMPLATE = "a template that was not filled in"
+_MASKED = "masked: its characters were replaced by a filler"
+_RESERVED = "a name that is reserved for documentation"
 
 # Shapes that only a real value has: a warehouse id, a token of each prefix that Databricks issues
 # (https://docs.databricks.com/en/dev-tools/auth/pat.html, and the prefixes that public secret
@@ -99,32 +99,32 @@ def placeholder_reason(value: str, kind: Kind) -> str | None:
     if _REAL.fullmatch(value):
         return None
     if _TEMPLATE_INSIDE.search(value) or _TEMPLATE_WHOLE.fullmatch(value):
-        return TEMPLATE
+        return _TEMPLATE
     if kind == "name":
         return _reason_for_name(value)
     if kind == "host":
         return _reason_for_host(value.lower().rstrip("."))
     if _is_masked(value):
-        return MASKED
+        return _MASKED
     if kind == "secret":
         body = _TOKEN_PREFIX.sub("", value, count=1) or value
-        return UNFILLED if _is_made_of_words(body, _GENERIC_SECRET) else None
-    return UNFILLED if _is_made_of_words(value, _GENERIC) else None
+        return _UNFILLED if _is_made_of_words(body, _GENERIC_SECRET) else None
+    return _UNFILLED if _is_made_of_words(value, _GENERIC) else None
 
 
 def _reason_for_name(value: str) -> str | None:
     words = _WORD.findall(value.lower())
     unfilled = bool(words) and words[0] in {"your", "changeme", "placeholder"}
-    return UNFILLED if unfilled else None
+    return _UNFILLED if unfilled else None
 
 
 def _reason_for_host(host: str) -> str | None:
     if any(host == name or host.endswith("." + name) for name in _RESERVED_DOMAINS):
-        return RESERVED
+        return _RESERVED
     first_label = host.partition(".")[0]
     if any(re.fullmatch(r"x{3,}", part) for part in first_label.split("-")) or "*" in first_label:
-        return MASKED
-    return UNFILLED if _is_made_of_words(first_label, _generic_for_host(host)) else None
+        return _MASKED
+    return _UNFILLED if _is_made_of_words(first_label, _generic_for_host(host)) else None
 
 
 def _generic_for_host(host: str) -> frozenset[str]:

@@ -38,7 +38,7 @@ from vinci_code.core.config.validation import Collected
 from vinci_code.core.errors import ConfigurationError
 from vinci_code.core.redaction import MASK, Secret, redact, register_secret
 
-ENV_FILE = Path(".env")
+_ENV_FILE = Path(".env")
 """The file with settings, in the working directory."""
 
 AuthMethod = Literal["token", "profile", "oauth_m2m"]
@@ -151,7 +151,7 @@ class DatabaseSettings(BaseSettings):
         given = (
             dotenv_settings.env_file if isinstance(dotenv_settings, DotEnvSettingsSource) else None
         )
-        path = given if isinstance(given, (str, Path)) else ENV_FILE
+        path = given if isinstance(given, (str, Path)) else _ENV_FILE
         return init_settings, _EnvironmentSource(settings_cls, Path(path))
 
     @model_validator(mode="wrap")

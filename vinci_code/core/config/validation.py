@@ -54,11 +54,11 @@ class Collected:
         )
 
 
-Parser = Callable[[str], Any]
+_Parser = Callable[[str], Any]
 
 
 def collect(
-    name: str, variable: Variable, readings: list[Reading], parse: Parser, into: Collected
+    name: str, variable: Variable, readings: list[Reading], parse: _Parser, into: Collected
 ) -> None:
     """Parse every reading of one setting, and take its value if all readings agree.
 
@@ -70,7 +70,7 @@ def collect(
     for reading in readings:
         try:
             parsed.append((reading, parse(reading.value)))
-        except _RefusedError as refusal:
+        except _RefusedValueError as refusal:
             into.refuse(
                 reading.source, refusal.found, refusal.accepted, refusal.fix_for(reading.variable)
             )
@@ -90,7 +90,7 @@ def collect(
     into.values[name] = value
 
 
-class _RefusedError(Exception):
+class _RefusedValueError(Exception):
     """A value that was not accepted, in the words of a ConfigurationProblem."""
 
     def __init__(self, found: str, accepted: str, fix: str | None = None) -> None:
@@ -110,17 +110,17 @@ def parse_switch(raw: str) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise _RefusedError(_shown(raw), "true/false, 1/0, yes/no or on/off")
+    raise _RefusedValueError(_shown(raw), "true/false, 1/0, yes/no or on/off")
 
 
-def parse_choice(*choices: str) -> Parser:
+def parse_choice(*choices: str) -> _Parser:
     """Make a parser that accepts one of ``choices``, in any case."""
 
     def parse(raw: str) -> str:
         text = unwrap(raw).lower()
         if text in choices:
             return text
-        raise _RefusedError(_shown(raw), " or ".join(choices))
+        raise _RefusedValueError(_shown(raw), " or ".join(choices))
 
     return parse
 
@@ -132,7 +132,7 @@ def parse_host(raw: str) -> str:
     try:
         host = normalise_host(text)
     except NotUsableError as error:
-        raise _RefusedError(f"{error}{_hint(text)}", ACCEPTED_HOST) from None
+        raise _RefusedValueError(f"{error}{_hint(text)}", ACCEPTED_HOST) from None
     _refuse_placeholder(host, "host", ACCEPTED_HOST)
     return host
 
@@ -145,7 +145,7 @@ def parse_http_path(raw: str) -> str:
     try:
         path = normalise_http_path(text)
     except NotUsableError as error:
-        raise _RefusedError(f"{error}{_hint(text)}", ACCEPTED_PATH, fix) from None
+        raise _RefusedValueError(f"{error}{_hint(text)}", ACCEPTED_PATH, fix) from None
     warehouse_id = path.partition("?")[0].rpartition("/")[2]
     _refuse_placeholder(warehouse_id, "id", ACCEPTED_PATH, fix)
     return path
@@ -156,12 +156,12 @@ def parse_secret(raw: str) -> str:
     accepted = "the secret alone, as the workspace showed it when it was created"
     text = unwrap(raw)
     if re.match(r"(?:bearer|basic)\s", text, re.IGNORECASE):
-        raise _RefusedError("a whole Authorization header", accepted)
+        raise _RefusedValueError("a whole Authorization header", accepted)
     reason = placeholder_reason(text, "secret")
     if reason is not None:
-        raise _RefusedError(f"{len(text)} characters that are {reason}", accepted)
+        raise _RefusedValueError(f"{len(text)} characters that are {reason}", accepted)
     if not re.fullmatch(r"[\x21-\x7e]+", text):
-        raise _RefusedError(
+        raise _RefusedValueError(
             f"{len(text)} characters, some of them spaces, control or non-ASCII characters, "
             "which no HTTP header can carry",
             accepted,
@@ -175,7 +175,7 @@ def parse_client_id(raw: str) -> str:
     accepted = "the application (client) id of a service principal"
     _refuse_placeholder(text, "id", accepted)
     if not re.fullmatch(r"[\x21-\x7e]+", text):
-        raise _RefusedError(f"{_shown(text)}, with characters that no id has", accepted)
+        raise _RefusedValueError(f"{_shown(text)}, with characters that no id has", accepted)
     return text
 
 
@@ -185,7 +185,7 @@ def parse_profile(raw: str) -> str:
     accepted = "the name of a section of ~/.databrickscfg, without its brackets"
     _refuse_placeholder(text, "name", accepted)
     if not text.isprintable() or "]" in text or "[" in text:
-        raise _RefusedError(f"{_shown(text)}, which no section is called", accepted)
+        raise _RefusedValueError(f"{_shown(text)}, which no section is called", accepted)
     return text
 
 
@@ -199,7 +199,7 @@ def parse_object_name(raw: str) -> str:
     accepted = "one name of at most 255 characters without '.', '/', spaces or control characters"
     _refuse_placeholder(text, "name", accepted)
     if len(text) > 255 or not text.isprintable() or re.search(r"[\s./]", text):
-        raise _RefusedError(
+        raise _RefusedValueError(
             _shown(text),
             accepted,
             "give the catalog in DATABRICKS_CATALOG and the schema in DATABRICKS_SCHEMA, "
@@ -212,7 +212,7 @@ def parse_path(raw: str) -> Path:
     """Read the name of a file; whether it exists is asked by whoever opens it."""
     text = unwrap(raw)
     if "\0" in text:
-        raise _RefusedError("a name with a null character", "the name of a file")
+        raise _RefusedValueError("a name with a null character", "the name of a file")
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for "~nobody"
 
 
@@ -223,11 +223,11 @@ def parse_ca_file(raw: str) -> Path:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _RefusedError(
+        raise _RefusedValueError(
             f"{_shown(raw)}, which cannot be read ({error.strerror})", accepted
         ) from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise _RefusedError(f"{_shown(raw)}, in which no PEM certificate stands", accepted)
+        raise _RefusedValueError(f"{_shown(raw)}, in which no PEM certificate stands", accepted)
     return path
 
 
@@ -242,20 +242,20 @@ def parse_sqlite_url(raw: str) -> str:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise _RefusedError("text that is not a database URL", accepted, fix) from None
+        raise _RefusedValueError("text that is not a database URL", accepted, fix) from None
     if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
-        raise _RefusedError(f"a URL for {_shown(url.drivername)}", accepted, fix)
+        raise _RefusedValueError(f"a URL for {_shown(url.drivername)}", accepted, fix)
     if url.host or url.username or url.password:
-        raise _RefusedError("a SQLite URL with two slashes, which names a host", accepted, fix)
+        raise _RefusedValueError("a SQLite URL with two slashes, which names a host", accepted, fix)
     if url.database is not None and "\0" in url.database:
-        raise _RefusedError("a file name with a null character", accepted, fix)
+        raise _RefusedValueError("a file name with a null character", accepted, fix)
     return text
 
 
 def _refuse_placeholder(text: str, kind: Kind, accepted: str, fix: str | None = None) -> None:
     reason = placeholder_reason(text, kind)
     if reason is not None:
-        raise _RefusedError(f"{_shown(text)}, which is {reason}", accepted, fix)
+        raise _RefusedValueError(f"{_shown(text)}, which is {reason}", accepted, fix)
 
 
 def _shown(raw: str) -> str:

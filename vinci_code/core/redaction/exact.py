@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 # Shorter values are not looked for: they would mask ordinary words (a password "admin" would eat
 # half of every log). No credential of Databricks or of a cloud is that short.
-SHORTEST_SECRET = 8
+_SHORTEST_SECRET = 8
 
 _MOST_ROTATING = 24
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -61,7 +61,7 @@ class ExactValues:
             os.register_at_fork(after_in_child=self._renew_lock)
 
     def add(self, value: str, *, rotates: bool = False) -> None:
-        """Look for ``value`` from now on; see `SHORTEST_SECRET` for what is ignored.
+        """Look for ``value`` from now on; see `_SHORTEST_SECRET` for what is ignored.
 
         Args:
             value: The secret.
@@ -69,7 +69,7 @@ class ExactValues:
                 always may: it expires, and is known by its shape besides.
         """
         secret = value.strip()
-        if len(secret) < SHORTEST_SECRET or not secret.strip("*"):
+        if len(secret) < _SHORTEST_SECRET or not secret.strip("*"):
             return
         rotates = rotates or secret.startswith("eyJ")
         with self._lock:

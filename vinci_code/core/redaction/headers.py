@@ -47,12 +47,12 @@ def register_credentials(headers: Mapping[str, str]) -> None:
     ``register_secret`` for how many are kept.
     """
     for name, value in headers.items():
-        if is_credential(name):
+        if _is_credential(name):
             for secret in _secrets_in(name, value):
                 register_secret(secret, rotates=True)
 
 
-def is_credential(name: str) -> bool:
+def _is_credential(name: str) -> bool:
     """Whether the header of this name holds credentials."""
     parts = name.lower().replace("_", "-").split("-")
     pairs = itertools.pairwise(parts)

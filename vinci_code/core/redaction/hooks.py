@@ -18,13 +18,13 @@ from vinci_code.core.redaction.logs import masking_factory
 from vinci_code.core.redaction.text import redact
 from vinci_code.core.redaction.values import shown
 
-Hook = Callable[..., Any]
+_Hook = Callable[..., Any]
 
 
 class _Mask:
     """Stands in front of one hook of the interpreter, and hands on to the hook before it."""
 
-    def __init__(self, previous: Hook, masked: Hook) -> None:
+    def __init__(self, previous: _Hook, masked: _Hook) -> None:
         self.previous = previous
         self.masked = masked
         self.active = True
@@ -38,9 +38,9 @@ class _Mask:
 class _WayOut(NamedTuple):
     """One hook: how it is read and set, and what stands in front of it."""
 
-    read: Callable[[], Hook]
-    write: Callable[[Hook], None]
-    masked: Hook
+    read: Callable[[], _Hook]
+    write: Callable[[_Hook], None]
+    masked: _Hook
 
 
 _lock = threading.RLock()
@@ -80,7 +80,7 @@ def uninstall() -> None:
 
 
 def _excepthook(
-    previous: Hook, _kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    previous: _Hook, _kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     clean = redact_exception(error)
     text = _text_that_hides(clean, trace)
@@ -90,7 +90,7 @@ def _excepthook(
         _print(text)
 
 
-def _thread_excepthook(previous: Hook, args: threading.ExceptHookArgs) -> None:
+def _thread_excepthook(previous: _Hook, args: threading.ExceptHookArgs) -> None:
     if args.exc_value is None or args.exc_type is SystemExit:
         previous(args)
         return
@@ -104,7 +104,7 @@ def _thread_excepthook(previous: Hook, args: threading.ExceptHookArgs) -> None:
         _print(f"Exception in thread {name}:\n{text}")
 
 
-def _unraisablehook(previous: Hook, unraisable: sys.UnraisableHookArgs) -> None:
+def _unraisablehook(previous: _Hook, unraisable: sys.UnraisableHookArgs) -> None:
     error = unraisable.exc_value
     clean = None if error is None else redact_exception(error)
     trace = unraisable.exc_traceback
@@ -116,7 +116,7 @@ def _unraisablehook(previous: Hook, unraisable: sys.UnraisableHookArgs) -> None:
         _print(heading + "".join(traceback.format_exception(unraisable.exc_type, clean, trace)))
 
 
-def _formatwarning(previous: Hook, *args: Any, **kwargs: Any) -> str:
+def _formatwarning(previous: _Hook, *args: Any, **kwargs: Any) -> str:
     return redact(previous(*args, **kwargs))
 
 
@@ -142,7 +142,7 @@ def _print(text: str) -> None:
         sys.stderr.flush()
 
 
-def _attribute(module: ModuleType, name: str, masked: Hook) -> _WayOut:
+def _attribute(module: ModuleType, name: str, masked: _Hook) -> _WayOut:
     return _WayOut(partial(getattr, module, name), partial(setattr, module, name), masked)
 
 

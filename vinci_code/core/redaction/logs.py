@@ -16,10 +16,10 @@ from vinci_code.core.redaction.text import redact
 from vinci_code.core.redaction.values import mask_arguments, mask_entry, mask_value, shown
 
 _STANDARD_FIELDS = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
-RecordFactory = Callable[..., logging.LogRecord]
+_RecordFactory = Callable[..., logging.LogRecord]
 
 
-def masking_factory(previous: RecordFactory, *args: Any, **kwargs: Any) -> logging.LogRecord:
+def masking_factory(previous: _RecordFactory, *args: Any, **kwargs: Any) -> logging.LogRecord:
     """Make a record with the factory that was in force before, and mask it."""
     record = previous(*args, **kwargs)
     _mask_message(record)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import host_and_port
-from vinci_code.database.databricks.auth import Credentials, OAuthTokens, token_credentials
+from vinci_code.database.databricks.auth import CredentialsProvider, OAuthTokens, token_credentials
 from vinci_code.database.databricks.failures import Target
 
 
@@ -24,7 +24,7 @@ class Access:
     """
 
     target: Target
-    credentials: Credentials
+    credentials: CredentialsProvider
 
 
 def resolve_access(settings: DatabaseSettings) -> Access:
@@ -53,7 +53,9 @@ def resolve_access(settings: DatabaseSettings) -> Access:
     assert settings.databricks_client_secret is not None  # noqa: S101 - the same
     target = _target(settings, "the OAuth client id and secret")
     source = OAuthTokens(target, settings.databricks_client_id, settings.databricks_client_secret)
-    return Access(target, Credentials("oauth-m2m", target.auth, source.headers, source.forget))
+    return Access(
+        target, CredentialsProvider("oauth-m2m", target.auth, source.headers, source.forget)
+    )
 
 
 def _target(settings: DatabaseSettings, auth: str) -> Target:

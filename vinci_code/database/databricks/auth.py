@@ -1,6 +1,6 @@
 """Credentials: a token, or the tokens that a service principal gets.
 
-Whatever they are, the driver gets a :class:`Credentials` object and never a token as text, so a
+Whatever they are, the driver gets a :class:`CredentialsProvider` and never a token as text, so a
 printed or pickled dictionary of connect arguments gives nothing away.
 """
 
@@ -41,7 +41,7 @@ _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 _OK = 200
 
 
-class Credentials(HoldsSecret):
+class CredentialsProvider(HoldsSecret):
     """What the driver calls a credentials provider: an object that gives it request headers.
 
     The driver calls it once for a header factory and that factory for the headers of a request
@@ -95,17 +95,17 @@ class Credentials(HoldsSecret):
         return headers
 
     def __repr__(self) -> str:
-        return f"<Credentials: {self._description}, {MASK}>"
+        return f"<CredentialsProvider: {self._description}, {MASK}>"
 
 
-def token_credentials(token: Secret, description: str) -> Credentials:
+def token_credentials(token: Secret, description: str) -> CredentialsProvider:
     """Credentials that are one token, which does not change."""
     register_secret(token.get_secret_value())
 
     def headers() -> dict[str, str]:
         return {"Authorization": f"Bearer {token.get_secret_value()}"}
 
-    return Credentials("pat", description, headers)
+    return CredentialsProvider("pat", description, headers)
 
 
 class OAuthTokens:

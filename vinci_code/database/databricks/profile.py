@@ -29,7 +29,7 @@ from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
 from vinci_code.core.redaction import Secret, redact, redact_exception, register_secret
 from vinci_code.database.databricks.auth import (
     CREDENTIALS_TIMEOUT,
-    Credentials,
+    CredentialsProvider,
     HeaderFactory,
     OAuthTokens,
     token_credentials,
@@ -47,7 +47,9 @@ _DEFAULT_FILE = "~/.databrickscfg"
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 
 
-def resolve_profile(settings: DatabaseSettings) -> tuple[str, Callable[[Target], Credentials]]:
+def resolve_profile(
+    settings: DatabaseSettings,
+) -> tuple[str, Callable[[Target], CredentialsProvider]]:
     """Read the profile that the settings name; nothing is contacted.
 
     Returns:
@@ -199,15 +201,15 @@ class _Profile:
         return self._settings.provenance[name]
 
 
-def _credentials(config: Config, target: Target) -> Credentials:
-    """Credentials of the kind that the profile is of."""
+def _credentials(config: Config, target: Target) -> CredentialsProvider:
+    """CredentialsProvider of the kind that the profile is of."""
     if config.token and config.auth_type in ("", "pat"):
         return token_credentials(Secret(config.token), target.auth)
     if config.client_id and config.client_secret and config.auth_type in ("", "oauth-m2m"):
         scopes = config.get_scopes_as_string()
         tokens = OAuthTokens(target, config.client_id, Secret(config.client_secret), scopes)
-        return Credentials("oauth-m2m", target.auth, tokens.headers, tokens.forget)
-    return Credentials("profile", target.auth, _UnifiedAuth(config, target).headers)
+        return CredentialsProvider("oauth-m2m", target.auth, tokens.headers, tokens.forget)
+    return CredentialsProvider("profile", target.auth, _UnifiedAuth(config, target).headers)
 
 
 class _UnifiedAuth:

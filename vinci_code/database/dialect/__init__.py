@@ -2,12 +2,22 @@
 
 ``VinciDialect`` is the dialect; the types in capitals are those that Databricks has and SQLAlchemy
 has not.
+
+Other rooms import from it:
+
+- ``alembic``: what Alembic is told, loaded where Alembic is
+- ``borrowed``: what is used of SQLAlchemy and Alembic that is private to them
+- ``compiler``: SELECT, INSERT, UPDATE and DELETE as text
+- ``dberrors``: the exceptions of PEP 249, and those below them
+- ``forking``: what a forked child must not share with its parent
+- ``interruptions``: exceptions of signal handlers and of other foreign code
+- ``options``: the names of execution options
 """
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import registry
 
@@ -21,6 +31,9 @@ from vinci_code.database.dialect.types import (
     VARIANT,
 )
 
+if TYPE_CHECKING:
+    from vinci_code.database.dialect.base import VinciDialect
+
 __all__ = [
     "ARRAY",
     "MAP",
@@ -33,15 +46,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # The models import the types on SQLite too, where nothing else of the dialect is wanted.
-    if name == "VinciDialect":
-        from vinci_code.database.dialect.base import VinciDialect
+if not TYPE_CHECKING:  # or every name that is not there would be one of any type
 
-        return VinciDialect
-    if name == "NamedDatabricks":
-        return _named_databricks()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # The models import the types on SQLite too, where nothing else of the dialect is wanted.
+        if name == "VinciDialect":
+            return _dialect()
+        if name == "NamedDatabricks":
+            return _named_databricks()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _dialect() -> type[VinciDialect]:
+    from vinci_code.database.dialect.base import VinciDialect
+
+    return VinciDialect
 
 
 def _named_databricks() -> Any:
@@ -53,9 +72,9 @@ def _named_databricks() -> Any:
         if entry.module != __name__:
             named = entry.load()
             # databricks-sqlalchemy also tells Alembic how to migrate what is called "databricks".
-            __getattr__("VinciDialect").register_migrations()
+            _dialect().register_migrations()
             return named
-    return __getattr__("VinciDialect")
+    return _dialect()
 
 
 # The entry point of this name leads here too. Which of two packages' is found first is chance.

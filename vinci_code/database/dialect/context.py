@@ -35,11 +35,11 @@ from vinci_code.database.dialect.sql.refusals import (
 )
 from vinci_code.database.dialect.sql.uniques import changed
 from vinci_code.database.dialect.sql.views import Name
-from vinci_code.database.dialect.text.scanning import Statement, describe, is_comment
+from vinci_code.database.dialect.text.scanning import StatementTraits, describe, is_comment
 from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.units import flushes
 from vinci_code.database.dialect.units.copying import settled
-from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
 from vinci_code.database.dialect.units.loaded import EXPRESSION
 from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.unit import Origin, refuse_several
@@ -51,7 +51,7 @@ from vinci_code.database.dialect.writes.guards import (
     refuse_unchecked,
 )
 from vinci_code.database.dialect.writes.sets import Checks
-from vinci_code.database.dialect.writes.shapes import Kind, Shape
+from vinci_code.database.dialect.writes.shapes import Shape, WriteKind
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.sql.ddl import Script
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from vinci_code.database.dialect.writes.dml import Write
 
 
-TIMEOUT_OPTION = "databricks_timeout"
+_TIMEOUT_OPTION = "databricks_timeout"
 """The execution option for a statement's deadline."""
 
 
@@ -124,8 +124,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def create_default_cursor(self) -> Any:
         """A cursor with the deadline that the execution options name, if they name one."""
         cursor: Any = super().create_default_cursor()
-        if TIMEOUT_OPTION in self.execution_options:
-            cursor.timeout = checked_seconds(TIMEOUT_OPTION, self.execution_options[TIMEOUT_OPTION])
+        if _TIMEOUT_OPTION in self.execution_options:
+            cursor.timeout = checked_seconds(
+                _TIMEOUT_OPTION, self.execution_options[_TIMEOUT_OPTION]
+            )
         return cursor
 
     def pre_exec(self) -> None:
@@ -221,29 +223,29 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if self._is_flush and self._may_miss:
             return -1  # as the ORM does not look at it then
         first = self._held[0]
-        if isinstance(first, Rows) and (self.isinsert or self._is_flush):
+        if isinstance(first, HeldRows) and (self.isinsert or self._is_flush):
             return self._held_rows if first.upsert is None else -1
-        if isinstance(first, Rows) and flushes.asks_for_relation(first.shape.table):
+        if isinstance(first, HeldRows) and flushes.asks_for_relation(first.shape.table):
             # By a guard they are made sure of, and need not be sent before.
             first.checks = replace(first.checks, matched=True)
-        if isinstance(first, Rows) and first.checks.matched:
+        if isinstance(first, HeldRows) and first.checks.matched:
             return self._held_rows
-        if isinstance(first, Text) and first.certain is not None:
-            return sum(held.certain or 0 for held in self._held if isinstance(held, Text))
+        if isinstance(first, HeldText) and first.certain is not None:
+            return sum(held.certain or 0 for held in self._held if isinstance(held, HeldText))
         try:
-            counts = list(map(self._count, self._held))
+            counts = list(map(self._rowcount_of, self._held))
         except Error as error:
             self.root_connection._handle_dbapi_exception(error, None, None, None, self)
         return -1 if -1 in counts else sum(counts)
 
-    def _count(self, held: Held) -> int:
+    def _rowcount_of(self, held: Held) -> int:
         if held.rowcount is not None:
             return held.rowcount
         if self.root_connection.closed or self.root_connection.invalidated:
             return -1
         connection: Any = self.root_connection.connection.dbapi_connection
         unit: Unit = connection.unit
-        return unit.count(held)
+        return unit.rowcount_of(held)
 
     @property
     def _is_flush(self) -> bool:
@@ -261,14 +263,14 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run text: a write is held in its place, and nothing else can be."""
-        own: Statement | None = self.execution_options.get(TOLD)
+        own: StatementTraits | None = self.execution_options.get(TOLD)
         told = describe(statement) if own is None else own
         self._inserts_by_text = told.keyword == "INSERT"
         if own is None:
             refuse_several(statement, told)
         if told.writes_rows:
             rows = settled(parameters)
-            held = [Text(statement, row, None, described=told) for row in rows]
+            held = [HeldText(statement, row, None, described=told) for row in rows]
             self._write(unit, cursor, held)
             return
         if self.execution_options.get("vinci_definitions"):
@@ -330,10 +332,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if shape.told_apart(rows):
                 if checks.matched and self.isupdate:
                     shape, rows = self._with_loaded(unit, shape, rows)
-                counted = shape.kind is not Kind.INSERT and not self._is_flush
+                counted = shape.kind is not WriteKind.INSERT and not self._is_flush
                 reads = self._reads(unit, shape.table)
                 moved = self._translated(shape)
-                return [Rows(moved, rows, checks, upsert, counted, reads=reads)]
+                return [HeldRows(moved, rows, checks, upsert, counted, reads=reads)]
             _refuse_other_key(shape, checks)
         if upsert is not None:
             raise NotSupportedError(
@@ -400,7 +402,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _as_statements(
         self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks
-    ) -> Sequence[Text]:
+    ) -> Sequence[HeldText]:
         compiled: Any = self.compiled
         table = compiled.written_table
         used = self._reads(unit, table)
@@ -411,7 +413,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         written = None if table is None else str(table)
         sets = None if write is None or table is None else _sets(write, table)
         rows = settled(parameters)
-        return [Text(statement, row, used, written, certain, sets=sets) for row in rows]
+        return [HeldText(statement, row, used, written, certain, sets=sets) for row in rows]
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")
@@ -450,9 +452,9 @@ def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
 
 def _sets(write: Write, table: Any) -> frozenset[Place]:
     """The columns that a statement sets, for all that its construct tells."""
-    if write.kind is Kind.DELETE:
+    if write.kind is WriteKind.DELETE:
         return frozenset()
-    wanted = None if write.kind is Kind.INSERT else write.sets
+    wanted = None if write.kind is WriteKind.INSERT else write.sets
     columns = (one for one in table.columns if wanted is None or one.name in wanted)
     return frozenset(place_of(table, column) for column in columns)
 
@@ -483,7 +485,7 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     """
     checked = checked_columns(shape.table, checks.keys, checks.foreign_keys)
     written = changed(shape.table, [field.column for field in shape.values])
-    goes = shape.kind is Kind.DELETE and checks.foreign_keys and bool(referring(shape.table))
+    goes = shape.kind is WriteKind.DELETE and checks.foreign_keys and bool(referring(shape.table))
     if not (checks.matched or goes) and written.isdisjoint(checked):
         return
     raise DataError(
@@ -493,7 +495,9 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     )
 
 
-def _execute(cursor: Any, statement: str, parameters: Sequence[Any], described: Statement) -> None:
+def _execute(
+    cursor: Any, statement: str, parameters: Sequence[Any], described: StatementTraits
+) -> None:
     if len(parameters) == 1:
         cursor.execute(statement, parameters[0], described=described)
     else:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-PATIENCE = 5.0
+_PATIENCE = 5.0
 """Seconds that a fork waits at most for sessions that are just being opened."""
 
 _EXIT_SECONDS = 0.5
@@ -51,7 +51,7 @@ def renew_lock_in_child(thing: Any) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Have no fork come meanwhile, unless it takes longer than ``PATIENCE``.
+    """Have no fork come meanwhile, unless it takes longer than ``_PATIENCE``.
 
     For what takes locks of OpenSSL: making a context, the handshake of a connection, and the
     beginning and the end of a thread that uses it (OpenSSL 3 has a list of these, and a lock of
@@ -112,7 +112,7 @@ class _Gate:
         known = getattr(_helps, "somebody", False)
         with self.quiet:
             # A fork waits for who was busy before it. Nobody waits for it longer than it does.
-            self.quiet.wait_for(lambda: known or not self.forks or thread in self.busy, PATIENCE)
+            self.quiet.wait_for(lambda: known or not self.forks or thread in self.busy, _PATIENCE)
             self.busy.append(thread)
 
     def leave(self) -> None:
@@ -129,7 +129,7 @@ class _Gate:
         thread = threading.get_ident()
         self.quiet.acquire()
         self.forks += 1
-        self.quiet.wait_for(lambda: set(self.busy) <= {thread}, PATIENCE)
+        self.quiet.wait_for(lambda: set(self.busy) <= {thread}, _PATIENCE)
 
     def open(self) -> None:
         """After a fork, in the parent."""

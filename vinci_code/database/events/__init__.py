@@ -1,4 +1,9 @@
-"""Events in and out of the database: files in, files out, what is stored."""
+"""Events in and out of the database: files in, files out, what is stored.
+
+Other rooms import from it:
+
+- ``importing``: files stored batch by batch
+"""
 
 from vinci_code.database.events.exporting import export_events
 from vinci_code.database.events.importing import ImportReport, import_events

@@ -74,7 +74,7 @@ def import_events(
         raise ValueError(
             f"batch_size is the number of records in a transaction, found {batch_size}"
         )
-    batch = _Batch(engine, report, on_commit)
+    batch = _ImportBatch(engine, report, on_commit)
     try:
         for record in records:
             if not isinstance(record, InputDataError):
@@ -95,7 +95,7 @@ def import_events(
     return report
 
 
-class _Batch:
+class _ImportBatch:
     """The records of one transaction."""
 
     def __init__(

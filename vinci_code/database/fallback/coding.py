@@ -22,12 +22,19 @@ from sqlalchemy.schema import Column, Table
 from vinci_code.core.errors import DocumentError, UnknownTableError
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.text.binding import checked_text
-from vinci_code.database.dialect.text.scanning import Statement
+from vinci_code.database.dialect.text.scanning import StatementTraits
 from vinci_code.database.dialect.types.transports import Transport, transport_named
-from vinci_code.database.dialect.units.held import Held, Rows, Text
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.units.recovery import made_once
-from vinci_code.database.dialect.writes.sets import Checks, Upsert
-from vinci_code.database.dialect.writes.shapes import Field, Kind, Loaded, Row, Shape, key_places
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
+from vinci_code.database.dialect.writes.shapes import (
+    Field,
+    Loaded,
+    Row,
+    Shape,
+    WriteKind,
+    key_places,
+)
 from vinci_code.database.fallback.values import packed, unpacked
 
 FORMAT = 1
@@ -115,7 +122,7 @@ def each(document: bytes, tables: Mapping[str, Table]) -> Iterator[Held | Unknow
             )
         )
     try:
-        reader = _Reader(read["shapes"], tables)
+        reader = _HeldReader(read["shapes"], tables)
         for write in read["writes"]:
             try:
                 yield reader.held(write)
@@ -138,7 +145,7 @@ class _Writer:
         self._known: dict[Shape, int] = {}
 
     def write(self, held: Held) -> dict[str, Any]:
-        if isinstance(held, Text):
+        if isinstance(held, HeldText):
             return _text(held)
         upsert = held.upsert
         return {
@@ -163,7 +170,7 @@ class _Writer:
         return number
 
 
-def _text(held: Text) -> dict[str, Any]:
+def _text(held: HeldText) -> dict[str, Any]:
     return {
         "text": held.text,
         "parameters": packed(list(held.parameters)),
@@ -224,7 +231,7 @@ def _refuse_halves(held: Sequence[Held]) -> None:
         DataError: There is one.
     """
     for write in held:
-        rows = [write.parameters] if isinstance(write, Text) else write.rows
+        rows = [write.parameters] if isinstance(write, HeldText) else write.rows
         for value in chain.from_iterable(rows):
             if isinstance(value, str):
                 checked_text(value)
@@ -233,7 +240,7 @@ def _refuse_halves(held: Sequence[Held]) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-class _Reader:
+class _HeldReader:
     """Reads held writes; those of one shape get the same."""
 
     def __init__(self, shapes: list[Any], tables: Mapping[str, Table]) -> None:
@@ -249,11 +256,11 @@ class _Reader:
         if shape is None:
             shape = self._shapes[number] = self._shape(self._written[number])
         upsert = write["upsert"]
-        return Rows(
+        return HeldRows(
             shape,
             _read_rows(write, shape.width),
             Checks(**write["checks"]),
-            None if upsert is None else Upsert(*map(tuple, upsert)),
+            None if upsert is None else OnConflict(*map(tuple, upsert)),
             reads=_names(write["reads"]),
             made=frozenset(write["made"]),
         )
@@ -265,7 +272,7 @@ class _Reader:
         if table is None or (table.schema, table.name) != (schema, name):
             raise UnknownTableError(full)
         columns = {column.name: column for column in table.columns}
-        kind = Kind(written["kind"])
+        kind = WriteKind(written["kind"])
         values, matches = (
             tuple(_read_field(item, full, columns) for item in written[part])
             for part in ("values", "matches")
@@ -279,20 +286,20 @@ class _Reader:
             matches,
             tuple(map(_read_transport, written["transports"])),
             ((),) * written["together"],
-            key_places(table, values if kind is Kind.INSERT else matches),
+            key_places(table, values if kind is WriteKind.INSERT else matches),
             None if schemas is None else dict(schemas),
             tuple(_read_loaded(item, full, columns) for item in written["loaded"]),
         )
 
 
-def _read_text(write: Mapping[str, Any]) -> Text:
-    return Text(
+def _read_text(write: Mapping[str, Any]) -> HeldText:
+    return HeldText(
         write["text"],
         tuple(unpacked(write["parameters"])),
         _names(write["tables"]),
         write["written"],
         write["certain"],
-        Statement(**write["described"]),
+        StatementTraits(**write["described"]),
     )
 
 

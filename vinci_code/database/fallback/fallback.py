@@ -61,7 +61,7 @@ ReadsOption = Literal["mirrored", "always", "never"]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after which the warehouse is tried again: at first, and at most."""
 
-REPLAY_SECONDS = 10.0
+_REPLAY_SECONDS = 10.0
 """For how long one unit of work sends what waits, before it is journaled itself."""
 
 _ONLINE = Standing("online", 0.0)
@@ -106,7 +106,7 @@ class Fallback:
         self._on_parked = on_parked
         self._lock = threading.RLock()
         self._known = _Known()
-        self.reads = Reads(self, reads)
+        self.reads = MirroredReads(self, reads)
         self._standby: Engine | None = None
         in_child(self, Fallback._begin_anew)
         try:
@@ -237,7 +237,7 @@ class Fallback:
         with self.journal.replaying() as mine:
             if not mine:
                 return
-            done = self._replay(REPLAY_SECONDS)
+            done = self._replay(_REPLAY_SECONDS)
         if done.error is not None and not _may_pass(done.error):
             raise as_raised(done.error, self.online.dialect) from done.error
 
@@ -435,7 +435,7 @@ class _Known:
         return not self.goes_online or bool(self.counts and self.counts.in_doubt)
 
 
-class Reads:
+class MirroredReads:
     """Says which tables the standby can answer for.
 
     Args:

@@ -43,7 +43,7 @@ from vinci_code.database.fallback.records import (
     pack,
 )
 
-MOST_BYTES = 8 * 1024 * 1024
+_MOST_BYTES = 8 * 1024 * 1024
 MOST_UNITS = 1000
 
 
@@ -160,7 +160,7 @@ class Journal:
             self._file.mark.note(ledger)
 
     def waiting(
-        self, after: int = 0, most_units: int = MOST_UNITS, most_bytes: int = MOST_BYTES
+        self, after: int = 0, most_units: int = MOST_UNITS, most_bytes: int = _MOST_BYTES
     ) -> list[Entry]:
         """The next units that wait, in their order.
 

@@ -17,7 +17,7 @@ from weakref import WeakSet
 from vinci_code.database.fallback import journal_tables as tables
 from vinci_code.database.fallback.journal_file import JournalFile, any_text, told
 
-FORK_PATIENCE_S = 5.0
+_FORK_PATIENCE_S = 5.0
 """Seconds that a fork waits at most for a transaction of a journal."""
 
 
@@ -68,7 +68,7 @@ class OwnConnection:
                 raise
 
     def _before_fork(self) -> None:
-        self._held_for_fork = self._lock.acquire(timeout=FORK_PATIENCE_S)
+        self._held_for_fork = self._lock.acquire(timeout=_FORK_PATIENCE_S)
 
     def _after_fork_in_parent(self) -> None:
         if self._held_for_fork:

@@ -29,10 +29,10 @@ BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another connection to finish writing."""
 
 PAGE_SIZE = 4096
-FORMAT = 1
-APPLICATION = 0x56694642  # "ViFB"
+_FORMAT = 1
+_APPLICATION = 0x56694642  # "ViFB"
 
-TABLES = (
+_TABLES = (
     "vinci_journal (one INTEGER PRIMARY KEY, release TEXT, ledger BLOB)",
     "vinci_journal_units (seq INTEGER PRIMARY KEY, record BLOB)",
     """vinci_journal_places (seq INTEGER PRIMARY KEY, state TEXT, reason TEXT, batch TEXT,
@@ -158,9 +158,9 @@ class JournalFile:
                     head = _head(connection)
             except FallbackFileError as found:
                 raise self._not_ours(str(error)) from found
-        if head.application != APPLICATION:
+        if head.application != _APPLICATION:
             raise self._not_ours("it belongs to another application")
-        if head.format != FORMAT or head.page_size != PAGE_SIZE:
+        if head.format != _FORMAT or head.page_size != PAGE_SIZE:
             raise self._of_other_format(head.format)
 
     def check_there(self) -> None:
@@ -261,9 +261,9 @@ class JournalFile:
             pass
         return FallbackFileError(
             f"The file of the fallback {self.path} has format {found}, made by {release} of "
-            f"vinci_code; this is release {__version__}, which has format {FORMAT}. It was left as "
-            f"it is. To fix it: use {release} until nothing waits in it, or name another file with "
-            "DATABRICKS_FALLBACK_FILE."
+            f"vinci_code; this is release {__version__}, which has format {_FORMAT}. It was left "
+            f"as it is. To fix it: use {release} until nothing waits in it, or name another file "
+            "with DATABRICKS_FALLBACK_FILE."
         )
 
 
@@ -298,7 +298,7 @@ class told:  # noqa: N801 - it is used as a function is
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, sqlite3.Error):
-            raise explain(error, self._path) from error
+            raise _explain(error, self._path) from error
 
 
 @contextmanager
@@ -314,7 +314,7 @@ def told_of_files(path: Path) -> Iterator[None]:
         ) from error
 
 
-def explain(error: sqlite3.Error, path: Path) -> FallbackFileError:
+def _explain(error: sqlite3.Error, path: Path) -> FallbackFileError:
     """Say in our words what SQLite could not do; raise the result ``from`` the error."""
     said = str(error)
     where = f"The file of the fallback {path}"
@@ -378,9 +378,9 @@ def make_file(path: Path, ledger: Ledger) -> None:
         made.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         made.execute("PRAGMA synchronous = EXTRA")
         made.execute("BEGIN EXCLUSIVE")
-        made.execute(f"PRAGMA application_id = {APPLICATION}")
-        made.execute(f"PRAGMA user_version = {FORMAT}")
-        for table in TABLES:
+        made.execute(f"PRAGMA application_id = {_APPLICATION}")
+        made.execute(f"PRAGMA user_version = {_FORMAT}")
+        for table in _TABLES:
             made.execute(f"CREATE TABLE {table}")
         made.execute("INSERT INTO vinci_journal VALUES (1, ?, ?)", (__version__, ledger.packed))
         made.execute("COMMIT")

@@ -16,10 +16,10 @@ from vinci_code.database.fallback.records import (
     Batch,
     BrokenRecordError,
     Counts,
+    EndedRun,
     Entry,
     Ledger,
     Mirror,
-    Run,
     Standing,
     State,
     seal,
@@ -80,7 +80,7 @@ def write_ledger(connection: sqlite3.Connection, ledger: Ledger) -> None:
     connection.execute("UPDATE vinci_journal SET ledger = ? WHERE one = 1", (ledger.packed,))
 
 
-def read_record(connection: sqlite3.Connection, seq: int) -> object:
+def _read_record(connection: sqlite3.Connection, seq: int) -> object:
     """What stands in the place of a unit's record."""
     found = connection.execute(
         "SELECT CAST(record AS BLOB) FROM vinci_journal_units WHERE seq = ?", (seq,)
@@ -150,7 +150,7 @@ def read_entry(connection: sqlite3.Connection, place: Place) -> Entry:
     reason = place.reason
     if place.state is not State.DAMAGED:
         try:
-            entry = unpack(read_record(connection, place.seq), place.state, place.reason)
+            entry = unpack(_read_record(connection, place.seq), place.state, place.reason)
         except BrokenRecordError as error:
             reason = str(error)
         else:
@@ -201,7 +201,7 @@ def remove(file: JournalFile, connection: sqlite3.Connection, seqs: Sequence[int
     for seq in seqs:
         connection.execute("DELETE FROM vinci_journal_units WHERE seq = ?", (seq,))
         connection.execute("DELETE FROM vinci_journal_places WHERE seq = ?", (seq,))
-    for first, last in runs(seqs):
+    for first, last in _runs(seqs):
         end_run(file, connection, first, last)
 
 
@@ -221,11 +221,12 @@ def end_run(file: JournalFile, connection: sqlite3.Connection, first: int, last:
         connection.execute("DELETE FROM vinci_journal_ended WHERE first = ?", (found_first,))
         first, last = min(first, found_first), max(last, found_last)
     connection.execute(
-        "INSERT INTO vinci_journal_ended VALUES (?, ?, ?)", (first, last, Run(first, last).pack())
+        "INSERT INTO vinci_journal_ended VALUES (?, ?, ?)",
+        (first, last, EndedRun(first, last).pack()),
     )
 
 
-def runs(seqs: Sequence[int]) -> list[tuple[int, int]]:
+def _runs(seqs: Sequence[int]) -> list[tuple[int, int]]:
     """Runs of neighbours (first, last) among numbers that are in order."""
     found: list[tuple[int, int]] = []
     for seq in seqs:
@@ -327,7 +328,7 @@ def _ended(file: JournalFile, connection: sqlite3.Connection) -> list[tuple[int,
 def _run(file: JournalFile, found: tuple[Any, ...]) -> tuple[int, int]:
     first, last, packed = found
     try:
-        run = Run.unpack(packed)
+        run = EndedRun.unpack(packed)
     except BrokenRecordError as error:
         raise file.damaged(str(error)) from error
     if (run.first, run.last) != (first, last):

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
-PAUSE_S = 0.01
+_PAUSE_S = 0.01
 
 
 def open_private(path: Path) -> int:
@@ -72,7 +72,7 @@ def lock_within(number: int, seconds: float, *, shared: bool = False) -> bool:
     while not try_lock(number, shared=shared):
         if time.monotonic() > deadline:
             return False
-        time.sleep(PAUSE_S)
+        time.sleep(_PAUSE_S)
     return True
 
 

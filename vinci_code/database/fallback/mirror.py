@@ -50,13 +50,13 @@ if TYPE_CHECKING:
     from vinci_code.database.fallback.fallback import Fallback
     from vinci_code.database.fallback.journal import Journal
 
-Progress = Callable[[str, int, "int | None"], object]
+OnMirrorProgress = Callable[[str, int, "int | None"], object]
 """Is told of a table how many of its rows are here, and how many there are, roughly."""
 
-MOST_ROWS = 2_000
+_MOST_ROWS = 2_000
 """How many rows are in memory at a time, at most."""
 
-MOST_BYTES = 8 * 1024 * 1024
+_MOST_BYTES = 8 * 1024 * 1024
 """How many bytes these have, about, unless 10 rows alone have more."""
 
 _FEWEST_ROWS, _FIRST_ROWS = 10, 100
@@ -67,7 +67,7 @@ _STAGE = "vinci_mirror"
 def refresh(
     fallback: Fallback,
     tables: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: OnMirrorProgress | None = None,
 ) -> list[Mirror]:
     """Copy tables from the warehouse into the standby.
 
@@ -107,7 +107,7 @@ def refresh(
 
 
 def _refreshed(
-    fallback: Fallback, tables: Sequence[Table], progress: Progress | None
+    fallback: Fallback, tables: Sequence[Table], progress: OnMirrorProgress | None
 ) -> Iterator[Mirror]:
     standby: Any = fallback.standby.dialect
     try:
@@ -143,7 +143,7 @@ class _Copying:
         connection: Connection,
         standby: Dialect,
         stage: _Stage,
-        progress: Progress | None,
+        progress: OnMirrorProgress | None,
     ) -> None:
         self._table = table
         self._connection = connection
@@ -197,7 +197,7 @@ class _Copied:
 
     def __init__(self, column: Column[Any], online: Dialect, standby: Dialect) -> None:
         self.column = column
-        self.kind = stored_kind(column.type)
+        self.kind = _stored_kind(column.type)
         self.selected: Any = column
         impl: Any = column.type.dialect_impl(online)
         self._load: Callable[[Any], Any] | None = None
@@ -279,7 +279,7 @@ class _Into:
         )
 
 
-def stored_kind(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+def _stored_kind(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """The type by which what is stored of values can be copied, so that both read the same of it.
 
     Decorators of the application are left out where they are the same on both databases: what they
@@ -375,7 +375,7 @@ class _Stage:
             return _FIRST_ROWS
         (pages,) = self._connection.execute(f"PRAGMA {_STAGE}.page_count").fetchone()
         (size,) = self._connection.execute(f"PRAGMA {_STAGE}.page_size").fetchone()
-        return int(max(_FEWEST_ROWS, min(MOST_ROWS, MOST_BYTES * rows // (pages * size))))
+        return int(max(_FEWEST_ROWS, min(_MOST_ROWS, _MOST_BYTES * rows // (pages * size))))
 
     def store(self, table: Table, text: str, rows: Iterator[tuple[Any, ...]]) -> None:
         """Store rows, by an INSERT."""

@@ -221,7 +221,7 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Run:
+class EndedRun:
     """Neighbours that have left the journal: what is true once is true for ever."""
 
     first: int
@@ -233,7 +233,7 @@ class Run:
         return body + seal(body)
 
     @classmethod
-    def unpack(cls, found: object) -> Run:
+    def unpack(cls, found: object) -> EndedRun:
         """A run of its bytes; what comes after them is not looked at.
 
         Raises:
@@ -263,9 +263,9 @@ _HEAD = struct.Struct(">8sQQHHQ")  # magic, seq, rows, lengths of identity, comm
 _LEDGER = struct.Struct(">8s16s5Q")
 _RUN = struct.Struct(">8sQQ")
 _DIGEST_SIZE = 32
-SEAL_SIZE = 16
-LEDGER_SIZE = _LEDGER.size + SEAL_SIZE
-RUN_SIZE = _RUN.size + SEAL_SIZE
+_SEAL_SIZE = 16
+LEDGER_SIZE = _LEDGER.size + _SEAL_SIZE
+RUN_SIZE = _RUN.size + _SEAL_SIZE
 HEAD_SIZE = _HEAD.size + _DIGEST_SIZE
 
 
@@ -314,7 +314,7 @@ def unpack(record: object, state: State, reason: str | None = None) -> Entry:
 
 def seal(*values: Any) -> bytes:
     """The seal of a row of the journal, over all of its values."""
-    return hashlib.blake2b(repr(values).encode("utf-8", "replace"), digest_size=SEAL_SIZE).digest()
+    return hashlib.blake2b(repr(values).encode("utf-8", "replace"), digest_size=_SEAL_SIZE).digest()
 
 
 def now() -> str:

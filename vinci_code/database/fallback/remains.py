@@ -24,9 +24,9 @@ from vinci_code.database.fallback.records import (
     RUN_MAGIC,
     RUN_SIZE,
     BrokenRecordError,
+    EndedRun,
     Entry,
     Ledger,
-    Run,
     State,
     length,
     seq_of,
@@ -82,7 +82,7 @@ class Remains:
         found = []
         for spot in self.spots(RUN_MAGIC):
             with suppress(BrokenRecordError):
-                found.append(Run.unpack(self._rest_of_page(spot)[:RUN_SIZE]))
+                found.append(EndedRun.unpack(self._rest_of_page(spot)[:RUN_SIZE]))
         return Left(found)
 
     def seq(self, spot: Spot) -> int:
@@ -159,12 +159,12 @@ _FRAME_HEAD = struct.Struct(">II")  # the page's number; the file's pages where 
 class Left:
     """The units that have left the former journal, as far as is found."""
 
-    def __init__(self, found: list[Run]) -> None:
-        self._runs: list[Run] = []  # in order, and apart from each other
+    def __init__(self, found: list[EndedRun]) -> None:
+        self._runs: list[EndedRun] = []  # in order, and apart from each other
         for run in sorted(found, key=lambda run: run.first):
             before = self._runs[-1] if self._runs else None
             if before is not None and run.first <= before.last + 1:
-                self._runs[-1] = Run(before.first, max(before.last, run.last))
+                self._runs[-1] = EndedRun(before.first, max(before.last, run.last))
             else:
                 self._runs.append(run)
 

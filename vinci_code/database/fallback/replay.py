@@ -31,7 +31,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from vinci_code.core.errors import DocumentError
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.interruptions import is_from_signal
-from vinci_code.database.dialect.units.recovery import Commit, Outcome
+from vinci_code.database.dialect.units.recovery import Commit, CommitOutcome
 from vinci_code.database.fallback.away import is_away
 from vinci_code.database.fallback.coding import decode
 from vinci_code.database.fallback.journal import Journal
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 MOST_UNITS = 1000
 """How many units one statement holds at most."""
 
-MOST_BYTES = 4_000_000
+_MOST_BYTES = 4_000_000
 """How many bytes of documents one statement holds at most, unless one unit alone has more."""
 
 # Of these no unit is at fault, so that nothing is parked for them.
@@ -164,7 +164,7 @@ class _Replaying:
         self._stopped = self._journal.entries({State.PARKED, State.IN_DOUBT, State.DAMAGED})
         self._next_stopped = next(self._stopped, None)
         after = 0
-        while entries := self._journal.waiting(after, MOST_UNITS, MOST_BYTES):
+        while entries := self._journal.waiting(after, MOST_UNITS, _MOST_BYTES):
             after = entries[-1].seq
             self._send(unit, list(self._ready(entries)))
             if end is not None and time.monotonic() > end:
@@ -177,10 +177,10 @@ class _Replaying:
         """Find out what became of a statement that was sent, and whose end was not noted."""
         held = list(self._held_of(batch))
         found = unit.fate(batch.identity, batch.verb, batch.began, held, seconds=seconds)
-        if found.outcome is Outcome.COMMITTED:
+        if found.outcome is CommitOutcome.COMMITTED:
             self._journal.batch_committed(batch.identity)
             self.done.units += len(batch.seqs)
-        elif found.outcome is Outcome.ABSENT:
+        elif found.outcome is CommitOutcome.ABSENT:
             self._journal.batch_not_executed(batch.identity)
         else:
             self._doubt(batch, found.reason)

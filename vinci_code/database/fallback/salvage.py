@@ -35,7 +35,7 @@ from vinci_code.database.fallback.journal_tables import SALVAGED, Place
 from vinci_code.database.fallback.records import Entry, Ledger, State, pack
 from vinci_code.database.fallback.remains import Left, Remains, find_units, opened
 
-REASON = (
+_REASON = (
     "the file of the fallback was damaged, and this was found in what was left of it: find out "
     "whether it is on the warehouse already; discard it if it is, and retry it with --not-written "
     "if it is not"
@@ -164,7 +164,7 @@ def _park(connection: sqlite3.Connection, seq: int, entry: Entry) -> None:
     tables.write_record(connection, seq, record)
     tables.write_place(
         connection,
-        Place(seq, State.PARKED, REASON, SALVAGED, entry.committed_at, entry.rows, len(record)),
+        Place(seq, State.PARKED, _REASON, SALVAGED, entry.committed_at, entry.rows, len(record)),
     )
 
 

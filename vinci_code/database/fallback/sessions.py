@@ -30,7 +30,7 @@ _TO_DO = (
 
 _checked = False
 
-STANDBY = "standby"
+_STANDBY = "standby"
 """The key in ``session.info`` that says since when, and as of when, a standby answers."""
 
 
@@ -65,9 +65,9 @@ class RoutedSession(Session):
     def _go_to(self, fallback: Fallback, place: Engine) -> None:
         self._place = place
         if place is fallback.online:
-            self.info.pop(STANDBY, None)
+            self.info.pop(_STANDBY, None)
         else:
-            self.info[STANDBY] = fallback.answers_as_of()
+            self.info[_STANDBY] = fallback.answers_as_of()
 
     def _forget_place(self) -> None:
         self._place = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
     from vinci_code.database.dialect.compiler import VinciCompiler
-    from vinci_code.database.dialect.units.held import Held, Mark
+    from vinci_code.database.dialect.units.held import Held, HeldMark
     from vinci_code.database.dialect.units.unit import Unit
 
 # What says how a connection or a result is used, and nothing of what a statement means.
@@ -75,11 +75,11 @@ class Shadow:
             statement._values = values
         self._connection.execute(statement, list(rows), execution_options=kept).close()
 
-    def mark(self) -> Mark:
+    def mark(self) -> HeldMark:
         """The place where it is now."""
         return self.unit.held.mark()
 
-    def back_to(self, mark: Mark) -> None:
+    def back_to(self, mark: HeldMark) -> None:
         """Drop what was held since: the standby has refused it."""
         self.unit.held.back_to(mark)
 

@@ -41,7 +41,7 @@ from vinci_code.database.dialect.sql.inserts import (
 from vinci_code.database.dialect.sql.tables_used import TablesUsed
 from vinci_code.database.dialect.text.scanning import describe
 from vinci_code.database.dialect.units import flushes
-from vinci_code.database.dialect.units.held import Held, Text, bare_name, joined
+from vinci_code.database.dialect.units.held import Held, HeldText, bare_name, joined
 from vinci_code.database.dialect.units.steps import refuse_duplicates
 from vinci_code.database.dialect.units.unit import AUTOCOMMIT, LEVELS
 from vinci_code.database.dialect.writes.shapes import Shape
@@ -441,10 +441,10 @@ def _shadow(connection: Connection) -> Shadow:
 
 
 def _is_like(one: Held, other: Held) -> bool:
-    if isinstance(one, Text) or isinstance(other, Text):
+    if isinstance(one, HeldText) or isinstance(other, HeldText):
         return (
-            isinstance(one, Text)
-            and isinstance(other, Text)
+            isinstance(one, HeldText)
+            and isinstance(other, HeldText)
             and (one.text, one.parameters) == (other.text, other.parameters)
         )
     own, width = _without_loaded(one.shape)

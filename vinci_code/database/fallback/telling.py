@@ -19,15 +19,15 @@ from vinci_code.database.fallback.coding import FORMAT
 from vinci_code.database.fallback.records import Entry
 from vinci_code.database.fallback.values import unpacked
 
-Told = dict[str, Any]
+_Told = dict[str, Any]
 
 
-def told(entry: Entry) -> Told:
+def told(entry: Entry) -> _Told:
     """A unit of work, and what it would write, as JSON has it.
 
     Where its document cannot be read, ``error`` says why, and there are no ``writes``.
     """
-    unit: Told = {
+    unit: _Told = {
         "unit": entry.seq,
         "identity": entry.identity,
         "committed_at": entry.committed_at,
@@ -39,12 +39,12 @@ def told(entry: Entry) -> Told:
     if not entry.document:
         return {**unit, "error": entry.reason or "nothing of it can be read"}
     try:
-        return {**unit, "writes": writes_of(entry.document)}
+        return {**unit, "writes": _writes_of(entry.document)}
     except DocumentError as error:
         return {**unit, "error": str(error)}
 
 
-def writes_of(document: bytes) -> list[Told]:
+def _writes_of(document: bytes) -> list[_Told]:
     """The writes of a document, in order.
 
     Raises:
@@ -59,7 +59,7 @@ def writes_of(document: bytes) -> list[Told]:
         raise DocumentError(f"what was kept of a unit of work cannot be read: {error}") from error
 
 
-def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> Told:
+def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> _Told:
     if "text" in write:
         return {
             "kind": "STATEMENT",
@@ -71,7 +71,7 @@ def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> Tol
     columns = [unpacked(column) for column in write["columns"]]
     rows = list(zip(*columns, strict=True)) if columns else [()] * write["rows"]
     schema, name = shape["table"]
-    made: Told = {
+    made: _Told = {
         "kind": shape["kind"],
         "table": name if schema is None else f"{schema}.{name}",
         "rows": [_row(shape, row) for row in rows],
@@ -82,7 +82,7 @@ def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> Tol
     return made
 
 
-def _row(shape: Mapping[str, Any], row: Sequence[Any]) -> Told:
+def _row(shape: Mapping[str, Any], row: Sequence[Any]) -> _Told:
     values, matches = (
         {item[0]: _value(item, row) for item in shape[part]} for part in ("values", "matches")
     )

@@ -18,12 +18,12 @@ from sqlalchemy.schema import Column, ForeignKeyConstraint, Table
 
 from vinci_code.core.errors import DocumentError, UnknownTableError
 from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, Unique, changed, uniques
-from vinci_code.database.dialect.units.held import Held, Rows, bare_name, computes_key, new_key
+from vinci_code.database.dialect.units.held import Held, HeldRows, bare_name, computes_key, new_key
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
-from vinci_code.database.dialect.writes.shapes import Kind, Row, Shape
+from vinci_code.database.dialect.writes.shapes import Row, Shape, WriteKind
 from vinci_code.database.fallback.coding import each
 
-Place = tuple[str, tuple[str, ...], Any]
+_Place = tuple[str, tuple[str, ...], Any]
 """A row: its table, what is unique there, and the values of that; ``None`` for any values."""
 
 
@@ -38,7 +38,7 @@ class Places:
         anything: Whether it may be any row of any table.
     """
 
-    rows: set[Place] = field(default_factory=set)
+    rows: set[_Place] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
     of: set[str] = field(default_factory=set)
     anything: bool = False
@@ -46,7 +46,7 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self.anything or self.tables or self.rows)
 
-    def add(self, rows: Iterable[Place]) -> None:
+    def add(self, rows: Iterable[_Place]) -> None:
         """Add rows."""
         rows = set(rows)
         self.rows |= rows
@@ -124,7 +124,7 @@ def touched_by(held: Held, tables: Mapping[str, Table]) -> Touched:
         tables: All tables, of which its own may refer to others.
     """
     found = Touched()
-    if not isinstance(held, Rows):
+    if not isinstance(held, HeldRows):
         _note_all(found, held.tables, tables)
         return found
     if held.reads is None:
@@ -134,7 +134,11 @@ def touched_by(held: Held, tables: Mapping[str, Table]) -> Touched:
     _note_written(found.written, held)
     for constraint in foreign_keys(held.shape.table):
         _note_referred(found.read, constraint, held)
-    if held.shape.kind is Kind.DELETE or held.upsert is not None or _may_change_key(held.shape):
+    if (
+        held.shape.kind is WriteKind.DELETE
+        or held.upsert is not None
+        or _may_change_key(held.shape)
+    ):
         found.read.tables.update(bare_name(key.table) for key in referring(held.shape.table))
     return found
 
@@ -151,7 +155,7 @@ def _note_all(found: Touched, names: Collection[str] | None, tables: Mapping[str
             found.read.tables.update(bare_name(k.table) for k in referring(table))
 
 
-def _note_written(places: Places, held: Rows) -> None:
+def _note_written(places: Places, held: HeldRows) -> None:
     shape, name = held.shape, bare_name(held.shape.table)
     positions = list(_key_positions(held))
     if not positions:
@@ -167,7 +171,7 @@ def _note_written(places: Places, held: Rows) -> None:
         places.add(rows)
 
 
-def _key_positions(held: Rows) -> Iterator[Sequence[int]]:
+def _key_positions(held: HeldRows) -> Iterator[Sequence[int]]:
     """Where the primary keys of the rows stand, old and new; none where they are not known."""
     shape, upsert = held.shape, held.upsert
     if shape.key is None or computes_key(shape):
@@ -186,19 +190,19 @@ def _written_uniques(shape: Shape) -> Iterator[Unique]:
         if unique.name == PRIMARY_KEY and unique.is_plain:
             continue
         # An INSERT leaves the others to their defaults.
-        if shape.kind is Kind.INSERT or not written.isdisjoint(unique.concerned):
+        if shape.kind is WriteKind.INSERT or not written.isdisjoint(unique.concerned):
             yield unique
 
 
-def _rows_of_unique(shape: Shape, unique: Unique, rows: Sequence[Row]) -> list[Place] | None:
+def _rows_of_unique(shape: Shape, unique: Unique, rows: Sequence[Row]) -> list[_Place] | None:
     """The rows by what is unique of them; ``None`` where any row may be meant."""
-    if shape.kind is Kind.DELETE:
+    if shape.kind is WriteKind.DELETE:
         return []
     if not unique.is_plain:
         return [_place(shape.table, unique.columns, None)]
     items = {item.column: item for item in (*shape.matches, *shape.values)}
     left = [column for column in unique.columns if column not in items]
-    if shape.kind is Kind.INSERT and any(
+    if shape.kind is WriteKind.INSERT and any(
         column.server_default is None and column.computed is None for column in left
     ):
         return []  # NULL, which equals nothing
@@ -214,7 +218,7 @@ def _rows_by(
     rows: Sequence[Row],
     *,
     null: bool = False,
-) -> list[Place] | None:
+) -> list[_Place] | None:
     """Rows by the values of columns; ``None`` where these say nothing.
 
     Args:
@@ -243,19 +247,19 @@ def _is_exact(shape: Shape, position: int, rows: Sequence[Row]) -> bool:
     return transport.holds([row[position] for row in rows])
 
 
-def _place(table: Table, columns: Iterable[Column[Any]], values: Any) -> Place:
+def _place(table: Table, columns: Iterable[Column[Any]], values: Any) -> _Place:
     # By the names of columns, in their order: another Table of the name may have it differently.
     names = sorted(str(column.name).lower() for column in columns)
     return bare_name(table), tuple(names), values
 
 
-def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: Rows) -> None:
+def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: HeldRows) -> None:
     """The rows that rows refer to by a foreign key that is written."""
     shape, parent = held.shape, constraint.referred_table
     pairs = {element.column: element.parent for element in constraint.elements}
     items = {item.column: item for item in (*shape.matches, *shape.values)}
     written = changed(shape.table, [item.column for item in shape.values])
-    if shape.kind is Kind.DELETE or written.isdisjoint(pairs.values()):
+    if shape.kind is WriteKind.DELETE or written.isdisjoint(pairs.values()):
         return
     key = tuple(parent.primary_key)
     given = [items.get(child) for child in pairs.values()]
@@ -273,7 +277,7 @@ def _note_referred(places: Places, constraint: ForeignKeyConstraint, held: Rows)
 
 def _may_change_key(shape: Shape) -> bool:
     """Whether an UPDATE may change what other tables refer to."""
-    if shape.kind is not Kind.UPDATE:
+    if shape.kind is not WriteKind.UPDATE:
         return False
     written = changed(shape.table, [item.column for item in shape.values])
     return any(

@@ -7,7 +7,7 @@ from alembic import context
 from vinci_code.database.models import Base
 
 
-def run() -> None:
+def _run() -> None:
     """Run the migrations inside the transaction that the runner has opened."""
     connection = context.config.attributes.get("connection")
     if connection is None:
@@ -28,4 +28,4 @@ def run() -> None:
         context.run_migrations()
 
 
-run()
+_run()

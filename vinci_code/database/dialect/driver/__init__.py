@@ -1,1 +1,12 @@
-"""The vendor's driver as PEP 249 wants it; it knows no construct of SQLAlchemy's."""
+"""The vendor's driver as PEP 249 wants it; it knows no construct of SQLAlchemy's.
+
+Other rooms import from it:
+
+- ``connecting``: connect arguments, checked and completed
+- ``dbapi``: the module of PEP 249
+- ``pooling``: the pool, which gives idle sessions back
+- ``query_history``: what the warehouse's history says of a tagged statement
+- ``translation``: what comes out of the driver, made into ``dberrors``
+- ``urls``: an engine's URL made into connect arguments
+- ``waiting``: waiting for a warehouse that starts, or that is busy
+"""

@@ -11,7 +11,7 @@ from typing import Any
 
 from vinci_code import __version__
 from vinci_code.database.dialect.dberrors import InterfaceError
-from vinci_code.database.dialect.driver.credentials import Credentials, take_credentials
+from vinci_code.database.dialect.driver.credentials import RequestCredentials, take_credentials
 from vinci_code.database.dialect.driver.transport import Timeouts
 from vinci_code.database.dialect.driver.waiting import START_TIMEOUT, Waiting
 from vinci_code.database.dialect.forking import undisturbed
@@ -83,7 +83,7 @@ class Arguments:
     """
 
     for_driver: dict[str, Any] = field(repr=False)
-    credentials: Credentials | None
+    credentials: RequestCredentials | None
     where: str
     timeouts: Timeouts
     timeout: float | None
@@ -152,7 +152,7 @@ def initial_schema(arguments: Mapping[str, Any]) -> str:
     return str(arguments.get("schema") or _INITIAL_SCHEMA).lower()
 
 
-def _complete(given: dict[str, Any], credentials: Credentials | None) -> None:
+def _complete(given: dict[str, Any], credentials: RequestCredentials | None) -> None:
     if credentials is not None:
         given["credentials_provider"] = credentials
     given.setdefault("user_agent_entry", f"vinci_code/{__version__}")

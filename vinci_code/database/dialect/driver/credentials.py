@@ -3,7 +3,7 @@
 The driver keeps what a credentials provider returned, for an hour where the token is opaque
 (``auth/token_federation.py``), so one that lives for less, or was revoked, would be sent on. It
 keeps nothing where it finds no header spelled ``Authorization``; and the names of HTTP headers know
-no case. So ``Credentials`` hands it ``authorization``, and is asked for every request.
+no case. So ``RequestCredentials`` hands it ``authorization``, and is asked for every request.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _SPELLED_OUT, _UNKEPT = "Authorization", "authorization"
 _ENTRA_ISSUERS = ("sts.windows.net", "login.microsoftonline.com", "login.microsoftonline.us")
 
 
-class Credentials(HoldsSecret):
+class RequestCredentials(HoldsSecret):
     """A credentials provider around another one.
 
     Args:
@@ -159,7 +159,7 @@ class Credentials(HoldsSecret):
         return _SPELLED_OUT if kept else _UNKEPT
 
     def __repr__(self) -> str:
-        return f"<Credentials for {self._host}, {MASK}>"
+        return f"<RequestCredentials for {self._host}, {MASK}>"
 
 
 class _Token:
@@ -176,14 +176,14 @@ class _Token:
         return "pat"
 
 
-_shared: weakref.WeakValueDictionary[tuple[object, str, bool], Credentials] = (
+_shared: weakref.WeakValueDictionary[tuple[object, str, bool], RequestCredentials] = (
     weakref.WeakValueDictionary()
 )
 _lock = threading.RLock()
 renew_lock_in_child(sys.modules[__name__])
 
 
-def take_credentials(arguments: MutableMapping[str, Any], host: str) -> Credentials | None:
+def take_credentials(arguments: MutableMapping[str, Any], host: str) -> RequestCredentials | None:
     """Take the credentials out of connect arguments, and mask every secret among them.
 
     Connections with the same provider share one object, so that it is asked by one at a time.
@@ -220,7 +220,7 @@ def take_credentials(arguments: MutableMapping[str, Any], host: str) -> Credenti
             "sent\nTo fix it: give the token alone, as with str.strip() after it was read from a "
             "file."
         )
-    return Credentials(_Token(token), host, exchanged=exchanged)
+    return RequestCredentials(_Token(token), host, exchanged=exchanged)
 
 
 def _sees_driver_to_it(arguments: MutableMapping[str, Any]) -> bool:
@@ -290,7 +290,7 @@ def _reveal_secrets(arguments: MutableMapping[str, Any]) -> None:
             register_secret(value)
 
 
-def _shared_credentials(provider: Any, host: str, exchanged: bool) -> Credentials:
+def _shared_credentials(provider: Any, host: str, exchanged: bool) -> RequestCredentials:
     if not callable(provider):
         raise InterfaceError(
             "'credentials_provider' has to be callable: it returns a function that returns the "
@@ -299,12 +299,12 @@ def _shared_credentials(provider: Any, host: str, exchanged: bool) -> Credential
     try:
         hash(provider)
     except TypeError:
-        return Credentials(provider, host, exchanged=exchanged)
+        return RequestCredentials(provider, host, exchanged=exchanged)
     key = (provider, host, exchanged)
     with _lock:
         found = _shared.get(key)
         if found is None:
-            found = _shared[key] = Credentials(provider, host, exchanged=exchanged)
+            found = _shared[key] = RequestCredentials(provider, host, exchanged=exchanged)
         return found
 
 

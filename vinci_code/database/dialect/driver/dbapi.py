@@ -55,7 +55,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.driver.execution import Execution, Outcome, timed_out
-from vinci_code.database.dialect.driver.rows import Row, Rows
+from vinci_code.database.dialect.driver.rows import ResultRows, Row
 from vinci_code.database.dialect.driver.sessions import Session
 from vinci_code.database.dialect.driver.translation import Evidence, cleaned
 from vinci_code.database.dialect.driver.transport import Answer, Call, DeadlinePassed, within
@@ -63,7 +63,7 @@ from vinci_code.database.dialect.driver.waiting import Patience
 from vinci_code.database.dialect.interruptions import note_handlers
 from vinci_code.database.dialect.text import raw
 from vinci_code.database.dialect.text.binding import Parameter, bind
-from vinci_code.database.dialect.text.scanning import COMMIT, ROLLBACK, Statement, describe
+from vinci_code.database.dialect.text.scanning import COMMIT, ROLLBACK, StatementTraits, describe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -330,7 +330,7 @@ class Connection:
         self,
         text: str,
         parameters: list[Parameter],
-        statement: Statement,
+        statement: StatementTraits,
         timeout: float | None,
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
@@ -491,7 +491,7 @@ class Cursor:
         self.statement_id: str | None = None
         self._driver_cursor: Any = None
         self._session: Session | None = None
-        self._rows: Rows | None = None
+        self._rows: ResultRows | None = None
         self._closed = False
 
     def execute(
@@ -500,7 +500,7 @@ class Cursor:
         parameters: Sequence[Any] = (),
         *,
         query_tags: Mapping[str, str] | None = None,
-        described: Statement | None = None,
+        described: StatementTraits | None = None,
         once: bool = False,
     ) -> Self:
         """Run a statement.
@@ -545,7 +545,7 @@ class Cursor:
         operation: str,
         seq_of_parameters: Sequence[Sequence[Any]],
         *,
-        described: Statement | None = None,
+        described: StatementTraits | None = None,
     ) -> Self:
         """Run a statement once for each set of parameters, in order; see ``execute``."""
         self._require_open()
@@ -607,7 +607,7 @@ class Cursor:
     ) -> None:
         self.close()
 
-    def _take(self, outcome: Outcome, statement: Statement) -> None:
+    def _take(self, outcome: Outcome, statement: StatementTraits) -> None:
         self.statement_id = outcome.statement_id
         self.rowcount = outcome.rowcount
         self._driver_cursor = outcome.driver_cursor
@@ -615,7 +615,7 @@ class Cursor:
         described = None if self._driver_cursor is None else self._driver_cursor.description
         if described and _returns_rows(statement, described):
             self.description = described
-            self._rows = Rows(self._driver_cursor)
+            self._rows = ResultRows(self._driver_cursor)
         else:
             # Only counts, which rowcount tells, or nothing at all.
             self._release()
@@ -633,7 +633,7 @@ class Cursor:
         self._session.release(driver_cursor)
 
     @contextlib.contextmanager
-    def _fetching(self) -> Iterator[Rows]:
+    def _fetching(self) -> Iterator[ResultRows]:
         self._require_open()
         if self._rows is None or self._session is None:
             raise InterfaceError("there are no rows: the last statement returned none")
@@ -656,7 +656,7 @@ class Cursor:
         self.connection._require_open()
 
 
-def _refuse_autocommit(statement: Statement) -> None:
+def _refuse_autocommit(statement: StatementTraits) -> None:
     if statement.sets_autocommit:
         raise NotSupportedError(
             "SET AUTOCOMMIT was given: with it the warehouse begins a transaction by itself, and "
@@ -666,7 +666,7 @@ def _refuse_autocommit(statement: Statement) -> None:
         )
 
 
-def _returns_rows(statement: Statement, description: list[tuple[Any, ...]]) -> bool:
+def _returns_rows(statement: StatementTraits, description: list[tuple[Any, ...]]) -> bool:
     if statement.writes_rows:
         return False
     return statement.reads or [column[0] for column in description] != [_NO_RESULT_COLUMN]

@@ -22,7 +22,7 @@ CHUNK_ROWS = 10_000
 """How many rows are turned into Python values at a time, where they are asked for one by one."""
 
 
-class Rows:
+class ResultRows:
     """The rows of one result, as far as they were not given out yet.
 
     Args:

@@ -42,7 +42,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.adapter import ThriftClient
-from vinci_code.database.dialect.driver.credentials import Credentials
+from vinci_code.database.dialect.driver.credentials import RequestCredentials
 from vinci_code.database.dialect.driver.translation import (
     Evidence,
     chain,
@@ -215,7 +215,7 @@ class Channel:
     def __init__(
         self,
         client: ThriftClient,
-        credentials: Credentials | None,
+        credentials: RequestCredentials | None,
         where: str,
         timeouts: Timeouts,
     ) -> None:

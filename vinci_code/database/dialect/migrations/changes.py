@@ -21,7 +21,7 @@ from sqlalchemy.types import String
 
 from vinci_code.database.dialect.migrations.compare import same_type
 from vinci_code.database.dialect.migrations.running import RunningImpl
-from vinci_code.database.dialect.sql.constructs import TOLD, Rendered
+from vinci_code.database.dialect.sql.constructs import TOLD, RenderedDDL
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, WRITE
 
@@ -143,7 +143,7 @@ class ChangingImpl(RunningImpl):
                 f"SHOW TBLPROPERTIES {table} ('{key}')", execution_options={TOLD: LOOK}
             )
             if not any(row[1] in accepted for row in found):
-                connection.execute(Rendered(statement, DEFINITION))
+                connection.execute(RenderedDDL(statement, DEFINITION))
 
         # As one step: later in its revision the table may go by another name.
         if self._progress is None:

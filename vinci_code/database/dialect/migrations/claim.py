@@ -26,9 +26,9 @@ from vinci_code.core.errors import VinciError
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
 from vinci_code.database.dialect.sql.constructs import TOLD
 from vinci_code.database.dialect.text.literals import quote_text
-from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, Statement
+from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, StatementTraits
 
-WAIT = 60.0
+_WAIT = 60.0
 """Seconds that the migration of somebody else is waited for."""
 
 _PROPERTY = "vinci.migration"
@@ -47,7 +47,7 @@ def claimed(
     *,
     version_table: str = "alembic_version",
     schema: str | None = None,
-    wait: float = WAIT,
+    wait: float = _WAIT,
 ) -> Iterator[None]:
     """Keep others that ask for it from migrating a schema meanwhile.
 
@@ -128,7 +128,7 @@ def _holder(engine: Engine, name: str) -> str | None:
     return next((value for key, value in rows if key == _PROPERTY), "somebody who left no name")
 
 
-def _run(engine: Engine, statement: str, told: Statement) -> list[Any]:
+def _run(engine: Engine, statement: str, told: StatementTraits) -> list[Any]:
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         result = connection.exec_driver_sql(statement, execution_options={TOLD: told})
         return list(result) if result.returns_rows else []

@@ -51,7 +51,7 @@ class UnknownOutcomeError(VinciError):
     """A migration was interrupted while it changed rows: nobody knows whether it did."""
 
 
-class Progress:
+class RevisionProgress:
     """The note about the revision that is being run.
 
     Args:

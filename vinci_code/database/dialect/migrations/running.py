@@ -10,10 +10,14 @@ from sqlalchemy import Table
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
-from vinci_code.database.dialect.migrations.progress import Progress, changes_rows, changes_tables
+from vinci_code.database.dialect.migrations.progress import (
+    RevisionProgress,
+    changes_rows,
+    changes_tables,
+)
 from vinci_code.database.dialect.options import AT_ONCE
-from vinci_code.database.dialect.sql.constructs import Rendered, described
-from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, Statement
+from vinci_code.database.dialect.sql.constructs import RenderedDDL, described
+from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, StatementTraits
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.sql.ddl import Script
@@ -22,14 +26,16 @@ if TYPE_CHECKING:
 class RunningImpl(DefaultImpl):
     """Runs statements one by one; or writes them, where SQL is asked for."""
 
-    _progress: Progress | None = None
+    _progress: RevisionProgress | None = None
 
     def start_migrations(self) -> None:
         """Write down from here on which statements are done."""
         super().start_migrations()
         if self.connection is not None and not self.as_sql:
             schema = self.context_opts.get("version_table_schema")
-            self._progress = Progress(self.connection, self._name(self._version_table, schema))
+            self._progress = RevisionProgress(
+                self.connection, self._name(self._version_table, schema)
+            )
 
     def _exec(
         self,
@@ -62,7 +68,7 @@ class RunningImpl(DefaultImpl):
         for statement in script.statements:
             self.run_statement(statement.strip(), told)
 
-    def run_statement(self, statement: str, told: Statement | None = DEFINITION) -> None:
+    def run_statement(self, statement: str, told: StatementTraits | None = DEFINITION) -> None:
         """Run a statement, unless the revision that was interrupted has run it.
 
         Args:
@@ -75,10 +81,10 @@ class RunningImpl(DefaultImpl):
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
         if self._progress is None:
-            connection.execute(Rendered(statement, told))
+            connection.execute(RenderedDDL(statement, told))
         else:
             self._progress.run(
-                statement, lambda: connection.execute(Rendered(statement, told)), repeatable=True
+                statement, lambda: connection.execute(RenderedDDL(statement, told)), repeatable=True
             )
 
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:

@@ -50,7 +50,7 @@ def place_of(schema: str | None) -> Namespace:
     return Namespace(parts[-2].lower() if len(parts) > 1 else None, parts[-1].lower())
 
 
-def is_not_there(error: DBAPIError) -> bool:
+def _is_not_there(error: DBAPIError) -> bool:
     """Whether an error says that a table, schema or catalog does not exist."""
     return getattr(error.orig, "error_class", None) in _NOT_THERE
 
@@ -136,7 +136,7 @@ class Knowledge:
         try:
             found = self._catalog.view_definition(place, name)
         except DBAPIError as error:
-            if not is_not_there(error):
+            if not _is_not_there(error):
                 raise
             return None  # no such catalog
         if found is None and place.schema is None and name.lower() in self.temporary_views():
@@ -164,7 +164,7 @@ class Knowledge:
         try:
             return ask(*arguments)
         except DBAPIError as error:
-            if not is_not_there(error):
+            if not _is_not_there(error):
                 raise
             return False
 
@@ -204,7 +204,7 @@ class Knowledge:
             return question(self._catalog, place, names)
         except DBAPIError as error:
             # No such catalog: then it has no such tables either.
-            if not is_not_there(error):
+            if not _is_not_there(error):
                 raise
             return {}
 

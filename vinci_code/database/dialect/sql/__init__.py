@@ -1,1 +1,20 @@
-"""From SQLAlchemy's constructs to the SQL of Databricks."""
+"""From SQLAlchemy's constructs to the SQL of Databricks.
+
+Other rooms import from it:
+
+- ``comparisons``: comparisons of values of different types
+- ``constructs``: what sort of statement a construct is
+- ``ddl``: statements that make and change tables
+- ``functions``: functions that give what they give on SQLite
+- ``identifiers``: names in SQL
+- ``inserts``: the keys that an INSERT leaves to the database
+- ``keys``: keys that are made in the client
+- ``operators``: operators that give what they give on SQLite
+- ``refusals``: the messages for what Databricks lacks
+- ``scalar_functions``: functions of one name that give something else
+- ``storing``: what values pass before they are held
+- ``tables_used``: the tables that a statement reads and writes
+- ``uniques``: what a table declares unique
+- ``value_texts``: the text that SQLite makes of a value
+- ``views``: which names are views
+"""

@@ -11,7 +11,7 @@ from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 from sqlalchemy.types import UserDefinedType
 
-from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, Statement
+from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, StatementTraits
 
 TOLD = "vinci_told"
 """The execution option by which a text of this package's own comes with what it is."""
@@ -21,7 +21,7 @@ _OPERATOR_SIGNS = frozenset("+-*/%<>=!|&^~")
 _OPERATOR_WORDS = frozenset({"AND", "OR", "NOT", "IS", "LIKE", "ILIKE", "RLIKE", "REGEXP", "DIV"})
 
 
-class Rendered(ExecutableDDLElement):
+class RenderedDDL(ExecutableDDLElement):
     """DDL that is rendered already.
 
     Args:
@@ -29,13 +29,13 @@ class Rendered(ExecutableDDLElement):
         described: What it is; ``None`` where only its text is known.
     """
 
-    def __init__(self, text: str, described: Statement | None) -> None:
+    def __init__(self, text: str, described: StatementTraits | None) -> None:
         self.text = text
         self.described = described
 
 
-@compiles(Rendered)
-def _render(element: Rendered, _: Any, **__: Any) -> str:
+@compiles(RenderedDDL)
+def _render(element: RenderedDDL, _: Any, **__: Any) -> str:
     return element.text
 
 
@@ -70,9 +70,9 @@ def _is_operator(operator: Any) -> bool:
     return _OPERATOR_SIGNS.issuperset(text) or text.upper() in _OPERATOR_WORDS
 
 
-def described(construct: Any) -> Statement | None:
+def described(construct: Any) -> StatementTraits | None:
     """What a query or a DDL construct is; ``None`` where its text is written by the application."""
-    if isinstance(construct, Rendered):
+    if isinstance(construct, RenderedDDL):
         return construct.described
     kind = type(construct)
     if not kind.__module__.startswith("sqlalchemy.") or is_compiled_elsewhere(construct):
@@ -88,5 +88,7 @@ def described(construct: Any) -> Statement | None:
     if getattr(construct, "temporary", False):
         # A view, or a table made of a query.
         table: Any = getattr(construct, "table", construct.target)
-        return Statement("CREATE", changes_session=True, temporary_view=str(table.name).lower())
+        return StatementTraits(
+            "CREATE", changes_session=True, temporary_view=str(table.name).lower()
+        )
     return DEFINITION

@@ -46,12 +46,12 @@ from vinci_code.database.dialect.sql.refusals import (
 )
 from vinci_code.database.dialect.sql.uniques import Unchecked, is_declared, of_index, unchecked
 from vinci_code.database.dialect.text.literals import quote_text
-from vinci_code.database.dialect.text.scanning import Statement
+from vinci_code.database.dialect.text.scanning import StatementTraits
 from vinci_code.database.dialect.types.texts import sqlite_collation
 
 _SEPARATOR = ";\n\n"
 
-CATALOG_COMMITS = "'delta.feature.catalogManaged' = 'supported'"
+_CATALOG_COMMITS = "'delta.feature.catalogManaged' = 'supported'"
 """The table property that lets transactions write to a table."""
 
 _log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Script:
     statements: tuple[str, ...]
     made: str | None = None
     without_commits: str | None = None
-    described: Statement | None = None
+    described: StatementTraits | None = None
 
     @property
     def text(self) -> str:
@@ -220,10 +220,10 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         parts = []
         if table.comment is not None:
             parts.append(f"COMMENT {quote_text(table.comment)}")
-        partition = option(table, "partition_by")
+        partition = _option(table, "partition_by")
         if partition:
             parts.append(f"PARTITIONED BY ({self._names(partition)})")
-        cluster = option(table, "cluster_by")
+        cluster = _option(table, "cluster_by")
         if cluster is not None:
             parts.append(self.cluster_clause(cluster))
         properties = [
@@ -231,7 +231,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             for key, value in table_properties(table).items()
         ]
         if commits:
-            properties.append(CATALOG_COMMITS)
+            properties.append(_CATALOG_COMMITS)
         if properties:
             parts.append(f"TBLPROPERTIES ({', '.join(properties)})")
         return "".join(f"\n{part}" for part in parts)
@@ -432,7 +432,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         return f"ALTER TABLE {table} ALTER COLUMN {name} COMMENT {quote_text(comment)}"
 
 
-def option(table: Table, name: str) -> Any:
+def _option(table: Table, name: str) -> Any:
     """Return what was given as ``databricks_<name>=``, or ``None``.
 
     Without an argument for Databricks nothing is looked up: that would import whichever package
@@ -448,7 +448,7 @@ def table_properties(table: Table) -> dict[str, str]:
 
     Those of ``databricks_tblproperties=`` come first and win.
     """
-    given: Mapping[str, Any] = option(table, "tblproperties") or {}
+    given: Mapping[str, Any] = _option(table, "tblproperties") or {}
     properties = {str(key): _property(value) for key, value in given.items()}
     known = {key.lower() for key in properties}
     needed = {key: value for key, value in _needed(table) if key.lower() not in known}

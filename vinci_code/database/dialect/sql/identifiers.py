@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import quoted_name
 
 # The reserved words of ANSI mode, with those that are special in a reference to a column, before a
 # join or as a type: https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-reserved-words
-RESERVED_WORDS = frozenset(
+_RESERVED_WORDS = frozenset(
     """
     all alter analyze and anti any array as asc at authorization between bigint binary boolean both
     by case cast check cluster collate column comment commit constraint create cross cube current
@@ -35,7 +35,7 @@ _PART = re.compile(r"`((?:[^`]|``)*)`(?=\.|\Z)|([^.]+)")
 class VinciIdentifierPreparer(IdentifierPreparer):
     """Quotes names with backticks; ``schema="catalog.schema"`` names both."""
 
-    reserved_words = set(RESERVED_WORDS)  # noqa: RUF012 - declared by SQLAlchemy
+    reserved_words = set(_RESERVED_WORDS)  # noqa: RUF012 - declared by SQLAlchemy
     illegal_initial_characters = set("0123456789$")  # noqa: RUF012
     legal_characters = re.compile(r"^[A-Za-z0-9_]+\Z", re.ASCII)
 

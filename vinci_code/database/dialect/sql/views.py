@@ -2,8 +2,9 @@
 
 A name counts as a view until it is known to be a table. Only that is remembered, and that it is a
 view: a name that was not there may be made a view by somebody else at any time. A temporary view is
-told by no question: the session that made it knows it (``scanning.Statement.temporary_view``), and
-as it hides a table of the same name, it counts whatever that name is known to be.
+told by no question: the session that made it knows it (``StatementTraits.temporary_view`` of
+``scanning``), and as it hides a table of the same name, it counts whatever that name is known to
+be.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ MAX_PARAMETER_BYTES = 900_000
 MAX_STATEMENT_BYTES = 16 * 1024 * 1024
 """Of a statement's text (``StatementExecutionAPI`` in databricks-sdk-py)."""
 
-MAX_DIGITS = 38
+_MAX_DIGITS = 38
 """Of a DECIMAL."""
 
 _MARKER = "?"
@@ -261,22 +261,22 @@ def decimal_text(value: decimal.Decimal) -> tuple[str, str]:
         raise DataError(f"DECIMAL has no {value}; use a float for it, which is sent as DOUBLE")
     exponent = int(value.as_tuple().exponent)
     # Before it is written out: 1E+1000000 would be a text of a million digits.
-    if value and value.adjusted() >= MAX_DIGITS:
+    if value and value.adjusted() >= _MAX_DIGITS:
         raise _too_long(value.adjusted() + 1)
     if not value:
-        value = decimal.Decimal((0, (0,), min(max(exponent, -MAX_DIGITS), 0)))
-    elif exponent < -MAX_DIGITS:
+        value = decimal.Decimal((0, (0,), min(max(exponent, -_MAX_DIGITS), 0)))
+    elif exponent < -_MAX_DIGITS:
         value = _without_zeros(value, exponent)
     text = f"{value:f}"
     whole, _, fraction = text.lstrip("-").partition(".")
     whole = whole.lstrip("0")
-    if len(whole) + len(fraction) > MAX_DIGITS:
+    if len(whole) + len(fraction) > _MAX_DIGITS:
         kept = fraction.rstrip("0")
         # Zeros at the end that no DECIMAL has room for say nothing.
-        room = max(MAX_DIGITS - len(whole), len(kept))
+        room = max(_MAX_DIGITS - len(whole), len(kept))
         text, fraction = text[: len(text) - len(fraction) + room], fraction[:room]
     precision = max(len(whole) + len(fraction), 1)
-    if precision > MAX_DIGITS:
+    if precision > _MAX_DIGITS:
         raise _too_long(precision)
     return f"DECIMAL({precision},{len(fraction)})", text.rstrip(".")
 
@@ -288,22 +288,22 @@ def _without_zeros(value: decimal.Decimal, exponent: int) -> decimal.Decimal:
     while kept > 1 and digits[kept - 1] == 0:
         kept -= 1
     exponent += len(digits) - kept
-    if exponent < -MAX_DIGITS:
+    if exponent < -_MAX_DIGITS:
         raise DataError(
-            f"a number with digits after the {MAX_DIGITS}th decimal place is finer than DECIMAL "
+            f"a number with digits after the {_MAX_DIGITS}th decimal place is finer than DECIMAL "
             "can be"
         )
     return decimal.Decimal((sign, digits[:kept], exponent))
 
 
 def _too_long(digits: int) -> DataError:
-    return DataError(f"a number of {digits} digits is longer than DECIMAL can be ({MAX_DIGITS})")
+    return DataError(f"a number of {digits} digits is longer than DECIMAL can be ({_MAX_DIGITS})")
 
 
 def _as_decimal(number: int) -> decimal.Decimal:
-    if abs(number) >= 10**MAX_DIGITS:
+    if abs(number) >= 10**_MAX_DIGITS:
         raise DataError(
-            f"an integer of more than {MAX_DIGITS} digits is longer than DECIMAL can be"
+            f"an integer of more than {_MAX_DIGITS} digits is longer than DECIMAL can be"
         )
     return decimal.Decimal(number)
 

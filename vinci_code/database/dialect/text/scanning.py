@@ -75,7 +75,7 @@ _CACHED_LENGTH = 4096
 
 
 @dataclass(frozen=True)
-class Statement:
+class StatementTraits:
     """What a statement is, as far as sending it is concerned.
 
     Of what was made of a construct it is known, and only what an application has written as text
@@ -105,18 +105,18 @@ class Statement:
     sets_autocommit: bool = False
 
 
-QUERY = Statement("SELECT", reads=True)
+QUERY = StatementTraits("SELECT", reads=True)
 """A query that was made of a construct."""
-WRITE = Statement("MERGE", writes_rows=True)
+WRITE = StatementTraits("MERGE", writes_rows=True)
 """An INSERT, UPDATE, DELETE or MERGE that was made of a construct."""
-LOOK = Statement("SHOW", reads=True)
+LOOK = StatementTraits("SHOW", reads=True)
 """SHOW or DESCRIBE."""
-DEFINITION = Statement("CREATE")
+DEFINITION = StatementTraits("CREATE")
 """DDL that was made of a construct, of which the session keeps nothing."""
-BEGIN = Statement("BEGIN", begins_transaction=True)
-BLOCK = Statement("BEGIN")
+BEGIN = StatementTraits("BEGIN", begins_transaction=True)
+BLOCK = StatementTraits("BEGIN")
 """A block of writes, which is all or nothing."""
-COMMIT, ROLLBACK = (Statement(word, ends_transaction=True) for word in ("COMMIT", "ROLLBACK"))
+COMMIT, ROLLBACK = (StatementTraits(word, ends_transaction=True) for word in ("COMMIT", "ROLLBACK"))
 
 
 def markers(text: str) -> list[int]:
@@ -128,7 +128,7 @@ def markers(text: str) -> list[int]:
     ]
 
 
-def describe(text: str) -> Statement:
+def describe(text: str) -> StatementTraits:
     """What sort of statement a text is; what is not known for certain counts as a write."""
     if len(text) > _CACHED_LENGTH:
         return _describe(text)
@@ -190,7 +190,7 @@ _CONSTRUCTS = frozenset(
 )
 
 
-def _describe(text: str) -> Statement:
+def _describe(text: str) -> StatementTraits:
     parts = _Parts(text)
     opened = parts.skip_opening()
     keyword = parts.word()
@@ -202,7 +202,7 @@ def _describe(text: str) -> Statement:
     # SET AUTOCOMMIT alone asks for it.
     named = parts.text(1).strip("`'\"").upper() == "AUTOCOMMIT"
     sets_autocommit = keyword == "SET" and named and parts.kind(2) != ""
-    return Statement(
+    return StatementTraits(
         keyword,
         reads=keyword in LOOKS and not parts.several(),
         writes_rows=keyword in _WRITES,
@@ -216,32 +216,32 @@ def _describe(text: str) -> Statement:
 _describe_short = functools.lru_cache(maxsize=512)(_describe)
 
 
-def _begin(parts: _Parts, keyword: str) -> Statement:
+def _begin(parts: _Parts, keyword: str) -> StatementTraits:
     """What BEGIN begins: a transaction, an atomic block, or a script that may do anything."""
     following = parts.word(1)
     if following in {"TRANSACTION", "WORK"} or parts.kind(1) in {"", "semicolon"}:
-        return Statement(keyword, begins_transaction=True)
+        return StatementTraits(keyword, begins_transaction=True)
     if following == "ATOMIC":
-        return Statement(keyword)
-    return Statement(keyword, changes_session=True, temporary_view=ANY_VIEW)
+        return StatementTraits(keyword)
+    return StatementTraits(keyword, changes_session=True, temporary_view=ANY_VIEW)
 
 
-def _query(parts: _Parts) -> Statement:
+def _query(parts: _Parts) -> StatementTraits:
     """What begins as a query does: a query, or a write behind WITH or FROM."""
     keyword = parts.word()
     while keyword == "WITH":
         if not _skip_with(parts):
-            return Statement(keyword, writes_rows=True)
+            return StatementTraits(keyword, writes_rows=True)
         parts.skip_opening()
         keyword = parts.word()
     if keyword in _WRITES:
-        return Statement(keyword, writes_rows=True)
+        return StatementTraits(keyword, writes_rows=True)
     if parts.holds_insert():
-        return Statement("INSERT", writes_rows=True)
+        return StatementTraits("INSERT", writes_rows=True)
     if keyword not in _QUERIES or (keyword == "FROM" and not parts.holds_query()):
-        return Statement(keyword, writes_rows=True)
+        return StatementTraits(keyword, writes_rows=True)
     # Several statements are none that may be sent again.
-    return Statement(keyword, reads=not parts.several())
+    return StatementTraits(keyword, reads=not parts.several())
 
 
 def _skip_with(parts: _Parts) -> bool:

@@ -1,4 +1,17 @@
-"""The types of Databricks, and how SQLAlchemy's own are kept there."""
+"""The types of Databricks, and how SQLAlchemy's own are kept there.
+
+Other rooms import from it:
+
+- ``base``: what all types have in common
+- ``documents``: JSON and VARIANT
+- ``nested``: ARRAY, MAP and STRUCT
+- ``numbers``: numbers and truth values
+- ``texts``: text, bytes, UUIDs and enumerations
+- ``times``: dates and times
+- ``transports``: how values travel in a payload
+- ``typecompiler``: types made into their names
+- ``typenames``: names made into types
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Processor = Callable[[Any], Any]
 
 
-class Rendered:
+class VinciType:
     """A type whose literals are what would have been bound, written out.
 
     Attributes:
@@ -137,7 +137,7 @@ def stored_as(kind: TypeEngine[Any], dialect: Dialect) -> type[Any] | None:
     ``None`` where it is not known: of ``NullType``, and of a ``UserDefinedType``.
     """
     impl: Any = innermost(kind, dialect)
-    return impl.stored_as if isinstance(impl, Rendered) else None
+    return impl.stored_as if isinstance(impl, VinciType) else None
 
 
 def innermost(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
@@ -186,7 +186,7 @@ def _stores(impl: Any, place: str | None) -> Any:
         decorator = impl.copy()
         decorator.impl_instance = _stores(impl.impl_instance, place)
         return decorator
-    if not isinstance(impl, Rendered):
+    if not isinstance(impl, VinciType):
         return impl
     made = copy.copy(impl)
     made._stores, made._place = True, place
@@ -195,7 +195,7 @@ def _stores(impl: Any, place: str | None) -> Any:
 
 def _decorates(impl: Any) -> bool:
     # An Interval is a decorator by its class, and a type of ours.
-    return isinstance(impl, TypeDecorator) and not isinstance(impl, Rendered)
+    return isinstance(impl, TypeDecorator) and not isinstance(impl, VinciType)
 
 
 def _is_bound_by_itself(impl: Any) -> bool:

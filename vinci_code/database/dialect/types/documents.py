@@ -9,7 +9,7 @@ from sqlalchemy import func
 from sqlalchemy import types as sqltypes
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered
+from vinci_code.database.dialect.types.base import Processor, VinciType
 from vinci_code.database.dialect.types.numbers import MAX_DIGITS
 from vinci_code.database.dialect.types.texts import as_text
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 
-class VinciJSON(Rendered, sqltypes.JSON[Any]):
+class VinciJSON(VinciType, sqltypes.JSON[Any]):
     """A JSON document, kept as the text that it was written as, as on SQLite."""
 
     stored_as = str
@@ -81,7 +81,7 @@ class VARIANT(VinciJSON):
         return text
 
 
-class VinciJSONIndex(Rendered, sqltypes.JSON.JSONIndexType):
+class VinciJSONIndex(VinciType, sqltypes.JSON.JSONIndexType):
     """A key or a position in a JSON document, as a path."""
 
     def bind_processor(self, dialect: Dialect) -> Processor:
@@ -89,7 +89,7 @@ class VinciJSONIndex(Rendered, sqltypes.JSON.JSONIndexType):
         return lambda value: f"${_step(value)}"
 
 
-class VinciJSONPath(Rendered, sqltypes.JSON.JSONPathType):
+class VinciJSONPath(VinciType, sqltypes.JSON.JSONPathType):
     """Several keys and positions, as a path."""
 
     def bind_processor(self, dialect: Dialect) -> Processor:

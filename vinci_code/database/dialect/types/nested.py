@@ -29,7 +29,7 @@ from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.types.base import (
     Processor,
-    Rendered,
+    VinciType,
     innermost,
     named,
     write_processor,
@@ -49,7 +49,7 @@ def _instance(kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> TypeEngine[Any]:
 _ALL_OPERATORS: Any = getattr(getattr(operators, "OperatorClass", None), "ANY", None)
 
 
-class _Nested(Rendered):
+class _Nested(VinciType):
     """A type whose values travel as JSON text."""
 
     if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Nested(Rendered):
         """Write the value as JSON."""
 
         def keep(value: Any) -> str:
-            return dump(self.whole(value, dialect))
+            return _dump(self.whole(value, dialect))
 
         return lambda value: None if value is None else self.placed(keep, value)
 
@@ -82,7 +82,7 @@ class _Nested(Rendered):
 
     def bind_expression(self, bindvalue: BindParameter[Any]) -> ColumnElement[Any]:
         """Have the warehouse make the value of the text."""
-        return FromText(bindvalue, self)  # type: ignore[arg-type]
+        return _FromText(bindvalue, self)  # type: ignore[arg-type]
 
 
 class ARRAY(_Nested, sqltypes.ARRAY[Any]):
@@ -155,15 +155,15 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         if not self.has_text_keys:
             raise TypeError("the keys of a MAP within another ARRAY, MAP or STRUCT have to be text")
         return {
-            encode(self.key_type, key, dialect): encode(self.value_type, item, dialect)
+            _encode(self.key_type, key, dialect): _encode(self.value_type, item, dialect)
             for key, item in _mapping(value).items()
         }
 
     def _pairs(self, value: Any, dialect: Dialect) -> list[dict[str, Any]]:
         return [
             {
-                "key": encode(self.key_type, key, dialect),
-                "value": encode(self.value_type, item, dialect),
+                "key": _encode(self.key_type, key, dialect),
+                "value": _encode(self.value_type, item, dialect),
             }
             for key, item in _mapping(value).items()
         ]
@@ -172,7 +172,7 @@ class MAP(_Nested, sqltypes.Indexable, TypeEngine[Any]):
         """Return the value of what the driver gives: a dict, or its pairs."""
         pairs = value.items() if isinstance(value, Mapping) else map(_pair, value)
         return {
-            decode(self.key_type, key, dialect): decode(self.value_type, item, dialect)
+            _decode(self.key_type, key, dialect): _decode(self.value_type, item, dialect)
             for key, item in pairs
         }
 
@@ -225,15 +225,15 @@ class STRUCT(_Nested, sqltypes.Indexable, TypeEngine[Any]):
             raise ValueRefusedError(
                 f"a STRUCT has no field {', '.join(sorted(map(repr, unknown)))}"
             )
-        return {name: encode(kind, value.get(name), dialect) for name, kind in self.fields}
+        return {name: _encode(kind, value.get(name), dialect) for name, kind in self.fields}
 
     def decode(self, value: Any, dialect: Dialect) -> Any:
         """Return the value of what the driver gives."""
         given = value if isinstance(value, Mapping) else value.asDict()
-        return {name: decode(kind, given.get(name), dialect) for name, kind in self.fields}
+        return {name: _decode(kind, given.get(name), dialect) for name, kind in self.fields}
 
 
-class FromText(ColumnElement[Any]):
+class _FromText(ColumnElement[Any]):
     """A value of a type, made of JSON text: what ``parsed`` says, and on SQLite the text itself."""
 
     __visit_name__ = "from_text"
@@ -248,28 +248,28 @@ class FromText(ColumnElement[Any]):
         self.type = kind
 
 
-@compiles(FromText)
-def _text_itself(element: FromText, compiler: Any, **kw: Any) -> str:
+@compiles(_FromText)
+def _text_itself(element: _FromText, compiler: Any, **kw: Any) -> str:
     rendered: str = compiler.process(element.text, **kw)
     return rendered
 
 
-@compiles(FromText, "databricks")
-def _value_of_text(element: FromText, compiler: Any, **kw: Any) -> str:
+@compiles(_FromText, "databricks")
+def _value_of_text(element: _FromText, compiler: Any, **kw: Any) -> str:
     text, kind = compiler.process(element.text, **kw), element.type
     if not isinstance(kind, MAP) or kind.has_text_keys:
-        return from_json(text, kind, compiler)
+        return _from_json(text, kind, compiler)
     pairs = ARRAY(STRUCT(("key", kind.key_type), ("value", kind.value_type)))
-    return f"map_from_entries({from_json(text, pairs, compiler)})"
+    return f"map_from_entries({_from_json(text, pairs, compiler)})"
 
 
-def from_json(text: str, kind: TypeEngine[Any], compiler: Any) -> str:
+def _from_json(text: str, kind: TypeEngine[Any], compiler: Any) -> str:
     """Return ``from_json`` of a text; ``FAILFAST``, as a bad value would become NULL without."""
     name = quote_text(compiler.dialect.type_compiler_instance.process(kind))
     return f"from_json({text}, {name}, map('mode', 'FAILFAST'))"
 
 
-def encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
+def _encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     """Return what JSON holds of a value of a type."""
     if value is None:
         return None
@@ -285,7 +285,7 @@ def encode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     return _plain(process(value) if process is not None else value)
 
 
-def decode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
+def _decode(kind: TypeEngine[Any], value: Any, dialect: Dialect) -> Any:
     """Return the value of what the driver gives for a type."""
     if value is None:
         return None
@@ -317,7 +317,7 @@ def _own_dialect() -> Dialect:
     return made
 
 
-def dump(value: Any) -> str:
+def _dump(value: Any) -> str:
     """Write JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -355,7 +355,7 @@ def _encode_list(value: Any, kind: TypeEngine[Any], depth: int, dialect: Dialect
         return [
             None if item is None else _encode_list(item, kind, depth - 1, dialect) for item in value
         ]
-    return [encode(kind, item, dialect) for item in value]
+    return [_encode(kind, item, dialect) for item in value]
 
 
 def _decode_list(value: Any, kind: ARRAY, depth: int, dialect: Dialect) -> Any:
@@ -364,5 +364,5 @@ def _decode_list(value: Any, kind: ARRAY, depth: int, dialect: Dialect) -> Any:
             None if item is None else _decode_list(item, kind, depth - 1, dialect) for item in value
         ]
     else:
-        items = [decode(kind.item_type, item, dialect) for item in value]
+        items = [_decode(kind.item_type, item, dialect) for item in value]
     return tuple(items) if kind.as_tuple else items

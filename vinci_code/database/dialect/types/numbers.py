@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import types as sqltypes
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered, named, plain
+from vinci_code.database.dialect.types.base import Processor, VinciType, named, plain
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -23,7 +23,7 @@ UNBOUNDED = (38, 18)
 _SMALLEST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
 
-class VinciInteger(Rendered, sqltypes.Integer):
+class VinciInteger(VinciType, sqltypes.Integer):
     """A whole number of 64 bits; a truth value that is compared is 0 or 1, as on SQLite."""
 
     stored_as = int
@@ -83,7 +83,7 @@ class TINYINT(VinciInteger):
     bits = 8
 
 
-class VinciBoolean(Rendered, sqltypes.Boolean):
+class VinciBoolean(VinciType, sqltypes.Boolean):
     """A truth value."""
 
     stored_as = bool
@@ -109,7 +109,7 @@ class VinciBoolean(Rendered, sqltypes.Boolean):
         return _boolean
 
 
-class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
+class VinciNumeric(VinciType, sqltypes.Numeric[Any]):
     """A decimal number, exact."""
 
     stored_as = Decimal
@@ -119,7 +119,7 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         scale = effective_scale(self)
 
         def process(value: Any) -> Decimal | None:
-            return None if value is None else as_decimal(value, scale)
+            return None if value is None else _as_decimal(value, scale)
 
         return process
 
@@ -127,7 +127,7 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         """Return what lets numbers pass of which nothing is cut off."""
         unit = Decimal((0, (1,), -effective_scale(self)))
         # A number with more digits, before the point or after it, is an error here.
-        context = Context(effective_precision(self), traps=[Inexact, InvalidOperation])
+        context = Context(_effective_precision(self), traps=[Inexact, InvalidOperation])
 
         def process(value: Any) -> Decimal | None:
             if type(value) is Decimal:
@@ -158,9 +158,9 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         scale = effective_scale(self)
         if isinstance(given, float) and not self.asdecimal:
             given = float.__float__(given)
-            fitting(_checked(Decimal(f"{given:.15g}")), scale)
-        number = fitting(as_decimal(given, scale), scale)
-        whole = effective_precision(self) - scale
+            _fitting(_checked(Decimal(f"{given:.15g}")), scale)
+        number = _fitting(_as_decimal(given, scale), scale)
+        whole = _effective_precision(self) - scale
         if number and number.adjusted() >= whole:
             raise ValueRefusedError(
                 f"a number with {number.adjusted() + 1} digits before the point; its column has "
@@ -174,7 +174,7 @@ class VinciNumeric(Rendered, sqltypes.Numeric[Any]):
         return _to_decimal if self.asdecimal else _to_float
 
 
-class VinciFloat(Rendered, sqltypes.Float[Any]):
+class VinciFloat(VinciType, sqltypes.Float[Any]):
     """A binary number of 64 bits."""
 
     stored_as = float
@@ -238,7 +238,7 @@ class VinciSingle(VinciFloat):
         return number
 
 
-def effective_precision(kind: sqltypes.Numeric[Any]) -> int:
+def _effective_precision(kind: sqltypes.Numeric[Any]) -> int:
     """Return how many digits the column of a type has."""
     return UNBOUNDED[0] if kind.precision is None else kind.precision
 
@@ -250,7 +250,7 @@ def effective_scale(kind: sqltypes.Numeric[Any]) -> int:
     return kind.scale or 0
 
 
-def as_decimal(value: Any, scale: int) -> Decimal:
+def _as_decimal(value: Any, scale: int) -> Decimal:
     """Return a number as a Decimal; a float as it prints with so many digits after the point.
 
     Raises:
@@ -266,7 +266,7 @@ def as_decimal(value: Any, scale: int) -> Decimal:
     raise TypeError(f"a number is wanted here, found a {type(value).__name__}")
 
 
-def fitting(number: Decimal, scale: int) -> Decimal:
+def _fitting(number: Decimal, scale: int) -> Decimal:
     """Return a number that has no more digits after the point than a column.
 
     Raises:

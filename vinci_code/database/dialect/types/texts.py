@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import types as sqltypes
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered, named
+from vinci_code.database.dialect.types.base import Processor, VinciType, named
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 
-class VinciString(Rendered, sqltypes.String):
+class VinciString(VinciType, sqltypes.String):
     """Text of any length and of any characters."""
 
     stored_as = str
@@ -70,7 +70,7 @@ class VinciVarchar(VinciString):
         return text
 
 
-class VinciEnum(Rendered, sqltypes.Enum):
+class VinciEnum(VinciType, sqltypes.Enum):
     """One of several names, stored as text."""
 
     stored_as = str
@@ -111,7 +111,7 @@ class VinciEnum(Rendered, sqltypes.Enum):
         return process
 
 
-class VinciBinary(Rendered, sqltypes.LargeBinary):
+class VinciBinary(VinciType, sqltypes.LargeBinary):
     """Bytes."""
 
     stored_as = bytes
@@ -139,7 +139,7 @@ class VinciBinary(Rendered, sqltypes.LargeBinary):
         return _bytes
 
 
-class VinciUuid(Rendered, sqltypes.Uuid[Any]):
+class VinciUuid(VinciType, sqltypes.Uuid[Any]):
     """A UUID, stored as text in the form that ``uuid()`` of Databricks gives, with hyphens."""
 
     stored_as = str

@@ -9,13 +9,13 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects import sqlite
 
 from vinci_code.core.errors import ValueRefusedError
-from vinci_code.database.dialect.types.base import Processor, Rendered, named
+from vinci_code.database.dialect.types.base import Processor, VinciType, named
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 
-class VinciDate(Rendered, sqltypes.Date):
+class VinciDate(VinciType, sqltypes.Date):
     """A day."""
 
     stored_as = dt.date
@@ -50,7 +50,7 @@ class VinciDate(Rendered, sqltypes.Date):
         return _to_date
 
 
-class VinciTime(Rendered, sqltypes.Time):
+class VinciTime(VinciType, sqltypes.Time):
     """A time of day, stored as text: ``23:59:59.999999``, which sorts in the order of time."""
 
     stored_as = str
@@ -79,7 +79,7 @@ class VinciTime(Rendered, sqltypes.Time):
         return _to_time
 
 
-class VinciDateTime(Rendered, sqltypes.DateTime):
+class VinciDateTime(VinciType, sqltypes.DateTime):
     """A date and time: of a clock on the wall, or an instant where ``timezone=True``."""
 
     stored_as = dt.datetime
@@ -117,7 +117,7 @@ class VinciDateTime(Rendered, sqltypes.DateTime):
         return _to_instant if self.timezone else _to_wall_clock
 
 
-class VinciInterval(Rendered, sqltypes.Interval):
+class VinciInterval(VinciType, sqltypes.Interval):
     """A length of time, kept as the moment that lies so long after 1970, as on SQLite."""
 
     stored_as = dt.datetime

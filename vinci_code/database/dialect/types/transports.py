@@ -47,7 +47,7 @@ from vinci_code.database.dialect.types.times import (
 )
 
 Column = Sequence[Any]
-Encode = Callable[[Column], Column]
+_Encode = Callable[[Column], Column]
 
 
 class Transport(NamedTuple):
@@ -66,7 +66,7 @@ class Transport(NamedTuple):
     sql: str
     made: str
     kinds: frozenset[type]
-    encode: Encode | None = None
+    encode: _Encode | None = None
     scale: int | None = None
 
     def holds(self, values: Column) -> bool:
@@ -135,7 +135,7 @@ def _kinds(*kinds: type) -> frozenset[type]:
     return frozenset({type(None), *kinds})
 
 
-def _cast(kind: str, python: type, encode: Encode | None = None) -> Transport:
+def _cast(kind: str, python: type, encode: _Encode | None = None) -> Transport:
     return Transport("string", kind, f"CAST({{}} AS {kind})", _kinds(python), encode)
 
 

@@ -43,10 +43,10 @@ def settled(parameters: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     rows = list(parameters)
     if _FIXED.issuperset(map(type, chain.from_iterable(rows))):
         return rows
-    return [row if _FIXED.issuperset(map(type, row)) else tuple(map(copied, row)) for row in rows]
+    return [row if _FIXED.issuperset(map(type, row)) else tuple(map(_copied, row)) for row in rows]
 
 
-def copied(value: Any) -> Any:
+def _copied(value: Any) -> Any:
     """Return a value that is bound as this one is now, whatever happens to this one.
 
     A buffer becomes ``bytes``, and what is in a list, tuple or dictionary is copied as well;
@@ -75,19 +75,19 @@ def _struct(value: Struct) -> Struct:
 
 
 def _dict(value: dict[Any, Any]) -> dict[Any, Any]:
-    return {copied(key): copied(item) for key, item in value.items()}
+    return {_copied(key): _copied(item) for key, item in value.items()}
 
 
 def _list(value: list[Any]) -> list[Any]:
-    return list(map(copied, value))
+    return list(map(_copied, value))
 
 
 def _tuple(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(map(copied, value))
+    return tuple(map(_copied, value))
 
 
 def _typed(value: Typed) -> Typed:
-    return Typed(copied(value.value), value.type)
+    return Typed(_copied(value.value), value.type)
 
 
 _COPIES: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = (

@@ -22,15 +22,15 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, uniques
-from vinci_code.database.dialect.text.scanning import WRITE, Statement
+from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
 from vinci_code.database.dialect.writes.compared import still_holds
 from vinci_code.database.dialect.writes.guards import foreign_keys, in_order, referring
-from vinci_code.database.dialect.writes.sets import Checks, Upsert
-from vinci_code.database.dialect.writes.shapes import Field, Kind, Row, Shape
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
+from vinci_code.database.dialect.writes.shapes import Field, Row, Shape, WriteKind
 
 
 @dataclass(eq=False)
-class Rows:
+class HeldRows:
     """Rows of one shape that are to be written.
 
     Attributes:
@@ -50,10 +50,10 @@ class Rows:
     shape: Shape
     rows: list[Row]
     checks: Checks
-    upsert: Upsert | None = None
+    upsert: OnConflict | None = None
     counted: bool = False
     rowcount: int | None = None
-    sources: list[Rows] = field(default_factory=list)
+    sources: list[HeldRows] = field(default_factory=list)
     apart: bool = False
     reads: frozenset[str] | None = frozenset()
     made: frozenset[int] = frozenset()
@@ -110,7 +110,7 @@ class Rows:
         """Equal for rows that may be sent together."""
         return self.shape.signature, self.checks, self.upsert
 
-    def goes_on_with(self, other: Rows) -> bool:
+    def goes_on_with(self, other: HeldRows) -> bool:
         """Whether other rows, which come next, may as well have been given with these."""
         return (
             other.shape is self.shape
@@ -124,7 +124,7 @@ class Rows:
 
 
 @dataclass(eq=False)
-class Text:
+class HeldText:
     """A statement that is run as it is.
 
     Attributes:
@@ -144,7 +144,7 @@ class Text:
     tables: frozenset[str] | None
     written: str | None = None
     certain: int | None = None
-    described: Statement = WRITE
+    described: StatementTraits = WRITE
     sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
 
@@ -156,7 +156,7 @@ class Text:
         return 1
 
 
-Held = Rows | Text
+Held = HeldRows | HeldText
 
 
 def bare_name(table: Any) -> str:
@@ -164,7 +164,7 @@ def bare_name(table: Any) -> str:
     return str(table.name).lower()
 
 
-class Mark(NamedTuple):
+class HeldMark(NamedTuple):
     """A place in what is held: how many entries there are, and rows in the last."""
 
     entries: int
@@ -196,7 +196,7 @@ class HeldWrites:
     def add(self, held: Held) -> None:
         """Hold a write."""
         last = self._entries[-1] if self._entries else None
-        if isinstance(held, Rows) and isinstance(last, Rows) and last.goes_on_with(held):
+        if isinstance(held, HeldRows) and isinstance(last, HeldRows) and last.goes_on_with(held):
             last.rows.extend(held.rows)
             return
         self._entries.append(held)
@@ -218,15 +218,15 @@ class HeldWrites:
             return True
         return not self._tables.isdisjoint(tables)
 
-    def mark(self) -> Mark:
+    def mark(self) -> HeldMark:
         """The place that a savepoint stands for."""
         last = self._entries[-1] if self._entries else ()
-        return Mark(len(self._entries), len(last), self.sent)
+        return HeldMark(len(self._entries), len(last), self.sent)
 
-    def back_to(self, mark: Mark) -> None:
+    def back_to(self, mark: HeldMark) -> None:
         """Drop what was held since a savepoint."""
         del self._entries[mark.entries :]
-        if self._entries and isinstance(self._entries[-1], Rows):
+        if self._entries and isinstance(self._entries[-1], HeldRows):
             del self._entries[-1].rows[mark.rows :]
         self._tables = set()
         for entry in self._entries:
@@ -269,12 +269,12 @@ def joined(held: Iterable[Held], alone: Collection[Held] = ()) -> list[Held]:
         alone: Those that are to be statements of their own, since their rows are to be counted.
     """
     writes = list(held)
-    if len(writes) == 1 and not alone and isinstance(writes[0], Rows) and _is_whole(writes[0]):
+    if len(writes) == 1 and not alone and isinstance(writes[0], HeldRows) and _is_whole(writes[0]):
         # Most units are this: what follows would come to the same.
         return [replace(writes[0], sources=[writes[0]])] if len(writes[0]) else []
     joiner = _Joiner(_written_once(writes), _related(writes))
     for write in writes:
-        if write in alone and isinstance(write, Rows):
+        if write in alone and isinstance(write, HeldRows):
             joiner.add_alone(write)
         else:
             joiner.add(write)
@@ -294,7 +294,9 @@ def _written_once(held: Sequence[Held]) -> frozenset[str]:
 def _related(held: Sequence[Held]) -> dict[str, set[str]]:
     """The tables that refer to each other, by their bare names, where foreign keys are enforced."""
     tables = {
-        write.shape.table for write in held if isinstance(write, Rows) and write.checks.foreign_keys
+        write.shape.table
+        for write in held
+        if isinstance(write, HeldRows) and write.checks.foreign_keys
     }
     related: dict[str, set[str]] = {}
     for key in chain.from_iterable((*foreign_keys(t), *referring(t)) for t in tables):
@@ -313,7 +315,7 @@ class _Batch:
         at: The position of each row by its key; ``None`` where several have one key.
     """
 
-    rows: Rows
+    rows: HeldRows
     at: dict[Any, int | None] = field(default_factory=dict)
 
 
@@ -347,13 +349,13 @@ class _Joiner:
     def __init__(self, once: frozenset[str], related: Mapping[str, set[str]]) -> None:
         self._once = once
         self._related = related
-        self._plan: list[_Batch | Text] = []
+        self._plan: list[_Batch | HeldText] = []
         self._tables: dict[str, _Table] = {}
         self._closed = 0
 
     def add(self, write: Held) -> None:
         """Plan a write."""
-        if isinstance(write, Text):
+        if isinstance(write, HeldText):
             self._close_related(write.tables)
             self._plan.append(write)
             self._close(write.tables)
@@ -362,7 +364,7 @@ class _Joiner:
         else:
             self._add_rows(write)
 
-    def add_alone(self, write: Rows) -> None:
+    def add_alone(self, write: HeldRows) -> None:
         """Plan rows that nothing is joined with."""
         self._close_related(write.tables)
         if _refers_to_itself(write):
@@ -379,7 +381,7 @@ class _Joiner:
                 planner.add(row)
         self._close(write.tables)
 
-    def _add_as_they_are(self, empty: Rows, write: Rows) -> None:
+    def _add_as_they_are(self, empty: HeldRows, write: HeldRows) -> None:
         if computes_key(write.shape):
             self._plan += [_Batch(replace(empty, rows=[row])) for row in write.rows]
         else:
@@ -399,7 +401,7 @@ class _Joiner:
         for name in tables:
             self._tables[name] = _Table(floor=len(self._plan))
 
-    def _add_rows(self, write: Rows) -> None:
+    def _add_rows(self, write: HeldRows) -> None:
         shape = write.shape
         name = bare_name(shape.table)
         self._close_related((name,))
@@ -429,7 +431,7 @@ class _Joiner:
             # What this unit inserts is there to be changed.
             write.told(len(write.rows))
 
-    def _table_of(self, write: Rows) -> _Table:
+    def _table_of(self, write: HeldRows) -> _Table:
         """What is planned for the table of a write, nothing if by another ``Table`` of its name."""
         of = write.shape.table
         table = self._tables.get(bare_name(of))
@@ -441,7 +443,7 @@ class _Joiner:
         self._tables[bare_name(of)] = table
         return table
 
-    def _add_in_order(self, write: Rows) -> None:
+    def _add_in_order(self, write: HeldRows) -> None:
         """Rows that may refer to each other: of one statement to any, of an upsert to those before.
 
         Joined with rows of another write they could refer to these.
@@ -452,7 +454,7 @@ class _Joiner:
             self._plan.append(_Batch(replace(write, rows=list(rows), sources=[write])))
         self._close(write.tables)
 
-    def _add_unkeyed(self, write: Rows, table: _Table) -> None:
+    def _add_unkeyed(self, write: HeldRows, table: _Table) -> None:
         """Rows whose keys are not all known join only what stands last."""
         if table.last >= table.floor and self._joins(table.last, write):
             batch = self._plan[table.last]
@@ -466,7 +468,7 @@ class _Joiner:
         of = write.shape.table
         self._tables[bare_name(of)] = _Table(floor=position, last=position, of=of)
 
-    def _joins(self, position: int, write: Rows) -> bool:
+    def _joins(self, position: int, write: HeldRows) -> bool:
         batch = self._plan[position]
         return isinstance(batch, _Batch) and batch.rows.signature == write.signature
 
@@ -481,15 +483,15 @@ class _Joiner:
                 self._tables[other] = _Table(floor=len(self._plan))
 
 
-def _is_whole(write: Rows) -> bool:
+def _is_whole(write: HeldRows) -> bool:
     """Whether a write that comes with no other is one statement as it is."""
     return not write.reads_others and not _refers_to_itself(write) and _is_a_batch(write)
 
 
-def _is_a_batch(write: Rows) -> bool:
+def _is_a_batch(write: HeldRows) -> bool:
     """Whether the rows of one write can be one statement without a look at each of them."""
     shape = write.shape
-    if shape.kind is Kind.INSERT or write.upsert is not None:
+    if shape.kind is WriteKind.INSERT or write.upsert is not None:
         return True
     if shape.key is None or _touches_unique(shape) or new_key(shape) or computes_key(shape):
         return False
@@ -497,7 +499,7 @@ def _is_a_batch(write: Rows) -> bool:
     return len(keys) == len(write.rows)
 
 
-def _refers_to_itself(write: Rows) -> bool:
+def _refers_to_itself(write: HeldRows) -> bool:
     """Whether it matters in which order rows of a write, which refer to each other, are written."""
     shape = write.shape
     if not write.checks.foreign_keys or (write.upsert is None and len(shape.places) == 1):
@@ -523,10 +525,10 @@ class _RowPlanner:
 
     def __init__(
         self,
-        plan: list[_Batch | Text],
+        plan: list[_Batch | HeldText],
         table: _Table,
-        write: Rows,
-        empty: Rows | None = None,
+        write: HeldRows,
+        empty: HeldRows | None = None,
         *,
         in_order: bool = False,
     ) -> None:
@@ -548,7 +550,7 @@ class _RowPlanner:
         key = _key_of(row, self._positions)
         table = self._table
         before = table.last_of.get(key, -1)
-        may_fold = before >= 0 and self._kind is Kind.UPDATE and self._empty is None
+        may_fold = before >= 0 and self._kind is WriteKind.UPDATE and self._empty is None
         if may_fold and self._fold(before, key, row):
             return
         at = table.open.get(self._signature, -1)
@@ -559,7 +561,7 @@ class _RowPlanner:
     def _may_join(self, at: int, before: int) -> bool:
         if self._in_order and at != self._table.last:
             return False
-        if self._kind is Kind.INSERT:
+        if self._kind is WriteKind.INSERT:
             # A second INSERT of the same key is refused there.
             return before in (-1, at)
         return before < at
@@ -594,7 +596,7 @@ class _RowPlanner:
         if self._in_order and before != self._table.last:
             return False
         batch = self._batch(before)
-        if self._moves_reference and batch.rows.shape.kind is Kind.INSERT:
+        if self._moves_reference and batch.rows.shape.kind is WriteKind.INSERT:
             return False
         at = batch.at.get(key)
         if at is None:
@@ -603,7 +605,7 @@ class _RowPlanner:
         if folded is None:
             return False
         batch.rows.rows[at] = folded
-        self.changed_inserted += batch.rows.shape.kind is Kind.INSERT
+        self.changed_inserted += batch.rows.shape.kind is WriteKind.INSERT
         self._note_source(batch)
         return True
 
@@ -613,7 +615,7 @@ class _RowPlanner:
             sources.append(self._write)
 
 
-def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
+def _folded(earlier: HeldRows, written: Row, change: HeldRows, row: Row) -> Row | None:
     """The earlier row with a change to it; ``None`` where that would not be the same."""
     if not _is_certain(earlier) or earlier.shape.target != change.shape.target:
         return None
@@ -643,12 +645,14 @@ def _folded(earlier: Rows, written: Row, change: Rows, row: Row) -> Row | None:
     return tuple(values)
 
 
-def _is_met(match: Field, earlier: Rows, written: Row, places: Mapping[str, int], row: Row) -> bool:
+def _is_met(
+    match: Field, earlier: HeldRows, written: Row, places: Mapping[str, int], row: Row
+) -> bool:
     """Whether a condition beside the key, such as a version counter, holds for an earlier row.
 
     It is known to only if this unit has written it, and the earlier write is certain to be there.
     """
-    certain = earlier.shape.kind is Kind.INSERT or earlier.checks.matched
+    certain = earlier.shape.kind is WriteKind.INSERT or earlier.checks.matched
     if not certain or match.name not in places:
         return False
     before = written[places[match.name]]
@@ -656,11 +660,11 @@ def _is_met(match: Field, earlier: Rows, written: Row, places: Mapping[str, int]
     return before is not None and bool(before == row[match.first])
 
 
-def _is_certain(earlier: Rows) -> bool:
+def _is_certain(earlier: HeldRows) -> bool:
     """Whether a row that is found by its key is the one that the earlier write has written."""
     shape = earlier.shape
-    if shape.kind is not Kind.UPDATE:
-        return shape.kind is Kind.INSERT
+    if shape.kind is not WriteKind.UPDATE:
+        return shape.kind is WriteKind.INSERT
     if new_key(shape):
         return False
     return earlier.checks.matched or all(item.column.primary_key for item in shape.matches)
@@ -670,7 +674,7 @@ def new_key(shape: Shape) -> tuple[int, ...]:
     """Where the primary key stands that an UPDATE gives to a row; empty where it leaves it."""
     key = list(shape.table.primary_key)
     written = {item.column.name: item.first for item in shape.values if item.is_plain}
-    if shape.kind is not Kind.UPDATE or not any(column.name in written for column in key):
+    if shape.kind is not WriteKind.UPDATE or not any(column.name in written for column in key):
         return ()
     places = {item.column.name: item.first for item in shape.matches} | written
     return tuple(places[column.name] for column in key)
@@ -680,16 +684,16 @@ def computes_key(shape: Shape) -> bool:
     """Whether an UPDATE gives a primary key to a row that only the warehouse knows."""
     key = set(shape.table.primary_key)
     written = [item for item in shape.values if item.column in key]
-    return shape.kind is Kind.UPDATE and not all(item.is_plain for item in written)
+    return shape.kind is WriteKind.UPDATE and not all(item.is_plain for item in written)
 
 
 def _key_of(row: Row, positions: Sequence[int]) -> Any:
     return row[positions[0]] if len(positions) == 1 else tuple([row[p] for p in positions])
 
 
-def _like(change: Rows, earlier: Rows) -> Checks:
+def _like(change: HeldRows, earlier: HeldRows) -> Checks:
     """The checks of an earlier write that a change of its row may be folded into."""
-    if earlier.shape.kind is Kind.INSERT:
+    if earlier.shape.kind is WriteKind.INSERT:
         # That the row is there needs no check any more.
         return replace(change.checks, matched=earlier.checks.matched)
     return change.checks
@@ -702,7 +706,7 @@ def _touches_unique(shape: Shape) -> bool:
         for unique in uniques(shape.table)
         if unique.name != PRIMARY_KEY or not unique.is_plain
     ]
-    if shape.kind is not Kind.UPDATE:
+    if shape.kind is not WriteKind.UPDATE:
         return bool(others)
     concerned = chain(shape.table.primary_key, *(unique.concerned for unique in others))
     return _changes(shape, concerned)
@@ -729,7 +733,7 @@ def tables_of(held: Iterable[Held]) -> Iterator[str]:
     """The names of the tables that are written to, each once, in order."""
     seen: set[str] = set()
     for write in held:
-        name = write.shape.target if isinstance(write, Rows) else (write.written or "raw SQL")
+        name = write.shape.target if isinstance(write, HeldRows) else (write.written or "raw SQL")
         if name not in seen:
             seen.add(name)
             yield name

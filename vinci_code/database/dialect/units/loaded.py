@@ -36,7 +36,7 @@ from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.units import flushes
 from vinci_code.database.dialect.writes.compared import Expected, comparable
 
-Key = tuple[Any, ...]
+_Key = tuple[Any, ...]
 _OPTION = "__compare_and_set__"
 
 
@@ -45,18 +45,18 @@ class LoadedValues:
 
     def __init__(self) -> None:
         self._flush = 0
-        self._rows: dict[tuple[Table, Key], _Noted] = {}
+        self._rows: dict[tuple[Table, _Key], _Noted] = {}
         # By which columns rows were noted.
         self._keys: dict[Table, tuple[str, ...]] = {}
         # Rows that were changed as by a flush, but for no object: by ``bulk_update_mappings()``
         # and its like. What objects were loaded with says nothing of them any more.
         # Kept in order, for savepoints.
-        self._others: dict[tuple[Table, Key], None] = {}
+        self._others: dict[tuple[Table, _Key], None] = {}
         # Which object has written a column last: two sessions may share a connection, and what the
         # object of one was loaded with says nothing of what that of the other has written since.
-        self._writers: dict[tuple[Table, Key], dict[str, Any]] = {}
+        self._writers: dict[tuple[Table, _Key], dict[str, Any]] = {}
 
-    def note(self, table: Table, key: Key, row: _Noted) -> None:
+    def note(self, table: Table, key: _Key, row: _Noted) -> None:
         """Keep which object an UPDATE of a row will be of."""
         self._only_of_this_flush()
         self._rows[table, key] = row
@@ -67,7 +67,7 @@ class LoadedValues:
         self._only_of_this_flush()
         return self._keys.get(table)
 
-    def take(self, table: Table, key: Key, given: Mapping[str, Any]) -> Expected | None:
+    def take(self, table: Table, key: _Key, given: Mapping[str, Any]) -> Expected | None:
         """What a row is to hold before an UPDATE; ``None`` where nothing is known.
 
         Args:
@@ -197,7 +197,7 @@ class _Plan:
     attributes: Mapping[str, str]
     forms: Mapping[str, Callable[[Any], Any]]
 
-    def key_of(self, state: Any) -> Key:
+    def key_of(self, state: Any) -> _Key:
         """The key that the row of an object has before it is changed."""
         before, values = state.committed_state, state.dict
         return tuple([self._part(state, before, values, name, at) for name, at in self.key])

@@ -37,15 +37,15 @@ from weakref import WeakKeyDictionary
 from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought, Verdict
 from vinci_code.database.dialect.sql.inserts import generated_key
 from vinci_code.database.dialect.sql.keys import Place, next_key
-from vinci_code.database.dialect.units.held import Held, Rows, Text, bare_name
-from vinci_code.database.dialect.writes.shapes import Field, Kind, Shape
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
+from vinci_code.database.dialect.writes.shapes import Field, Shape, WriteKind
 
 # Of the rows with made keys one is enough; others may have been deleted by who has consumed them.
 _SAMPLE = 100
 _QUESTIONS = 3
 
 
-class Outcome(Enum):
+class CommitOutcome(Enum):
     """What became of a unit of work."""
 
     COMMITTED = "committed"
@@ -55,7 +55,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CommitFinding:
     """What was found out.
 
     Attributes:
@@ -64,7 +64,7 @@ class Finding:
         failed: Whether it failed by itself, with ``reason``, and was not cancelled.
     """
 
-    outcome: Outcome
+    outcome: CommitOutcome
     reason: str = ""
     failed: bool = False
 
@@ -105,7 +105,7 @@ class Commit:
 
 def find_out(
     commit: Commit, ask_history: Callable[[], Verdict], count: Callable[[str], int]
-) -> Finding:
+) -> CommitFinding:
     """Find out what became of a unit of work, by the rule above.
 
     Args:
@@ -118,13 +118,13 @@ def find_out(
     """
     verdict = ask_history()
     if verdict.fate is Fate.FINISHED:
-        return Finding(Outcome.COMMITTED)
+        return CommitFinding(CommitOutcome.COMMITTED)
     if verdict.fate is Fate.NOT_EXECUTED:
-        return Finding(Outcome.ABSENT, verdict.reason, verdict.failed)
+        return CommitFinding(CommitOutcome.ABSENT, verdict.reason, verdict.failed)
     for question in _questions(commit):
         if count(question):
-            return Finding(Outcome.COMMITTED)
-    return Finding(Outcome.UNKNOWN, verdict.reason)
+            return CommitFinding(CommitOutcome.COMMITTED)
+    return CommitFinding(CommitOutcome.UNKNOWN, verdict.reason)
 
 
 # --- what is known of a held write from its construct ---------------------------------------------
@@ -132,7 +132,7 @@ def find_out(
 
 def note_keys(write: Held) -> None:
     """Note which keys that were made for rows a write holds, or may hold."""
-    if isinstance(write, Text):
+    if isinstance(write, HeldText):
         next_key.doubt(write.sets)
         return
     plan = _plan_of(write.shape)
@@ -157,8 +157,8 @@ def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:
         write: The write.
         noted: Those of which another process has noted that they do; ``None`` for this process's.
     """
-    own = _place_of_key(write) if isinstance(write, Rows) else None
-    if own is None or not isinstance(write, Rows):
+    own = _place_of_key(write) if isinstance(write, HeldRows) else None
+    if own is None or not isinstance(write, HeldRows):
         return []
     keys = [row[own.position] for row in write.rows]
     if noted is not None:
@@ -170,8 +170,8 @@ def _questions(commit: Commit) -> Iterator[str]:
     """Queries that count rows which only this unit can have written."""
     asked = 0
     for write in commit.held:
-        own = _place_of_key(write) if isinstance(write, Rows) else None
-        if own is None or not isinstance(write, Rows) or asked == _QUESTIONS:
+        own = _place_of_key(write) if isinstance(write, HeldRows) else None
+        if own is None or not isinstance(write, HeldRows) or asked == _QUESTIONS:
             continue
         made = made_once(write, commit.made)
         if made:
@@ -189,7 +189,7 @@ class _Key(NamedTuple):
     position: int
 
 
-class _Plan(NamedTuple):
+class _KeyPlan(NamedTuple):
     """What is known of the keys that are written by statements of one shape.
 
     Attributes:
@@ -203,22 +203,22 @@ class _Plan(NamedTuple):
     key: _Key | None
 
 
-_plans: WeakKeyDictionary[Shape, _Plan] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Shape, _KeyPlan] = WeakKeyDictionary()
 
 
-def _place_of_key(write: Rows) -> _Key | None:
+def _place_of_key(write: HeldRows) -> _Key | None:
     """Where the keys stand of rows that are inserted, and not changed if they are there."""
     return _plan_of(write.shape).key if write.upsert is None else None
 
 
-def _plan_of(shape: Shape) -> _Plan:
+def _plan_of(shape: Shape) -> _KeyPlan:
     plan = _plans.get(shape)
     if plan is None:
         plan = _plans[shape] = _planned(shape)
     return plan
 
 
-def _planned(shape: Shape) -> _Plan:
+def _planned(shape: Shape) -> _KeyPlan:
     made = generated_key(shape.table)
     named = (item.column for item in shape.values)
     generated = (
@@ -227,7 +227,7 @@ def _planned(shape: Shape) -> _Plan:
     keys = (
         _Key(item.column, item.name, item.first)
         for item in shape.values
-        if item.column is generated and item.is_plain and shape.kind is Kind.INSERT
+        if item.column is generated and item.is_plain and shape.kind is WriteKind.INSERT
     )
     places = tuple((item, place_of(shape.table, item.column)) for item in shape.values)
-    return _Plan(places, generated, next(keys, None))
+    return _KeyPlan(places, generated, next(keys, None))

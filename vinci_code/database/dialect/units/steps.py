@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vinci_code.database.dialect.text.binding import byte_length
-from vinci_code.database.dialect.text.scanning import WRITE, Statement
-from vinci_code.database.dialect.units.held import Held, Rows, Text
+from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import payloads
 from vinci_code.database.dialect.writes.sets import SetWriter
-from vinci_code.database.dialect.writes.shapes import Kind
+from vinci_code.database.dialect.writes.shapes import WriteKind
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Step:
     whole: bool
     last: bool
     part: Held
-    described: Statement = WRITE
+    described: StatementTraits = WRITE
 
     @property
     def size(self) -> int:
@@ -62,7 +62,7 @@ def steps(
         LimitExceeded: One row alone is larger than a statement may be.
     """
     for write in held:
-        if isinstance(write, Text):
+        if isinstance(write, HeldText):
             yield Step(write.text, write.parameters, 0, write, True, True, write, write.described)
             continue
         given = write.settled()
@@ -86,12 +86,12 @@ def refuse_duplicates(held: Iterable[Held]) -> None:
         IntegrityError: A key is written twice, or a row refers to one that comes later.
     """
     for write in held:
-        if not isinstance(write, Rows):
+        if not isinstance(write, HeldRows):
             continue
-        if write.checks.foreign_keys and write.shape.kind is Kind.INSERT:
+        if write.checks.foreign_keys and write.shape.kind is WriteKind.INSERT:
             guards.refuse_early_children(write.shape, write.rows)
         if not write.checks.keys or write.upsert is not None:
             continue
         # Of rows that may not be there, two may be given one key.
-        if write.shape.kind is Kind.INSERT or write.checks.matched:
+        if write.shape.kind is WriteKind.INSERT or write.checks.matched:
             guards.refuse_duplicates(write.shape, write.rows)

@@ -44,27 +44,33 @@ from vinci_code.database.dialect.text.scanning import (
     QUERY,
     ROLLBACK,
     ROWS,
-    Statement,
+    StatementTraits,
     is_several,
 )
 from vinci_code.database.dialect.units import unit_errors
 from vinci_code.database.dialect.units.copying import settled
 from vinci_code.database.dialect.units.held import (
     Held,
+    HeldMark,
+    HeldRows,
+    HeldText,
     HeldWrites,
-    Mark,
-    Rows,
-    Text,
     joined,
     tables_of,
 )
 from vinci_code.database.dialect.units.loaded import LoadedValues
-from vinci_code.database.dialect.units.recovery import Commit, Finding, Outcome, find_out, note_keys
+from vinci_code.database.dialect.units.recovery import (
+    Commit,
+    CommitFinding,
+    CommitOutcome,
+    find_out,
+    note_keys,
+)
 from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
 from vinci_code.database.dialect.units.steps import Step, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
-from vinci_code.database.dialect.writes.shapes import Kind
+from vinci_code.database.dialect.writes.shapes import WriteKind
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.driver.dbapi import Connection, Cursor
@@ -109,7 +115,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Replay:
+class _Replay:
     """How what was held elsewhere is committed here.
 
     Attributes:
@@ -174,7 +180,7 @@ class Unit:
         # Of this unit alone: other connections of the engine send at the same time. Most units
         # are counted at their commit only.
         self._counter: Counter | None = None
-        self._replay: Replay | None = None
+        self._replay: _Replay | None = None
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -254,7 +260,9 @@ class Unit:
                 self.held.add(write)
             if self._dialect.unsent is not None:
                 self._origins.append(None if origin is None else origin())
-            cursor.rowcount = -1 if any(isinstance(write, Text) for write in held) else _rows(held)
+            cursor.rowcount = (
+                -1 if any(isinstance(write, HeldText) for write in held) else _rows(held)
+            )
             return True
         self._run_at_once(held, cursor)
         return False
@@ -312,7 +320,7 @@ class Unit:
         )
 
     def hold_raw(
-        self, text: str, parameters: Sequence[Any], told: Statement, cursor: Cursor
+        self, text: str, parameters: Sequence[Any], told: StatementTraits, cursor: Cursor
     ) -> bool:
         """Make ready for a statement of the application's own; returns whether it is held.
 
@@ -322,7 +330,7 @@ class Unit:
         refuse_several(text, told)
         if told.writes_rows and self.holds:
             (row,) = settled([parameters])
-            return self.write([Text(text, row, None, described=told)], cursor)
+            return self.write([HeldText(text, row, None, described=told)], cursor)
         if told.writes_rows:
             self._require_sound()
             self._changed = None
@@ -330,7 +338,7 @@ class Unit:
             self.before_text(told)
         return False
 
-    def before_text(self, told: Statement) -> None:
+    def before_text(self, told: StatementTraits) -> None:
         """Make ready for a text that does not write rows, and is run now.
 
         Raises:
@@ -372,7 +380,7 @@ class Unit:
                 "isolation_level='AUTOCOMMIT'."
             )
 
-    def count(self, write: Held) -> int:
+    def rowcount_of(self, write: Held) -> int:
         """How many rows a write has matched; it is sent for that if it is still held.
 
         Raises:
@@ -432,7 +440,7 @@ class Unit:
             Exception: As of ``commit``; nothing was written.
         """
         self._require_ended()
-        self._replay = Replay(identity, _made_in(held), sending)
+        self._replay = _Replay(identity, _made_in(held), sending)
         self.held.put_back(held)
         self.commit()
 
@@ -444,7 +452,7 @@ class Unit:
         held: Sequence[Held] = (),
         *,
         seconds: float | None = None,
-    ) -> Finding:
+    ) -> CommitFinding:
         """Find out what became of a replay, perhaps of another process.
 
         Args:
@@ -634,7 +642,7 @@ class Unit:
         self._counter = None
         self._replay = None
 
-    def _count(self, **counted: int) -> None:
+    def _count_sent(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
         if self._counter is None:
             self._counter = Counter()
@@ -650,7 +658,7 @@ class Unit:
     def _begin(self) -> None:
         self._run("BEGIN TRANSACTION", (), BEGIN)
         self._in_transaction = True
-        self._count(statements=1)
+        self._count_sent(statements=1)
 
     def _abandon_transaction(self) -> None:
         """Roll a transaction back; a session that cannot is ended, which does the same."""
@@ -660,7 +668,7 @@ class Unit:
             return
         try:
             self._run("ROLLBACK", (), ROLLBACK)
-            self._count(statements=1)
+            self._count_sent(statements=1)
         except Error as error:
             _log.debug("the session is ended, since ROLLBACK failed: %s", error)
             self._connection.give_up()
@@ -686,7 +694,7 @@ class Unit:
                 return
         else:
             return
-        self._count(units=1)
+        self._count_sent(units=1)
         if _log.isEnabledFor(logging.DEBUG):
             counted = Statistics() if self._counter is None else self._counter.read()
             _log.debug(
@@ -797,7 +805,9 @@ class Unit:
             if not begun:
                 self._begin()
             # Of any of them it may be asked later how many rows there were.
-            alone = {held for held in taken if counting and isinstance(held, Rows) and held.counted}
+            alone = {
+                held for held in taken if counting and isinstance(held, HeldRows) and held.counted
+            }
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not unit_errors.says_unavailable(error):
@@ -827,7 +837,7 @@ class Unit:
                 if step.whole:
                     step.of.told(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
-                self._count(statements=1, rows=step.rows, size=step.size)
+                self._count_sent(statements=1, rows=step.rows, size=step.size)
                 self._dialect.tell(Progress(sent, rows, rows_in_all, size))
         except BaseException:
             self._failed = True
@@ -843,13 +853,13 @@ class Unit:
                 self._connection.give_up()  # there is nothing that its fate would change
                 return
             found = self._found_out(commit, error)
-            if found.outcome is Outcome.ABSENT:
+            if found.outcome is CommitOutcome.ABSENT:
                 # It has ended with its session, and cannot be committed any more.
                 raise unit_errors.not_committed(error, found) from error
         except Error:
             self._in_transaction = True  # it has to be rolled back
             raise
-        self._count(statements=1)
+        self._count_sent(statements=1)
 
     def _send(self, step: Step, held: list[Held]) -> Cursor:
         """Send a statement that is a commit, and tell of it; see ``_run_commit``."""
@@ -873,27 +883,27 @@ class Unit:
         last = 2 if self._replay is None else 1
         for attempt in range(1, last + 1):
             commit = self._commit_by(step.text, held)
-            self._count(statements=1, rows=step.rows, size=step.size)
+            self._count_sent(statements=1, rows=step.rows, size=step.size)
             try:
                 self._run(step.text, step.parameters, step.described, cursor, commit.tags)
                 return
             except AmbiguousWriteError as error:
                 found = self._found_out(commit, error)
-                if found.outcome is Outcome.COMMITTED:
+                if found.outcome is CommitOutcome.COMMITTED:
                     return
                 if found.failed or attempt == last or isinstance(error.__cause__, StatementTimeout):
                     # Its own error, or its deadline, ends it.
                     raise unit_errors.not_committed(error, found) from error
-                self._count(retries=1)
+                self._count_sent(retries=1)
 
-    def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> Finding:
+    def _found_out(self, commit: Commit, error: AmbiguousWriteError) -> CommitFinding:
         """Find out what became of a commit, whose session is ended before.
 
         Raises:
             AmbiguousWriteError: Nobody can say.
         """
         found = self._find_out(commit, error.copies, self._connection.give_up)
-        if found.outcome is Outcome.UNKNOWN:
+        if found.outcome is CommitOutcome.UNKNOWN:
             raise unit_errors.ambiguous(error, commit, found) from error
         return found
 
@@ -903,7 +913,7 @@ class Unit:
         copies: int,
         before: Callable[[], None] | None = None,
         seconds: float | None = None,
-    ) -> Finding:
+    ) -> CommitFinding:
         connection = self._connection
 
         def ask_history() -> query_history.Verdict:
@@ -931,7 +941,9 @@ class Unit:
             if is_from_signal(failure):
                 raise
             _log.debug("what became of a commit cannot be asked for: %s", failure)
-            return Finding(Outcome.UNKNOWN, f"the warehouse could not be asked ({failure})")
+            return CommitFinding(
+                CommitOutcome.UNKNOWN, f"the warehouse could not be asked ({failure})"
+            )
 
     def _commit_by(self, text: str, held: Sequence[Held]) -> Commit:
         """The commit by a statement, which is about to be sent."""
@@ -947,7 +959,7 @@ class Unit:
         self,
         text: str,
         parameters: Sequence[Any],
-        described: Statement,
+        described: StatementTraits,
         cursor: Cursor | None = None,
         query_tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -966,13 +978,13 @@ class Unit:
 class _Savepoint(NamedTuple):
     """A savepoint, with what was noted of changed rows, and how much was executed."""
 
-    mark: Mark
+    mark: HeldMark
     changed: frozenset[str] | None
     loaded: int
     origins: int
 
 
-def refuse_several(text: str, told: Statement) -> None:
+def refuse_several(text: str, told: StatementTraits) -> None:
     """Refuse a text of several statements, of which one is on rows.
 
     Raises:
@@ -987,7 +999,7 @@ def refuse_several(text: str, told: Statement) -> None:
 
 
 def _made_in(held: Iterable[Held]) -> frozenset[int]:
-    return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, Rows)))
+    return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, HeldRows)))
 
 
 def _rows(held: Sequence[Held]) -> int:
@@ -998,8 +1010,8 @@ def _counted(write: Held, cursor: Cursor) -> int:
     """How many rows a write that was executed has matched, be its answer lost; -1 if unknown."""
     if cursor.rowcount != -1:
         return cursor.rowcount
-    if isinstance(write, Text):
+    if isinstance(write, HeldText):
         return -1 if write.certain is None else write.certain
     # The statement fails where it finds another row than it should.
-    certain = write.checks.matched or write.shape.kind is Kind.INSERT
+    certain = write.checks.matched or write.shape.kind is WriteKind.INSERT
     return len(write) if certain and write.upsert is None else -1

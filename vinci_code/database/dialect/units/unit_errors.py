@@ -16,8 +16,8 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.query_history import TAG
 from vinci_code.database.dialect.driver.translation import Evidence, translate
-from vinci_code.database.dialect.units.held import Held, Rows, tables_of
-from vinci_code.database.dialect.units.recovery import Commit, Finding
+from vinci_code.database.dialect.units.held import Held, HeldRows, tables_of
+from vinci_code.database.dialect.units.recovery import Commit, CommitFinding
 from vinci_code.database.dialect.units.steps import Step
 from vinci_code.database.dialect.writes import guards
 
@@ -49,7 +49,9 @@ def says_unavailable(error: Error) -> bool:
     return "TRANSACTION_NOT_SUPPORTED" in condition
 
 
-def ambiguous(error: AmbiguousWriteError, commit: Commit, finding: Finding) -> AmbiguousWriteError:
+def ambiguous(
+    error: AmbiguousWriteError, commit: Commit, finding: CommitFinding
+) -> AmbiguousWriteError:
     """The error for a commit of which nobody can say what became of it."""
     what = str(error).partition("\nTo fix it:")[0]
     told = AmbiguousWriteError(
@@ -65,7 +67,7 @@ def ambiguous(error: AmbiguousWriteError, commit: Commit, finding: Finding) -> A
     return told
 
 
-def not_committed(error: AmbiguousWriteError, finding: Finding) -> Exception:
+def not_committed(error: AmbiguousWriteError, finding: CommitFinding) -> Exception:
     """The error for a commit whose answer was lost, and that is known to have had no effect."""
     said = f"failed: {finding.reason}" if finding.failed else "was cancelled with its session"
     told = (
@@ -131,7 +133,7 @@ def told(held: Sequence[Held]) -> str:
     """What is held in words: ``INSERT 3 into t, UPDATE 1 of u``."""
     words = []
     for write in held:
-        if isinstance(write, Rows):
+        if isinstance(write, HeldRows):
             words.append(f"{write.shape.kind.value} {len(write):,} rows of {write.shape.target}")
         else:
             words.append(f"a statement on {write.written or 'tables not known'}")

@@ -1,1 +1,11 @@
-"""What a write does, known from its construct, and the one statement that does it to many rows."""
+"""What a write does, known from its construct, and the one statement that does it to many rows.
+
+Other rooms import from it:
+
+- ``compared``: conditions on what a row was loaded with
+- ``dml``: INSERT, UPDATE and DELETE, and what they do
+- ``guards``: constraints that a statement checks by itself
+- ``payload``: rows as one JSON text
+- ``sets``: one statement for any number of rows
+- ``shapes``: what a write does to each of its rows
+"""

@@ -93,11 +93,11 @@ def _sent(value: Any, hashed: bool) -> tuple[Any, ...]:
     if not hashed:
         return (value,)
     if value is not None and len(value) > LONGEST:
-        return None, digest(value)
+        return None, _digest(value)
     return value, None
 
 
-def digest(value: str | bytes) -> str:
+def _digest(value: str | bytes) -> str:
     """The SHA-256 of a value as the warehouse's ``sha2`` gives it."""
     data = value.encode() if isinstance(value, str) else value
     return hashlib.sha256(data).hexdigest()
@@ -124,7 +124,7 @@ def still_holds(item: Loaded, written: Any, row: Sequence[Any]) -> bool:
     if row[item.first]:
         return True
     if item.hashed and row[item.first + 2] is not None:
-        return written is not None and digest(written) == row[item.first + 2]
+        return written is not None and _digest(written) == row[item.first + 2]
     expected = row[item.first + 1]
     # NaN is NaN on the warehouse, whichever object it is.
     same: bool = written is expected or written == expected

@@ -37,7 +37,7 @@ from vinci_code.database.dialect.writes.dml_insert import InsertForms
 from vinci_code.database.dialect.writes.dml_rows import Plan, terms
 from vinci_code.database.dialect.writes.dml_values import rendered, selected_as_stored
 from vinci_code.database.dialect.writes.sets import Checks
-from vinci_code.database.dialect.writes.shapes import Kind, Shape, letters
+from vinci_code.database.dialect.writes.shapes import Shape, WriteKind, letters
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Write:
         sets: The columns that an UPDATE sets, by name, those of their ``onupdate`` included.
     """
 
-    kind: Kind
+    kind: WriteKind
     table: Any
     text: str
     planned: Plan | None = None
@@ -208,7 +208,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 None if checks is not None or source is not None or with_list else insert.planned()
             )
             rows = len(given) if source is None else None
-            self._write = Write(Kind.INSERT, table, text, planned, rows)
+            self._write = Write(WriteKind.INSERT, table, text, planned, rows)
             return text
 
     # --- UPDATE and DELETE ----------------------------------------------------------------------
@@ -217,15 +217,15 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         """Render UPDATE; with a second table, MERGE."""
         state = self._begin(update_stmt, "UPDATE", kw)
         self.isupdate = True
-        return self._change(Kind.UPDATE, state, kw)
+        return self._change(WriteKind.UPDATE, state, kw)
 
     def visit_delete(self, delete_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render DELETE; with a second table, MERGE."""
         state = self._begin(delete_stmt, "DELETE", kw)
         self.isdelete = True
-        return self._change(Kind.DELETE, state, kw)
+        return self._change(WriteKind.DELETE, state, kw)
 
-    def _change(self, kind: Kind, state: Any, kw: dict[str, Any]) -> str:
+    def _change(self, kind: WriteKind, state: Any, kw: dict[str, Any]) -> str:
         statement = state.statement
         table = as_declared(statement.table)
         if isinstance(table, Join):
@@ -261,8 +261,8 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 None,
                 change.has_conditions,
                 change.asks_more,
-                change.keys if kind is Kind.UPDATE else (),
-                change.assigned if kind is Kind.UPDATE else (),
+                change.keys if kind is WriteKind.UPDATE else (),
+                change.assigned if kind is WriteKind.UPDATE else (),
                 () if checks is None else change.checked(checks),
                 tuple(column.name for column, *_ in change.given),
             )
@@ -276,7 +276,7 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         text: str = render(criteria, **kw)
         return text
 
-    def _refuse_after(self, kind: Kind, statement: Any, kw: dict[str, Any]) -> None:
+    def _refuse_after(self, kind: WriteKind, statement: Any, kw: dict[str, Any]) -> None:
         """Refuse what an extension of SQLAlchemy 2.1 has put behind the condition."""
         if getattr(statement, "_post_criteria_clause", None) is not None:
             raise CompileError(WRITE_WITH_PREFIX.format(kind.value, "what follows its condition"))

@@ -30,7 +30,7 @@ from vinci_code.database.dialect.writes.dml_values import (
 )
 from vinci_code.database.dialect.writes.guards import checked_columns, referring
 from vinci_code.database.dialect.writes.sets import Checks, SetWriter
-from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Shape
+from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Shape, WriteKind
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ChangeForms:
     """The forms of one UPDATE or DELETE."""
 
     compiler: Any
-    kind: Kind
+    kind: WriteKind
     statement: Any
     table: Any
     target: str
@@ -55,14 +55,14 @@ class ChangeForms:
             for column, name, value, _ in self.given
         )
         if self.sources:
-            action = "DELETE" if self.kind is Kind.DELETE else f"UPDATE SET {sets}"
+            action = "DELETE" if self.kind is WriteKind.DELETE else f"UPDATE SET {sets}"
             source = ", ".join(self.sources)
             return (
                 f"MERGE INTO {self.target} USING {source} ON {self.where or 'TRUE'} "
                 f"WHEN MATCHED THEN {action}"
             )
         where = f" WHERE {self.where}" if self.where else ""
-        if self.kind is Kind.DELETE:
+        if self.kind is WriteKind.DELETE:
             return f"DELETE {self.prefixes}FROM {self.target}{where}"
         return f"UPDATE {self.prefixes}{self.target} SET {sets}{where}"
 
@@ -129,7 +129,7 @@ class ChangeForms:
     def checked(self, checks: Checks) -> tuple[Checked, ...]:
         """The columns that it compares with what an object was loaded with, if it is a flush's."""
         dialect: Any = self.compiler.dialect
-        if not checks.matched or self.kind is not Kind.UPDATE or not dialect.compare_and_set:
+        if not checks.matched or self.kind is not WriteKind.UPDATE or not dialect.compare_and_set:
             return ()
         if not isinstance(self.table, Table) or not self.keys:
             return ()
@@ -168,7 +168,7 @@ class ChangeForms:
         told = {item.column.name for item in fields[len(values) :]}
         key = {column.name for column in self.table.primary_key}
         # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
-        if not (key <= told if key else self.kind is Kind.DELETE):
+        if not (key <= told if key else self.kind is WriteKind.DELETE):
             return None
         return Plan(
             self.kind,
@@ -225,7 +225,7 @@ class ChangeForms:
             return  # table(…), which is no more than names
         checked = checked_columns(table, checks.keys, checks.foreign_keys)
         written = {table.columns.get(column.key) for column, _, _, _ in self.given}
-        if self.kind is Kind.DELETE:
+        if self.kind is WriteKind.DELETE:
             concerned = checks.foreign_keys and bool(referring(table))
         else:
             concerned = None in written or not changed(table, written).isdisjoint(checked)

@@ -19,7 +19,7 @@ from vinci_code.database.dialect.writes.dml_values import (
     reads_rows,
 )
 from vinci_code.database.dialect.writes.sets import Checks, SetWriter
-from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Shape
+from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Shape, WriteKind
 
 
 class InsertForms:
@@ -68,7 +68,7 @@ class InsertForms:
             return None
         rows, kept = [], None
         for row in self._given:
-            made = Fields(self._compiler, self._table, Kind.INSERT)
+            made = Fields(self._compiler, self._table, WriteKind.INSERT)
             fields = [made.add(column, name, element_of(value)) for column, name, value, _ in row]
             if None in fields or (kept is not None and fields != kept[0]):
                 return None
@@ -78,7 +78,9 @@ class InsertForms:
             rows.append(tuple(made.binds))
         assert kept is not None  # noqa: S101 - there is a row
         values: Any = tuple(kept[0])
-        return Plan(Kind.INSERT, self._table, self._target, values, (), tuple(kept[1]), tuple(rows))
+        return Plan(
+            WriteKind.INSERT, self._table, self._target, values, (), tuple(kept[1]), tuple(rows)
+        )
 
     def guarded(self, checks: Checks) -> str:
         """The statement with guards, over the rows that its SELECT or its values give."""
@@ -90,7 +92,7 @@ class InsertForms:
         fields = tuple(
             Field(column, name, f"{ROWS}.{name}", f"{OWN}.{name}") for column, name, _, _ in given
         )
-        shape = Shape(Kind.INSERT, self._table, self._target, fields, ())
+        shape = Shape(WriteKind.INSERT, self._table, self._target, fields, ())
         writer = SetWriter(shape, checks, self._compiler.dialect, self._format)
         wanted = writer.guards()
         if not wanted:

@@ -18,8 +18,8 @@ from vinci_code.database.dialect.writes.shapes import (
     OWN,
     ROWS,
     Field,
-    Kind,
     Shape,
+    WriteKind,
     key_places,
     letters,
 )
@@ -45,7 +45,7 @@ _SCALAR_FUNCTIONS = frozenset(
 class Plan:
     """A shape whose parameters have no positions yet: these are known when all is compiled."""
 
-    kind: Kind
+    kind: WriteKind
     table: Table
     target: str
     values: tuple[Field, ...]
@@ -64,7 +64,7 @@ class Plan:
             tuple(None if isinstance(bind, Null) else at[called[bind.key]] for bind in row)
             for row in self.rows
         )
-        fields = self.values if self.kind is Kind.INSERT else self.matches
+        fields = self.values if self.kind is WriteKind.INSERT else self.matches
         return Shape(
             self.kind,
             self.table,
@@ -80,7 +80,7 @@ class Plan:
 class Fields:
     """Makes the fields of one row, as far as they can be computed for each row of a set."""
 
-    def __init__(self, compiler: Any, table: Table, kind: Kind) -> None:
+    def __init__(self, compiler: Any, table: Table, kind: WriteKind) -> None:
         self.binds: list[Any] = []
         self.transports: list[Transport | None] = []
         self._compiler = compiler
@@ -151,7 +151,7 @@ class Fields:
             name = str(getattr(node, "name", "")).lower()
             return not getattr(node, "packagenames", ()) and name in _SCALAR_FUNCTIONS
         if isinstance(node, ColumnClause):
-            return self._kind is Kind.UPDATE and own_column(self._table, node) is not None
+            return self._kind is WriteKind.UPDATE and own_column(self._table, node) is not None
         return node.__visit_name__ in _OF_ROWS
 
 

@@ -22,7 +22,7 @@ _NUMBERS = frozenset({Integer, Numeric, Float})
 _SORTS = _NUMBERS | {Boolean}
 
 
-class Rendered(str):
+class RenderedElement(str):
     """The text of an element, which it keeps.
 
     Attributes:
@@ -33,16 +33,16 @@ class Rendered(str):
     element: Any
 
 
-def rendered(text: str, element: Any) -> Rendered:
+def rendered(text: str, element: Any) -> RenderedElement:
     """The text of an element, with the element."""
-    made = Rendered(text)
+    made = RenderedElement(text)
     made.element = element
     return made
 
 
 def element_of(value: Any) -> Any:
     """What a value was rendered from; ``None`` where that is not known."""
-    return value.element if isinstance(value, Rendered) else None
+    return value.element if isinstance(value, RenderedElement) else None
 
 
 def reads_rows(element: Any) -> bool:

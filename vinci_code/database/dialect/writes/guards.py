@@ -48,7 +48,7 @@ from vinci_code.database.dialect.sql.uniques import (
 )
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.writes.compared import conditions
-from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Kind, Row, Shape
+from vinci_code.database.dialect.writes.shapes import OWN, ROWS, Field, Row, Shape, WriteKind
 
 Bound = Callable[[Field], str]
 """Returns a condition on a column that all values of a field fulfil, or an empty text."""
@@ -81,16 +81,16 @@ class Names(NamedTuple):
     render: Render
 
 
-ButOwn = Callable[[str], str]
+_ButOwn = Callable[[str], str]
 """Returns the join that leaves out a statement's own rows of a table that goes by some name."""
 
 _NEW, _THERE = "vinci_new", "vinci_there"
 _UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
 _ONE_ROW = " is that of several rows of the upsert, which are one row as they are stored"
 _BYTES = LargeBinary()._type_affinity
-GUARD = "vinci_guard"
+_GUARD = "vinci_guard"
 """What the guards of a statement are called in it."""
-RESERVED = frozenset({ROWS, GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
+RESERVED = frozenset({ROWS, _GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_child"})
 """What no table may be called that rows are written to as a set: statements use these names."""
 
 # Behind the condition: another message may quote the statement, where a quote stands before it.
@@ -180,7 +180,7 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue
             if key in seen:
-                raise violation(f"{unique.told}: the key {_told(key)} is written twice")
+                raise _violation(f"{unique.told}: the key {_told(key)} is written twice")
             seen.add(key)
 
 
@@ -207,7 +207,7 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue  # refers to nothing
             if key in written and key not in before:
-                raise violation(
+                raise _violation(
                     f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
                     f"{_told(key)} is written after the row that refers to it",
                     "23503",
@@ -240,7 +240,7 @@ def in_order(shape: Shape, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     yield rows[begin:]
 
 
-def violation(message: str, sqlstate: str = "23505") -> IntegrityError:
+def _violation(message: str, sqlstate: str = "23505") -> IntegrityError:
     """The error for a constraint that is violated."""
     return IntegrityError(
         f"{message}\nTo fix it: write another key, or read the row that is there and change it; "
@@ -263,7 +263,7 @@ def _may_write(shape: Shape, columns: Iterable[Column[Any]], names: Names) -> bo
     of columns as well, and is NULL in all others, which equals nothing.
     """
     told = {field.column for field in shape.values}
-    if shape.kind is not Kind.INSERT:
+    if shape.kind is not WriteKind.INSERT:
         return not changed(shape.table, told).isdisjoint(columns)
     return all(c in told or c.computed or names.default(c) is not None for c in columns)
 
@@ -309,13 +309,13 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
             yield from _as_computed(shape, unique, names, but_own)
 
 
-def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: ButOwn) -> Iterator[str]:
+def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: _ButOwn) -> Iterator[str]:
     """The guards for keys that are known only when the statement is executed."""
     yield from _of_rows(shape, unique, names, _new_rows(shape, unique.concerned, names), but_own)
 
 
 def _of_rows(
-    shape: Shape, unique: Unique, names: Names, rows: str, but_own: ButOwn
+    shape: Shape, unique: Unique, names: Names, rows: str, but_own: _ButOwn
 ) -> Iterator[str]:
     """The guards for keys that a SELECT gives."""
     yield _twice(unique, names, rows, " is written twice")
@@ -360,7 +360,7 @@ def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
 def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names, beside: str = "") -> str:
     """The SELECT of columns as they will be, and of what else is wanted, with a comma before it."""
     source = ROWS
-    if shape.kind is Kind.UPDATE:
+    if shape.kind is WriteKind.UPDATE:
         on = [f"{shape.target}.{f.name} = {f.made}" for f in shape.matches]
         source = f"{shape.target} JOIN {ROWS} ON {' AND '.join(on)}"
     return _rows_of(shape, columns, names, source, beside)
@@ -389,7 +389,7 @@ def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
     for field in (*shape.values, *shape.matches):
         if field.column is column:
             return field.made
-    if shape.kind is Kind.UPDATE:
+    if shape.kind is WriteKind.UPDATE:
         return f"{shape.target}.{names.format(column)}"
     return names.default(column) or "NULL"
 
@@ -508,7 +508,7 @@ def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iter
         matched: Whether every row of an UPDATE is there; one that is not refers to nothing.
     """
     given = {field.column: field for field in shape.values}
-    found = shape.kind is Kind.INSERT or matched
+    found = shape.kind is WriteKind.INSERT or matched
     for constraint in foreign_keys(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]
         if not _may_write(shape, [parent for parent, _ in pairs], names):
@@ -716,7 +716,7 @@ def unless_raised(checks: Sequence[str]) -> str:
     counted = checks[0]
     if len(checks) > 1:
         counted = f"SELECT sum(raised) AS raised FROM ({' UNION ALL '.join(checks)})"
-    return f"FROM {ROWS} CROSS JOIN ({counted}) AS {GUARD} WHERE {GUARD}.raised = 0"
+    return f"FROM {ROWS} CROSS JOIN ({counted}) AS {_GUARD} WHERE {_GUARD}.raised = 0"
 
 
 def _guard(kind: str, message: str, source: str) -> str:
@@ -728,7 +728,7 @@ def _but_not(own: Sequence[str]) -> str:
     return f" LEFT ANTI JOIN {ROWS} AS {OWN} ON {' AND '.join(own)}"
 
 
-def _but_own(fields: Sequence[Field]) -> ButOwn:
+def _but_own(fields: Sequence[Field]) -> _ButOwn:
     """The same, of what stands in the table and goes by some name there."""
     return lambda there: _but_not([f"{field.own} = {there}.{field.name}" for field in fields])
 
@@ -778,4 +778,4 @@ def raised(error: Error) -> Exception | None:
             f"{message}\nTo fix it: read the object again, and repeat the change; nothing was "
             "written."
         )
-    return violation(message, "23503" if kind == _FOREIGN else "23505")
+    return _violation(message, "23503" if kind == _FOREIGN else "23505")

@@ -44,8 +44,6 @@ LARGE_JSON_BYTES = 6 * 1024 * 1024
 """From here on rows are split: the driver copies a statement several times, so that a large one
 takes several times its size in memory."""
 
-Transports = Sequence[Transport | None]
-
 _NULL = {type(None)}
 # What is encoded at a time: a multiple of three, so that the pieces make one text.
 _BASE64_BYTES = 3 * 256 * 1024

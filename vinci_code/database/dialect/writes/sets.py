@@ -16,7 +16,7 @@ from sqlalchemy.schema import Column
 from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import Payload
-from vinci_code.database.dialect.writes.shapes import ROWS, Field, Kind, Row, Shape
+from vinci_code.database.dialect.writes.shapes import ROWS, Field, Row, Shape, WriteKind
 
 _MARKER = "?"
 _LONGEST_BOUND = 64
@@ -38,7 +38,7 @@ class Checks:
 
 
 @dataclass(frozen=True)
-class Upsert:
+class OnConflict:
     """What an INSERT does with a row whose key is there already.
 
     Attributes:
@@ -98,7 +98,7 @@ class SetWriter:
     # --- rows of a payload ----------------------------------------------------------------------
 
     def statement(
-        self, payload: Payload, upsert: Upsert | None = None, *, bound: bool = True
+        self, payload: Payload, upsert: OnConflict | None = None, *, bound: bool = True
     ) -> SetStatement:
         """The statement for the rows of a payload.
 
@@ -109,7 +109,7 @@ class SetWriter:
         """
         if upsert is not None:
             before, after = self._upsert(upsert)
-        elif self._shape.kind is Kind.INSERT:
+        elif self._shape.kind is WriteKind.INSERT:
             before, after = self._insert()
         else:
             before, after = self._around_merge(self.guards())
@@ -128,7 +128,7 @@ class SetWriter:
 
     def guards(self) -> list[str]:
         """The guards that the statement needs."""
-        if self._shape.kind is Kind.INSERT:
+        if self._shape.kind is WriteKind.INSERT:
             return list(self._insert_guards())
         return list(self._merge_guards())
 
@@ -147,7 +147,7 @@ class SetWriter:
         shape = self._shape
         on = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
         on += filter(None, map(self._bound, shape.matches))
-        if shape.kind is Kind.DELETE:
+        if shape.kind is WriteKind.DELETE:
             action = "DELETE"
         else:
             sets = ", ".join(f"{field.name} = {field.made}" for field in shape.values)
@@ -167,7 +167,7 @@ class SetWriter:
             else:
                 # Rows that a condition has found are there; the question is whether it is one.
                 yield guards.any_guard(shape)
-        if shape.kind is Kind.UPDATE:
+        if shape.kind is WriteKind.UPDATE:
             if checks.keys:
                 yield from guards.update_guards(shape, self._names, matched=checks.matched)
             if checks.foreign_keys:
@@ -176,7 +176,7 @@ class SetWriter:
         elif checks.foreign_keys:
             yield from guards.referring_guards(shape, self._names)
 
-    def _upsert(self, upsert: Upsert) -> tuple[str, str]:
+    def _upsert(self, upsert: OnConflict) -> tuple[str, str]:
         shape, change = self._shape, self._change(upsert)
         on = [f"{shape.target}.{field.name} = {field.made}" for field in change.matches]
         on += filter(None, map(self._bound, change.matches))
@@ -191,13 +191,13 @@ class SetWriter:
             f"{end}) AS {ROWS} ON {' AND '.join(on)} {matched}{inserted}",
         )
 
-    def _change(self, upsert: Upsert) -> Shape:
+    def _change(self, upsert: OnConflict) -> Shape:
         """What an upsert does to the rows that are there, which its guards look at, too."""
         given = {field.column.name: field for field in self._shape.values}
         columns = {column.name: column for column in self._shape.table.columns}
         return replace(
             self._shape,
-            kind=Kind.UPDATE,
+            kind=WriteKind.UPDATE,
             values=tuple(given.get(name) or self._missing(columns[name]) for name in upsert.update),
             matches=tuple(given[name] for name in upsert.keys),
         )

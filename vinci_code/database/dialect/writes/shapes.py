@@ -21,7 +21,7 @@ ROWS, OWN = "vinci_rows", "vinci_own"
 """What the rows of a statement are called in it, and what they are beside themselves."""
 
 
-class Kind(Enum):
+class WriteKind(Enum):
     """What a statement does to the rows that it is given."""
 
     INSERT = "INSERT"
@@ -91,7 +91,7 @@ class Shape:
         loaded: The columns that have to hold what they were loaded with.
     """
 
-    kind: Kind
+    kind: WriteKind
     table: Table
     target: str
     values: tuple[Field, ...]
