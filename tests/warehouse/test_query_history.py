@@ -22,6 +22,7 @@ from databricks.sql.utils import serialize_query_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.patience import wait_until
 from tests.warehouse.driver import sql
 from tests.warehouse.wire_client import WireClient
 from vinci_code.warehouse import LocalWarehouse
@@ -61,12 +62,14 @@ def entries(answer: ListQueriesResponse) -> list[QueryInfo]:
 
 def newest(workspace: WorkspaceClient) -> QueryInfo:
     """The entry of the statement before, once it is final."""
-    deadline = time.monotonic() + 10
-    while True:
-        entry = entries(workspace.query_history.list(max_results=1))[0]
-        if entry.is_final or time.monotonic() > deadline:
-            return entry
-        time.sleep(0.01)
+    found: list[QueryInfo] = []
+
+    def is_final() -> bool:
+        found[:] = entries(workspace.query_history.list(max_results=1))
+        return bool(found[0].is_final)
+
+    wait_until(is_final, "the end of the statement")
+    return found[0]
 
 
 def tags_of(entry: QueryInfo) -> dict[str, str | None]:
