@@ -36,6 +36,7 @@ def test_every_connection_is_sent_without_delay(wire: FakeWarehouse) -> None:
     with WireClient(wire) as client:
         client.request("GET", FEATURE_FLAGS)
         connections = list(wire._live.server._connections.values())
+        assert connections
         assert all(item.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for item in connections)
 
 

@@ -92,7 +92,7 @@ def test_the_end_leaves_no_thread_and_no_socket() -> None:
     assert _threads() <= before
     assert not directory.exists()
     assert warehouse.engine.closed
-    assert all(session.closed for session in warehouse.engine.sessions)
+    assert [session.closed for session in warehouse.engine.sessions] == [True, True]
     with pytest.raises(OSError, match="refused"):
         idle.http.connect()
     idle.http.close()
