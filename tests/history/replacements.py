@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -239,9 +240,12 @@ def _limit(seconds: float, raised: type[BaseException] | None) -> Iterator[None]
 def _waits(frame: FrameType | None) -> bool:
     """Whether a request is being waited for.
 
-    Elsewhere SQLAlchemy's pool may lose count of its connections, which is no affair of ours.
+    Elsewhere SQLAlchemy's pool may lose count of its connections, which is no affair of ours. What
+    is raised where an object is collected, be it within a request, comes to nobody.
     """
     while frame is not None:
+        if frame.f_code.co_filename == weakref.__file__ or frame.f_code.co_name == "__del__":
+            return False
         if frame.f_code.co_filename == transport.__file__:
             return True
         frame = frame.f_back
