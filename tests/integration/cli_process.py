@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tests import patience
+
 COMMAND = (sys.executable, "-m", "vinci_code")
 SAMPLE = Path(__file__).parents[2] / "examples" / "earthquakes.jsonl"
-PATIENCE_S = 60.0
+PATIENCE_S = patience.PATIENCE_S
 
 _PR_CAPBSET_DROP = 24  # linux/prctl.h
 _CAP_DAC_OVERRIDE = 1  # linux/capability.h: lets root ignore the rights of files

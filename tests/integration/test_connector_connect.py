@@ -262,8 +262,11 @@ def test_nothing_is_written_to_standard_error(
 ) -> None:
     # In a process of its own: here, pytest's log handlers keep Python's last resort quiet.
     code = (
-        "from vinci_code.database.databricks_connector import validate_databricks_connection as v;"
-        "print(v().error)"
+        "from vinci_code.core.config import get_settings;"
+        "from vinci_code.database.databricks_connector import DatabricksConnector;"
+        "connector = DatabricksConnector(get_settings().database, "
+        f"connect_timeout={PATIENCE_S});"
+        "print(connector.validate().error)"
     )
     environment = {
         **os.environ,
@@ -276,7 +279,7 @@ def test_nothing_is_written_to_standard_error(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert "Invalid access token" in done.stdout

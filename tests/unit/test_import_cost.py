@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 HEAVY = {
     "alembic",
     "databricks",
@@ -29,7 +31,7 @@ FLOOR = "import sqlalchemy.orm, pydantic_settings"
 def modules_of(statement: str) -> set[str]:
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     return set(run.stdout.split())
 
@@ -85,5 +87,7 @@ def test_import_costs_little_more_than_what_it_stands_on() -> None:
 
 def seconds(statement: str) -> float:
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", statement], check=True, timeout=60, cwd=Path.cwd())
+    subprocess.run(
+        [sys.executable, "-c", statement], check=True, timeout=PATIENCE_S, cwd=Path.cwd()
+    )
     return time.perf_counter() - started

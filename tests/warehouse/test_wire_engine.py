@@ -14,7 +14,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 
-from tests.patience import soon
+from tests.patience import PATIENCE_S, soon
 from vinci_code.warehouse import Fault, LocalWarehouse
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -189,7 +189,7 @@ def test_the_plugin_works_for_somebody_else_s_tests(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         cwd=tmp_path,
         env=environment,
         check=False,

@@ -14,7 +14,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 
-from tests.patience import FOR_LONG_S, soon, wait_until
+from tests.patience import FOR_LONG_S, PATIENCE_S, soon, wait_until
 from tests.warehouse.wire_client import WireClient, message
 from tests.warehouse.wire_engine import FakeWarehouse
 from vinci_code.warehouse import LocalWarehouse
@@ -150,7 +150,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         "if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.strip() == "[]"
 
@@ -164,7 +168,11 @@ def test_without_the_extra_one_line_says_what_to_install(name: str) -> None:
         "except MissingExtraError as error:\n    print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.count("\n") == 1
     assert "python -m pip install 'vinci-code[warehouse]'" in done.stdout
@@ -202,7 +210,7 @@ def _until_ready(program: str, bytecode: Path) -> float:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         taken = time.perf_counter() - started
-        process.communicate("\n", timeout=60)
+        process.communicate("\n", timeout=PATIENCE_S)
     return taken
 
 
