@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 240.0
 """What is to come soon has come by then: on a quiet machine it comes within milliseconds.
 
-With ten busy processes to each core a command of ours took more than a minute to begin.
+With five busy processes to a core a command of ours took more than a minute to begin.
 """
 
 FOR_LONG_S = 3600.0
