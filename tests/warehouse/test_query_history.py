@@ -22,13 +22,14 @@ from databricks.sql.utils import serialize_query_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.patience import wait_until
+from tests.patience import hold_clock, wait_until
 from tests.warehouse.driver import sql
 from tests.warehouse.wire_client import WireClient
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+from vinci_code.warehouse.wire import gateway, history
 from vinci_code.warehouse.wire.history import Entry, QueryHistory
 
 TAG = {"test": "history"}
@@ -268,10 +269,14 @@ def test_it_is_refused(
     ids=lambda fault: fault.kind,
 )
 def test_entries_that_come_late_or_never(
-    fault: Fault, workspace: WorkspaceClient, cursor: Any, local_warehouse: TestWarehouse
+    fault: Fault,
+    workspace: WorkspaceClient,
+    cursor: Any,
+    local_warehouse: TestWarehouse,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clock = hold_clock(monkeypatch, gateway, history)
     local_warehouse.inject(fault)
-    before = time.monotonic()
     cursor.execute("SELECT 'late'")
     assert local_warehouse.requests[-1].fault == fault.kind
     wanted = QueryFilter(statement_ids=[cursor.query_id])
@@ -279,9 +284,9 @@ def test_entries_that_come_late_or_never(
     def is_shown() -> bool:
         return bool(entries(workspace.query_history.list(filter_by=wanted)))
 
-    shown = is_shown()
-    assert not shown or time.monotonic() - before > 0.5
-    time.sleep(0.7)
+    clock.move_on(0.5)
+    assert not is_shown()
+    clock.move_on(0.2)
     assert is_shown() == (fault.kind == "history_late")
 
 
