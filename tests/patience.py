@@ -25,8 +25,8 @@ PATIENCE_S = 240.0
 With five busy processes to a core a command of ours took more than a minute to begin.
 """
 
-FOR_LONG_S = 3600.0
-"""How long that takes whose end nobody is to wait for: many times the patience of a test."""
+FOR_LONG_S = 900.0
+"""How long that takes whose end nobody is to wait for: the patience of a test has ended by then."""
 
 SHORT_S = 3.0
 """A time limit that is to pass: all that comes before it fits in, on a busy machine too."""
