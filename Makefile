@@ -8,7 +8,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-long test-fast test-spark test-spark-fast spark-page record lint typing format lock bench \
+.PHONY: help install dev demo test test-soak test-long test-fast test-spark test-spark-fast spark-page record lint typing format lock bench \
   history fallback-history differential compliance clean
 
 help: ## List every target.
@@ -22,13 +22,16 @@ demo: $(VENV)/installed-base ## Run the main job on SQLite: migrate, import real
 	@$(BIN)/vinci demo
 
 test: $(VENV)/installed-dev ## Run every test, in three processes: some wait more than they compute.
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not soak"
+
+test-soak: $(VENV)/installed-dev ## Run the tests that measure time, one by one: for a machine that is quiet.
+	$(BIN)/python -m pytest -m soak
 
 test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, of which the tests run 2,000.
 	VINCI_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/test_databricks_config.py -k any_configuration
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not soak"
 
 lint: $(VENV)/installed-dev ## Check format, rules and types.
 	$(BIN)/ruff format --check .

@@ -610,7 +610,7 @@ def test_whether_rows_were_changed_is_not_guessed(
     connection.rollback()
     with pytest.raises(UnknownOutcomeError, match="INSERT INTO t"):
         migrations.upgrade()
-    assert rows(connection, "SELECT id FROM t") == [] if before else [(1,)]
+    assert rows(connection, "SELECT id FROM t") == ([] if before else [(1,)])
     settle_interrupted(connection, was_run=not before)
     migrations.upgrade()
     assert migrations.version() == ["0001"]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, inspect, text
 
 from tests.integration.cli_process import COMMAND, environment, vinci
+from tests.patience import FOR_LONG_S, PATIENCE_S, wait_until
 from vinci_code.database.dialect.alembic import MigrationRunningError, claimed
 from vinci_code.database.dialect.migrations import claim as alembic_claim
 from vinci_code.warehouse.faults import Fault
@@ -75,7 +75,7 @@ def test_one_that_waits_goes_on_when_the_first_is_done(engine: Engine, another: 
     try:
         with claimed(engine):
             thread.start()
-            assert waits.wait(30)
+            assert waits.wait(PATIENCE_S)
             order.append("first")
         thread.join()
     finally:
@@ -107,7 +107,7 @@ def test_many_are_never_together(engine: Engine) -> None:
         with claimed(engine):
             if not inside.acquire(blocking=False):
                 together.set()
-            done.append(time.monotonic())
+            done.append(threading.get_ident())
             inside.release()
 
     threads = [threading.Thread(target=migrate) for _ in range(4)]
@@ -180,7 +180,7 @@ def test_of_two_processes_one_migrates(
     # Long enough for both to be there.
     local_warehouse.inject(Fault.delay(1.5, statement="CREATE TABLE", times=2))
     processes = [upgrading(local_warehouse, tmp_path) for _ in range(2)]
-    said = sorted(process.communicate(timeout=120)[0] for process in processes)
+    said = sorted(process.communicate(timeout=PATIENCE_S)[0] for process in processes)
     assert said == ["Applied: 0001.\n", "Nothing to apply.\n"]
     assert [process.returncode for process in processes] == [0, 0]
     assert revisions(engine) == ["0001"]
@@ -190,12 +190,9 @@ def test_of_two_processes_one_migrates(
 def test_what_a_killed_process_has_left_is_taken_up_when_its_claim_is_dropped(
     engine: Engine, local_warehouse: TestWarehouse, tmp_path: Path
 ) -> None:
-    local_warehouse.inject(Fault.delay(3.0, statement="CREATE TABLE events"))
+    local_warehouse.inject(Fault.delay(FOR_LONG_S, statement="CREATE TABLE events"))
     with upgrading(local_warehouse, tmp_path) as process:
-        until = time.monotonic() + 60
-        while not any("TABLE events" in s for s in local_warehouse.statements):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: any("TABLE events" in s for s in local_warehouse.statements))
         process.send_signal(signal.SIGKILL)
     refused = pytest.raises(MigrationRunningError, match=f"process {process.pid} on")
     with refused, claimed(engine, wait=0):

@@ -21,12 +21,14 @@ from sqlalchemy import Engine, create_engine, exc, text
 from sqlalchemy.engine import URL
 
 from tests.dialect.held import run_and_commit
+from tests.patience import HeldClock, hold_clock, in_rounds, soon
 from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.dialect.driver.credentials import RequestCredentials, take_credentials
 from vinci_code.database.dialect.driver.pooling import SessionPool
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+from vinci_code.warehouse.wire import rest
 
 Connect = Callable[..., dbapi.Connection]
 
@@ -34,8 +36,11 @@ Connect = Callable[..., dbapi.Connection]
 class ServicePrincipal:
     """A credentials provider: OAuth machine-to-machine, a new token when the last one is old."""
 
-    def __init__(self, warehouse: LocalWarehouse, *, renewed_before: float = 0.0) -> None:
+    def __init__(
+        self, warehouse: LocalWarehouse, clock: HeldClock, *, renewed_before: float = 0.0
+    ) -> None:
         self._warehouse = warehouse
+        self._clock = clock
         self._renewed_before = renewed_before
         self._token = ""
         self._good_until = 0.0
@@ -51,7 +56,7 @@ class ServicePrincipal:
         return "oauth-m2m"
 
     def headers(self) -> dict[str, str]:
-        if time.monotonic() >= self._good_until:
+        if self._clock.monotonic() >= self._good_until:
             self._fetch()
         return {"Authorization": f"Bearer {self._token}"}
 
@@ -74,54 +79,59 @@ class ServicePrincipal:
         with urllib.request.urlopen(request, context=context) as answer:
             told = json.load(answer)
         self._token = told["access_token"]
-        self._good_until = time.monotonic() + told["expires_in"] - self._renewed_before
+        self._good_until = self._clock.monotonic() + told["expires_in"] - self._renewed_before
         self.fetched += 1
         self._asking -= 1
 
 
 @pytest.fixture
-def principal(local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch) -> ServicePrincipal:
+def clock(monkeypatch: pytest.MonkeyPatch) -> HeldClock:
+    """The clock of the warehouse's tokens, and of who asks for them."""
+    return hold_clock(monkeypatch, rest)
+
+
+@pytest.fixture
+def principal(
+    local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
+) -> ServicePrincipal:
     monkeypatch.setattr(local_warehouse.warehouse.credentials, "token_lifetime", 1.0)
-    return ServicePrincipal(local_warehouse.warehouse)
+    return ServicePrincipal(local_warehouse.warehouse, clock)
 
 
 def test_tokens_that_live_for_a_second_carry_on_for_many(
-    principal: ServicePrincipal, connect: Connect, local_warehouse: TestWarehouse
+    principal: ServicePrincipal, connect: Connect, clock: HeldClock
 ) -> None:
     connection = connect(access_token=None, credentials_provider=principal)
     cursor = connection.cursor()
-    until = time.monotonic() + 4.0
-    while time.monotonic() < until:
+    for _ in range(20):
         assert cursor.execute("SELECT 1").fetchall() == [(1,)]
         connection.commit()
-        time.sleep(0.05)
-    assert 3 <= principal.fetched <= 8
+        clock.move_on(0.3)
+    # One is good for four statements.
+    assert principal.fetched == 5
 
 
 def test_twenty_threads_renew_one_at_a_time(
-    principal: ServicePrincipal, connect_args: dict[str, Any], local_warehouse: TestWarehouse
+    principal: ServicePrincipal, connect_args: dict[str, Any], clock: HeldClock
 ) -> None:
     connect_args = {**connect_args, "access_token": None, "credentials_provider": principal}
-    failures: list[Exception] = []
+    opened = threading.local()
 
-    def work() -> None:
-        try:
-            with dbapi.connect(**connect_args) as connection:
-                for _ in range(10):
-                    connection.cursor().execute("SELECT 1").fetchall()
-                    time.sleep(0.1)
-        except dbapi.Error as error:
-            failures.append(error)
+    def ask() -> object:
+        if not hasattr(opened, "connection"):
+            opened.connection = dbapi.connect(**connect_args)
+        answer = opened.connection.cursor().execute("SELECT 1").fetchall()
+        connections.append(opened.connection)
+        return answer
 
-    began = time.monotonic()
-    threads = [threading.Thread(target=work) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    connections: list[dbapi.Connection] = []
+    answers = in_rounds(ask, clock, rounds=12, seconds=0.3)
+    fetched = principal.fetched  # closing asks for another one
+    for connection in set(connections):
+        connection.close()
+    assert answers == [[(1,)]] * 240
     assert principal.together == 1
-    assert principal.fetched <= 2 * (time.monotonic() - began) + 2
+    assert fetched == 3
 
 
 @pytest.mark.slow
@@ -130,34 +140,25 @@ def test_tokens_that_live_for_five_seconds(
     engine_args: dict[str, Any],
     local_warehouse: TestWarehouse,
     monkeypatch: pytest.MonkeyPatch,
+    clock: HeldClock,
 ) -> None:
     monkeypatch.setattr(local_warehouse.warehouse.credentials, "token_lifetime", 5.0)
-    principal = ServicePrincipal(local_warehouse.warehouse, renewed_before=1.0)
+    principal = ServicePrincipal(local_warehouse.warehouse, clock, renewed_before=1.0)
     arguments = {**engine_args, "credentials_provider": principal}
     del arguments["access_token"]
     engine = create_engine(engine_url, connect_args=arguments, pool_size=20)
-    until = time.monotonic() + 20.0
-    answers: list[Any] = []
 
-    def work() -> None:
-        while time.monotonic() < until:
-            try:
-                with engine.connect() as connection:
-                    answers.append(connection.scalar(text("SELECT 1")))
-            except (exc.SQLAlchemyError, dbapi.Error) as error:
-                answers.append(error)
-            time.sleep(0.1)
+    def ask() -> object:
+        with engine.connect() as connection:
+            return connection.scalar(text("SELECT 1"))
 
-    threads = [threading.Thread(target=work) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = in_rounds(ask, clock, rounds=20, seconds=1.0)
+    fetched = principal.fetched  # closing asks for another one
     engine.dispose()
-    assert set(answers) == {1}
+    assert answers == [1] * 400
     assert principal.together == 1
     # One every four seconds, whoever waited for it.
-    assert 4 <= principal.fetched <= 7
+    assert fetched == 5
     assert [record for record in local_warehouse.requests if record.status in (401, 403)] == []
 
 
@@ -180,10 +181,8 @@ def test_a_principal_that_gets_no_other_token_is_told_so_at_once(
     connection = connect(access_token=None, credentials_provider=principal)
     principal.working = False
     local_warehouse.inject(Fault.token_revoked(statement="SELECT 7"))
-    began = time.monotonic()
-    with pytest.raises(dbapi.AuthenticationFailed, match="expired nor been revoked"):
+    with soon(), pytest.raises(dbapi.AuthenticationFailed, match="expired nor been revoked"):
         connection.cursor().execute("SELECT 7")
-    assert time.monotonic() - began < 2.0
     assert len([s for s in local_warehouse.statements if s == "SELECT 7"]) == 1
     assert principal.fetched == 1
 

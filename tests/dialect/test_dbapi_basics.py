@@ -145,7 +145,7 @@ def test_what_returns_rows_has_a_description(statement: str, cursor: dbapi.Curso
     cursor.execute("CREATE TABLE t (a INT)")
     cursor.execute(statement)
     assert cursor.description
-    assert all(len(row) == len(cursor.description) for row in cursor.fetchall())
+    assert {len(row) for row in cursor.fetchall()} == {len(cursor.description)}
 
 
 VALUES: dict[str, tuple[str, Any]] = {

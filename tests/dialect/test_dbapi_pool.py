@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from tests.patience import PATIENCE_S, wait_until
 from vinci_code.core.redaction import redact
 from vinci_code.database.dialect.driver.pooling import SessionPool
 from vinci_code.database.dialect.driver.urls import create_connect_args, without_credentials
@@ -143,7 +143,7 @@ def use(engine: Engine, threads: int = 1, *, at_once: bool = True) -> None:
     def select(_: int) -> None:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-            meeting.wait(timeout=60)
+            meeting.wait(timeout=PATIENCE_S)
 
     with ThreadPoolExecutor(threads) as executor:
         list(executor.map(select, range(threads)))
@@ -170,10 +170,7 @@ def test_idle_sessions_are_given_back_by_themselves(
     use(engine, threads=3)
     assert open_sessions(local_warehouse) == 3
     clock.now += 0.06
-    deadline = time.monotonic() + 10
-    while open_sessions(local_warehouse) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert open_sessions(local_warehouse) == 0
+    wait_until(lambda: open_sessions(local_warehouse) == 0)
     assert pool_of(engine).checkedin() == 0
     use(engine)
     assert open_sessions(local_warehouse) == 1

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from tests.history import forks
+from tests.patience import PATIENCE_S
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import Secret, exact, hooks
@@ -42,7 +43,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
-SECONDS = 60
+SECONDS = int(PATIENCE_S)
 """A child that takes longer hangs, and is killed."""
 
 
@@ -192,12 +193,14 @@ def _locked() -> list[Any]:
 def test_a_lock_that_a_thread_of_the_parent_holds_is_free_in_a_child(number: int) -> None:
     thing = _locked()[number]
     with thing._lock:
-        child = in_child(lambda: thing._lock.acquire(timeout=5) or os._exit(1))
+        child = in_child(lambda: thing._lock.acquire(timeout=PATIENCE_S) or os._exit(1))
     wait_for(child)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="tells which threads there are")
-def test_a_helping_thread_is_gone_when_its_work_is_done() -> None:
+def test_a_helping_thread_is_gone_when_its_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    # How long it is waited for, which an application does no longer than it must.
+    monkeypatch.setattr(forking, "_EXIT_SECONDS", PATIENCE_S)
     # As it ends it takes a lock of OpenSSL's, after Python's last word of it: of 300 threads that
     # were joined, 124 were still there. A child that is forked then waits for that lock for ever.
     for _ in range(100):
@@ -207,7 +210,7 @@ def test_a_helping_thread_is_gone_when_its_work_is_done() -> None:
             ssl.RAND_bytes(1)
             found.append(threading.get_native_id())
 
-        forking.in_helper(work, "test: a helper", 20)
+        forking.in_helper(work, "test: a helper", PATIENCE_S)
         assert not Path(f"/proc/self/task/{found[0]}").exists()
 
 
@@ -218,12 +221,12 @@ def test_nobody_begins_what_must_not_be_disturbed_while_a_fork_waits() -> None:
     def works() -> None:
         with forking.undisturbed():
             busy.set()
-            end.wait(20)
+            end.wait(PATIENCE_S)
 
     def forks_a_child() -> None:
         gate.close()
         forked.set()
-        end.wait(20)
+        end.wait(PATIENCE_S)
         gate.open()
 
     def comes_late() -> None:
@@ -232,7 +235,7 @@ def test_nobody_begins_what_must_not_be_disturbed_while_a_fork_waits() -> None:
 
     threads = [threading.Thread(target=work) for work in (works, forks_a_child, comes_late)]
     threads[0].start()
-    assert busy.wait(20)
+    assert busy.wait(PATIENCE_S)
     threads[1].start()
     while not gate.forks:
         pass

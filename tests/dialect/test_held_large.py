@@ -58,7 +58,7 @@ def test_without_transactions_it_is_one_statement(
     METADATA.create_all(engine)
     with sending(lambda: without_transactions.statements) as sent, engine.begin() as connection:
         connection.execute(insert(LARGE), ROWS)
-    assert first_words(sent) == ["INSERT"] if transactions == "off" else ["BEGIN", "INSERT"]
+    assert first_words(sent) == (["INSERT"] if transactions == "off" else ["BEGIN", "INSERT"])
     assert count_of(engine, LARGE) == len(ROWS)
 
 

@@ -81,7 +81,9 @@ def test_a_thousand_dirty_objects(tables: Engine, local_warehouse: TestWarehouse
                 item.size = len(item.name or "")
             session.commit()
     assert first_words(sent) == ["MERGE"]
-    assert all(size == len(name) for _, name, size in rows_of(tables, ITEM))
+    rows = rows_of(tables, ITEM)
+    assert rows
+    assert all(size == len(name) for _, name, size in rows)
 
 
 def test_a_thousand_deletes(tables: Engine, local_warehouse: TestWarehouse) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from tests.dialect.held import rows_of, run_and_commit
 from tests.history import replacements
+from tests.patience import FOR_LONG_S, SHORT_S
 from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.dialect.text.scanning import describe
 from vinci_code.warehouse.faults import Fault
@@ -60,9 +61,11 @@ def test_a_session_that_was_ended_at_a_deadline_is_opened_again(
     connect_args: dict[str, Any], local_warehouse: TestWarehouse
 ) -> None:
     connection = dbapi.connect(**connect_args)
-    local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="SELECT 1"))
+    local_warehouse.inject(
+        Fault.delay(FOR_LONG_S, operation="ExecuteStatement", statement="SELECT 1")
+    )
     cursor = connection.cursor()
-    cursor.timeout = 0.5
+    cursor.timeout = SHORT_S
     with pytest.raises(dbapi.StatementTimeout):
         cursor.execute("SELECT 1")
     assert connection.cursor().execute("SELECT 2").fetchall() == [(2,)]
@@ -75,8 +78,10 @@ def test_a_transaction_that_a_deadline_has_ended_is_not_gone_on_with(
     connection = engine.connect()
     connection.execute(text("BEGIN TRANSACTION"))
     connection.execute(sa.insert(table).values(id=2, x=2))
-    local_warehouse.inject(Fault.delay(3.0, operation="ExecuteStatement", statement="SELECT 1"))
-    late = connection.execution_options(databricks_timeout=0.5)
+    local_warehouse.inject(
+        Fault.delay(FOR_LONG_S, operation="ExecuteStatement", statement="SELECT 1")
+    )
+    late = connection.execution_options(databricks_timeout=SHORT_S)
     with pytest.raises(sa.exc.OperationalError):
         late.execute(text("SELECT 1"))
     with pytest.raises(sa.exc.OperationalError, match="the transaction that was begun in it"):

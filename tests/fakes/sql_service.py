@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +34,8 @@ class SqlService:
     """Sessions, statements, and what scratch tables hold."""
 
     def __init__(self) -> None:
+        self.closing = threading.Event()
+        """Ends every pause."""
         self.statements: list[str] = []
         self.sessions_open = 0
         self.namespaces: list[Any] = []
@@ -65,7 +66,7 @@ class SqlService:
             self.statements.append(sql)
         for beginning, seconds in self.pause_before.items():
             if sql.startswith(beginning):
-                time.sleep(seconds)
+                self.closing.wait(seconds)
         for beginning, message in self.fail_statements.items():
             if sql.startswith(beginning):
                 raise SqlError(message)

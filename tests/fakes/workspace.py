@@ -12,7 +12,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar
@@ -99,6 +98,7 @@ class FakeWorkspace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.sql.closing.set()
         self._server.shutdown()
         self._server.hang_up()
         self._server.server_close()
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         workspace.requests.append(f"{self.command} {self.path}")
         workspace.user_agents.add(self.headers.get("User-Agent", ""))
         workspace.organizations.add(self.headers.get("x-databricks-org-id", ""))
-        time.sleep(workspace.delay)
+        workspace.sql.closing.wait(workspace.delay)
         path = urlsplit(self.path).path
         if path.startswith("/sql/1.0/"):
             self._answer_sql(path, body)

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import Engine, FromClause, MetaData, select
 from sqlalchemy.orm import Session
 
+from tests.patience import PATIENCE_S
+from vinci_code.database.fallback import fallback as module
 from vinci_code.database.fallback.fallback import Fallback, ReadsOption
 from vinci_code.database.fallback.records import Entry, State
 from vinci_code.database.fallback.sessions import RoutedSession
@@ -96,7 +99,9 @@ def circle(
     metadata.create_all(online)
     made = Circle(of, online, Fallback(online, file, metadata, reads=reads, **options))
     try:
-        yield made
+        # All that waits is sent before the next statement, however slow the machine is.
+        with mock.patch.object(module, "REPLAY_SECONDS", PATIENCE_S):
+            yield made
     finally:
         of.warehouse.faults.clear()
         made.fallback.dispose()

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tests import patience
 from vinci_code.database.fallback.journal import Journal
 
-PATIENCE_S = 300
+PATIENCE_S = patience.PATIENCE_S
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from sqlalchemy import Engine, String, event, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.fallback.circle import Circle, circle
+from tests.patience import FOR_LONG_S, runs_again, wait_until
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 FOR_EVER = 10**6
-COLD_SECONDS = 4.0
 
 
 class Base(DeclarativeBase):
@@ -37,6 +36,7 @@ def made(
     event.listen(online, "do_connect", _in_a_hurry)
     with circle(local_warehouse, online, tmp_path / "standby.db", Base.metadata) as found:
         yield found
+        runs_again(local_warehouse.warehouse)
 
 
 def _in_a_hurry(*arguments: Any) -> None:
@@ -53,8 +53,8 @@ OUTAGES = {
     "504": lambda: Fault.http(504, times=FOR_EVER),
     "429": lambda: Fault.http(429, times=FOR_EVER),
     "429 with Retry-After": lambda: Fault.http(429, retry_after=60, times=FOR_EVER),
-    "a cold start": lambda: Fault.cold_start(COLD_SECONDS),
-    "no answer": lambda: Fault.delay(30, operation="OpenSession", times=FOR_EVER),
+    "a cold start": lambda: Fault.cold_start(FOR_LONG_S),
+    "no answer": lambda: Fault.delay(FOR_LONG_S, operation="OpenSession", times=FOR_EVER),
 }
 
 
@@ -101,8 +101,11 @@ def test_a_read_that_finds_it_out_is_answered(made: Circle, outage: str) -> None
 def _end(made: Circle) -> None:
     """Have the warehouse answer again, and wait until it is ready."""
     made.of.warehouse.faults.clear()
-    end = time.monotonic() + 60
-    while made.fallback.state().state != "online" and time.monotonic() < end:
+    runs_again(made.of.warehouse)
+
+    def is_back() -> bool:
         made.wait_for(0.0)
         made.fallback.bring_back()
-        time.sleep(0.05)
+        return made.fallback.state().state == "online"
+
+    wait_until(is_back)

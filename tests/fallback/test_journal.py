@@ -348,7 +348,7 @@ def test_a_file_that_others_may_read_is_made_private() -> None:
     for path in Path().iterdir():
         path.chmod(0o644)
     with opened():
-        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in Path().iterdir())
+        assert {stat.S_IMODE(path.stat().st_mode) for path in Path().iterdir()} == {0o600}
 
 
 @POSIX

@@ -23,6 +23,7 @@ from tests.dialect.held import engine_on
 from tests.fallback.mirrored import ITEMS, Mirrored, mirrored
 from tests.parity import test_types as parity
 from tests.parity.backends import same
+from tests.patience import wait_until
 from vinci_code.core.errors import FallbackFileError, MirrorError, StandbyReadError
 from vinci_code.database.dialect.types import ARRAY, MAP, STRUCT, VARIANT
 from vinci_code.database.fallback import fallback as fallback_module
@@ -428,6 +429,7 @@ def test_readers_see_one_version(items: Mirrored) -> None:
         for version in range(2, 6):
             items.fill(4000, version)
             refresh(items.fallback)
+        wait_until(lambda: seen or failed, "the reader")
     finally:
         stop.set()
         reader.join()

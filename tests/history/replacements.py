@@ -240,8 +240,8 @@ def _limit(seconds: float, raised: type[BaseException] | None) -> Iterator[None]
 def _waits(frame: FrameType | None) -> bool:
     """Whether a request is being waited for.
 
-    Elsewhere SQLAlchemy's pool may lose count of its connections, which is no affair of ours; and
-    within a finaliser, which the garbage collector may run meanwhile, nobody would hear of it.
+    Elsewhere SQLAlchemy's pool may lose count of its connections, which is no affair of ours. What
+    is raised where an object is collected, be it within a request, comes to nobody.
     """
     while frame is not None:
         if frame.f_code.co_filename == weakref.__file__ or frame.f_code.co_name == "__del__":

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tests import patience
+
 COMMAND = (sys.executable, "-m", "vinci_code")
 SAMPLE = Path(__file__).parents[2] / "examples" / "earthquakes.jsonl"
-PATIENCE_S = 300.0
-"""Seconds for what takes two on a quiet machine: it took 60 at a load of 22."""
+PATIENCE_S = patience.PATIENCE_S
 
 _PR_CAPBSET_DROP = 24  # linux/prctl.h
 _CAP_DAC_OVERRIDE = 1  # linux/capability.h: lets root ignore the rights of files

@@ -9,9 +9,9 @@ import pytest
 from bench.import_events import MAX_RSS_MB, MIN_RATIO, ROWS, compare, write_events
 
 # What is wanted is MIN_RATIO by the clock, measured by `make bench` on a quiet machine. Tests run
-# beside others: here it is processor time, with some room. Code that stores row by row falls far
+# beside others: here it is processor time, with much room. Code that stores row by row falls far
 # below it.
-ROOM = 0.8
+ROOM = 0.5
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ import pytest
 from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import black_hole, closed_port, plain_text_server, silent_server
 from tests.fakes.workspace import CLIENT_ID, CLIENT_SECRET, TOKEN, FakeWorkspace
+from tests.patience import PATIENCE_S, SHORT_S, soon
 from vinci_code.core.errors import (
     AuthenticationError,
     DatabricksConnectionError,
@@ -124,15 +124,13 @@ def test_a_statement_that_was_cut_off_is_not_sent_again(
     ],
     ids=["token", "oauth"],
 )
-def test_wrong_credentials_are_told_within_two_seconds(
+def test_wrong_credentials_are_told_at_once(
     workspace: FakeWorkspace, authority: Authority, credentials: dict[str, str | None]
 ) -> None:
     connector = DatabricksConnector(workspace.settings(authority, **credentials))
     DatabricksConnector(workspace.settings(authority)).validate()  # the driver is loaded now
-    began = time.monotonic()
-    with pytest.raises(AuthenticationError, match=r"create a new") as caught:
+    with soon(), pytest.raises(AuthenticationError, match=r"create a new") as caught:
         connector.connect()
-    assert time.monotonic() - began < 2.0
     shown = "".join(traceback.format_exception(caught.value))
     assert caught.value.__cause__ is not None
     assert WRONG_TOKEN not in shown
@@ -152,10 +150,9 @@ def test_a_wrong_path_is_told_from_wrong_credentials(
 
 def test_a_stopped_warehouse_is_told(workspace: FakeWorkspace, authority: Authority) -> None:
     workspace.state = "STOPPED"
-    began = time.monotonic()
-    with pytest.raises(DatabricksConnectionError, match="stopped or starting"):
+    # The driver waits 5 s once, and not for 15 minutes.
+    with soon(), pytest.raises(DatabricksConnectionError, match="stopped or starting"):
         DatabricksConnector(workspace.settings(authority)).connect()
-    assert time.monotonic() - began < 8.0, "the driver waits 5 s once, not for 15 minutes"
 
 
 def test_a_warehouse_without_thrift_is_told_each_time(authority: Authority) -> None:
@@ -224,11 +221,9 @@ def test_a_dead_end_is_left_within_the_connect_timeout(
     DatabricksConnector(workspace.settings(authority)).validate()  # the driver is loaded now
     with dead_end() as port:
         settings = workspace.settings(authority, databricks_server_hostname=f"localhost:{port}")
-        connector = DatabricksConnector(settings, connect_timeout=2.0)
-        began = time.monotonic()
-        with pytest.raises(kind, match=advice):
+        connector = DatabricksConnector(settings, connect_timeout=SHORT_S)
+        with soon(), pytest.raises(kind, match=advice):
             connector.connect()
-        assert time.monotonic() - began < 4.0
 
 
 def test_validation_returns_what_it_found(workspace: FakeWorkspace, authority: Authority) -> None:
@@ -238,7 +233,7 @@ def test_validation_returns_what_it_found(workspace: FakeWorkspace, authority: A
     assert good.http_path == workspace.http_path
     assert good.auth_method == "pat"
     assert good.latency_ms is not None
-    assert 0 < good.latency_ms < 5000
+    assert 0 < good.latency_ms < PATIENCE_S * 1000
     assert (good.error, good.next_step) == (None, None)
     bad = validate_databricks_connection(
         workspace.settings(authority, databricks_access_token=WRONG_TOKEN)
@@ -267,8 +262,11 @@ def test_nothing_is_written_to_standard_error(
 ) -> None:
     # In a process of its own: here, pytest's log handlers keep Python's last resort quiet.
     code = (
-        "from vinci_code.database.databricks_connector import validate_databricks_connection as v;"
-        "print(v().error)"
+        "from vinci_code.core.config import get_settings;"
+        "from vinci_code.database.databricks_connector import DatabricksConnector;"
+        "connector = DatabricksConnector(get_settings().database, "
+        f"connect_timeout={PATIENCE_S});"
+        "print(connector.validate().error)"
     )
     environment = {
         **os.environ,
@@ -281,7 +279,7 @@ def test_nothing_is_written_to_standard_error(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert "Invalid access token" in done.stdout

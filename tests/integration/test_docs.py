@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from tests.patience import PATIENCE_S
 from vinci_code import __version__
 from vinci_code.cli.app import app
 from vinci_code.core.config import DatabaseSettings
@@ -79,7 +80,7 @@ def test_block_runs(block: Block, checkout: Path) -> None:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout or block.language == "python"
@@ -93,7 +94,11 @@ def test_there_are_blocks_to_run() -> None:
 def test_example_of_the_readme_retrieves_events(checkout: Path) -> None:
     block = next(block for block in RUN if "Retrieved" in block.text)
     run = subprocess.run(
-        [sys.executable, "-c", block.text], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", block.text],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert run.stdout == "Retrieved 0 events\n"
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from examples import orders
 from tests.integration.cli_process import environment
+from tests.patience import PATIENCE_S
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.database import migrations
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
@@ -138,7 +139,7 @@ def test_killed_at_every_step(
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=PATIENCE_S,
                 check=False,
             )
             assert found()[1] == []

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from tests.fakes.relay import Relay
 from tests.fallback.outages import Outages
 from tests.integration.cli_process import environment
+from tests.patience import PATIENCE_S
 from vinci_code.core.config import reload_settings
 from vinci_code.database.models import Event
 from vinci_code.database.session import session_scope
@@ -101,7 +102,7 @@ class Day:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout

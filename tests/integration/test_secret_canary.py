@@ -22,6 +22,7 @@ from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import closed_port
 from tests.fakes.workspace import CLIENT_ID, FakeWorkspace
 from tests.integration.canary_program import CHANNELS, CRASHES, SECRET, SECRETS, TOKEN
+from tests.patience import PATIENCE_S
 from vinci_code.core.redaction import MASK
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=120,
+            timeout=PATIENCE_S,
             check=False,
         )
         return done.returncode, done.stdout

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from vinci_code.database.session import dispose_engine, get_engine
-
-PATIENCE_S = 300
 
 
 def run(program: str, *arguments: str) -> str:

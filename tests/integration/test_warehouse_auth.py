@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
+from tests.patience import HeldClock, hold_clock, in_rounds
 from vinci_code.core.config import reload_settings
 from vinci_code.core.redaction import Secret
 from vinci_code.database.databricks.auth import OAuthTokens
@@ -18,7 +17,16 @@ from vinci_code.database.databricks.failures import Target
 from vinci_code.database.databricks_connector import create_databricks_engine
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+from vinci_code.warehouse.wire import rest
 from vinci_code.warehouse.wire.recording import RequestRecord
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HeldClock:
+    """The clock of the warehouse's tokens, and of who asks for them."""
+    clock = hold_clock(monkeypatch, rest)
+    monkeypatch.setattr(OAuthTokens.__init__, "__defaults__", ("all-apis", clock.monotonic))
+    return clock
 
 
 @pytest.fixture
@@ -58,33 +66,21 @@ def slow_token_endpoint(local_warehouse: TestWarehouse) -> None:
     local_warehouse.inject(Fault.delay(0.1, operation="POST /oidc/v1/token", times=1000))
 
 
-def ask_in_threads(engine: Engine, seconds: float = 0.0) -> list[int | Exception | None]:
-    """What 20 threads are answered, each asking once and then on until the time is over."""
-    answers: list[int | Exception | None] = []
+def ask_in_threads(engine: Engine, clock: HeldClock, rounds: int = 1) -> list[object]:
+    """What 20 threads are answered that ask at one time, once a second."""
 
-    def ask() -> None:
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                with engine.connect() as connection:
-                    answers.append(connection.scalar(select(1)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
-                answers.append(error)
-            if time.monotonic() >= until:
-                return
-            time.sleep(0.1)
+    def ask() -> object:
+        with engine.connect() as connection:
+            return connection.scalar(select(1))
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+    return in_rounds(ask, clock, rounds=rounds, seconds=1.0)
 
 
-def test_twenty_threads_share_one_token(local_warehouse: TestWarehouse, engine: Engine) -> None:
+def test_twenty_threads_share_one_token(
+    local_warehouse: TestWarehouse, clock: HeldClock, engine: Engine
+) -> None:
     slow_token_endpoint(local_warehouse)
-    assert ask_in_threads(engine) == [1] * 20
+    assert ask_in_threads(engine, clock) == [1] * 20
     assert len(token_requests(local_warehouse)) == 1
 
 
@@ -115,16 +111,18 @@ def test_a_token_is_kept_for_most_of_its_life(
 
 @pytest.mark.slow
 def test_tokens_that_live_for_five_seconds(
-    local_warehouse: TestWarehouse, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    local_warehouse: TestWarehouse,
+    clock: HeldClock,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(local_warehouse.warehouse.credentials, "token_lifetime", 5.0)
     slow_token_endpoint(local_warehouse)
-    answers = ask_in_threads(engine, seconds=24.0)
-    assert set(answers) == {1}
+    assert ask_in_threads(engine, clock, rounds=24) == [1] * 480
     requests = token_requests(local_warehouse)
     assert together(requests) == []
     # One every four seconds, and no more where a thread waited for the one that asks.
-    assert 5 <= len(requests) <= 8
+    assert len(requests) == 6
     refused = [record for record in local_warehouse.requests if record.status in (401, 403)]
     assert refused == []
 
@@ -162,10 +160,10 @@ def test_a_principal_whose_tokens_are_all_refused_is_a_clear_error(
 
 
 def test_a_token_that_twenty_threads_share_is_renewed_once_when_revoked(
-    local_warehouse: TestWarehouse, engine: Engine
+    local_warehouse: TestWarehouse, clock: HeldClock, engine: Engine
 ) -> None:
     slow_token_endpoint(local_warehouse)
-    assert ask_in_threads(engine) == [1] * 20
+    assert ask_in_threads(engine, clock) == [1] * 20
     revoke_tokens(local_warehouse)
-    assert ask_in_threads(engine) == [1] * 20
+    assert ask_in_threads(engine, clock) == [1] * 20
     assert len(token_requests(local_warehouse)) == 2

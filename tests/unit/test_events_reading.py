@@ -18,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE_S
 from vinci_code.core.errors import InputDataError
 from vinci_code.database.events import EventRow, checked_event, open_source, parse_instant, reading
 from vinci_code.database.models.types import MAX_JSON_DEPTH
@@ -373,7 +374,7 @@ class TestFiles:
             assert (source.total_bytes, source.position()) == (None, 0)
             assert list(source.records) == [ROW]
             assert source.position() == 0
-        writer.join(30)
+        writer.join(PATIENCE_S)
 
     @pytest.mark.parametrize(
         ("name", "reason"),

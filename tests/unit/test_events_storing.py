@@ -20,6 +20,7 @@ from sqlalchemy import Engine, delete, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from tests.patience import PATIENCE_S
 from vinci_code.core.errors import DatabaseFileError, InputDataError
 from vinci_code.database.events import (
     EventRow,
@@ -461,7 +462,7 @@ class TestExport:
         reader.start()
 
         export(engine, name)
-        reader.join(30)
+        reader.join(PATIENCE_S)
 
         export(engine, "a.jsonl")
         unpacked = gzip.decompress(read[0]) if name.endswith(".gz") else read[0]

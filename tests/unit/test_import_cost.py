@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 HEAVY = {
     "alembic",
     "databricks",
@@ -23,12 +25,19 @@ HEAVY = {
 SESSION = "from vinci_code.database.session import SessionLocal"
 
 
-def loaded_by(statement: str) -> set[str]:
-    code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+FLOOR = "import sqlalchemy.orm, pydantic_settings"
+
+
+def modules_of(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     return set(run.stdout.split())
+
+
+def loaded_by(statement: str) -> set[str]:
+    return {name.split(".")[0] for name in modules_of(statement)}
 
 
 @pytest.mark.parametrize(
@@ -54,13 +63,21 @@ def test_import_makes_no_file() -> None:
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.slow
+def test_import_loads_little_more_than_what_it_stands_on() -> None:
+    """A tenth more modules than the floor: our own, and what SQLAlchemy needs for SQLite."""
+    floor, ours = modules_of(FLOOR), modules_of(SESSION)
+    more = {name.split(".")[0] for name in ours - floor}
+    assert more == {"vinci_code", "sqlalchemy", "sqlite3", "_sqlite3"}
+    assert len(ours) <= 1.15 * len(floor), f"{len(ours)} modules, and {len(floor)} of the floor"
+
+
+@pytest.mark.soak
 def test_import_costs_little_more_than_what_it_stands_on() -> None:
     """At most 1.4 times the floor; the least of many alternating runs, since machines are noisy."""
-    floor = [seconds("import sqlalchemy.orm, pydantic_settings")]
+    floor = [seconds(FLOOR)]
     ours = [seconds(SESSION)]
     for _ in range(40):
-        floor.append(seconds("import sqlalchemy.orm, pydantic_settings"))
+        floor.append(seconds(FLOOR))
         ours.append(seconds(SESSION))
         if len(ours) >= 8 and min(ours) <= 1.4 * min(floor):
             break
@@ -70,5 +87,7 @@ def test_import_costs_little_more_than_what_it_stands_on() -> None:
 
 def seconds(statement: str) -> float:
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", statement], check=True, timeout=60, cwd=Path.cwd())
+    subprocess.run(
+        [sys.executable, "-c", statement], check=True, timeout=PATIENCE_S, cwd=Path.cwd()
+    )
     return time.perf_counter() - started

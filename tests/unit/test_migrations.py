@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from tests.patience import PATIENCE_S
 from vinci_code.core.config import reload_settings
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
 from vinci_code.database import migrations
@@ -175,7 +176,7 @@ class TestMoving:
         together = threading.Barrier(4)
 
         def migrate(name: int) -> None:
-            together.wait(30)
+            together.wait(PATIENCE_S)
             for turn in range(4):
                 engine = create_sqlite_engine(f"sqlite:///{tmp_path / f'{name}-{turn}.db'}")
                 try:
@@ -192,7 +193,7 @@ class TestMoving:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE_S)
 
         assert failures == []
 
@@ -269,7 +270,7 @@ class TestForeignDatabases:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
 
         assert run.returncode != 0

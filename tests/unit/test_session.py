@@ -16,6 +16,7 @@ from sqlalchemy import Engine, QueuePool, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
+from tests.patience import PATIENCE_S
 from vinci_code.core.config import ConfigurationError, get_settings, reload_settings
 from vinci_code.core.errors import DatabaseFileError
 from vinci_code.database.migrations import HEAD, status
@@ -263,7 +264,7 @@ class TestGetDb:
         for step in steps:
             thread = threading.Thread(target=step)
             thread.start()
-            thread.join(30)
+            thread.join(PATIENCE_S)
 
         assert in_use() == 0
         assert stored() == 1
@@ -393,7 +394,7 @@ class TestEngine:
         engines: list[Engine] = []
 
         def use() -> None:
-            together.wait(30)
+            together.wait(PATIENCE_S)
             engines.append(get_engine())
             with session_scope() as session:
                 session.add(event())
@@ -435,5 +436,5 @@ def run_all(threads: list[threading.Thread]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert not any(thread.is_alive() for thread in threads)

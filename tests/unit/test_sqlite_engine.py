@@ -32,6 +32,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from tests.patience import PATIENCE_S
 from vinci_code.core.config import reload_settings
 from vinci_code.core.errors import EXIT_UNAVAILABLE, DatabaseFileError
 from vinci_code.database import sqlite as sqlite_module
@@ -188,9 +189,9 @@ class TestTransactions:
         with engine.begin() as first:
             add(first, 1)
             second.start()
-            assert entered.wait(10)
+            assert entered.wait(PATIENCE_S)
             assert count(first) == 1
-        second.join(30)
+        second.join(PATIENCE_S)
 
         assert not second.is_alive()
         assert committed(engine) == 2
@@ -326,9 +327,9 @@ class TestInMemory:
         with memory.begin() as connection:
             add(connection, 1)
             thread.start()
-            assert started.wait(10)
+            assert started.wait(PATIENCE_S)
             add(connection, 2)
-        thread.join(30)
+        thread.join(PATIENCE_S)
 
         assert seen == [2]
 

@@ -11,6 +11,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 
+from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Connection
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -30,7 +31,7 @@ def at_once(warehouse: TestWarehouse, clients: int, work: Callable[[Connection, 
 
     def client(number: int) -> int:
         with sql.connect(**warehouse.connect_args) as connection:
-            together.wait(timeout=60)
+            together.wait(timeout=PATIENCE_S)
             return work(connection, number)
 
     with ThreadPoolExecutor(clients) as executor:

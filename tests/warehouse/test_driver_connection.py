@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
 from databricks.sql import exc
 from urllib3.exceptions import HTTPError
 
+from tests.patience import soon
 from tests.warehouse.driver import Connection, Cursor, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -75,10 +75,8 @@ def test_sessions_do_not_share_their_namespace(local_warehouse: TestWarehouse) -
 
 def test_a_wrong_token_is_refused(local_warehouse: TestWarehouse) -> None:
     args = local_warehouse.connect_args | {"access_token": "dapi" + "0" * 32}
-    started = time.monotonic()
-    with pytest.raises(exc.Error, match=r"(?i)token"):
+    with soon(), pytest.raises(exc.Error, match=r"(?i)token"):
         sql.connect(**args, **ONE_ATTEMPT)
-    assert time.monotonic() - started < 5
 
 
 def test_a_client_without_the_certificate_is_refused(local_warehouse: TestWarehouse) -> None:

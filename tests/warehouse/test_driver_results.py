@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Cursor, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -122,7 +123,7 @@ def test_a_client_without_pyarrow_reads_columns(local_warehouse: TestWarehouse) 
         [sys.executable, "-c", WITHOUT_ARROW, json.dumps(local_warehouse.connect_args), statement],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -7,11 +7,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 
 import pyarrow as pa
 import pytest
 
+from tests.patience import PATIENCE_S, soon, wait_until
 from tests.warehouse.engine_client import Client, db, engine
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.engine.names import used_binds
@@ -118,8 +118,8 @@ def big(db: Client) -> Client:
     return db
 
 
-def interrupted(client: Client, statement: str) -> tuple[SqlError, float]:
-    """Interrupt a statement that runs; return what it answered, and after how long."""
+def interrupted(client: Client, statement: str) -> SqlError:
+    """Interrupt a statement that runs; return what it answered."""
     found: list[SqlError] = []
 
     def run() -> None:
@@ -130,13 +130,12 @@ def interrupted(client: Client, statement: str) -> tuple[SqlError, float]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(0.3)
-    start = time.monotonic()
+    wait_until(lambda: client.session._running is not None, "the statement")
     client.session.interrupt()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert found, "the statement ended before it was interrupted"
-    return found[0], time.monotonic() - start
+    return found[0]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +150,8 @@ def interrupted(client: Client, statement: str) -> tuple[SqlError, float]:
 def test_interrupt_stops_a_statement(big: Client, statement: str) -> None:
     db = big
     db.script("CREATE TABLE t (i BIGINT)", "INSERT INTO t VALUES (1)")
-    error, seconds = interrupted(db, statement)
+    error = interrupted(db, statement)
     assert (error.error_class, error.sqlstate) == ("OPERATION_CANCELED", "HY008")
-    assert seconds < 2
     assert db.run("SELECT * FROM t") == [(1,)]
     assert db.run("SHOW TABLES LIKE 'c'") == []
 
@@ -237,10 +235,9 @@ def test_temporary_views_belong_to_their_session(engine: Engine, db: Client) -> 
 
 def test_statement_timeout(big: Client) -> None:
     big.run("SET STATEMENT_TIMEOUT = 1")
-    start = time.monotonic()
-    error = big.fails(SLOW, "STATEMENT_TIMEOUT", "57KD0")
+    with soon():
+        error = big.fails(SLOW, "STATEMENT_TIMEOUT", "57KD0")
     assert "STATEMENT_TIMEOUT = 1" in error.message
-    assert time.monotonic() - start < 4
     assert big.run("SELECT 1") == [(1,)]
 
 

@@ -14,6 +14,7 @@ from databricks.sql import exc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Connection
 from vinci_code.warehouse import LocalWarehouse
 
@@ -32,7 +33,9 @@ SEEDED = settings(
 def connection(local_warehouse_server: LocalWarehouse) -> Iterator[Connection]:
     local_warehouse_server.sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     args = local_warehouse_server.connect_args_for(local_warehouse_server.catalog, SCHEMA)
-    with sql.connect(**args, _socket_timeout=20, _retry_stop_after_attempts_count=1) as opened:
+    with sql.connect(
+        **args, _socket_timeout=PATIENCE_S, _retry_stop_after_attempts_count=1
+    ) as opened:
         with opened.cursor() as cursor:
             cursor.execute("CREATE OR REPLACE TABLE t (a INT, b DOUBLE, s STRING, d DATE)")
             cursor.execute(

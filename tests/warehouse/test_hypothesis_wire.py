@@ -19,10 +19,11 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
+from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Connection, sql, ttypes
 from vinci_code.warehouse import LocalWarehouse
 
-DEADLINE = 10.0  # seconds for any answer
+DEADLINE = PATIENCE_S
 
 SEEDED = settings(
     derandomize=True,

@@ -22,12 +22,14 @@ from databricks.sql.utils import serialize_query_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.patience import hold_clock, wait_until
 from tests.warehouse.driver import sql
 from tests.warehouse.wire_client import WireClient
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+from vinci_code.warehouse.wire import gateway, history
 from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
 
 TAG = {"test": "history"}
@@ -61,12 +63,14 @@ def entries(answer: ListQueriesResponse) -> list[QueryInfo]:
 
 def newest(workspace: WorkspaceClient) -> QueryInfo:
     """The entry of the statement before, once it is final."""
-    deadline = time.monotonic() + 10
-    while True:
-        entry = entries(workspace.query_history.list(max_results=1))[0]
-        if entry.is_final or time.monotonic() > deadline:
-            return entry
-        time.sleep(0.01)
+    found: list[QueryInfo] = []
+
+    def is_final() -> bool:
+        found[:] = entries(workspace.query_history.list(max_results=1))
+        return bool(found[0].is_final)
+
+    wait_until(is_final, "the end of the statement")
+    return found[0]
 
 
 def tags_of(entry: QueryInfo) -> dict[str, str | None]:
@@ -265,10 +269,14 @@ def test_it_is_refused(
     ids=lambda fault: fault.kind,
 )
 def test_entries_that_come_late_or_never(
-    fault: Fault, workspace: WorkspaceClient, cursor: Any, local_warehouse: TestWarehouse
+    fault: Fault,
+    workspace: WorkspaceClient,
+    cursor: Any,
+    local_warehouse: TestWarehouse,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clock = hold_clock(monkeypatch, gateway, history)
     local_warehouse.inject(fault)
-    before = time.monotonic()
     cursor.execute("SELECT 'late'")
     assert local_warehouse.requests[-1].fault == fault.kind
     wanted = QueryFilter(statement_ids=[cursor.query_id])
@@ -276,9 +284,9 @@ def test_entries_that_come_late_or_never(
     def is_shown() -> bool:
         return bool(entries(workspace.query_history.list(filter_by=wanted)))
 
-    shown = is_shown()
-    assert not shown or time.monotonic() - before > 0.5
-    time.sleep(0.7)
+    clock.move_on(0.5)
+    assert not is_shown()
+    clock.move_on(0.2)
     assert is_shown() == (fault.kind == "history_late")
 
 

@@ -15,10 +15,12 @@ from databricks.sql import exc
 from databricks.sql.client import Connection, Cursor
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from tests.patience import FOR_LONG_S, SHORT_S, HeldClock, hold_clock
 from tests.warehouse.wire_client import WireClient, message
 from tests.warehouse.wire_engine import FakeWarehouse
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.faults import KINDS, FaultScriptError, read_faults
+from vinci_code.warehouse.wire import rest
 
 EXECUTE = "ExecuteStatement"
 
@@ -165,27 +167,35 @@ def test_a_fault_for_any_request_leaves_the_rest_endpoints_alone(wire: FakeWareh
 # --- the warehouse starts -----------------------------------------------------------------------
 
 
-def test_a_cold_start_refuses_until_the_warehouse_runs(wire: FakeWarehouse) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HeldClock:
+    """The clock of the warehouse that starts."""
+    return hold_clock(monkeypatch, rest)
+
+
+def test_a_cold_start_refuses_until_the_warehouse_runs(
+    wire: FakeWarehouse, clock: HeldClock
+) -> None:
     wire.inject(Fault.cold_start(0.4, stopped=0.2, retry_after=3))
     body = message("OpenSession", client_protocol_i64=42247)
     states: list[str] = []
     answers: list[tuple[int, dict[str, str], bytes]] = []
     with WireClient(wire) as client:
-        deadline = time.monotonic() + 10
-        while not answers or answers[-1][0] != 200:
-            assert time.monotonic() < deadline
+        for seconds in (0.3, 0.2, 0.2, 0.0):
             answers.append(client.post(body))
             states.append(wire.state)
-            time.sleep(0.05)
-    assert answers[0][0] == 503
+            clock.move_on(seconds)
+    assert [status for status, _, _ in answers] == [503, 503, 503, 200]
     assert answers[0][1]["retry-after"] == "3"
     assert answers[0][1]["x-thriftserver-error-message"].startswith("TEMPORARILY_UNAVAILABLE")
-    assert sorted(set(states), key=states.index) == ["STOPPED", "STARTING", "RUNNING"]
+    assert states == ["STOPPED", "STARTING", "STARTING", "RUNNING"]
     assert {item.fault for item in wire.requests[:-1]} == {"cold_start"}
     assert wire.requests[-1].fault is None
 
 
-def test_a_cold_start_that_shows_on_the_session(wire: FakeWarehouse, cursor: Cursor) -> None:
+def test_a_cold_start_that_shows_on_the_session(
+    wire: FakeWarehouse, cursor: Cursor, clock: HeldClock
+) -> None:
     wire.inject(Fault.cold_start(0.5, style="session"))
     pattern = (
         r"requirement failed: Session handle: SessionHandle \[[0-9a-f-]{36}\] has not been "
@@ -195,20 +205,20 @@ def test_a_cold_start_that_shows_on_the_session(wire: FakeWarehouse, cursor: Cur
         cursor.execute("SELECT 1")
     with WireClient(wire) as client:
         assert client.open_session() is not None
-    time.sleep(0.6)
+    clock.move_on(0.6)
     assert cursor.execute("SELECT 1").fetchall() == [(1,)]
     assert wire.requests[0].status == 200
     assert wire.requests[0].executed is False
 
 
-def test_a_start_through_rest_shortens_the_stop(wire: FakeWarehouse) -> None:
+def test_a_start_through_rest_shortens_the_stop(wire: FakeWarehouse, clock: HeldClock) -> None:
     path = f"/api/2.0/sql/warehouses/{wire.warehouse_id}"
     wire.inject(Fault.cold_start(0.1, stopped=60))
     with WireClient(wire) as client:
         assert client.post(message("OpenSession", client_protocol_i64=42247))[0] == 503
         assert wire.state == "STOPPED"
         client.json("POST", path + "/start")
-        time.sleep(0.15)
+        clock.move_on(0.15)
         assert client.post(message("OpenSession", client_protocol_i64=42247))[0] == 200
 
 
@@ -319,9 +329,9 @@ def test_a_delayed_reply(wire: FakeWarehouse, cursor: Cursor) -> None:
 
 
 def test_a_socket_timeout_on_a_delayed_reply(wire: FakeWarehouse) -> None:
-    arguments = wire.connect_args | {"_enable_v3_retries": False, "_socket_timeout": 0.5}
+    arguments = wire.connect_args | {"_enable_v3_retries": False, "_socket_timeout": SHORT_S}
     with sql.connect(**arguments) as connection, connection.cursor() as cursor:
-        wire.inject(Fault.delay(3, operation=EXECUTE))
+        wire.inject(Fault.delay(FOR_LONG_S, operation=EXECUTE))
         with pytest.raises((exc.Error, urllib3.exceptions.HTTPError)):
             cursor.execute("INSERT INTO t VALUES (1)")
         assert wire.engine.executed == ["INSERT INTO t VALUES (1)"]

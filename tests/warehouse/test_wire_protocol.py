@@ -6,7 +6,6 @@ import datetime as dt
 import decimal
 import itertools
 import threading
-import time
 import uuid
 
 import pytest
@@ -21,8 +20,10 @@ from databricks.sql.parameters.native import (
 )
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from tests.patience import FOR_LONG_S, PATIENCE_S, wait_until
 from tests.warehouse.wire_client import WireClient
 from tests.warehouse.wire_engine import EVERY_TYPE, FakeWarehouse
+from vinci_code.warehouse.wire import thrift_service
 
 # --- sessions -----------------------------------------------------------------------------------
 
@@ -399,11 +400,15 @@ def test_an_asynchronous_statement_is_polled_and_fetched(
     assert set(names[1:]) == {"GetOperationStatus", "FetchResults"}
 
 
-def test_polling_waits_on_the_server(wire: FakeWarehouse, cursor: Cursor) -> None:
-    cursor.execute("SELECT sleep(3.5)")
+def test_polling_waits_on_the_server(
+    wire: FakeWarehouse, cursor: Cursor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is polled for from the beginning, and each poll but the last takes a second or more.
+    monkeypatch.setattr(thrift_service, "DIRECT_RESULTS_SECONDS", 0.0)
+    cursor.execute("SELECT sleep(2.5)")
     polls = [record for record in wire.requests if record.operation == "GetOperationStatus"]
     assert 1 <= len(polls) <= 3
-    assert cursor.fetchall() == [("3.5",)]
+    assert cursor.fetchall() == [("2.5",)]
 
 
 def test_an_asynchronous_statement_s_error_comes_with_its_status(cursor: Cursor) -> None:
@@ -418,7 +423,7 @@ def test_cancel_stops_the_statement(wire: FakeWarehouse, connection: Connection)
 
         def run() -> None:
             try:
-                cursor.execute("SELECT sleep(60)")
+                cursor.execute(f"SELECT sleep({FOR_LONG_S})")
             except exc.Error as error:
                 failures.append(error)
 
@@ -426,7 +431,7 @@ def test_cancel_stops_the_statement(wire: FakeWarehouse, connection: Connection)
         thread.start()
         _await_operation(wire, "GetOperationStatus")  # only then does the driver know the handle
         cursor.cancel()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
         assert "found CANCELED" in str(failures[0])
         assert wire.requests[0].executed is False
@@ -448,7 +453,7 @@ def test_canceling_one_statement_leaves_the_next_alone(
     wire: FakeWarehouse, connection: Connection
 ) -> None:
     with connection.cursor() as first, connection.cursor() as second:
-        first.execute_async("SELECT sleep(30)")
+        first.execute_async(f"SELECT sleep({FOR_LONG_S})")
         second.execute_async("SELECT sleep(0.3)")
         first.cancel()
         second.get_async_execution_result()
@@ -461,7 +466,7 @@ def test_a_client_s_own_timeout_stops_the_statement(wire: FakeWarehouse) -> None
         response = client.call(
             "ExecuteStatement",
             sessionHandle=session,
-            statement="SELECT sleep(60)",
+            statement=f"SELECT sleep({FOR_LONG_S})",
             runAsync=True,
             queryTimeout=1,
         )
@@ -476,7 +481,7 @@ def test_a_client_s_own_timeout_stops_the_statement(wire: FakeWarehouse) -> None
 
 def test_closing_a_session_stops_its_statement(wire: FakeWarehouse) -> None:
     connection = sql.connect(**wire.connect_args)
-    connection.cursor().execute_async("SELECT sleep(60)")
+    connection.cursor().execute_async(f"SELECT sleep({FOR_LONG_S})")
     connection.close()
     assert wire.engine.sessions[-1].closed
 
@@ -498,7 +503,7 @@ def test_a_request_is_recorded_with_its_size_and_duration(
     assert record.bytes_in > 100
     assert record.bytes_out > 100
     assert record.duration is not None
-    assert 0 < record.duration < 5
+    assert 0 < record.duration < PATIENCE_S
 
 
 def test_no_secret_is_recorded(wire: FakeWarehouse, cursor: Cursor) -> None:
@@ -512,7 +517,4 @@ def test_no_secret_is_recorded(wire: FakeWarehouse, cursor: Cursor) -> None:
 
 
 def _await_operation(wire: FakeWarehouse, name: str) -> None:
-    deadline = time.monotonic() + 20
-    while not any(record.operation == name for record in wire.requests):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: any(record.operation == name for record in wire.requests), name)

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from databricks import sql
 
+from tests.patience import PATIENCE_S
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 
-TIMEOUT = 60
+TIMEOUT = PATIENCE_S
 
 
 @contextmanager

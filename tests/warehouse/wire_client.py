@@ -14,9 +14,10 @@ from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 from typing_extensions import Self
 
+from tests.patience import PATIENCE_S
 from vinci_code.warehouse.local import LocalWarehouse
 
-TIMEOUT = 20
+TIMEOUT = PATIENCE_S
 
 # A struct of the generated classes, which carry no types.
 Struct: TypeAlias = Any

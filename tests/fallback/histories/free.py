@@ -37,6 +37,7 @@ from tests.fallback.histories.application import Place, hurried, place
 from tests.fallback.histories.processes import context
 from tests.fallback.histories.runner import Eye
 from tests.fallback.histories.tables import MARK, THING, Base, Mark, Thing
+from tests.patience import PATIENCE_S
 from vinci_code.core.errors import VinciError
 from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.fallback.coding import decode
@@ -87,7 +88,11 @@ def run(seconds: float, seed: int, *, processes: int = 3) -> Report:
         workers = [_Worker(at, file, number) for number in range(processes)]
         end = time.monotonic() + seconds
         try:
-            while time.monotonic() < end:
+            # On a busy machine a process takes long to begin, and until then nothing is seen.
+            while time.monotonic() < end or not (
+                any("did" in worker.noted().values() for worker in workers)
+                or time.monotonic() > end + PATIENCE_S
+            ):
                 time.sleep(by.uniform(*_PAUSES))
                 _disturb(by, warehouse, workers, report)
                 for worker in workers:
@@ -220,7 +225,7 @@ class _Worker:
         """Have it end its unit of work, and with it."""
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGTERM)
-        self._process.join(60)
+        self._process.join(PATIENCE_S)
         if self.lives:
             self.kill()
 
