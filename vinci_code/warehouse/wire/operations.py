@@ -366,6 +366,9 @@ class Operation:
                 return False
             self._state = state
             self.completed = time.time()
+            if state == OperationState.FINISHED_STATE:
+                # Who is told closes it at once, and what is closed cannot be told from cancelled.
+                self._note_end(None)
             self._tell(state == OperationState.FINISHED_STATE)
             self._condition.notify_all()
             return True
