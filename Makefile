@@ -1,15 +1,20 @@
 # Every target is one line of help: `make help`.
 PYTHON ?= python3
 VENV   := .venv
-BIN    := $(VENV)/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN    := $(VENV)/$(SCRIPTS)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 LOCK   := $(PIP) install --quiet --require-hashes --no-deps --only-binary :all: -r
 SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 UV     := $(VENV)-lock/bin/uv
+# What depends most on the versions of others, and needs neither fork, signal nor terminal.
+QUICK  := tests/unit tests/warehouse/test_corpus.py tests/warehouse/test_sql_parse.py \
+  tests/warehouse/test_sql_rewrites.py tests/dialect/test_ddl.py tests/dialect/test_compiler.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-soak test-long test-fast test-spark test-spark-fast spark-page record lint typing format lock bench \
-  history fallback-history differential compliance clean
+.PHONY: help install dev demo test test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
+  test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
+  fallback-history differential compliance dist clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +37,23 @@ test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, of which t
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
 	$(BIN)/python -m pytest -m "not slow and not soak"
+
+test-quick: $(VENV)/installed-dev ## Run the fast tests that depend most on other packages, and run on every system.
+	$(BIN)/python -m pytest -m "not slow and not soak" $(QUICK)
+
+test-oldest: $(VENV)-oldest/installed ## Run test-fast's tests with the oldest versions allowed, on Python 3.10.
+	$(VENV)-oldest/$(SCRIPTS)/python -m pytest -m "not slow and not soak"
+
+test-oldest-quick: $(VENV)-oldest/installed ## Run test-quick's tests with them: the part that CI runs.
+	$(VENV)-oldest/$(SCRIPTS)/python -m pytest --numprocesses 2 -m "not slow and not soak" $(QUICK)
+
+test-newest: ## Run test-fast's tests with the newest versions allowed, on the newest Python that is here.
+	$(PYTHON) scripts/make_environment.py newest $(VENV)-newest
+	$(VENV)-newest/$(SCRIPTS)/python -m pytest -m "not slow and not soak"
+
+coverage: $(VENV)/installed-dev ## Run test-quick's tests, and fail where they cover less than pyproject.toml asks for.
+	$(BIN)/python -m coverage run -m pytest -m "not slow and not soak" $(QUICK)
+	$(BIN)/python -m coverage report
 
 lint: $(VENV)/installed-dev ## Check format, rules and types.
 	$(BIN)/ruff format --check .
@@ -76,7 +98,7 @@ test-spark: $(VENV)/installed-dev ## Run what we send on Apache Spark with Delta
 	$(BIN)/python -m tests.spark.run
 
 test-spark-fast: $(VENV)/installed-dev ## The part of it that CI runs: fewer recorded and random statements.
-	VINCI_RANDOM_COMPARISONS=250 $(BIN)/python -m tests.spark.run -- -m "not slow"
+	VINCI_RANDOM_COMPARISONS=250 $(BIN)/python -m tests.spark.run -- -m "not slow and not soak"
 
 spark-page: $(VENV)/installed-dev ## The same, and renew docs/spark.md from its figures.
 	$(BIN)/python -m tests.spark.run --required --write
@@ -89,18 +111,31 @@ lock: ## Renew the lock files from pyproject.toml (names, versions and hashes on
 	$(UV) pip compile --quiet --universal --python-version 3.10 --only-binary :all: \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
 	  --constraint requirements/dev.lock --group build pyproject.toml -o requirements/base.lock
+	$(UV) pip compile --quiet --universal --python-version 3.10 --only-binary :all: --resolution lowest-direct \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
+	  --no-emit-package vinci-code --extra dev --group build pyproject.toml -o requirements/oldest.lock
 	$(UV) pip compile --quiet --universal --python-version 3.10 --no-binary pyspark \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
 	  --no-deps --group spark -o requirements/spark.lock
 
+# The time of the last commit stands in every file of the archives, so that two builds are equal.
+dist: $(VENV)/installed-dev ## Build wheel and sdist, check what is in them, install the wheel and run the demo.
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build
+	$(BIN)/python scripts/check_dist.py dist --install requirements/base.lock
+
 clean: ## Remove the environment and every cache; your database and .env stay.
-	rm -rf $(VENV) $(VENV)-lock build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-oldest $(VENV)-newest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "vinci_code needs Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)-oldest/installed: requirements/oldest.lock pyproject.toml scripts/make_environment.py
+	$(PYTHON) scripts/make_environment.py oldest $(VENV)-oldest
+	@touch $@
 
 $(VENV)/installed-base: requirements/base.lock pyproject.toml | $(BIN)/python
 	$(LOCK) requirements/base.lock

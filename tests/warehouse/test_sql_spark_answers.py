@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.warehouse.sql_support import Database, plain
 from vinci_code.warehouse.sql.builtins import FUNCTIONS
@@ -29,7 +31,22 @@ def database() -> Iterator[Database]:
     database.close()
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=[answer["sql"][:70] for answer in ANSWERS])
+# There is no DuckDB 2.0 for Python 3.10, and earlier releases answer these otherwise: a sum of
+# decimals beyond its type is no error, and -0.0 among NaN and NULL differs.
+OTHERWISE_BEFORE_DUCKDB_2 = (
+    "SELECT sum(a) FROM VALUES (9999999",
+    "SELECT a FROM VALUES (double('nan'))",
+)
+
+
+def case(answer: dict[str, Any]) -> ParameterSet:
+    sql = answer["sql"]
+    before = duckdb.__version__.startswith("1.") and sql.startswith(OTHERWISE_BEFORE_DUCKDB_2)
+    marks = [pytest.mark.xfail(reason="DuckDB before 2.0")] if before else []
+    return pytest.param(answer, id=sql[:70], marks=marks)
+
+
+@pytest.mark.parametrize("answer", [case(answer) for answer in ANSWERS])
 def test_answers_as_spark(database: Database, answer: dict[str, Any]) -> None:
     if "error" in answer:
         with pytest.raises(SqlError) as caught:

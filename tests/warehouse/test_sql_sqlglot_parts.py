@@ -23,7 +23,7 @@ def test_a_sqlglot_without_one_is_told_by_a_line(
     with pytest.raises(UnsupportedSqlglotError) as caught:
         check()
     assert str(caught.value) == (
-        "The local warehouse needs sqlglot 30.27 or later; "
+        "The local warehouse needs sqlglot 30.29 or later; "
         f"found {version('sqlglot')}, which lacks Parser.{name}. "
         "Install one that is supported: python -m pip install 'vinci-code[warehouse]'"
     )
@@ -37,7 +37,7 @@ def test_a_sqlglot_without_a_class_of_expressions_is_told_by_a_line(
         check()
 
 
-@pytest.mark.parametrize("found", ["29.0.1", "30.26.0"])
+@pytest.mark.parametrize("found", ["29.0.1", "30.28.0"])
 def test_a_sqlglot_that_is_too_old_is_told_by_a_line(
     found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_sqlglot_that_is_too_old_is_told_by_a_line(
     with pytest.raises(UnsupportedSqlglotError) as caught:
         check()
     assert str(caught.value) == (
-        f"The local warehouse needs sqlglot 30.27 or later; found {found}. "
+        f"The local warehouse needs sqlglot 30.29 or later; found {found}. "
         "Install one that is supported: python -m pip install 'vinci-code[warehouse]'"
     )
 
@@ -85,4 +85,4 @@ def test_no_other_module_takes_private_names_of_a_parser() -> None:
 def test_what_is_supported_is_what_is_installed_with_the_extra() -> None:
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     oldest = ".".join(map(str, sqlglot_parts.OLDEST))
-    assert re.findall(r'"sqlglot>=(.*)"', project) == [oldest]
+    assert re.findall(r'"sqlglot>=([0-9.]+),<31"', project) == [oldest]

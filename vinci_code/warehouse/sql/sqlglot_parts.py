@@ -13,9 +13,9 @@ from sqlglot.parser import Parser
 
 from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
 
-# 30.24 still takes UNION before an INTERSECT behind it, and 30.20 loses LIMIT ALL: wrong answers,
-# with every name in its place.
-OLDEST = (30, 27)
+# Before, PIVOT is read otherwise; 30.24 takes UNION before an INTERSECT behind it, and 30.20 loses
+# LIMIT ALL: wrong answers, with every name in its place.
+OLDEST = (30, 29)
 
 # What the parser keeps of its place among the tokens, and what moves it.
 PLACE = ("_advance", "_curr", "_index", "_next", "_prev", "_retreat", "_tokens")

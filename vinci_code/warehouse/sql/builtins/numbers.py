@@ -10,8 +10,17 @@ from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql
 
-for _name in ("sin", "cos", "tan", "atan", "degrees", "radians"):
+for _name in ("atan", "degrees", "radians"):
     simple(_name, (DOUBLE,), DOUBLE, f"{_name}({{0}})", shown=_name.upper())
+# DuckDB before 2.0 refuses the angle that has no end.
+_OF_AN_ANGLE = {
+    name: f"CASE WHEN isinf({{0}}) THEN 'NaN'::DOUBLE ELSE {name}({{0}}) END"
+    for name in ("sin", "cos", "tan")
+}
+for _name, _template in _OF_AN_ANGLE.items():
+    simple(_name, (DOUBLE,), DOUBLE, _template, shown=_name.upper())
+for _name, _of in (("cot", "tan"), ("sec", "cos"), ("csc", "sin")):
+    simple(_name, (DOUBLE,), DOUBLE, f"(1 / {_OF_AN_ANGLE[_of]})", shown=_name.upper())
 simple("asin", (DOUBLE,), DOUBLE, "vinci_math('asin', {0})", shown="ASIN")
 simple("acos", (DOUBLE,), DOUBLE, "vinci_math('acos', {0})", shown="ACOS")
 simple("sinh", (DOUBLE,), DOUBLE, "sinh({0})", shown="SINH")
@@ -20,11 +29,15 @@ simple("tanh", (DOUBLE,), DOUBLE, "tanh({0})", shown="TANH")
 simple("asinh", (DOUBLE,), DOUBLE, shown="ASINH", template="asinh({0})")
 simple("acosh", (DOUBLE,), DOUBLE, shown="ACOSH", template="vinci_math('acosh', {0})")
 simple("atanh", (DOUBLE,), DOUBLE, shown="ATANH", template="vinci_math('atanh', {0})")
-simple("cot", (DOUBLE,), DOUBLE, "(1 / tan({0}))", shown="COT")
-simple("sec", (DOUBLE,), DOUBLE, "(1 / cos({0}))", shown="SEC")
-simple("csc", (DOUBLE,), DOUBLE, "(1 / sin({0}))", shown="CSC")
 simple("atan2", (DOUBLE, DOUBLE), DOUBLE, "atan2({0}, {1})", shown="ATAN2")
-simple("sqrt", (DOUBLE,), DOUBLE, "sqrt({0})", shown="SQRT")
+# DuckDB before 2.0 refuses what has no root.
+simple(
+    "sqrt",
+    (DOUBLE,),
+    DOUBLE,
+    "CASE WHEN {0} < 0 THEN 'NaN'::DOUBLE ELSE sqrt({0}) END",
+    shown="SQRT",
+)
 simple("cbrt", (DOUBLE,), DOUBLE, "vinci_math('cbrt', {0})", shown="CBRT")
 simple("exp", (DOUBLE,), DOUBLE, "exp({0})", shown="EXP")
 simple("expm1", (DOUBLE,), DOUBLE, "vinci_math('expm1', {0})", shown="EXPM1")
