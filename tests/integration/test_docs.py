@@ -22,7 +22,10 @@ from vinci_code.cli.app import app
 from vinci_code.core.config import DatabaseSettings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES = [
+    ROOT / name
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "RELEASING.md")
+]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 VARIABLES = DatabaseSettings.variables()
 
