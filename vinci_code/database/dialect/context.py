@@ -78,6 +78,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     # What the rows of a flush are to hold before.
     _taken: list[Expected | None] | None = None
     _inserts_by_text = False
+    # What its statement has to make sure of, where it is a write.
+    _wanted_checks: Checks | None = None
 
     @classmethod
     def _init_compiled(
@@ -95,6 +97,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             NotSupportedError: It cannot have them.
         """
+        checks = None
         if compiled.isinsert or compiled.isupdate or compiled.isdelete:
             checks = _checks(dialect, compiled, execution_options)
             if compiled.write is None:
@@ -105,6 +108,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         made: Any = super()._init_compiled(
             dialect, connection, dbapi_connection, execution_options, compiled, *args, **kw
         )
+        made._wanted_checks = checks
         made._add_loaded()
         return made
 
@@ -298,8 +302,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""
         compiled: Any = self.compiled
+        used: frozenset[Name] = frozenset(compiled.names_used)
         schemas = self.execution_options.get("schema_translate_map")
-        return frozenset(name.translated(schemas) for name in compiled.names_used)
+        return frozenset(name.translated(schemas) for name in used) if schemas else used
 
     def _reads(self, unit: Unit, table: Any) -> frozenset[str] | None:
         """The bare names of what a write reads beside its own table; ``None`` if unknown."""
@@ -316,7 +321,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         self._require_own(statement)
         shape: Shape | None = compiled.shape
         upsert = self.execution_options.get(UPSERT)
-        checks = _checks(self.dialect, compiled, self.execution_options)
+        checks = self._wanted_checks
+        assert checks is not None  # noqa: S101 - it is a write
         table = compiled.written_table
         if checks.keys and not self.isdelete:
             refuse_unchecked(table)
@@ -353,6 +359,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             NotSupportedError: It is another one.
         """
+        if statement == self.statement:
+            return
         own = str(self.statement)
         before, found, behind = statement.partition(own)
         if not found or not is_comment(f"{before}\n{behind}"):

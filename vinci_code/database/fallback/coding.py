@@ -35,7 +35,7 @@ from vinci_code.database.dialect.writes.shapes import (
     WriteKind,
     key_places,
 )
-from vinci_code.database.fallback.values import packed, unpacked
+from vinci_code.database.fallback.values import packed, packed_row, unpacked
 
 FORMAT = 1
 """The format of the documents; a reader knows those up to its own."""
@@ -184,6 +184,8 @@ def _text(held: HeldText) -> dict[str, Any]:
 def _columns(rows: Sequence[Row], width: int) -> list[Any]:
     if not rows or not width:
         return [[] for _ in range(width)]
+    if len(rows) == 1 and len(rows[0]) == width:
+        return packed_row(rows[0])
     values = list(chain.from_iterable(rows))
     if len(values) != len(rows) * width:
         raise AssertionError(f"rows of {width} values each have {len(values)} in all")

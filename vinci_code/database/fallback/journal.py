@@ -460,7 +460,8 @@ class Journal:
             tables.write_batch(connection, batch)
         tables.write_record(connection, seq, record)
         tables.write_place(connection, place)
-        ledger = replace(ledger, version=ledger.version + 1, appended=seq)
+        ended = ledger.done, ledger.discarded, ledger.lost
+        ledger = Ledger(ledger.file, ledger.version + 1, seq, *ended)
         tables.write_ledger(connection, ledger)
         self._appended[seq] = ledger
         if len(self._appended) > _MOST_UNNOTED:

@@ -157,7 +157,13 @@ class StandbyConnection(sqlite3.Connection):
 
 
 class StandbyCompiler(WholeRows, Moments, InsertKeys, TablesUsed, SQLiteCompiler):  # type: ignore[misc]
-    """Compiles for SQLite; the keys of new rows are made in the client, as for the warehouse."""
+    """Compiles for SQLite; the keys of new rows are made in the client, as for the warehouse.
+
+    Attributes:
+        is_known_insert: Whether each value of its rows was found to be known here.
+    """
+
+    is_known_insert = False
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
         """Render INSERT, with a key where SQLite would give one out."""
@@ -259,8 +265,9 @@ class StandbyContext(SQLiteExecutionContext):
         own = frozenset() if table is None else {bare_name(table)}
         if compiled.tables_used is None or compiled.tables_used - own:
             self._standby.reads.require(compiled.tables_used)
-        if self.isinsert:
+        if self.isinsert and not compiled.is_known_insert:
             self._require_insert(compiled, table)
+            compiled.is_known_insert = True
 
     def _require_insert(self, compiled: Any, table: Any) -> None:
         # Not that of the compiler, which has its keys.

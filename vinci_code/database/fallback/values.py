@@ -19,6 +19,8 @@ from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.text.binding import Struct, Typed
 
 _PLAIN = frozenset({bool, int, float, str})
+# Of which JSON holds every value.
+_EXACT = frozenset({bool, str, type(None)})
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 _SORT, _VALUES = "sort", "values"
 _ANY = "any"
@@ -53,6 +55,15 @@ def packed(values: Sequence[Any]) -> Any:
             "datetime, time, timedelta, UUID, list or dict."
         )
     return {_SORT: sort.name, _VALUES: sort.pack(values)}
+
+
+def packed_row(row: Sequence[Any]) -> list[Any]:
+    """What the columns of one row are in JSON: most values are written as they are.
+
+    Raises:
+        NotSupportedError: A value is of a type that cannot be kept.
+    """
+    return [[value] if type(value) in _EXACT else packed([value]) for value in row]
 
 
 def unpacked(column: Any) -> Sequence[Any]:
