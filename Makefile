@@ -9,7 +9,7 @@ SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --edi
 UV     := $(VENV)-lock/bin/uv
 # What depends most on the versions of others, and needs neither fork, signal nor terminal.
 QUICK  := tests/unit tests/warehouse/test_corpus.py tests/warehouse/test_sql_parse.py \
-  tests/warehouse/test_sql_rewrites.py tests/dialect/test_ddl.py tests/dialect/test_compiler.py
+  tests/warehouse/test_sql_rewrites.py tests/dialect/sql/test_ddl.py tests/dialect/test_compiler.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-soak test-long test-fast test-quick test-oldest test-oldest-quick \

@@ -39,8 +39,8 @@ def run_parity() -> None:
 
 def run_held() -> None:
     """What writes of every form are checked by; of the two warehouses the one with transactions."""
-    names = ("constructs", "loaded")
-    _run_tests(*(f"tests/dialect/test_held_{name}.py" for name in names), "-k", "not none")
+    names = ("writes/test_held_constructs", "units/test_held_loaded")
+    _run_tests(*(f"tests/dialect/{name}.py" for name in names), "-k", "not none")
 
 
 def run_compliance() -> None:

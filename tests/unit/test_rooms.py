@@ -108,3 +108,9 @@ def test_what_is_imported_from_elsewhere_is_seen() -> None:
         "a.e": "from a.b import NAME, c\nload('a.b.d')",
     }
     assert used(sources, {"a", "a.b"}) == {"a.b": {"NAME", "c", "d"}}
+
+
+def test_the_tests_of_the_dialect_lie_as_its_rooms_do() -> None:
+    folder = PACKAGE.parent / "tests" / "dialect"
+    rooms = {path.parent.name for path in (PACKAGE / "database" / "dialect").glob("*/__init__.py")}
+    assert {path.parent.name for path in folder.glob("*/test_*.py")} == rooms
