@@ -14,7 +14,7 @@ QUICK  := tests/unit tests/warehouse/test_corpus.py tests/warehouse/test_sql_par
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
   test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
-  fallback-history differential compliance dist clean
+  fallback-history differential mutations compliance dist clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -87,6 +87,9 @@ fallback-history: $(VENV)/installed-dev ## Run 1,000 random histories of units o
 differential: $(VENV)/installed-dev ## Run 2,000 random programs on SQLite and on the warehouse, and compare.
 	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7
 	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7 --no-transactions
+
+mutations: $(VENV)/installed-dev ## Break the package at 60 random places; the nearest tests have to see 55.
+	$(BIN)/python -m tests.mutations.run
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare
