@@ -426,7 +426,7 @@ def test_a_connector_that_waits_lets_it_through(raised: type[Exception], tmp_pat
     """A soft limit is no trouble with the connection, which ``validate()`` would tell of."""
 
     def opening() -> list[threading.Thread]:
-        return [t for t in threading.enumerate() if t.name.startswith("vinci: opening")]
+        return [t for t in threading.enumerate() if t.name == "vinci: a request"]
 
     with silent_server() as port:
         settings = DatabaseSettings(

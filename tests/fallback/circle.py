@@ -100,7 +100,7 @@ def circle(
     made = Circle(of, online, Fallback(online, file, metadata, reads=reads, **options))
     try:
         # All that waits is sent before the next statement, however slow the machine is.
-        with mock.patch.object(module, "REPLAY_SECONDS", PATIENCE_S):
+        with mock.patch.object(module, "_REPLAY_SECONDS", PATIENCE_S):
             yield made
     finally:
         of.warehouse.faults.clear()

@@ -284,8 +284,15 @@ def _driver() -> None:
     from databricks import sql
 
     arguments = DatabricksConnector().connect_arguments()
+    # By itself it would try for a quarter of an hour where nobody answers.
+    bounds = {
+        "_socket_timeout": arguments.pop("connect_timeout") / 2,
+        "_retry_stop_after_attempts_count": 1,
+        "_retry_stop_after_attempts_duration": 40.0,
+        "_retry_delay_max": 5.0,
+    }
     try:
-        connection = sql.connect(**arguments)
+        connection = sql.connect(**arguments, **bounds)
     except Exception as error:
         logging.getLogger("vinci_code").exception("refused")
         _show_exception(redact_exception(error))
