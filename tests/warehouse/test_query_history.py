@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,14 +23,14 @@ from databricks.sql.utils import serialize_query_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.patience import hold_clock, wait_until
+from tests.patience import PATIENCE_S, hold_clock, wait_until
 from tests.warehouse.driver import sql
 from tests.warehouse.wire_client import WireClient
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
-from vinci_code.warehouse.wire import gateway, history
+from vinci_code.warehouse.wire import gateway, history, operations
 from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
 
 TAG = {"test": "history"}
@@ -98,6 +99,26 @@ def test_an_entry_says_what_a_statement_was_and_became(
     assert entry.execution_end_time_ms is not None
     assert before - 1 <= entry.query_start_time_ms <= entry.execution_end_time_ms
     assert entry.execution_end_time_ms <= time.time() * 1000 + 1
+
+
+def test_what_a_client_closes_at_once_is_finished_all_the_same(
+    workspace: WorkspaceClient, cursor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker may come to its end only when the client has closed what it was told of."""
+    note, closed = operations.Operation._note_end, threading.Event()
+
+    def note_late(self: operations.Operation, failure: str | None) -> None:
+        # Not while it holds the lock: that is before the client is told.
+        if not self._condition._is_owned():  # type: ignore[attr-defined]
+            closed.wait(PATIENCE_S)
+        note(self, failure)
+
+    monkeypatch.setattr(operations.Operation, "_note_end", note_late)
+    cursor.execute("SELECT 'closed at once'")
+    cursor.close()
+    closed.set()
+    entry = newest(workspace)
+    assert (entry.query_text, entry.status) == ("SELECT 'closed at once'", QueryStatus.FINISHED)
 
 
 def test_what_failed_and_what_was_cancelled(workspace: WorkspaceClient, cursor: Any) -> None:
