@@ -44,7 +44,7 @@ test-quick: $(VENV)/installed-dev ## Run the fast tests that depend most on othe
 test-oldest: $(VENV)-oldest/installed ## Run test-fast's tests with the oldest versions allowed, on Python 3.10.
 	$(VENV)-oldest/$(SCRIPTS)/python -m pytest -m "not slow and not soak"
 
-test-oldest-quick: $(VENV)-oldest/installed ## Run test-quick's tests with them: the part that CI runs.
+test-oldest-quick: $(VENV)-oldest/installed ## Run test-quick's tests with them: a part that takes minutes.
 	$(VENV)-oldest/$(SCRIPTS)/python -m pytest --numprocesses 2 -m "not slow and not soak" $(QUICK)
 
 test-newest: ## Run test-fast's tests with the newest versions allowed, on the newest Python that is here.
