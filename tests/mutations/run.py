@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "vinci_code"
@@ -112,11 +113,21 @@ def main() -> int:
     options = parser.parse_args()
     chosen = choose(options.seed, options.mutations)[options.first :]
     print(f"seed {options.seed}, {len(chosen)} mutations", flush=True)
+    # Else a path that is wrong, or a test that fails by itself, would see every mutation.
+    for module in dict.fromkeys(mutation.module for mutation in chosen):
+        if tests_fail(module, (ROOT / PACKAGE / module).read_text()):
+            sys.exit(f"the tests of {module} fail without any mutation: {NEAREST[module]}")
     counts = {"red": 0, "equivalent": 0, "not seen": 0}
     for number, mutation in enumerate(chosen, options.first):
         began = time.monotonic()
         reason = EQUIVALENT.get((mutation.module, mutation.before, mutation.after))
-        verdict = "equivalent" if reason else "red" if is_seen(mutation) else "not seen"
+        verdict = (
+            "equivalent"
+            if reason
+            else "red"
+            if tests_fail(mutation.module, mutation.source)
+            else "not seen"
+        )
         counts[verdict] += 1
         print(
             f"{number:3} {verdict:10} {time.monotonic() - began:4.0f} s  "
@@ -219,8 +230,13 @@ def _column(line: str, offset: int) -> int:
     return len(line.encode()[:offset].decode())
 
 
-def is_seen(mutation: Mutation) -> bool:
-    """Whether one of the nearest tests fails, or does not end."""
+def tests_fail(module: str, source: str) -> bool:
+    """Whether one of the tests nearest to a module fails, or does not end, where it is such.
+
+    Args:
+        module: The file within the package.
+        source: What stands in it.
+    """
     with tempfile.TemporaryDirectory(prefix="vinci-mutation-") as folder:
         copied = Path(folder)
         skipped = shutil.ignore_patterns("__pycache__", ".*", "recorded")
@@ -228,8 +244,8 @@ def is_seen(mutation: Mutation) -> bool:
             shutil.copytree(ROOT / name, copied / name, ignore=skipped)
         for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "LICENSE"):
             shutil.copy(ROOT / name, copied / name)
-        (copied / PACKAGE / mutation.module).write_text(mutation.source)
-        tests = [f"tests/{name}" for name in NEAREST[mutation.module]]
+        (copied / PACKAGE / module).write_text(source)
+        tests = [f"tests/{name}" for name in NEAREST[module]]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
         try:
             done = subprocess.run(
@@ -237,13 +253,20 @@ def is_seen(mutation: Mutation) -> bool:
                 cwd=copied,
                 env={**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
                 capture_output=True,
+                text=True,
                 timeout=_TIMEOUT_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             return True
-    # 1: a test has failed; 2 to 4: nothing could be run, as where the module cannot be loaded.
+    # A test has failed (1), or could not be collected, as where the module cannot be loaded (2).
+    if done.returncode not in (0, 1, 2):
+        _give_up(module, done.returncode, done.stdout + done.stderr)
     return done.returncode != 0
+
+
+def _give_up(module: str, code: int, told: str) -> NoReturn:
+    sys.exit(f"pytest ended with {code} on the tests of {module}:\n{told[-2000:]}")
 
 
 if __name__ == "__main__":

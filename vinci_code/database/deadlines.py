@@ -20,32 +20,24 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def run_with_deadline(
-    work: Callable[[], T],
-    seconds: float,
-    what: str,
-    *,
-    dispose: Callable[[T], object] | None = None,
-) -> T:
+def run_with_deadline(work: Callable[[], T], seconds: float, what: str) -> T:
     """Return what ``work`` returns or raise what it raises, in no more than ``seconds``.
 
     Args:
         work: Called once, in a daemon thread of its own.
         seconds: How long to wait.
         what: What is being done, for the message: "opening a session".
-        dispose: Called in that thread with a result that came too late to be used, so that a
-            connection which opens after its deadline is closed again.
 
     Raises:
         DeadlineExceededError: ``work`` was not done in time; it is left behind.
     """
-    outcome: _Outcome[T] = _Outcome(what, dispose)
+    outcome: _Outcome[T] = _Outcome(what)
     thread = threading.Thread(target=outcome.run, args=(work,), name=f"vinci: {what}", daemon=True)
     thread.start()
     try:
         outcome.done.wait(max(seconds, 0.0))
     finally:
-        # Also when Ctrl-C ends the wait: a result that nobody takes has to be disposed of.
+        # Also when Ctrl-C ends the wait: what comes after it is taken by nobody.
         in_time = outcome.take()
     if not in_time:
         raise DeadlineExceededError(f"{what} did not finish within {seconds:.3g} s")
@@ -57,7 +49,6 @@ def run_with_deadline(
 @dataclass
 class _Outcome(Generic[T]):
     what: str
-    dispose: Callable[[T], object] | None
     done: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     results: list[T] = field(default_factory=list)
@@ -73,7 +64,7 @@ class _Outcome(Generic[T]):
             self._hand_over(result)
 
     def take(self) -> bool:
-        """Whether the outcome is there; if not, it will be disposed of when it comes."""
+        """Whether the outcome is there; if not, it is dropped when it comes."""
         with self.lock:
             self.abandoned = not self.done.is_set()
             return not self.abandoned
@@ -87,13 +78,3 @@ class _Outcome(Generic[T]):
                 return
         if error is not None:
             _log.debug("%s failed after its deadline: %s", self.what, type(error).__name__)
-        for result in results:
-            self._dispose_of(result)
-
-    def _dispose_of(self, result: T) -> None:
-        if self.dispose is None:
-            return
-        try:
-            self.dispose(result)
-        except Exception as error:  # noqa: BLE001 - nobody is left to tell; a daemon thread ends
-            _log.debug("%s: the late result was not released: %s", self.what, type(error).__name__)

@@ -137,7 +137,8 @@ def _count_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int
     """How many rows have a key that is not stored, each counted once, or none."""
     if connection.dialect.name == "sqlite":
         return len(rows)
-    keys = {row["event_key"] for row in rows if row["event_key"] is not None}
+    # In the order of the rows, so that the same import always sends the same text.
+    keys = list(dict.fromkeys(row["event_key"] for row in rows if row["event_key"] is not None))
     known = select(Event.event_key).where(Event.event_key.in_(keys))
     stored = set(connection.scalars(known)) if keys else set()
-    return sum(row["event_key"] is None for row in rows) + len(keys - stored)
+    return sum(row["event_key"] is None for row in rows) + len(set(keys) - stored)
