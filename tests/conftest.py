@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from sqlalchemy import Engine, event
 
 from tests.certificates import trust_none_of_the_machine
 from vinci_code.core.config import DatabaseSettings
@@ -61,9 +63,20 @@ def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     dispose_engine()
     settings_module.forget_settings()
     forget_secrets()
+    end_what_the_vendor_listens_to()
     left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
     for thread in left:
         # AnyIO tells its worker threads to end as their loop closes, and waits for none of them.
         thread.join(_SECONDS_TO_END)
     left = [thread for thread in left if thread.is_alive()]
     assert not left, f"threads left behind: {left}"
+
+
+def end_what_the_vendor_listens_to() -> None:
+    """Take databricks-sqlalchemy's listener off, which changes the arguments of every engine.
+
+    Whoever imports it has it from then on: a later test found another user agent than it had given.
+    """
+    vendor = sys.modules.get("databricks.sqlalchemy.base")
+    if vendor is not None and event.contains(Engine, "do_connect", vendor.receive_do_connect):
+        event.remove(Engine, "do_connect", vendor.receive_do_connect)
