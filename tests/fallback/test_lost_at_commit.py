@@ -33,6 +33,12 @@ class Page(Base):
     changed: Mapped[dt.datetime | None] = mapped_column(DateTime, onupdate=func.now())
 
 
+class Line(Base):
+    __tablename__ = "lines"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    text: Mapped[str] = mapped_column(String(50))
+
+
 @pytest.fixture
 def made(
     local_warehouse: TestWarehouse, connected: Callable[..., Engine], tmp_path: Path
@@ -94,6 +100,22 @@ def test_it_is_kept_with_the_present(made: Circle, work: Callable[[Session], Non
         assert key == 1 or page == away[key]
         moment = page["changed"] or page["made"]
         assert before <= moment <= after
+
+
+def test_rows_in_a_statement_are_kept_with_the_keys_that_were_made(made: Circle) -> None:
+    made.run(lambda session: session.add(Page(id=1, text="there")))
+    with made.session() as session:
+        session.execute(insert(Line).values([{"text": "a"}, {"text": "b"}, {"text": "c"}]))
+        made.of.inject(REFUSED)
+        session.commit()
+    assert [unit.state for unit in made.units()] == [State.WAITING]
+    with made.session() as session:
+        away = session.execute(select(Line.id, Line.text).order_by(Line.id)).all()
+    assert [text for _, text in away] == ["a", "b", "c"]
+    made.end()
+    made.fallback.bring_back()
+    assert made.units() == []
+    assert made.rows(Line.__table__) == list(map(tuple, away))
 
 
 def test_what_an_object_was_loaded_with_is_still_compared(

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import (
     JSON,
+    SMALLINT,
     CheckConstraint,
     Computed,
     Engine,
@@ -108,11 +110,26 @@ class Moment(Base):
     changed: Mapped[dt.datetime | None] = mapped_column(onupdate=func.now())
 
 
+class Narrow(Base):
+    __tablename__ = "narrow"
+    id: Mapped[int] = mapped_column(SMALLINT, primary_key=True)
+    n: Mapped[int | None]
+
+
+class Wider(Base):
+    __tablename__ = "wider"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # As the parameter of the key of a second row is called.
+    id_m1: Mapped[int | None]
+
+
 # Of any type: mypy takes it for no table.
 ITEM: Any = Item.__table__
 PART: Any = Part.__table__
 COUNTED: Any = Counted.__table__
 MOMENT: Any = Moment.__table__
+NARROW: Any = Narrow.__table__
+WIDER: Any = Wider.__table__
 NUMBERED: Any = Numbered.__table__
 
 
@@ -324,6 +341,53 @@ def test_the_present_is_that_of_the_commit(made: Circle, monkeypatch: pytest.Mon
     ]
 
 
+def test_each_statement_has_a_present_of_its_own(
+    made: Circle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compiled once has another present each time it is executed."""
+    presents = [dt.datetime(2020, 1, 1, 12, 0, second) for second in range(4)]
+    clock = iter([present.replace(tzinfo=dt.timezone.utc) for present in presents])
+    held = SimpleNamespace(
+        datetime=SimpleNamespace(now=lambda _: next(clock)), timezone=dt.timezone
+    )
+    made.begin()
+    with made.session() as session:
+        monkeypatch.setattr("vinci_code.database.fallback.moments.dt", held)
+        for key in (1, 2):
+            session.execute(insert(MOMENT), [{"id": key, "n": key}])
+        for key in (3, 4):
+            session.execute(insert(MOMENT).values([{"id": key, "n": key}]))
+        monkeypatch.undo()
+        session.commit()
+        assert session.scalars(select(MOMENT.c.made).order_by(MOMENT.c.id)).all() == presents
+    made.end()
+    assert made.is_back()
+    assert [row[2] for row in made.rows(MOMENT)] == presents
+
+
+def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) -> None:
+    """The parameter of a key is not taken for a column that is called like it."""
+    made.begin()
+    first: list[dict[str, Any]]
+    first = [{"id_m1": None}, {"id": 7, "id_m1": None}, {"id": None, "id_m1": None}, {"id_m1": 5}]
+    with made.session() as session:
+        others: list[list[dict[str, Any]]]
+        others = [
+            [{"id": 8, "id_m1": None}, {"id_m1": None}],
+            [{"id_m1": 6}] * 2,
+            [{"id": None}] * 2,
+        ]
+        for rows in (first, *others):
+            session.execute(insert(WIDER).values(rows))
+        session.commit()
+        here = session.execute(select(WIDER.c.id, WIDER.c.id_m1).order_by(WIDER.c.id)).all()
+    made.end()
+    assert made.is_back()
+    assert made.rows(WIDER) == list(map(tuple, here))
+    assert sorted((number for _, number in here), key=str) == [5, 6, 6, *[None] * 7]
+    assert {7, 8} < {key for key, _ in here}
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
@@ -340,8 +404,19 @@ def test_the_present_is_that_of_the_commit(made: Circle, monkeypatch: pytest.Mon
         (insert(PART).from_select(["item_id"], select(ITEM.c.id)), NotSupportedError, "parts.id"),
         (insert(ITEM).values(id=5, name="x").returning(ITEM.c.id), CompileError, "RETURNING"),
         (insert(ITEM).values(id=5, name=b"bytes"), StatementError, "text is wanted"),
+        (insert(NARROW), StatementError, r"narrow\.id .* BigInteger"),
+        (insert(NARROW).values([{"n": 1}, {"n": 2}]), CompileError, r"narrow\.id .* BigInteger"),
     ],
-    ids=["text", "ddl", "by chance", "keys of a select", "returning", "value"],
+    ids=[
+        "text",
+        "ddl",
+        "by chance",
+        "keys of a select",
+        "returning",
+        "value",
+        "narrow key",
+        "narrow keys of rows",
+    ],
 )
 def test_what_the_warehouse_would_not_take_is_refused(
     made: Circle, statement: Any, error: type[Exception], says: str

@@ -22,7 +22,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.driver.connecting import checked_seconds
 from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, UPSERT
 from vinci_code.database.dialect.sql.constructs import TOLD, described
-from vinci_code.database.dialect.sql.inserts import given
+from vinci_code.database.dialect.sql.inserts import given, with_keys_made
 from vinci_code.database.dialect.sql.keys import Place
 from vinci_code.database.dialect.sql.refusals import (
     CHANGED_BEFORE,
@@ -293,11 +293,13 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def _origin(self) -> Origin:
         """What is executed, so that it can be executed again."""
         compiled: Any = self.compiled
+        statement: Any = self.invoked_statement
         rows = given(compiled, self.compiled_parameters)
         options: Any = self.execution_options
         if self._taken is not None:
             options = options.union({EXPECTED: self._taken})
-        return Origin(self.invoked_statement, list(rows), options)
+        made = with_keys_made(statement, compiled, self.compiled_parameters)
+        return Origin(made, list(rows), options)
 
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""
@@ -312,8 +314,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         used: frozenset[str] | None = compiled.tables_used
         if used is None or table is None:
             return used
-        schemas = self.execution_options.get("schema_translate_map")
-        own = Name(getattr(table, "schema", None), bare_name(table)).translated(schemas)
+        own = Name(getattr(table, "schema", None), bare_name(table))
+        if used <= {own.table} and compiled.names_used <= {own}:
+            return frozenset()  # as most writes
+        own = own.translated(self.execution_options.get("schema_translate_map"))
         return unit.settled_tables(used - {own.table}, self._names() - {own})
 
     def _as_held(self, unit: Unit, statement: str, parameters: Sequence[Any]) -> Sequence[Held]:
@@ -333,9 +337,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             )
         if shape is not None:
             rows = shape.rows(settled(parameters))
-            if not shape.told_apart(rows):
+            told_apart = shape.told_apart(rows)
+            if not told_apart:
                 rows = shape.plain(rows)
-            if shape.told_apart(rows):
+                told_apart = shape.told_apart(rows)
+            if told_apart:
                 if checks.matched and self.isupdate:
                     shape, rows = self._with_loaded(unit, shape, rows)
                 counted = shape.kind is not WriteKind.INSERT and not self._is_flush

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, MetaData, Table, event
+from sqlalchemy import Engine, MetaData, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import Insert
 
 from vinci_code.core.errors import FallbackFileError, StandbyReadError
 from vinci_code.database.dialect.compiler import VinciCompiler
@@ -36,7 +35,6 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.forking import in_child
 from vinci_code.database.dialect.interruptions import is_from_signal
-from vinci_code.database.dialect.sql.inserts import with_keys_made
 from vinci_code.database.dialect.units.held import Held, bare_name, joined
 from vinci_code.database.dialect.units.unit import Origin
 from vinci_code.database.fallback.away import is_away
@@ -118,7 +116,6 @@ class Fallback:
         dialect: Any = online.dialect
         dialect.unsent = self._unsent
         dialect.before_commit = self._require_order
-        event.listen(online, "before_execute", _with_keys, retval=True)
 
     # --- where units go -------------------------------------------------------------------------
 
@@ -190,8 +187,6 @@ class Fallback:
         """Close what is open; the engine of the warehouse is its owner's."""
         dialect: Any = self.online.dialect
         dialect.unsent = dialect.before_commit = None
-        if event.contains(self.online, "before_execute", _with_keys):
-            event.remove(self.online, "before_execute", _with_keys)
         with self._lock:
             if self._standby is not None:
                 dialect = self._standby.dialect
@@ -523,16 +518,6 @@ def _without_schemas(engine: Engine, tables: Mapping[str, Table]) -> Engine:
     schemas: dict[str | None, str | None] = {table.schema: None for table in tables.values()}
     schemas.pop(None, None)
     return engine.execution_options(schema_translate_map=schemas) if schemas else engine
-
-
-def _with_keys(
-    connection: Connection, statement: Any, multiparams: Any, params: Any, options: Any
-) -> tuple[Any, Any, Any]:
-    """Make the keys of rows that stand in an INSERT now, so that it can be executed again."""
-    del options
-    if isinstance(statement, Insert) and statement._multi_values:
-        statement = with_keys_made(statement, connection.dialect)
-    return statement, multiparams, params
 
 
 _left_to_parent: list[Engine] = []

@@ -463,6 +463,7 @@ class Journal:
         ended = ledger.done, ledger.discarded, ledger.lost
         ledger = Ledger(ledger.file, ledger.version + 1, seq, *ended)
         tables.write_ledger(connection, ledger)
+        self._file.ledger = ledger
         self._appended[seq] = ledger
         if len(self._appended) > _MOST_UNNOTED:
             self._appended.pop(min(self._appended), None)

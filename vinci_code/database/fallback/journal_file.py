@@ -58,12 +58,14 @@ class JournalFile:
     Attributes:
         path: The file, with every link followed.
         mark: The mark beside it.
+        ledger: A ledger whose bytes are known, in case that they are read again.
     """
 
     def __init__(self, path: Path) -> None:
         # SQLite follows a link as well, and puts its log beside the target.
         self.path = Path(os.path.realpath(path))
         self.mark = Mark(self.beside(".mark"))
+        self.ledger: Ledger | None = None
         self._identity: tuple[int, int] | None = None
 
     def beside(self, ending: str) -> Path:

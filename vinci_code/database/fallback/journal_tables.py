@@ -60,8 +60,12 @@ def read_ledger(file: JournalFile, connection: sqlite3.Connection) -> Ledger:
     found = connection.execute(
         "SELECT CAST(ledger AS BLOB) FROM vinci_journal WHERE one = 1"
     ).fetchone()
+    known = file.ledger
+    if known is not None and found == (known.packed,):
+        return known
     try:
-        return Ledger.unpack(found and found[0])
+        file.ledger = Ledger.unpack(found and found[0])
+        return file.ledger
     except BrokenRecordError as error:
         raise file.damaged(str(error)) from error
 

@@ -11,7 +11,6 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Date, DateTime, bindparam
 from sqlalchemy.exc import CompileError
@@ -74,6 +73,10 @@ class Moments(SQLCompiler):
 class ShadowCompiler(WholeRows, Moments, VinciCompiler):
     """Compiles writes that are kept, to be sent later."""
 
+    def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
+        """Render INSERT, with the present where the database would make it."""
+        return super().visit_insert(with_moments(insert_stmt), *args, **kw)
+
     def visit_function(self, func: Any, add_to_result_map: Any = None, **kw: Any) -> str:
         """Refuse what would give something else later.
 
@@ -103,7 +106,7 @@ def with_moments(statement: Insert) -> Insert:
     Of INSERT … SELECT, whose rows are not known, it stays as it is.
     """
     table = statement.table
-    columns = _presents(table) if isinstance(table, Table) else ()
+    columns = presents(table)
     if not columns or statement.select is not None:
         return statement
     if not statement._multi_values:
@@ -114,6 +117,12 @@ def with_moments(statement: Insert) -> Insert:
         for rows in statement._multi_values
     )
     return made
+
+
+def presents(table: Any) -> list[Any]:
+    """The columns of a table that have the present by default."""
+    columns = table.columns if isinstance(table, Table) else ()
+    return [column for column in columns if _is_present(column)]
 
 
 def unknown_default(table: Any, given: Collection[str]) -> str | None:
@@ -131,19 +140,6 @@ def unknown_default(table: Any, given: Collection[str]) -> str | None:
         if not isinstance(getattr(default, "arg", None), str):
             return str(column)
     return None
-
-
-_known: WeakKeyDictionary[Table, tuple[list[Any], tuple[Any, ...]]] = WeakKeyDictionary()
-
-
-def _presents(table: Table) -> tuple[Any, ...]:
-    """The columns that have the present by default, remembered for as long as they are the same."""
-    defaults = [column.server_default for column in table.columns]
-    known = _known.get(table)
-    if known is None or known[0] != defaults:
-        found = tuple(column for column in table.columns if _is_present(column))
-        known = _known[table] = defaults, found
-    return known[1]
 
 
 def _missing(columns: Iterable[Any], values: Mapping[Any, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.base import (
@@ -26,7 +26,6 @@ from sqlalchemy.dialects.sqlite.base import (
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -49,6 +48,7 @@ from vinci_code.database.fallback.moments import (
     Moments,
     ShadowCompiler,
     begin_moment,
+    presents,
     unknown_default,
     with_moments,
 )
@@ -92,7 +92,7 @@ def standby_engine(journal: Journal, online: Engine, keep: Keep, reads: Reads) -
     """
     shadow = shadow_engine(online, ShadowCompiler)
     dialect: Any = shadow.dialect
-    engine = create_engine(
+    return create_engine(
         f"sqlite+{_NAME}://",
         creator=lambda: journal.connect(StandbyConnection),
         poolclass=QueuePool,
@@ -105,8 +105,6 @@ def standby_engine(journal: Journal, online: Engine, keep: Keep, reads: Reads) -
         json_serializer=dialect._json_serializer,
         json_deserializer=dialect._json_deserializer,
     )
-    event.listen(engine, "before_execute", _prepared, retval=True)
-    return engine
 
 
 class StandbyConnection(sqlite3.Connection):
@@ -166,8 +164,9 @@ class StandbyCompiler(WholeRows, Moments, InsertKeys, TablesUsed, SQLiteCompiler
     is_known_insert = False
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
-        """Render INSERT, with a key where SQLite would give one out."""
-        text: str = super().visit_insert(self.with_key(insert_stmt), *args, **kw)  # type: ignore[no-untyped-call]
+        """Render INSERT, with the present and a key where the database would make them."""
+        statement = self.with_key(with_moments(insert_stmt))
+        text: str = super().visit_insert(statement, *args, **kw)  # type: ignore[no-untyped-call]
         return text
 
     def may_read(self, func: Any) -> bool:
@@ -216,6 +215,12 @@ class _BareNames(SQLiteIdentifierPreparer):
 class StandbyContext(SQLiteExecutionContext):
     """One execution, of which the shadow holds what it writes."""
 
+    @classmethod
+    def _init_compiled(cls, *args: Any, **kw: Any) -> Any:
+        """Make the execution of a compiled statement, with a present of its own."""
+        begin_moment()
+        return super()._init_compiled(*args, **kw)
+
     def run(self, cursor: sqlite3.Cursor, execute: Callable[[], None]) -> None:
         """Run a statement on both.
 
@@ -232,8 +237,10 @@ class StandbyContext(SQLiteExecutionContext):
         self._require_known()
         mark = shadow.mark()
         try:
-            rows = given(self.compiled, self.compiled_parameters)
-            shadow.hold(self.invoked_statement, list(rows), self.execution_options)
+            compiled, parameters = self.compiled, self.compiled_parameters
+            statement: Any = self.invoked_statement
+            statement = with_keys_made(statement, compiled, parameters)
+            shadow.hold(statement, list(given(compiled, parameters)), self.execution_options)
             execute()
             self._require_found(cursor)
         except BaseException:
@@ -279,6 +286,8 @@ class StandbyContext(SQLiteExecutionContext):
         known = {getattr(c, "key", c) for c in (statement._values or ())}
         known |= {c.key for c in compiled.insert_prefetch} | set(compiled.column_keys or ())
         known |= set(statement._select_names or ())
+        if statement.select is None:
+            known |= {column.key for column in presents(table)}
         for within in statement._multi_values:
             known |= {getattr(key, "key", key) for key in (within[0] if within else ())}
         if self._has_rows_within or statement.select is not None:
@@ -473,20 +482,6 @@ def _without_loaded(shape: Shape) -> tuple[tuple[Any, ...], int]:
     width = min((item.first for item in shape.loaded), default=shape.width)
     alone = replace(shape, loaded=(), transports=shape.transports[:width])
     return alone.signature, width
-
-
-def _prepared(
-    connection: Connection, statement: Any, multiparams: Any, params: Any, options: Any
-) -> tuple[Any, Any, Any]:
-    """Have both databases get the same present, and the same keys."""
-    del options
-    begin_moment()
-    if isinstance(statement, Insert):
-        dialect: Any = connection.dialect
-        if statement._multi_values:
-            statement = with_keys_made(statement, dialect.held_by)
-        statement = with_moments(statement)
-    return statement, multiparams, params
 
 
 def _refuse(what: str) -> NoReturn:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import BigInteger
 
 from vinci_code.database.dialect.sql.keys import ROW_STEP, next_key
@@ -33,16 +34,22 @@ class InsertKeys(SQLCompiler):
     # The name of the parameter for which a key is made where none is given.
     _made_key: str | None = None
     _key_column: Any = None
+    # The parameters of the keys of rows that stand in the statement, in their order.
+    _keys_of_rows: Sequence[BindParameter[Any]] = ()
 
     def with_key(self, statement: Insert) -> Insert:
         """Return the statement with the column of its key, where that is left to the database."""
         column = generated_key(as_declared(statement.table))
         if column is None:
             return statement
+        dialect: Any = self.dialect
         if statement.select is not None:
-            return _numbered(statement, column, self.dialect)
+            return _numbered(statement, column, dialect.held_by)
         if statement._multi_values:
-            return _keyed_rows(statement, column, _key_later(column, self.dialect))
+            made: list[BindParameter[Any]] = []
+            statement = _keyed_rows(statement, column, _key_later(column, dialect.held_by, made))
+            self._keys_of_rows = made
+            return statement
         self._made_key = column.key
         self._key_column = column
         if self.column_keys is None:
@@ -62,7 +69,8 @@ class InsertKeys(SQLCompiler):
         built = super().construct_params(params, *args, **kw)
         bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
         if built.get(bound, 0) is None:
-            require_room(self._key_column, self.dialect)
+            dialect: Any = self.dialect
+            require_room(self._key_column, dialect.held_by)
             built[bound] = next_key.for_row()
         return built
 
@@ -72,29 +80,36 @@ class InsertKeys(SQLCompiler):
         return parameter is not None and parameter.required
 
 
-def with_keys_made(statement: Insert, dialect: Any) -> Insert:
-    """An INSERT of rows that stand in it, with the keys that are left open made now."""
-    column = generated_key(as_declared(statement.table))
-    if column is None:
+def with_keys_made(
+    statement: Insert, compiled: Any, parameters: Sequence[Mapping[str, Any]]
+) -> Insert:
+    """An INSERT as it was executed: with the keys that were made for the rows that stand in it.
+
+    Args:
+        statement: The construct.
+        compiled: What it was compiled to.
+        parameters: The parameters that it was executed with.
+    """
+    if not compiled._keys_of_rows:
         return statement
-
-    def made(_: int) -> int:
-        require_room(column, dialect)
-        return next_key.for_row()
-
-    return _keyed_rows(statement, column, made)
+    (row,) = parameters
+    keys = iter([row[compiled.bind_names[bind]] for bind in compiled._keys_of_rows])
+    column: Any = generated_key(as_declared(statement.table))
+    return _keyed_rows(statement, column, lambda _: next(keys))
 
 
 def given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """The sets of parameters with which a write can be executed again, and writes the same.
 
-    The defaults and the keys that were made for them are among them.
+    The defaults and the keys that were made for them are among them; those of rows that stand in
+    the statement are for ``with_keys_made``.
 
     Args:
         compiled: The compiled statement.
         parameters: Its parameters by the names that they have there.
     """
     wanted = set(compiled.column_keys or ())
+    keys_of_rows = set(compiled._keys_of_rows)
     within = compiled.isinsert and compiled.compile_state.statement._multi_values
     if not within:
         wanted |= {column.key for column in compiled.insert_prefetch}
@@ -102,7 +117,7 @@ def given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Ma
     names = {
         bind.key: name
         for bind, name in compiled.bind_names.items()
-        if bind.key in wanted or bind.callable is not None
+        if (bind.key in wanted or bind.callable is not None) and bind not in keys_of_rows
     }
     for row in parameters:
         yield {key: row[name] for key, name in names.items()}
@@ -160,15 +175,19 @@ def _keyed_rows(statement: Insert, column: Column[Any], make: Callable[[int], An
     return made
 
 
-def _key_later(column: Column[Any], dialect: Any) -> Callable[[int], Any]:
-    """Makes parameters whose values, the keys, are made at each execution."""
+def _key_later(
+    column: Column[Any], dialect: Any, made: list[BindParameter[Any]]
+) -> Callable[[int], Any]:
+    """Makes parameters whose values, the keys, are made at each execution; notes them."""
 
     def later(number: int) -> Any:
         require_room(column, dialect)
         # By this name a default that looks at its row asks for the key. That of the first row gets
         # it from SQLAlchemy.
         name = f"{column.key}_m{number}" if number else None
-        return bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
+        key = bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
+        made.append(key)
+        return key
 
     return later
 

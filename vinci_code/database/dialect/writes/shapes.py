@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -168,7 +169,7 @@ class Shape:
             for at in self._compared
         )
 
-    @property
+    @cached_property
     def _compared(self) -> set[int]:
         """The numbers of the parameters that are more than stored."""
         computed = [item.binds for item in self.values if not item.is_plain]
