@@ -8,8 +8,9 @@ LOCK   := $(PIP) install --quiet --require-hashes --no-deps --only-binary :all: 
 SELF   := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 UV     := $(VENV)-lock/bin/uv
 # What depends most on the versions of others, and needs neither fork, signal nor terminal.
-QUICK  := tests/unit tests/warehouse/test_corpus.py tests/warehouse/test_sql_parse.py \
-  tests/warehouse/test_sql_rewrites.py tests/dialect/sql/test_ddl.py tests/dialect/test_compiler.py
+QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tests/scripts \
+  tests/warehouse/test_corpus.py tests/warehouse/sql/test_parse.py tests/warehouse/sql/test_rewrites.py \
+  tests/dialect/sql/test_ddl.py tests/dialect/test_compiler.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-soak test-long test-fast test-quick test-oldest test-oldest-quick \

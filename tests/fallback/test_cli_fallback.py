@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
+from tests.cli.process import Result, vinci
+from tests.cli.test_events import run
 from tests.fallback.outages import Outages
-from tests.integration.cli_process import Result, vinci
-from tests.integration.test_cli_events import run
 from vinci_code.cli.output import masked
 from vinci_code.core.config import get_settings, reload_settings
 from vinci_code.database.fallback.journal import Journal

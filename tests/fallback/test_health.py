@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cli.test_events import run
 from tests.fallback.outages import Outages
 from tests.fallback.test_cli_fallback import FILE, parked, write
-from tests.integration.test_cli_events import run
 from tests.integration.test_example_fastapi import NEW, Client
 from vinci_code.core.config import reload_settings
 from vinci_code.database.session import dispose_engine

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.database.test_sqlite import a_folder_without_root_rights
 from tests.fallback.journals import add, opened, run
-from tests.unit.test_sqlite_engine import a_folder_without_root_rights
 from vinci_code.core.errors import FallbackFileError, JournalError
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.records import Batch, Mirror, Sent, Standing, State

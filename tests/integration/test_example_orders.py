@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from examples import orders
-from tests.integration.cli_process import environment
+from tests.cli.process import environment
 from tests.patience import PATIENCE_S
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.database import migrations

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tests.cli.process import environment
 from tests.fakes.relay import Relay
 from tests.fallback.outages import Outages
-from tests.integration.cli_process import environment
 from tests.patience import PATIENCE_S
 from vinci_code.core.config import reload_settings
 from vinci_code.database.models import Event

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tests.integration.cli_process import PATIENCE_S, SAMPLE, environment
+from tests.cli.process import PATIENCE_S, SAMPLE, environment
 
 # https://docs.python.org/3/library/audit_events.html. A socket that listens or connects has been
 # made first (`socket.__new__`); `socket.gethostname` asks the kernel and nobody else.

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from tests.integration.cli_process import SAMPLE, Result, event_line, vinci, write_lines
+from tests.cli.process import SAMPLE, Result, event_line, vinci, write_lines
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.core.errors import EXIT_UNAVAILABLE, MigrationsPendingError, SchemaError
 from vinci_code.database import migrations

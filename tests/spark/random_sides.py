@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from tests.spark.random_agreement import UNREADABLE, Outcome
 from tests.spark.random_tree import Script
 from tests.warehouse.corpus import compare
-from tests.warehouse.engine_client import Client
+from tests.warehouse.engine.client import Client
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
 

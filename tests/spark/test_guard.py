@@ -10,7 +10,7 @@ from tests.spark.guard import NOT_OURS, Guard, guarding, recorded_with
 from tests.spark.recorder import Recorder
 from tests.spark.shapes import shape
 from tests.spark.watching import quiet, watching
-from tests.warehouse.engine_client import Client
+from tests.warehouse.engine.client import Client
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.parameters import Parameter
 

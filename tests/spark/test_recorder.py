@@ -12,7 +12,7 @@ from tests.spark.recorder import Recorder, kind_of
 from tests.spark.watching import quiet, watching
 from tests.warehouse.corpus import reader
 from tests.warehouse.corpus.reader import Case
-from tests.warehouse.engine_client import MANAGED, Client
+from tests.warehouse.engine.client import MANAGED, Client
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter

@@ -8,7 +8,7 @@ import pytest
 from databricks import sql
 from databricks.sql.client import Connection, Cursor
 
-from tests.warehouse.wire_engine import FakeWarehouse
+from tests.warehouse.wire.engine import FakeWarehouse
 
 
 @pytest.fixture(scope="session")

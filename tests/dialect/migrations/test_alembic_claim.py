@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Engine, create_engine, inspect, text
 
-from tests.integration.cli_process import COMMAND, environment, vinci
+from tests.cli.process import COMMAND, environment, vinci
 from tests.patience import FOR_LONG_S, PATIENCE_S, wait_until
 from vinci_code.database.dialect.alembic import MigrationRunningError, claimed
 from vinci_code.database.dialect.migrations import claim as alembic_claim

@@ -1,0 +1,158 @@
+"""Without the driver, and before it is needed: in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PATIENCE_S
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = ROOT / "scripts" / "test_databricks_connection.py"
+INSTALL = "python -m pip install 'vinci-code[databricks]'"
+
+# What an environment without the extra looks like to the import system.
+WITHOUT_THE_EXTRA = """
+import sys
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("databricks", "thrift", "pyarrow", "pandas", "requests"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+sys.meta_path.insert(0, NotInstalled())
+"""
+
+CONFIGURED = {
+    "USE_DATABRICKS": "true",
+    "DATABRICKS_HOST": "dbc-a1b2c3d4-e5f6.cloud.databricks.com",
+    "DATABRICKS_WAREHOUSE_ID": "1a2b3c4d5e6f7a8b",
+    "DATABRICKS_TOKEN": "dapi0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+}
+
+
+def run(
+    *arguments: str,
+    tmp_path: Path,
+    without_extra: bool = False,
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    path = [str(ROOT)]
+    if without_extra:
+        (tmp_path / "sitecustomize.py").write_text(WITHOUT_THE_EXTRA)
+        path.insert(0, str(tmp_path))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(path),
+        **(variables or {}),
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_the_missing_extra_is_one_line_with_the_command(tmp_path: Path) -> None:
+    done = run(str(SCRIPT), tmp_path=tmp_path, without_extra=True, variables=CONFIGURED)
+    assert done.returncode == 78, done.stdout + done.stderr
+    assert "FAILED    Driver" in done.stdout
+    assert INSTALL in done.stdout
+    assert "skipped   TCP" in done.stdout
+    assert done.stderr == ""
+    assert CONFIGURED["DATABRICKS_TOKEN"] not in done.stdout
+
+
+def test_the_missing_extra_is_an_error_of_its_own(tmp_path: Path) -> None:
+    code = """
+from vinci_code.core.errors import MissingExtraError
+from vinci_code.database.databricks_connector import *
+for ask in (DatabricksConnector, create_databricks_engine):
+    try:
+        ask()
+    except MissingExtraError as error:
+        print(error, error.exit_code)
+print(bool(validate_databricks_connection()), validate_databricks_connection().next_step)
+"""
+    done = run("-c", code, tmp_path=tmp_path, without_extra=True, variables=CONFIGURED)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert len(lines) == 3
+    assert all(INSTALL in line for line in lines)
+    assert lines[0].endswith("78")
+
+
+@pytest.mark.parametrize(
+    "module", ["vinci_code.database.databricks_connector", "vinci_code.diagnostics"]
+)
+def test_importing_loads_neither_driver_nor_sdk_nor_pandas(module: str, tmp_path: Path) -> None:
+    code = f"""
+import json, sys
+import {module}
+heavy = ("databricks", "pandas", "pyarrow", "numpy", "thrift", "requests", "rich", "typer")
+print(json.dumps([name for name in sys.modules if name.partition(".")[0] in heavy]))
+"""
+    done = run("-c", code, tmp_path=tmp_path)
+    assert json.loads(done.stdout) == [], done.stderr
+
+
+def test_the_connector_alone_loads_no_http_client(tmp_path: Path) -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import vinci_code.database.databricks_connector
+print(sorted({"vinci_code.database.databricks.http"} & (set(sys.modules) - before)))
+"""
+    assert run("-c", code, tmp_path=tmp_path).stdout.strip() == "[]"
+
+
+def test_importing_and_building_listens_on_nothing_and_contacts_nobody(tmp_path: Path) -> None:
+    code = """
+import socket, sys
+seen = []
+sys.addaudithook(lambda name, args: seen.append(name) if name.startswith("socket.") else None)
+from vinci_code.database.databricks_connector import DatabricksConnector
+import vinci_code.diagnostics
+DatabricksConnector().connect_arguments()
+print(sorted({name for name in seen if name in (
+    "socket.bind", "socket.connect", "socket.getaddrinfo", "socket.sendto")}))
+"""
+    done = run("-c", code, tmp_path=tmp_path, variables=CONFIGURED)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_script_runs_from_any_folder_and_tells_that_databricks_is_off(tmp_path: Path) -> None:
+    done = run("-I", str(SCRIPT), tmp_path=tmp_path)
+    assert done.returncode == 78, done.stdout + done.stderr
+    assert "set USE_DATABRICKS=true" in done.stdout
+    as_json = run(str(SCRIPT), "--json", tmp_path=tmp_path)
+    assert as_json.returncode == 78
+    assert json.loads(as_json.stdout)["exit_code"] == 78
+
+
+def test_the_script_lists_every_problem_of_the_configuration(tmp_path: Path) -> None:
+    incomplete = {"USE_DATABRICKS": "true", "DATABRICKS_TOKEN": "your-token"}
+    done = run(str(SCRIPT), tmp_path=tmp_path, variables=incomplete)
+    assert done.returncode == 78
+    for name in ("DATABRICKS_SERVER_HOSTNAME", "DATABRICKS_HTTP_PATH", "DATABRICKS_TOKEN"):
+        assert name in done.stdout
+
+
+def test_pytest_does_not_collect_the_script(tmp_path: Path) -> None:
+    done = run(
+        "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", str(SCRIPT),
+        tmp_path=tmp_path,
+    )  # fmt: skip
+    assert "no tests" in done.stdout
