@@ -37,12 +37,12 @@ class CommandRun:
 
     Attributes:
         as_json: Whether standard output is for a machine: one JSON document, also for a failure.
-        told: Lines to add to a failure's own: what was committed before it.
+        committed: Lines that say what was committed before a failure; printed after its own.
         fields: The same for a machine, put into the JSON document.
     """
 
     as_json: bool = False
-    told: list[str] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -63,7 +63,7 @@ def report(error: BaseException, run: CommandRun | None = None) -> int:
         _show_traceback(error)
     try:
         tell(message)
-        for line in run.told:
+        for line in run.committed:
             tell(line)
         if run.as_json:
             print_document({**run.fields, "error": _described(error, message, code)})

@@ -94,9 +94,9 @@ def run_import(order: Order, run: CommandRun) -> ImportOutcome:
                 )
                 breaks.check()
     except BaseException as error:
-        # Told and passed on, whatever it is: what was committed stays.
+        # Reported and passed on, whatever it is: what was committed stays.
         outcome.seconds = time.monotonic() - started
-        run.told += _told(outcome.report, order, error) if begun else []
+        run.committed += _committed_lines(outcome.report, order, error) if begun else []
         run.fields |= outcome.fields(order, completed=False)
         raise
     outcome.seconds = time.monotonic() - started
@@ -120,7 +120,7 @@ def summary(outcome: ImportOutcome, order: Order) -> list[str]:
     return [f"{done} in {outcome.seconds:.1f} s; {_rest(report)}.", *_about_keys(report)]
 
 
-def _told(report: ImportReport, order: Order, error: BaseException) -> list[str]:
+def _committed_lines(report: ImportReport, order: Order, error: BaseException) -> list[str]:
     if not report.read:
         return ["Nothing was committed before it."]
     line = (

@@ -107,10 +107,10 @@ def one(number: int) -> _Document:
     Raises:
         JournalError: It is not there.
     """
-    from vinci_code.database.fallback.telling import told
+    from vinci_code.database.fallback.telling import described
 
     with _journal_with_units(number) as journal:
-        return told(journal.entry(number))
+        return described(journal.entry(number))
 
 
 def unit_lines(unit: _Document, most_rows: int) -> Iterator[str]:
@@ -364,14 +364,14 @@ def _entry(journal: Journal, number: int) -> Entry | None:
 
 def _export(journal: Journal | None, entries: Iterable[Entry], file: str) -> tuple[int, int]:
     """Write units to a file; how many, and in how many something was masked."""
-    from vinci_code.database.fallback.telling import told
+    from vinci_code.database.fallback.telling import described
 
     if journal is not None:
         refuse_the_fallback(journal.path, file)
     count = hidden = 0
     with _destination(file) as stream:
         for entry in entries:
-            unit = told(entry)
+            unit = described(entry)
             clean = masked(unit)
             hidden += clean != unit
             count += 1

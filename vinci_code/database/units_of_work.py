@@ -85,7 +85,7 @@ def run_unit(
             if not was_outrun(error):
                 raise
             bound = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
-            _log.info("unit of work, attempt %d: %s; it is run again", attempt + 1, _told(error))
+            _log.info("unit of work, attempt %d: %s; it is run again", attempt + 1, _kind(error))
         # Of random length, so that those who collided do not collide again.
         pause(random.uniform(0, bound))  # noqa: S311 - no secret
     return _once(work, sessions)
@@ -177,5 +177,5 @@ def _commits_each_statement(connection: Connection) -> bool:
     return level == "AUTOCOMMIT"
 
 
-def _told(error: Exception) -> str:
+def _kind(error: Exception) -> str:
     return type(getattr(error, "orig", None) or error).__name__

@@ -387,4 +387,4 @@ TYPES = {
 
 @pytest.mark.parametrize("text", TYPES)
 def test_the_type_of_a_statement_is_what_its_first_word_says(text: str) -> None:
-    assert _entry(text).told("w", metrics=False)["statement_type"] == TYPES[text]
+    assert _entry(text).as_json("w", metrics=False)["statement_type"] == TYPES[text]

@@ -215,7 +215,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         # The indexes that the CREATE TABLE of their tables has dealt with.
         self.settled_indexes: WeakSet[schema.Index] = WeakSet()
         # The foreign keys whose ON DELETE and ON UPDATE have been told to be without effect.
-        self.told_actions: WeakSet[schema.ForeignKeyConstraint] = WeakSet()
+        self.reported_actions: WeakSet[schema.ForeignKeyConstraint] = WeakSet()
 
     @classmethod
     def import_dbapi(cls) -> ModuleType:

@@ -21,7 +21,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.connecting import checked_seconds
 from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, UPSERT
-from vinci_code.database.dialect.sql.constructs import TOLD, described
+from vinci_code.database.dialect.sql.constructs import TRAITS, described
 from vinci_code.database.dialect.sql.inserts import given, with_keys_made
 from vinci_code.database.dialect.sql.keys import Place
 from vinci_code.database.dialect.sql.refusals import (
@@ -164,8 +164,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             unit.before_read(compiled.tables_used, self._names())
             # An event may have put another text into the place of the construct's.
             own = statement == self.statement
-            told = described(compiled.statement) if own else None
-            _execute(cursor, statement, parameters, told or describe(statement))
+            traits = described(compiled.statement) if own else None
+            _execute(cursor, statement, parameters, traits or describe(statement))
 
     def _script(self, statement: str) -> Script:
         """The statements of a DDL construct, of which the text is that which is to be run."""
@@ -267,21 +267,21 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _run_raw(self, unit: Unit, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
         """Run text: a write is held in its place, and nothing else can be."""
-        own: StatementTraits | None = self.execution_options.get(TOLD)
-        told = describe(statement) if own is None else own
-        self._inserts_by_text = told.keyword == "INSERT"
+        own: StatementTraits | None = self.execution_options.get(TRAITS)
+        traits = describe(statement) if own is None else own
+        self._inserts_by_text = traits.keyword == "INSERT"
         if own is None:
-            refuse_several(statement, told)
-        if told.writes_rows:
+            refuse_several(statement, traits)
+        if traits.writes_rows:
             rows = settled(parameters)
-            held = [HeldText(statement, row, None, described=told) for row in rows]
+            held = [HeldText(statement, row, None, described=traits) for row in rows]
             self._write(unit, cursor, held)
             return
         if self.execution_options.get("vinci_definitions"):
             unit.before_definitions()
         else:
-            unit.before_text(told)
-        _execute(cursor, statement, parameters, told)
+            unit.before_text(traits)
+        _execute(cursor, statement, parameters, traits)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
@@ -337,11 +337,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             )
         if shape is not None:
             rows = shape.rows(settled(parameters))
-            told_apart = shape.told_apart(rows)
-            if not told_apart:
+            types_match = shape.types_match(rows)
+            if not types_match:
                 rows = shape.plain(rows)
-                told_apart = shape.told_apart(rows)
-            if told_apart:
+                types_match = shape.types_match(rows)
+            if types_match:
                 if checks.matched and self.isupdate:
                     shape, rows = self._with_loaded(unit, shape, rows)
                 counted = shape.kind is not WriteKind.INSERT and not self._is_flush
@@ -397,11 +397,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _taken_of_objects(self, unit: Unit, table: Any) -> list[Expected | None]:
         write, names = self.compiled.write, self.compiled.names_by_key  # type: ignore[union-attr]
-        told = dict(write.keys)
-        wanted = unit.loaded.key_of(table) or told
-        if not told.keys() >= set(wanted):
+        matched = dict(write.keys)
+        wanted = unit.loaded.key_of(table) or matched
+        if not matched.keys() >= set(wanted):
             raise NotSupportedError(OTHER_KEY.format(table))
-        keys = [names[told[column]] for column in wanted]
+        keys = [names[matched[column]] for column in wanted]
         assigned = [(column, key and names[key]) for column, key in write.assigned]
         taken = []
         for row in self.compiled_parameters:

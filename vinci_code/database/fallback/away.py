@@ -25,8 +25,8 @@ _CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 def is_away(error: BaseException) -> bool:
     """Whether an error, of the dialect or of SQLAlchemy, says that the warehouse is away."""
-    told = getattr(error, "orig", None) or error
-    if not isinstance(told, _AWAY) or isinstance(told, SessionLostError):
+    original = getattr(error, "orig", None) or error
+    if not isinstance(original, _AWAY) or isinstance(original, SessionLostError):
         return False
-    causes = (cause for cause in chain(told) if isinstance(cause, ssl.SSLError))
+    causes = (cause for cause in chain(original) if isinstance(cause, ssl.SSLError))
     return all(isinstance(cause, _CUT_OFF) for cause in causes)

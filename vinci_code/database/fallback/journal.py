@@ -27,7 +27,7 @@ from typing import Any
 from vinci_code.core.errors import JournalError
 from vinci_code.database.fallback import journal_tables as tables
 from vinci_code.database.fallback.journal_connection import OwnConnection
-from vinci_code.database.fallback.journal_file import JournalFile, told
+from vinci_code.database.fallback.journal_file import JournalFile, sqlite_explained
 from vinci_code.database.fallback.journal_tables import Place
 from vinci_code.database.fallback.locks import owned
 from vinci_code.database.fallback.records import (
@@ -108,7 +108,7 @@ class Journal:
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn what SQLite says meanwhile into a ``FallbackFileError``, as for a COMMIT."""
-        return told(self.path)
+        return sqlite_explained(self.path)
 
     def append(
         self,
@@ -141,7 +141,7 @@ class Journal:
                 "transaction. To fix it: begin one with BEGIN IMMEDIATE."
             )
         try:
-            with told(self.path):
+            with sqlite_explained(self.path):
                 return self._append(connection, identity, document, rows, sent)
         except BaseException:
             # Half of it could be committed by who does not heed the error. SQLite has rolled back
@@ -426,7 +426,7 @@ class Journal:
         Raises:
             FallbackFileError: It could not be noted.
         """
-        with told(self.path):
+        with sqlite_explained(self.path):
             tables.write_mirror(connection, Mirror(table, as_of, version, rows))
 
     def replaying(self) -> AbstractContextManager[bool]:

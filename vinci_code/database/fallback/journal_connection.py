@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from vinci_code.database.fallback import journal_tables as tables
-from vinci_code.database.fallback.journal_file import JournalFile, any_text, told
+from vinci_code.database.fallback.journal_file import JournalFile, any_text, sqlite_explained
 
 _FORK_PATIENCE_S = 5.0
 """Seconds that a fork waits at most for a transaction of a journal."""
@@ -53,7 +53,7 @@ class OwnConnection:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._lock, told(self._file.path):
+        with self._lock, sqlite_explained(self._file.path):
             if self._connection is None:
                 self._connection = self._file.connect()
                 self._connection.text_factory = any_text

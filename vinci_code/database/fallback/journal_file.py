@@ -79,7 +79,7 @@ class JournalFile:
             FallbackFileError: It cannot be used; it was left as it was.
         """
         try:
-            with told_of_files(self.path):
+            with files_explained(self.path):
                 _check_folder(self.path.parent)
                 if not self._is_empty():
                     self.check_ours()  # a file of somebody else is left as it is
@@ -101,7 +101,7 @@ class JournalFile:
         Raises:
             FallbackFileError: It cannot be opened.
         """
-        with told(self.path):
+        with sqlite_explained(self.path):
             connection = sqlite3.connect(
                 f"{self.path.as_uri()}?mode=rw",
                 uri=True,
@@ -129,7 +129,7 @@ class JournalFile:
         """
         uri = f"{self.path.as_uri()}?mode=ro"
         with (
-            told(self.path),
+            sqlite_explained(self.path),
             closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection,
         ):
             connection.isolation_level = None
@@ -171,7 +171,7 @@ class JournalFile:
         Raises:
             FallbackFileError: What is committed would go to a file that nobody finds any more.
         """
-        with told_of_files(self.path):
+        with files_explained(self.path):
             if self._identity not in (None, _identity_of(self.path)):
                 raise FallbackFileError(
                     f"The file of the fallback {self.path} was replaced while it was in use. "
@@ -257,8 +257,8 @@ class JournalFile:
         uri = f"{self.path.as_uri()}?mode=ro&immutable=1"
         try:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
-                (told_there,) = connection.execute("SELECT release FROM vinci_journal").fetchone()
-                release = f"release {told_there}"
+                (made_by,) = connection.execute("SELECT release FROM vinci_journal").fetchone()
+                release = f"release {made_by}"
         except (sqlite3.Error, TypeError):
             pass
         return FallbackFileError(
@@ -286,7 +286,7 @@ def any_text(found: bytes) -> str:
     return found.decode("utf-8", "replace")
 
 
-class told:  # noqa: N801 - it is used as a function is
+class sqlite_explained:  # noqa: N801 - it is used as a function is
     """Turn what SQLite says meanwhile into a ``FallbackFileError`` that says what to do.
 
     A class, since each unit of work passes here three times, and a generator takes twice as long.
@@ -304,7 +304,7 @@ class told:  # noqa: N801 - it is used as a function is
 
 
 @contextmanager
-def told_of_files(path: Path) -> Iterator[None]:
+def files_explained(path: Path) -> Iterator[None]:
     """Turn what the system says of a file into a ``FallbackFileError``."""
     try:
         yield
@@ -376,7 +376,7 @@ def make_file(path: Path, ledger: Ledger) -> None:
     for ending in ("", "-journal", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    with told(path), closing(sqlite3.connect(path, isolation_level=None)) as made:
+    with sqlite_explained(path), closing(sqlite3.connect(path, isolation_level=None)) as made:
         made.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         made.execute("PRAGMA synchronous = EXTRA")
         made.execute("BEGIN EXCLUSIVE")
@@ -394,7 +394,7 @@ def switch_log_on(path: Path) -> None:
     The switch writes a rollback journal. With the one of a process that was killed here, nobody
     who only reads could open the file: "attempt to write a readonly database".
     """
-    with told(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with sqlite_explained(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = EXTRA")
         _require_log(connection, path)
 

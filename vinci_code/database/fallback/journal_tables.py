@@ -310,8 +310,8 @@ def _place(found: tuple[Any, ...]) -> Place:
     seq, word, reason, batch, committed_at, rows, size, sealed = found
     if sealed == seal(*found[:-1]):
         return Place(seq, State(word), reason, batch, committed_at, rows, size)
-    told = "where it stands is not as it was stored"
-    return Place(seq, State.DAMAGED, told, None, "", 0, 0)
+    why = "where it stands is not as it was stored"
+    return Place(seq, State.DAMAGED, why, None, "", 0, 0)
 
 
 def _sealed(file: JournalFile, connection: sqlite3.Connection, table: str) -> list[Any]:

@@ -40,7 +40,7 @@ from vinci_code.core.errors import MirrorError
 from vinci_code.database.dialect.dberrors import Error
 from vinci_code.database.dialect.units.held import bare_name
 from vinci_code.database.fallback.away import is_away
-from vinci_code.database.fallback.journal_file import told_of_files
+from vinci_code.database.fallback.journal_file import files_explained
 from vinci_code.database.fallback.locks import open_private
 from vinci_code.database.fallback.records import Mirror, State, now
 
@@ -469,7 +469,7 @@ def _staging(journal: Journal) -> Iterator[_Stage]:
         # What a process that was killed has left, or this one leaves.
         _remove(path)
         stack.callback(_remove, path)
-        with told_of_files(path):
+        with files_explained(path):
             os.close(open_private(path))
         connection = stack.enter_context(closing(journal.connect()))
         with journal.explained():
@@ -481,7 +481,7 @@ def _staging(journal: Journal) -> Iterator[_Stage]:
 
 
 def _remove(path: Path) -> None:
-    with told_of_files(path):
+    with files_explained(path):
         path.unlink(missing_ok=True)
 
 

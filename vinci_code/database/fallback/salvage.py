@@ -25,11 +25,11 @@ from vinci_code.core.errors import FallbackFileError
 from vinci_code.database.fallback import journal_tables as tables
 from vinci_code.database.fallback.journal_file import (
     JournalFile,
+    files_explained,
     make_file,
+    sqlite_explained,
     switch_log_on,
     sync_folder,
-    told,
-    told_of_files,
 )
 from vinci_code.database.fallback.journal_tables import SALVAGED, Place
 from vinci_code.database.fallback.records import Entry, Ledger, State, pack
@@ -74,7 +74,7 @@ def salvage(path: Path) -> Salvaged:
             made. The file was left as it is.
     """
     file = JournalFile(path)
-    with told_of_files(file.path):
+    with files_explained(file.path):
         if not any(file.beside(ending).exists() for ending in ("", "-wal", ".mark")):
             raise FallbackFileError(f"There is no file of the fallback {file.path}.")
         try:
@@ -139,7 +139,10 @@ def _make(file: JournalFile, made: Path) -> int:
         ledger = _ledger(file, remains, [seq for seq, _ in found], left)
         making = file.beside(".salvaging")
         make_file(making, ledger)
-        with told(making), closing(sqlite3.connect(making, isolation_level=None)) as connection:
+        with (
+            sqlite_explained(making),
+            closing(sqlite3.connect(making, isolation_level=None)) as connection,
+        ):
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("BEGIN EXCLUSIVE")
             for seq, spot in found:

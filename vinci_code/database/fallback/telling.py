@@ -19,15 +19,15 @@ from vinci_code.database.fallback.coding import FORMAT
 from vinci_code.database.fallback.records import Entry
 from vinci_code.database.fallback.values import unpacked
 
-_Told = dict[str, Any]
+_JsonObject = dict[str, Any]
 
 
-def told(entry: Entry) -> _Told:
+def described(entry: Entry) -> _JsonObject:
     """A unit of work, and what it would write, as JSON has it.
 
     Where its document cannot be read, ``error`` says why, and there are no ``writes``.
     """
-    unit: _Told = {
+    unit: _JsonObject = {
         "unit": entry.seq,
         "identity": entry.identity,
         "committed_at": entry.committed_at,
@@ -44,7 +44,7 @@ def told(entry: Entry) -> _Told:
         return {**unit, "error": str(error)}
 
 
-def _writes_of(document: bytes) -> list[_Told]:
+def _writes_of(document: bytes) -> list[_JsonObject]:
     """The writes of a document, in order.
 
     Raises:
@@ -59,7 +59,7 @@ def _writes_of(document: bytes) -> list[_Told]:
         raise DocumentError(f"what was kept of a unit of work cannot be read: {error}") from error
 
 
-def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> _Told:
+def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> _JsonObject:
     if "text" in write:
         return {
             "kind": "STATEMENT",
@@ -71,7 +71,7 @@ def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> _To
     columns = [unpacked(column) for column in write["columns"]]
     rows = list(zip(*columns, strict=True)) if columns else [()] * write["rows"]
     schema, name = shape["table"]
-    made: _Told = {
+    made: _JsonObject = {
         "kind": shape["kind"],
         "table": name if schema is None else f"{schema}.{name}",
         "rows": [_row(shape, row) for row in rows],
@@ -82,7 +82,7 @@ def _write(write: Mapping[str, Any], shapes: Sequence[Mapping[str, Any]]) -> _To
     return made
 
 
-def _row(shape: Mapping[str, Any], row: Sequence[Any]) -> _Told:
+def _row(shape: Mapping[str, Any], row: Sequence[Any]) -> _JsonObject:
     values, matches = (
         {item[0]: _value(item, row) for item in shape[part]} for part in ("values", "matches")
     )

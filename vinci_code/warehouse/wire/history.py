@@ -104,12 +104,12 @@ class HistoryEntry:
         self.ended = time.time()
         self.status = status
 
-    def told(self, warehouse_id: str, *, metrics: bool) -> dict[str, object]:
+    def as_json(self, warehouse_id: str, *, metrics: bool) -> dict[str, object]:
         """The entry as it is answered; fields without a value are left out."""
         started, ended = _milliseconds(self.started), _milliseconds(self.ended)
         status = self.status
         took = None if ended is None or started is None else ended - started
-        told: dict[str, object | None] = {
+        fields: dict[str, object | None] = {
             "query_id": self.query_id,
             "status": status,
             "is_final": self.ended is not None,
@@ -132,7 +132,7 @@ class HistoryEntry:
             "query_tags": [_tag(key, value) for key, value in self.tags.items()] or None,
             "metrics": {"total_time_ms": took or 0} if metrics else None,
         }
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def _type(self) -> str:
@@ -222,13 +222,13 @@ class QueryHistory:
         ]
         page = wanted[: question.page]
         more = len(wanted) > len(page)
-        told: dict[str, object] = {
+        answer: dict[str, object] = {
             "has_next_page": more,
-            "res": [entry.told(self._warehouse_id, metrics=question.metrics) for entry in page],
+            "res": [entry.as_json(self._warehouse_id, metrics=question.metrics) for entry in page],
         }
         if more:
-            told["next_page_token"] = _token(page[-1].number)
-        return json_answer(told)
+            answer["next_page_token"] = _token(page[-1].number)
+        return json_answer(answer)
 
 
 def _question(parameters: Sequence[tuple[str, str]]) -> _HistoryRequest:

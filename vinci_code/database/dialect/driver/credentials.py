@@ -83,8 +83,8 @@ class RequestCredentials(HoldsSecret):
 
     def auth_type(self) -> str:
         """The method's name, where the provider has one."""
-        told = getattr(self._provider, "auth_type", None)
-        return str(told()) if callable(told) else "external"
+        method = getattr(self._provider, "auth_type", None)
+        return str(method()) if callable(method) else "external"
 
     def headers(self) -> Headers:
         """The headers for one request.

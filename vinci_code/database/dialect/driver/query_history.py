@@ -165,8 +165,8 @@ class _Asking:
                 return Verdict(Fate.NOT_EXECUTED, "it was cancelled")
             reason = str(failed.get("error_message") or "no reason is given")
             return Verdict(Fate.NOT_EXECUTED, reason, failed=True)
-        told = ", ".join(sorted({str(entry.get("status")) for entry in found}))
-        return _unknown(f"the query history did not say how it ended, but {told}")
+        statuses = ", ".join(sorted({str(entry.get("status")) for entry in found}))
+        return _unknown(f"the query history did not say how it ended, but {statuses}")
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """The entries since the statement was sent, page by page."""
@@ -227,10 +227,10 @@ class _Asking:
 
     def note_time(self, answer: Answer) -> None:
         try:
-            told = parsedate_to_datetime(answer.headers.get("date", ""))
+            server_time = parsedate_to_datetime(answer.headers.get("date", ""))
         except (TypeError, ValueError):
             return
-        self.ahead = told.timestamp() - time.time()
+        self.ahead = server_time.timestamp() - time.time()
 
 
 class _RefusedError(Exception):

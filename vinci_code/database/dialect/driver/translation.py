@@ -218,16 +218,16 @@ def clean(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
 
 def translate(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     """The exception of ``dberrors`` for another one, not chained to it."""
-    told = _most_telling(error)
-    text = evidence.said or _cause_of(told) or _text_of(told)
+    reason = _most_telling(error)
+    text = evidence.said or _cause_of(reason) or _text_of(reason)
     status = evidence.status or _refused_with(status_in(error, text))
     condition = _CONDITION.search(text) if evidence.answered else None
     found_state = _SQLSTATE.search(text) if evidence.answered else None
     sqlstate = found_state.group(1) if found_state else evidence.sqlstate
     error_class = condition.group(1) if condition else None
-    kind = classify(told, text, error_class, sqlstate, status, answered=evidence.answered)
+    kind = classify(reason, text, error_class, sqlstate, status, answered=evidence.answered)
     return kind(
-        _message(kind, told, text, status, evidence),
+        _message(kind, reason, text, status, evidence),
         sqlstate=sqlstate,
         error_class=error_class,
         statement_id=evidence.statement_id or _statement_of(error),
@@ -323,8 +323,8 @@ def status_in(error: BaseException, text: str) -> int | None:
         text: What it says.
     """
     context = getattr(error, "context", None)
-    told = context.get("http-code") if isinstance(context, dict) else None
-    code = told if isinstance(told, int) else None
+    status = context.get("http-code") if isinstance(context, dict) else None
+    code = status if isinstance(status, int) else None
     if _refused_with(code) is None and (found := _STATUS_IN_TEXT.search(text)):
         return int(found.group(1))
     return code
@@ -388,8 +388,8 @@ def _message(
     if context.get("method") and status is None:
         # The driver's own words are "Error during request to server. None".
         reason = context.get("original-exception")
-        told = "" if reason in (None, "None", "") else f" ({reason})"
-        text = f"the answer to {context['method']} was lost, or is none{told}"
+        suffix = "" if reason in (None, "None", "") else f" ({reason})"
+        text = f"the answer to {context['method']} was lost, or is none{suffix}"
     if status is not None:
         text = f"the request was answered with status {status}: {text}"
     elif not class_names(error)[0].startswith("databricks."):

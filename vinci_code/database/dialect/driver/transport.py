@@ -309,8 +309,8 @@ class Channel:
             if refused and self._credentials is not None and self._credentials.renew(sent):
                 _, answer = self._get_in_time(path, until)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours, if it is none already
-            told = interruption_in(error, handled) or error
-            raise cleaned(told, Evidence(where=self._where))  # noqa: B904 - its cause is set
+            failure = interruption_in(error, handled) or error
+            raise cleaned(failure, Evidence(where=self._where))  # noqa: B904 - its cause is set
         return answer
 
     def _get_in_time(self, path: str, until: float) -> tuple[str | None, Answer]:
@@ -540,8 +540,8 @@ class Channel:
 
     def _wait(self, failure: Error, name: str, call: Call) -> None:
         retry_after = call.exchange.retry_after
-        told = retry_after is not None or call.exchange.status not in _NOT_NOW
-        if name == EXECUTE and not told and not call.repeatable:
+        may_have_begun = retry_after is None and call.exchange.status in _NOT_NOW
+        if name == EXECUTE and may_have_begun and not call.repeatable:
             call.sent = True
             raise AmbiguousWriteError(
                 f"{failure}\nThe answer does not say whether the statement had begun."

@@ -21,7 +21,7 @@ from sqlalchemy.types import String
 
 from vinci_code.database.dialect.migrations.compare import same_type
 from vinci_code.database.dialect.migrations.running import RunningImpl
-from vinci_code.database.dialect.sql.constructs import TOLD, RenderedDDL
+from vinci_code.database.dialect.sql.constructs import TRAITS, RenderedDDL
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, WRITE
 
@@ -140,7 +140,7 @@ class ChangingImpl(RunningImpl):
 
         def execute() -> None:
             found = connection.exec_driver_sql(
-                f"SHOW TBLPROPERTIES {table} ('{key}')", execution_options={TOLD: LOOK}
+                f"SHOW TBLPROPERTIES {table} ('{key}')", execution_options={TRAITS: LOOK}
             )
             if not any(row[1] in accepted for row in found):
                 connection.execute(RenderedDDL(statement, DEFINITION))

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import VinciError
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
-from vinci_code.database.dialect.sql.constructs import TOLD
+from vinci_code.database.dialect.sql.constructs import TRAITS
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, StatementTraits
 
@@ -128,9 +128,9 @@ def _holder(engine: Engine, name: str) -> str | None:
     return next((value for key, value in rows if key == _PROPERTY), "somebody who left no name")
 
 
-def _run(engine: Engine, statement: str, told: StatementTraits) -> list[Any]:
+def _run(engine: Engine, statement: str, traits: StatementTraits) -> list[Any]:
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        result = connection.exec_driver_sql(statement, execution_options={TOLD: told})
+        result = connection.exec_driver_sql(statement, execution_options={TRAITS: traits})
         return list(result) if result.returns_rows else []
 
 

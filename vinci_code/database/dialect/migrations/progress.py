@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import VinciError
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
-from vinci_code.database.dialect.sql.constructs import TOLD
+from vinci_code.database.dialect.sql.constructs import TRAITS
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.text.scanning import DEFINITION, LOOK, QUERY, describe, words_of
 
@@ -107,7 +107,7 @@ class RevisionProgress:
         # Always: a note that has outlived its revision must not meet it again after a downgrade.
         self._connection.exec_driver_sql(
             f"ALTER TABLE {self._table} UNSET TBLPROPERTIES IF EXISTS ('{PROPERTY}')",
-            execution_options={TOLD: DEFINITION},
+            execution_options={TRAITS: DEFINITION},
         )
         self._loaded = False
 
@@ -116,7 +116,7 @@ class RevisionProgress:
             return
         heads = self._connection.exec_driver_sql(
             f"SELECT version_num FROM {self._table}",  # noqa: S608 - a name
-            execution_options={TOLD: QUERY},
+            execution_options={TRAITS: QUERY},
         )
         self._heads = sorted(heads.scalars())
         note = _read(self._connection, self._table)
@@ -158,7 +158,7 @@ def settle_interrupted(
 
 def _read(connection: Connection, table: str) -> dict[str, Any]:
     found = connection.exec_driver_sql(
-        f"SHOW TBLPROPERTIES {table}", execution_options={TOLD: LOOK}
+        f"SHOW TBLPROPERTIES {table}", execution_options={TRAITS: LOOK}
     )
     properties = {row[0]: row[1] for row in found}
     note: dict[str, Any] = json.loads(properties.get(PROPERTY, "{}"))
@@ -168,7 +168,7 @@ def _read(connection: Connection, table: str) -> dict[str, Any]:
 def _write(connection: Connection, table: str, note: dict[str, Any]) -> None:
     connection.exec_driver_sql(
         f"ALTER TABLE {table} SET TBLPROPERTIES ('{PROPERTY}' = {quote_text(json.dumps(note))})",
-        execution_options={TOLD: DEFINITION},
+        execution_options={TRAITS: DEFINITION},
     )
 
 
@@ -184,8 +184,8 @@ def _question(statement: str) -> str:
 
 def changes_rows(statement: str) -> bool:
     """Whether a statement changes rows, or may."""
-    told = describe(statement)
-    return not told.reads and told.keyword not in _REPEATED.union(_DDL)
+    traits = describe(statement)
+    return not traits.reads and traits.keyword not in _REPEATED.union(_DDL)
 
 
 def changes_tables(statement: str) -> bool:

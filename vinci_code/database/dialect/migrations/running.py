@@ -64,28 +64,27 @@ class RunningImpl(DefaultImpl):
         own = isinstance(construct, AlterTable) and type(construct).__module__.startswith(
             "alembic."
         )
-        told = DEFINITION if own else script.described
+        traits = DEFINITION if own else script.described
         for statement in script.statements:
-            self.run_statement(statement.strip(), told)
+            self.run_statement(statement.strip(), traits)
 
-    def run_statement(self, statement: str, told: StatementTraits | None = DEFINITION) -> None:
+    def run_statement(self, statement: str, traits: StatementTraits | None = DEFINITION) -> None:
         """Run a statement, unless the revision that was interrupted has run it.
 
         Args:
             statement: Its text.
-            told: What it is; ``None`` where only its text is known.
+            traits: What it does; ``None`` where only its text is known.
         """
         if self.as_sql:
             self.static_output(statement + self.command_terminator)
             return
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
+        rendered = RenderedDDL(statement, traits)
         if self._progress is None:
-            connection.execute(RenderedDDL(statement, told))
+            connection.execute(rendered)
         else:
-            self._progress.run(
-                statement, lambda: connection.execute(RenderedDDL(statement, told)), repeatable=True
-            )
+            self._progress.run(statement, lambda: connection.execute(rendered), repeatable=True)
 
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
         run = super()._exec

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from vinci_code.database.dialect.sql.constructs import TOLD
+from vinci_code.database.dialect.sql.constructs import TRAITS
 from vinci_code.database.dialect.text.scanning import LOOK
 
 MAX_NAMES = 200
@@ -275,7 +275,7 @@ class Catalog:
     def details(self, place: Namespace, name: str) -> Details:
         """Properties, clustering and CHECK constraints of one table."""
         described = self._connection.exec_driver_sql(
-            f"DESCRIBE DETAIL {self.table_name(place, name)}", execution_options={TOLD: LOOK}
+            f"DESCRIBE DETAIL {self.table_name(place, name)}", execution_options={TRAITS: LOOK}
         )
         row = described.mappings().one()
         properties = {str(key): str(value) for key, value in dict(row["properties"] or ()).items()}
@@ -314,7 +314,7 @@ class Catalog:
     def _ask(self, statement: str, values: Sequence[str] = ()) -> Sequence[Sequence[Any]]:
         text = " ".join(statement.split())
         return self._connection.exec_driver_sql(
-            text, tuple(values), execution_options={"vinci_definitions": True, TOLD: LOOK}
+            text, tuple(values), execution_options={"vinci_definitions": True, TRAITS: LOOK}
         ).fetchall()
 
 

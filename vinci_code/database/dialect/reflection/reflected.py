@@ -267,11 +267,11 @@ class Subject:
         listed = self.constraints("CHECK")
         found = {item.name: item.condition for item in listed if item.condition is not None}
         if len(found) < len(listed):
-            told = self.known.details(self.place, self.relation.name).checks
+            conditions = self.known.details(self.place, self.relation.name).checks
         else:
-            told = self.details().checks
+            conditions = self.details().checks
         names = {item.name.lower(): item.name for item in listed}
-        known = {**{names.get(name, name): text for name, text in told.items()}, **found}
+        known = {**{names.get(name, name): text for name, text in conditions.items()}, **found}
         return {name: plain_condition(text) for name, text in known.items()}
 
     def table_of(self, constraint: Constraint) -> str:

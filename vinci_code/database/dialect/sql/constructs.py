@@ -13,7 +13,7 @@ from sqlalchemy.types import UserDefinedType
 
 from vinci_code.database.dialect.text.scanning import DEFINITION, QUERY, StatementTraits
 
-TOLD = "vinci_told"
+TRAITS = "vinci_traits"
 """The execution option by which a text of this package's own comes with what it is."""
 
 

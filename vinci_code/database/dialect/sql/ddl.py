@@ -341,11 +341,11 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         for event, action in (("DELETE", constraint.ondelete), ("UPDATE", constraint.onupdate)):
             if action is not None and action.upper() in _ACTIONS:
                 self._warn_of(constraint, event, action.upper())
-        self.dialect.told_actions.add(constraint)
+        self.dialect.reported_actions.add(constraint)
         return ""
 
     def _warn_of(self, constraint: ForeignKeyConstraint, event: str, action: str) -> None:
-        if constraint in self.dialect.told_actions:
+        if constraint in self.dialect.reported_actions:
             return
         _log.warning(
             "ON %s %s of the foreign key %s on %s (%s) is carried out by nobody: Databricks has NO "

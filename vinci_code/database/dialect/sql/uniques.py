@@ -86,8 +86,8 @@ class Unique:
         return tuple(column for column in self.table.columns if column in found)
 
     @property
-    def told(self) -> str:
-        """What is told of a violation, in the words of SQLite."""
+    def violation(self) -> str:
+        """The message of a violation, in the words of SQLite."""
         what = ", ".join(f"{self.table.fullname}.{column.name}" for column in self.columns)
         if any(not isinstance(item, Column) for item in self.expressions):
             return f"UNIQUE constraint failed: index '{self.name}' on {self.table.fullname}"
@@ -133,9 +133,9 @@ def uniques(table: FromClause) -> Iterator[Unique]:
         yield found
 
 
-def changed(table: FromClause, told: Iterable[Column[Any]]) -> frozenset[Column[Any]]:
-    """The columns that change with some columns of a table: these, and what is computed of them."""
-    found = frozenset(told)
+def changed(table: FromClause, assigned: Iterable[Column[Any]]) -> frozenset[Column[Any]]:
+    """The columns that an assignment changes: those assigned, and what is computed of them."""
+    found = frozenset(assigned)
     if not isinstance(table, Table):
         return found
     computed = [(column, column.computed) for column in table.columns if column.computed]

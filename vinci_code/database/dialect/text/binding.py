@@ -388,13 +388,13 @@ def datetime_text(value: dt.datetime) -> tuple[str, str] | None:
 
 
 def _datetime_parameter(value: dt.datetime) -> Parameter:
-    told = datetime_text(value)
-    return _NULL if told is None else Parameter(*told)
+    rendered = datetime_text(value)
+    return _NULL if rendered is None else Parameter(*rendered)
 
 
 def _datetime_literal(value: dt.datetime) -> str:
-    told = datetime_text(value)
-    return "NULL" if told is None else f"{told[0]}'{told[1]}'"
+    rendered = datetime_text(value)
+    return "NULL" if rendered is None else f"{rendered[0]}'{rendered[1]}'"
 
 
 def _iso_parameter(value: dt.time) -> Parameter:

@@ -102,7 +102,7 @@ class VinciBoolean(VinciType, sqltypes.Boolean):
         given = plain(value)
         if isinstance(given, (int, float)) and given in (0, 1):
             return bool(given)
-        raise ValueRefusedError(f"True, False, 1 or 0 is wanted here, found {_told(given)}")
+        raise ValueRefusedError(f"True, False, 1 or 0 is wanted here, found {_described(given)}")
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:
         """Give True and False back, also of an expression that is a number."""
@@ -322,7 +322,7 @@ def text_as_whole(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    number = _told_by(value)
+    number = _number_in(value)
     if number is None or abs(number) > _BEYOND:
         return -_BEYOND if number is not None and number < 0 else _BEYOND
     whole = math.floor(number)
@@ -337,7 +337,7 @@ def text_as_float(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    number = _told_by(value)
+    number = _number_in(value)
     return float("nan") if number is None else float(number)
 
 
@@ -346,13 +346,13 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _BEYOND = 10**20
 
 
-def _told_by(text: str) -> Decimal | None:
+def _number_in(text: str) -> Decimal | None:
     """The number that a text tells, by SQLite's rules."""
     plain = str.__str__(text).strip(_SPACES)
     return Decimal(plain) if _NUMBER.fullmatch(plain) else None
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     return "another number" if isinstance(value, (int, float)) else named(value)
 
 

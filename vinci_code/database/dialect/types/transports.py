@@ -180,8 +180,8 @@ def _instants(values: Column) -> Column:
 
 
 def _moment(value: dt.datetime) -> str | None:
-    told = datetime_text(value)
-    return None if told is None else told[1]
+    rendered = datetime_text(value)
+    return None if rendered is None else rendered[1]
 
 
 def _base64(values: Column) -> Column:

@@ -58,7 +58,7 @@ class HeldRows:
     reads: frozenset[str] | None = frozenset()
     made: frozenset[int] = frozenset()
 
-    def told(self, rowcount: int) -> None:
+    def note_rowcount(self, rowcount: int) -> None:
         """Keep how many rows a statement of its own has matched."""
         self.rowcount = rowcount
         if self.apart:
@@ -148,7 +148,7 @@ class HeldText:
     sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
 
-    def told(self, rowcount: int) -> None:
+    def note_rowcount(self, rowcount: int) -> None:
         """Keep how many rows it has matched."""
         self.rowcount = rowcount
 
@@ -429,7 +429,7 @@ class _Joiner:
             planner.add(row)
         if planner.changed_inserted == len(write.rows):
             # What this unit inserts is there to be changed.
-            write.told(len(write.rows))
+            write.note_rowcount(len(write.rows))
 
     def _table_of(self, write: HeldRows) -> _Table:
         """What is planned for the table of a write, nothing if by another ``Table`` of its name."""

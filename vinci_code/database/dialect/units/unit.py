@@ -320,34 +320,34 @@ class Unit:
         )
 
     def hold_raw(
-        self, text: str, parameters: Sequence[Any], told: StatementTraits, cursor: Cursor
+        self, text: str, parameters: Sequence[Any], traits: StatementTraits, cursor: Cursor
     ) -> bool:
         """Make ready for a statement of the application's own; returns whether it is held.
 
         Raises:
             PendingWritesError: It cannot wait, and there are held writes.
         """
-        refuse_several(text, told)
-        if told.writes_rows and self.holds:
+        refuse_several(text, traits)
+        if traits.writes_rows and self.holds:
             (row,) = settled([parameters])
-            return self.write([HeldText(text, row, None, described=told)], cursor)
-        if told.writes_rows:
+            return self.write([HeldText(text, row, None, described=traits)], cursor)
+        if traits.writes_rows:
             self._require_sound()
             self._changed = None
         else:
-            self.before_text(told)
+            self.before_text(traits)
         return False
 
-    def before_text(self, told: StatementTraits) -> None:
+    def before_text(self, traits: StatementTraits) -> None:
         """Make ready for a text that does not write rows, and is run now.
 
         Raises:
             PendingWritesError: It cannot wait, and there are held writes.
         """
-        if told.reads:
-            self.before_read(frozenset() if told.keyword in LOOKS else None)
+        if traits.reads:
+            self.before_read(frozenset() if traits.keyword in LOOKS else None)
         else:
-            self.before_other(told.keyword or "a statement")
+            self.before_other(traits.keyword or "a statement")
             self._dialect.views.forget()
 
     def before_definitions(self) -> None:
@@ -613,10 +613,10 @@ class Unit:
         except Exception as error:
             if within or is_foreign(error):
                 raise
-            told = unit_errors.told_of_each(done, parts, error)
-            if told is error:
+            explained = unit_errors.partly_committed(done, parts, error)
+            if explained is error:
                 raise
-            raise told from error
+            raise explained from error
         cursor.rowcount = total
 
     def _note_changed(self, held: Held) -> None:
@@ -699,7 +699,7 @@ class Unit:
             counted = Statistics() if self._counter is None else self._counter.read()
             _log.debug(
                 "committed %s: %d statements, %d bytes, %.0f ms",
-                unit_errors.told(self._sent or held),
+                unit_errors.summary(self._sent or held),
                 counted.statements,
                 counted.bytes,
                 (time.monotonic() - begin) * 1000,
@@ -740,7 +740,7 @@ class Unit:
     def _send_alone(self, step: Step, held: list[Held]) -> None:
         cursor = self._send(step, held)
         if step.whole:
-            step.of.told(cursor.rowcount)
+            step.of.note_rowcount(cursor.rowcount)
 
     def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
         """Send statements as one block; where they are too large for it, as a transaction."""
@@ -789,10 +789,10 @@ class Unit:
             # It may have been raised by the making of a statement, too.
             if is_foreign(error):
                 raise
-            told = unit_errors.told_of_each(done, held, error)
-            if told is error:
+            explained = unit_errors.partly_committed(done, held, error)
+            if explained is error:
                 raise
-            raise told from error
+            raise explained from error
 
     def _send_held(self, why: str, *, counting: bool = False) -> None:
         """Send what is held within a transaction, so that it can be read, or its rows counted."""
@@ -835,7 +835,7 @@ class Unit:
                 cursor = self._connection.cursor()
                 self._run(step.text, step.parameters, step.described, cursor)
                 if step.whole:
-                    step.of.told(cursor.rowcount)
+                    step.of.note_rowcount(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
                 self._count_sent(statements=1, rows=step.rows, size=step.size)
                 self._dialect.tell(Progress(sent, rows, rows_in_all, size))
@@ -984,13 +984,13 @@ class _Savepoint(NamedTuple):
     origins: int
 
 
-def refuse_several(text: str, told: StatementTraits) -> None:
+def refuse_several(text: str, traits: StatementTraits) -> None:
     """Refuse a text of several statements, of which one is on rows.
 
     Raises:
         ProgrammingError: It is one.
     """
-    if told.keyword in ROWS and is_several(text):
+    if traits.keyword in ROWS and is_several(text):
         raise ProgrammingError(
             "a text of several statements with semicolons between them was given; the "
             "warehouse takes one at a time, and nothing was sent\n"

@@ -54,7 +54,7 @@ def ambiguous(
 ) -> AmbiguousWriteError:
     """The error for a commit of which nobody can say what became of it."""
     what = str(error).partition("\nTo fix it:")[0]
-    told = AmbiguousWriteError(
+    made = AmbiguousWriteError(
         f"{what}\nWhether it was committed cannot be proved: {finding.reason}. Its query tag is "
         f"{TAG} = {commit.identity}: in the query history of the warehouse, FINISHED means "
         "committed; FAILED or CANCELED means not committed.\n"
@@ -63,14 +63,14 @@ def ambiguous(
         error_class=error.error_class,
         statement_id=error.statement_id,
     )
-    told.copies, told.commit = error.copies, commit
-    return told
+    made.copies, made.commit = error.copies, commit
+    return made
 
 
 def not_committed(error: AmbiguousWriteError, finding: CommitFinding) -> Exception:
     """The error for a commit whose answer was lost, and that is known to have had no effect."""
     said = f"failed: {finding.reason}" if finding.failed else "was cancelled with its session"
-    told = (
+    text = (
         "the answer to a commit was lost; the query history of the warehouse says that it "
         f"{said}, so that it wrote nothing\nTo fix it: repeat the unit of work."
     )
@@ -78,7 +78,7 @@ def not_committed(error: AmbiguousWriteError, finding: CommitFinding) -> Excepti
     timed_out = isinstance(error.__cause__, StatementTimeout)
     kind = type(known) if known is not None else StatementTimeout if timed_out else OperationalError
     made = kind(
-        told,
+        text,
         sqlstate=None if known is None else known.sqlstate,
         error_class=None if known is None else known.error_class,
         statement_id=error.statement_id,
@@ -86,7 +86,7 @@ def not_committed(error: AmbiguousWriteError, finding: CommitFinding) -> Excepti
     return guards.raised(made) or made
 
 
-def told_of_each(done: Sequence[Step], held: Sequence[Held], error: Exception) -> Exception:
+def partly_committed(done: Sequence[Step], held: Sequence[Held], error: Exception) -> Exception:
     """The error for statements that are committed one by one, of which one failed.
 
     Args:
@@ -98,7 +98,7 @@ def told_of_each(done: Sequence[Step], held: Sequence[Held], error: Exception) -
     at = {id(write): number for number, write in enumerate(held)}
     failed = at[id(done[-1].of)] + done[-1].last if done else 0
     rest = "the rest of " if done and not done[-1].last else ""
-    first, others = f"{rest}{told([held[failed]])}", told(held[failed + 1 :])
+    first, others = f"{rest}{summary([held[failed]])}", summary(held[failed + 1 :])
     # What the statement alone says of itself would be read as said of the unit.
     what = str(error).partition("\nTo fix it:")[0]
     if isinstance(error, AmbiguousWriteError):
@@ -111,7 +111,7 @@ def told_of_each(done: Sequence[Step], held: Sequence[Held], error: Exception) -
         if not done:
             return error
     return PartialCommitError(
-        f"a unit of work was written in part. Written: {told([step.part for step in done])}. "
+        f"a unit of work was written in part. Written: {summary([step.part for step in done])}. "
         f"{known}. What happened: {what}\n"
         f"To fix it: {way}repeat what was not written, or take back what was.",
         written=list(tables_of(step.of for step in done)),
@@ -129,7 +129,7 @@ def _first_unknown(error: AmbiguousWriteError, known: str, way: str) -> Ambiguou
     )
 
 
-def told(held: Sequence[Held]) -> str:
+def summary(held: Sequence[Held]) -> str:
     """What is held in words: ``INSERT 3 into t, UPDATE 1 of u``."""
     words = []
     for write in held:

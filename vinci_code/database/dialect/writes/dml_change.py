@@ -133,11 +133,11 @@ class ChangeForms:
             return ()
         if not isinstance(self.table, Table) or not self.keys:
             return ()
-        told = {name for name, _ in self.assigned}
+        names = {name for name, _ in self.assigned}
         items = (
             checked(column, self._format(column), dialect)
             for column, _, value, _ in self.given
-            if column.name in told and self._is_plain(column, element_of(value))
+            if column.name in names and self._is_plain(column, element_of(value))
         )
         return tuple(item for item in items if item is not None)
 
@@ -165,10 +165,10 @@ class ChangeForms:
         names = [item and item.name for item in matches]
         if None in fields or len(set(names)) < len(names):
             return None
-        told = {item.column.name for item in fields[len(values) :]}
+        matched = {item.column.name for item in fields[len(values) :]}
         key = {column.name for column in self.table.primary_key}
         # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
-        if not (key <= told if key else self.kind is WriteKind.DELETE):
+        if not (key <= matched if key else self.kind is WriteKind.DELETE):
             return None
         return Plan(
             self.kind,

@@ -180,7 +180,7 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue
             if key in seen:
-                raise _violation(f"{unique.told}: the key {_told(key)} is written twice")
+                raise _violation(f"{unique.violation}: the key {_key_text(key)} is written twice")
             seen.add(key)
 
 
@@ -209,7 +209,7 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
             if key in written and key not in before:
                 raise _violation(
                     f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-                    f"{_told(key)} is written after the row that refers to it",
+                    f"{_key_text(key)} is written after the row that refers to it",
                     "23503",
                 )
 
@@ -249,7 +249,7 @@ def _violation(message: str, sqlstate: str = "23505") -> IntegrityError:
     )
 
 
-def _told(key: Sequence[Any]) -> str:
+def _key_text(key: Sequence[Any]) -> str:
     return f"({', '.join(repr(value) for value in key)})"
 
 
@@ -262,10 +262,10 @@ def _may_write(shape: Shape, columns: Iterable[Column[Any]], names: Names) -> bo
     It writes what it is told to, and what is computed of that. A row of an INSERT has the defaults
     of columns as well, and is NULL in all others, which equals nothing.
     """
-    told = {field.column for field in shape.values}
+    written = {field.column for field in shape.values}
     if shape.kind is not WriteKind.INSERT:
-        return not changed(shape.table, told).isdisjoint(columns)
-    return all(c in told or c.computed or names.default(c) is not None for c in columns)
+        return not changed(shape.table, written).isdisjoint(columns)
+    return all(c in written or c.computed or names.default(c) is not None for c in columns)
 
 
 # --- what the statement checks ------------------------------------------------------------------
@@ -328,7 +328,7 @@ def _of_rows(
     equals = "<=>" if unique.nulls_equal else "="
     same = [f"{there}.{column} {equals} {key}" for column, key in zip(columns, keys, strict=True)]
     source = f"FROM {target} JOIN {new} ON {' AND '.join(same)}{but_own(there)}"
-    yield _guard(_UNIQUE, _told_as(unique, keys, " is in the table already"), source)
+    yield _guard(_UNIQUE, _unique_message(unique, keys, " is in the table already"), source)
 
 
 def _twice(unique: Unique, names: Names, rows: str, why: str) -> str:
@@ -341,7 +341,7 @@ def _twice(unique: Unique, names: Names, rows: str, why: str) -> str:
         f"(SELECT {', '.join(keys)} FROM {new} {where}GROUP BY {', '.join(keys)} "
         f"HAVING count(*) > 1) AS {_NEW}"
     )
-    return _guard(_UNIQUE, _told_as(unique, keys, why), f"FROM {twice}")
+    return _guard(_UNIQUE, _unique_message(unique, keys, why), f"FROM {twice}")
 
 
 def _keys_of(unique: Unique, names: Names, rows: str) -> tuple[str, list[str]]:
@@ -352,8 +352,8 @@ def _keys_of(unique: Unique, names: Names, rows: str) -> tuple[str, list[str]]:
     return f"({unique.select(f'({rows})', names.render)}) AS {_NEW}", columns
 
 
-def _told_as(unique: Unique, keys: Sequence[str], after: str) -> str:
-    text = f"{unique.told}: the key "
+def _unique_message(unique: Unique, keys: Sequence[str], after: str) -> str:
+    text = f"{unique.violation}: the key "
     return _message(text, [key.type for key in unique.keys], keys, after)
 
 
@@ -443,7 +443,7 @@ def _exists(
     same += filter(None, map(bounds, fields))
     return _guard(
         _UNIQUE,
-        _told_as(unique, [field.made for field in fields], " is in the table already"),
+        _unique_message(unique, [field.made for field in fields], " is in the table already"),
         f"FROM {shape.target} JOIN {ROWS} ON {' AND '.join(same)}{but_not}",
     )
 
@@ -468,8 +468,8 @@ def once_guard(shape: Shape, bounds: Bound) -> Iterator[str]:
 
     Of a many-to-many relation whose table has no key, a link may be there twice.
     """
-    told = {field.column for field in shape.matches}
-    if any(unique.is_plain and told.issuperset(unique.columns) for unique in uniques(shape.table)):
+    matched = {field.column for field in shape.matches}
+    if any(unique.is_plain and matched >= set(unique.columns) for unique in uniques(shape.table)):
         return
     same = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
     same += filter(None, map(bounds, shape.matches))

@@ -157,7 +157,7 @@ class Shape:
         picks = [_picker(places) for places in self.places]
         return [pick(row) for row in parameters for pick in picks]
 
-    def told_apart(self, rows: Sequence[Row]) -> bool:
+    def types_match(self, rows: Sequence[Row]) -> bool:
         """Whether each value that says which row is meant, or is computed with, is of its type.
 
         Python compares these, and the warehouse would compare what it casts them to: ``"9"`` is

@@ -460,8 +460,8 @@ def _bind_set_operation(binder: Binder, node: exp.SetOperation, scope: Scope) ->
     right = bind_query(binder, node.expression, scope)
     word = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}[type(node)]
     left, right = _aligned(binder, left, right, word)
-    told_apart = word != "UNION" or bool(node.args.get("distinct"))
-    if told_apart:
+    compares_rows = word != "UNION" or bool(node.args.get("distinct"))
+    if compares_rows:
         _check_distinct([Typed("", column.type, column.name) for column in left.columns])
     every = "" if node.args.get("distinct") else " ALL"
     columns = tuple(
@@ -469,7 +469,7 @@ def _bind_set_operation(binder: Binder, node: exp.SetOperation, scope: Scope) ->
         for one, other in zip(left.columns, right.columns, strict=True)
     )
     bound = BoundQuery(f"({left.sql}) {word}{every} ({right.sql})", columns, left.physical)
-    return _wrapped(binder, node, scope, bound, _with_one_zero if told_apart else _as_it_is)
+    return _wrapped(binder, node, scope, bound, _with_one_zero if compares_rows else _as_it_is)
 
 
 def _aligned(
