@@ -400,14 +400,14 @@ def report(results: Results) -> None:
         results.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1], item[1].seconds)
     ):
         ours = results[what, size, OURS]
-        ratio = found.seconds / ours.seconds
-        told = "" if side == OURS else f"{ratio:,.2f} x as fast"
+        times = found.seconds / ours.seconds
+        ratio = "" if side == OURS else f"{times:,.2f} x as fast"
         mark = SCALED if found.scaled else " "
         print(
             f"{what:<8}{size:>7,}  {side:<30}"
             f"{mark + format(found.statements, ',') if found.statements is not None else '-':>11}"
             f"{format(found.size / 1000, ',.0f') if found.size is not None else '-':>9}"
-            f"{mark + format(found.seconds, ',.3f'):>10}{size / found.seconds:>10,.0f}{told:>18}"
+            f"{mark + format(found.seconds, ',.3f'):>10}{size / found.seconds:>10,.0f}{ratio:>18}"
         )
 
     for what in _ORDER[:3]:

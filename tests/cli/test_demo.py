@@ -55,7 +55,7 @@ def test_it_is_plain_text_of_80_columns_and_the_same_in_every_run() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_a_rollback_that_leaves_something_behind_would_be_told(
+def test_a_rollback_that_leaves_something_behind_would_be_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same command over a session_scope() that commits what it should roll back."""

@@ -178,17 +178,17 @@ def test_a_stopped_warehouse_that_does_not_start(
 @pytest.mark.slow
 def test_a_stopped_warehouse_is_waited_for(workspace: FakeWorkspace, authority: Authority) -> None:
     workspace.state, workspace.starts_after = "STOPPED", 3
-    told: list[str] = []
+    messages: list[str] = []
     database = workspace.settings(authority)
     report = run_checks(
         lambda: Settings(database=database),
         start_budget=60,
-        on_progress=told.append,
+        on_progress=messages.append,
     )
     assert report.ok, report.as_text()
     assert "was STOPPED and started in" in report.result("warehouse").finding.detail
-    assert len(told) == 1
-    assert "waiting up to" in told[0]
+    assert len(messages) == 1
+    assert "waiting up to" in messages[0]
 
 
 def test_a_workspace_that_knows_no_current_user_is_asked_for_the_warehouse(
@@ -277,7 +277,7 @@ def test_a_name_that_does_not_resolve(check: Callable[..., Report]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dead_end", "name", "told", "advice"),
+    ("dead_end", "name", "expected", "advice"),
     [
         (closed_port, "tcp", "the connection was refused", "firewall"),
         pytest.param(
@@ -297,13 +297,13 @@ def test_a_blocked_network(
     monkeypatch: pytest.MonkeyPatch,
     dead_end: Callable[[], AbstractContextManager[int]],
     name: str,
-    told: str,
+    expected: str,
     advice: str,
 ) -> None:
     monkeypatch.setattr(network, "SOCKET_TIMEOUT", SHORT_S)
     with dead_end() as port, soon():
         cause, step = the_failure(check(databricks_server_hostname=f"localhost:{port}"), name)
-    assert told in cause
+    assert expected in cause
     assert advice in step
 
 
@@ -443,9 +443,9 @@ def test_the_command_prints_each_result_and_a_summary(
     out = io.StringIO()
     assert main_check(json=True, stdout=out, stderr=log) == 0
     (line,) = out.getvalue().splitlines()
-    told = json.loads(line)
-    assert told["ok"] is True
-    assert [entry["name"] for entry in told["checks"]] == NAMES
+    document = json.loads(line)
+    assert document["ok"] is True
+    assert [entry["name"] for entry in document["checks"]] == NAMES
     assert TOKEN not in line
 
 

@@ -64,11 +64,11 @@ def test_summary() -> None:
 def test_json_is_one_object_on_one_line() -> None:
     text = report(OK, FAILED).as_json()
     assert "\n" not in text
-    told = json.loads(text)
-    assert told["ok"] is False
-    assert told["exit_code"] == 1
-    assert told["backend"] == "sqlite"
-    assert told["checks"][1] == {
+    document = json.loads(text)
+    assert document["ok"] is False
+    assert document["exit_code"] == 1
+    assert document["backend"] == "sqlite"
+    assert document["checks"][1] == {
         "name": "check_1",
         "title": "Check 1",
         "status": "failed",

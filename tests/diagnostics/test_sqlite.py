@@ -174,9 +174,9 @@ def test_the_command_on_sqlite(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     reload_settings()
     out = io.StringIO()
     assert main_check(json=True, stdout=out) == 0
-    told = json.loads(out.getvalue())
-    assert told["backend"] == "sqlite"
-    assert [entry["status"] for entry in told["checks"]] == ["ok"] * len(NAMES)
+    document = json.loads(out.getvalue())
+    assert document["backend"] == "sqlite"
+    assert [entry["status"] for entry in document["checks"]] == ["ok"] * len(NAMES)
 
 
 def test_a_wrong_setting_ends_with_78(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def test_the_default_schema_is_known_without_a_statement(
     engine_url: URL, engine_args: dict[str, Any], local_warehouse: TestWarehouse
 ) -> None:
     schema = local_warehouse.schema
-    told = []
+    schemas = []
     for url, arguments in (
         (engine_url, {}),
         (engine_url.difference_update_query(["schema"]), {"schema": schema.upper()}),
@@ -107,9 +107,9 @@ def test_the_default_schema_is_known_without_a_statement(
     ):
         engine = create_engine(url, connect_args={**engine_args, **arguments})
         with engine.connect() as connection:
-            told.append(inspect(connection).default_schema_name)
+            schemas.append(inspect(connection).default_schema_name)
         engine.dispose()
-    assert told == [schema, schema, "default"]
+    assert schemas == [schema, schema, "default"]
     assert create_engine(engine_url).dialect.default_schema_name == schema
     made = create_engine(
         "databricks+vinci://host", creator=lambda: dbapi.connect(**local_warehouse.connect_args)
@@ -170,7 +170,7 @@ def test_a_read_is_one_statement(engine: Engine, local_warehouse: TestWarehouse)
         (ValueError("connection lost"), False),
     ],
 )
-def test_a_lost_session_is_told_by_its_class(error: Exception, *, gone: bool) -> None:
+def test_a_lost_session_is_recognised_by_its_class(error: Exception, *, gone: bool) -> None:
     assert VinciDialect().is_disconnect(error, None, None) is gone
 
 

@@ -42,7 +42,7 @@ def _no_session_flushes(patch: Patch) -> None:
     patch.setattr(flushes, "is_running", lambda: False)
 
 
-def _flagging_is_not_told(patch: Patch) -> None:
+def _flagging_is_not_noted(patch: Patch) -> None:
     def flag(instance: Any, key: str) -> None:
         inspect(instance).committed_state[key] = NO_VALUE
 
@@ -71,8 +71,8 @@ def _no_shape_of(word: str) -> Callable[[Patch], None]:
         shape: Any = vars(WriteCompiler)["shape"]
 
         def known(compiled: Any) -> Any:
-            told = getattr(compiled, f"is{word.lower()}")
-            return None if told else shape.fget(compiled)
+            matches = getattr(compiled, f"is{word.lower()}")
+            return None if matches else shape.fget(compiled)
 
         patch.setattr(WriteCompiler, "shape", property(known))
 
@@ -82,7 +82,7 @@ def _no_shape_of(word: str) -> Callable[[Patch], None]:
 CHANGES: dict[str, tuple[Callable[[Patch], None], str]] = {
     "no mappers": (_no_mappers, FLUSH),
     "no session flushes": (_no_session_flushes, FLUSH),
-    "flagging is not told": (_flagging_is_not_told, LOADED),
+    "flagging is not noted": (_flagging_is_not_noted, LOADED),
     "loaded values are not kept": (_loaded_values_are_not_kept, LOADED),
     "values are copied": (_values_are_copied, LOADED),
     **{
@@ -95,15 +95,15 @@ CHANGES: dict[str, tuple[Callable[[Patch], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), CHANGES.values(), ids=list(CHANGES))
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=list(CHANGES))
 def test_no_engine_is_made_with_it(
-    change: Callable[[Patch], None], told: str, monkeypatch: Patch
+    change: Callable[[Patch], None], expected: str, monkeypatch: Patch
 ) -> None:
     with monkeypatch.context() as patch:
         change(patch)
         # Not only for the first engine.
         for _ in range(2):
-            with pytest.raises(InvalidRequestError, match=told) as caught:
+            with pytest.raises(InvalidRequestError, match=expected) as caught:
                 _make_engine()
             assert "is not as this dialect takes it to be" in str(caught.value)
             assert "no engine is made" in str(caught.value)

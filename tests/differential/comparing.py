@@ -60,7 +60,7 @@ class Finding:
         words = re.sub(r"'[^']*'|\(.*?\)|-?\d+|\[.*", "", self.warehouse).split()
         return f"{self.kind} {' '.join(words[:14])}"
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The finding in words."""
         where = f"unit {self.unit + 1}" + (
             f", line {self.line + 1}" if self.line is not None else ""
@@ -97,7 +97,7 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
     """Run a program on both sides."""
     compared = Compared()
     used = tables_of(program)
-    selected = "insert(note).from_select" in program.told()
+    selected = "insert(note).from_select" in program.as_text()
     for side in (sqlite, warehouse):
         side.start(used)
     before: Rows = {name: [] for name in used}
@@ -133,7 +133,7 @@ def compare(program: Program, sqlite: Side, warehouse: Side) -> Compared:
 
 def tables_of(program: Program) -> list[str]:
     """The tables that a program names, parents first."""
-    words = set(_WORD.findall(program.told()))
+    words = set(_WORD.findall(program.as_text()))
     named = {name for name in TABLES if {name, f"{name}_2"} & words}
     for class_name, of in _MAPPED.items():
         if class_name in words:
@@ -161,8 +161,8 @@ def _rows(side: Side, used: Collection[str], number: int) -> Rows:
     try:
         return side.rows(used)
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        finding = Finding("the rows cannot be read afterwards", number, None, "they can", told)
+        text = f"{type(error).__name__}: {error}"
+        finding = Finding("the rows cannot be read afterwards", number, None, "they can", text)
         raise _FoundError(finding) from error
 
 
@@ -199,8 +199,8 @@ def _compare_rows(pair: Pair, here: Rows, compared: Compared, *, ranked: bool) -
                 compared,
                 f"{pair.there.fate}, and rows are left behind",
                 None,
-                _told(pair.before),
-                _told(pair.after),
+                _rows_text(pair.before),
+                _rows_text(pair.after),
             )
         return
     for name in here:
@@ -224,7 +224,7 @@ def _differ(pair: Pair, compared: Compared, kind: str, line: int | None, *what: 
 def _fate(ended: Ended) -> str:
     if ended.ended_well:
         return ended.fate
-    return f"{ended.fate} in line {ended.line + 1}: {ended.told}"
+    return f"{ended.fate} in line {ended.line + 1}: {ended.message}"
 
 
 def _shown(value: Any) -> str:
@@ -233,7 +233,7 @@ def _shown(value: Any) -> str:
     return repr(sorted(value, key=repr) if isinstance(value, list) else value)
 
 
-def _told(rows: Rows) -> str:
+def _rows_text(rows: Rows) -> str:
     return "; ".join(f"{name}: {_shown(found)}" for name, found in rows.items() if found)
 
 

@@ -118,7 +118,7 @@ _OF_OBJECTS = frozenset(
 )
 
 
-def _told_first(_: str, pair: Pair, line: int | None) -> bool:
+def _first_error(_: str, pair: Pair, line: int | None) -> bool:
     """Of several errors of a unit SQLite tells the first, and the warehouse another.
 
     That of a held write comes with the commit, so a later line may fail before it; of two held
@@ -131,7 +131,7 @@ def _told_first(_: str, pair: Pair, line: int | None) -> bool:
     if pair.here.fate == OTHER:
         return False
     # What a line flushes before its own work may fail on SQLite, and its own work here.
-    flushes = "autoflush" in pair.here.told
+    flushes = "autoflush" in pair.here.message
     first = pair.here.line + (0 if flushes else 1)
     later = first <= pair.there.line < len(pair.unit.lines)
     return later and pair.there.error in _OF_OBJECTS
@@ -150,20 +150,20 @@ def _row_by_row(_: str, pair: Pair, line: int | None) -> bool:
     if line is not None or pair.here.fate != INTEGRITY or pair.there.fate != COMMITTED:
         return False
     text = "".join(pair.unit.lines[pair.here.line : pair.here.line + 1])
-    if re.search("UNIQUE|CHECK", pair.here.told):
+    if re.search("UNIQUE|CHECK", pair.here.message):
         # A flush of objects, too: what one holds at the commit counts.
         objects = any(re.search(r"\bo\d+\.\w+ = ", line) for line in pair.unit.lines)
         changes = r"\b(?:update|upsert|bulk_update_mappings)\("
         return objects or re.search(changes, text) is not None
-    if "FOREIGN KEY" in pair.here.told and re.search(r"\bupdate\(", text):
+    if "FOREIGN KEY" in pair.here.message and re.search(r"\bupdate\(", text):
         return True  # a key that goes away, and is there again at the end of the unit
     # What a row lacks counts, on SQLite, even where the row is there and it is left out.
-    return "upsert(" in text and re.search("FOREIGN KEY|NOT NULL", pair.here.told) is not None
+    return "upsert(" in text and re.search("FOREIGN KEY|NOT NULL", pair.here.message) is not None
 
 
 def _not_bound(_: str, pair: Pair, line: int | None) -> bool:
     """Python's ``sqlite3`` binds no ``Decimal``, where the column's type is none of numbers."""
-    return line is None and "Error binding parameter" in pair.here.told
+    return line is None and "Error binding parameter" in pair.here.message
 
 
 def _bound_as_first(_: str, pair: Pair, line: int | None) -> bool:
@@ -171,7 +171,7 @@ def _bound_as_first(_: str, pair: Pair, line: int | None) -> bool:
 
     On SQLite it then refuses the 2; the dialect compares each value as what it is.
     """
-    return line is None and "is not None, True, or False" in pair.here.told
+    return line is None and "is not None, True, or False" in pair.here.message
 
 
 def _in_part(_: str, pair: Pair, line: int | None) -> bool:
@@ -189,7 +189,7 @@ def _in_part(_: str, pair: Pair, line: int | None) -> bool:
 
 def _has_no_rows(_: str, pair: Pair, line: int | None) -> bool:
     """Of a condition whose only table is that around it, SQLite says that there is none."""
-    return line is None and "no tables specified" in pair.here.told
+    return line is None and "no tables specified" in pair.here.message
 
 
 def _circle(_: str, pair: Pair, line: int | None) -> bool:
@@ -202,7 +202,7 @@ def _circle(_: str, pair: Pair, line: int | None) -> bool:
 
 _RULES: list[tuple[str, Callable[[str, Pair, int | None], bool]]] = [
     ("errors of held writes come with the commit", _comes_with_the_commit),
-    ("which of several errors is told", _told_first),
+    ("which of several errors is reported", _first_error),
     ("SQLite checks row by row", _row_by_row),
     ("sqlite3 binds no Decimal", _not_bound),
     ("SQLAlchemy takes a list for what its first value is", _bound_as_first),

@@ -45,7 +45,7 @@ class Unit:
     autoflush: bool = True
     isolation: str = DEFAULT
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The unit as text."""
         words = [self.kind]
         words += [self.isolation] * bool(self.isolation)
@@ -71,9 +71,9 @@ class Program:
         """How many lines it has."""
         return sum(len(unit.lines) for unit in self.units)
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The program as text, which ``read`` reads again."""
-        return "\n".join(unit.told() for unit in self.units) + "\n"
+        return "\n".join(unit.as_text() for unit in self.units) + "\n"
 
     def with_units(self, units: Iterable[Unit]) -> Program:
         """The program with other units."""

@@ -80,7 +80,7 @@ class Report:
         """How many programs differ."""
         return sum(found.times for found in self.found.values())
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The report in words."""
         speed = self.programs / self.seconds if self.seconds else 0.0
         lines = [*sorted(self.counted.items())]
@@ -165,7 +165,7 @@ def run_all(
 
 def mark_of(finding: str, program: Program) -> str:
     """What findings have in common that differ in their values, tables and columns alone."""
-    return f"{_NAME.sub('_', finding)}\n{_NAME.sub('_', program.told())}"
+    return f"{_NAME.sub('_', finding)}\n{_NAME.sub('_', program.as_text())}"
 
 
 class Folder:
@@ -188,8 +188,8 @@ class Folder:
             kind=found.finding.mark,
             first=found.first,
             transactions=transactions,
-            told="\n".join(line.rstrip() for line in found.finding.told().splitlines()),
-            program=found.program.told(),
+            finding="\n".join(line.rstrip() for line in found.finding.as_text().splitlines()),
+            program=found.program.as_text(),
         )
         numbers = (self._path / f"{number:03}.py" for number in itertools.count(1))
         for free in numbers:
@@ -213,7 +213,7 @@ class Folder:
 _SCRIPT = '''r"""{kind}
 
 {first}
-{told}
+{finding}
 """
 
 import sys
@@ -245,7 +245,7 @@ def replay(text: str, *, transactions: bool = True) -> int:
     print(text.strip())
     for name, count in sorted(compared.counted.items()):
         print(f"# {name}: {count}")
-    print(f"# {'no difference' if compared.finding is None else compared.finding.told()}")
+    print(f"# {'no difference' if compared.finding is None else compared.finding.as_text()}")
     return int(compared.finding is not None)
 
 
@@ -291,7 +291,8 @@ def main() -> int:
 
     def new(found: Found) -> None:
         path = folder and folder.add(found, transactions=transactions)
-        print(f"\n# {found.finding.told()}\n# {found.first} {path or ''}\n{found.program.told()}")
+        print(f"\n# {found.finding.as_text()}\n# {found.first} {path or ''}")
+        print(found.program.as_text())
         sys.stdout.flush()
 
     def after(report: Report) -> None:
@@ -304,7 +305,7 @@ def main() -> int:
     )
     with sides(transactions=transactions) as on:
         report = run_all(on, programs, new=new, after=after)
-    print(report.told())
+    print(report.as_text())
     return int(bool(report.found))
 
 

@@ -50,7 +50,7 @@ class Ended:
     Attributes:
         seen: What lines were shown, by their number.
         fate: ``COMMITTED``, ``ROLLED_BACK``, ``INTEGRITY``, ``STALE``, ``REFUSED`` or ``OTHER``.
-        told: The error in words.
+        message: The error in words.
         error: The name of its class.
         line: The number of the line that raised it; the number of lines where the commit did.
         skipped: The reads that were refused by name, after which the unit went on.
@@ -59,7 +59,7 @@ class Ended:
 
     seen: dict[int, Any] = field(default_factory=dict)
     fate: str = COMMITTED
-    told: str = ""
+    message: str = ""
     error: str = ""
     line: int = -1
     skipped: dict[int, str] = field(default_factory=dict)
@@ -185,7 +185,7 @@ class Side:
                 ended.fate = ROLLED_BACK
         except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
             ended.fate, ended.error = reason(error)
-            ended.told = _first_lines(error)
+            ended.message = _first_lines(error)
             ended.line = number
             self._roll_back(on, ended)
 

@@ -48,9 +48,9 @@ def _programs(count: int, *, transactions: bool) -> Iterator[Program]:
 def test_no_program_differs_silently(transactions: bool) -> None:
     with sides(transactions=transactions) as on:
         report = run_all(on, _programs(PROGRAMS, transactions=transactions))
-    print(report.told())
+    print(report.as_text())
     for found in report.found.values():
-        print(f"\n{found.first}: {found.finding.told()}\n{found.program.told()}")
+        print(f"\n{found.first}: {found.finding.as_text()}\n{found.program.as_text()}")
     assert not report.found
     # It is a test only of what happens in it.
     assert report.counted["fate: committed"] > PROGRAMS
@@ -72,7 +72,7 @@ def _without(method: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 @pytest.mark.parametrize(
-    ("options", "broken", "told"),
+    ("options", "broken", "expected"),
     [
         ({"enforce_keys": False}, None, "a constraint is broken"),
         ({"enforce_foreign_keys": False}, None, "a constraint is broken|IntegrityError becomes"),
@@ -83,28 +83,28 @@ def _without(method: str) -> Callable[[pytest.MonkeyPatch], None]:
     ids=["no keys", "no foreign keys", "no rollback", "no way back to a savepoint", "no commit"],
 )
 def test_a_break_is_found(
-    options: dict[str, Any], broken: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], broken: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sides(transactions=True, **options) as on:
         # The tables are there.
         if broken is not None:
             _without(broken)(monkeypatch)
-        finding = _first_finding(on, told)
+        finding = _first_finding(on, expected)
     assert finding is not None
 
 
-def _first_finding(on: Sides, told: str) -> str | None:
+def _first_finding(on: Sides, expected: str) -> str | None:
     for program in _programs(BOUND, transactions=True):
         finding = on.compare(program).finding
-        if finding is not None and re.search(told, finding.kind):
-            return finding.told()
+        if finding is not None and re.search(expected, finding.kind):
+            return finding.as_text()
     return None
 
 
 _TWO_ROWS = "# unit: core, commit\nconn.execute(insert(item), [{'id': 1}, {'id': 2}])\n"
 
 
-def test_a_row_that_is_lost_is_found_and_told(
+def test_a_row_that_is_lost_is_found_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = read(
@@ -120,15 +120,15 @@ def test_a_row_that_is_lost_is_found_and_told(
         assert finding is not None
         small, finding = on.shrunk(program, finding)
     assert finding.kind == "both commit, and rows differ"
-    assert small.told().count("'id'") == 2
-    assert small.told().count("\n") == 2
+    assert small.as_text().count("'id'") == 2
+    assert small.as_text().count("\n") == 2
     found = Found(small, finding, "by hand")
     path = Folder(tmp_path).add(found, transactions=True)
     assert path is not None
     assert Folder(tmp_path).add(found, transactions=True) is None
     [(_, kind, again, transactions)] = Folder(tmp_path).programs()
     assert (kind, again.units, transactions) == (finding.mark, small.units, True)
-    assert replay(again.told()) == 0
+    assert replay(again.as_text()) == 0
     assert "no difference" in capsys.readouterr().out
 
 
@@ -136,7 +136,7 @@ def test_a_program_is_the_same_for_the_same_seed_and_is_read_again() -> None:
     for number in range(50):
         program = generate(3, number, transactions=True)
         assert program == generate(3, number, transactions=True)
-        assert read(program.told(), program.name) == program
+        assert read(program.as_text(), program.name) == program
         for unit in program.units:
             for line in unit.lines:
                 compile(line, program.name, "exec")

@@ -171,11 +171,11 @@ def _copy(given: dict[str, Any]) -> None:
     fallback = Fallback(online, Path(given["file"]), METADATA)
     swap = _Stage.swap
 
-    def told(self: _Stage, *args: Any) -> None:
+    def announced(self: _Stage, *args: Any) -> None:
         print("swap", flush=True)
         swap(self, *args)
 
-    _Stage.swap = told  # type: ignore[assignment, method-assign]
+    _Stage.swap = announced  # type: ignore[assignment, method-assign]
     refresh(
         fallback,
         ["items"],

@@ -314,7 +314,7 @@ def test_a_damaged_file_is_salvaged(outages: Outages) -> None:
     assert run("fallback", "retry", "1", "--not-written").out == "Unit 1: arrived\n"
 
 
-def test_what_is_lost_is_told(outages: Outages) -> None:
+def test_what_is_lost_is_reported(outages: Outages) -> None:
     outages.begin()
     write("lost")
     dispose_engine()

@@ -353,7 +353,7 @@ def test_a_document_of_a_later_release_is_refused_by_name(engine: Engine) -> Non
             decode(json.dumps(document).encode(), _tables())
 
 
-def test_a_damaged_document_is_told_and_nothing_else(engine: Engine) -> None:
+def test_a_damaged_document_is_reported_and_nothing_else(engine: Engine) -> None:
     whole = encode(
         held_of(engine, *_FORMS["every type"], *_FORMS["upserts"], *_FORMS["conditions"])
     )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fallback.histories import free
 from tests.fallback.histories.breaks import BREAKS, Break, found
-from tests.fallback.histories.run import run_all, told
+from tests.fallback.histories.run import as_text, run_all
 from tests.fallback.histories.runner import Runner
 from tests.fallback.histories.schedules import generate, read
 
@@ -37,25 +37,25 @@ def test_what_is_acknowledged_arrives_once_or_is_kept(on: Runner, kills: bool) -
     report = run_all(
         on, (generate(SEED, n, transactions=on.transactions, kills=kills) for n in numbers)
     )
-    print(report.told())
+    print(report.as_text())
     for history in report.failing:
-        pytest.fail(told(history) + "\n" + history.schedule.told())
+        pytest.fail(as_text(history) + "\n" + history.schedule.as_json())
 
 
 @pytest.mark.slow
 def test_processes_that_run_freely_lose_nothing() -> None:
     report = free.run(15, SEED)
-    print(report.told())
+    print(report.as_text())
     assert report.wrong == []
     # Where an outage cuts a replay, all of it may be in doubt.
     assert any(name.startswith("did: ") for name in report.counts)
 
 
-def test_a_schedule_is_read_as_it_was_told() -> None:
+def test_a_schedule_is_read_as_it_was_written() -> None:
     for number in range(50):
         schedule = generate(SEED, number, transactions=True, kills=bool(number % 2))
         assert (
-            read(schedule.told())
+            read(schedule.as_json())
             == schedule
             == generate(SEED, number, transactions=True, kills=bool(number % 2))
         )

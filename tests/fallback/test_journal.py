@@ -42,8 +42,8 @@ def test_units_come_back_as_they_were_stored_in_the_order_of_their_commits() -> 
         assert entries[0].identity == "unit of b'one'"
         assert entries[0].rows == 1
         assert entries[0].reason is None
-        told = datetime.fromisoformat(entries[0].committed_at)
-        assert abs((datetime.now(timezone.utc) - told).total_seconds()) < 60
+        committed_at = datetime.fromisoformat(entries[0].committed_at)
+        assert abs((datetime.now(timezone.utc) - committed_at).total_seconds()) < 60
         assert list(journal.entries()) == entries
         assert journal.entry(4) == entries[3]
         counts = journal.counts()
@@ -367,9 +367,9 @@ def test_a_link_is_followed() -> None:
 @pytest.mark.parametrize("name", ["none/journal.db", "file/journal.db"])
 def test_a_folder_that_is_none_is_refused_by_name(name: str) -> None:
     Path("file").touch()
-    with pytest.raises(FallbackFileError, match=Path(name).parent.name) as told, opened(name):
+    with pytest.raises(FallbackFileError, match=Path(name).parent.name) as caught, opened(name):
         pass
-    assert not told.value.damaged
+    assert not caught.value.damaged
 
 
 def test_a_folder_that_cannot_be_synced_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,9 +401,9 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(kind: str) -> None:
             connection.commit()
     path.chmod(0o755)
     before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(FallbackFileError, match="not a file") as told, opened():
+    with pytest.raises(FallbackFileError, match="not a file") as caught, opened():
         pass
-    assert not told.value.damaged
+    assert not caught.value.damaged
     assert list(Path().iterdir()) == [path]
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
     assert before is None or path.read_bytes() == before
@@ -414,9 +414,9 @@ def test_a_file_of_another_format_is_refused_by_its_release() -> None:
         connection.execute("UPDATE vinci_journal SET release = '99.0'")
         connection.execute("PRAGMA user_version = 2")
     before = Path("journal.db").read_bytes()
-    with pytest.raises(FallbackFileError, match=r"format 2, made by release 99\.0 ") as told:
+    with pytest.raises(FallbackFileError, match=r"format 2, made by release 99\.0 ") as caught:
         Journal(Path("journal.db")).prepare()
-    assert not told.value.damaged
+    assert not caught.value.damaged
     assert Path("journal.db").read_bytes() == before
 
 
@@ -434,21 +434,21 @@ def test_a_file_that_was_replaced_while_in_use_takes_nothing() -> None:
         assert not connection.in_transaction
 
 
-def test_a_full_disk_is_told_and_the_journal_works_again_with_room() -> None:
+def test_a_full_disk_is_reported_and_the_journal_works_again_with_room() -> None:
     with opened() as journal, closing(journal.connect()) as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         connection.execute("BEGIN IMMEDIATE")
-        with pytest.raises(FallbackFileError, match=r"no room left.*[Nn]othing.*make room") as told:
+        with pytest.raises(FallbackFileError, match=r"no room left.*Nothing.*make room") as caught:
             journal.append(connection, identity="i", document=b"x" * 100_000, rows=1)
-        assert not told.value.damaged
+        assert not caught.value.damaged
         assert not connection.in_transaction
         connection.execute("PRAGMA max_page_count = 1000000")
         assert add(journal, b"x" * 100_000) == [1]
 
 
 @POSIX
-def test_a_limit_of_the_size_of_files_is_told_and_nothing_is_half_stored() -> None:
+def test_a_limit_of_the_size_of_files_is_reported_and_nothing_is_half_stored() -> None:
     printed = run(
         """
         import resource
@@ -526,16 +526,16 @@ def test_a_folder_or_file_without_rights_is_refused_by_name() -> None:
     with a_folder_without_root_rights() as folder:
         path = folder / "journal.db"
         folder.chmod(0o500)
-        with pytest.raises(FallbackFileError, match="may not be written") as told, opened(path):
+        with pytest.raises(FallbackFileError, match="may not be written") as caught, opened(path):
             pass
-        assert not told.value.damaged
+        assert not caught.value.damaged
         folder.chmod(0o700)
         with opened(path) as journal:
             add(journal, b"1")
         path.chmod(0o400)
-        with pytest.raises(FallbackFileError, match="may write it") as told, opened(path):
+        with pytest.raises(FallbackFileError, match="may write it") as caught, opened(path):
             pass
-        assert not told.value.damaged
+        assert not caught.value.damaged
         path.chmod(0o600)
         with opened(path) as journal:
             assert waiting(journal) == [1]
@@ -547,7 +547,7 @@ def test_a_file_of_another_user_that_others_may_read_is_refused() -> None:
         add(journal, b"1")
     os.chown("journal.db", 65533, 65533)
     Path("journal.db").chmod(0o644)
-    with pytest.raises(FallbackFileError, match="another user") as told, opened():
+    with pytest.raises(FallbackFileError, match="another user") as caught, opened():
         pass
-    assert not told.value.damaged
+    assert not caught.value.damaged
     assert stat.S_IMODE(Path("journal.db").stat().st_mode) == 0o644

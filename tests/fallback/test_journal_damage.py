@@ -139,17 +139,17 @@ def check_entries(
     return "named" if whole != set(stored.kept) else "whole"
 
 
-def check_salvaged(told: Salvaged, stored: Stored) -> None:
-    with opened(told.path) as journal:
+def check_salvaged(salvaged: Salvaged, stored: Stored) -> None:
+    with opened(salvaged.path) as journal:
         entries = list(journal.entries())
         counts = journal.counts()
     assert {entry.state for entry in entries} <= {State.PARKED}
-    assert counts.parked == told.units == len(entries)
+    assert counts.parked == salvaged.units == len(entries)
     assert (counts.missing, counts.damaged) == ((), 0)
     found = {entry.document for entry in entries}
     lost = [seq for seq, document in stored.kept.items() if document not in found]
     # What is lost is known, but for what neither the file, nor its log, nor the mark tells.
-    assert told.lost >= len(lost), (told, lost)
+    assert salvaged.lost >= len(lost), (salvaged, lost)
 
 
 @pytest.fixture
@@ -197,9 +197,9 @@ def test_all_that_is_whole_is_salvaged_and_parked(choice: random.Random) -> None
         stored = store(Path(f"stored{in_log}"), choice, in_log=in_log)
         path = lay_out(stored, f"damaged{in_log}")
         content = spoil_head(path)
-        with pytest.raises(FallbackFileError, match="damaged") as told, opened(path):
+        with pytest.raises(FallbackFileError, match="damaged") as caught, opened(path):
             pass
-        assert told.value.damaged
+        assert caught.value.damaged
 
         salvaged = salvage(path)
 
@@ -246,8 +246,8 @@ def test_a_file_that_is_emptied_or_gone_is_not_made_anew(left: str, choice: rand
         damage()
         with pytest.raises(FallbackFileError, match="empty or gone"):
             Journal(path).prepare()
-    told = salvage(path)
-    assert told.units + told.lost == len(stored.kept)
+    salvaged = salvage(path)
+    assert salvaged.units + salvaged.lost == len(stored.kept)
     with opened(path):
         pass
 

@@ -364,12 +364,12 @@ def test_one_select_for_each_table(items: Mirrored) -> None:
 
 def test_progress(items: Mirrored) -> None:
     items.fill(5000, 1)
-    told: list[tuple[str, int, int | None]] = []
-    refresh(items.fallback, ["items"], lambda *given: told.append(given))
-    assert told[0] == ("items", 0, 5000)
-    assert told[-1] == ("items", 5000, 5000)
-    assert len(told) > 4
-    assert [rows for _, rows, _ in told] == sorted(rows for _, rows, _ in told)
+    calls: list[tuple[str, int, int | None]] = []
+    refresh(items.fallback, ["items"], lambda *given: calls.append(given))
+    assert calls[0] == ("items", 0, 5000)
+    assert calls[-1] == ("items", 5000, 5000)
+    assert len(calls) > 4
+    assert [rows for _, rows, _ in calls] == sorted(rows for _, rows, _ in calls)
 
 
 def test_a_copy_of_another_process_is_seen(

@@ -147,15 +147,15 @@ def test_a_hundred_thousand_rows_take_the_memory_of_some(
         made.end()
         url = engine_url.render_as_string(hide_password=False)
         arguments = [url, engine_args["access_token"], engine_args["_tls_trusted_ca_file"]]
-        told = subprocess.run(
+        printed = subprocess.run(
             [sys.executable, "-c", _REPLAY, *arguments, str(tmp_path / "standby.db")],
             check=True,
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         ).stdout.split()
-        assert int(told[0]) == units
-        used.append(int(told[1]) / 1024)
+        assert int(printed[0]) == units
+        used.append(int(printed[1]) / 1024)
     print(f"{used[0]:.0f} MB for 10,000 rows, {used[1]:.0f} MB for 100,000")
     assert used[1] - used[0] < 40
     with made.online.connect() as connection:

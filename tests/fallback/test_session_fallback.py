@@ -164,7 +164,7 @@ def test_a_warehouse_that_was_never_seen(outages: Outages) -> None:
     assert sources() == ["first", "second"]
 
 
-def test_what_was_not_migrated_is_told_when_the_warehouse_is_back(
+def test_what_was_not_migrated_is_reported_when_the_warehouse_is_back(
     unmigrated: Outages, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(MigrationsPendingError):
@@ -199,7 +199,7 @@ def test_wrong_credentials_are_no_outage(outages: Outages, monkeypatch: pytest.M
     assert database_state().waiting == 0
 
 
-def test_a_file_that_cannot_be_used_is_told_at_the_start(
+def test_a_file_that_cannot_be_used_is_reported_at_the_start(
     outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABRICKS_FALLBACK_FILE", "nowhere/kept.db")
@@ -227,7 +227,7 @@ def test_without_it_the_error_says_how_to_keep_working(
     assert not FILE.exists()
 
 
-def test_what_waits_for_one_that_was_switched_off_is_told(
+def test_what_waits_for_one_that_was_switched_off_is_reported(
     outages: Outages, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     outages.begin()
@@ -248,7 +248,7 @@ def test_the_state_of_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not FILE.exists()
 
 
-def test_the_state_is_told_without_an_engine(outages: Outages) -> None:
+def test_the_state_is_reported_without_an_engine(outages: Outages) -> None:
     outages.begin()
     write()
     dispose_engine()
@@ -368,9 +368,9 @@ def test_a_unit_that_was_outrun_on_the_standby_is_run_again(
     assert database_state().waiting == 3
 
 
-def test_who_asks_is_told_of_what_is_parked(outages: Outages) -> None:
-    told: list[tuple[int, str]] = []
-    on_parked(lambda unit, reason: told.append((unit.seq, reason)))
+def test_the_callback_is_called_for_what_is_parked(outages: Outages) -> None:
+    parked: list[tuple[int, str]] = []
+    on_parked(lambda unit, reason: parked.append((unit.seq, reason)))
     try:
         outages.begin()
         for key in ("taken", "free"):
@@ -383,8 +383,8 @@ def test_who_asks_is_told_of_what_is_parked(outages: Outages) -> None:
             session.add(Event(event_type="t", source="somebody else", event_key="taken"))
         engine.dispose()
         write("now")
-        assert [seq for seq, _ in told] == [1]
-        assert "IntegrityError" in told[0][1]
+        assert [seq for seq, _ in parked] == [1]
+        assert "IntegrityError" in parked[0][1]
     finally:
         on_parked(None)
 

@@ -543,8 +543,8 @@ def _somebody_else(made: Circle, *statements: str) -> None:
 
 
 def test_a_key_that_somebody_else_took_is_parked_with_what_follows(made: Circle) -> None:
-    told: list[tuple[int, str]] = []
-    made.fallback._on_parked = lambda entry, reason: told.append((entry.seq, reason))
+    reported: list[tuple[int, str]] = []
+    made.fallback._on_parked = lambda entry, reason: reported.append((entry.seq, reason))
     made.run(filled)
     made.begin()
     made.run(
@@ -561,7 +561,7 @@ def test_a_key_that_somebody_else_took_is_parked_with_what_follows(made: Circle)
     made.end()
     assert made.is_back()
     parked = made.units(State.PARKED)
-    assert [entry.seq for entry in parked] == [1, 3, 4] == [seq for seq, _ in told]
+    assert [entry.seq for entry in parked] == [1, 3, 4] == [seq for seq, _ in reported]
     assert "IntegrityError" in (parked[0].reason or "")
     assert "parked" in (parked[1].reason or "")
     assert [row[0] for row in made.rows(ITEM)] == [1, 2, 39, 41]

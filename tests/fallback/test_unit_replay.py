@@ -222,7 +222,7 @@ def test_a_lost_answer(
     assert found.outcome is (CommitOutcome.UNKNOWN if when == "before" else CommitOutcome.COMMITTED)
 
 
-def test_what_it_failed_with_is_told_though_its_answer_was_lost(
+def test_what_it_failed_with_is_reported_though_its_answer_was_lost(
     tables: Engine, local_warehouse: TestWarehouse
 ) -> None:
     held = _kept(tables, insert(ONE).values(id=1, v="twice"))

@@ -51,14 +51,14 @@ def _back(values: Any) -> list[Any]:
     return list(unpacked(orjson.loads(orjson.dumps(packed(values)))))
 
 
-def _told(value: Any) -> Any:
+def _exact(value: Any) -> Any:
     """A value with all that tells it from others."""
     if isinstance(value, (list, tuple)):
-        return type(value), [_told(item) for item in value]
+        return type(value), [_exact(item) for item in value]
     if isinstance(value, dict):
-        return type(value), [(_told(key), _told(item)) for key, item in value.items()]
+        return type(value), [(_exact(key), _exact(item)) for key, item in value.items()]
     if isinstance(value, Typed):
-        return Typed, _told(value.value), value.type
+        return Typed, _exact(value.value), value.type
     if isinstance(value, (dt.datetime, dt.time)):
         return type(value), value.isoformat(), value.fold
     return type(value), repr(value)
@@ -66,9 +66,9 @@ def _told(value: Any) -> Any:
 
 @pytest.mark.parametrize("values", _COLUMNS, ids=lambda values: str(values)[:40])
 def test_a_column_comes_back(values: list[Any]) -> None:
-    assert _told(_back(values)) == _told(values)
+    assert _exact(_back(values)) == _exact(values)
     for value in values:
-        assert _told(_back([value])) == _told([value])
+        assert _exact(_back([value])) == _exact([value])
 
 
 _SCALARS = st.one_of(
@@ -104,7 +104,7 @@ _SCALARS = st.one_of(
     )
 )
 def test_any_column_comes_back(values: list[Any]) -> None:
-    assert _told(_back(values)) == _told(values)
+    assert _exact(_back(values)) == _exact(values)
 
 
 class _Colour(str, enum.Enum):
@@ -127,7 +127,7 @@ def test_another_type_is_refused_by_name(value: Any) -> None:
 def test_a_scalar_of_numpy_is_kept_as_what_is_sent_of_it() -> None:
     numpy = pytest.importorskip("numpy")
     values = [numpy.int64(7), None, numpy.int64(-1)]
-    assert _told(_back(values)) == _told([7, None, -1])
-    assert _told(_back([numpy.float64("nan"), "x"])) == _told([math.nan, "x"])
+    assert _exact(_back(values)) == _exact([7, None, -1])
+    assert _exact(_back([numpy.float64("nan"), "x"])) == _exact([math.nan, "x"])
     with pytest.raises(NotSupportedError, match="longdouble"):
         packed([numpy.longdouble(1)])

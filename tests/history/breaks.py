@@ -195,7 +195,7 @@ def _signals_are_taken_for_answers(put: Replace) -> None:
     put(interruptions, "_ON_THE_WAY", interruptions._ON_THE_WAY | {"tests"})
 
 
-def _stale_rows_are_not_told_as_a_part(put: Replace) -> None:
+def _stale_rows_are_not_reported_as_a_part(put: Replace) -> None:
     put(interruptions, "_ON_THE_WAY", interruptions._ON_THE_WAY - {"sqlalchemy"})
 
 
@@ -224,6 +224,6 @@ BREAKS = (
     Break(_rollback_keeps_what_is_held),
     Break(_savepoints_keep_what_is_held),
     Break(_signals_are_taken_for_answers),
-    Break(_stale_rows_are_not_told_as_a_part, transactions=False),
+    Break(_stale_rows_are_not_reported_as_a_part, transactions=False),
     Break(_children_use_the_connections_of_their_parents, "forked"),
 )

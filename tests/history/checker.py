@@ -122,7 +122,7 @@ class _Checker:
         rows = [view[read.table].get(read.key) for view in views]
         if read.found not in rows:
             raise _WrongError(
-                f"u{read.unit} has read {_told(read.table, read.key, read.found)}; "
+                f"u{read.unit} has read {_shown(read.table, read.key, read.found)}; "
                 f"it can only be {_options(rows)}, after its own {_listed(read.pending)}"
             )
 
@@ -201,7 +201,7 @@ class _Checker:
         )
 
     def _unexplained(self, ended: Ended, inner: Sequence[Ended]) -> str:
-        units = "; ".join(_unit_told(item) for item in [ended, *inner])
+        units = "; ".join(_unit_text(item) for item in [ended, *inner])
         reasons = {
             reason
             for state in self._timeline.now
@@ -214,12 +214,12 @@ class _Checker:
     def _check_error(self, ended: Ended) -> None:
         error = ended.error
         if ended.signalled and ended.outcome != INTERRUPTED:
-            raise _WrongError(f"{_unit_told(ended)}, though a signal handler has raised: {error}")
+            raise _WrongError(f"{_unit_text(ended)}, though a signal handler has raised: {error}")
         if error is None or ended.outcome == INTERRUPTED:
             return
         problem = self._problem(ended, error)
         if problem:
-            raise _WrongError(f"{_unit_told(ended)}, {problem}: {type(error).__name__}: {error}")
+            raise _WrongError(f"{_unit_text(ended)}, {problem}: {type(error).__name__}: {error}")
 
     def _problem(self, ended: Ended, error: Exception) -> str | None:
         """Why an error should not have been raised."""
@@ -281,7 +281,7 @@ class _Checker:
             raise _WrongError(
                 "afterwards there is "
                 + ", ".join(
-                    f"{_told(name, key, found[name].get(key))} instead of {nearest[name].get(key)}"
+                    f"{_shown(name, key, found[name].get(key))} instead of {nearest[name].get(key)}"
                     for name, key in model.changed_rows(nearest, found)
                 )
             )
@@ -362,17 +362,17 @@ def _distinct_rows(rows: Iterable[Row | None]) -> list[Row | None]:
     return list(dict.fromkeys(rows))
 
 
-def _unit_told(ended: Ended) -> str:
+def _unit_text(ended: Ended) -> str:
     during = "" if ended.during is None else f" in {ended.during}"
     error = "" if ended.error is None else f" with {type(ended.error).__name__}"
     return f"u{ended.unit} was {ended.outcome}{during}{error} ({_listed(ended.writes)})"
 
 
 def _listed(writes: Sequence[Write]) -> str:
-    return ", ".join(f"{w.action} {_told(w.table, w.key, w.row)}" for w in writes) or "nothing"
+    return ", ".join(f"{w.action} {_shown(w.table, w.key, w.row)}" for w in writes) or "nothing"
 
 
-def _told(table: str, key: int, row: Row | None) -> str:
+def _shown(table: str, key: int, row: Row | None) -> str:
     return f"{table} {key} = {row}"
 
 

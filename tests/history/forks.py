@@ -64,14 +64,14 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The report in words."""
-        told = (
+        head = (
             f"{self.forks} forks in {self.seconds:.1f} s; the children got "
             f"{self.asked_by_children} numbers, the parent's threads {self.asked_by_parent}; "
             f"{self.hung} hung, {len(self.wrong)} wrong"
         )
-        return "\n".join([told, *self.wrong])
+        return "\n".join([head, *self.wrong])
 
 
 def run(count: int, seed: int, threads: int = 3) -> Report:
@@ -95,7 +95,7 @@ def run(count: int, seed: int, threads: int = 3) -> Report:
                 report.forks += 1
                 report.seconds = time.monotonic() - begin
                 if report.forks % 50 == 0:
-                    _log.info("%s", report.told())
+                    _log.info("%s", report.as_text())
                 time.sleep(rng.uniform(0, 0.02))
                 if len(children) >= _AT_ONCE:
                     _wait(children, report)
@@ -255,7 +255,7 @@ def main() -> int:
     _log.setLevel(logging.INFO)
     print(f"seed {given.seed}", flush=True)
     report = run(given.forks, given.seed, given.threads)
-    print(report.told())
+    print(report.as_text())
     return int(bool(report.wrong or report.hung))
 
 

@@ -41,7 +41,7 @@ def run_repeated(
     now: list[Unit] = []
 
     def sessions() -> orm.Session:
-        session = _Told(engine, autoflush=False, expire_on_commit=False)
+        session = _Watched(engine, autoflush=False, expire_on_commit=False)
         session.on_end = lambda error: end(now[-1], error)
         now.append(begin(session))
         return session
@@ -59,7 +59,7 @@ def run_repeated(
     run_unit(work, retries=3, sessions=sessions, pause=lambda _: None)
 
 
-class _Told(orm.Session):
+class _Watched(orm.Session):
     """A session that tells how the block of its ``begin()`` has ended."""
 
     on_end: Callable[[Exception | None], None]

@@ -60,13 +60,13 @@ class Report:
     broken: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The report in words."""
         met = ", ".join(f"{name}: {count}" for name, count in self.met.most_common())
-        told = (
+        head = (
             f"{self.schedules} schedules in {self.seconds:.1f} s, {len(self.broken)} broken; {met}"
         )
-        return "\n".join([told, *self.broken])
+        return "\n".join([head, *self.broken])
 
 
 def run(schedules: int, seed: int, first: int = 0, most_seconds: float = float("inf")) -> Report:
@@ -278,7 +278,7 @@ def main() -> int:
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     report = run(given.schedules, given.seed, given.first, given.most_seconds)
-    print(report.told())
+    print(report.as_text())
     return int(bool(report.broken))
 
 

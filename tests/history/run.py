@@ -31,7 +31,7 @@ from vinci_code.warehouse import LocalWarehouse
 
 _log = logging.getLogger(__name__)
 
-_TOLD_EACH = 500
+_LOGGED_EACH = 500
 """After how many schedules a report is logged."""
 
 _LONGEST_SHRINKING = 120
@@ -54,14 +54,14 @@ class Report:
     failing: tuple[Schedule, list[str]] | None = None
     seconds: float = 0.0
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The report in words."""
         counted = ", ".join(f"{name}: {count}" for name, count in self.outcomes.most_common())
-        told = f"{self.schedules} schedules in {self.seconds:.1f} s; {counted}"
+        text = f"{self.schedules} schedules in {self.seconds:.1f} s; {counted}"
         if self.failing is not None:
             schedule, violations = self.failing
-            told += f"\nFAILED: {'; '.join(violations)}\n{schedule.told()}"
-        return told
+            text += f"\nFAILED: {'; '.join(violations)}\n{schedule.as_json()}"
+        return text
 
 
 @contextmanager
@@ -102,8 +102,8 @@ def run_all(
         report.outcomes.update(_units_of_one_step(history))
         violations = check(history)
         report.seconds = time.monotonic() - begin
-        if report.schedules % _TOLD_EACH == 0:
-            _log.info("%s", report.told())
+        if report.schedules % _LOGGED_EACH == 0:
+            _log.info("%s", report.as_text())
         if violations:
             report.failing = (schedule, violations)
             if keep_going is None or not keep_going(report):
@@ -150,7 +150,7 @@ def _all(events: Iterable[Event]) -> Iterator[Event]:
         yield event
 
 
-def told(history: History) -> str:
+def as_text(history: History) -> str:
     """A history in words, one event a line."""
     return "\n".join(map(str, [*history.events, *history.rows]))
 
@@ -162,10 +162,10 @@ def find(broken: Break, seed: int, count: int) -> bool:
     if report.failing is None:
         print(f"NOT FOUND in {report.schedules} schedules: {broken.name}", flush=True)
         return False
-    told = report.failing[1][0].replace("\n", " ")
+    violation = report.failing[1][0].replace("\n", " ")
     print(
         f"found at schedule {report.schedules}, after {report.seconds:.0f} s: {broken.name}\n"
-        f"    {report.failing[0].name}: {told[:300]}",
+        f"    {report.failing[0].name}: {violation[:300]}",
         flush=True,
     )
     return True
@@ -201,7 +201,7 @@ def main() -> int:
         if given.replay is not None:
             history = on.run(read(given.replay.read_text(encoding="utf-8")))
             violations = check(history)
-            print(told(history), *violations, sep="\n")
+            print(as_text(history), *violations, sep="\n")
             return int(bool(violations))
         numbers = range(given.first, given.first + (given.schedules or 1000))
         schedules = (generate(given.seed, n, transactions=transactions) for n in numbers)
@@ -213,7 +213,7 @@ def main() -> int:
         report = run_all(on, schedules, keep_going=go_on, seconds=given.most_seconds)
         if report.failing is not None and not given.all:
             report.failing = shrunk(on, report.failing[0])
-        print(report.told())
+        print(report.as_text())
     return int(report.failing is not None)
 
 

@@ -159,16 +159,16 @@ class Schedule:
     repeatable: tuple[int, ...] = ()
     steps: tuple[Step, ...] = field(default=())
 
-    def told(self) -> str:
+    def as_json(self) -> str:
         """The schedule as JSON, without what is as usual."""
         head = {"name": self.name, "atomicity": self.atomicity, "repeatable": self.repeatable}
-        lines = [json.dumps(_told(step)) for step in self.steps]
+        lines = [json.dumps(_step_fields(step)) for step in self.steps]
         return json.dumps(head)[:-1] + ', "steps": [\n ' + ",\n ".join(lines) + "\n]}"
 
 
-def read(told: str) -> Schedule:
-    """Read what ``Schedule.told`` gives."""
-    given = json.loads(told)
+def read(text: str) -> Schedule:
+    """Read what ``Schedule.as_json`` gives."""
+    given = json.loads(text)
     steps = [
         Step(
             **{
@@ -197,8 +197,8 @@ def generate(seed: int, number: int, *, transactions: bool, about: str | None = 
     if about is not None or rng.random() < 0.2:
         weights = [weight for weight, _ in _STORIES.values()]
         story = about or rng.choices(STORIES, weights)[0]
-        told = tuple(_STORIES[story][1](rng))
-        return Schedule(name, atomicity if _goes_per_table(told) else UNIT, (), told)
+        story_steps = tuple(_STORIES[story][1](rng))
+        return Schedule(name, atomicity if _goes_per_table(story_steps) else UNIT, (), story_steps)
     units = rng.randint(2, 4)
     calm = rng.random() < 0.2
     # Without transactions a unit on several tables is refused, and then there is little to see.
@@ -293,14 +293,14 @@ def _commit(rng: random.Random, unit: int, *, calm: bool, overlaps: bool) -> Ste
         signal, raises = rng.choice(SIGNALS), rng.randrange(3)
         lost = (Mishap(rng.choice((LOST_BEFORE, LOST_AFTER))),) if signal in _MOMENTS[4:] else ()
         return replace(commit, mishaps=lost, signal=signal, raises=raises)
-    told = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.4 else ()
+    silence = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.4 else ()
     if rng.random() < 0.2:
         late = rng.choice((PROBE, RESEND, END))
-        return replace(commit, mishaps=(Mishap(LOST_BEFORE), *told), late=late)
-    if told and rng.random() < 0.7:
-        return replace(commit, mishaps=(Mishap(rng.choice((LOST_AFTER, LOST_MIDDLE))), *told))
+        return replace(commit, mishaps=(Mishap(LOST_BEFORE), *silence), late=late)
+    if silence and rng.random() < 0.7:
+        return replace(commit, mishaps=(Mishap(rng.choice((LOST_AFTER, LOST_MIDDLE))), *silence))
     mishaps = [_mishap(rng) for _ in range(rng.choice((1, 1, 1, 2)))]
-    return replace(commit, mishaps=(*mishaps, *told))
+    return replace(commit, mishaps=(*mishaps, *silence))
 
 
 def _repeated(rng: random.Random, unit: int, *, calm: bool) -> Step:
@@ -356,9 +356,9 @@ def _consumed(rng: random.Random) -> Iterator[Step]:
         yield Step(0, rng.choice(("bump", "pay", "append")), (0,))
     if rng.random() < 0.3:
         yield Step(0, "read", (0,), table="note")
-    told = (Mishap(rng.choice(WITHHELD)),) if rng.random() < 0.6 else ()
+    silence = (Mishap(rng.choice(WITHHELD)),) if rng.random() < 0.6 else ()
     lost = Mishap(rng.choice((LOST_AFTER, LOST_AFTER, LOST_MIDDLE, LOST_BEFORE)))
-    yield Step(0, COMMIT, mishaps=(lost, *told), meanwhile=3, moment=PROBE)
+    yield Step(0, COMMIT, mishaps=(lost, *silence), meanwhile=3, moment=PROBE)
     for unit, does in ((1, "consume"), (2, rng.choice(("consume", "send")))):
         yield Step(unit, does, (2,))
         yield Step(unit, "bump", (1,))
@@ -429,10 +429,10 @@ def _taken_code(rng: random.Random) -> Iterator[Step]:
 
 def _run_again(rng: random.Random) -> Iterator[Step]:
     """A unit that is run again where somebody was faster loses the answer to its commit."""
-    told = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.7 else ()
+    silence = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.7 else ()
     lost = Mishap(rng.choice((LOST_AFTER, LOST_BEFORE, LOST_MIDDLE)), skip=rng.choice((1, 1, 3)))
     others = rng.choice((0, 0, 2))
-    repeated = Step(0, REPEAT, (0,), mishaps=(lost, *told), moment=AFTER_LOADING)
+    repeated = Step(0, REPEAT, (0,), mishaps=(lost, *silence), moment=AFTER_LOADING)
     yield replace(repeated, meanwhile=others)
     yield Step(1, rng.choice(("bump", "pay")), (0,))
     yield Step(1, COMMIT)
@@ -459,9 +459,9 @@ def _committed(rng: random.Random, unit: int, *, lost: float = 0.3) -> Iterator[
     commit = Step(unit, COMMIT)
     if rng.random() < lost:
         kind = rng.choice((LOST_BEFORE, LOST_BEFORE, LOST_AFTER, LOST_MIDDLE, "504 executed"))
-        told = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.4 else ()
+        silence = (Mishap(rng.choice((*WITHHELD, *HINDERED))),) if rng.random() < 0.4 else ()
         late = rng.choice((None, PROBE, END)) if kind == LOST_BEFORE else None
-        commit = replace(commit, mishaps=(Mishap(kind), *told), late=late)
+        commit = replace(commit, mishaps=(Mishap(kind), *silence), late=late)
     yield commit
 
 
@@ -497,13 +497,13 @@ def _step(rng: random.Random, unit: int, does: str) -> Step:
     return Step(unit, does, (key,))
 
 
-def _told(step: Step) -> dict[str, object]:
+def _step_fields(step: Step) -> dict[str, object]:
     usual = asdict(Step(step.unit, step.does))
-    told = {name: value for name, value in asdict(step).items() if value != usual[name]}
+    fields = {name: value for name, value in asdict(step).items() if value != usual[name]}
     if step.mishaps:
         plain = asdict(Mishap(""))
-        told["mishaps"] = [
+        fields["mishaps"] = [
             {name: value for name, value in asdict(mishap).items() if value != plain[name]}
             for mishap in step.mishaps
         ]
-    return {"unit": step.unit, "does": step.does, **told}
+    return {"unit": step.unit, "does": step.does, **fields}

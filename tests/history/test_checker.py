@@ -106,8 +106,8 @@ def test_only_a_silent_history_leaves_a_commit_open(
 ) -> None:
     state = mixed(START, rows)
     assert not _checked([Began(0), _ended(AMBIGUOUS, error=_LOST)], state)
-    told = _ended(AMBIGUOUS, error=_LOST, withheld=False)
-    (violation,) = _checked([Began(0), told], state)
+    ended = _ended(AMBIGUOUS, error=_LOST, withheld=False)
+    (violation,) = _checked([Began(0), ended], state)
     assert "though the query history tells what became of it" in violation
 
 
@@ -122,7 +122,7 @@ def test_a_unit_that_was_interrupted_is_there_or_not(
 
 
 @pytest.mark.parametrize("outcome", [ACKNOWLEDGED, FAILED])
-def test_what_a_signal_handler_has_raised_has_to_be_told(outcome: str) -> None:
+def test_what_a_signal_handler_has_raised_has_to_be_reported(outcome: str) -> None:
     error = None if outcome == ACKNOWLEDGED else dbapi.ConnectionLostError("reset")
     state = mixed(START, _DONE if outcome == ACKNOWLEDGED else {})
     (violation,) = _checked([Began(0), _ended(outcome, error=error, signalled=True)], state)
@@ -138,7 +138,7 @@ def test_only_what_has_failed_is_run_again(outcome: str, sound: bool) -> None:
     assert (not _checked(events, mixed(START, _DONE))) == sound
 
 
-def test_a_message_that_is_there_twice_is_told() -> None:
+def test_a_message_that_is_there_twice_is_reported() -> None:
     sent = Write(INSERT, NOTE, 5, ("u0",))
     events: list[Event] = [Began(0), _ended(ACKNOWLEDGED, writes=(sent,))]
     state = mixed(START, {(NOTE, 5): ("u0",)})
@@ -204,12 +204,12 @@ def test_what_happens_within_a_commit_comes_before_or_after_it() -> None:
     assert _checked(events, mixed(START, {**_DONE, (SETTING, 1): (SEED,)}))
 
 
-def test_a_row_that_is_there_twice_is_told() -> None:
+def test_a_row_that_is_there_twice_is_reported() -> None:
     (violation,) = _checked([], START, more=((ITEM, 0, ("c0", SEED)),))
     assert "two rows of item with the key 0" in violation
 
 
-def test_a_code_that_is_there_twice_is_told() -> None:
+def test_a_code_that_is_there_twice_is_reported() -> None:
     write = Write(INSERT, ITEM, 3, ("c0", "u0"))
     events: list[Event] = [Began(0), _ended(ACKNOWLEDGED, writes=(write,))]
     (violation,) = _checked(events, mixed(START, {(ITEM, 3): ("c0", "u0")}))
@@ -244,6 +244,6 @@ def test_a_partial_commit_says_what_was_written() -> None:
         dbapi.InternalError("a defect"),
     ],
 )
-def test_an_error_without_a_reason_is_told(error: Exception) -> None:
+def test_an_error_without_a_reason_is_reported(error: Exception) -> None:
     (violation,) = _checked([Began(0), _ended(FAILED, error=error)], START)
     assert type(error).__name__ in violation

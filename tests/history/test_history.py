@@ -69,10 +69,10 @@ def _schedules(on: Runner, seed: int, count: int) -> Iterator[Schedule]:
 
 def test_every_history_can_be_explained(on: Runner) -> None:
     report = run_all(on, _schedules(on, SEED, SCHEDULES))
-    print(report.told())
+    print(report.as_text())
     if report.failing is not None:
         schedule, violations = shrunk(on, report.failing[0])
-        pytest.fail(f"{'; '.join(violations or report.failing[1])}\n{schedule.told()}")
+        pytest.fail(f"{'; '.join(violations or report.failing[1])}\n{schedule.as_json()}")
     # It is a test only of what happens in it.
     for outcome in ("acknowledged", "ambiguous AmbiguousWriteError", "failed IntegrityError"):
         assert report.outcomes[outcome] > 5, report.outcomes
@@ -201,7 +201,7 @@ _FOUND = {
 def test_a_break_is_found(broken: Break) -> None:
     with runner(transactions=broken.transactions) as on, broken.broken():
         report = run_all(on, broken.schedules(SEED, BOUND))
-    print(report.told())
+    print(report.as_text())
     assert report.failing is not None
     assert re.search(_FOUND[broken.name], report.failing[1][0], re.DOTALL)
 
@@ -223,25 +223,25 @@ def test_a_warehouse_without_conflicts_is_found(
 
 @pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "expected"),
     [
         (Step(0, "add", (3,)), "two rows of item with the key 3"),
         (Step(0, "touch", (0, 1)), "setting 0 = .*u0.0.u0.0.* instead of .*u0.0"),
     ],
 )
 def test_what_is_doubled_is_found(
-    on: Runner, step: Step, told: str, monkeypatch: pytest.MonkeyPatch
+    on: Runner, step: Step, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = Step(0, COMMIT, mishaps=(Mishap(LOST_AFTER),))
     schedule = Schedule("by hand", steps=(step, lost))
     assert not check(on.run(schedule))
     _always_sent_again(monkeypatch)
     (violation,) = check(on.run(schedule))
-    assert re.search(told, violation)
+    assert re.search(expected, violation)
 
 
 @pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
-def test_a_failing_schedule_is_made_small_and_told(
+def test_a_failing_schedule_is_made_small_and_written(
     on: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(HeldWrites, "back_to", lambda *_: None)
@@ -251,4 +251,4 @@ def test_a_failing_schedule_is_made_small_and_told(
     assert violations
     assert {"savepoint", "back"} <= {step.does for step in small.steps}
     assert len(small.steps) < len(report.failing[0].steps)
-    assert read(small.told()) == small
+    assert read(small.as_json()) == small

@@ -67,8 +67,8 @@ class Watch:
             dialect: Any = self._engine.dialect
             dialect.history_timeout = _LONGEST if tells else HISTORY_SECONDS
             found = find_out(sought, *arguments)
-            told = "" if tells else ", without the history"
-            self.found_out.append(f"{found.outcome.value}{told}")
+            suffix = "" if tells else ", without the history"
+            self.found_out.append(f"{found.outcome.value}{suffix}")
             self.reach(RESEND)
             return found
 

@@ -180,9 +180,9 @@ def test_exit_codes_of_the_docs_are_those_of_the_help() -> None:
         for code in row.split(", ")
     }
     shown = CliRunner().invoke(app, ["--help"]).stdout
-    told = re.search(r"Exit codes:(.*?)\n\s*\n", shown, re.DOTALL)
-    assert told is not None
-    assert listed - {"2"} <= set(re.findall(r"\b\d+\b", told[1]))
+    section = re.search(r"Exit codes:(.*?)\n\s*\n", shown, re.DOTALL)
+    assert section is not None
+    assert listed - {"2"} <= set(re.findall(r"\b\d+\b", section[1]))
 
 
 def test_changelog_opens_with_this_version() -> None:

@@ -121,15 +121,15 @@ def use(client: Client) -> list[tuple[int, Any]]:
 
 def neutral(answers: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Answers with keys numbered in the order of their coming, and without the time of storing."""
-    told = re.sub(r'"created_at": "[^"]+"', '"created_at": "(now)"', json.dumps(answers))
+    text = re.sub(r'"created_at": "[^"]+"', '"created_at": "(now)"', json.dumps(answers))
     keys: dict[str, str] = {}
 
     def number(found: re.Match[str]) -> str:
         return found[1] + keys.setdefault(found[2], f"({len(keys) + 1})") + found[3]
 
-    told = re.sub(r'("(?:id|next)": ")(\d+)(")', number, told)
-    told = re.sub(r"(no event )(\d+)(\.)", number, told)
-    return [(status, answer) for status, answer in json.loads(told)]
+    text = re.sub(r'("(?:id|next)": ")(\d+)(")', number, text)
+    text = re.sub(r"(no event )(\d+)(\.)", number, text)
+    return [(status, answer) for status, answer in json.loads(text)]
 
 
 def test_both_databases_give_the_same_answers(
@@ -169,10 +169,10 @@ def test_pages_hold_every_event_once(client: Client) -> None:
 
 def test_a_key_that_is_taken_is_a_conflict(client: Client) -> None:
     client.call("POST", "/events", NEW)
-    told = client.call("POST", "/events", {**NEW, "source": "another"})
+    answer = client.call("POST", "/events", {**NEW, "source": "another"})
     assert client.status == 409
-    assert "event_key has to be new" in told["detail"]
-    assert "INSERT" not in told["detail"]
+    assert "event_key has to be new" in answer["detail"]
+    assert "INSERT" not in answer["detail"]
     assert len(client.call("GET", "/events")["items"]) == 1
 
 
@@ -183,9 +183,9 @@ def test_an_event_that_is_gone_at_the_last_moment_is_a_conflict(client: Client) 
         session.connection().exec_driver_sql("DELETE FROM events")
 
     event.listen(Session, "before_flush", delete, once=True)
-    told = client.call("PATCH", f"/events/{made['id']}", {"source": "late"})
+    answer = client.call("PATCH", f"/events/{made['id']}", {"source": "late"})
     assert client.status == 409
-    assert "deleted" in told["detail"]
+    assert "deleted" in answer["detail"]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_trouble_with_the_database_tells_nothing_of_it(
 
     client.call("GET", "/events")
     event.listen(get_engine(), "before_cursor_execute", fail)
-    told = str(client.call("GET", "/events"))
+    answer = str(client.call("GET", "/events"))
     assert client.status == status
-    assert said in told
-    assert "hidden" not in told
+    assert said in answer
+    assert "hidden" not in answer

@@ -149,7 +149,7 @@ def test_the_day_uses_the_example_of_the_readme() -> None:
     assert all(line in shown for line in found[1].splitlines())
 
 
-def test_a_comparison_that_differs_is_told() -> None:
+def test_a_comparison_that_differs_is_reported() -> None:
     assert_alike("away (why so); 2 waiting\nlast", "away (…); 2   waiting\nlast")
     for printed in ("away (why); 3 waiting\nlast", "away (why); 2 waiting", ""):
         with pytest.raises(AssertionError, match="the page has"):

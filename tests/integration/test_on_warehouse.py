@@ -239,7 +239,7 @@ def test_transactions_as_they_are_chosen(
 # --- migrations ----------------------------------------------------------------------------------
 
 
-def test_tables_in_the_way_are_told(configured: TestWarehouse) -> None:
+def test_tables_in_the_way_are_reported(configured: TestWarehouse) -> None:
     engine = create_configured_engine(DatabaseSettings())
     with engine.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE events (other STRING)")

@@ -265,8 +265,8 @@ def tests_fail(module: str, source: str) -> bool:
     return done.returncode != 0
 
 
-def _give_up(module: str, code: int, told: str) -> NoReturn:
-    sys.exit(f"pytest ended with {code} on the tests of {module}:\n{told[-2000:]}")
+def _give_up(module: str, code: int, output: str) -> NoReturn:
+    sys.exit(f"pytest ended with {code} on the tests of {module}:\n{output[-2000:]}")
 
 
 if __name__ == "__main__":

@@ -363,7 +363,7 @@ ROWS: list[Row] = [
 ]
 
 
-def told(value: object) -> str:
+def shown(value: object) -> str:
     """A measured value as the documentation shows it."""
     if value is None:
         return "none"
@@ -381,7 +381,7 @@ def table() -> str:
     )
     lines = [head, "|---|---|---|---|"]
     lines += [
-        f"| {row.what} | {told(row.sqlite)} | {told(row.vendor)} | {told(row.ours)} |"
+        f"| {row.what} | {shown(row.sqlite)} | {shown(row.vendor)} | {shown(row.ours)} |"
         for row in ROWS
     ]
     return "\n".join(lines)

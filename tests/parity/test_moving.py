@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.parity.backends import sqlite_engine, warehouse_engine
-from tests.parity.moving import ROWS, Row, outcome, told
+from tests.parity.moving import ROWS, Row, outcome, shown
 from vinci_code.warehouse import LocalWarehouse
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sqlite_to_databricks.md"
@@ -78,5 +78,5 @@ def test_sqlite(parity_warehouse: LocalWarehouse, tmp_path: Path, row: Row) -> N
 
 @pytest.mark.parametrize("row", ROWS, ids=IDS)
 def test_documented(row: Row) -> None:
-    line = f"| {row.what} | {told(row.sqlite)} | {told(row.vendor)} | {told(row.ours)} |"
+    line = f"| {row.what} | {shown(row.sqlite)} | {shown(row.vendor)} | {shown(row.ours)} |"
     assert line in DOCUMENT.read_text(encoding="utf-8").splitlines()

@@ -82,9 +82,9 @@ def _compared(counts: dict[str, Counter[str]]) -> list[str]:
     ]
     for kind, name in _KINDS.items():
         found = counts.get(kind, Counter())
-        told = name.format(seed=found["seed"])
+        text = name.format(seed=found["seed"])
         lines.append(
-            f"| {told} | {found['statements']:,} | {found['values']:,} | {found['unexplained']:,} |"
+            f"| {text} | {found['statements']:,} | {found['values']:,} | {found['unexplained']:,} |"
         )
     return lines
 

@@ -63,7 +63,7 @@ class Disagreement:
         """What to read about it."""
         lines = [f"{self.way}:", *self.script.texts]
         for name, outcomes in (("warehouse", self.ours), ("Spark", self.judged)):
-            lines.append(f"    {name}: {_told(outcomes[-1])}")
+            lines.append(f"    {name}: {_outcome_text(outcomes[-1])}")
         return "\n".join(lines)
 
 
@@ -182,7 +182,7 @@ def _verdict(outcome: Outcome) -> str:
     return "answers" if outcome.error_class is None else f"has {outcome.error_class}"
 
 
-def _told(outcome: Outcome) -> str:
+def _outcome_text(outcome: Outcome) -> str:
     if outcome.error_class is not None:
         return f"{outcome.error_class} {outcome.sqlstate} {outcome.message[:300]!r}"
     columns = ", ".join(f"{name} {kind}" for name, kind in outcome.columns)

@@ -78,7 +78,7 @@ class Replay:
                     return ""
                 if problems := outcome.problems:
                     self._untouched = False
-                    return _told(f"{case.subject}, set-up {case.setup_name}", step, problems)
+                    return _trouble(f"{case.subject}, set-up {case.setup_name}", step, problems)
         self._untouched = reads
         # Another replay of the same session may have gone elsewhere.
         self._session.sql(f"USE {CATALOG}.{self._schema}")
@@ -96,9 +96,9 @@ class Replay:
             self.values += outcome.values
             listed = f"{case.id}#{place}"
             if outcome.problems and listed not in DIFFERENCES:
-                return _told(listed, step, outcome.problems)
+                return _trouble(listed, step, outcome.problems)
             if not outcome.problems and listed in DIFFERENCES:
-                return _told(listed, step, ["agrees; take it out of the listed differences"])
+                return _trouble(listed, step, ["agrees; take it out of the listed differences"])
             if outcome.problems or outcome.ends_case:
                 self.left[adaptation.BEFORE] += len(case.steps) - place
                 break
@@ -156,11 +156,11 @@ class Replay:
         if answer.error_class is not None:
             # Some of Delta's conditions have no SQLSTATE here; one is documented for Databricks.
             state = answer.sqlstate or (step.sqlstate if step.error_class != "*" else "00000")
-            told = f"[{answer.error_class.lstrip('_')}] SQLSTATE: {state} {answer.message}"
+            message = f"[{answer.error_class.lstrip('_')}] SQLSTATE: {state} {answer.message}"
             if step.error_class is None:
-                yield f"Spark refuses it: {told[:1000]}"
-            elif not compare.error_matches(replace(step, error_text=""), told):
-                yield f"expected {step.error_class} {step.sqlstate}, Spark has {told[:1000]}"
+                yield f"Spark refuses it: {message[:1000]}"
+            elif not compare.error_matches(replace(step, error_text=""), message):
+                yield f"expected {step.error_class} {step.sqlstate}, Spark has {message[:1000]}"
         elif step.error_class is not None:
             yield f"expected {step.error_class} {step.sqlstate}, Spark answers {answer.rows}"
         elif step.columns is not None and adapted.has_result:
@@ -186,5 +186,5 @@ def writes(case: Case) -> bool:
     return not all(_READS.match(step.sql) for step in case.steps)
 
 
-def _told(name: str, step: Step, problems: list[str]) -> str:
+def _trouble(name: str, step: Step, problems: list[str]) -> str:
     return "\n".join([f"{name}, line {step.line}: {step.sql}", *problems])

@@ -250,7 +250,7 @@ def test_of_values_alone_three_are_kept_and_of_a_table_the_first_with_rows(tmp_p
     ]
 
 
-def test_a_large_table_is_left_out_and_told_where_no_other_case_has_the_shape() -> None:
+def test_a_large_table_is_left_out_and_listed_where_no_other_case_has_the_shape() -> None:
     large = "INSERT INTO t SELECT repeat('x', 2000) FROM explode(sequence(1, 100))"
     engine = Engine()
     client = Client(engine)

@@ -49,10 +49,10 @@ def require_java() -> None:
     java = shutil.which("java")
     if java is None:
         raise MissingError(f"no Java: Spark needs Java {_JAVA} or newer on the PATH")
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    version = re.search(r'version "(\d+)', told.stderr + told.stdout)
+    result = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    version = re.search(r'version "(\d+)', result.stderr + result.stdout)
     if version is None or int(version[1]) < _JAVA:
-        found = (told.stderr + told.stdout).partition("\n")[0]
+        found = (result.stderr + result.stdout).partition("\n")[0]
         raise MissingError(f"Spark needs Java {_JAVA} or newer; {java} says: {found}")
 
 

@@ -160,7 +160,7 @@ def fails_twice(number: str) -> str:
 # --- the dialect ----------------------------------------------------------------------------------
 
 
-def told(progress: Progress) -> None:
+def show_progress(progress: Progress) -> None:
     assert_type(progress.rows_in_all, int)
     print(f"{progress.rows} of {progress.rows_in_all} rows")
 
@@ -183,7 +183,7 @@ def counted(engine: Engine) -> Statistics | None:
     assert_type(dialect.compare_and_set, bool)
     assert_type(dialect.case_sensitive_like, bool)
     assert_type(dialect.history_timeout, float)
-    dialect.on_progress = told
+    dialect.on_progress = show_progress
     found = dialect.statistics.read()
     assert_type(found, Statistics)
     assert_type(found.statements, int)
@@ -197,7 +197,7 @@ def made_by_hand() -> VinciDialect:
         transactions="off",
         atomicity="per_table",
         enforce_foreign_keys=True,
-        on_progress=told,
+        on_progress=show_progress,
         history_timeout=5.0,
     )
 

@@ -101,15 +101,15 @@ def test_what_is_written_in_parts_cannot_be_kept(settings: Read) -> None:
 
 
 @pytest.mark.parametrize("choice", ["off", "sqlite"])
-def test_who_cannot_reach_the_warehouse_is_told_of_it(settings: Read, choice: str) -> None:
+def test_who_cannot_reach_the_warehouse_hears_of_it(settings: Read, choice: str) -> None:
     connector = DatabricksConnector(settings(**COMPLETE, DATABRICKS_FALLBACK=choice))
-    told = connector.explain(ConnectionRefusedError(111, "Connection refused"))
-    assert told.kind is Kind.NETWORK
-    assert (MEANWHILE in told.next_step) == (choice == "off")
+    failure = connector.explain(ConnectionRefusedError(111, "Connection refused"))
+    assert failure.kind is Kind.NETWORK
+    assert (MEANWHILE in failure.next_step) == (choice == "off")
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_it_is_no_way_out_of_what_is_wrong(kind: Kind) -> None:
-    told = with_meanwhile(Failure(kind, "It failed.", "mend it")).next_step
+    next_step = with_meanwhile(Failure(kind, "It failed.", "mend it")).next_step
     may_be_over = {Kind.NAME, Kind.NETWORK, Kind.STARTING, Kind.TIMEOUT, Kind.SERVER}
-    assert (MEANWHILE in told) == (kind in may_be_over)
+    assert (MEANWHILE in next_step) == (kind in may_be_over)

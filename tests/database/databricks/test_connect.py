@@ -124,7 +124,7 @@ def test_a_statement_that_was_cut_off_is_not_sent_again(
     ],
     ids=["token", "oauth"],
 )
-def test_wrong_credentials_are_told_at_once(
+def test_wrong_credentials_are_reported_at_once(
     workspace: FakeWorkspace, authority: Authority, credentials: dict[str, str | None]
 ) -> None:
     connector = DatabricksConnector(workspace.settings(authority, **credentials))
@@ -137,7 +137,7 @@ def test_wrong_credentials_are_told_at_once(
     assert WRONG_SECRET not in shown
 
 
-def test_a_wrong_path_is_told_from_wrong_credentials(
+def test_a_wrong_path_is_distinguished_from_wrong_credentials(
     workspace: FakeWorkspace, authority: Authority
 ) -> None:
     settings = workspace.settings(
@@ -148,14 +148,14 @@ def test_a_wrong_path_is_told_from_wrong_credentials(
     assert not isinstance(caught.value, AuthenticationError)
 
 
-def test_a_stopped_warehouse_is_told(workspace: FakeWorkspace, authority: Authority) -> None:
+def test_a_stopped_warehouse_is_reported(workspace: FakeWorkspace, authority: Authority) -> None:
     workspace.state = "STOPPED"
     # The driver waits 5 s once, and not for 15 minutes.
     with soon(), pytest.raises(DatabricksConnectionError, match="stopped or starting"):
         DatabricksConnector(workspace.settings(authority)).connect()
 
 
-def test_a_warehouse_without_thrift_is_told_each_time(authority: Authority) -> None:
+def test_a_warehouse_without_thrift_is_reported_each_time(authority: Authority) -> None:
     # An id of its own: the driver remembers it for the life of the process.
     with FakeWorkspace(authority.issue(), warehouse_id="00000000feedbeef") as workspace:
         workspace.sql.open_session_error = ("Thrift is not supported here", "KP001")
@@ -164,7 +164,7 @@ def test_a_warehouse_without_thrift_is_told_each_time(authority: Authority) -> N
                 DatabricksConnector(workspace.settings(authority)).connect()
 
 
-def test_an_unknown_catalog_is_told(workspace: FakeWorkspace, authority: Authority) -> None:
+def test_an_unknown_catalog_is_reported(workspace: FakeWorkspace, authority: Authority) -> None:
     workspace.sql.open_session_error = (
         "[NO_SUCH_CATALOG_EXCEPTION] Catalog 'mian' was not found. SQLSTATE: 42704",
         "42704",

@@ -168,7 +168,7 @@ def test_what_an_error_means(name: str) -> None:
     assert explain(wrapped, TARGET).kind is kind or name == "anything else"
 
 
-def test_the_innermost_reason_is_the_one_that_is_told() -> None:
+def test_the_innermost_reason_is_the_one_that_is_reported() -> None:
     outside = u.NewConnectionError(None, "Failed to establish")  # type: ignore[arg-type]
     outside.__cause__ = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     assert "the connection was refused" in explain(around(outside), TARGET).cause

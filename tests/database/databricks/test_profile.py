@@ -190,16 +190,16 @@ def test_a_profile_without_a_host_takes_that_of_the_settings() -> None:
         (f"[work]\nhost = not a host\ntoken = {TOKEN}\n", "host"),
     ],
 )
-def test_what_is_wrong_with_a_profile_is_told_without_its_secrets(text: str, expected: str) -> None:
+def test_an_error_about_a_profile_holds_none_of_its_secrets(text: str, expected: str) -> None:
     write(text)
-    told = problem_of()
-    assert expected in told
-    assert "'work'" in told
-    assert TOKEN not in told
-    assert SECRET not in told
+    problem = problem_of()
+    assert expected in problem
+    assert "'work'" in problem
+    assert TOKEN not in problem
+    assert SECRET not in problem
 
 
-def test_a_file_that_is_not_there_is_told() -> None:
+def test_a_file_that_is_not_there_is_reported() -> None:
     assert "no such file" in problem_of()
 
 

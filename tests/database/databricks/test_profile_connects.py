@@ -91,7 +91,7 @@ def test_a_kind_that_asks_a_command_line_tool(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_tool_that_fails_is_told(
+def test_a_tool_that_fails_is_reported(
     workspace: FakeWorkspace, authority: Authority, tmp_path: Path
 ) -> None:
     tool = command_line_tool(tmp_path, "echo 'refresh token is invalid' >&2; exit 1")

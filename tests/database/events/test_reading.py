@@ -42,10 +42,10 @@ def read(content: bytes, name: str, kind: Literal["jsonl", "csv"] | None = None)
     """What stands in a file: events, and (line, reason) for what cannot be used."""
     Path(name).write_bytes(content)
     with open_source(name, kind) as source:
-        return [told(record, name) for record in source.records]
+        return [taken(record, name) for record in source.records]
 
 
-def told(record: EventRow | InputDataError, name: str) -> EventRow | tuple[int | None, str]:
+def taken(record: EventRow | InputDataError, name: str) -> EventRow | tuple[int | None, str]:
     if isinstance(record, InputDataError):
         assert record.source == name
         return record.line, record.reason
@@ -114,7 +114,7 @@ class TestJsonLines:
         ]
 
     @pytest.mark.parametrize(("bad", "reason"), BAD_LINES.values(), ids=BAD_LINES.keys())
-    def test_a_bad_line_is_told_with_its_number_and_reason(self, bad: bytes, reason: str) -> None:
+    def test_a_bad_line_comes_with_its_number_and_reason(self, bad: bytes, reason: str) -> None:
         first, second, third = read(GOOD + b"\n" + bad + b"\n" + GOOD, "a.jsonl")
 
         assert first == third == ROW
@@ -236,19 +236,19 @@ class TestCsv:
             (CELLS.replace(b"d", b"a\rb"), "is not CSV: new-line character"),
         ],
     )
-    def test_a_bad_record_is_told_and_the_rest_is_read(self, bad: bytes, reason: str) -> None:
+    def test_a_bad_record_is_reported_and_the_rest_is_read(self, bad: bytes, reason: str) -> None:
         first, second, third = read(HEADER + CELLS + bad + CELLS, "a.csv")
 
         assert first == third == FULL_ROW
         assert second[0] == 3
         assert reason in second[1]
 
-    def test_a_record_over_several_lines_is_told_by_its_first(self) -> None:
+    def test_a_record_over_several_lines_has_the_number_of_its_first(self) -> None:
         content = HEADER + b'k,,s,"one\ntwo\nthree",2018-01-31T01:49:59.650Z,\n' + b"short\n"
 
         assert [number for number, _ in read(content, "a.csv")] == [2, 5]
 
-    def test_a_quote_that_is_never_closed_is_told_where_it_stands(self) -> None:
+    def test_a_quote_that_is_never_closed_is_reported_where_it_stands(self) -> None:
         found = read(HEADER + CELLS + b'"' + CELLS * 100, "a.csv")
 
         assert found == [FULL_ROW, (3, "is not CSV: unexpected end of data")]
@@ -310,7 +310,7 @@ class TestFiles:
     def test_several_packed_parts_are_one_file(self) -> None:
         assert read(gzip.compress(GOOD + b"\n") + gzip.compress(GOOD), "a.gz") == [ROW, ROW]
 
-    def test_how_far_it_is_is_told_in_bytes_of_the_file(self) -> None:
+    def test_the_position_is_in_bytes_of_the_file(self) -> None:
         content = gzip.compress(GOOD + b"\n")
         Path("a.jsonl.gz").write_bytes(content)
 
@@ -321,7 +321,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("content", [b"GIF89a not packed", b"\x1f\x8b\x08 damaged"])
     @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv.gz"])
-    def test_what_is_not_packed_is_told(self, content: bytes, name: str) -> None:
+    def test_what_is_not_packed_is_reported(self, content: bytes, name: str) -> None:
         with pytest.raises(InputDataError, match="line 1: cannot be read on: "):
             read(content, name)
 
@@ -343,7 +343,7 @@ class TestFiles:
             assert all(not isinstance(event, InputDataError) for event in found[:100])
             assert caught.value.line == len(found) + 1
 
-    def test_a_checksum_that_does_not_fit_is_told(self) -> None:
+    def test_a_checksum_that_does_not_fit_is_reported(self) -> None:
         packed = bytearray(gzip.compress(GOOD + b"\n"))
         packed[-8] ^= 1
 
@@ -501,7 +501,7 @@ class TestAnyContent:
     )
 
     @given(contents, st.sampled_from(["any.jsonl", "any.csv"]))
-    def test_is_read_or_told(self, content: bytes, name: str) -> None:
+    def test_is_read_or_reported(self, content: bytes, name: str) -> None:
         try:
             found = read(content, name)
         except InputDataError:

@@ -125,7 +125,7 @@ class TestImport:
         assert report == ImportReport(read=3, inserted=2, already_there=1)
         assert contents(engine)[0][3] == "first"
 
-    def test_events_without_key_are_added_each_time_and_told(self, engine: Engine) -> None:
+    def test_events_without_key_are_added_each_time_and_counted(self, engine: Engine) -> None:
         rows = [row(), row(), row("a")]
 
         for _ in range(2):
@@ -381,12 +381,12 @@ class TestExport:
             import_file(engine, file)
             assert contents(engine) == before
 
-    def test_progress_is_told_by_the_thousand_and_at_the_end(self, engine: Engine) -> None:
+    def test_progress_is_reported_by_the_thousand_and_at_the_end(self, engine: Engine) -> None:
         fill(engine, [{**row()}] * 2_500)
-        told: list[int] = []
+        counts: list[int] = []
 
-        assert export(engine, "a.jsonl", on_progress=told.append) == 2_500
-        assert told == [1_000, 2_000, 2_500]
+        assert export(engine, "a.jsonl", on_progress=counts.append) == 2_500
+        assert counts == [1_000, 2_000, 2_500]
 
     @pytest.mark.parametrize("file", ["a.jsonl.gz", "a.csv.gz"])
     def test_the_same_events_are_packed_into_the_same_bytes(

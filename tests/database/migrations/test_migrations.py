@@ -121,7 +121,7 @@ class TestMoving:
         assert not apply_pending(engine)
         require_head(engine)
 
-    def test_what_is_pending_is_told_with_the_command_that_applies_it(self, engine: Engine) -> None:
+    def test_what_is_pending_comes_with_the_command_that_applies_it(self, engine: Engine) -> None:
         with pytest.raises(MigrationsPendingError, match="vinci db upgrade") as caught:
             require_head(engine)
 
@@ -260,7 +260,7 @@ class TestForeignDatabases:
 
         assert tables(engine) == {"theirs"}
 
-    def test_alembic_by_itself_is_told_what_to_use(self, tmp_path: Path) -> None:
+    def test_alembic_by_itself_names_the_command_to_use(self, tmp_path: Path) -> None:
         (tmp_path / "alembic.ini").write_text(
             f"[alembic]\nscript_location = {SCRIPTS.dir}\npath_separator = os\n"
         )

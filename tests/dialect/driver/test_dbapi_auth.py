@@ -77,9 +77,9 @@ class ServicePrincipal:
         )
         context = ssl.create_default_context(cafile=str(self._warehouse.ca_file))
         with urllib.request.urlopen(request, context=context) as answer:
-            told = json.load(answer)
-        self._token = told["access_token"]
-        self._good_until = self._clock.monotonic() + told["expires_in"] - self._renewed_before
+            granted = json.load(answer)
+        self._token = granted["access_token"]
+        self._good_until = self._clock.monotonic() + granted["expires_in"] - self._renewed_before
         self.fetched += 1
         self._asking -= 1
 
@@ -174,7 +174,7 @@ def test_a_revoked_token_is_renewed_once(
     assert connection.cursor().execute("SELECT * FROM t").fetchall() == [(1,)]
 
 
-def test_a_principal_that_gets_no_other_token_is_told_so_at_once(
+def test_a_principal_that_gets_no_other_token_fails_at_once(
     principal: ServicePrincipal, connect: Connect, local_warehouse: TestWarehouse
 ) -> None:
     local_warehouse.warehouse.credentials.token_lifetime = 3600.0
@@ -297,8 +297,8 @@ def shown(error: BaseException) -> str:
             continue
         seen.add(id(current))
         waiting += [current.__cause__, current.__context__]
-        told = traceback.TracebackException.from_exception(current, capture_locals=False)
-        parts += [*told.format(), repr(vars(current)), repr(current.args)]
+        trace = traceback.TracebackException.from_exception(current, capture_locals=False)
+        parts += [*trace.format(), repr(vars(current)), repr(current.args)]
         for frame, _ in traceback.walk_tb(current.__traceback__):
             if not frame.f_code.co_filename.endswith("test_dbapi_auth.py"):
                 parts.append(repr(frame.f_locals))

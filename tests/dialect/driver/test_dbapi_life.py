@@ -181,15 +181,15 @@ def test_a_warehouse_that_starts_is_waited_for_with_one_line_and_a_callback(
     caplog: pytest.LogCaptureFixture,
     clock: HeldClock,
 ) -> None:
-    told: list[Waiting] = []
+    waits: list[Waiting] = []
     local_warehouse.inject(Fault.cold_start(2.0, retry_after=1))
     with caplog.at_level(logging.INFO, "vinci_code"):
-        connect(on_waiting=told.append).cursor().execute("SELECT 1")
+        connect(on_waiting=waits.append).cursor().execute("SELECT 1")
     assert 2.0 <= clock.passed < 3.0
     assert [r.levelname for r in caplog.records if "not ready" in r.message] == ["INFO"]
-    assert [waiting.pause for waiting in told] == clock.pauses
-    assert len(told) == 2
-    assert all(1.0 <= waiting.pause < 1.5 and waiting.budget == 300 for waiting in told)
+    assert [waiting.pause for waiting in waits] == clock.pauses
+    assert len(waits) == 2
+    assert all(1.0 <= waiting.pause < 1.5 and waiting.budget == 300 for waiting in waits)
 
 
 def test_sessions_that_a_starting_warehouse_does_not_know_are_opened_again(
@@ -405,7 +405,7 @@ def test_statement_timeout_of_the_session_is_a_timeout(
 # --- connecting ----------------------------------------------------------------------------------
 
 
-def test_a_wrong_token_is_told_at_once(connect: Connect, local_warehouse: TestWarehouse) -> None:
+def test_a_wrong_token_fails_at_once(connect: Connect, local_warehouse: TestWarehouse) -> None:
     with (
         soon(),
         pytest.raises(dbapi.AuthenticationFailed, match="Invalid access token") as caught,
@@ -445,12 +445,12 @@ def test_parameters_are_not_logged(
     with caplog.at_level(logging.DEBUG, "databricks.sql.client"):
         connection.cursor().execute("SELECT ?", ["my private text"])
     # The driver's "unsafe" logger goes nowhere; pytest listens to it all the same.
-    told = [r.getMessage() for r in caplog.records if r.name == "databricks.sql.client"]
-    assert any("Cursor.execute" in message for message in told)
-    assert not any("my private text" in message for message in told)
+    logged = [r.getMessage() for r in caplog.records if r.name == "databricks.sql.client"]
+    assert any("Cursor.execute" in message for message in logged)
+    assert not any("my private text" in message for message in logged)
 
 
-def test_a_refused_connection_is_told_at_once(connect: Connect) -> None:
+def test_a_refused_connection_is_reported_at_once(connect: Connect) -> None:
     with soon(), pytest.raises(dbapi.ConnectionLostError, match="localhost"):
         connect(_port=9)
 
@@ -472,7 +472,7 @@ def test_a_warehouse_that_speaks_another_protocol_is_named(
     assert operations(local_warehouse) == ["OpenSession"]
 
 
-def test_a_path_that_does_not_exist_is_told_at_once(connect: Connect) -> None:
+def test_a_path_that_does_not_exist_is_reported_at_once(connect: Connect) -> None:
     with pytest.raises(dbapi.OperationalError, match="status 40"):
         connect(http_path="/sql/1.0/warehouses/0123456789abcdef")
 

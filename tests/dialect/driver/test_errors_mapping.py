@@ -193,7 +193,7 @@ def test_the_cause_counts_that_stands_behind_a_wrapper() -> None:
     assert error.error_class == "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"
 
 
-def test_a_condition_that_is_told_counts_whatever_caused_it() -> None:
+def test_a_condition_that_is_named_counts_whatever_caused_it() -> None:
     outer = "[DELTA_CONCURRENT_APPEND] It. SQLSTATE: 2D521"
     trace = TRACE.format(outer=outer, cause="[DIVIDE_BY_ZERO] It. SQLSTATE: 22012")
     error = translate(driver_exceptions.ServerOperationError(outer, {"diagnostic-info": trace}))
@@ -247,8 +247,8 @@ def test_no_words_of_a_gateway_are_a_reason_to_send_a_statement_again(
     status: int, said: str
 ) -> None:
     error = driver_exceptions.RequestError("Error during request", {"http-code": status})
-    told, silent = (translate(error, Evidence(status=status, said=text)) for text in (said, ""))
-    assert type(told) is type(silent)
+    worded, silent = (translate(error, Evidence(status=status, said=text)) for text in (said, ""))
+    assert type(worded) is type(silent)
 
 
 def test_the_words_of_an_error_on_the_way_are_not_those_of_the_warehouse() -> None:

@@ -136,7 +136,7 @@ def lose(request: pytest.FixtureRequest, local_warehouse: TestWarehouse) -> Losi
     return Losing(request.param, local_warehouse)
 
 
-def told(work: Callable[[], object]) -> str:
+def ending(work: Callable[[], object]) -> str:
     """What an application is told of a commit: committed, ambiguous, or the error's name."""
     try:
         work()
@@ -171,7 +171,7 @@ def test_delete_and_reload_of_the_same_keys(
             connection.execute(update(ACCOUNTS).values(n=ACCOUNTS.c.n + 1))
 
     lose(tables, when)
-    outcome = told(reload)
+    outcome = ending(reload)
     done = rows_of(tables, ACCOUNTS) == [(1, 1)]
     assert done == (when == "after")
     assert rows_of(tables, DAYS) == [(n, 1, value if done else "old") for n in (1, 2)]
@@ -194,7 +194,7 @@ def test_a_versioned_row_that_somebody_else_has_set_to_the_same(
         mine.state = "done"
         first.execute(update(ACCOUNTS).values(n=ACCOUNTS.c.n + 100))
         lose(tables, when)
-        outcome = told(first.commit)
+        outcome = ending(first.commit)
     added = rows_of(tables, ACCOUNTS) == [(1, 100)]
     assert added == (when == "after")
     assert outcome == ("committed" if added and lose.tells else "ambiguous")
@@ -233,7 +233,7 @@ def test_a_message_that_is_consumed_before_anybody_asks(
             connection.execute(update(ACCOUNTS).values(n=ACCOUNTS.c.n - 10))
 
     lose(tables, when)
-    outcome = told(send)
+    outcome = ending(send)
     consume()
     assert len(received) == (when == "after")
     assert rows_of(tables, ACCOUNTS) == [(1, -10 if when == "after" else 0)]
@@ -290,7 +290,7 @@ def test_a_key_that_was_made_for_the_row_proves_it(
     lose: Losing,
 ) -> None:
     lose(tables, when, statement)
-    outcome = told(lambda: work(tables))
+    outcome = ending(lambda: work(tables))
     there = len(rows_of(tables, MESSAGES))
     assert there == (when != "before")
     # Whether the history tells or not.
@@ -301,7 +301,7 @@ def test_a_key_that_was_made_for_the_row_proves_it(
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_key_that_was_given_proves_nothing(when: str, tables: Engine, lose: Losing) -> None:
     lose(tables, when)
-    outcome = told(lambda: _commit(tables, insert(MESSAGES).values(id=7, body="new")))
+    outcome = ending(lambda: _commit(tables, insert(MESSAGES).values(id=7, body="new")))
     assert outcome == ("committed" if when == "after" and lose.tells else "ambiguous")
 
 
@@ -323,7 +323,7 @@ def test_a_key_that_is_sent_for_the_second_time_proves_nothing(
     with Session(tables) as session:
         session.add(again)
         # It is there, of another unit, and the second one has to fail with it.
-        assert told(session.commit) == "ambiguous"
+        assert ending(session.commit) == "ambiguous"
 
 
 def test_a_key_that_was_merged_into_another_session_proves_nothing(
@@ -339,7 +339,7 @@ def test_a_key_that_was_merged_into_another_session_proves_nothing(
         local_warehouse.inject(
             Fault.http(403, operation=HISTORY, times=99), Fault.reset("before", statement=WRITES)
         )
-        assert told(first.commit) == "ambiguous"
+        assert ending(first.commit) == "ambiguous"
     assert rows_of(tables, ACCOUNTS) == [(1, 0)]
 
 
@@ -442,7 +442,7 @@ def test_a_key_that_another_write_may_have_held_proves_nothing(
         local_warehouse.inject(
             Fault.http(403, operation=HISTORY, times=99), Fault.reset("before", statement=WRITES)
         )
-        assert told(session.commit) == "ambiguous"
+        assert ending(session.commit) == "ambiguous"
     assert rows_of(tables, ACCOUNTS) == [(1, 0)]
 
 
@@ -480,7 +480,7 @@ def test_a_key_that_others_refer_to_still_proves_it(
         local_warehouse.inject(
             Fault.http(403, operation=HISTORY, times=99), Fault.reset("after", statement="BEGIN")
         )
-        assert told(session.commit) == "committed"
+        assert ending(session.commit) == "committed"
     assert len(rows_of(tables, MESSAGES)) == 1
 
 
@@ -516,7 +516,7 @@ def test_its_own_error(
 ) -> None:
     engine = connected(atomicity=atomicity)
     lose(engine, "after")
-    outcome = told(lambda: _commit(engine, insert(DAYS).values(id=1, day=1, v="twice")))
+    outcome = ending(lambda: _commit(engine, insert(DAYS).values(id=1, day=1, v="twice")))
     assert outcome == ("IntegrityError" if lose.tells else "ambiguous")
     assert [row[2] for row in rows_of(tables, DAYS)] == ["old", "old"]
     assert statistics(engine).retries == 0
@@ -531,7 +531,7 @@ def test_the_error_of_a_lost_commit(
         assert connection.execute(select(DAYS.c.v).where(DAYS.c.id == 1)).scalar() == "mine"
         run_and_commit(other, run.values(v="theirs"))
         lose(tables, "after", "^COMMIT")
-        assert told(connection.commit) == ("ConflictError" if lose.tells else "ambiguous")
+        assert ending(connection.commit) == ("ConflictError" if lose.tells else "ambiguous")
     assert rows_of(tables, DAYS)[0] == (1, 1, "theirs")
 
 
@@ -569,11 +569,11 @@ def test_where_a_refused_copy_was_before_one_failure_says_nothing(
         )
 
     inject()
-    assert told(lambda: _commit(tables, insert(DAYS).values(id=3, day=1, v="a"))) == "committed"
+    assert ending(lambda: _commit(tables, insert(DAYS).values(id=3, day=1, v="a"))) == "committed"
     inject()
     wait_for_history(tables, "before")
     # Whether the failure is that of the first copy, nobody can say.
-    assert told(lambda: _commit(tables, insert(DAYS).values(id=3, day=1, v="a"))) == "ambiguous"
+    assert ending(lambda: _commit(tables, insert(DAYS).values(id=3, day=1, v="a"))) == "ambiguous"
 
 
 # --- tags -----------------------------------------------------------------------------------------
@@ -632,7 +632,7 @@ def test_nothing_waits_where_the_history_is_refused(
             Fault.http(refused, operation=HISTORY), Fault.reset("before", statement=WRITES)
         )
         with soon():
-            assert told(lambda: _commit(engine, insert(DAYS).values(id=3))) == "ambiguous"
+            assert ending(lambda: _commit(engine, insert(DAYS).values(id=3))) == "ambiguous"
 
 
 def test_it_is_not_asked_where_nobody_wants_it(
@@ -640,7 +640,7 @@ def test_it_is_not_asked_where_nobody_wants_it(
 ) -> None:
     engine = connected(history_timeout=0)
     local_warehouse.inject(Fault.reset("after", statement=WRITES))
-    assert told(lambda: _commit(engine, insert(DAYS).values(id=3))) == "ambiguous"
+    assert ending(lambda: _commit(engine, insert(DAYS).values(id=3))) == "ambiguous"
     assert HISTORY not in [r.operation for r in local_warehouse.requests]
 
 
@@ -763,7 +763,7 @@ def test_renewed_credentials(
         engine_url, connect_args={**arguments, "credentials_provider": Provider()}
     )
     local_warehouse.inject(Fault.reset("after", statement=WRITES), fault)
-    outcome = told(lambda: _commit(engine, insert(DAYS).values(id=3)))
+    outcome = ending(lambda: _commit(engine, insert(DAYS).values(id=3)))
     engine.dispose()
     assert outcome == ("committed" if asked_for == 2 else "ambiguous")
     assert len(tokens) == asked_for

@@ -282,9 +282,9 @@ def test_a_column_is_added_as_on_sqlite(op: Operations, connection: Connection) 
     op.execute("INSERT INTO t (id) VALUES (2)")
     found = rows(connection, "SELECT id, plain, number, `unique` FROM t ORDER BY id")
     assert found == [(1, None, 7, None), (2, None, 7, None)]
-    told = columns(connection, "t")
-    assert told["plain"]["comment"] == "it's plain"
-    assert not told["number"]["nullable"]
+    reflected = columns(connection, "t")
+    assert reflected["plain"]["comment"] == "it's plain"
+    assert not reflected["number"]["nullable"]
     (unique,) = inspect(connection).get_unique_constraints("t")
     assert unique["column_names"] == ["unique"]
 
@@ -353,14 +353,14 @@ def test_columns_are_changed(op: Operations, connection: Connection) -> None:
     op.alter_column("t", "s", comment="it's", nullable=False, server_default="x")
     op.alter_column("t", "s", type_=String(50), existing_type=String(5))
     op.execute("INSERT INTO t (n) VALUES (1)")
-    told = columns(connection, "t")
-    assert told["s"]["comment"] == "it's"
-    assert not told["s"]["nullable"]
-    assert told["s"]["default"] == "'x'"
+    column = columns(connection, "t")["s"]
+    assert column["comment"] == "it's"
+    assert not column["nullable"]
+    assert column["default"] == "'x'"
     assert rows(connection, "SELECT s FROM t") == [("x",)]
     op.alter_column("t", "s", comment=None, nullable=True, server_default=None)
-    told = columns(connection, "t")
-    assert (told["s"]["comment"], told["s"]["nullable"], told["s"]["default"]) == (None, True, None)
+    column = columns(connection, "t")["s"]
+    assert (column["comment"], column["nullable"], column["default"]) == (None, True, None)
 
 
 def test_a_type_is_widened(op: Operations, connection: Connection) -> None:
@@ -490,7 +490,7 @@ def test_a_property_that_nobody_declares_is_left_alone(
     assert changes(metadata) == []
 
 
-def test_types_that_differ_are_told(
+def test_types_that_differ_are_reported(
     engine: Engine, connection: Connection, changes: Callable[[MetaData], list[Any]]
 ) -> None:
     connection.exec_driver_sql("CREATE TABLE t (a INT, b DECIMAL(10,2), c ARRAY<INT>)")

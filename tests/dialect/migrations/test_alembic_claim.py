@@ -42,7 +42,7 @@ def test_a_claim_is_a_table_while_it_lasts(engine: Engine) -> None:
     assert not is_claimed(engine)
 
 
-def test_a_second_one_is_refused_and_told_by_whom(engine: Engine, another: Engine) -> None:
+def test_a_second_one_is_refused_by_the_name_of_the_first(engine: Engine, another: Engine) -> None:
     with claimed(engine):
         with pytest.raises(MigrationRunningError) as caught, claimed(another, wait=0):
             pytest.fail("there are two")
@@ -63,12 +63,12 @@ def test_one_that_waits_goes_on_when_the_first_is_done(engine: Engine, another: 
         with claimed(another):
             order.append("second")
 
-    class Told(logging.Handler):
+    class Logged(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             waits.set()
 
     logger = logging.getLogger("vinci_code.database.dialect.migrations.claim")
-    handler, level = Told(), logger.level
+    handler, level = Logged(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     thread = threading.Thread(target=second)

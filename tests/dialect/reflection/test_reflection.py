@@ -214,7 +214,7 @@ def test_columns(connection: Connection, run: Callable[..., None]) -> None:
     assert isinstance(b_type, MAP)
 
 
-def test_a_type_that_is_not_known_is_told(connection: Connection, run: Callable[..., None]) -> None:
+def test_a_type_that_is_not_known_warns(connection: Connection, run: Callable[..., None]) -> None:
     run("CREATE VIEW t AS SELECT INTERVAL '1' DAY AS i")
     with pytest.warns(SAWarning, match="interval day.*column 'i'"):
         (column,) = inspect(connection).get_columns("t")
@@ -332,9 +332,9 @@ def test_checks_of_the_same_name_on_two_tables_are_not_mixed_up(
         "ALTER TABLE u ADD CONSTRAINT positive CHECK (b > 0)",
     )
     inspector = inspect(connection)
-    told = [inspector.get_check_constraints(name) for name in ("t", "u")]
+    checks = [inspector.get_check_constraints(name) for name in ("t", "u")]
     # Which of the two conditions is whose, only the table itself can tell, if it does.
-    assert told in ([[], []], [[_check("a > 0")], [_check("b > 0")]])
+    assert checks in ([[], []], [[_check("a > 0")], [_check("b > 0")]])
 
 
 def _check(condition: str) -> dict[str, str]:
@@ -361,10 +361,10 @@ def test_identity_properties_and_clustering_of_one_table(
     assert identity is not None
     assert (identity.always, identity.start, identity.increment) == (True, 5, 2)
     assert table.c.n.identity is None
-    told = {
+    identities = {
         column["name"]: column.get("identity") for column in inspect(connection).get_columns("t")
     }
-    assert told == {"id": {"always": True, "start": 5, "increment": 2}, "n": None, "s": None}
+    assert identities == {"id": {"always": True, "start": 5, "increment": 2}, "n": None, "s": None}
     assert table.dialect_kwargs["databricks_cluster_by"] == ("s", "n")
     properties = table.dialect_kwargs["databricks_tblproperties"]
     assert properties["k"] == "it's"
@@ -398,7 +398,7 @@ def test_identities_as_show_create_table_writes_them() -> None:
         ("a > 0", "a > 0"),
     ],
 )
-def test_a_check_is_told_as_it_was_written(kept: str, written: str) -> None:
+def test_a_check_is_reflected_as_it_was_written(kept: str, written: str) -> None:
     assert plain_condition(kept) == written
 
 

@@ -349,7 +349,7 @@ def _add_comments(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "actions", [{"ondelete": "CASCADE"}, {"onupdate": "set null"}, {"ondelete": "SET DEFAULT"}]
 )
-def test_actions_that_nobody_carries_out_are_told_once(
+def test_actions_that_nobody_carries_out_are_reported_once(
     engine: Engine, caplog: pytest.LogCaptureFixture, actions: dict[str, Any]
 ) -> None:
     metadata = MetaData()
@@ -361,14 +361,14 @@ def test_actions_that_nobody_carries_out_are_told_once(
         metadata.drop_all(engine)
         metadata.create_all(engine)
     [record] = [record for record in caplog.records if record.name.startswith("vinci_code")]
-    told = record.getMessage()
+    message = record.getMessage()
     [(event_name, action)] = actions.items()
-    assert f"{event_name[:2]} {event_name[2:]} {action}".upper() in told
-    assert "fk_parent on child (parent_id)" in told
-    assert "relationship(cascade=" in told
+    assert f"{event_name[:2]} {event_name[2:]} {action}".upper() in message
+    assert "fk_parent on child (parent_id)" in message
+    assert "relationship(cascade=" in message
 
 
-def test_actions_that_ask_for_nothing_are_not_told(
+def test_actions_that_ask_for_nothing_are_not_reported(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     metadata = MetaData()
@@ -381,7 +381,7 @@ def test_actions_that_ask_for_nothing_are_not_told(
     assert [record for record in caplog.records if record.name.startswith("vinci_code")] == []
 
 
-def test_a_foreign_key_that_is_added_later_is_told_too(
+def test_a_foreign_key_that_is_added_later_is_reported_too(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     metadata = MetaData()
@@ -602,8 +602,8 @@ def test_auto_does_without_where_the_workspace_refuses(
 
 def test_nothing_but_the_property_is_left_out() -> None:
     commits = "'delta.feature.catalogManaged' = 'supported'"
-    told = f"\nTBLPROPERTIES ({commits})"
-    table = _table(Column("n", Integer, comment=told), databricks_tblproperties={"told": told})
+    text = f"\nTBLPROPERTIES ({commits})"
+    table = _table(Column("n", Integer, comment=text), databricks_tblproperties={"text": text})
     compiled: Any = CreateTable(table).compile(dialect=VinciDialect())
     [with_it], without = compiled.script.statements, compiled.script.without_commits
     assert with_it == f"{without.removesuffix(')')}, {commits})"

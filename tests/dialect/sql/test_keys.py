@@ -127,7 +127,7 @@ def test_no_key_comes_twice_in_eight_processes() -> None:
     assert len({key for keys in made for key in keys}) == 80_000
 
 
-def test_a_clock_that_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_wrong_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     with pytest.raises(OverflowError, match="clock"):
         KeyMaker()()
@@ -450,8 +450,8 @@ def test_a_key_that_a_listener_makes_stays(
 def test_nobody_hears_of_a_key_that_is_made(either: Engine) -> None:
     heard: list[Any] = []
 
-    def hear(*told: Any) -> None:
-        heard.append(told[1:])
+    def hear(*arguments: Any) -> None:
+        heard.append(arguments[1:])
 
     def look(mapper: Any, connection: Any, target: Any) -> None:
         heard.append(target.id)

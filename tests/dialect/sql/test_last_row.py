@@ -89,7 +89,7 @@ def test_the_key_that_was_made_can_be_referred_to(sides: Sides) -> None:
         lambda c: c.execute(insert(PARENT), [{"id": 11}, {"id": 12}]),
     ],
 )
-def test_the_key_that_was_given_is_told_as_on_sqlite(sides: Sides, run: Run) -> None:
+def test_the_key_that_was_given_is_returned_as_on_sqlite(sides: Sides, run: Run) -> None:
     found = []
     for engine in sides.engines:
         with engine.begin() as connection:

@@ -105,8 +105,8 @@ def test_the_same_rows_as_on_sqlite(sides: Sides, condition: Any) -> None:
 @pytest.mark.parametrize("name", ["=", "!=", "<", "<=", ">", ">=", "is distinct", "between"])
 def test_what_is_not_decided_is_null(sides: Sides, name: str) -> None:
     condition = CONDITIONS[name]
-    told = case((condition, "yes"), (not_(condition), "no"), else_="undecided")
-    found = {row[1] for row in sides.rows(select(t.c.id, told).order_by(t.c.id))}
+    decision = case((condition, "yes"), (not_(condition), "no"), else_="undecided")
+    found = {row[1] for row in sides.rows(select(t.c.id, decision).order_by(t.c.id))}
     assert found >= {"yes", "no"}
     assert ("undecided" in found) is (name != "is distinct")
 

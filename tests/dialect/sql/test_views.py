@@ -239,7 +239,7 @@ def test_writes_that_read_tables_are_overtaken_as_before(
         metadata.remove(other)
 
 
-def test_without_transactions_nothing_is_told_of_what_cannot_be_read(
+def test_without_transactions_a_read_of_what_is_held_is_refused(
     without_transactions: TestWarehouse, connected: Callable[..., Engine]
 ) -> None:
     engine = connected(without_transactions, transactions="off")

@@ -50,10 +50,10 @@ WRITES = {
 
 
 @pytest.mark.parametrize("statement", WRITES.values(), ids=list(WRITES))
-def test_a_write_is_told_by_what_follows_the_list(statement: str) -> None:
-    told = describe(statement)
-    assert told.writes_rows
-    assert not told.reads
+def test_a_write_is_recognised_by_what_follows_the_list(statement: str) -> None:
+    traits = describe(statement)
+    assert traits.writes_rows
+    assert not traits.reads
 
 
 READS = {
@@ -77,7 +77,7 @@ READS = {
 
 
 @pytest.mark.parametrize("statement", READS.values(), ids=list(READS))
-def test_a_query_is_told_by_what_follows_the_list(statement: str) -> None:
+def test_a_query_is_recognised_by_what_follows_the_list(statement: str) -> None:
     assert describe(statement).reads
     assert not describe(statement).writes_rows
 
@@ -99,9 +99,9 @@ OTHERS = [
 
 @pytest.mark.parametrize("statement", OTHERS)
 def test_what_is_neither_may_not_be_sent_again(statement: str) -> None:
-    told = describe(statement)
-    assert not told.reads
-    assert not told.begins_transaction
+    traits = describe(statement)
+    assert not traits.reads
+    assert not traits.begins_transaction
 
 
 @pytest.mark.parametrize("statement", ["BEGIN", "BEGIN;", "BEGIN TRANSACTION", "START TRANSACTION"])

@@ -663,7 +663,7 @@ def test_a_part_that_there_is_not() -> None:
         table.c.s["b"]
 
 
-def test_structs_are_told_apart_in_the_cache() -> None:
+def test_structs_are_distinguished_in_the_cache() -> None:
     one, two = STRUCT(("a", Integer)), STRUCT(("a", String))
     assert one._static_cache_key != two._static_cache_key
     assert one._static_cache_key == STRUCT(("a", Integer()))._static_cache_key

@@ -462,7 +462,7 @@ def test_sqlite_changes_values_without_a_word(sides: Sides) -> None:
             connection.rollback()
 
 
-def test_a_text_without_a_meaning_is_told_without_the_text(sides: Sides) -> None:
+def test_a_text_without_a_meaning_is_refused_without_the_text(sides: Sides) -> None:
     process = write_processor(sa.Uuid(as_uuid=False), VinciDialect(), "user.token")
     assert process is not None
     with pytest.raises(ValueRefusedError) as caught:

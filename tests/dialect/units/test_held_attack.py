@@ -541,7 +541,7 @@ def test_an_upsert_takes_execution_options(sides: Sides) -> None:
     assert sides.rows(select(Plain.id, Plain.code)) == [(1, 2)]
 
 
-def test_a_key_of_pickled_values_is_told_as_bytes(sides: Sides) -> None:
+def test_a_key_of_pickled_values_is_reported_as_bytes(sides: Sides) -> None:
     metadata = MetaData()
     table = Table(
         "pickled", metadata, Column("k", PickleType, primary_key=True), Column("x", Integer)

@@ -76,7 +76,7 @@ def test_without_transactions_two_tables_are_refused(
     assert count_of(engine, LARGE) == 0
 
 
-def test_at_once_a_write_in_part_is_told(engine: Engine) -> None:
+def test_at_once_a_write_in_part_is_reported(engine: Engine) -> None:
     METADATA.create_all(engine)
     rows: list[dict[str, Any]] = [
         {"id": 1, "text": date(2024, 1, 1)},

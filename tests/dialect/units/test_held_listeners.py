@@ -175,7 +175,7 @@ def outcome(engine: Engine, kind: Any, key: Any, before: Change, unit: Change) -
         before: What somebody else does with it, in another session.
         unit: What the unit does with it.
     """
-    told = "committed"
+    ending = "committed"
     with Session(engine, expire_on_commit=False) as session:
         mine = session.get(kind, key)
         session.commit()
@@ -186,9 +186,9 @@ def outcome(engine: Engine, kind: Any, key: Any, before: Change, unit: Change) -
             unit(session, mine)
             session.commit()
         except StaleDataError:
-            told = "StaleDataError"
+            ending = "StaleDataError"
     with Session(engine) as session:
-        return told, session.scalar(select(kind.n).where(kind.id == key))
+        return ending, session.scalar(select(kind.n).where(kind.id == key))
 
 
 def set_to(number: int) -> Change:
@@ -322,7 +322,7 @@ def test_conditions_of_the_application_may_leave_rows_out(
             assert outcome(engine, Plain, 1, leave_it, leave_it) == ("committed", 1)
 
 
-def test_rows_that_are_told_by_their_key_alone_have_to_be_there(
+def test_rows_that_only_their_key_identifies_have_to_be_there(
     transactional: Engine, sqlite: Engine
 ) -> None:
     for engine in (sqlite, transactional):

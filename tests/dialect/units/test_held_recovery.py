@@ -76,17 +76,17 @@ def test_a_lost_reply(
     local_warehouse.inject(
         Fault.reset(when, operation="ExecuteStatement", statement="INSERT|MERGE")
     )
-    told = "committed"
+    outcome = "committed"
     with tables.connect() as connection:
         try:
             run_and_commit(connection, *statements)
         except OperationalError as error:
             assert isinstance(error.orig, dberrors.AmbiguousWriteError)  # noqa: PT017
-            told = "ambiguous"
+            outcome = "ambiguous"
     found = rows_of(tables, ONE), rows_of(tables, TWO)
     # Of what has not arrived the query history has no entry, and what rows say is no proof of it.
     assert (found == before) == (when == "before")
-    assert told == ("ambiguous" if when == "before" else "committed")
+    assert outcome == ("ambiguous" if when == "before" else "committed")
     assert ((2, "new") in found[0]) == (_ADD in statements and when != "before")
 
 
@@ -210,7 +210,7 @@ def test_a_lost_commit_of_a_transaction(
 ) -> None:
     local_warehouse.inject(Fault.reset(when, operation="ExecuteStatement", statement="^COMMIT"))
     wait_for_history(tables, when)
-    told = True
+    committed = True
     with tables.connect() as connection:
         connection.execute(_ADD)
         assert len(connection.execute(select(ONE)).all()) == 2
@@ -218,8 +218,8 @@ def test_a_lost_commit_of_a_transaction(
             connection.commit()
         except OperationalError as error:
             assert isinstance(error.orig, dberrors.AmbiguousWriteError)  # noqa: PT017
-            told = False
-    assert ((2, "new") in rows_of(tables, ONE)) == told == (when == "after")
+            committed = False
+    assert ((2, "new") in rows_of(tables, ONE)) == committed == (when == "after")
 
 
 def test_a_reply_lost_within_a_transaction(tables: Engine, local_warehouse: TestWarehouse) -> None:

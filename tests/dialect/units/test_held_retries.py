@@ -172,19 +172,19 @@ def test_statistics_of_another_database() -> None:
 
 
 def test_progress(connected: Callable[..., Engine]) -> None:
-    told: list[Progress] = []
-    engine = connected(on_progress=told.append)
+    reports: list[Progress] = []
+    engine = connected(on_progress=reports.append)
     METADATA.create_all(engine, checkfirst=False)
     with engine.begin() as connection:
         connection.execute(insert(ONE), [{"id": n} for n in range(10)])
-    assert [(p.statements, p.rows, p.rows_in_all) for p in told] == [(1, 10, 10)]
-    told.clear()
+    assert [(p.statements, p.rows, p.rows_in_all) for p in reports] == [(1, 10, 10)]
+    reports.clear()
     with engine.begin() as connection:
         connection.execute(insert(ONE), [{"id": n} for n in range(10, 15)])
         connection.execute(insert(TWO), [{"id": 1}])
         connection.execute(text("SELECT count(*) FROM one"))
-    assert [(p.statements, p.rows, p.rows_in_all) for p in told] == [(1, 5, 6), (2, 6, 6)]
-    assert told[0].bytes < told[1].bytes
+    assert [(p.statements, p.rows, p.rows_in_all) for p in reports] == [(1, 5, 6), (2, 6, 6)]
+    assert reports[0].bytes < reports[1].bytes
 
 
 def test_a_progress_that_fails_does_not_undo(

@@ -347,7 +347,7 @@ def test_a_savepoint_that_was_sent_may_be_released(tables: Engine) -> None:
     assert [row[0] for row in rows_of(tables, ONE)] == [2, 3]
 
 
-def test_what_fails_within_a_savepoint_that_was_sent_is_told(tables: Engine) -> None:
+def test_what_fails_within_a_savepoint_that_was_sent_is_reported(tables: Engine) -> None:
     with tables.begin() as connection:
         connection.execute(insert(ONE), {"id": 1})
 
@@ -437,8 +437,8 @@ def test_two_tables_are_refused(
     with pytest.raises(NotSupportedError) as caught, engine.begin() as connection:
         _both(connection)
     assert isinstance(caught.value.orig, dberrors.AtomicityError)
-    told = str(caught.value.orig)
-    assert all(word in told for word in ("one, two", "catalogManaged", "per_table"))
+    message = str(caught.value.orig)
+    assert all(word in message for word in ("one, two", "catalogManaged", "per_table"))
     assert count_of(engine, ONE) == count_of(engine, TWO) == 0
 
 
@@ -742,7 +742,7 @@ def test_what_could_not_be_sent_for_a_read_is_not_forgotten(
     assert [row[0] for row in rows_of(tables, ONE)] == [2]
 
 
-def test_a_conflict_is_told_and_nothing_is_written(
+def test_a_conflict_is_reported_and_nothing_is_written(
     tables: Engine, local_warehouse: TestWarehouse
 ) -> None:
     local_warehouse.inject(Fault.commit_conflict(statement="INSERT"))

@@ -311,13 +311,13 @@ OWNED = Table(
 def test_a_deferred_reference_is_looked_for_by_each_statement(engine: Engine) -> None:
     strict = engine.execution_options(enforce_foreign_keys=True)
     LATER.create_all(engine, checkfirst=False)
-    told = "DEFERRED, but each statement"
+    expected = "DEFERRED, but each statement"
     own, owned = insert(OWNER).values(id=1), insert(OWNED).values(id=1, owner=1)
-    with strict.connect() as connection, pytest.raises(IntegrityError, match=told):
+    with strict.connect() as connection, pytest.raises(IntegrityError, match=expected):
         run_and_commit(connection, owned, own)
     with strict.connect() as connection:
         run_and_commit(connection, own, owned)
-    with strict.connect() as connection, pytest.raises(IntegrityError, match=told):
+    with strict.connect() as connection, pytest.raises(IntegrityError, match=expected):
         run_and_commit(connection, delete(OWNER), delete(OWNED))
     two: list[dict[str, Any]] = [{"id": 2, "next": 3}, {"id": 3, "next": None}]
     with strict.begin() as connection:

@@ -122,12 +122,12 @@ def outcome(engine: Engine, unit: Unit) -> tuple[str, list[Any]]:
     try:
         with engine.begin() as connection:
             unit(connection)
-        told = "committed"
+        ending = "committed"
     except IntegrityError:
-        told = "IntegrityError"
+        ending = "IntegrityError"
     except DBAPIError as error:
-        told = type(error.orig).__name__
-    return told, [rows_of(engine, table) for table in ALL]
+        ending = type(error.orig).__name__
+    return ending, [rows_of(engine, table) for table in ALL]
 
 
 BROKEN: dict[str, Unit] = {
@@ -439,10 +439,10 @@ def test_what_is_not_known_is_refused_before_it_is_held(
     local_warehouse: TestWarehouse, engine: Engine, name: str
 ) -> None:
     METADATA.create_all(engine)
-    statement, kind, told = REFUSED[name]
+    statement, kind, expected = REFUSED[name]
     before = len(local_warehouse.statements)
     with engine.begin() as connection:
-        with pytest.raises(kind, match=told):
+        with pytest.raises(kind, match=expected):
             connection.execute(statement)
         connection.execute(insert(THING).values(id=2))
     assert len(local_warehouse.statements) == before + 1

@@ -322,7 +322,7 @@ def test_as_on_sqlite(name: str, tmp_path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "told"),
+    ("unit", "expected"),
     [
         (users(1), r"UNIQUE constraint failed: user\.id \(PRIMARY KEY\): the key \(1\) is in"),
         (users(5, 5), r"user\.id \(PRIMARY KEY\): the key \(5\) is written twice"),
@@ -334,11 +334,11 @@ def test_as_on_sqlite(name: str, tmp_path: Path, engine: Engine) -> None:
         (users(2, code=7), r"user\.code \(code_index\): the key \(7\) is in the table"),
     ],
 )
-def test_what_is_told(unit: Unit, told: str, engine: Engine) -> None:
+def test_what_the_error_says(unit: Unit, expected: str, engine: Engine) -> None:
     METADATA.create_all(engine, checkfirst=False)
     with engine.begin() as connection:
         users(1, name="it's", first="a", last="b\nc", code=7)(connection)
-    with pytest.raises(IntegrityError, match=told) as caught, engine.begin() as connection:
+    with pytest.raises(IntegrityError, match=expected) as caught, engine.begin() as connection:
         unit(connection)
     original: Any = caught.value.orig
     assert original.sqlstate == "23505"

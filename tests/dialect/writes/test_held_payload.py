@@ -206,7 +206,7 @@ def _as_text(value: Any) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "told"),
+    ("value", "kind", "expected"),
     [
         ("a\ud800", DataError, "half of a surrogate pair"),
         (Decimal("NaN"), DataError, "DECIMAL has no"),
@@ -218,9 +218,9 @@ def _as_text(value: Any) -> str | None:
 )
 @pytest.mark.parametrize("others", [[], [None], ["text"], [1]])
 def test_what_is_refused(
-    value: Any, kind: type[Exception], told: str, others: Sequence[Any]
+    value: Any, kind: type[Exception], expected: str, others: Sequence[Any]
 ) -> None:
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=expected):
         list(payloads([(item,) for item in (*others, value)], [None]))
 
 

@@ -211,9 +211,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_guarded_is_refused(name: str) -> None:
-    statement, told = REFUSED[name]
+    statement, expected = REFUSED[name]
     compiled: Any = statement.compile(dialect=DIALECT)
-    with pytest.raises(NotSupportedError, match=told):
+    with pytest.raises(NotSupportedError, match=expected):
         compiled.guarded(Checks())
 
 

@@ -226,7 +226,7 @@ def test_models(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ({"rows": [{"id": 1, "x": 2}], "keys": ["id"]}, "has no 'x'"),
         ({"rows": [{"b": "x"}], "keys": ["id"]}, "have no 'id', which is a key"),
@@ -236,8 +236,8 @@ def test_models(engine: Engine) -> None:
         ({"rows": [{"id": 1}], "keys": ["id"], "update": ["id"]}, "cannot be updated"),
     ],
 )
-def test_what_is_refused(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(ArgumentError, match=told):
+def test_what_is_refused(arguments: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ArgumentError, match=expected):
         upsert(ROW, **arguments)
 
 
@@ -257,7 +257,7 @@ Index("newest_nick", LOGIN.c.nick.desc(), unique=True)
 
 
 @pytest.mark.parametrize(
-    ("keys", "update", "told"),
+    ("keys", "update", "expected"),
     [
         (["mail"], None, "'mail' of login is neither"),
         (["name"], None, "'name' of login is neither"),
@@ -265,11 +265,11 @@ Index("newest_nick", LOGIN.c.nick.desc(), unique=True)
     ],
 )
 def test_an_index_of_something_else_is_no_key(
-    keys: list[str], update: list[str] | None, told: str
+    keys: list[str], update: list[str] | None, expected: str
 ) -> None:
     row = {"id": 1, "mail": "m", "name": "n", "nick": "k", "active": True}
     upsert(LOGIN, [row], keys=["nick"])
-    with pytest.raises(ArgumentError, match=told):
+    with pytest.raises(ArgumentError, match=expected):
         upsert(LOGIN, [row], keys=keys, update=update)
 
 

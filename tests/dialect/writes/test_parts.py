@@ -72,7 +72,7 @@ SETS: dict[str, Callable[[sa.Connection], object]] = {
 
 
 @pytest.mark.parametrize("way", SETS)
-def test_a_set_of_parameters_that_fails_is_told_with_those_that_were_written(
+def test_a_set_of_parameters_that_fails_is_reported_with_those_that_were_written(
     way: str, engine: Engine
 ) -> None:
     with engine.begin() as connection:
@@ -100,7 +100,7 @@ def test_within_a_transaction_of_the_application_s_own_nothing_is_written(
     assert [row[0] for row in rows_of(engine, ACCOUNT)] == [1, 2, 3]
 
 
-def test_two_equal_writes_are_told_apart(engine: Engine, local_warehouse: TestWarehouse) -> None:
+def test_two_equal_writes_are_distinguished(engine: Engine, local_warehouse: TestWarehouse) -> None:
     again = [{"id": 1, "v": 1}, {"id": 1, "v": 1}, {"id": 1, "v": 1}]
     local_warehouse.inject(
         Fault.http(400, operation="ExecuteStatement", statement="INSERT", skip=1)
@@ -119,7 +119,7 @@ def test_two_equal_writes_are_told_apart(engine: Engine, local_warehouse: TestWa
 
 
 @pytest.mark.parametrize("lost", ["account", "line"])
-def test_what_is_known_of_each_statement_is_told(
+def test_what_is_known_of_each_statement_is_reported(
     lost: str, without_transactions: TestWarehouse, connected: Callable[..., Engine]
 ) -> None:
     engine = connected(without_transactions, atomicity="per_table")
@@ -130,21 +130,21 @@ def test_what_is_known_of_each_statement_is_told(
     )
     with pytest.raises(sa.exc.OperationalError) as caught:
         _write_two(engine, "INSERT INTO line VALUES (1, 'x')")
-    told = str(caught.value.orig)
+    message = str(caught.value.orig)
     first, second = "INSERT 1 rows of account", "a statement on tables not known"
     if lost == "account":
         assert isinstance(caught.value.orig, dbapi.AmbiguousWriteError)
-        assert f"Not known: {first}. Not written: {second}" in told
+        assert f"Not known: {first}. Not written: {second}" in message
     else:
         assert isinstance(caught.value.orig, dbapi.PartialCommitError)
-        assert f"Written: {first}. Not known: {second}. Not written: nothing else" in told
-    assert "vinci_commit = " in told
-    assert "FINISHED means committed" in told
-    assert "only where it was not committed" not in told
-    assert told.count("To fix it") == 1
+        assert f"Written: {first}. Not known: {second}. Not written: nothing else" in message
+    assert "vinci_commit = " in message
+    assert "FINISHED means committed" in message
+    assert "only where it was not committed" not in message
+    assert message.count("To fix it") == 1
 
 
-def test_a_statement_that_is_known_to_have_failed_is_told_with_one_way_out(
+def test_a_statement_that_is_known_to_have_failed_is_reported_with_one_way_out(
     without_transactions: TestWarehouse, connected: Callable[..., Engine]
 ) -> None:
     engine = connected(without_transactions, atomicity="per_table", history_timeout=60)

@@ -155,10 +155,10 @@ class Application:
         try:
             answer.outcome = unit.take(step, mark=self._schedule.transactions)
         except Exception as error:  # noqa: BLE001 - the checker judges it
-            told: Any = getattr(error, "orig", None) or error
-            ambiguous = isinstance(told, dbapi.AmbiguousWriteError) and step.does == COMMIT
+            original: Any = getattr(error, "orig", None) or error
+            ambiguous = isinstance(original, dbapi.AmbiguousWriteError) and step.does == COMMIT
             answer.outcome = AMBIGUOUS if ambiguous else FAILED
-            answer.error = f"{type(told).__name__}: {str(told)[:300]}"
+            answer.error = f"{type(original).__name__}: {str(original)[:300]}"
             answer.wrong = not isinstance(error, _EXPECTED)
         answer.standby = unit.session.info.get("standby") is not None
         answer.effects = list(unit.effects)

@@ -200,9 +200,9 @@ def find_all(word: str, seed: int, count: int) -> int:
     missed = 0
     for broken in chosen:
         with Runner(transactions=broken.transactions) as on:
-            told = found(on, broken, seed, count)
-        missed += told is None
-        what = f"at {told[0]}: {told[2][:200]}" if told else f"NOT FOUND in {count}"
+            hit = found(on, broken, seed, count)
+        missed += hit is None
+        what = f"at {hit[0]}: {hit[2][:200]}" if hit else f"NOT FOUND in {count}"
         print(f"{broken.name}: {what}", flush=True)
     print(f"{len(chosen) - missed} of {len(chosen)} breaks were found")
     return int(bool(missed) or not chosen)

@@ -65,7 +65,7 @@ class Report:
     counts: Counts[str] = field(default_factory=Counts)
     wrong: list[str] = field(default_factory=list)
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The report in words."""
         counted = ", ".join(f"{count} {name}" for name, count in self.counts.most_common())
         return "\n".join([f"{counted}; {len(self.wrong)} wrong", *self.wrong[:20]])
@@ -274,8 +274,8 @@ def _unit(online: Any, fallback: Fallback, noted: Any, key: int) -> None:
             session.add(Mark(id=key, run=0, unit=0))
             session.commit()
     except _EXPECTED as error:
-        told = type(getattr(error, "orig", None) or error).__name__
-        noted.write(f"{told} {key}\n".encode())
+        name = type(getattr(error, "orig", None) or error).__name__
+        noted.write(f"{name} {key}\n".encode())
     else:
         noted.write(f"did {key}\n".encode())
 
@@ -291,7 +291,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     print(f"seed {given.seed}", flush=True)
     report = run(given.seconds, given.seed, processes=given.processes)
-    print(report.told())
+    print(report.as_text())
     return int(bool(report.wrong))
 
 

@@ -37,7 +37,7 @@ class Report:
     failing: list[History] = field(default_factory=list)
     seconds: float = 0.0
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The report in words."""
         counted = "\n    ".join(f"{count:6} {name}" for name, count in self.counts.most_common())
         rate = self.schedules / max(self.seconds, 1e-9)
@@ -85,7 +85,7 @@ def shrunk(on: Runner, failing: Schedule) -> History:
     return smallest
 
 
-def told(history: History) -> str:
+def as_text(history: History) -> str:
     """A history in words."""
     return "\n".join([*history.log, "VIOLATION: " + "; ".join(history.violations)])
 
@@ -115,7 +115,7 @@ def main() -> int:
         schedule = read(given.replay.read_text(encoding="utf-8"))
         with Runner(transactions=schedule.transactions) as on:
             history = on.run(schedule)
-        print(told(history))
+        print(as_text(history))
         return int(bool(history.violations))
     with Runner(transactions=transactions) as on:
         numbers = range(given.first, given.first + given.schedules)
@@ -128,7 +128,7 @@ def main() -> int:
             go_on=given.all,
             seconds=given.most_seconds,
         )
-        print(report.told())
+        print(report.as_text())
         if report.failing and given.all:
             for history in report.failing:
                 print(history.schedule.name, history.violations)
@@ -137,7 +137,7 @@ def main() -> int:
             print("FAILED", history.schedule.name, *history.violations, sep="\n", flush=True)
             small = shrunk(on, history.schedule)
             history = small if small.violations else history
-            print(told(history), history.schedule.told(), sep="\n")
+            print(as_text(history), history.schedule.as_json(), sep="\n")
     return int(bool(report.failing))
 
 

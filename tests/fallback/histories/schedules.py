@@ -121,15 +121,15 @@ class Schedule:
     patient: bool = True
     steps: tuple[Step, ...] = field(default=())
 
-    def told(self) -> str:
+    def as_json(self) -> str:
         """The schedule as JSON, a step a line."""
         head = {name: value for name, value in asdict(self).items() if name != "steps"}
-        lines = [json.dumps(_told(step)) for step in self.steps]
+        lines = [json.dumps(_step_fields(step)) for step in self.steps]
         return json.dumps(head)[:-1] + ', "steps": [\n' + ",\n".join(lines) + "\n]}"
 
 
 def read(text: str) -> Schedule:
-    """A schedule that was told."""
+    """A schedule that ``as_json`` has written."""
     found = json.loads(text)
     steps = tuple(_read(step) for step in found.pop("steps"))
     return Schedule(**found, steps=steps)
@@ -269,7 +269,7 @@ class _Maker:
         return Kill(moment, after)
 
 
-def _told(step: Step) -> dict[str, object]:
+def _step_fields(step: Step) -> dict[str, object]:
     return {name: value for name, value in asdict(step).items() if value not in ((), None, -1)}
 
 

@@ -16,7 +16,7 @@ from vinci_code.warehouse.sql.sqlglot_parts import PARSER, UnsupportedSqlglotErr
 
 
 @pytest.mark.parametrize("name", PARSER)
-def test_a_sqlglot_without_one_is_told_by_a_line(
+def test_a_sqlglot_without_one_is_reported_by_a_line(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(Parser, name)
@@ -29,7 +29,7 @@ def test_a_sqlglot_without_one_is_told_by_a_line(
     )
 
 
-def test_a_sqlglot_without_a_class_of_expressions_is_told_by_a_line(
+def test_a_sqlglot_without_a_class_of_expressions_is_reported_by_a_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(exp, "DType")
@@ -38,7 +38,7 @@ def test_a_sqlglot_without_a_class_of_expressions_is_told_by_a_line(
 
 
 @pytest.mark.parametrize("found", ["29.0.1", "30.28.0"])
-def test_a_sqlglot_that_is_too_old_is_told_by_a_line(
+def test_a_sqlglot_that_is_too_old_is_reported_by_a_line(
     found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlglot_parts, "version", lambda name: found)
