@@ -46,7 +46,7 @@ MOST_ROWS = 300
 """Rows of what takes one statement each, where it is not measured whole."""
 
 ROUNDS = 5
-"""How often what takes one statement is measured, in turns: of times the shortest is told, of the
+"""How often what takes one statement is measured, in turns: of times the shortest is kept, of the
 ratio to the floor the median."""
 
 MOST_SECONDS_WAITED = 5.0

@@ -83,7 +83,7 @@ def problems_of_sdist(files: Mapping[str, bytes], docs: Iterable[str]) -> Iterat
 
 
 def problems_of_version(version: str, changelog: str, wheel: str, sdist: str) -> Iterator[str]:
-    """Say where a version is told that differs from the package's."""
+    """Say where a version is stated that differs from the package's."""
     if not re.search(rf"^## {re.escape(version)} \(", changelog, re.MULTILINE):
         yield f"CHANGELOG.md has no section '## {version} (…)'"
     for name in (wheel, sdist):

@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FOREIGN = ("DATABRICKS_", "ARM_", "VINCI_")
-# For a machine that is busy: what was told to end is gone within milliseconds on a quiet one.
+# For a machine that is busy: what was asked to end is gone within milliseconds on a quiet one.
 _SECONDS_TO_END = 20
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

@@ -294,7 +294,7 @@ def test_forks_under_load() -> None:
     report = forks.run(count=25, seed=5, threads=3)
     assert report.wrong == []
     assert report.asked_by_children == (25 - report.hung) * forks.ASKED
-    # What hangs got nobody's answer; it is counted, and told, by the command.
+    # What hangs got nobody's answer; the command counts and reports it.
     assert report.hung <= 2
     assert report.asked_by_parent > 0
 

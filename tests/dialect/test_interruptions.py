@@ -374,7 +374,7 @@ def test_what_a_callback_raises_comes_through(
     connection.close()
 
 
-# --- how it is told ------------------------------------------------------------------------------
+# --- how it is reported --------------------------------------------------------------------------
 
 
 class Handler:

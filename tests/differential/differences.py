@@ -16,7 +16,7 @@
   and SQLite ``'1'``. No program passes one.
 * That the warehouse refuses by name: SQLite then takes the unit back too, and both have to hold
   what they held before. Each refusal is counted.
-* When and which error of a held write is told, and what SQLite checks row by row (``_RULES``).
+* When and which error of a held write is reported, and what SQLite checks row by row (``_RULES``).
   What follows in the program is then not compared, since the sides hold different rows.
 """
 
@@ -119,10 +119,10 @@ _OF_OBJECTS = frozenset(
 
 
 def _first_error(_: str, pair: Pair, line: int | None) -> bool:
-    """Of several errors of a unit SQLite tells the first, and the warehouse another.
+    """Of several errors of a unit SQLite reports the first, and the warehouse another.
 
     That of a held write comes with the commit, so a later line may fail before it; of two held
-    writes that one is told whose statement is sent first.
+    writes that one is reported whose statement is sent first.
     """
     if line is not None or pair.here.fate not in (INTEGRITY, STALE, OTHER):
         return False

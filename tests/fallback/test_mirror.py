@@ -420,7 +420,7 @@ def test_readers_see_one_version(items: Mirrored) -> None:
         try:
             while not stop.is_set():
                 seen.add(items.versions())
-        except Exception as error:  # noqa: BLE001 - told below
+        except Exception as error:  # noqa: BLE001 - reported below
             failed.append(error)
 
     reader = threading.Thread(target=read)

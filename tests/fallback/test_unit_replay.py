@@ -61,7 +61,7 @@ def tables(engine: Engine) -> Engine:
 
 
 class Sent:
-    """What was told right before a commit."""
+    """What was announced right before a commit."""
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []

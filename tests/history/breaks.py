@@ -3,7 +3,7 @@
     python -m tests.history.run --breaks
 
 Each break replaces one thing at run time. What is found first may be something else than what the
-rule is for: a commit that is sent twice, say, is told as a row that is not as it was read.
+rule is for: a commit that is sent twice, say, is reported as a row that is not as it was read.
 """
 
 from __future__ import annotations

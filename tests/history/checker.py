@@ -242,7 +242,7 @@ class _Checker:
         if isinstance(error, dbapi.AmbiguousWriteError):
             return None if ended.withheld else _DECIDED
         if isinstance(error, dbapi.NotSupportedError) and ended.back:
-            # What was sent cannot be taken back alone; whatever comes next is told so.
+            # What was sent cannot be taken back alone; whatever comes next fails.
             return None if ended.snapshot else "though nothing of it was sent"
         if isinstance(error, dbapi.OperationalError):
             return None if disturbed else "though nothing went wrong"

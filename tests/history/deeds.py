@@ -293,7 +293,7 @@ def _unset(unit: Unit, step: Step) -> None:
 
 
 def _touch(unit: Unit, step: Step) -> None:
-    """What has to be run as it is, and cannot be told from its rows afterwards."""
+    """What has to be run as it is, and cannot be recognised by its rows afterwards."""
     text = f"+{unit.next_value()}"
     low, high = unit.stored_key(step.keys[0]), unit.stored_key(step.keys[-1])
     unit.session.execute(

@@ -66,7 +66,7 @@ class Ended:
     Attributes:
         unit: The unit.
         outcome: What its session was told.
-        error: The error that it was told by.
+        error: The error that reported it.
         writes: What it has written, without what was rolled back to a savepoint.
         snapshot: Whether it may have read from a snapshot of its own.
         mishaps: What was to go wrong during any of its steps.
@@ -127,7 +127,7 @@ class Log:
 
     @contextmanager
     def apart(self) -> Iterator[list[Event]]:
-        """Note what happens within a commit apart: it is told as a part of its end."""
+        """Note what happens within a commit apart: it is reported as a part of its end."""
         before, self.events = self.events, []
         try:
             yield self.events

@@ -146,7 +146,7 @@ class _Load:
                 self.asked += 1
                 if found != number:
                     self.wrong.append(f"a thread of the parent asked for {number}, got {found}")
-        except Exception:  # noqa: BLE001 - told by the report
+        except Exception:  # noqa: BLE001 - the report names it
             self.wrong.append(f"a thread of the parent: {traceback.format_exc()}")
 
 

@@ -116,7 +116,7 @@ def apply(
         for branch, sound in branches:
             refusal = _refusal(branch, write)
             if refusal is not None:
-                # What comes later may be what is told, since writes are joined.
+                # What comes later may be what is reported, since writes are joined.
                 reasons.add(refusal)
                 after.append((branch, False))
                 continue

@@ -32,7 +32,7 @@ def run_repeated(
         engine: The engine of its sessions.
         begin: Begins the unit anew, with another session.
         loaded: Is called when it has read for the first time, and not written yet.
-        end: Is told how the unit has ended, each time.
+        end: Is called with how the unit has ended, each time.
 
     Raises:
         Exception: The error that it has ended by.

@@ -128,7 +128,7 @@ class _Schedule:
         try:
             self._write()
             found = self._found()
-        except Exception as error:  # noqa: BLE001 - told by the report
+        except Exception as error:  # noqa: BLE001 - the report names it
             return f"{'; '.join(self._steps)}; then, with nothing wrong: {error!r}"
         lost = [key for key in self._acknowledged if found.count(key) != 1]
         there = [key for key in self._failed if key in found]

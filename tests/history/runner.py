@@ -427,7 +427,7 @@ class _Run:
 
 
 def _committed(unit: Unit) -> tuple[str, Exception | None]:
-    """Commit a unit; gives its outcome, and the error that has told it."""
+    """Commit a unit; gives its outcome, and the error that has reported it."""
     try:
         unit.session.commit()
     except _EXPECTED as raised:

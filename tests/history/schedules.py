@@ -1,7 +1,7 @@
 """Random schedules of units of work: what each does, in which order, and what goes wrong meanwhile.
 
-A schedule is a list of steps, a function of its seed and number alone. It is told as JSON, one step
-a line, which is read back to run it again.
+A schedule is a list of steps, a function of its seed and number alone. It is written as JSON, one
+step a line, and read back to run it again.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def generate(seed: int, number: int, *, transactions: bool, about: str | None = 
 
 
 def _goes_per_table(steps: Sequence[Step]) -> bool:
-    """Whether a unit that is written table by table can be told by which tables it has written.
+    """Whether a unit that is written table by table is known by the tables that it has written.
 
     That is not so where it copies from one to the other, or others come between its statements.
     """

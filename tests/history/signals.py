@@ -76,8 +76,7 @@ class TimeLimit:
 
     def has_raised(self, error: Exception) -> bool:
         """Whether an error is its own."""
-        by_text = str(error).startswith(_TIME_IS_UP)
-        return self.expired and type(error) is self._set and by_text
+        return self.expired and type(error) is self._set and str(error).startswith(_TIME_IS_UP)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         raises, self._due = self._due, None

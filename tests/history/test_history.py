@@ -182,7 +182,7 @@ def _no_conflicts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(conflicts, "check", lambda *_: None)
 
 
-# What each of them is told as, where it is found first.
+# What each of them is reported as, where it is found first.
 _FOUND = {
     "inserted keys are not checked": "a key that is there already|two rows",
     "changed keys are not checked": "a key that is there already|the unique code",

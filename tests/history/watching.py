@@ -36,7 +36,7 @@ class Watch:
         found_out: What became of the commits whose answer was lost.
         asked: Whether an answer of the commit that runs was lost.
         silent: Whether the query history is made to be silent.
-        withheld: Whether the query history has told nothing.
+        withheld: Whether the query history gave no answer.
         broken: What was raised in threads of the warehouse.
     """
 

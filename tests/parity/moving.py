@@ -1,6 +1,6 @@
 """What an application does on SQLite without a thought, and what it comes to on a warehouse.
 
-Each scenario is a function of an engine with an empty schema; what it returns is told in one word
+Each scenario is a function of an engine with an empty schema; what it returns is one word
 or value, the name of the exception if it raises one.
 """
 
@@ -195,7 +195,7 @@ def lost_reply(engine: sa.Engine, warehouse: LocalWarehouse) -> object:
     try:
         with engine.begin() as connection:
             connection.execute(sa.insert(table).values(id=1))
-    except Exception as error:  # noqa: BLE001 (told below)
+    except Exception as error:  # noqa: BLE001 (reported below)
         raised = type(getattr(error, "orig", error)).__name__
     finally:
         warehouse.faults.clear()

@@ -40,7 +40,7 @@ than Spark answers, the documentation is followed, and the statement is listed b
 def check(counts: dict[str, Counter[str]], *, write: bool) -> int:
     """Compare the page with a run's figures, or renew it; returns the exit code.
 
-    Another Java may compare a few statements more or less, so that other figures alone are told
+    Another Java may compare a few statements more or less, so that other figures alone are printed
     and are no failure.
     """
     made = text(counts)

@@ -20,7 +20,7 @@ class ReportingGroup(TyperGroup):
             return super().invoke(ctx)
         except (Exception, KeyboardInterrupt, Interruption) as error:
             # Typer would answer Ctrl-C and a closed pipe itself, without what was committed. Its
-            # own errors, and mistakes of ours, are told about further out.
+            # own errors, and mistakes of ours, are reported further out.
             if not is_known(error):
                 raise
             raise typer.Exit(report(error, run)) from None

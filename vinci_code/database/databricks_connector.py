@@ -180,7 +180,7 @@ class DatabricksConnector(HoldsSecret):
         Args:
             statement_timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
             start_timeout: Seconds that a warehouse is waited for that starts.
-            on_waiting: Told before each pause of such waiting.
+            on_waiting: Called before each pause of such waiting.
 
         Raises:
             AuthenticationError: The workspace did not accept the credentials.

@@ -66,7 +66,7 @@ def create_configured_fallback(
     Args:
         engine: The engine.
         settings: The settings.
-        on_parked: Is told of each unit of work that cannot arrive, and why.
+        on_parked: Is called with each unit of work that cannot arrive, and why.
 
     Raises:
         FallbackFileError: Its file cannot be used.
@@ -141,9 +141,9 @@ def database_state() -> DatabaseState:
 
 
 def on_parked(tell: OnParked | None) -> None:
-    """Have this process be told of each unit of work that cannot arrive, as it is parked.
+    """Have a call made in this process for each unit of work that cannot arrive, as it is parked.
 
-    A process that sends what waits is told of all that is parked by it, whoever committed it. What
+    The process that sends what waits gets a call for all that it parks, whoever committed it. What
     the call raises is logged, and stops nothing.
 
     Args:

@@ -26,7 +26,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 """Seconds that no pause exceeds."""
 
-# What sqlite3 says; its error codes are told from Python 3.11 on only.
+# What sqlite3 says; Python gives its error codes from 3.11 on only.
 _LOCKED = frozenset({"database is locked", "database table is locked"})
 
 _log = logging.getLogger(__name__)

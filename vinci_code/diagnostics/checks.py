@@ -23,7 +23,7 @@ class Context:
         write: Whether a scratch table may be made.
         require_databricks: Whether Databricks has to be switched on.
         start_budget: Seconds that a stopped warehouse is given to start.
-        progress: Told what is being waited for.
+        progress: Called with what is being waited for.
         settings: Set once they were read.
         connector: Set once the settings name a warehouse.
         connection: Set once a session was opened.

@@ -28,7 +28,7 @@ def main_check(
         deadline: Seconds for all checks together.
         start_budget: Seconds that a warehouse which is stopped is given to start.
         stdout: Where the report goes; standard output by default.
-        stderr: Where it is told what is being waited for; standard error by default.
+        stderr: Where it says what is being waited for; standard error by default.
 
     Returns:
         The exit code: 0 if no check failed, 78 if the configuration is at fault, 1 otherwise.

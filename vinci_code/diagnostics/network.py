@@ -157,7 +157,7 @@ def _shown_instead(target: Target) -> str:
         anchored.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
         anchored.load_verify_locations(cadata=shown or b"")
         certificate, _ = _handshake(target, anchored)
-    except (OSError, KeyError, ValueError):  # told without it, then; ssl.SSLError is an OSError
+    except (OSError, KeyError, ValueError):  # said without it, then; ssl.SSLError is an OSError
         return ""
     inspects = " That looks like a proxy." if _INSPECTORS.search(certificate.issuer) else ""
     return (

@@ -1,7 +1,7 @@
 """Scripted faults: what a real warehouse does on a bad day, as often as a test asks for.
 
 A fault waits for the requests it is meant for (by operation and statement), fires as many times as
-it was told to, and is written on the record of every request that it hits.
+it was asked to, and is written on the record of every request that it hits.
 
 The texts are those of real servers: ``TEMPORARILY_UNAVAILABLE`` in the header
 ``x-thriftserver-error-message`` with HTTP 503 while a cluster starts (quoted in trinodb/trino pull

@@ -1,4 +1,4 @@
-"""The settings of the fallback: what is read, what is refused, and who is told of it."""
+"""The settings of the fallback: what is read, what is refused, and who hears of it."""
 
 from __future__ import annotations
 

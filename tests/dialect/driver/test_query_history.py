@@ -1,4 +1,4 @@
-"""What became of a commit is asked of the query history, and proved, or told as not known."""
+"""What became of a commit is asked of the query history, and proved, or reported as not known."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def commits(warehouse: TestWarehouse) -> list[RequestRecord]:
     return [r for r in warehouse.requests if TAG in r.configuration.get("query_tags", "")]
 
 
-# --- what was told wrongly ------------------------------------------------------------------------
+# --- what was reported wrongly --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", ["old", "new"])
@@ -162,7 +162,7 @@ def commits(warehouse: TestWarehouse) -> list[RequestRecord]:
 def test_delete_and_reload_of_the_same_keys(
     when: str, value: str, tables: Engine, lose: Losing
 ) -> None:
-    """Was told as committed though nothing of it was: the rows were there, the old ones."""
+    """Was reported as committed though nothing of it was: the rows were there, the old ones."""
 
     def reload() -> None:
         with tables.begin() as connection:
@@ -182,7 +182,7 @@ def test_delete_and_reload_of_the_same_keys(
 def test_a_versioned_row_that_somebody_else_has_set_to_the_same(
     when: str, tables: Engine, lose: Losing
 ) -> None:
-    """Was told as committed, and the ``+ 100`` was lost."""
+    """Was reported as committed, and the ``+ 100`` was lost."""
     with Session(tables) as session:
         session.add(Task(id=1, state="open"))
         session.commit()

@@ -178,7 +178,7 @@ def test_several_tables_one_by_one_are_not_several_times_the_statements(
     assert len([text for text in sent() if not text.startswith("SHOW CREATE TABLE")]) <= 12
 
 
-# --- what is told --------------------------------------------------------------------------------
+# --- what is reflected ---------------------------------------------------------------------------
 
 
 def test_columns(connection: Connection, run: Callable[..., None]) -> None:

@@ -1,4 +1,4 @@
-"""Raw text: what it is, is told by its structure; a write in it is held, and undone by rollback."""
+"""Raw text: its structure decides what it is; a write in it is held, and undone by rollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A commit whose answer was lost: never doubled, never told wrongly."""
+"""A commit whose answer was lost: never doubled, never reported wrongly."""
 
 from __future__ import annotations
 

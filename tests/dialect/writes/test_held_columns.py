@@ -1,4 +1,4 @@
-"""Every column that a statement writes is checked: told, set to its default, or computed.
+"""Every column that a statement writes is checked: named, set to its default, or computed.
 
 SQLite is the truth: the same unit runs there, and leaves the same rows, or fails as it does.
 """

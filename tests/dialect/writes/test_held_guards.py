@@ -318,7 +318,7 @@ def test_as_on_sqlite(name: str, tmp_path: Path, engine: Engine) -> None:
     assert _outcome(engine, SCENARIOS[name]) == wanted
 
 
-# --- what is told --------------------------------------------------------------------------------
+# --- what the errors say -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is written in parts: what is told of each, and what is never run again."""
+"""What is written in parts: what is reported of each, and what is never run again."""
 
 from __future__ import annotations
 

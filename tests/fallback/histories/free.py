@@ -274,8 +274,7 @@ def _unit(online: Any, fallback: Fallback, noted: Any, key: int) -> None:
             session.add(Mark(id=key, run=0, unit=0))
             session.commit()
     except _EXPECTED as error:
-        name = type(getattr(error, "orig", None) or error).__name__
-        noted.write(f"{name} {key}\n".encode())
+        noted.write(f"{type(getattr(error, 'orig', None) or error).__name__} {key}\n".encode())
     else:
         noted.write(f"did {key}\n".encode())
 

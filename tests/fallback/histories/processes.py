@@ -136,7 +136,7 @@ def _serve(pipe: Any, place: Place) -> None:
                 application.close()
                 application = None
                 patched.__exit__(None, None, None)
-        except Exception as error:  # noqa: BLE001 - told where it is asked
+        except Exception as error:  # noqa: BLE001 - reported where it is asked
             answer = AssertionError(f"{word}: {type(error).__name__}: {error}")
         pipe.send(answer)
     os._exit(0)

@@ -1,9 +1,9 @@
 """Runs schedules, one step after the other, and checks after each step what the warehouse holds.
 
-Which units are there is told by the mark that each has written, or without transactions by the
-values that it has written. What has newly come is made to the model in the order of commits; what
-somebody else writes, when it is written. In the end the tables have to be as the model says, and
-each acknowledged unit there, or in the journal with a reason.
+The mark that each unit has written shows which are there; without transactions, the values that it
+has written do. What has newly come is made to the model in the order of commits; what somebody else
+writes, when it is written. In the end the tables have to be as the model says, and each
+acknowledged unit there, or in the journal with a reason.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _WRITES = r"^\s*(INSERT|MERGE|UPDATE|DELETE|BEGIN ATOMIC|COMMIT)"
 _AHEAD = 50
 _REMEMBERED = 300
 # How long the query history is asked that may not tell, and that will. A replay asks for whatever
-# was sent before, too; what never arrived is never told of.
+# was sent before, too; what never arrived is never found.
 _SHORT, _LONG, _OF_REPLAY = 0.04, 20.0, 0.5
 _KILLED = "killed"
 

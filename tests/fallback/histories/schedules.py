@@ -1,6 +1,6 @@
 """Random schedules: units of work of several applications, outages, and what goes wrong beside.
 
-A schedule is a function of its seed and number alone. It is told as JSON, one step a line, which is
+A schedule is a function of its seed and number alone. It is written as JSON, one step a line, and
 read back to run it again.
 """
 

@@ -1,4 +1,4 @@
-"""The names that are taken of sqlglot: listed once, and told of where one is missing."""
+"""The names that are taken of sqlglot: listed once, and reported where one is missing."""
 
 from __future__ import annotations
 

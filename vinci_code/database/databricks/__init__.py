@@ -1,4 +1,4 @@
-"""From settings to the arguments of a connection, and what a failed one is told as.
+"""From settings to the arguments of a connection, and how a failed one is reported.
 
 Other rooms import from it:
 

@@ -114,8 +114,7 @@ class OAuthTokens:
     The flow is that of ``oauth_service_principal`` in ``databricks/sdk/credentials_provider.py``:
     discovery at ``/oidc/.well-known/oauth-authorization-server``, then the grant
     ``client_credentials`` with HTTP Basic and the scope ``all-apis``. The SDK's own code cannot be
-    used for it, since it sends the request for a token without a timeout and cannot be told a CA
-    file.
+    used for it, since it sends the request for a token without a timeout and takes no CA file.
 
     A token is renewed 40 s before it ends, or, where it lives for a short time only, when a fifth
     of that is left. Of many threads one asks for it, and the others wait for what it gets.

@@ -5,7 +5,7 @@ has not.
 
 Other rooms import from it:
 
-- ``alembic``: what Alembic is told, loaded where Alembic is
+- ``alembic``: what Alembic gets from here, loaded where Alembic is
 - ``borrowed``: what is used of SQLAlchemy and Alembic that is private to them
 - ``compiler``: SELECT, INSERT, UPDATE and DELETE as text
 - ``dberrors``: the exceptions of PEP 249, and those below them

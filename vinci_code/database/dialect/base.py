@@ -214,7 +214,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.catalog_commits = transactions != "off"
         # The indexes that the CREATE TABLE of their tables has dealt with.
         self.settled_indexes: WeakSet[schema.Index] = WeakSet()
-        # The foreign keys whose ON DELETE and ON UPDATE have been told to be without effect.
+        # The foreign keys whose ON DELETE and ON UPDATE were reported to have no effect.
         self.reported_actions: WeakSet[schema.ForeignKeyConstraint] = WeakSet()
 
     @classmethod

@@ -2,8 +2,8 @@
 
 A soft time limit is an exception that a signal handler raises wherever the program happens to be,
 which is in the driver for most of the time. Taken for a failure of the request, it would begin the
-recovery of a commit, or be told as a lost connection, and the application would not see it. So it
-is told by where an exception comes from what it is about.
+recovery of a commit, or be reported as a lost connection, hidden from the application. So where an
+exception comes from decides what it is about.
 """
 
 from __future__ import annotations

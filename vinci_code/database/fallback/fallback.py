@@ -80,7 +80,7 @@ class Fallback:
             ``metadata.create_all``.
         reads: What the standby answers for: tables that were ``mirrored``, ``always`` everything,
             or ``never`` anything.
-        on_parked: Is told of units that cannot arrive, with the reason.
+        on_parked: Is called with each unit that cannot arrive, and the reason.
         check: Makes sure, once, that the warehouse is as the application needs it, before anything
             is sent there; raises what keeps the application from running.
     """

@@ -78,7 +78,7 @@ def with_fallback(
         check: Makes sure, with the engine and before anything is sent, that the warehouse is as the
             application needs it: that its migrations are applied. What it raises is raised by the
             unit of work.
-        on_parked: Is told of each unit that cannot arrive, and why.
+        on_parked: Is called with each unit that cannot arrive, and why.
         class_: The class of the sessions.
         **options: What ``sessionmaker`` takes.
 

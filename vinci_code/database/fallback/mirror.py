@@ -2,9 +2,9 @@
 
 A table is read by one SELECT. Delta answers that from one version of the table, whatever is written
 meanwhile, and whether or not the table has time travel; so what is copied is never half of one
-version and half of another. As its time is told that of this machine's clock before the SELECT was
-sent: what was committed before then is in the copy, and of what was committed while it began, some
-may be. The version's number is not asked for: DESCRIBE HISTORY may be that of another one, or be
+version and half of another. Its time is that of this machine's clock before the SELECT was sent:
+what was committed before then is in the copy, and of what was committed while it began, some may
+be. The version's number is not asked for: DESCRIBE HISTORY may be that of another one, or be
 forbidden. Each table has a version, and a time, of its own.
 
 The rows go to a file beside the standby first (``….mirror``), which nobody reads, a chunk at a
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from vinci_code.database.fallback.journal import Journal
 
 OnMirrorProgress = Callable[[str, int, "int | None"], object]
-"""Is told of a table how many of its rows are here, and how many there are, roughly."""
+"""Is called with a table, how many of its rows are here, and how many there are, roughly."""
 
 _MOST_ROWS = 2_000
 """How many rows are in memory at a time, at most."""
@@ -134,7 +134,7 @@ class _Copying:
         connection: A connection to the warehouse.
         standby: The dialect of the standby.
         stage: Where the rows go.
-        progress: Is told of it.
+        progress: Is called as rows arrive.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class Entry:
     """A unit of work in the journal.
 
     Attributes:
-        seq: Its place in the order of commits, told by the journal, never by a clock.
+        seq: Its place in the order of commits, given by the journal, never by a clock.
         identity: The uuid of the unit.
         committed_at: When it was committed, UTC, ISO 8601; for people only.
         rows: How many rows it writes.

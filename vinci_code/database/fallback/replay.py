@@ -69,7 +69,7 @@ _CONFLICTS = 5
 _FIRST_PAUSE = 0.1
 
 OnParked = Callable[[Entry, str], object]
-"""Is told of a unit that was parked, and why."""
+"""Is called with a unit that was parked, and why."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def replay(
         journal: The journal.
         tables: The tables of the application, by their full names.
         seconds: Begins no other statement after so long.
-        on_parked: Is told of units that were parked.
+        on_parked: Is called with each unit that was parked.
     """
     replaying = _Replaying(journal, tables, on_parked)
     try:
@@ -314,7 +314,7 @@ class _Replaying:
         except Exception as error:
             if is_from_signal(error):
                 raise
-            # It is told of what is done already.
+            # The unit is parked already.
             _log.warning("on_parked failed for unit %d", entry.seq, exc_info=True)
 
 

@@ -2,7 +2,7 @@
 
 It is read from the unit's document alone, by the names of tables and columns that stand in it, so
 that also a unit of a table that is not known any more can be looked at, and kept elsewhere. Nothing
-reads it again: values that JSON has not are told as texts.
+reads it again: values that JSON has not are written as texts.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Which rows the writes of a unit of work touch, so that a later unit may depend on an earlier one.
 
-A row is told by the values of its primary key, or of another UNIQUE of its table that is written; a
-row that is referred to by a foreign key, enforced or not, is read. Where that cannot be told for
-certain, it is the table as a whole: of a condition, of a key that is computed, of values that
-Python compares in another way than the warehouse. Tables go by their bare names, as in ``writes``:
-two of one name may be the same.
+A row is identified by its primary key, or by another UNIQUE of its table that is written; a row
+that is referred to by a foreign key, enforced or not, is read. Where that is not certain, the table
+as a whole is touched: of a condition, of a key that is computed, of values that Python compares in
+another way than the warehouse. Tables go by their bare names, as in ``writes``: two of one name may
+be the same.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _key_positions(held: HeldRows) -> Iterator[Sequence[int]]:
     if shape.key is None or computes_key(shape):
         return
     if upsert is not None and set(upsert.keys) != {c.name for c in shape.table.primary_key}:
-        return  # which row it changes is told by something else
+        return  # something else identifies the row that it changes
     yield shape.key
     if moved := new_key(shape):
         yield moved

@@ -69,7 +69,7 @@ def schema_of_variant(text: str | None) -> str | None:
     """Return the schema of a VARIANT as ``schema_of_variant`` writes it.
 
     A VARIANT is kept as JSON text, in which the decimal 1.0 is the integer 1 and the double 1.5 is
-    the decimal 1.5: these two are told by the wrong name.
+    the decimal 1.5: these two get the wrong name.
     """
     if text is None:
         return None
@@ -100,7 +100,7 @@ def _json_leaf(value: Any) -> SqlType:
 
 
 def _variant_leaf(value: Any) -> SqlType:
-    # A double is told from a decimal by its end: decimals are kept without zeros at theirs.
+    # The end of a number tells a double from a decimal: decimals are kept without zeros at theirs.
     if isinstance(value, Number) and "e" not in value.lower() and not value.endswith(".0"):
         digits, exponent = Decimal(value).as_tuple()[1:]
         scale = -int(exponent)

@@ -24,7 +24,7 @@ DML_WORDS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 
 def first_word(text: str) -> str:
-    """Return the word in upper case by which a statement is told from others; empty without one.
+    """Return the word in upper case that identifies a kind of statement; empty without one.
 
     Raises:
         SqlError: As ``lexemes``, for what stands before the word.

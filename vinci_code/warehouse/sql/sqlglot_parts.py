@@ -1,7 +1,7 @@
 """What is taken of sqlglot beyond ``exp``: one list, checked before anything uses it.
 
 Names that begin with ``_`` may go with any release of sqlglot. ``dialect`` uses those that are
-listed here and no others, so that a release without them is told by one line.
+listed here and no others, so that one line reports a release without them.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class Operation:
         self.hidden_until = 0.0
         """Until when (on the monotonic clock) it is reported as running whatever its state."""
         self.on_done: Callable[[bool], None] | None = None
-        """Told, when it ends, whether it ended without an error."""
+        """Called, when it ends, with whether it succeeded."""
         self.entry: history.HistoryEntry | None = None
         """Where the query history keeps what became of it."""
         self.left = threading.Event()
@@ -312,7 +312,7 @@ class Operation:
         return _Page(batches, self._encoder.row_set(batches, offset), more)
 
     def _note_end(self, failure: str | None) -> None:
-        """Tell the query history, before anybody else is told."""
+        """Tell the query history, before anybody else."""
         if self.entry is None or self.entry.ended is not None:
             return
         with self._condition:
@@ -367,7 +367,7 @@ class Operation:
             self._state = state
             self.completed = time.time()
             if state == OperationState.FINISHED_STATE:
-                # Who is told closes it at once, and what is closed cannot be told from cancelled.
+                # The client may close it at once, and what is closed looks as if it was cancelled.
                 self._note_end(None)
             self._tell(state == OperationState.FINISHED_STATE)
             self._condition.notify_all()

@@ -66,7 +66,7 @@ class AcceptedCredentials:
         self._revoked: set[str] = set()
         self._issued: dict[str, float] = {}
         self.on_secret: Callable[[str], None] | None = None
-        """Told every new secret, so that it can be kept out of the request log."""
+        """Called with every new secret, so that it can be kept out of the request log."""
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class ThriftService:
         open_session: Opens a session of the engine: ``(catalog, schema, configuration)``.
         executor: Runs the statements.
         log: Masks credentials in what is written on the records.
-        history: Is told of every statement.
+        history: Keeps an entry of every statement.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class LoopbackCertificate:
     """A certificate for the loopback host, signed by an authority that exists for it alone.
 
     Attributes:
-        ca_file: The authority's certificate as PEM: what a client is told to trust.
+        ca_file: The authority's certificate as PEM: what a client has to trust.
         context: The server's TLS context, ready to use.
     """
 

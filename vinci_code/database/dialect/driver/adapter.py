@@ -104,8 +104,8 @@ def connect(attach: Attach, arguments: Mapping[str, Any]) -> Any:
         InterfaceError: The driver is not one that can be used safely.
         Exception: Whatever the driver lets through.
     """
-    # What goes wrong is raised, and told once: without this, the driver's own ERROR lines would go
-    # to standard error where nobody has configured logging.
+    # What goes wrong is raised, and reported once: without this, the driver's own ERROR lines would
+    # go to standard error where nobody has configured logging.
     logging.getLogger("databricks").addHandler(_SILENT)
     driver = _loaded()
     _log_no_contents()  # the backend's module sets the level as it is imported
@@ -237,7 +237,7 @@ class ThriftClient:
         getattr(self._transport, _POOL).close()
 
     def watch(self, written: Callable[[], None]) -> None:
-        """Have it told when a request begins to be written, which is after connecting.
+        """Have it called when a request begins to be written, which is after connecting.
 
         No exception tells: where the connection to a proxy breaks, urllib3 says ProxyError, be it
         before the request or after its execution.

@@ -79,7 +79,7 @@ class Arguments:
         timeouts: How long answers are waited for.
         timeout: Seconds after which a statement is cancelled.
         start_timeout: Seconds that a warehouse is waited for.
-        on_waiting: Told before each pause of such waiting.
+        on_waiting: Called before each pause of such waiting.
     """
 
     for_driver: dict[str, Any] = field(repr=False)

@@ -477,7 +477,7 @@ class Cursor:
         description: The columns of the result, as PEP 249 describes them; ``None`` where the
             statement returns no rows. The type is the driver's name for it.
         statement_id: The last statement, as the warehouse's query history names it.
-        lastrowid: Always ``None``: the warehouse generates no keys that could be told.
+        lastrowid: Always ``None``: the warehouse generates no keys to report.
     """
 
     lastrowid = None

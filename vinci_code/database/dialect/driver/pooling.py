@@ -49,7 +49,7 @@ def look_after(engine: Engine) -> None:
 
 
 def require_reset(engine: Engine) -> None:
-    """Refuse a pool that commits what is given back: nobody would be told of an error.
+    """Refuse a pool that commits what is given back: no caller would see an error.
 
     Raises:
         ArgumentError: It is one.

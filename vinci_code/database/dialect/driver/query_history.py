@@ -44,7 +44,7 @@ _WAREHOUSE = re.compile(r"/?sql/1\.0/(?:warehouses|endpoints)/([^?&/]+)")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _JITTER = 0.1
 _LONGEST_REQUEST = 20.0
-# What two clocks may differ by: before the workspace has told its own, and after, when it is the
+# What two clocks may differ by: before the workspace has given its own, and after, when it is the
 # time that a request takes and the second that a Date header is rounded to.
 _MARGIN, _MARGIN_OF_KNOWN = 600.0, 60.0
 _PAGE = 100

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a callback is told before each pause.
+    """What a callback is given before each pause.
 
     Attributes:
         warehouse: The warehouse that is waited for.
@@ -46,7 +46,7 @@ class Patience:
     Attributes:
         warehouse: The warehouse that is waited for, in words.
         budget: Seconds that are waited altogether.
-        on_waiting: Told before each pause.
+        on_waiting: Called before each pause.
         deadline: The monotonic time after which nothing is waited for, whatever the budget.
     """
 

@@ -83,7 +83,7 @@ class Constraint:
         name: Its name.
         kind: ``PRIMARY KEY``, ``UNIQUE``, ``FOREIGN KEY`` or ``CHECK``.
         columns: Its columns, in order.
-        condition: That of a CHECK; ``None`` where it is not told.
+        condition: That of a CHECK; ``None`` where the view lacks it.
         parent: Catalog, schema and name of the table that a foreign key refers to.
         parent_columns: The columns it refers to there, in the order of its own.
         positions: Where each of them stands in the parent's primary key, from 1.

@@ -282,7 +282,7 @@ class Subject:
         return self.asked if own else name
 
     def schema_of(self, constraint: Constraint) -> str | None:
-        """The schema that a foreign key refers to, as SQLAlchemy would be told of it here."""
+        """The schema that a foreign key refers to, as it is reported to SQLAlchemy here."""
         assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
         catalog, schema, _ = constraint.parent
         own = self.place

@@ -118,7 +118,7 @@ class Comparisons(SQLCompiler):
 
 
 def alike(elements: Sequence[Any], kind: Any) -> list[Any]:
-    """Elements of which one is to be chosen, brought to one type where it is told by theirs.
+    """Elements of which one is to be chosen, brought to one type where theirs determine it.
 
     Args:
         elements: The elements.

@@ -336,7 +336,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
     def define_constraint_cascades(self, constraint: ForeignKeyConstraint) -> str:
         """Render nothing: keys are informational, and NO ACTION is all that can be said.
 
-        That another action is declared, and will be carried out by nobody, is told in the log.
+        A warning in the log names each other action that is declared: nobody carries it out.
         """
         for event, action in (("DELETE", constraint.ondelete), ("UPDATE", constraint.onupdate)):
             if action is not None and action.upper() in _ACTIONS:

@@ -1,8 +1,8 @@
 """Which names are views: a SELECT from one has to see what is held for the tables below it.
 
 A name counts as a view until it is known to be a table. Only that is remembered, and that it is a
-view: a name that was not there may be made a view by somebody else at any time. A temporary view is
-told by no question: the session that made it knows it (``StatementTraits.temporary_view`` of
+view: a name that was not there may be made a view by somebody else at any time. No question finds a
+temporary view: the session that made it knows it (``StatementTraits.temporary_view`` of
 ``scanning``), and as it hides a table of the same name, it counts whatever that name is known to
 be.
 """

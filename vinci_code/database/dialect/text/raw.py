@@ -1,4 +1,4 @@
-"""Texts of the application's own that write: who keeps note of what is written is told of each."""
+"""Texts of the application's own that write: each is announced to who keeps note of writes."""
 
 from __future__ import annotations
 

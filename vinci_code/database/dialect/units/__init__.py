@@ -4,7 +4,7 @@ Other rooms import from it:
 
 - ``copying``: values as they were when they were given
 - ``flushed_keys``: keys for new objects, made before a flush
-- ``flushes``: what the ORM writes by itself, told from the rest
+- ``flushes``: what the ORM writes by itself, and how it is recognised
 - ``held``: the writes of a unit, joined into sets
 - ``loaded``: what a changed object was loaded with
 - ``recovery``: whether a commit happened whose answer was lost

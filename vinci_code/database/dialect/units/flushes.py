@@ -1,4 +1,4 @@
-"""What the ORM writes by itself, in a flush, told from what an application executes.
+"""What the ORM writes by itself, in a flush, as opposed to what an application executes.
 
 SQLAlchemy does not say it of a statement. What is taken for it is what makes the ORM's statements
 the ORM's: they are executed with the very cache of compiled statements of a mapper, and a session

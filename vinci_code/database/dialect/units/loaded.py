@@ -5,7 +5,7 @@ SQLite sees to that with its lock. So an UPDATE of a flush makes sure, in the sa
 each column that it changes still holds what the object was loaded with; where one does not, the
 commit fails with ``StaleDataError``, and nothing was written.
 
-Left out, so that nobody is told of a change that there was not:
+Left out, so that no error reports a change that nobody made:
 
 * classes with a ``version_id_col``, which has the same purpose;
 * classes that say ``__compare_and_set__ = False``;
@@ -232,7 +232,7 @@ class _Noted:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The names of the columns that its row is told by, in order."""
+        """The names of the columns that identify its row, in order."""
         return self._plan.names
 
     def is_of_object(self, given: Mapping[str, Any]) -> bool:

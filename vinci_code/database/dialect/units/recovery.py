@@ -2,7 +2,7 @@
 
 The rule: every statement that commits a unit carries a query tag of its own. When its answer is
 lost, its session is ended, and the query history of the warehouse is asked for the tag. FINISHED
-means committed. FAILED means not committed, and the unit fails with the error that is told there;
+means committed. FAILED means not committed, and the unit fails with the error recorded there;
 CANCELED means not committed, and the same statement is sent once more (but for the COMMIT of a
 transaction, which has ended with its session): it has an entry, so it has arrived, and no copy of
 it can still come. Where the history does not say, for it shows no such statement in time, refuses

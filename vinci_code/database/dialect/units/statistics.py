@@ -1,4 +1,4 @@
-"""What an engine has sent: counted, and told while it goes on."""
+"""What an engine has sent: counted, and reported while it goes on."""
 
 from __future__ import annotations
 

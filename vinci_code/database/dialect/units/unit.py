@@ -121,7 +121,7 @@ class _Replay:
     Attributes:
         identity: That of the commit.
         made: The keys that prove it.
-        sending: Told the commit right before it is sent.
+        sending: Called with the commit right before it is sent.
     """
 
     identity: str
@@ -310,7 +310,7 @@ class Unit:
     def is_open(self) -> bool:
         """Whether something is held, in a transaction that the unit has begun, or lost with one.
 
-        Of a unit that has failed nobody has been told by a commit or a rollback yet.
+        Where it has failed, no commit or rollback has reported that yet.
         """
         return (
             bool(self.held)
@@ -431,8 +431,8 @@ class Unit:
         Args:
             held: The writes, in the order of the units.
             identity: A new one for each attempt.
-            sending: Told the commit, with its word and time, right before it is sent; what it
-                raises is raised here, and nothing is sent. Not called where there is nothing.
+            sending: Called with the commit, its word and time, right before it is sent; what
+                it raises is raised here, and nothing is sent. Not called where there is nothing.
 
         Raises:
             ProgrammingError: The connection has a unit of work of its own; nothing was sent.
@@ -512,7 +512,7 @@ class Unit:
         """Drop what was held since a savepoint.
 
         Where something of it was sent already, and cannot be undone alone, the whole unit is rolled
-        back. Whoever goes on with it, or commits, is told so; whoever rolls all of it back, after
+        back. Whoever goes on with it, or commits, is refused; whoever rolls all of it back, after
         an error of the application's own, has what is wanted.
         """
         if self._failed:
@@ -585,7 +585,7 @@ class Unit:
             try:
                 cursor.execute(question.text, question.parameters, described=QUERY)
             except (ProgrammingError, PermissionDenied) as error:
-                _log.debug("what is a view is not told: %s", error)
+                _log.debug("the warehouse does not say what is a view: %s", error)
                 return True
             known.note(question.answer(cursor.fetchall()))
         return known.any_of(names)
@@ -870,7 +870,7 @@ class Unit:
         except Exception as error:
             if is_from_signal(error):
                 raise
-            # What is committed must not be told as lost.
+            # What is committed must not be reported as lost.
             _log.warning("on_progress failed after a commit", exc_info=True)
         return cursor
 

@@ -56,7 +56,7 @@ class Write:
         asks_more: Whether it asks for more than that the primary key is what is given.
         keys: The columns that the ORM tells the row of an UPDATE by, with the keys of their
             parameters.
-        assigned: The columns that an UPDATE is told to set, with the keys of their parameters;
+        assigned: The columns that an UPDATE sets, with the keys of their parameters;
             ``None`` for an expression.
         checked: The columns of which a statement of its own has the loaded values as further
             parameters.

@@ -111,7 +111,7 @@ class ChangeForms:
 
     @property
     def assigned(self) -> tuple[tuple[str, str | None], ...]:
-        """The columns that it is told to set, each with the key of its parameter.
+        """The columns that it sets, each with the key of its parameter.
 
         None for an expression. What only the ``onupdate`` of a column sets is left out.
         """
@@ -153,7 +153,7 @@ class ChangeForms:
         return transport_of(element.type, dialect) == transport_of(column.type, dialect)
 
     def planned(self) -> Plan | None:
-        """The rows that it changes, told by their keys; ``None`` for any other condition."""
+        """The rows that it changes, identified by their keys; ``None`` for any other condition."""
         if not isinstance(self.table, Table) or self.sources or not self.terms:
             return None
         made = Fields(self.compiler, self.table, self.kind)
@@ -167,7 +167,7 @@ class ChangeForms:
             return None
         matched = {item.column.name for item in fields[len(values) :]}
         key = {column.name for column in self.table.primary_key}
-        # Rows without a key, as those of a many-to-many relation may be, are told by their columns.
+        # Rows without a key, as a many-to-many relation may have, are found by their columns.
         if not (key <= matched if key else self.kind is WriteKind.DELETE):
             return None
         return Plan(

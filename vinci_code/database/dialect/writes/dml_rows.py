@@ -1,4 +1,4 @@
-"""What of a write can be sent as a set: rows of parameters, written or told by their keys."""
+"""What of a write can be sent as a set: rows of parameters, written or found by their keys."""
 
 from __future__ import annotations
 

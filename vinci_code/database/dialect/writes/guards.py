@@ -259,8 +259,8 @@ def _key_text(key: Sequence[Any]) -> str:
 def _may_write(shape: Shape, columns: Iterable[Column[Any]], names: Names) -> bool:
     """Whether a statement may give rows another key of these columns.
 
-    It writes what it is told to, and what is computed of that. A row of an INSERT has the defaults
-    of columns as well, and is NULL in all others, which equals nothing.
+    It writes the columns that it names, and what is computed of them. A row of an INSERT has the
+    defaults of columns as well, and is NULL in all others, which equals nothing.
     """
     written = {field.column for field in shape.values}
     if shape.kind is not WriteKind.INSERT:
@@ -485,7 +485,7 @@ def once_guard(shape: Shape, bounds: Bound) -> Iterator[str]:
 
 
 def any_guard(shape: Shape) -> str:
-    """The guard of a change of one row, told by a condition, which has to be there, and alone."""
+    """The guard of a change of one row by a condition: the row has to be there, and alone."""
     text = (
         f"{shape.kind.value} statement on table '{shape.table.fullname}': the row is not there, "
         "is there several times, or was changed or deleted by somebody else"
@@ -700,7 +700,7 @@ def _missing(constraint: ForeignKeyConstraint) -> str:
 
 
 def _now(constraint: ForeignKeyConstraint) -> str:
-    """What is told of a reference that waits for the end of a unit elsewhere."""
+    """What the message adds of a reference that waits for the end of a unit elsewhere."""
     if str(constraint.initially).upper() != "DEFERRED":
         return ""
     return (

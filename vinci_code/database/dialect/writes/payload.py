@@ -126,7 +126,7 @@ def _chunks(rows: Sequence[Row], kinds: tuple[Transport, ...], split: bool) -> I
     first = next(texts, None)
     if first is None:
         return
-    # By the first rows it is told how much all of them take.
+    # The first rows show how much all of them take.
     large = len(first[1]) * len(rows) > LARGE_JSON_BYTES * first[0]
     most = SPLIT_JSON_BYTES if split and large else MAX_JSON_BYTES
     written: list[bytes] = []
