@@ -1,6 +1,6 @@
 """Statements with the answers of Apache Spark 4.3 (ANSI mode, UTC), recorded once.
 
-``test_sql_spark_answers.json`` holds for every statement the types and rows that Spark gave, the
+``test_spark_answers.json`` holds for every statement the types and rows that Spark gave, the
 names of the columns where they are to be the same, or the error class.
 """
 
@@ -20,7 +20,7 @@ from vinci_code.warehouse.sql.builtins import FUNCTIONS
 from vinci_code.warehouse.sql.errors import SqlError
 
 ANSWERS: list[dict[str, Any]] = json.loads(
-    Path(__file__).with_name("test_sql_spark_answers.json").read_text(encoding="utf-8")
+    Path(__file__).with_name("test_spark_answers.json").read_text(encoding="utf-8")
 )
 
 
