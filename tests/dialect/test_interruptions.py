@@ -6,7 +6,6 @@ import functools
 import gc
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table
 from tests.dialect.held import run_and_commit
 from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import silent_server
-from tests.patience import FOR_LONG_S, PATIENCE_S, signal_once, wait_until
+from tests.patience import FOR_LONG_S, signal_once, wait_until
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.database.databricks_connector import DatabricksConnector
 from vinci_code.database.dialect.driver import dbapi
@@ -248,16 +247,19 @@ def test_a_time_limit_comes_through_the_end_of_a_session(
 def test_a_time_limit_comes_through_the_asking_for_credentials(
     connect_args: dict[str, Any],
 ) -> None:
-    waits = threading.Event()
+    waits, over = threading.Event(), threading.Event()
 
     def provider() -> Callable[[], dict[str, str]]:
         waits.set()
-        time.sleep(PATIENCE_S)
+        over.wait(FOR_LONG_S)
         raise AssertionError("nobody has interrupted it")
 
     arguments = {**connect_args, "access_token": None, "credentials_provider": provider}
-    with limit(Soft, once=waits.is_set), pytest.raises(Soft):
-        dbapi.connect(**arguments)
+    try:
+        with limit(Soft, once=waits.is_set), pytest.raises(Soft):
+            dbapi.connect(**arguments)
+    finally:
+        over.set()  # its thread would go on for that long
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "taken off by itself"])
@@ -427,8 +429,11 @@ def test_an_error_that_is_handled_meanwhile_is_none_of_it(
 def test_a_connector_that_waits_lets_it_through(raised: type[Exception], tmp_path: Path) -> None:
     """A soft limit is no trouble with the connection, which ``validate()`` would tell of."""
 
-    def opening() -> list[threading.Thread]:
-        return [t for t in threading.enumerate() if t.name == "vinci: a request"]
+    earlier = set(threading.enumerate())
+
+    def opening() -> set[threading.Thread]:
+        of_requests = {t for t in threading.enumerate() if t.name == "vinci: a request"}
+        return of_requests - earlier
 
     with silent_server() as port:
         settings = DatabaseSettings(
@@ -440,10 +445,10 @@ def test_a_connector_that_waits_lets_it_through(raised: type[Exception], tmp_pat
         )
         connector = DatabricksConnector(settings)
         for wait in (connector.connect, connector.validate):
-            before = {thread.ident for thread in opening()}
+            before = opening()  # and not their numbers, which the system gives out again
             with (
                 pytest.raises(raised, match="time is up"),
-                limit(raised, once=lambda: {thread.ident for thread in opening()} - before),  # noqa: B023 - asked within
+                limit(raised, once=lambda: opening() - before),  # noqa: B023 - asked within
             ):
                 wait()
     wait_until(lambda: not opening(), "the end of what nobody waits for any more")
