@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import random
-import sqlite3
 import threading
 import time
 import uuid
@@ -302,13 +301,14 @@ class Fallback:
             # Never closed here: that would end the locks of the parent.
             _left_to_parent.append(standby)
 
-    def _keep(self, connection: sqlite3.Connection, held: Sequence[Held]) -> int:
+    def _keep(self, connection: StandbyConnection, held: Sequence[Held]) -> int:
         """Keep what a unit holds within the transaction of the standby."""
         return self.journal.append(
             connection,
             identity=str(uuid.uuid4()),
             document=encode(held),
             rows=sum(map(len, held)),
+            may_wait=not connection.has_changed,
         )
 
     def _require_order(self, held: Sequence[Held]) -> None:

@@ -118,6 +118,7 @@ class Journal:
         document: bytes,
         rows: int,
         sent: Sent | None = None,
+        may_wait: bool = True,
     ) -> int:
         """Store a unit of work within the transaction of a connection, which then commits it.
 
@@ -128,6 +129,7 @@ class Journal:
             rows: How many rows it writes.
             sent: How it was sent to the warehouse already, where its answer was lost: it is in
                 doubt, in a batch of its own identity.
+            may_wait: Whether it waits for others that write; its transaction may have done so.
 
         Returns:
             Its ``seq``; after the commit has returned, give it to ``acknowledged``.
@@ -142,6 +144,8 @@ class Journal:
             )
         try:
             with sqlite_explained(self.path):
+                if may_wait:
+                    tables.take_write_lock(connection)
                 return self._append(connection, identity, document, rows, sent)
         except BaseException:
             # Half of it could be committed by who does not heed the error. SQLite has rolled back
@@ -447,7 +451,6 @@ class Journal:
         sent: Sent | None,
     ) -> int:
         self._file.check_there()
-        tables.take_write_lock(connection)  # what is read from here on, nobody else changes
         ledger = tables.read_ledger(self._file, connection)
         seq, committed_at = ledger.appended + 1, now()
         record = pack(

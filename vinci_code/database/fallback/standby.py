@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     from vinci_code.database.fallback.journal import Journal
 
-Keep = Callable[[sqlite3.Connection, Sequence[Held]], int]
+Keep = Callable[["StandbyConnection", Sequence[Held]], int]
 """Keeps what a unit of work holds, within the transaction of a connection; gives its number."""
 
 _NAME = "vinci_standby"
@@ -111,8 +111,20 @@ class StandbyConnection(sqlite3.Connection):
     """A connection with what the warehouse would hold of its transaction."""
 
     shadow: Shadow
+    # Of all that it has changed since it was opened, what was before its transaction.
+    _changes_before = 0
     # Keeps it in place of what keeps any unit.
     _instead: Callable[[], int] | None = None
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self.execute("BEGIN")
+        self._changes_before = self.total_changes
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether its transaction has changed rows, so that nobody else can until it ends."""
+        return self.total_changes > self._changes_before
 
     def keep(self, keep: Keep) -> int | None:
         """Keep what is held; returns its number, or ``None`` where nothing is."""
@@ -388,7 +400,7 @@ class StandbyDialect(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin a transaction."""
-        dbapi_connection.execute("BEGIN")
+        dbapi_connection.begin()
 
     def do_commit(self, dbapi_connection: Any) -> None:
         """Keep what is held, and commit it with the rows, as a whole."""
