@@ -13,7 +13,7 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
   tests/dialect/sql/test_ddl.py tests/dialect/test_compiler.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
+.PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
   test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
   fallback-history differential mutations compliance dist clean
 
@@ -27,8 +27,11 @@ dev: $(VENV)/installed-dev ## Create .venv with what the tests and checks need t
 demo: $(VENV)/installed-base ## Run the main job on SQLite: migrate, import real events, roll back, report.
 	@$(BIN)/vinci demo
 
-test: $(VENV)/installed-dev ## Run every test, in three processes: some wait more than they compute.
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not soak"
+test: $(VENV)/installed-dev ## Run the tests, in four processes: some wait more than they compute.
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile -m "not soak and not full"
+
+test-full: $(VENV)/installed-dev ## Run these with all their cases, of which some repeat others.
+	VINCI_FULL=1 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile -m "not soak"
 
 test-soak: $(VENV)/installed-dev ## Run the tests that measure time, one by one: for a machine that is quiet.
 	$(BIN)/python -m pytest -m soak
@@ -37,23 +40,23 @@ test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, of which t
 	VINCI_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/test_databricks_config.py -k any_configuration
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
-	$(BIN)/python -m pytest -m "not slow and not soak"
+	$(BIN)/python -m pytest -m "not slow and not soak and not full"
 
 test-quick: $(VENV)/installed-dev ## Run the fast tests that depend most on other packages, and run on every system.
-	$(BIN)/python -m pytest -m "not slow and not soak" $(QUICK)
+	$(BIN)/python -m pytest -m "not slow and not soak and not full" $(QUICK)
 
 test-oldest: $(VENV)-oldest/installed ## Run test-fast's tests with the oldest versions allowed, on Python 3.10.
-	$(VENV)-oldest/$(SCRIPTS)/python -m pytest -m "not slow and not soak"
+	$(VENV)-oldest/$(SCRIPTS)/python -m pytest -m "not slow and not soak and not full"
 
 test-oldest-quick: $(VENV)-oldest/installed ## Run test-quick's tests with them: a part that takes minutes.
-	$(VENV)-oldest/$(SCRIPTS)/python -m pytest --numprocesses 2 -m "not slow and not soak" $(QUICK)
+	$(VENV)-oldest/$(SCRIPTS)/python -m pytest --numprocesses 2 -m "not slow and not soak and not full" $(QUICK)
 
 test-newest: ## Run test-fast's tests with the newest versions allowed, on the newest Python that is here.
 	$(PYTHON) scripts/make_environment.py newest $(VENV)-newest
-	$(VENV)-newest/$(SCRIPTS)/python -m pytest -m "not slow and not soak"
+	$(VENV)-newest/$(SCRIPTS)/python -m pytest -m "not slow and not soak and not full"
 
 coverage: $(VENV)/installed-dev ## Run test-quick's tests, and fail where they cover less than pyproject.toml asks for.
-	$(BIN)/python -m coverage run -m pytest -m "not slow and not soak" $(QUICK)
+	$(BIN)/python -m coverage run -m pytest -m "not slow and not soak and not full" $(QUICK)
 	$(BIN)/python -m coverage report
 
 lint: $(VENV)/installed-dev ## Check format, rules and types.
@@ -102,7 +105,7 @@ test-spark: $(VENV)/installed-dev ## Run what we send on Apache Spark with Delta
 	$(BIN)/python -m tests.spark.run
 
 test-spark-fast: $(VENV)/installed-dev ## The part of it that CI runs: fewer recorded and random statements.
-	VINCI_RANDOM_COMPARISONS=250 $(BIN)/python -m tests.spark.run -- -m "not slow and not soak"
+	VINCI_RANDOM_COMPARISONS=250 $(BIN)/python -m tests.spark.run -- -m "not slow and not soak and not full"
 
 spark-page: $(VENV)/installed-dev ## The same, and renew docs/spark.md from its figures.
 	$(BIN)/python -m tests.spark.run --required --write

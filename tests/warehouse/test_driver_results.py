@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.full import full
 from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Cursor, sql
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -196,6 +197,7 @@ def test_a_million_rows_as_arrow(cursor: Cursor) -> None:
     assert (table.column("twice").to_numpy() == ids * 2).all()
 
 
+@full
 @pytest.mark.slow
 def test_a_million_rows_by_rows(cursor: Cursor) -> None:
     cursor.execute("SELECT id, concat('name-', id) AS name FROM range(1000000) ORDER BY id")

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import functools
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
 
@@ -22,6 +23,7 @@ from tests.core.redaction.canary_program import CHANNELS, CRASHES, SECRET, SECRE
 from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import closed_port
 from tests.fakes.workspace import CLIENT_ID, FakeWorkspace
+from tests.full import full
 from tests.patience import PATIENCE_S
 from vinci_code.core.redaction import MASK
 
@@ -163,15 +165,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 Sections = dict[str, str]
 KINDS = ("token", "oauth", "profile", "oauth profile")
+# A profile is read by the SDK, and what comes of it is a token or a client as of the others.
+EACH_KIND = [pytest.param(kind, marks=[full] * ("profile" in kind)) for kind in KINDS]
 CONTROL = {"CANARY_CONTROL": "1"}
 
 
 @pytest.fixture(scope="module")
-def masked(place: Place) -> dict[str, Sections]:
-    """The channels' output, by kind of credentials; the workspace refuses them with 403 or 401."""
-    return {
-        kind: place.run_program(*CHANNELS, environment=place.environment(kind)) for kind in KINDS
-    }
+def masked(place: Place) -> Callable[[str], Sections]:
+    """The channels' output by kind of credentials; the workspace refuses them with 403 or 401."""
+
+    @functools.cache
+    def of_kind(kind: str) -> Sections:
+        return place.run_program(*CHANNELS, environment=place.environment(kind))
+
+    return of_kind
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +208,9 @@ REACHED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_channel_leaks(masked: dict[str, Sections], kind: str, channel: str) -> None:
-    output = masked[kind][channel]
+@pytest.mark.parametrize("kind", EACH_KIND)
+def test_no_channel_leaks(masked: Callable[[str], Sections], kind: str, channel: str) -> None:
+    output = masked(kind)[channel]
     assert leaks(output) == set()
     assert REACHED.get(channel, MASK) in output
 
@@ -215,7 +222,7 @@ def test_a_channel_that_leaked_would_be_seen(unmasked: Sections, channel: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 def test_no_channel_leaks_where_the_credentials_are_good(place: Place, kind: str) -> None:
     names = ["driver", "SDK", "refused connect", "validate"]
     place.workspace.tokens = {TOKEN}
@@ -351,7 +358,14 @@ def run_vinci(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [(), ("--json",), ("--help",)], ids=["text", "json", "help"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param((), id="text"),
+        pytest.param(("--json",), id="json", marks=full),
+        pytest.param(("--help",), id="help", marks=full),
+    ],
+)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_leaks(place: Place, command: str, more: tuple[str, ...]) -> None:
     if command == "demo" and more == ("--json",):
@@ -362,6 +376,7 @@ def test_no_command_leaks(place: Place, command: str, more: tuple[str, ...]) -> 
     assert leaks(output) == set()
 
 
+@full
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", ["check", "config show"])
@@ -371,6 +386,7 @@ def test_no_command_leaks_whatever_the_credentials(place: Place, command: str, k
     assert leaks(output) == set()
 
 
+@full
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_leaks_on_sqlite(place: Place, command: str) -> None:

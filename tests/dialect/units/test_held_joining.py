@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, String, Table, UniqueConstraint, bindparam
 
+from tests.full import some
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import IntegrityError
 from vinci_code.database.dialect.sql.uniques import uniques
@@ -510,7 +511,7 @@ def _as_planned(tables: dict[str, Model], held: Sequence[Held]) -> None:
         tables[write.shape.table.fullname].apply(write)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=some(1500, few=300))
 @for_any(
     _writes(),
     st.lists(st.tuples(_IDS, _VALUES, _KEYS, _VALUES), unique_by=lambda row: row[0], max_size=4),

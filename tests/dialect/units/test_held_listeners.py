@@ -30,6 +30,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import first_words, sending
+from tests.full import full
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 
@@ -218,7 +219,7 @@ def test_a_listener_that_adds_a_condition_leaves_the_version_checked(
 
 
 @pytest.mark.parametrize("change", CONDITIONS.values(), ids=CONDITIONS)
-@pytest.mark.parametrize("kind", [Plain, Named])
+@pytest.mark.parametrize("kind", [Plain, pytest.param(Named, marks=full)])
 def test_a_row_that_is_gone_is_missed_whatever_the_condition(
     warehouse: Engine, sqlite: Engine, kind: Any, change: Change
 ) -> None:
@@ -251,7 +252,7 @@ def test_a_row_that_was_inserted_for_another_tenant_is_missed(transactional: Eng
 
 
 @pytest.mark.parametrize("change", CONDITIONS.values(), ids=CONDITIONS)
-@pytest.mark.parametrize("kind", [Plain, Named])
+@pytest.mark.parametrize("kind", [Plain, pytest.param(Named, marks=full)])
 def test_a_lost_update_is_found_whatever_the_condition(
     warehouse: Engine, kind: Any, change: Change
 ) -> None:

@@ -36,6 +36,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import Of, value_of
+from tests.full import full
 from vinci_code.database import run_unit
 from vinci_code.database.dialect.writes.compared import LONGEST
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -628,6 +629,7 @@ def test_a_change_by_somebody_else_is_found_in_each_form(
     assert _now(items, column) == 6
 
 
+@full
 @IN_FORMS
 def test_nobody_else_is_no_false_alarm_in_any_form(
     items: Engine,
@@ -670,6 +672,7 @@ def test_changes_of_a_unit_follow_each_other_in_each_form(
         session.commit()
 
 
+@full
 @pytest.mark.parametrize(("name", "before", "other"), CHANGES)
 def test_each_type_is_checked_beside_a_function(
     items: Engine, name: str, before: Any, other: Any
@@ -839,7 +842,7 @@ GIVEN: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("beside", ["", "a function"])
+@pytest.mark.parametrize("beside", ["", pytest.param("a function", marks=full)])
 @pytest.mark.parametrize(("name", "value"), GIVEN, ids=lambda value: repr(value))
 def test_a_change_of_what_was_given_as_another_type_is_found(
     items: Engine, name: str, value: Any, beside: str
