@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -87,6 +88,11 @@ def test_waiting_units_are_bounded_by_their_number_and_bytes() -> None:
         assert waiting(journal, most_units=2) == [1, 2]
         assert waiting(journal, after=2, most_units=2) == [3, 4]
         assert waiting(journal, most_bytes=3500) == [1, 2, 3]
+        with closing(journal.connect()) as connection:
+            sizes = connection.execute("SELECT length(record) FROM vinci_journal_units").fetchall()
+        three = sum(size for (size,) in sizes[:3])
+        assert waiting(journal, most_bytes=three) == [1, 2, 3]
+        assert waiting(journal, most_bytes=three - 1) == [1, 2]
         assert waiting(journal, most_bytes=1) == [1]
         assert waiting(journal, after=6) == []
 
@@ -236,10 +242,10 @@ def test_a_row_that_is_gone_is_named() -> None:
         add(journal, b"1", b"2", b"3", b"4", b"5")
         journal.discard([2])
         with closing(journal.connect()) as connection:
-            connection.execute("DELETE FROM vinci_journal_places WHERE seq IN (3, 5)")
+            connection.execute("DELETE FROM vinci_journal_places WHERE seq IN (1, 3, 5)")
     with opened() as journal:
-        assert journal.counts().missing == ((3, 3), (5, 5))
-        journal.discard([3, 5])
+        assert journal.counts().missing == ((1, 1), (3, 3), (5, 5))
+        journal.discard([1, 3, 5])
         assert journal.counts().missing == ()
 
 
@@ -273,6 +279,39 @@ def test_a_unit_that_is_not_as_it_was_stored_is_damaged_and_never_given_out(chan
                 refused([2])
         journal.discard([2])
         assert journal.counts().damaged == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "counted"),
+    [
+        (lambda journal: journal.park([2], "a person wants it"), "parked"),
+        (lambda journal: journal.begin_batch("b", [2], verb="INSERT", began=0), "in_doubt"),
+        (lambda journal: journal.discard([2]), "discarded"),
+        (lambda journal: None, "damaged"),
+    ],
+    ids=["parked", "sent", "discarded", "waiting"],
+)
+def test_what_became_of_a_unit_while_it_was_found_damaged_stays(
+    what: Callable[[Journal], None], counted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Journal._note_damaged
+    with opened() as journal, opened() as other:
+
+        def note_late(self: Journal, damaged: dict[int, str]) -> None:
+            assert list(damaged) == [2]
+            what(other)
+            note(self, damaged)
+
+        add(journal, b"1", b"2", b"3")
+        with closing(journal.connect()) as connection:
+            connection.execute("UPDATE vinci_journal_units SET record = x'00' WHERE seq = 2")
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "_note_damaged", note_late)
+            assert waiting(journal) == [1, 3]
+        counts = journal.counts()
+        names = ("waiting", "in_doubt", "parked", "damaged", "discarded")
+        found = {name: getattr(counts, name) for name in names}
+        assert found == {**dict.fromkeys(names, 0), "waiting": 2, counted: 1}
 
 
 def test_bytes_that_became_a_text_are_whole() -> None:
