@@ -147,6 +147,19 @@ def test_a_browser_that_was_plainly_asked_for_is_the_drivers_affair() -> None:
     assert arguments == {"auth_type": "databricks-oauth"}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"auth_type": "azure-sp-m2m"},
+        {"_use_cert_as_auth": True, "_tls_client_cert_file": "own.pem"},
+    ],
+)
+def test_a_way_without_a_browser_is_the_drivers_affair_too(arguments: dict[str, Any]) -> None:
+    given = dict(arguments)
+    assert take_credentials(given, HOST) is None
+    assert given == arguments
+
+
 def test_a_token_that_would_not_be_used_is_refused() -> None:
     with pytest.raises(dbapi.InterfaceError, match="give one of them"):
         take_credentials({"auth_type": "azure-sp-m2m", "access_token": "dapi" + "1" * 32}, HOST)

@@ -191,6 +191,24 @@ def test_a_pool_looks_for_idle_sessions_as_long_as_there_are_any(
     assert open_sessions(local_warehouse) == 0
 
 
+def test_a_timer_whose_thread_is_gone_is_replaced(make_engine: MakeEngine) -> None:
+    """As in a forked child, which has the timer and not its thread."""
+    engine = make_engine(idle_timeout=300)
+    use(engine)
+    first = pool_of(engine)._timer
+    assert first is not None
+    use(engine)
+    assert pool_of(engine)._timer is first
+    first.cancel()
+    first.join(PATIENCE_S)
+    use(engine)
+    second = pool_of(engine)._timer
+    assert second is not None
+    assert second is not first
+    assert second.is_alive()
+    assert will_look(engine)
+
+
 def test_sessions_in_use_are_left_alone_and_the_limit_holds(
     make_engine: MakeEngine, local_warehouse: TestWarehouse, clock: Clock
 ) -> None:
