@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ from sqlalchemy.orm import (
 )
 
 from tests.dialect.sides import Sides, sides_of
+from vinci_code.database.dialect.sql import keys
 from vinci_code.database.dialect.sql.keys import NODE_BITS, ROW_STEP, KeyMaker, next_key, uuid7
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -127,10 +129,106 @@ def test_no_key_comes_twice_in_eight_processes() -> None:
     assert len({key for keys in made for key in keys}) == 80_000
 
 
+PLACE, OTHER = ("t", "id"), ("t", "other")
+
+
+def test_keys_that_one_write_has_claimed_prove_it() -> None:
+    made = KeyMaker()
+    first, second, third = (made.for_row() for _ in range(3))
+    assert not made.proves_at(PLACE)
+    made.claim([first, 1, second, None], PLACE)
+    assert made.proves_at(PLACE)
+    assert not made.proves_at(OTHER)
+    # By fewer and by more keys than are remembered.
+    assert made.written_once([first], PLACE) == [first]
+    assert made.written_once([third], PLACE) == []
+    assert made.written_once([first], OTHER) == []
+    assert made.written_once([4, 3, third, second, 1], PLACE) == [second]
+    assert made.written_once([4, 3, third, second, 1], OTHER) == []
+    assert made.written_once([made(), made()], PLACE) == []
+
+
+def test_keys_that_two_writes_have_claimed_prove_neither() -> None:
+    made = KeyMaker()
+    first, second = made.for_row(), made.for_row()
+    made.claim([first, second], PLACE)
+    made.claim([first], OTHER)
+    assert made.written_once([first, second], PLACE) == [first, second]
+    made.claim([first], PLACE)
+    assert made.written_once([first, second], PLACE) == [second]
+    made.claim([first], PLACE)
+    assert made.written_once([first, second], PLACE) == [second]
+
+
+@pytest.mark.parametrize(
+    ("doubted", "left"),
+    [
+        ({}, []),
+        ({"places": []}, [0, 1, 2]),
+        ({"places": [PLACE]}, []),
+        ({"places": [OTHER]}, [0, 1]),
+        ({"keys": []}, [0, 1, 2]),
+        ({"keys": [0]}, [1, 2]),
+        ({"keys": [2]}, [0, 1]),
+        ({"places": [PLACE], "keys": [1, 2]}, [0]),
+        ({"places": [OTHER], "keys": [1, 2]}, [0, 1]),
+        ({"places": [], "keys": [0, 2]}, [0, 1, 2]),
+    ],
+)
+def test_what_is_doubted_proves_nothing(doubted: dict[str, Any], left: list[int]) -> None:
+    made = KeyMaker()
+    all_keys = [made.for_row() for _ in range(3)]
+    made.claim(all_keys[:2], PLACE)
+    if "keys" in doubted:
+        doubted = {**doubted, "keys": [all_keys[number] for number in doubted["keys"]]}
+    made.doubt(**doubted)
+    made.claim(all_keys[2:], PLACE)  # no write held it before
+    assert made.written_once(all_keys, PLACE) == [all_keys[number] for number in left]
+
+
+def test_the_newest_keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_REMEMBERED", 3)
+    made = KeyMaker()
+    # Those that no write holds yet are forgotten when there are twice as many.
+    all_keys = [made.for_row() for _ in range(6)]
+    made.claim(all_keys[:2], PLACE)
+    assert made.written_once(all_keys, PLACE) == all_keys[:2]
+    all_keys += [made.for_row() for _ in range(3)]
+    made.claim(all_keys[2:], PLACE)
+    assert made.written_once(all_keys, PLACE) == all_keys[-3:]
+
+
+def _proofs(key: int) -> list[int]:
+    next_key.claim([key], PLACE)
+    return next_key.written_once([key], PLACE)
+
+
+def test_a_key_that_was_made_before_a_fork_proves_nothing_in_either_process() -> None:
+    key, other = next_key.for_row(), next_key.for_row()
+    assert _proofs(other) == [other]
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_proofs, (key,)) == []
+    assert _proofs(key) == []
+
+
 def test_a_clock_that_is_wrong_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     with pytest.raises(OverflowError, match="clock"):
         KeyMaker()()
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+def test_a_uuid_of_version_7_is_a_time_and_otherwise_random(
+    bit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 0x0123_4567_89AB * 1_000_000 + 999_999)
+    randbits = SimpleNamespace(randbits=lambda count: bit * ((1 << count) - 1))
+    monkeypatch.setattr(keys, "secrets", randbits)
+    made = uuid7()
+    assert str(made) == (
+        "01234567-89ab-7fff-bfff-ffffffffffff" if bit else "01234567-89ab-7000-8000-000000000000"
+    )
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
 
 
 def test_uuids_of_version_7_grow_with_time(monkeypatch: pytest.MonkeyPatch) -> None:

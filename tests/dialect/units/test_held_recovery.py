@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import (
+    BigInteger,
     Column,
     Engine,
     Integer,
     MetaData,
     String,
     Table,
+    bindparam,
     insert,
     select,
     text,
@@ -25,6 +27,18 @@ from sqlalchemy.orm.exc import StaleDataError
 from tests.dialect.held import rows_of, run_and_commit, wait_for_history
 from vinci_code.database import statistics, upsert
 from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.driver.query_history import Fate, Verdict
+from vinci_code.database.dialect.sql.keys import next_key
+from vinci_code.database.dialect.units.held import HeldRows, HeldText
+from vinci_code.database.dialect.units.recovery import (
+    Commit,
+    CommitFinding,
+    CommitOutcome,
+    find_out,
+    note_keys,
+)
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -232,3 +246,125 @@ def test_a_reply_lost_within_a_transaction(tables: Engine, local_warehouse: Test
             connection.execute(select(TWO))
         connection.rollback()
         assert connection.execute(select(ONE)).all() == [(1, "there")]
+
+
+# --- what rows prove -----------------------------------------------------------------------------
+
+MADE = Table(
+    "made",
+    METADATA,
+    Column("id", BigInteger, primary_key=True),
+    Column("n", BigInteger),
+    Column("other", BigInteger, unique=True),
+)
+
+
+def _held(statement: Any, *names: str, rows: list[Any], **more: Any) -> HeldRows:
+    shape: Any = statement.compile(dialect=VinciDialect(), column_keys=list(names) or None).shape
+    return HeldRows(shape, rows, Checks(), **more)
+
+
+def _inserted(*keys: int, **more: Any) -> HeldRows:
+    rows = [(key, 1) for key in keys]
+    return _held(insert(MADE), "id", "n", rows=rows, **more)
+
+
+def _made_keys(count: int) -> list[int]:
+    return [next_key.for_row() for _ in range(count)]
+
+
+def _asked(commit: Commit, fate: Fate = Fate.UNKNOWN, found_at: int | None = None) -> Any:
+    """What was found out, and by which queries; one of them finds a row."""
+    asked: list[str] = []
+
+    def count(query: str) -> int:
+        asked.append(query)
+        return int(len(asked) == found_at)
+
+    found = find_out(commit, lambda: Verdict(fate, "as it says", failed=True), count)
+    return found, asked
+
+
+@pytest.mark.parametrize(
+    ("fate", "found"),
+    [
+        (Fate.FINISHED, CommitFinding(CommitOutcome.COMMITTED)),
+        (Fate.NOT_EXECUTED, CommitFinding(CommitOutcome.ABSENT, "as it says", failed=True)),
+    ],
+)
+def test_rows_are_not_counted_where_the_history_knows(fate: Fate, found: CommitFinding) -> None:
+    write = _inserted(1)
+    assert _asked(Commit("INSERT", [write], made={1}), fate) == (found, [])
+
+
+def test_rows_whose_keys_were_made_here_prove_it() -> None:
+    first, second = _made_keys(2)
+    write = _inserted(first, 7, second)
+    note_keys(write)
+    query = f"SELECT count(*) FROM made WHERE made.id IN ({first}, {second})"
+    commit = Commit("INSERT", [_inserted(8), write])
+    assert _asked(commit, found_at=1) == (CommitFinding(CommitOutcome.COMMITTED), [query])
+    assert _asked(commit) == (CommitFinding(CommitOutcome.UNKNOWN, "as it says"), [query])
+
+
+def test_keys_that_somebody_has_noted_prove_it() -> None:
+    queries = [f"SELECT count(*) FROM made WHERE made.id IN ({keys})" for keys in ("2, 3", "5")]
+    commit = Commit("INSERT", [_inserted(1, 2, 3), _inserted(4), _inserted(5)], made={5, 3, 2})
+    assert _asked(commit, found_at=2) == (CommitFinding(CommitOutcome.COMMITTED), queries)
+
+
+def test_few_rows_of_few_writes_are_asked_for() -> None:
+    writes = [_inserted(*range(begin, begin + 150)) for begin in range(0, 1000, 200)]
+    _, asked = _asked(Commit("INSERT", writes, made=range(1000)))
+    listed = [", ".join(map(str, range(begin + 50, begin + 150))) for begin in (0, 200, 400)]
+    assert asked == [f"SELECT count(*) FROM made WHERE made.id IN ({keys})" for keys in listed]
+
+
+def test_other_writes_prove_nothing() -> None:
+    change = update(MADE).where(MADE.c.id == bindparam("k")).values(n=bindparam("v"))
+    writes: list[HeldRows | HeldText] = [
+        HeldText("INSERT INTO made VALUES (1, 1)", (), None),
+        _inserted(1, upsert=OnConflict(("id",), ())),
+        _held(change, rows=[(1, 1)]),
+    ]
+    assert _asked(Commit("INSERT", writes, made={1}))[1] == []
+    queries = _asked(Commit("INSERT", [*writes, _inserted(1)], made={1}))[1]
+    assert queries == ["SELECT count(*) FROM made WHERE made.id IN (1)"]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda key: _inserted(key),
+        lambda key: _inserted(key, upsert=OnConflict(("id",), ("n",))),
+        lambda key: HeldText("INSERT INTO made VALUES (:id)", (key,), None),
+        lambda key: HeldText("UPDATE made SET id = 1", (), None, sets=frozenset({("made", "id")})),
+    ],
+    ids=["insert", "upsert", "text", "text that names what it sets"],
+)
+def test_a_key_that_another_write_may_hold_proves_nothing(again: Any) -> None:
+    (key,) = _made_keys(1)
+    write = _inserted(key)
+    note_keys(write)
+    assert len(_asked(Commit("INSERT", [write]))[1]) == 1
+    note_keys(again(key))
+    assert _asked(Commit("INSERT", [write]))[1] == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda key: _held(insert(ONE), "id", "v", rows=[(key, "x")]),
+        lambda key: _held(insert(MADE), "id", "other", rows=[(1, key)]),
+        lambda key: _inserted(key + 1),
+        lambda key: HeldText("UPDATE made SET n = 1", (), None, sets=frozenset({("made", "n")})),
+        lambda key: HeldText("UPDATE a SET id = 1", (), None, sets=frozenset({("a", "id")})),
+    ],
+    ids=["another table", "another column", "another key", "text on a column", "text on a table"],
+)
+def test_a_key_that_is_elsewhere_proves_it_still(other: Any) -> None:
+    (key,) = _made_keys(1)
+    write = _inserted(key)
+    note_keys(write)
+    note_keys(other(key))
+    assert len(_asked(Commit("INSERT", [write]))[1]) == 1

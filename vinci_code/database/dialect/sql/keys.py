@@ -42,12 +42,11 @@ class KeyMaker:
     two share a number once in 150,000 times, of 100 once in 850.
     """
 
+    _tick: int
+
     def __init__(self) -> None:
         self._lock = threading.RLock()
         renew_lock_in_child(self)
-        self._process = 0
-        self._node = 0
-        self._tick = 0
         self._renew()
 
     def __call__(self) -> int:
