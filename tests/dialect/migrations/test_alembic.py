@@ -42,9 +42,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import NullType
 
 from tests.full import some
 from vinci_code.database.dialect.alembic import VinciImpl, settle_interrupted
+from vinci_code.database.dialect.base import VinciDialect
+from vinci_code.database.dialect.migrations.compare import same_type
 from vinci_code.database.dialect.migrations.progress import PROPERTY, UnknownOutcomeError
 from vinci_code.database.dialect.types import ARRAY, STRUCT, VARIANT
 from vinci_code.warehouse import Fault
@@ -498,6 +501,48 @@ def test_types_that_differ_are_reported(
     metadata = MetaData()
     Table("t", metadata, Column("a", Integer), Column("b", Numeric(10, 2)), Column("c", String))
     assert [item[0][3] for item in changes(metadata)] == ["a", "c"]
+
+
+def test_defaults_that_differ_are_reported(
+    engine: Engine, connection: Connection, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    def metadata_of(*defaults: Any) -> MetaData:
+        metadata = MetaData()
+        kinds: tuple[Any, ...] = (
+            Integer,
+            Integer,
+            Integer,
+            String,
+            String,
+            DateTime(timezone=True),
+        )
+        given = zip("abcdef", kinds, defaults, strict=True)
+        Table("t", metadata, *(Column(name, kind, server_default=d) for name, kind, d in given))
+        return metadata
+
+    now = text("current_timestamp()")
+    metadata_of("1", "1", None, "x", "X()", now).create_all(engine)
+    assert changes(metadata_of("1", "1", None, "x", "X()", text("CURRENT_TIMESTAMP"))) == []
+    found = changes(metadata_of("2", None, "1", "X", "X", now))
+    assert [item[0][3] for item in found] == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Integer(), Integer(), True),
+        (Integer(), String(), False),
+        (Numeric(10, 2), Numeric(10, 2), True),
+        (Numeric(10, 2), Numeric(10, 3), False),
+        (NullType(), Integer(), True),
+        (Integer(), NullType(), True),
+        (Integer(), None, False),
+    ],
+)
+def test_types_are_the_same_where_they_are_written_so_or_one_is_not_known(
+    one: Any, other: Any, same: bool
+) -> None:
+    assert same_type(VinciDialect(), one, other) is same
 
 
 # --- interrupted ---------------------------------------------------------------------------------

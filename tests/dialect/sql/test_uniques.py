@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import CompileError, DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.elements import Grouping
 
 from tests.dialect.held import rows_of
 from vinci_code.database import upsert
@@ -101,6 +102,27 @@ DECLARED: dict[str, Declare] = {
     "expression and column": _two,
     "expression without NULL": _coalesced,
 }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda mail: mail,
+        lambda mail: mail.desc(),
+        lambda mail: mail.asc().nulls_last(),
+        lambda mail: mail.label("m"),
+        lambda mail: mail.label("m").desc(),
+        lambda mail: Grouping(mail),
+        lambda mail: Grouping(mail.label("m")).desc().nulls_first(),
+        lambda mail: mail.label("m").collate("BINARY"),
+    ],
+)
+def test_a_column_is_itself_however_an_index_has_it(written: Callable[[Any], Any]) -> None:
+    table = _table(lambda table: Index("ux", written(table.c.mail), unique=True))
+    _, of_index = uniques(table)
+    assert of_index.is_plain
+    assert of_index.columns == (table.c.mail,)
+    assert of_index.violation == "UNIQUE constraint failed: t.mail (ux)"
 
 
 class Program:

@@ -191,7 +191,7 @@ def test_a_progress_that_fails_does_not_undo(
     connected: Callable[..., Engine], caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(progress: Progress) -> None:
-        raise RuntimeError(progress.rows)
+        raise RuntimeError(f"of {progress.rows} rows")
 
     engine = connected(on_progress=fail)
     METADATA.create_all(engine, checkfirst=False)
@@ -199,6 +199,7 @@ def test_a_progress_that_fails_does_not_undo(
         connection.execute(insert(ONE), {"id": 1})
     assert count_of(engine, ONE) == 1
     assert "on_progress failed after a commit" in caplog.text
+    assert "RuntimeError: of 1 rows" in caplog.text
     # Within a transaction it ends the unit.
     with pytest.raises(RuntimeError), engine.connect() as connection:
         run_and_commit(connection, insert(ONE).values(id=2), text("SELECT count(*) FROM one"))

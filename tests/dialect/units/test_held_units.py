@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import logging
+import re
 import threading
 from collections.abc import Callable
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +42,7 @@ from sqlalchemy.schema import CreateTable
 
 from tests.dialect.held import count_of, first_words, rows_of, run_and_commit, sending, sorted_rows
 from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.units import unit as unit_module
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -778,3 +783,17 @@ def test_translated_schemas(tables: Engine, local_warehouse: TestWarehouse) -> N
             assert sorted_rows(connection, ONE) == [(1, "changed")]
     finally:
         local_warehouse.warehouse.sql(f"DROP SCHEMA {other} CASCADE")
+
+
+def test_a_commit_is_logged_with_what_it_took(
+    tables: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = count(step=2.5)
+    monkeypatch.setattr(unit_module, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with caplog.at_level(logging.DEBUG, unit_module.__name__), tables.begin() as connection:
+        connection.execute(insert(ONE), {"id": 1})
+        connection.execute(insert(TWO), {"id": 1})
+    (message,) = (
+        record.message for record in caplog.records if record.name == unit_module.__name__
+    )
+    assert re.fullmatch(r"committed .*: 1 statements, [1-9]\d+ bytes, 2500 ms", message)

@@ -33,6 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError, NotSupportedError
+from sqlalchemy.orm import Session, registry
 
 from tests.dialect.held import count_of, rows_of
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -90,6 +91,31 @@ def several(*units: Unit) -> Unit:
 
 def users(*ids: int, **values: Any) -> Unit:
     return run(insert(USER), *({"id": number, **values} for number in ids))
+
+
+class User:
+    """A row of ``USER`` as an object."""
+
+
+class Tenant:
+    """A row of ``TENANT`` as an object."""
+
+
+for kind, table in ((User, USER), (Tenant, TENANT)):
+    registry().map_imperatively(kind, table)
+
+
+def flushed(kind: type[Any], key: int, **values: Any) -> Unit:
+    """A unit that changes an object, whose row is known to be there."""
+
+    def change(connection: Connection) -> None:
+        with Session(connection) as session:
+            changed = session.get_one(kind, key)
+            for name, value in values.items():
+                setattr(changed, name, value)
+            session.commit()
+
+    return change
 
 
 _BY_ID = U.id == bindparam("key")
@@ -280,6 +306,35 @@ SCENARIOS: dict[str, Sequence[Unit]] = {
     "computed, well": [
         run(insert(TENANT), {"id": 1, "name": "Anna"}, {"id": 2, "name": "Bert"}),
         run(update(TENANT).where(T.id == 2).values(name="Carl")),
+    ],
+    # Objects
+    "an object's name that is taken": [users(1, name="a"), users(2), flushed(User, 2, name="a")],
+    "an object's name that is free": [users(1, name="a"), users(2), flushed(User, 2, name="b")],
+    "half of a composite of an object": [
+        users(1, first="a", last="x"),
+        users(2, first="b", last="x"),
+        flushed(User, 2, first="a"),
+    ],
+    "half of a composite of an object, well": [
+        users(1, first="a", last="x"),
+        users(2, first="b", last="y"),
+        flushed(User, 2, first="a"),
+    ],
+    "an expression for an object": [
+        run(insert(USER), {"id": 1, "code": 1}, {"id": 2, "code": 2}),
+        flushed(User, 1, code=U.code + 1),
+    ],
+    "an expression for an object, well": [
+        run(insert(USER), {"id": 1, "code": 1}, {"id": 2, "code": 2}),
+        flushed(User, 2, code=U.code + 1),
+    ],
+    "computed of an object": [
+        run(insert(TENANT), {"id": 1, "name": "Anna"}, {"id": 2, "name": "Bert"}),
+        flushed(Tenant, 2, name="anna"),
+    ],
+    "computed of an object, well": [
+        run(insert(TENANT), {"id": 1, "name": "Anna"}, {"id": 2, "name": "Bert"}),
+        flushed(Tenant, 2, name="Carl"),
     ],
     # Whose type is not the column's
     "a float for a number": [run(insert(USER), {"id": 1}, {"id": 1.0})],

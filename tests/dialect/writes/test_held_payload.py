@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as for_any
@@ -33,6 +34,7 @@ from sqlalchemy import (
     Uuid,
     insert,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import DBAPIError
@@ -42,7 +44,7 @@ from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import DataError, LimitExceeded, ProgrammingError
 from vinci_code.database.dialect.text.binding import literal
 from vinci_code.database.dialect.types.transports import transport_of
-from vinci_code.database.dialect.writes.payload import payloads
+from vinci_code.database.dialect.writes.payload import MAX_JSON_BYTES, payloads
 from vinci_code.database.dialect.writes.shapes import letters
 
 DIALECT = VinciDialect()
@@ -238,12 +240,35 @@ def test_a_row_larger_than_a_statement(engine: Engine) -> None:
     assert _stored(engine) == []
 
 
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize(("count", "size"), [(2000, 10), (30, 600_000), (600, 30_000)])
+def test_rows_of_any_size_are_in_one_payload_each(count: int, size: int, split: bool) -> None:
+    rows = [(number, str(number % 10) * size) for number in range(count)]
+    made = list(payloads(rows, [INTEGER, TEXT], split=split))
+    found = [orjson.loads(payload.json or b"") for payload in made]
+    assert [len(each) for each in found] == [payload.rows for payload in made]
+    assert [(row["a"], row["b"]) for each in found for row in each] == rows
+    assert all(len(payload.json or b"") <= MAX_JSON_BYTES for payload in made)
+
+
 def test_columns_of_nulls_are_not_sent() -> None:
     [payload] = payloads([(1, None, "a"), (2, None, "b")], [INTEGER, TEXT, TEXT])
     assert payload.json == b'[{"a":1,"c":"a"},{"a":2,"c":"b"}]'
     assert "struct<a:bigint,b:string,c:string>" in payload.around()[1]
     [nothing] = payloads([(None,), (None,)], [TEXT])
     assert nothing.json == b"[{},{}]"
+
+
+def test_rows_of_which_nothing_is_sent_are_as_many(engine: Engine) -> None:
+    [payload] = payloads([(), ()], [])
+    assert (payload.rows, payload.json) == (2, b"[{},{}]")
+    table = Table("written", MetaData(), Column("yes", Boolean))
+    table.create(engine)
+    with engine.begin() as connection:
+        for _ in range(3):
+            connection.execute(insert(table).values(yes=true()))
+    with engine.connect() as connection:
+        assert connection.scalars(select(table.c.yes)).all() == [True] * 3
 
 
 @pytest.mark.parametrize("others", [[], ["2.345678"], ["1", "-1E-10"]])

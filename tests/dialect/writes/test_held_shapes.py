@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -235,6 +236,26 @@ def test_several_rows_in_one_statement() -> None:
     assert shape is not None
     assert shape.places == ((0, 1), (2, 3))
     assert shape.rows([(1, 2, 3, 4)]) == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("places", "rows"),
+    [
+        (((0, 1, 2),), [(1, 2, 3), (4, 5, 6)]),
+        (((2, 0, 1),), [(3, 1, 2), (6, 4, 5)]),
+        (((0, 1), (2, 1)), [(1, 2), (3, 2), (4, 5), (6, 5)]),
+        (((1,), (2,)), [(2,), (3,), (5,), (6,)]),
+        (((2,),), [(3,), (6,)]),
+        (((0, None, 2),), [(1, None, 3), (4, None, 6)]),
+        (((None, 1),), [(None, 2), (None, 5)]),
+        (((None,),), [(None,), (None,)]),
+        (((),), [(), ()]),
+    ],
+)
+def test_a_row_is_what_stands_at_its_places(places: Any, rows: Any) -> None:
+    shape = replace(Shape(WriteKind.INSERT, T, "t", (), ()), places=places)
+    parameters = [(1, 2, 3), (4, 5, 6)] if any(places) else [(), ()]
+    assert shape.rows(parameters) == rows
 
 
 def test_statements_that_can_be_sent_together() -> None:
