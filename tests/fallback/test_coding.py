@@ -322,9 +322,11 @@ def test_what_is_not_known_is_named(engine: Engine) -> None:
     )
     with pytest.raises(UnknownTableError, match="the column n of the table pair"):
         decode(document, {"pair": less})
-    other = Table("pair", MetaData(), Column("one", Integer), schema="far")
-    with pytest.raises(UnknownTableError, match="the table pair"):
+    whole = [Column("one", Integer), Column("two", Integer), Column("n", Integer)]
+    other = Table("pair", MetaData(), *whole, schema="far")
+    with pytest.raises(UnknownTableError, match="the table pair") as caught:
         decode(document, {"pair": other})
+    assert (caught.value.table, caught.value.column) == ("pair", None)
 
 
 def test_half_of_a_character_is_refused(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Engine,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -54,6 +55,20 @@ LINE = Table(
     Column("x", Integer),
     Column("y", Integer),
     UniqueConstraint("x", "y"),
+)
+NOTE = Table(
+    "note",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("mail", ForeignKey("user_.mail")),
+)
+OF_LINE = Table(
+    "of_line",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("of_b", String),
+    Column("of_a", Integer),
+    ForeignKeyConstraint(["of_b", "of_a"], ["line.b", "line.a"]),
 )
 FOLDED = Table(
     "folded",
@@ -134,6 +149,14 @@ def _touched(engine: Engine, *statements: Any) -> Touched:
         (delete(ITEM).where(ITEM.c.id == 1), delete(USER).where(USER.c.id == 1), True),
         (delete(ITEM).where(ITEM.c.id == 1), update(USER).where(USER.c.id == 1).values(id=2), True),
         (_USER_1, update(ITEM).where(ITEM.c.n > 5).values(owner=1), True),
+        (_USER_1, insert(ITEM).values(id=1, owner=func.abs(2)), True),
+        # By another key than the primary one, all of the table is referred to.
+        (_USER_1, insert(NOTE).values(id=1, mail="b"), True),
+        (_USER_1, insert(NOTE).values(id=1), False),
+        (insert(LINE).values(a=1, b="x"), insert(OF_LINE).values(id=1, of_a=1, of_b="x"), True),
+        (insert(LINE).values(a=1, b="x"), insert(OF_LINE).values(id=1, of_a=2, of_b="x"), False),
+        # Half a key is not looked into.
+        (insert(LINE).values(a=1, b="x"), insert(OF_LINE).values(id=1, of_a=2), True),
         # The table as a whole.
         (insert(ITEM).values(id=1), update(ITEM).where(ITEM.c.n > 5).values(n=1), True),
         (insert(ITEM).values(id=1), insert(BARE).from_select(["line"], select(ITEM.c.n)), True),

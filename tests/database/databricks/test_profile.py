@@ -160,6 +160,15 @@ def test_a_warehouse_that_differs_from_the_settings_is_refused_naming_both() -> 
     assert "ffffffffffffffff" in text
 
 
+@pytest.mark.parametrize(
+    "found",
+    ["your-warehouse-id", "<warehouse-id>", "not an id", "", WAREHOUSE, f"https://{HOST}{PATH}"],
+)
+def test_a_warehouse_that_is_none_or_the_same_is_in_nobodys_way(found: str) -> None:
+    write(f"[work]\nhost = {HOST}\ntoken = {TOKEN}\nwarehouse_id = {found}\n")
+    assert connector().http_path == PATH
+
+
 def test_a_profile_without_a_host_takes_that_of_the_settings() -> None:
     write(f"[work]\ntoken = {TOKEN}\n")
     assert connector().host == HOST
