@@ -25,6 +25,12 @@ hypothesis.settings.register_profile(
     "steady", derandomize=True, deadline=None, print_blob=True, database=None
 )
 hypothesis.settings.load_profile("steady")
+# For who only wants to know that a test fails: to make an example small takes minutes.
+hypothesis.settings.register_profile(
+    "unshrunk",
+    parent=hypothesis.settings.get_profile("steady"),
+    phases=[phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.shrink],
+)
 
 trust_none_of_the_machine()
 
