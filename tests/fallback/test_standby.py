@@ -24,6 +24,7 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     String,
+    bindparam,
     case,
     column,
     delete,
@@ -379,12 +380,14 @@ def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) ->
         ]
         for rows in (first, *others):
             session.execute(insert(WIDER).values(rows))
+        several = insert(WIDER).values([{"id_m1": bindparam("n")}, {"id_m1": bindparam("m")}])
+        session.execute(several, [{"n": 11, "m": 12}, {"n": 13, "m": 14}])
         session.commit()
         here = session.execute(select(WIDER.c.id, WIDER.c.id_m1).order_by(WIDER.c.id)).all()
     made.end()
     assert made.is_back()
     assert made.rows(WIDER) == list(map(tuple, here))
-    assert sorted((number for _, number in here), key=str) == [5, 6, 6, *[None] * 7]
+    assert sorted((number for _, number in here), key=str) == [11, 12, 13, 14, 5, 6, 6, *[None] * 7]
     assert {7, 8} < {key for key, _ in here}
 
 

@@ -22,7 +22,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.driver.connecting import checked_seconds
 from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, UPSERT
 from vinci_code.database.dialect.sql.constructs import TRAITS, described
-from vinci_code.database.dialect.sql.inserts import given, with_keys_made
+from vinci_code.database.dialect.sql.inserts import executions
 from vinci_code.database.dialect.sql.keys import Place
 from vinci_code.database.dialect.sql.refusals import (
     CHANGED_BEFORE,
@@ -285,21 +285,19 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
-        origin = None if self._is_raw else self._origin
-        if unit.write(held, cursor, at_once=at_once, flush=self._is_flush, origin=origin):
+        origins = None if self._is_raw else self._origins
+        if unit.write(held, cursor, at_once=at_once, flush=self._is_flush, origins=origins):
             self._held = held
             self._held_rows = sum(map(len, held))
 
-    def _origin(self) -> Origin:
+    def _origins(self) -> list[Origin]:
         """What is executed, so that it can be executed again."""
         compiled: Any = self.compiled
-        statement: Any = self.invoked_statement
-        rows = given(compiled, self.compiled_parameters)
         options: Any = self.execution_options
         if self._taken is not None:
             options = options.union({EXPECTED: self._taken})
-        made = with_keys_made(statement, compiled, self.compiled_parameters)
-        return Origin(made, list(rows), options)
+        executed = executions(self.invoked_statement, compiled, self.compiled_parameters)
+        return [Origin(statement, rows, options) for statement, rows in executed]
 
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""

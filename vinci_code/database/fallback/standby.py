@@ -33,9 +33,8 @@ from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.sql.inserts import (
     InsertKeys,
     as_declared,
+    executions,
     generated_key,
-    given,
-    with_keys_made,
 )
 from vinci_code.database.dialect.sql.tables_used import TablesUsed
 from vinci_code.database.dialect.text.scanning import describe
@@ -250,9 +249,8 @@ class StandbyContext(SQLiteExecutionContext):
         mark = shadow.mark()
         try:
             compiled, parameters = self.compiled, self.compiled_parameters
-            statement: Any = self.invoked_statement
-            statement = with_keys_made(statement, compiled, parameters)
-            shadow.hold(statement, list(given(compiled, parameters)), self.execution_options)
+            for statement, rows in executions(self.invoked_statement, compiled, parameters):
+                shadow.hold(statement, rows, self.execution_options)
             execute()
             self._require_found(cursor)
         except BaseException:

@@ -80,47 +80,27 @@ class InsertKeys(SQLCompiler):
         return parameter is not None and parameter.required
 
 
-def with_keys_made(
-    statement: Insert, compiled: Any, parameters: Sequence[Mapping[str, Any]]
-) -> Insert:
-    """An INSERT as it was executed: with the keys that were made for the rows that stand in it.
+def executions(
+    statement: Any, compiled: Any, parameters: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[Any, list[Mapping[str, Any]]]]:
+    """What writes the same again: a construct, and the sets of parameters that it is executed with.
+
+    The defaults and the keys that were made are among them. Keys of rows that stand in the
+    statement take their places there, so that each set of parameters has a construct of its own.
 
     Args:
-        statement: The construct.
+        statement: The construct that was executed.
         compiled: What it was compiled to.
-        parameters: The parameters that it was executed with.
-    """
-    if not compiled._keys_of_rows:
-        return statement
-    (row,) = parameters
-    keys = iter([row[compiled.bind_names[bind]] for bind in compiled._keys_of_rows])
-    column: Any = generated_key(as_declared(statement.table))
-    return _keyed_rows(statement, column, lambda _: next(keys))
-
-
-def given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The sets of parameters with which a write can be executed again, and writes the same.
-
-    The defaults and the keys that were made for them are among them; those of rows that stand in
-    the statement are for ``with_keys_made``.
-
-    Args:
-        compiled: The compiled statement.
         parameters: Its parameters by the names that they have there.
     """
-    wanted = set(compiled.column_keys or ())
-    keys_of_rows = set(compiled._keys_of_rows)
-    within = compiled.isinsert and compiled.compile_state.statement._multi_values
-    if not within:
-        wanted |= {column.key for column in compiled.insert_prefetch}
-        wanted |= {column.key for column in compiled.update_prefetch}
-    names = {
-        bind.key: name
-        for bind, name in compiled.bind_names.items()
-        if (bind.key in wanted or bind.callable is not None) and bind not in keys_of_rows
-    }
-    for row in parameters:
-        yield {key: row[name] for key, name in names.items()}
+    binds: Sequence[BindParameter[Any]] = compiled._keys_of_rows
+    rows = list(_given(compiled, parameters))
+    if not binds:
+        yield statement, rows
+        return
+    for row, values in zip(rows, parameters, strict=True):
+        keys = [values[compiled.bind_names[bind]] for bind in binds]
+        yield _with_keys(statement, iter(keys)), [row]
 
 
 def as_declared(table: Any) -> Any:
@@ -160,6 +140,28 @@ def require_room(column: Column[Any], dialect: Any) -> None:
 def is_narrow(column: Column[Any], dialect: Any) -> bool:
     """Whether a column has less bits than the keys that are made here, such as one of INTEGER."""
     return bool(getattr(innermost(column.type, dialect), "bits", _BITS) < _BITS)
+
+
+def _given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The sets of parameters with what was made for them, but for the keys of rows within."""
+    wanted = set(compiled.column_keys or ())
+    keys_of_rows = set(compiled._keys_of_rows)
+    within = compiled.isinsert and compiled.compile_state.statement._multi_values
+    if not within:
+        wanted |= {column.key for column in compiled.insert_prefetch}
+        wanted |= {column.key for column in compiled.update_prefetch}
+    names = {
+        bind.key: name
+        for bind, name in compiled.bind_names.items()
+        if (bind.key in wanted or bind.callable is not None) and bind not in keys_of_rows
+    }
+    for row in parameters:
+        yield {key: row[name] for key, name in names.items()}
+
+
+def _with_keys(statement: Insert, keys: Iterator[Any]) -> Insert:
+    column: Any = generated_key(as_declared(statement.table))
+    return _keyed_rows(statement, column, lambda _: next(keys))
 
 
 def _keyed_rows(statement: Insert, column: Column[Any], make: Callable[[int], Any]) -> Insert:

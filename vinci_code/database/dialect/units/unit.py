@@ -236,7 +236,7 @@ class Unit:
         *,
         at_once: bool = False,
         flush: bool = False,
-        origin: Callable[[], Origin] | None = None,
+        origins: Callable[[], Iterable[Origin]] | None = None,
     ) -> bool:
         """Hold what one execution writes, or run it at once; returns whether it is held.
 
@@ -245,7 +245,7 @@ class Unit:
             cursor: The cursor that it was executed on.
             at_once: Whether it is to be run now.
             flush: Whether it is one of the ORM's flush.
-            origin: Says what was executed; ``None`` for a text of the application's own.
+            origins: Say what was executed; ``None`` for a text of the application's own.
         """
         self._require_sound()
         if at_once:
@@ -259,7 +259,7 @@ class Unit:
             for write in held:
                 self.held.add(write)
             if self._dialect.unsent is not None:
-                self._origins.append(None if origin is None else origin())
+                self._origins += [None] if origins is None else origins()
             cursor.rowcount = (
                 -1 if any(isinstance(write, HeldText) for write in held) else _rows(held)
             )
