@@ -8,15 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 import vinci_code
-from vinci_code.database.dialect.borrowed import ALEMBIC, SQLALCHEMY, Used, missing
+from vinci_code.database.dialect.borrowed import (
+    ALEMBIC,
+    SINCE_2_1,
+    SQLALCHEMY,
+    Used,
+    missing,
+    of_sqlalchemy,
+)
 from vinci_code.database.dialect.driver import adapter
 
 PACKAGE = Path(vinci_code.__file__).parent
 OTHERS = ("sqlalchemy", "alembic")
 LISTED = {
-    name for used in (SQLALCHEMY, ALEMBIC, adapter.USED) for each in used.values() for name in each
+    name
+    for used in (SQLALCHEMY, SINCE_2_1, ALEMBIC, adapter.USED)
+    for each in used.values()
+    for name in each
 }
 # What SQLAlchemy sets on each class of its constructs and types, ours among them.
 BY_ITSELF = frozenset(
@@ -33,9 +44,15 @@ BY_ITSELF = frozenset(
 ELSEWHERE = frozenset({"_load_from_env", "_resolve_host_metadata", "_sa_instance_state"})
 
 
-@pytest.mark.parametrize("used", [SQLALCHEMY, ALEMBIC], ids=OTHERS)
-def test_all_that_is_listed_is_there(used: Used) -> None:
-    assert missing(used) == []
+@pytest.mark.parametrize("used", [of_sqlalchemy(sqlalchemy.__version__), [ALEMBIC]], ids=OTHERS)
+def test_all_that_is_listed_is_there(used: list[Used]) -> None:
+    assert missing(*used) == []
+
+
+def test_an_earlier_release_is_not_asked_for_what_it_needs_not() -> None:
+    assert of_sqlalchemy("2.0.40") == [SQLALCHEMY]
+    for later in ("2.1.0b1", "2.1.9", "2.2.0", "3.0"):
+        assert of_sqlalchemy(later) == [SQLALCHEMY, SINCE_2_1]
 
 
 @pytest.mark.parametrize("place", [*SQLALCHEMY, *ALEMBIC], ids=lambda place: ".".join(place))

@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import BigInteger, Column, Table, create_engine, event, inspect
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import attributes
+from sqlalchemy.orm import attributes, registry
 from sqlalchemy.orm.base import NO_VALUE
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vinci_code.database.dialect import selfcheck
-from vinci_code.database.dialect.units import flushes, loaded
+from vinci_code.database.dialect.units import flushed_keys, flushes, loaded
 from vinci_code.database.dialect.writes.dml import WriteCompiler
 
 Patch = pytest.MonkeyPatch
@@ -110,6 +110,25 @@ def test_no_engine_is_made_with_it(
     assert not selfcheck._checked
     _make_engine()
     assert selfcheck._checked
+
+
+def test_a_mapper_that_was_not_seen_is_seen_by_the_next_engine(monkeypatch: Patch) -> None:
+    """The first engine of a process could not see it, or another thread is half way through."""
+    mapped = registry()
+    key = Column("id", BigInteger, primary_key=True)
+    mapper: Any = mapped.map_imperatively(
+        type("Unseen", (), {}),
+        Table("unseen", mapped.metadata, key),
+    )
+    _make_engine()
+    event.remove(mapper, "before_insert", flushed_keys._make_key)
+    with monkeypatch.context() as patch:
+        _no_mappers(patch)
+        _make_engine()
+        assert not event.contains(mapper, "before_insert", flushed_keys._make_key)
+    _make_engine()
+    assert event.contains(mapper, "before_insert", flushed_keys._make_key)
+    mapped.dispose()
 
 
 def test_it_is_checked_once_in_a_process(monkeypatch: Patch) -> None:

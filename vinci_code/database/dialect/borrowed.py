@@ -27,8 +27,6 @@ SQLALCHEMY: Used = {
     ("sqlalchemy.engine.base", "Connection"): ("_handle_dbapi_exception",),
     ("sqlalchemy.engine.default", "DefaultDialect"): (
         "_assert_and_set_isolation_level",
-        "_json_deserializer",
-        "_json_serializer",
         "_on_connect_isolation_level",
     ),
     ("sqlalchemy.engine.default", "DefaultExecutionContext"): ("_init_compiled",),
@@ -66,7 +64,6 @@ SQLALCHEMY: Used = {
         "_requires_quotes_illegal_chars",
     ),
     (_COMPILER, "SQLCompiler"): (
-        "_add_to_params",
         "_bind_processors",
         "_compose_select_body",
         "_dispatch_independent_ctes",
@@ -109,16 +106,31 @@ SQLALCHEMY: Used = {
     ),
 }
 
+SINCE_2_1: Used = {
+    # Releases before read what a dialect of ours sets on itself, and declare nothing.
+    ("sqlalchemy.engine.default", "DefaultDialect"): ("_json_deserializer", "_json_serializer"),
+    # Before, statements carry no parameters of their own.
+    (_COMPILER, "SQLCompiler"): ("_add_to_params", "_collect_params"),
+}
+"""What is used of SQLAlchemy 2.1 and later, where an earlier release needs nothing in its place."""
+
 ALEMBIC: Used = {
     ("alembic.autogenerate.render", ""): ("_repr_type",),
     ("alembic.ddl.impl", "DefaultImpl"): ("_exec",),
 }
 
 
-def missing(used: Used) -> list[str]:
+def of_sqlalchemy(version: str) -> list[Used]:
+    """What is used of a release of SQLAlchemy."""
+    major, minor, *_ = version.split(".")
+    return [SQLALCHEMY, SINCE_2_1] if (int(major), int(minor)) >= (2, 1) else [SQLALCHEMY]
+
+
+def missing(*lists: Used) -> list[str]:
     """What is used, and is not there."""
     return [
         f"{name or module}.{each}"
+        for used in lists
         for (module, name), wanted in used.items()
         for each in _not_in(module, name, wanted)
     ]

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.exc import InvalidRequestError
 
-from vinci_code.database.dialect.borrowed import SQLALCHEMY, missing
+from vinci_code.database.dialect.borrowed import missing, of_sqlalchemy
 from vinci_code.database.dialect.units import flushes, loaded
 
 _TO_DO = (
@@ -39,7 +39,7 @@ def check(dialect: Any) -> None:
 
 
 def _check_names() -> None:
-    lacks = missing(SQLALCHEMY)
+    lacks = missing(*of_sqlalchemy(sqlalchemy.__version__))
     if lacks:
         raise _changed(f"it lacks {', '.join(lacks)}")
 

@@ -31,14 +31,16 @@ def listen() -> None:
 
     global _CONTINUE
     _CONTINUE = EXT_CONTINUE
-    if event.contains(Mapper, "before_insert", _be_last):
-        return
     # SQLAlchemy calls what listens to all mappers before what listens to one, so that to be the
-    # last takes a listener of each mapper.
-    event.listen(Mapper, "before_insert", _be_last)
-    event.listen(Mapper, "after_mapper_constructed", _begin)
+    # last takes a listener of each mapper. Each is looked at whenever an engine is made: another
+    # thread may be half way through them, and one that could not see them has done nothing.
+    if not event.contains(Mapper, "after_mapper_constructed", _begin):
+        event.listen(Mapper, "after_mapper_constructed", _begin)
     for mapper in mappers():
-        _begin(mapper)
+        if not event.contains(mapper, "before_insert", _make_key):
+            _begin(mapper)
+    if not event.contains(Mapper, "before_insert", _be_last):
+        event.listen(Mapper, "before_insert", _be_last)
 
 
 def _begin(mapper: Any, *_: Any) -> None:
