@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import signal
 import socket
 import threading
@@ -260,6 +261,8 @@ def test_a_deadline_holds_while_waiting(
         (None, None),
         ("", None),
         ("soon", None),
+        ("nan", None),
+        ("inf", math.inf),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
     ],
 )
