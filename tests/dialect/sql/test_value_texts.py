@@ -100,7 +100,11 @@ def test_the_text_of_a_value_is_that_of_sqlite(sides: Sides, value: Any) -> None
     ]
     for expression in made:
         sides.rows(sa.select(C.id, expression).order_by(C.id))
-    sides.rows(sa.select(C.id).where(text == sa.select(text).where(C.id == 1).scalar_subquery()))
+    sides.rows(
+        sa.select(C.id)
+        .where(text == sa.select(text).where(C.id == 1).scalar_subquery())
+        .order_by(C.id)
+    )
 
 
 @pytest.mark.parametrize("value", VALUES, ids=str)

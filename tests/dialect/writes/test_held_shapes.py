@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy
+from hypothesis import assume, settings
 from hypothesis import given as for_any
-from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     Column,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 
 from vinci_code.database.dialect.base import VinciDialect
@@ -269,6 +271,7 @@ def test_statements_that_can_be_sent_together() -> None:
     assert len(set(signatures)) == 4
 
 
+IS_2_1 = not sqlalchemy.__version__.startswith("2.0.")
 _AWKWARD = st.text(
     st.sampled_from("ab`'\"?(), .=\n\\AND WHERESETVALUES:é\U0001f600"), min_size=1, max_size=8
 )
@@ -282,6 +285,9 @@ _AWKWARD = st.text(
 )
 def test_any_names(table: str, names: list[str], schema: str | None) -> None:
     schema = schema if schema is None else schema.replace(".", "")
+    # Before 2.1 SQLAlchemy gives names such as "A" and "(" one parameter.
+    escapes = str.maketrans(dict(SQLCompiler.bindname_escape_characters))
+    assume(IS_2_1 or len({name.translate(escapes) for name in names}) == len(names))
     key, *others = names
     built = Table(
         table,
