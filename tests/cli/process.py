@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,14 +121,6 @@ def write_lines(path: Path, lines: Sequence[str]) -> Path:
     """Write a file of lines."""
     path.write_text("".join(lines), encoding="utf-8")
     return path
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
-    end = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def waiting_in(pipe: IO[bytes]) -> int:

@@ -23,10 +23,10 @@ from tests.cli.process import (
     shell,
     start,
     vinci,
-    wait_until,
     waiting_in,
     write_lines,
 )
+from tests.patience import wait_until
 from vinci_code import __version__
 
 COMMANDS: tuple[tuple[str, ...], ...] = (

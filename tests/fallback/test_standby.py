@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -37,7 +38,13 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import CompileError, IntegrityError, NotSupportedError, StatementError
+from sqlalchemy.exc import (
+    CompileError,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    StatementError,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -364,6 +371,32 @@ def test_each_statement_has_a_present_of_its_own(
     made.end()
     assert made.is_back()
     assert [row[2] for row in made.rows(MOMENT)] == presents
+
+
+def test_a_write_that_is_only_looked_at_shows_the_present(made: Circle) -> None:
+    """In a thread that has executed nothing."""
+    compiled = insert(MOMENT).values(id=1, n=1).compile(made.fallback.standby)
+    with ThreadPoolExecutor(1) as pool:
+        shown = pool.submit(lambda: compiled.params).result()
+    assert any(isinstance(value, dt.datetime) for value in shown.values())
+
+
+def test_what_was_rolled_back_to_a_savepoint_keeps_the_lock_to_write(made: Circle) -> None:
+    """The unit goes on, and is kept, with nothing of what was dropped."""
+    made.begin()
+    with made.session() as session, made.session() as other:
+        with session.begin_nested() as point:
+            session.execute(insert(ITEM).values(id=1, name="dropped"))
+            point.rollback()
+        opened: Any = other.connection().connection.dbapi_connection
+        opened.execute("PRAGMA busy_timeout = 100")
+        with pytest.raises(OperationalError, match="locked"):
+            other.execute(insert(ITEM).values(id=2, name="too early"))
+        session.execute(insert(ITEM).values(id=3, name="kept"))
+        session.commit()
+    made.end()
+    assert made.is_back()
+    assert [row[:2] for row in made.rows(ITEM)] == [(3, "kept")]
 
 
 def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) -> None:

@@ -37,6 +37,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    create_engine,
     inspect,
     text,
 )
@@ -621,6 +622,21 @@ def test_a_revision_that_was_killed_anywhere_can_be_run_again(
         migrations.downgrade("base")
         assert PROPERTY not in dict(rows(connection, "SHOW TBLPROPERTIES alembic_version"))
     assert nth > 20
+
+
+def test_the_layout_of_a_table_is_nothing_to_another_database() -> None:
+    """An application that runs on SQLite declares it too."""
+    metadata = MetaData()
+    layout: dict[str, Any] = {
+        "databricks_cluster_by": ["id"],
+        "databricks_tblproperties": {"team": "a"},
+    }
+    Table("t", metadata, Column("id", BigInteger, primary_key=True), **layout)
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        metadata.create_all(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
 
 
 def test_rows_are_not_changed_twice(migrations: Migrations, connection: Connection) -> None:

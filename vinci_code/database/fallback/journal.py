@@ -129,7 +129,8 @@ class Journal:
             rows: How many rows it writes.
             sent: How it was sent to the warehouse already, where its answer was lost: it is in
                 doubt, in a batch of its own identity.
-            may_wait: Whether it waits for others that write; its transaction may have done so.
+            may_wait: Whether to take the lock to write first, and wait for it; a transaction that
+                has changed rows has it.
 
         Returns:
             Its ``seq``; after the commit has returned, give it to ``acknowledged``.

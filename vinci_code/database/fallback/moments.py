@@ -40,6 +40,8 @@ def begin_moment() -> None:
 
 def moment() -> dt.datetime:
     """The present of the statement, naive, in UTC."""
+    if not hasattr(_of_thread, "moment"):
+        begin_moment()  # what is compiled to be looked at belongs to no execution
     found: dt.datetime = _of_thread.moment
     return found
 
