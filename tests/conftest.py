@@ -15,6 +15,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.certificates import trust_none_of_the_machine
+from tests.fakes.certificates import Authority
+from tests.fakes.workspace import FakeWorkspace
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import forget_secrets
@@ -76,6 +78,19 @@ def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         thread.join(_SECONDS_TO_END)
     left = [thread for thread in left if thread.is_alive()]
     assert not left, f"threads left behind: {left}"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Who has issued the certificates of fake servers."""
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def workspace(authority: Authority) -> Iterator[FakeWorkspace]:
+    """A workspace that signs in, and answers the checks."""
+    with FakeWorkspace(authority.issue()) as serving:
+        yield serving
 
 
 def end_what_the_vendor_listens_to() -> None:

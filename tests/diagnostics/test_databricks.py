@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -39,17 +39,6 @@ NAMES = [
     "fallback",
 ]
 WRONG_TOKEN = "dapi" + "1" * 30 + "ab"
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def workspace(authority: Authority) -> Iterator[FakeWorkspace]:
-    with FakeWorkspace(authority.issue()) as serving:
-        yield serving
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -36,17 +36,6 @@ OAUTH = {
 }
 WRONG_TOKEN = "dapi" + "1" * 30 + "ab"
 WRONG_SECRET = "dose" + "2" * 30 + "cd"
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def workspace(authority: Authority) -> Iterator[FakeWorkspace]:
-    with FakeWorkspace(authority.issue()) as serving:
-        yield serving
 
 
 def test_a_token_opens_a_session(workspace: FakeWorkspace, authority: Authority) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,6 @@ from tests.patience import FOR_LONG_S, soon, wait_until
 from vinci_code.core.errors import AuthenticationError, DeadlineExceededError
 from vinci_code.database.databricks import profile as databricks_profile
 from vinci_code.database.databricks_connector import DatabricksConnector
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def workspace(authority: Authority) -> Iterator[FakeWorkspace]:
-    with FakeWorkspace(authority.issue()) as serving:
-        yield serving
 
 
 def connector(workspace: FakeWorkspace, authority: Authority, profile: str) -> DatabricksConnector:
