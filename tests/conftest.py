@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 from tests.certificates import trust_none_of_the_machine
 from tests.fakes.certificates import Authority
 from tests.fakes.workspace import FakeWorkspace
+from tests.full import mark_the_rest
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import forget_secrets
@@ -47,8 +48,10 @@ _SECONDS_TO_END = 20
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no process is left alone with one of them."""
+    mark_the_rest(items)
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 

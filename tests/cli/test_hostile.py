@@ -19,6 +19,10 @@ from tests.cli.process import (
     write_lines,
 )
 from tests.cli.test_events import keys, run
+from tests.full import part
+
+pytestmark = part(2)
+
 
 GOOD = event_line(1)
 CSV_HEADER = "event_key,event_type,source,occurred_at\n"

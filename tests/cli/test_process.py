@@ -26,8 +26,12 @@ from tests.cli.process import (
     waiting_in,
     write_lines,
 )
+from tests.full import part
 from tests.patience import wait_until
 from vinci_code import __version__
+
+pytestmark = part(3)
+
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     (),

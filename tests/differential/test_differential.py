@@ -21,11 +21,12 @@ import sqlalchemy as sa
 from tests.differential.generating import generate
 from tests.differential.programs import Program, read
 from tests.differential.run import Folder, Found, Sides, replay, run_all, sides
+from tests.full import part, some
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.driver.dbapi import Connection
 
 SEED = 12
-PROGRAMS = 60
+PROGRAMS = some(60, few=30)
 # Within how many programs a break is to be found.
 BOUND = 60
 
@@ -71,6 +72,7 @@ def _without(method: str) -> Callable[[pytest.MonkeyPatch], None]:
     return broken
 
 
+@part(2)
 @pytest.mark.parametrize(
     ("options", "broken", "expected"),
     [

@@ -11,9 +11,13 @@ from sqlalchemy import Engine, String, event, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.fallback.circle import Circle, circle
+from tests.full import part
 from tests.patience import FOR_LONG_S, runs_again, wait_until
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 FOR_EVER = 10**6
 

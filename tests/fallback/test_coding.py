@@ -41,12 +41,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.fallback.documents import Write, held_of, sent_of, unit_of
+from tests.full import part
 from vinci_code.core.errors import DocumentError, UnknownTableError, VinciError
 from vinci_code.database import upsert
 from vinci_code.database.dialect.dberrors import DataError, NotSupportedError
 from vinci_code.database.dialect.units.held import Held, HeldRows, joined
 from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.fallback.coding import FORMAT, decode, encode
+
+pytestmark = part(3)
 
 
 class Base(DeclarativeBase):

@@ -12,6 +12,7 @@ from tests.fallback.histories.breaks import BREAKS, Break, found
 from tests.fallback.histories.run import as_text, run_all
 from tests.fallback.histories.runner import Runner
 from tests.fallback.histories.schedules import generate, read
+from tests.full import part
 
 SEED = 7
 
@@ -72,6 +73,7 @@ _FOUND = {
 }
 
 
+@part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", [b for b in BREAKS if b.name in _FOUND], ids=lambda b: b.name)
 def test_a_break_is_found(broken: Break) -> None:

@@ -14,13 +14,18 @@ from typing import Any
 import pytest
 
 from tests.fallback.journals import add, opened
+from tests.full import part, some
 from vinci_code.core.errors import FallbackFileError, JournalError
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.journal_file import PAGE_SIZE, JournalFile
 from vinci_code.database.fallback.records import Counts, Entry, State
 from vinci_code.database.fallback.salvage import Salvaged, salvage
 
+pytestmark = part(2)
+
+
 SEED = 20260131
+DAMAGES = some(250, few=100)
 PATH = Path("journal.db")
 ENDINGS = ("", "-wal", "-shm", ".mark", ".lock")
 
@@ -167,7 +172,7 @@ def test_a_damage_anywhere_is_whole_named_or_salvaged(
     stored = store(Path("stored"), choice, in_log=in_log)
     assert check(lay_out(stored, "sound"), stored) == "whole"
     ends = {"whole": 0, "named": 0, "salvaged": 0}
-    for number in range(250):
+    for number in range(DAMAGES):
         path = lay_out(stored, str(number))
         target = path
         log = path.with_name(path.name + "-wal")
@@ -189,7 +194,7 @@ def test_a_damage_anywhere_is_whole_named_or_salvaged(
             raise
         shutil.rmtree(path.parent)
     print(ends)
-    assert ends["named"] + ends["salvaged"] > 100
+    assert ends["named"] + ends["salvaged"] > DAMAGES / 3
 
 
 def test_all_that_is_whole_is_salvaged_and_parked(choice: random.Random) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.dialect.held import engine_on
 from tests.fallback.mirrored import ITEMS, Mirrored, mirrored
-from tests.full import some
+from tests.full import part, some
 from tests.parity import test_types as parity
 from tests.parity.backends import same
 from tests.patience import wait_until
@@ -36,7 +36,10 @@ from vinci_code.database.models import Event
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.* does .not. support Decimal")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dialect sqlite.* does .not. support Decimal"),
+    part(2),
+]
 
 UTC = dt.timezone.utc
 

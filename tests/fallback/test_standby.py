@@ -49,12 +49,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.fallback.circle import Circle, Work, circle, on_sqlite
+from tests.full import part
 from vinci_code.core.errors import StandbyReadError
 from vinci_code.database.fallback.mirror import refresh
 from vinci_code.database.fallback.records import State
 from vinci_code.database.models.types import UtcDateTime
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
 
 
 class Base(DeclarativeBase):

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from tests.dialect.held import count_of, first_words, rows_of, sending, wait_for_history
 from tests.fallback.documents import held_of, unit_of
+from tests.full import part
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.driver.query_history import TAG
 from vinci_code.database.dialect.units.held import Held
@@ -33,6 +34,9 @@ from vinci_code.database.fallback.coding import decode, encode
 from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 ONE = Table(

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.full import part, some
 from tests.history.breaks import BREAKS, Break
 from tests.history.checker import check
 from tests.history.model import SETTING
@@ -42,7 +43,7 @@ from vinci_code.database.dialect.writes import guards
 from vinci_code.warehouse.engine import conflicts
 
 SEED = 20
-SCHEDULES = 80
+SCHEDULES = some(80, few=50)
 # Within how many schedules a break is to be found.
 BOUND = 60
 
@@ -77,13 +78,13 @@ def test_every_history_can_be_explained(on: Runner) -> None:
     for outcome in ("acknowledged", "ambiguous AmbiguousWriteError", "failed IntegrityError"):
         assert report.outcomes[outcome] > 5, report.outcomes
     assert report.outcomes["failed ConflictError"] > 0, report.outcomes
-    for some in (
+    for outcome in (
         "lost answer: committed",
         "lost answer: unknown, without the history",
         "run again by run_unit",
         "in a child process",
     ):
-        assert report.outcomes[some] > 0, report.outcomes
+        assert report.outcomes[outcome] > 0, report.outcomes
     assert any(name.startswith("interrupted") for name in report.outcomes), report.outcomes
 
 
@@ -196,6 +197,7 @@ _FOUND = {
 }
 
 
+@part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", [b for b in BREAKS if b.name in _FOUND], ids=lambda b: b.name)
 def test_a_break_is_found(broken: Break) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from examples import orders
 from tests.cli.process import environment
+from tests.full import part
 from tests.patience import PATIENCE_S
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.database import migrations
@@ -94,6 +95,7 @@ def test_an_order_is_one_statement(configured: TestWarehouse) -> None:
     assert found() == (1, [])
 
 
+@part(2)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_leaves_no_order_in_part(configured: TestWarehouse, name: str) -> None:
     orders.place_order("first", LINES)

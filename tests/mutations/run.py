@@ -30,7 +30,8 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "vinci_code"
-_MARKED = "not slow and not soak and not full"
+# All cases of a test, also those that `make test` leaves out.
+_MARKED = "not slow and not soak"
 _TIMEOUT_S = 600.0
 """For tests without any mutation, on a busy machine: quick ones take a minute at most."""
 

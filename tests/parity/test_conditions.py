@@ -10,10 +10,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import func
 
+from tests.full import part
 from tests.parity import shop
 from tests.parity.shop import METADATA, product, sale
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal"),
+    part(3),
+]
 
 __all__ = ["METADATA"]
 

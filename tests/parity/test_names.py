@@ -8,6 +8,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from tests.full import part
+
+pytestmark = part(3)
+
+
 METADATA = sa.MetaData()
 
 COLUMN_NAMES = [

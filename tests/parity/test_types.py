@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.full import part
 from tests.parity.backends import same
 from vinci_code.database.models.types import UtcDateTime
 
 # SQLite has no exact numbers, and SQLAlchemy says so.
-pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal"),
+    part(3),
+]
 
 METADATA = sa.MetaData()
 

@@ -13,10 +13,14 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.full import part
 from tests.parity.backends import same
 from vinci_code.database.models.types import UtcDateTime
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal"),
+    part(3),
+]
 
 METADATA = sa.MetaData()
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.full import part
 from tests.spark.local import Replay
 from tests.spark.record import FOLDER, RECORDINGS
 from tests.warehouse.corpus import reader
 from tests.warehouse.corpus.reader import Case
 from vinci_code.warehouse.engine.engine import Engine
+
+pytestmark = part(2)
+
 
 CASES = list(reader.cases(FOLDER))
 

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from tests.full import some
 from vinci_code.core import config
 from vinci_code.core.config import (
     ConfigurationError,
@@ -791,7 +792,7 @@ _VALUES = st.one_of(
     ),
 )
 # `make test-long` has ten thousand.
-EXAMPLES = int(os.environ.get("VINCI_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("VINCI_EXAMPLES", some("2000", few="500")))
 
 _NAMES = sorted(name for mark in DatabaseSettings.variables().values() for name in mark.names)
 

@@ -23,7 +23,7 @@ from tests.core.redaction.canary_program import CHANNELS, CRASHES, SECRET, SECRE
 from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import closed_port
 from tests.fakes.workspace import CLIENT_ID, FakeWorkspace
-from tests.full import full
+from tests.full import full, part
 from tests.patience import PATIENCE_S
 from vinci_code.core.redaction import MASK
 
@@ -260,6 +260,7 @@ def test_no_channel_leaks_where_nobody_answers(place: Place) -> None:
 # --- the end of the interpreter -------------------------------------------------------------------
 
 
+@part(2)
 @pytest.mark.parametrize("name", CRASHES)
 def test_no_crash_leaks(place: Place, name: str) -> None:
     output = place.run_program(name, environment=place.environment("token"))[name]
@@ -268,6 +269,7 @@ def test_no_crash_leaks(place: Place, name: str) -> None:
     assert "Error" in output
 
 
+@part(2)
 @pytest.mark.parametrize("name", CRASHES)
 def test_a_crash_that_leaked_would_be_seen(place: Place, name: str) -> None:
     environment = {**place.environment("token"), **CONTROL}
@@ -357,6 +359,7 @@ def run_vinci(
     return place.run(*arguments, environment=environment)
 
 
+@part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
@@ -468,6 +471,7 @@ MISPLACED: dict[str, dict[str, str]] = {
 }
 
 
+@part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MISPLACED)
 def test_a_misplaced_secret_is_not_repeated(place: Place, name: str) -> None:
@@ -478,6 +482,7 @@ def test_a_misplaced_secret_is_not_repeated(place: Place, name: str) -> None:
         assert leaks(output) == set()
 
 
+@part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lines",

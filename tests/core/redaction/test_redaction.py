@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import OperationalError, StatementError
 
+from tests.full import part
 from vinci_code.core.redaction import (
     MASK,
     RedactedError,
@@ -254,6 +255,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@part(3)
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
     register_secret(TOKEN)

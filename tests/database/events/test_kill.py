@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.cli.process import SAMPLE, environment
+from tests.full import some
 
-KILLS = 50
+KILLS = some(50, few=20)
 COMMITS = 35  # 1,707 records in batches of 50; those of the migrations come before
 
 # Imports in a process of their own, and kills them. Each is a fork of one that has loaded
@@ -122,7 +123,7 @@ def rows_in(database: Path) -> int:
 
 
 @pytest.mark.slow
-def test_killed_at_fifty_moments_and_run_again(forks: Forks) -> None:
+def test_killed_at_many_moments_and_run_again(forks: Forks) -> None:
     # Twice: the first one warms the caches of the file system.
     forks.run(9998)
     code, seconds = forks.run(9999)

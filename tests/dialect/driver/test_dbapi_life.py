@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.full import part
 from tests.patience import (
     FOR_LONG_S,
     PATIENCE_S,
@@ -30,6 +31,9 @@ from vinci_code.database.dialect.driver.waiting import Waiting, seconds_in
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 from vinci_code.warehouse.wire import rest, thrift_service
+
+pytestmark = part(2)
+
 
 Connect = Callable[..., dbapi.Connection]
 

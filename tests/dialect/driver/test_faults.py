@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.full import part
 from tests.patience import FOR_LONG_S, PATIENCE_S, SHORT_S, hold_clock, runs_again, soon
 from vinci_code.database.dialect.driver import dbapi, waiting
 from vinci_code.warehouse.faults import KINDS, Fault
@@ -223,6 +224,7 @@ class Scene:
         )
 
 
+@part(3)
 @pytest.mark.parametrize(("make", "operation", "expected"), CASES)
 def test_a_fault_at_an_operation(
     make: Callable[..., Fault],

@@ -34,6 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import rows_of, run_and_commit, wait_for_history
+from tests.full import part
 from tests.patience import FOR_LONG_S, PATIENCE_S, SHORT_S, soon
 from vinci_code.database import statistics, upsert
 from vinci_code.database.dialect import dberrors
@@ -45,6 +46,9 @@ from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 from vinci_code.warehouse.wire import server
 from vinci_code.warehouse.wire.recording import RequestRecord
+
+pytestmark = part(3)
+
 
 METADATA = MetaData()
 DAYS = Table(

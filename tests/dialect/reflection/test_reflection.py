@@ -27,12 +27,16 @@ from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 from sqlalchemy.types import BIGINT, DECIMAL, INTEGER, NullType
 
+from tests.full import part
 from vinci_code.database.dialect.reflection.information_schema import (
     parse_identities,
     plain_condition,
 )
 from vinci_code.database.dialect.types import ARRAY, MAP, STRUCT, TIMESTAMP, VARIANT
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 MAPPED = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
 # Unity Catalog allows these in the name of a table; dots, spaces and slashes it refuses.

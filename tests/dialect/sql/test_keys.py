@@ -41,9 +41,13 @@ from sqlalchemy.orm import (
 )
 
 from tests.dialect.sides import Sides, sides_of
+from tests.full import part
 from vinci_code.database.dialect.sql import keys
 from vinci_code.database.dialect.sql.keys import NODE_BITS, ROW_STEP, KeyMaker, next_key, uuid7
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 ROW = Table(

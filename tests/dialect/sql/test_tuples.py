@@ -32,7 +32,11 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import CompileError
 
 from tests.dialect.sides import Sides, sides_of
+from tests.full import part
 from vinci_code.database.dialect.base import VinciDialect
+
+pytestmark = part(2)
+
 
 metadata = MetaData()
 t = Table(

@@ -34,11 +34,15 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import Grouping
 
 from tests.dialect.held import rows_of
+from tests.full import part
 from vinci_code.database import upsert
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.sql.uniques import unchecked, uniques
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 Declare = Callable[[Table], Any]
 

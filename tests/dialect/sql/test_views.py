@@ -41,11 +41,15 @@ from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import UserDefinedType
 
 from tests.dialect.held import first_words, rows_of, sending
+from tests.full import part
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import PendingWritesError
 from vinci_code.database.dialect.sql.views import KnownViews, Name, questions
 from vinci_code.database.dialect.units.held import joined
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 metadata = MetaData()
 t = Table("t", metadata, Column("id", Integer, primary_key=True), Column("x", Integer))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.full import part
 from vinci_code.database.dialect.dberrors import DataError, LimitExceeded, ProgrammingError
 from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.dialect.text import binding
@@ -27,6 +28,9 @@ from vinci_code.database.dialect.text.binding import (
 )
 from vinci_code.database.dialect.text.scanning import describe, markers
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 UTC = dt.timezone.utc
 EAST = dt.timezone(dt.timedelta(hours=5, minutes=45))

@@ -52,6 +52,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
 from tests.dialect.sides import Sides, sides_of
+from tests.full import part
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect import (
     ARRAY,
@@ -64,6 +65,8 @@ from vinci_code.database.dialect import (
 )
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.models.types import StrictText, UtcDateTime
+
+pytestmark = part(2)
 
 
 class Colour(enum.Enum):

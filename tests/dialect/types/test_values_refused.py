@@ -23,6 +23,7 @@ from sqlalchemy.exc import StatementError
 
 from tests.dialect.held import Of, sending, value_of
 from tests.dialect.sides import Sides, sides_of
+from tests.full import part
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect import (
     ARRAY,
@@ -38,7 +39,10 @@ from vinci_code.database.dialect.types.base import stored_as, write_processor
 from vinci_code.database.models.types import StrictText, UtcDateTime
 from vinci_code.warehouse import LocalWarehouse
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal"),
+    part(3),
+]
 
 UTC = dt.timezone.utc
 EAST = dt.timezone(dt.timedelta(hours=5))

@@ -41,7 +41,10 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from tests.dialect.held import rows_of
 from tests.dialect.sides import Sides
+from tests.full import part
 from vinci_code.database import upsert
+
+pytestmark = part(2)
 
 
 class Base(DeclarativeBase):

@@ -30,8 +30,10 @@ from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import first_words, sending
-from tests.full import full
+from tests.full import full, part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(3)
 
 
 class AnyCase(TypeDecorator[str]):

@@ -36,10 +36,12 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import Of, value_of
-from tests.full import full
+from tests.full import full, part
 from vinci_code.database import run_unit
 from vinci_code.database.dialect.writes.compared import LONGEST
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(3)
 
 
 class Encrypted(TypeDecorator[str]):

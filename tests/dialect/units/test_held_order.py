@@ -28,7 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from tests.dialect.sides import Sides
+from tests.full import part
 from vinci_code.database.dialect.units.held import joined
+
+pytestmark = part(2)
 
 
 class Base(DeclarativeBase):

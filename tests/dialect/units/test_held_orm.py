@@ -39,7 +39,10 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import first_words, rows_of, sending
+from tests.full import part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
 
 
 class Base(DeclarativeBase):

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.dialect.held import rows_of, run_and_commit, wait_for_history
+from tests.full import part
 from vinci_code.database import statistics, upsert
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.base import VinciDialect
@@ -41,6 +42,9 @@ from vinci_code.database.dialect.units.recovery import (
 from vinci_code.database.dialect.writes.sets import Checks, OnConflict
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 ONE = Table("one", METADATA, Column("id", Integer, primary_key=True), Column("v", String))

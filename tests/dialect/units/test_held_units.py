@@ -41,10 +41,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable
 
 from tests.dialect.held import count_of, first_words, rows_of, run_and_commit, sending, sorted_rows
+from tests.full import part
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.units import unit as unit_module
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 ONE = Table(

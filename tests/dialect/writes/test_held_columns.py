@@ -35,7 +35,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NotSupportedError
 
 from tests.dialect.held import rows_of, run_and_commit
 from tests.dialect.sides import sides_of
+from tests.full import part
 from vinci_code.database import upsert
+
+pytestmark = part(2)
+
 
 CODE = Table(
     "code",

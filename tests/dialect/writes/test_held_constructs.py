@@ -39,8 +39,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.sql.dml import Insert
 
 from tests.dialect.held import rows_of
+from tests.full import part
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 THING = Table(

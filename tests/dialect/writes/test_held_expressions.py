@@ -36,6 +36,10 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.orm import Session, registry
 
 from tests.dialect.sides import Sides
+from tests.full import part
+
+pytestmark = part(3)
+
 
 METADATA = MetaData()
 THING = Table(

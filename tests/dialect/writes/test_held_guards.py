@@ -36,7 +36,11 @@ from sqlalchemy.exc import IntegrityError, NotSupportedError
 from sqlalchemy.orm import Session, registry
 
 from tests.dialect.held import count_of, rows_of
+from tests.full import part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 USER = Table(

@@ -33,9 +33,13 @@ from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import first_words, rows_of, sending
 from tests.dialect.sides import sides_of
+from tests.full import part
 from vinci_code.database import upsert
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+pytestmark = part(2)
+
 
 METADATA = MetaData()
 ROW = Table(

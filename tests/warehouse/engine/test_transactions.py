@@ -12,9 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.full import part
 from tests.warehouse.engine.client import MANAGED, Client, db, engine, other
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
+
+pytestmark = part(2)
+
 
 ABORTED = "TRANSACTION_ROLLBACK_REQUIRED_AFTER_ABORT.PREVIOUS_QUERY_FAILURE"
 COMMAND = "TRANSACTION_NOT_SUPPORTED.COMMAND"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlglot import exp
 
+from tests.full import part
 from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parse import (
@@ -180,6 +181,7 @@ def test_an_error_beside_data_is_placed_in_the_text_as_it_was_sent() -> None:
 MANY = ", ".join(f"({n}, -{n}, 'a{n}\\\\\\'é', {n}.5e3, NULL, true, '(),')" for n in range(900))
 
 
+@part(2)
 @pytest.mark.parametrize(
     "text",
     [

@@ -12,10 +12,14 @@ from collections.abc import Iterator
 import pytest
 from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
 
+from tests.full import part
 from tests.patience import SHORT_S, soon
 from tests.warehouse.wire.client import TIMEOUT, WireClient, header, message
 from tests.warehouse.wire.engine import FakeWarehouse
 from vinci_code.warehouse.wire import messages, server, thrift_service
+
+pytestmark = part(3)
+
 
 NAMES = sorted(name for name in vars(TCLIService.Iface) if not name.startswith("_"))
 STRUCT, LIST, MAP, STRING, I32, STOP = b"\x0c", b"\x0f", b"\x0d", b"\x0b", b"\x08", b"\x00"
