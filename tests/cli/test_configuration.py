@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cli.test_events import run
+from tests.full import some
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import forget_secrets
 
@@ -190,7 +191,9 @@ NAMES = (
 SECRETS = st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=24, max_size=40)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=some(200, few=60), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     environment=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8),
     secret=SECRETS,

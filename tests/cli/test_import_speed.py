@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.import_events import MAX_RSS_MB, MIN_RATIO, ROWS, compare, write_events
+from tests.full import full
 
 # What is wanted is MIN_RATIO by the clock, measured by `make bench` on a quiet machine. Tests run
 # beside others: here it is processor time, with much room. Code that stores row by row falls far
@@ -14,6 +15,7 @@ from bench.import_events import MAX_RSS_MB, MIN_RATIO, ROWS, compare, write_even
 ROOM = 0.5
 
 
+@full
 @pytest.mark.slow
 def test_a_hundred_thousand_events(tmp_path: Path) -> None:
     found = compare(ROWS, rounds=2, folder=tmp_path)

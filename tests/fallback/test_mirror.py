@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.dialect.held import engine_on
 from tests.fallback.mirrored import ITEMS, Mirrored, mirrored
-from tests.full import part, some
+from tests.full import full, part, some
 from tests.parity import test_types as parity
 from tests.parity.backends import same
 from tests.patience import wait_until
@@ -647,6 +647,7 @@ def test_while_away_the_error_is_that_of_the_warehouse(items: Mirrored) -> None:
 # --- memory -----------------------------------------------------------------------------------
 
 
+@full
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_constant(items: Mirrored) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Engine, String, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.fallback.circle import Circle, circle
+from tests.full import full
 from vinci_code.database.fallback.records import State
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -73,6 +74,7 @@ def test_ten_thousand_units_take_few_requests(made: Circle) -> None:
     assert [row[0] for row in made.rows(Row.__table__)] == list(range(10_000))
 
 
+@full
 @pytest.mark.slow
 def test_units_in_conflict_take_few_more_requests(made: Circle) -> None:
     """One of a hundred is found by halves."""
@@ -130,6 +132,7 @@ print(done.units, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@full
 @pytest.mark.slow
 def test_a_hundred_thousand_rows_take_the_memory_of_some(
     made: Circle, engine_url: Any, engine_args: dict[str, str], tmp_path: Path

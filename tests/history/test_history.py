@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.full import part, some
+from tests.full import part
 from tests.history.breaks import BREAKS, Break
 from tests.history.checker import check
 from tests.history.model import SETTING
@@ -43,7 +43,7 @@ from vinci_code.database.dialect.writes import guards
 from vinci_code.warehouse.engine import conflicts
 
 SEED = 20
-SCHEDULES = some(80, few=50)
+SCHEDULES = 80
 # Within how many schedules a break is to be found.
 BOUND = 60
 

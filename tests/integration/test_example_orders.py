@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from examples import orders
 from tests.cli.process import environment
-from tests.full import part
+from tests.full import full, part
 from tests.patience import PATIENCE_S
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.database import migrations
@@ -118,7 +118,7 @@ def test_a_broken_order_would_be_found(configured: TestWarehouse) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["sqlite", "warehouse"])
+@pytest.mark.parametrize("backend", [pytest.param("sqlite", marks=full), "warehouse"])
 def test_killed_at_every_step(
     backend: str,
     configured: TestWarehouse,

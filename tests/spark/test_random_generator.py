@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
 from tests.spark import random_queries, random_tables
 from tests.spark.random_agreement import Comparison, Outcome, case_text, difference
 from tests.spark.random_expressions import FORMS, split_forms
@@ -107,6 +108,7 @@ def test_every_form_has_its_slots_filled(tmp_path: Path) -> None:
         )
 
 
+@full
 def test_shrinks_to_the_smallest_statement(warehouse: Warehouse, tmp_path: Path) -> None:
     comparison = Comparison(warehouse, Planted(warehouse, r"\blength\("), lambda *_: "")
     found = disagreements(plan(tmp_path, 400), comparison)
@@ -144,6 +146,7 @@ def test_a_run_without_disagreements_writes_nothing(warehouse: Warehouse, tmp_pa
     assert sum(comparison.compared.values()) >= 300
 
 
+@full
 def test_what_is_found_is_a_case_of_the_corpus(warehouse: Warehouse, tmp_path: Path) -> None:
     comparison = Comparison(warehouse, Planted(warehouse, r"\bupper\("), lambda *_: "")
     found = disagreements(plan(tmp_path, 600), comparison)

@@ -13,7 +13,7 @@ from tests.warehouse.corpus import reader
 from tests.warehouse.corpus.reader import Case
 from vinci_code.warehouse.engine.engine import Engine
 
-pytestmark = part(2)
+pytestmark = part(4)
 
 
 CASES = list(reader.cases(FOLDER))

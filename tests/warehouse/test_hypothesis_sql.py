@@ -14,6 +14,7 @@ from databricks.sql import exc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.full import some
 from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Connection
 from vinci_code.warehouse import LocalWarehouse
@@ -24,7 +25,7 @@ ERROR = re.compile(r"\[[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*\].*SQLSTATE: [0-9A-Z]{5}",
 SEEDED = settings(
     derandomize=True,
     deadline=None,
-    max_examples=200,
+    max_examples=some(200, few=80),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -10,6 +10,7 @@ from databricks import sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.full import some
 from tests.warehouse.driver import Connection
 from vinci_code.warehouse import LocalWarehouse
 
@@ -17,7 +18,7 @@ SCHEMA = "random_tables"
 SEEDED = settings(
     derandomize=True,
     deadline=None,
-    max_examples=30,
+    max_examples=some(30, few=15),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

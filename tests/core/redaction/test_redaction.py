@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import OperationalError, StatementError
 
-from tests.full import part
+from tests.full import part, some
 from vinci_code.core.redaction import (
     MASK,
     RedactedError,
@@ -91,7 +91,7 @@ secrets = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=some(300, few=100))
 @given(secret=secrets, before=st.text(), after=st.text(), data=st.data())
 @example(secret=PASSWORD, before="", after="", data=None)
 def test_a_registered_secret_is_gone_in_every_spelling(

@@ -511,7 +511,7 @@ def _as_planned(tables: dict[str, Model], held: Sequence[Held]) -> None:
         tables[write.shape.table.fullname].apply(write)
 
 
-@settings(max_examples=some(1500, few=300))
+@settings(max_examples=some(1500, few=120))
 @for_any(
     _writes(),
     st.lists(st.tuples(_IDS, _VALUES, _KEYS, _VALUES), unique_by=lambda row: row[0], max_size=4),

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.dialect.held import count_of, first_words, rows_of, sending
+from tests.full import full
 from vinci_code.database import upsert
 from vinci_code.database.dialect.units import unit as units
 from vinci_code.database.dialect.writes import payload
@@ -193,6 +194,7 @@ def test_a_unit_too_large_for_a_block(
     assert count_of(engine, LARGE) == 26
 
 
+@full
 @pytest.mark.slow
 def test_a_unit_of_seventeen_megabytes(engine: Engine, local_warehouse: TestWarehouse) -> None:
     LARGE.create(engine, checkfirst=False)

@@ -31,6 +31,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 
+from tests.full import some
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.writes.sets import Checks
@@ -277,7 +278,7 @@ _AWKWARD = st.text(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=some(300, few=80))
 @for_any(
     table=_AWKWARD,
     names=st.lists(_AWKWARD, min_size=2, max_size=5, unique_by=str.lower),
