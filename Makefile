@@ -46,14 +46,14 @@ test-quick: $(VENV)/installed-dev ## Run the fast tests that depend most on othe
 	$(BIN)/python -m pytest -m "not slow and not soak and not full" $(QUICK)
 
 test-oldest: $(VENV)-oldest/installed ## Run test-fast's tests with the oldest versions allowed, on Python 3.10.
-	$(VENV)-oldest/$(SCRIPTS)/python -m pytest -m "not slow and not soak and not full"
+	$(VENV)-oldest/$(SCRIPTS)/python -m pytest --numprocesses 4 --dist loadfile -m "not slow and not soak and not full"
 
 test-oldest-quick: $(VENV)-oldest/installed ## Run test-quick's tests with them: a part that takes minutes.
 	$(VENV)-oldest/$(SCRIPTS)/python -m pytest --numprocesses 2 -m "not slow and not soak and not full" $(QUICK)
 
 test-newest: ## Run test-fast's tests with the newest versions allowed, on the newest Python that is here.
 	$(PYTHON) scripts/make_environment.py newest $(VENV)-newest
-	$(VENV)-newest/$(SCRIPTS)/python -m pytest -m "not slow and not soak and not full"
+	$(VENV)-newest/$(SCRIPTS)/python -m pytest --numprocesses 4 --dist loadfile -m "not slow and not soak and not full"
 
 coverage: $(VENV)/installed-dev ## Run test-quick's tests, and fail where they cover less than pyproject.toml asks for.
 	$(BIN)/python -m coverage run -m pytest -m "not slow and not soak and not full" $(QUICK)
