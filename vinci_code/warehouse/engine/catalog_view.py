@@ -20,15 +20,7 @@ from vinci_code.warehouse.sql.types import Column, SqlType
 
 @dataclass(frozen=True)
 class SchemaInfo:
-    """A schema.
-
-    Attributes:
-        catalog: Its catalog.
-        name: Its name.
-        owner: Who owns it.
-        comment: Its comment, if any.
-        created: When it was created.
-    """
+    """A schema."""
 
     catalog: str
     name: str
@@ -42,14 +34,7 @@ class TableInfo:
     """A table or view.
 
     Attributes:
-        catalog: Its catalog.
-        schema: Its schema.
-        name: Its name.
         kind: ``TABLE`` or ``VIEW``.
-        owner: Who owns it.
-        comment: Its comment, if any.
-        created: When it was created.
-        altered: When it was last changed.
         view_text: The text of a view's query.
     """
 
@@ -69,13 +54,8 @@ class ColumnInfo:
     """A column of a table or view.
 
     Attributes:
-        table: The table.
-        name: Its name.
         position: Its place, counted from 0.
-        type: Its type.
-        nullable: Whether NULL is possible.
         default: The SQL text of its default, if any.
-        comment: Its comment, if any.
         identity: ``ALWAYS`` or ``BY DEFAULT`` for an identity column.
         generated: The SQL text of a generated column's expression.
         partition_index: Its place among the partition columns, counted from 0.

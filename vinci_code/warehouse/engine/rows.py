@@ -102,12 +102,9 @@ def stage_rows(
 ) -> Staged:
     """Stage the rows of a SELECT, fill in what the engine computes and check constraints.
 
-    Args:
-        work: The statement.
-        state: The table.
-        select: The SELECT of ``_action``, ``_rid`` and the physical columns.
-        fill: The identity and generated columns that the statement gave no value for.
-        given: The generated columns that it gave a value for.
+    The SELECT is one of ``_action``, ``_rid`` and the physical columns. To be filled are the
+    identity and generated columns that the statement gave no value for; ``given`` are the
+    generated columns that it gave one for.
 
     Raises:
         SqlError: Where a constraint is violated.

@@ -45,8 +45,6 @@ class EngineSession:
     Statements of a session run one after another; ``interrupt`` may be called from another thread.
 
     Attributes:
-        catalog: The current catalog.
-        schema: The current schema.
         configuration: Session parameters by name.
         user: What ``current_user()`` answers.
         run: Runs its statements.
@@ -65,20 +63,11 @@ class EngineSession:
         user: str = "local@warehouse",
         transactions: bool = True,
     ) -> None:
-        """Open a session.
-
-        Args:
-            room: The engine's parts.
-            run: Runs a statement of a session.
-            catalog: The first current catalog; the engine's default where ``None``.
-            schema: The first current schema; ``default`` where ``None``.
-            configuration: Session parameters.
-            user: The name of the user.
-            transactions: Whether the workspace has transactions.
+        """Open a session, as ``Engine.open_session`` says; ``run`` runs a statement of it.
 
         Raises:
             SqlError: For a catalog or schema that is not there, or a parameter that cannot be
-            taken.
+                taken.
         """
         self.room = room
         self.run = run
@@ -113,11 +102,7 @@ class EngineSession:
         return self._closed
 
     def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
-        """Run one statement.
-
-        Args:
-            text: Databricks SQL.
-            parameters: Its parameters in the order sent.
+        """Run one statement of Databricks SQL; its parameters are in the order sent.
 
         Raises:
             SqlError: In the words of a real warehouse.

@@ -47,12 +47,9 @@ _DELETE_DETAIL = {
 
 
 def concurrent_change(winner: Commit, name: TableName, detail: str) -> SqlError:
-    """Return the conflict with a commit that changed rows.
+    """Return the conflict with a commit that changed rows, and that came first.
 
-    Args:
-        winner: The commit that came first.
-        name: The table.
-        detail: ``ROW_LEVEL_CHANGES``, ``WHOLE_TABLE_READ`` or ``WITHOUT_HINT``.
+    ``detail`` is ``ROW_LEVEL_CHANGES``, ``WHOLE_TABLE_READ`` or ``WITHOUT_HINT``.
     """
     if winner.added:
         text = (
@@ -157,12 +154,7 @@ def write_without_catalog_commits(name: TableName) -> SqlError:
 
 
 def from_engine(error: duckdb.Error, text: str) -> SqlError:
-    """Translate what DuckDB raised while a statement ran.
-
-    Args:
-        error: The exception.
-        text: The statement.
-    """
+    """Translate what DuckDB raised while a statement ran."""
     if isinstance(error, duckdb.CatalogException) and _GONE.search(str(error)):
         return SqlError(
             "TABLE_OR_VIEW_NOT_FOUND",

@@ -75,10 +75,8 @@ def unsupported(construct: str) -> SqlError:
 def syntax_error(near: str, statement: str, offset: int = 0) -> SqlError:
     """Return ``PARSE_SYNTAX_ERROR`` in the shape of Spark's parser.
 
-    Args:
-        near: The offending word, or an empty string for the end of the input.
-        statement: The whole text, which the message repeats with a mark below the line.
-        offset: Where the offending word begins in it.
+    ``near`` is the offending word, empty for the end of the input, and ``offset`` where it begins
+    in the whole text, which the message repeats with a mark below the line.
     """
     place = f"'{near}'" if near else "end of input"
     message = f"Syntax error at or near {place}."
@@ -97,13 +95,9 @@ def encode(error: SqlError) -> str:
 def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:
     """Translate what DuckDB raised into what Databricks would have answered.
 
-    Args:
-        error: The exception of DuckDB.
-        sql: The DuckDB SQL that was run; kept out of the message, since it is not the user's text.
-
-    Returns:
-        The matching error class. What has no match is ``INTERNAL_ERROR`` (XX000) with DuckDB's own
-        text, so that it is seen and never mistaken for a Databricks error.
+    What has no match is ``INTERNAL_ERROR`` (XX000) with DuckDB's own text, so that it is seen and
+    never mistaken for a Databricks error. The DuckDB SQL that was run is kept out of the message,
+    since it is not the user's text.
     """
     text = str(error)
     packed = _ENCODED.search(text)

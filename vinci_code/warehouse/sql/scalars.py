@@ -39,12 +39,7 @@ def decimal_arithmetic(
 ) -> str | None:
     """Return exact decimal arithmetic, rounded half up to precision and scale.
 
-    Args:
-        left: The left operand.
-        right: The right operand.
-        operator: ``!`` to raise or ``?`` for NULL, and then ``+ - * / % div``.
-        precision: Of the result.
-        scale: Of the result.
+    The operator is ``!`` to raise or ``?`` for NULL, and then ``+ - * / % div``.
     """
     attempt, symbol = operator[0] == "?", operator[1:]
     with localcontext() as context:
@@ -135,9 +130,7 @@ def find_in_set(text: str, items: str) -> int:
 def format_number(text: str, places: int) -> str | None:
     """Return a number with separators of thousands, rounded half even.
 
-    Args:
-        text: The number, as DuckDB writes it.
-        places: How many digits follow the point; ``None`` is answered where it is negative.
+    The text is that of DuckDB. ``None`` is answered where the places behind the point are negative.
     """
     value = Decimal(text)
     if places < 0:
@@ -494,12 +487,9 @@ _WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 
 
 def format_string(template: str, values: list[str | None], kinds: str) -> str:
-    """Return Java's ``String.format``.
+    """Return Java's ``String.format``, with conversions such as ``%s`` and ``%05.2f``.
 
-    Args:
-        template: With conversions such as ``%s`` and ``%05.2f``.
-        values: The arguments as text.
-        kinds: Their types, separated by commas.
+    The values are given as text, their types separated by commas.
     """
     names = kinds.split(",")
     counter = iter(range(len(values)))

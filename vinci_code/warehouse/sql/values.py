@@ -150,11 +150,9 @@ def cast_sql(sql: str, kind: SqlType) -> str:
 
 
 def fail_sql(error: SqlError, *values: str) -> str:
-    """Return SQL that raises ``error``; each ``{}`` of its message takes the text of a value.
+    """Return SQL that raises ``error``.
 
-    Args:
-        error: What to raise.
-        values: DuckDB SQL of the values, in the order of the placeholders.
+    Each ``{}`` of its message takes the text of one of ``values``, which are DuckDB SQL.
     """
     pieces = encode(error).split("{}")
     if len(pieces) == 1 or not values:

@@ -61,11 +61,7 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Keeps the records; safe to use from several threads.
-
-    Args:
-        limit: How many records are kept, the oldest going first; ``None`` keeps all.
-    """
+    """Keeps the last records, or all without a limit; safe to use from several threads."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit

@@ -122,11 +122,7 @@ class ThriftService:
             record.configuration = self._plain_map(call.request.configuration)
 
     def serve(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
-        """Answer a call.
-
-        Args:
-            call: The call.
-            record: The request's record, to be completed.
+        """Answer a call, and complete the request's record.
 
         Raises:
             BadRequestError: It goes beyond a limit that a real server answers with HTTP 400.

@@ -376,9 +376,8 @@ class Connection:
     def _without_transaction(self, error: Error, *, begun: bool) -> OperationalError:
         """End the session, so that it is known what became of a transaction in it.
 
-        Args:
-            error: The answer to a statement was lost.
-            begun: Whether that was one within the transaction, and not the one that begins it.
+        ``begun`` says whether the statement whose answer was lost, by ``error``, was one within the
+        transaction, and not the one that begins it.
         """
         self._end_session(None)
         # What follows is refused until a rollback, unless there was nothing to be lost.

@@ -117,11 +117,7 @@ def write_processor(
     """Return what a value passes that is to be stored in a column of a type.
 
     A ``TypeDecorator`` comes first, and the type that it is made of checks what it gives.
-
-    Args:
-        kind: The type of the column.
-        dialect: This dialect.
-        place: The column's name for messages, such as ``users.id``.
+    ``place`` is the column's name for messages, such as ``users.id``.
     """
     impl = kind.dialect_impl(dialect)
     process: Processor | None = _stores(impl, place).bind_processor(dialect)

@@ -52,12 +52,7 @@ def bind_group(
 ) -> str:
     """Return the GROUP BY clause.
 
-    Args:
-        binder: Of the statement.
-        group: What was read.
-        nodes: The select list as it was read.
-        values: The select list translated, stars expanded.
-        scope: Of the query.
+    ``nodes`` is the select list as it was read, ``values`` translated, stars expanded.
     """
     only(group, "expressions", "all", "rollup", "cube", "grouping_sets")
     if group.args.get("all"):
