@@ -19,6 +19,7 @@ from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.transactions import Engineroom, Transaction
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
+from vinci_code.warehouse.sql.query_context import USER
 
 __all__ = ["Column", "EngineSession", "Result"]
 
@@ -60,7 +61,7 @@ class EngineSession:
         catalog: str | None = None,
         schema: str | None = None,
         configuration: Mapping[str, str] | None = None,
-        user: str = "local@warehouse",
+        user: str = USER,
         transactions: bool = True,
     ) -> None:
         """Open a session, as ``Engine.open_session`` says; ``run`` runs a statement of it.

@@ -86,10 +86,10 @@ class RequestLog:
                 del self._records[0]
         return record
 
-    def snapshot(self, since: int = 0) -> tuple[RequestRecord, ...]:
-        """All records kept so far, from the one numbered ``since`` on."""
+    def snapshot(self) -> tuple[RequestRecord, ...]:
+        """All records kept so far."""
         with self._lock:
-            return tuple(self._records[since:])
+            return tuple(self._records)
 
     def __len__(self) -> int:
         with self._lock:
