@@ -133,6 +133,16 @@ def divide_by_zero() -> SqlError:
     )
 
 
+def remainder_by_zero() -> SqlError:
+    """Return ``REMAINDER_BY_ZERO``."""
+    return SqlError(
+        "REMAINDER_BY_ZERO",
+        "22012",
+        "Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL instead. If "
+        'necessary set ansi_mode to "false" to bypass this error.',
+    )
+
+
 def invalid_timezone(zone: str) -> SqlError:
     """Return ``INVALID_TIMEZONE``."""
     return SqlError(
@@ -165,10 +175,6 @@ def _decimal_overflow(_match: re.Match[str]) -> SqlError:
         "22003",
         "The value cannot be represented as a decimal of the required precision and scale.",
     )
-
-
-def _sum_overflow(_match: re.Match[str]) -> SqlError:
-    return arithmetic_overflow("long overflow", "try_sum")
 
 
 def _small_overflow(match: re.Match[str]) -> SqlError:
@@ -216,10 +222,6 @@ def _missing_aggregation(match: re.Match[str]) -> SqlError:
     )
 
 
-def _abs_overflow(_match: re.Match[str]) -> SqlError:
-    return arithmetic_overflow("overflow")
-
-
 def _like_escape(_match: re.Match[str]) -> SqlError:
     return SqlError(
         "INVALID_FORMAT.ESC_AT_THE_END",
@@ -234,22 +236,6 @@ def _scalar_subquery(_match: re.Match[str]) -> SqlError:
         "21000",
         "More than one row returned by a subquery used as an expression.",
     )
-
-
-def _aggregate_in_lambda(_match: re.Match[str]) -> SqlError:
-    return unsupported("an aggregate function of a lambda function's parameter")
-
-
-def _query_in_lambda(_match: re.Match[str]) -> SqlError:
-    return unsupported("a sub-query at this place; a join or a common table expression can be")
-
-
-def _interrupted(_match: re.Match[str]) -> SqlError:
-    return SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
-
-
-def _unknown_zone(match: re.Match[str]) -> SqlError:
-    return invalid_timezone(match.group(1))
 
 
 def _date_range(_match: re.Match[str]) -> SqlError:
@@ -273,7 +259,11 @@ def _spark_name(duckdb_name: str) -> str:
 
 # Most specific first: (DuckDB's class, pattern in its text, what it means on Databricks).
 _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlError]], ...] = (
-    (duckdb.InterruptException, r".*", _interrupted),
+    (
+        duckdb.InterruptException,
+        r".*",
+        lambda _: SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled."),
+    ),
     (
         duckdb.OutOfRangeException,
         r"Overflow in (\w+) of (INT8|INT16) \(([^)]*)\)",
@@ -285,7 +275,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         _operator_overflow,
     ),
     (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
-    (duckdb.OutOfRangeException, r"Overflow on abs", _abs_overflow),
+    (duckdb.OutOfRangeException, r"Overflow on abs", lambda _: arithmetic_overflow("overflow")),
     (
         duckdb.Error,
         r"Date out of range|not in timestamp range|Timestamp microseconds out of range",
@@ -302,7 +292,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
     (
         duckdb.ConversionException,
         r"Type INT128 with value (\S+) can't be cast .* destination type INT64",
-        _sum_overflow,
+        lambda _: arithmetic_overflow("long overflow", "try_sum"),
     ),
     (
         duckdb.ConversionException,
@@ -318,13 +308,15 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
     (
         duckdb.BinderException,
         r"aggregate functions cannot reference lambda parameters",
-        _aggregate_in_lambda,
+        lambda _: unsupported("an aggregate function of a lambda function's parameter"),
     ),
     (
         duckdb.BinderException,
         r"subqueries in lambda expressions are not supported",
-        _query_in_lambda,
+        lambda _: unsupported(
+            "a sub-query at this place; a join or a common table expression can be"
+        ),
     ),
-    (duckdb.Error, r"Unknown TimeZone '([^']*)'", _unknown_zone),
+    (duckdb.Error, r"Unknown TimeZone '([^']*)'", lambda found: invalid_timezone(found[1])),
     (duckdb.Error, r"More than one row returned by a subquery", _scalar_subquery),
 )

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import AnyStr
 from urllib.parse import quote_plus, unquote_plus
 
-from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero, unsupported
+from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero, remainder_by_zero, unsupported
 
 _MODES = {
     "up": ROUND_HALF_UP,
@@ -48,7 +48,7 @@ def decimal_arithmetic(
         if symbol in ("/", "%", "div") and not two:
             if attempt:
                 return None
-            raise divide_by_zero() if symbol != "%" else _remainder_by_zero()
+            raise divide_by_zero() if symbol != "%" else remainder_by_zero()
         exact = _compute(one, two, symbol)
         result = exact.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
     if result.copy_abs() >= Decimal(10) ** (precision - scale):
@@ -74,15 +74,6 @@ def _compute(one: Decimal, two: Decimal, symbol: str) -> Decimal:
         return one / two
     whole = (one / two).to_integral_value(ROUND_DOWN)
     return whole if symbol == "div" else one - two * whole
-
-
-def _remainder_by_zero() -> SqlError:
-    return SqlError(
-        "REMAINDER_BY_ZERO",
-        "22012",
-        "Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL instead. If "
-        'necessary set ansi_mode to "false" to bypass this error.',
-    )
 
 
 def round_text(text: str, scale: int, mode: str) -> str:

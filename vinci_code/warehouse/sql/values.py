@@ -79,6 +79,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def months_sql(interval: str) -> str:
+    """Return the SQL of the whole months of an interval."""
+    return f"(datepart('year', {interval}) * 12 + datepart('month', {interval}))"
+
+
 def text_sql(value: str) -> str:
     """Return a DuckDB string literal."""
     if "\0" in value:
