@@ -73,7 +73,7 @@ class VinciType:
 
     def storing(self, dialect: Dialect) -> Processor:
         """Return what a value passes that is to be stored."""
-        kind, keep = self.stored_as, self.keep
+        kind, keep = self.stored_as if self.takes_stored else None, self.keep
 
         def process(value: Any) -> Any:
             if type(value) is kind or value is None:
