@@ -143,6 +143,15 @@ def remainder_by_zero() -> SqlError:
     )
 
 
+def malformed_record(text: str) -> SqlError:
+    """Return ``MALFORMED_RECORD_IN_PARSING`` for a text that is no JSON."""
+    return SqlError(
+        "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
+        "22023",
+        f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
+    )
+
+
 def invalid_timezone(zone: str) -> SqlError:
     """Return ``INVALID_TIMEZONE``."""
     return SqlError(
