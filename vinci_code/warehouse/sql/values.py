@@ -18,6 +18,7 @@ from vinci_code.warehouse.sql.types import (
     VOID,
     SqlType,
     decimal,
+    precision_exceeded,
 )
 
 
@@ -118,11 +119,7 @@ def _decimal(value: Decimal, kind: SqlType | None) -> Typed:
     scale = max(-int(exponent), 0)
     precision = max(len(digits) + max(int(exponent), 0), scale)
     if kind is None and precision > MAX_PRECISION:
-        raise SqlError(
-            "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
-            "22003",
-            f"Decimal precision {precision} exceeds max precision {MAX_PRECISION}.",
-        )
+        raise precision_exceeded(precision)
     kind = kind or decimal(precision, scale)
     text = f"{value:f}"
     # Java's BigDecimal shows the exponent of a number far behind the point.
