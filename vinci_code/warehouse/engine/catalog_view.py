@@ -9,6 +9,7 @@ from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATAL
 from vinci_code.warehouse.engine.model import (
     CheckConstraint,
     KeyConstraint,
+    Schema,
     Table,
     TableColumn,
     TableSchema,
@@ -108,8 +109,7 @@ class CatalogView:
     def tables(self, catalog: str, schema: str) -> list[TableInfo]:
         """Return the tables and views of a schema; none for a schema that is not there."""
         with self._catalogs.lock:
-            found = self._catalogs.catalogs.get(catalog.lower())
-            holder = None if found is None else found.schemas.get(schema.lower())
+            holder = self._holder(catalog, schema)
             if holder is None:
                 return []
             listed = [_table_info(item) for item in holder.tables.values()]
@@ -119,8 +119,7 @@ class CatalogView:
     def columns(self, catalog: str, schema: str, table: str) -> list[ColumnInfo]:
         """Return the columns of a table or view; none where there is no such one."""
         with self._catalogs.lock:
-            found = self._catalogs.catalogs.get(catalog.lower())
-            holder = None if found is None else found.schemas.get(schema.lower())
+            holder = self._holder(catalog, schema)
             if holder is None:
                 return []
             name = table.lower()
@@ -129,6 +128,10 @@ class CatalogView:
             if name in holder.views:
                 return _view_columns(holder.views[name])
         return []
+
+    def _holder(self, catalog: str, schema: str) -> Schema | None:
+        found = self._catalogs.catalogs.get(catalog.lower())
+        return None if found is None else found.schemas.get(schema.lower())
 
     def constraints(self, catalog: str, schema: str, table: str) -> list[KeyConstraint]:
         """Return the keys of a table; none where there is no such table."""

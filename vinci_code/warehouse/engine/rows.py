@@ -79,6 +79,22 @@ def check_default_word(column: TableColumn) -> None:
         )
 
 
+def refuse_identity(columns: Sequence[TableColumn]) -> None:
+    """Refuse values for columns that are always generated as an identity.
+
+    Raises:
+        SqlError: ``DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED``.
+    """
+    for column in columns:
+        if column.identity is not None and column.identity.always:
+            raise SqlError(
+                "DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED",
+                "42808",
+                "Providing values for GENERATED ALWAYS AS IDENTITY column "
+                f"{column.name} is not supported.",
+            )
+
+
 def null_of(column: TableColumn) -> str:
     """Return a NULL of a column's type."""
     return f"CAST(NULL AS {column.type.duckdb()})"
