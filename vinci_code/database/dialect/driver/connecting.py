@@ -92,7 +92,7 @@ class Arguments:
 
 
 def settle(arguments: dict[str, Any]) -> Arguments:
-    """Check and complete connect arguments; the dict is left empty, with no secrets above all.
+    """Check and complete connect arguments, and empty their dict: no secret stays in it.
 
     Raises:
         InterfaceError: Some of them cannot be used.

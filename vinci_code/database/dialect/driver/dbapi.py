@@ -370,8 +370,8 @@ class Connection:
     def _without_transaction(self, error: Error, *, begun: bool) -> OperationalError:
         """End the session, so that it is known what became of a transaction in it.
 
-        ``begun`` says whether the statement whose answer was lost, by ``error``, was one within the
-        transaction, and not the one that begins it.
+        ``error`` says that an answer was lost, ``begun`` that it was one to a statement within the
+        transaction, and not to the one that begins it.
         """
         self._end_session(None)
         # What follows is refused until a rollback, unless there was nothing to be lost.
