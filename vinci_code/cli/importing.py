@@ -39,12 +39,7 @@ class Order:
 
 @dataclass
 class ImportOutcome:
-    """What came of it.
-
-    Attributes:
-        report: What is committed.
-        seconds: How long it took.
-    """
+    """What came of it, and how long it took."""
 
     report: ImportReport
     seconds: float = 0.0

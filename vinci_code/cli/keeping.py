@@ -180,10 +180,7 @@ def sent() -> _Document:
 
 
 def salvaged(file: str | None) -> _Document:
-    """Take what is whole out of a damaged file.
-
-    Args:
-        file: The file; ``None`` for that of the settings.
+    """Take what is whole out of a damaged file, which is that of the settings where none is given.
 
     Raises:
         FallbackFileError: It is in use, is not there, or is not damaged; it was left as it is.

@@ -63,10 +63,7 @@ def create_configured_fallback(
 ) -> Fallback:
     """Create the fallback of an engine that the settings choose; the warehouse is not asked.
 
-    Args:
-        engine: The engine.
-        settings: The settings.
-        on_parked: Is called with each unit of work that cannot arrive, and why.
+    ``on_parked`` is called with each unit of work that cannot arrive, and why.
 
     Raises:
         FallbackFileError: Its file cannot be used.

@@ -90,13 +90,7 @@ def check_tls(context: Context) -> Finding:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a certificate says.
-
-    Attributes:
-        subject: Whom it is for.
-        issuer: Who signed it.
-        expires: Until when it is valid.
-    """
+    """Whom a certificate is for, who signed it, and until when it is valid."""
 
     subject: str
     issuer: str

@@ -45,11 +45,8 @@ class MaskedObject:
 def mask_value(value: Any, keep: tuple[type, ...] = ()) -> Any:
     """Return ``value`` itself where it shows no secret, otherwise a masked copy.
 
-    Text, bytes and containers are copied; any other object becomes a `MaskedObject`.
-
-    Args:
-        value: What to mask.
-        keep: Types whose instances stay what they are.
+    Text, bytes and containers are copied; what is of a type in ``keep`` stays what it is, and any
+    other object becomes a `MaskedObject`.
     """
     return _Masking(keep).mask(value)
 

@@ -16,12 +16,7 @@ from vinci_code.database.databricks.failures import Target
 
 @dataclass(frozen=True)
 class Access:
-    """Where a warehouse is, and how to get in.
-
-    Attributes:
-        target: The address.
-        credentials: What the requests are signed with.
-    """
+    """Where a warehouse is, and how to get in."""
 
     target: Target
     credentials: CredentialsProvider

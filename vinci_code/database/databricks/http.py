@@ -48,11 +48,7 @@ class Proxy:
 
 
 class ProxyRefusedError(OSError):
-    """The proxy answered, and did not let the request through.
-
-    Attributes:
-        status: The HTTP status it answered with.
-    """
+    """The proxy answered, with an HTTP status, and did not let the request through."""
 
     def __init__(self, proxy: Proxy, status: int, reason: str) -> None:
         self.proxy = proxy

@@ -474,10 +474,7 @@ def _sets(write: Write, table: Any) -> frozenset[Place]:
 def _refuse_unknown(compiled: Any, checks: Checks, *, loaded: bool) -> None:
     """Refuse a write that an application has compiled by itself, if it would need guards.
 
-    Args:
-        compiled: The write.
-        checks: What it would have to make sure of.
-        loaded: Whether it would have to make sure of what an object was loaded with, too.
+    ``loaded`` says whether it would have to make sure of what an object was loaded with, too.
 
     Raises:
         NotSupportedError: It would.

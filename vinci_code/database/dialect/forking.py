@@ -37,9 +37,7 @@ _in_child: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 def in_child(thing: Any, do: Callable[[Any], None]) -> None:
     """Have every forked child do something to its copy of a thing, before it does anything else.
 
-    Args:
-        thing: Referred to weakly.
-        do: Called with the thing; has to be quick, and must not wait for anything.
+    The thing is referred to weakly. ``do`` has to be quick, and must not wait for anything.
     """
     _in_child[thing] = do
 
@@ -71,12 +69,7 @@ def undisturbed() -> Iterator[None]:
 def in_helper(work: Callable[[], object], name: str, seconds: float) -> None:
     """Do something that uses OpenSSL in a thread of its own; it goes on by itself when time is up.
 
-    No fork comes until that thread has ended, or time is up.
-
-    Args:
-        work: What is done; raises nothing.
-        name: The name of the thread.
-        seconds: How long it is waited for.
+    No fork comes until that thread has ended, or time is up. ``work`` raises nothing.
     """
 
     def run() -> None:

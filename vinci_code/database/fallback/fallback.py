@@ -431,12 +431,7 @@ class _Known:
 
 
 class MirroredReads:
-    """Says which tables the standby can answer for.
-
-    Args:
-        fallback: The fallback.
-        option: What was chosen.
-    """
+    """Says which tables the standby can answer for."""
 
     def __init__(self, fallback: Fallback, option: ReadsOption) -> None:
         self._fallback = fallback
@@ -468,13 +463,10 @@ class MirroredReads:
         return self._option == "always" or table in self.mirrors()
 
     def require(self, tables: frozenset[str] | None) -> None:
-        """Refuse to read tables that it cannot answer for.
-
-        Args:
-            tables: Their bare names; ``None`` where they are not known.
+        """Refuse to read tables, by their bare names, that it cannot answer for.
 
         Raises:
-            StandbyReadError: It cannot.
+            StandbyReadError: It cannot, or they are not known.
         """
         if self._option == "always" or tables == frozenset():
             return

@@ -365,13 +365,10 @@ _REASONS = (
 
 
 def make_file(path: Path, ledger: Ledger) -> None:
-    """Make a file of a journal, with its tables in it and nothing else.
+    """Make a file of a journal, with its first ledger and its tables in it and nothing else.
 
     It is made under a name of its own and renamed when it is whole, so that nobody ever sees half.
-
-    Args:
-        path: The file; one of this name is what a process that was killed left.
-        ledger: Its first ledger.
+    One of this name is what a process that was killed left.
     """
     for ending in ("", "-journal", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)

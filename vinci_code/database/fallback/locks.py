@@ -80,8 +80,7 @@ def lock_within(number: int, seconds: float, *, shared: bool = False) -> bool:
 def owned(path: Path) -> Iterator[bool]:
     """Own a lock meanwhile; ``False`` at once where somebody else has it.
 
-    Args:
-        path: The file of the lock; it is made where it is not there, and never removed.
+    Its file is made where it is not there, and never removed.
     """
     lock = _Owned(open_private(path))
     _all_owned.add(lock)

@@ -45,11 +45,9 @@ class Mark:
             return self._read()
 
     def note(self, ledger: Ledger, *, anew: bool = False) -> None:
-        """Note a commit that has returned.
+        """Note a ledger that was committed, once that has returned.
 
-        Args:
-            ledger: The ledger as it was committed.
-            anew: Whether it is that of another file, which took the former one's place.
+        ``anew`` says whether it is that of another file, which took the former one's place.
         """
         with self._lock, suppress(OSError):  # a mark that lags behind means nothing
             noted = None if anew else self._read()

@@ -127,15 +127,7 @@ def _refreshed(
 
 
 class _Copying:
-    """Copies one table.
-
-    Args:
-        table: The table.
-        connection: A connection to the warehouse.
-        standby: The dialect of the standby.
-        stage: Where the rows go.
-        progress: Is called as rows arrive.
-    """
+    """Copies one table from a connection to the warehouse into ``stage``."""
 
     def __init__(
         self,
@@ -211,8 +203,7 @@ class _Copied:
     def stored(self, store: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
         """What makes a value of SQLite of a value that is not NULL.
 
-        Args:
-            store: What the type does with a value that is written.
+        ``store`` is what the type does with a value that is written.
         """
         if _is_exact(self.column.type):
             return _then(self._load, store)
@@ -245,12 +236,7 @@ class _Copied:
 
 
 class _Into:
-    """The INSERT into the stage, and what makes its values of rows.
-
-    Args:
-        columns: The columns.
-        standby: The dialect of the standby.
-    """
+    """The INSERT into the stage, and what makes its values of rows."""
 
     def __init__(self, columns: Sequence[_Copied], standby: Dialect) -> None:
         stage = Table(
@@ -284,9 +270,7 @@ def _stored_kind(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
     Decorators of the application are left out where they are the same on both databases: what they
     make of a value when it is written they may not make of one that was read, as of a password.
-
-    Args:
-        kind: The type of the column; it is returned itself where that is not known.
+    The type of the column is returned itself where that is not known.
     """
     while not kind._variant_mapping and not _is_own(kind, *_STORING):
         if isinstance(kind, (sqltypes.Enum, sqltypes.JSON)):
@@ -352,9 +336,7 @@ def _then(
 class _Stage:
     """A table in a file beside the standby, and how its rows become those of the standby.
 
-    Args:
-        journal: The journal.
-        connection: A connection to its file, to which the stage is attached.
+    The connection is one to the file of the journal, to which the stage is attached.
     """
 
     def __init__(self, journal: Journal, connection: sqlite3.Connection) -> None:

@@ -130,9 +130,7 @@ def presents(table: Any) -> list[Any]:
 def unknown_default(table: Any, given: Collection[str]) -> str | None:
     """The first column whose value the database would make, and that is not known here.
 
-    Args:
-        table: The table.
-        given: The keys of the columns that a row has values for.
+    ``given`` are the keys of the columns that a row has values for.
     """
     for column in table.columns if isinstance(table, Table) else ():
         default = column.server_default

@@ -288,12 +288,7 @@ def seq_of(head: bytes) -> int:
 
 
 def unpack(record: object, state: State, reason: str | None = None) -> Entry:
-    """The unit of work that a record holds.
-
-    Args:
-        record: Its bytes, or what was found in their place.
-        state: Where it stands.
-        reason: Why it stands there.
+    """The unit of work that a record holds, which may be anything that was found in its place.
 
     Raises:
         BrokenRecordError: It is not as it was stored.

@@ -101,12 +101,8 @@ def replay(
 ) -> Replayed:
     """Send what waits in a journal; whoever calls it has the journal's lock of replay.
 
-    Args:
-        engine: The engine of the warehouse.
-        journal: The journal.
-        tables: The tables of the application, by their full names.
-        seconds: Begins no other statement after so long.
-        on_parked: Is called with each unit that was parked.
+    The tables are those of the application, by their full names. After ``seconds`` no other
+    statement is begun. ``on_parked`` is called with each unit that was parked.
     """
     replaying = _Replaying(journal, tables, on_parked)
     try:

@@ -33,11 +33,7 @@ _OF_CONNECTIONS = frozenset(
 class Shadow:
     """The unit of work of one connection of the standby, as the warehouse would see it.
 
-    Args:
-        engine: What ``shadow_engine`` has made.
-
-    Attributes:
-        unit: The unit of work.
+    Its engine is what ``shadow_engine`` has made.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -56,12 +52,7 @@ class Shadow:
     def hold(
         self, statement: Any, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
     ) -> None:
-        """Hold what a statement writes.
-
-        Args:
-            statement: The construct.
-            rows: Its sets of parameters.
-            options: The execution options with which it runs on the standby.
+        """Hold what a statement writes, with the execution options that it has on the standby.
 
         Raises:
             DBAPIError: The warehouse would refuse it.
@@ -103,12 +94,7 @@ class Shadow:
 
 
 def shadow_engine(online: Engine, compiler: type[VinciCompiler]) -> Engine:
-    """An engine like the one of the warehouse, whose connections send nothing.
-
-    Args:
-        online: The engine of the warehouse.
-        compiler: Compiles what is held.
-    """
+    """An engine like the one of the warehouse, whose connections send nothing."""
     dialect: Any = online.dialect
     engine = create_engine(
         online.url,

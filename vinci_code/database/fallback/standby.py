@@ -83,11 +83,7 @@ class Reads(Protocol):
 def standby_engine(journal: Journal, online: Engine, keep: Keep, reads: Reads) -> Engine:
     """An engine on the file of the standby, in which the tables are.
 
-    Args:
-        journal: The journal, in whose file the tables are.
-        online: The engine of the warehouse; nothing is asked of it.
-        keep: Keeps what a unit holds.
-        reads: Says what may be read.
+    Nothing is asked of ``online``, the engine of the warehouse.
     """
     shadow = shadow_engine(online, ShadowCompiler)
     dialect: Any = shadow.dialect
@@ -233,12 +229,7 @@ class StandbyContext(SQLiteExecutionContext):
         return super()._init_compiled(*args, **kw)
 
     def run(self, cursor: sqlite3.Cursor, execute: Callable[[], None]) -> None:
-        """Run a statement on both.
-
-        Args:
-            cursor: The cursor of SQLite.
-            execute: Runs it there.
-        """
+        """Run a statement on both; ``execute`` runs it on SQLite, by ``cursor``."""
         connection: Any = cursor.connection
         shadow: Shadow = connection.shadow
         if not (self.isinsert or self.isupdate or self.isdelete):
@@ -333,12 +324,7 @@ class StandbyContext(SQLiteExecutionContext):
 class StandbyDialect(SQLiteDialect_pysqlite):
     """SQLite, as the warehouse is used.
 
-    Args:
-        shadow: The engine of the shadows.
-        keep: Keeps what a unit holds.
-        journal: The journal.
-        reads: Says what may be read.
-        **kwargs: What SQLAlchemy's own takes.
+    ``shadow`` is the engine of the shadows. What SQLAlchemy's own takes is taken too.
 
     Attributes:
         held_by: The dialect that holds what is written.

@@ -98,12 +98,7 @@ class Touched:
 
 
 def touched(document: bytes, tables: Mapping[str, Table]) -> Touched:
-    """What the writes of a document touch; where it cannot be read, that may be anything.
-
-    Args:
-        document: What ``coding.encode`` has made.
-        tables: The tables, as for ``coding.decode``.
-    """
+    """What the writes of a document touch; where it cannot be read, that may be anything."""
     found = Touched()
     try:
         for held in each(document, tables):
@@ -117,12 +112,7 @@ def touched(document: bytes, tables: Mapping[str, Table]) -> Touched:
 
 
 def touched_by(held: Held, tables: Mapping[str, Table]) -> Touched:
-    """What one write touches.
-
-    Args:
-        held: The write.
-        tables: All tables, of which its own may refer to others.
-    """
+    """What one write touches; its table may refer to others of ``tables``."""
     found = Touched()
     if not isinstance(held, HeldRows):
         _note_all(found, held.tables, tables)
@@ -219,14 +209,9 @@ def _rows_by(
     *,
     null: bool = False,
 ) -> list[_Place] | None:
-    """Rows by the values of columns; ``None`` where these say nothing.
+    """Rows by the values of what is unique; ``None`` where these say nothing.
 
-    Args:
-        shape: What the rows are of.
-        columns: What is unique.
-        positions: Where its values stand in a row.
-        rows: The rows.
-        null: Whether nothing is said by NULL, too; otherwise it is no row.
+    If ``null``, nothing is said by NULL, too; otherwise it is no row.
     """
     if not all(_is_exact(shape, position, rows) for position in positions):
         return None

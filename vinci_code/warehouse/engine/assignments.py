@@ -29,12 +29,8 @@ def assignments(
 ) -> dict[str, str | None]:
     """Translate assignments into the values of physical columns.
 
-    Args:
-        work: The statement.
-        state: The table.
-        items: The assignments.
-        aliases: The names by which a column may be qualified; the first exposes the table's rows.
-        relations: What the values may refer to.
+    A column may be qualified by ``aliases``, of which the first exposes the table's rows. The
+    values may refer to ``relations``.
     """
     edits: dict[str, list[_Edit]] = {}
     columns: dict[str, TableColumn] = {}

@@ -32,9 +32,7 @@ class CatalogStore:
     def __init__(self, store: Store, owner: str) -> None:
         """Read the catalogs from the store; an empty store gets ``main.default``.
 
-        Args:
-            store: Where they are kept.
-            owner: The user that owns what is created by default.
+        ``owner`` is the user that owns what is created by default.
         """
         self.lock = threading.RLock()
         self.store = store

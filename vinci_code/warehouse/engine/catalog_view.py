@@ -9,6 +9,7 @@ from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, SYSTEM_CATAL
 from vinci_code.warehouse.engine.model import (
     CheckConstraint,
     KeyConstraint,
+    Schema,
     Table,
     TableColumn,
     TableSchema,
@@ -20,15 +21,7 @@ from vinci_code.warehouse.sql.types import Column, SqlType
 
 @dataclass(frozen=True)
 class SchemaInfo:
-    """A schema.
-
-    Attributes:
-        catalog: Its catalog.
-        name: Its name.
-        owner: Who owns it.
-        comment: Its comment, if any.
-        created: When it was created.
-    """
+    """A schema."""
 
     catalog: str
     name: str
@@ -42,14 +35,7 @@ class TableInfo:
     """A table or view.
 
     Attributes:
-        catalog: Its catalog.
-        schema: Its schema.
-        name: Its name.
         kind: ``TABLE`` or ``VIEW``.
-        owner: Who owns it.
-        comment: Its comment, if any.
-        created: When it was created.
-        altered: When it was last changed.
         view_text: The text of a view's query.
     """
 
@@ -69,13 +55,8 @@ class ColumnInfo:
     """A column of a table or view.
 
     Attributes:
-        table: The table.
-        name: Its name.
         position: Its place, counted from 0.
-        type: Its type.
-        nullable: Whether NULL is possible.
         default: The SQL text of its default, if any.
-        comment: Its comment, if any.
         identity: ``ALWAYS`` or ``BY DEFAULT`` for an identity column.
         generated: The SQL text of a generated column's expression.
         partition_index: Its place among the partition columns, counted from 0.
@@ -128,8 +109,7 @@ class CatalogView:
     def tables(self, catalog: str, schema: str) -> list[TableInfo]:
         """Return the tables and views of a schema; none for a schema that is not there."""
         with self._catalogs.lock:
-            found = self._catalogs.catalogs.get(catalog.lower())
-            holder = None if found is None else found.schemas.get(schema.lower())
+            holder = self._holder(catalog, schema)
             if holder is None:
                 return []
             listed = [_table_info(item) for item in holder.tables.values()]
@@ -139,8 +119,7 @@ class CatalogView:
     def columns(self, catalog: str, schema: str, table: str) -> list[ColumnInfo]:
         """Return the columns of a table or view; none where there is no such one."""
         with self._catalogs.lock:
-            found = self._catalogs.catalogs.get(catalog.lower())
-            holder = None if found is None else found.schemas.get(schema.lower())
+            holder = self._holder(catalog, schema)
             if holder is None:
                 return []
             name = table.lower()
@@ -149,6 +128,10 @@ class CatalogView:
             if name in holder.views:
                 return _view_columns(holder.views[name])
         return []
+
+    def _holder(self, catalog: str, schema: str) -> Schema | None:
+        found = self._catalogs.catalogs.get(catalog.lower())
+        return None if found is None else found.schemas.get(schema.lower())
 
     def constraints(self, catalog: str, schema: str, table: str) -> list[KeyConstraint]:
         """Return the keys of a table; none where there is no such table."""

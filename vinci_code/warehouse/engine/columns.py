@@ -137,12 +137,9 @@ def _read_generated(reader: Reader, column: TableColumn) -> TableColumn:
 
 
 def read_key(reader: Reader, own_column: str | None = None) -> KeySpec:
-    """Read a key: a constraint of a column, of a table, or of ALTER TABLE … ADD.
+    """Read a key, at CONSTRAINT, PRIMARY, UNIQUE, FOREIGN or REFERENCES.
 
-    Args:
-        reader: At CONSTRAINT, PRIMARY, UNIQUE, FOREIGN or REFERENCES.
-        own_column: The column whose definition it is part of; ``None`` for a constraint of the
-        table.
+    It is part of the definition of ``own_column``, or else of a table or ALTER TABLE … ADD.
     """
     name = reader.identifier() if reader.accept("CONSTRAINT") else None
     columns: tuple[str, ...] = () if own_column is None else (own_column,)

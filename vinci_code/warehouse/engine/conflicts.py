@@ -62,10 +62,8 @@ def check(cursor: duckdb.DuckDBPyConnection, table: Table, attempt: Attempt) -> 
         return
     winners = [commit for commit in table.commits if commit.version > base]
     for winner in winners:
-        if winner.protocol:
-            raise errors.protocol_changed(winner, table.name)
-        if winner.metadata:
-            raise errors.metadata_changed(winner, table.name)
+        if winner.protocol or winner.metadata:
+            raise errors.description_changed(winner, table.name)
     for winner in winners:
         if winner.added or winner.removed:
             _check_rows(cursor, table, attempt, winner)

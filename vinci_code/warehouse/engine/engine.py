@@ -11,8 +11,7 @@ from vinci_code.warehouse.engine.dispatch import execute
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.store import Store
 from vinci_code.warehouse.engine.transactions import Engineroom
-
-DEFAULT_USER = "local@warehouse"
+from vinci_code.warehouse.sql.query_context import USER
 
 
 class Engine:
@@ -20,7 +19,6 @@ class Engine:
 
     Attributes:
         transactions: Whether transactions are enabled.
-        user: The user that owns what is created and that ``current_user()`` answers.
     """
 
     def __init__(
@@ -28,7 +26,6 @@ class Engine:
         path: str | Path | None = None,
         transactions: bool = True,
         *,
-        user: str = DEFAULT_USER,
         appends_conflict: bool = False,
     ) -> None:
         """Open the engine.
@@ -36,14 +33,12 @@ class Engine:
         Args:
             path: The file that holds everything; ``None`` keeps it in memory.
             transactions: ``False`` for a workspace where they are not enabled.
-            user: The name of the user.
             appends_conflict: Whether two transactions that only insert into the same table
                 conflict. Delta lets them pass; the driver's documentation says that they conflict.
         """
         self.transactions = transactions
-        self.user = user
         self._store = Store(path)
-        self._room = Engineroom(self._store, CatalogStore(self._store, user), appends_conflict)
+        self._room = Engineroom(self._store, CatalogStore(self._store, USER), appends_conflict)
         self._sessions: set[EngineSession] = set()
         self._lock = threading.Lock()
 
@@ -52,7 +47,6 @@ class Engine:
         catalog: str | None = None,
         schema: str | None = None,
         configuration: Mapping[str, str] | None = None,
-        user: str | None = None,
     ) -> EngineSession:
         """Open a session.
 
@@ -60,7 +54,6 @@ class Engine:
             catalog: The first current catalog.
             schema: The first current schema.
             configuration: Session parameters.
-            user: The name of the user, where it is not the engine's.
 
         Raises:
             SqlError: For a catalog, schema or parameter that cannot be taken.
@@ -71,7 +64,6 @@ class Engine:
             catalog=catalog,
             schema=schema,
             configuration=configuration,
-            user=user or self.user,
             transactions=self.transactions,
         )
         with self._lock:

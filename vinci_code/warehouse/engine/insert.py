@@ -18,6 +18,7 @@ from vinci_code.warehouse.engine.rows import (
     check_default_word,
     default_value,
     needs_value,
+    refuse_identity,
     row_count,
     select_list,
     stage_rows,
@@ -160,7 +161,7 @@ def by_position(state: TableState, source: TranslatedQuery) -> InsertPlan:
             f"mismatch detected when writing to the Delta table '{state.name}': it has "
             f"{len(columns)} column(s), and the data has {len(source.columns)}.",
         )
-    _refuse_identity(columns)
+    refuse_identity(columns)
     return InsertPlan(source, columns, list(range(len(columns))))
 
 
@@ -213,7 +214,7 @@ def _insert_plan(
         detail = "NOT_ENOUGH_DATA_COLUMNS" if few else "TOO_MANY_DATA_COLUMNS"
         reason = "not enough data columns" if few else "too many data columns"
         raise _arity(detail, reason, state, columns, translated)
-    _refuse_identity(columns)
+    refuse_identity(columns)
     return InsertPlan(translated, columns, list(range(len(columns))))
 
 
@@ -235,11 +236,15 @@ def _insert_source(expression: exp.Insert) -> exp.Expression:
 
 def _named_columns(state: TableState, names: Sequence[str]) -> list[TableColumn]:
     columns = [state.schema.column(name) for name in names]
+    _refuse_duplicates(columns)
+    return columns
+
+
+def _refuse_duplicates(columns: Sequence[TableColumn]) -> None:
     if len({item.physical for item in columns}) < len(columns):
         raise SqlError(
             "DELTA_DUPLICATE_COLUMNS_ON_INSERT", "42701", "Duplicate column names in INSERT clause"
         )
-    return columns
 
 
 def _value_rows(values: exp.Values) -> list[list[exp.Expression]]:
@@ -299,23 +304,9 @@ def _by_name(state: TableState, source: TranslatedQuery) -> InsertPlan:
                 f"extra columns {backtick(item.name)}.",
             )
         columns.append(column)
-    if len({item.physical for item in columns}) < len(columns):
-        raise SqlError(
-            "DELTA_DUPLICATE_COLUMNS_ON_INSERT", "42701", "Duplicate column names in INSERT clause"
-        )
-    _refuse_identity(columns)
+    _refuse_duplicates(columns)
+    refuse_identity(columns)
     return InsertPlan(source, columns, list(range(len(columns))))
-
-
-def _refuse_identity(columns: Sequence[TableColumn]) -> None:
-    for column in columns:
-        if column.identity is not None and column.identity.always:
-            raise SqlError(
-                "DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED",
-                "42808",
-                "Providing values for GENERATED ALWAYS AS IDENTITY column "
-                f"{column.name} is not supported.",
-            )
 
 
 def _arity(

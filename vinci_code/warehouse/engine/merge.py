@@ -25,6 +25,7 @@ from vinci_code.warehouse.engine.rows import (
     count_actions,
     default_value,
     null_of,
+    refuse_identity,
     stage_rows,
     table_relation,
 )
@@ -266,7 +267,7 @@ def _insert_clause(work: Work, sides: _Sides, condition: str | None, then: exp.I
     fill, explicit = [], []
     for column in state.schema.columns:
         if column.physical in values:
-            _refuse_always(column)
+            refuse_identity([column])
             if column.generated is not None:
                 explicit.append(column)
             continue
@@ -322,16 +323,6 @@ def _star(work: Work, sides: _Sides, clause: str) -> dict[str, str | None]:
         sql = f"{duckdb_name(alias)}.{duckdb_name((source.physical or names)[index])}"
         values[column.physical] = work.stored(sql, source.columns[index].type, column)
     return values
-
-
-def _refuse_always(column: TableColumn) -> None:
-    if column.identity is not None and column.identity.always:
-        raise SqlError(
-            "DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED",
-            "42808",
-            f"Providing values for GENERATED ALWAYS AS IDENTITY column {column.name} is not "
-            "supported.",
-        )
 
 
 def _refuse_partial_identity(clauses: Sequence[Clause], fill: Sequence[TableColumn]) -> None:

@@ -59,8 +59,7 @@ class LookupContext(Protocol):
 class Resolver:
     """Finds the relations of one statement.
 
-    Attributes:
-        known: Relations that the statement itself has staged, by a name that only it uses.
+    Those in ``known`` the statement itself has staged, by a name that only it uses.
     """
 
     def __init__(self, scope: LookupContext) -> None:

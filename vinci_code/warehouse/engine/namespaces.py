@@ -119,13 +119,7 @@ def alter_catalog(work: Work, reader: Reader) -> Result:
     name = reader.identifier()
     with work.room.store.commit_lock:
         catalog = work.catalogs.catalog(name)
-        owner = _new_owner(reader)
-        changed = replace(catalog, owner=owner)
-
-        def show() -> None:
-            catalog.owner = owner
-
-        change_catalog(work, lambda: work.catalogs.write_catalog(work.cursor, changed), show)
+        _replace_catalog(work, catalog, replace(catalog, owner=_new_owner(reader)))
     return empty_result()
 
 
@@ -133,12 +127,14 @@ def comment_catalog(work: Work, name: str, comment: str | None) -> None:
     """Set the comment of a catalog."""
     with work.room.store.commit_lock:
         catalog = work.catalogs.catalog(name)
-        changed = replace(catalog, comment=comment)
+        _replace_catalog(work, catalog, replace(catalog, comment=comment))
 
-        def show() -> None:
-            catalog.comment = comment
 
-        change_catalog(work, lambda: work.catalogs.write_catalog(work.cursor, changed), show)
+def _replace_catalog(work: Work, catalog: Catalog, changed: Catalog) -> None:
+    def show() -> None:
+        catalog.owner, catalog.comment = changed.owner, changed.comment
+
+    change_catalog(work, lambda: work.catalogs.write_catalog(work.cursor, changed), show)
 
 
 # ---- schemas

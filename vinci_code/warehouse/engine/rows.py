@@ -79,6 +79,22 @@ def check_default_word(column: TableColumn) -> None:
         )
 
 
+def refuse_identity(columns: Sequence[TableColumn]) -> None:
+    """Refuse values for columns that are always generated as an identity.
+
+    Raises:
+        SqlError: ``DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED``.
+    """
+    for column in columns:
+        if column.identity is not None and column.identity.always:
+            raise SqlError(
+                "DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED",
+                "42808",
+                "Providing values for GENERATED ALWAYS AS IDENTITY column "
+                f"{column.name} is not supported.",
+            )
+
+
 def null_of(column: TableColumn) -> str:
     """Return a NULL of a column's type."""
     return f"CAST(NULL AS {column.type.duckdb()})"
@@ -102,12 +118,9 @@ def stage_rows(
 ) -> Staged:
     """Stage the rows of a SELECT, fill in what the engine computes and check constraints.
 
-    Args:
-        work: The statement.
-        state: The table.
-        select: The SELECT of ``_action``, ``_rid`` and the physical columns.
-        fill: The identity and generated columns that the statement gave no value for.
-        given: The generated columns that it gave a value for.
+    The SELECT is one of ``_action``, ``_rid`` and the physical columns. To be filled are the
+    identity and generated columns that the statement gave no value for; ``given`` are the
+    generated columns that it gave one for.
 
     Raises:
         SqlError: Where a constraint is violated.

@@ -19,6 +19,7 @@ from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.transactions import Engineroom, Transaction
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
+from vinci_code.warehouse.sql.query_context import USER
 
 __all__ = ["Column", "EngineSession", "Result"]
 
@@ -45,8 +46,6 @@ class EngineSession:
     Statements of a session run one after another; ``interrupt`` may be called from another thread.
 
     Attributes:
-        catalog: The current catalog.
-        schema: The current schema.
         configuration: Session parameters by name.
         user: What ``current_user()`` answers.
         run: Runs its statements.
@@ -62,23 +61,14 @@ class EngineSession:
         catalog: str | None = None,
         schema: str | None = None,
         configuration: Mapping[str, str] | None = None,
-        user: str = "local@warehouse",
+        user: str = USER,
         transactions: bool = True,
     ) -> None:
-        """Open a session.
-
-        Args:
-            room: The engine's parts.
-            run: Runs a statement of a session.
-            catalog: The first current catalog; the engine's default where ``None``.
-            schema: The first current schema; ``default`` where ``None``.
-            configuration: Session parameters.
-            user: The name of the user.
-            transactions: Whether the workspace has transactions.
+        """Open a session, as ``Engine.open_session`` says; ``run`` runs a statement of it.
 
         Raises:
             SqlError: For a catalog or schema that is not there, or a parameter that cannot be
-            taken.
+                taken.
         """
         self.room = room
         self.run = run
@@ -113,11 +103,7 @@ class EngineSession:
         return self._closed
 
     def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
-        """Run one statement.
-
-        Args:
-            text: Databricks SQL.
-            parameters: Its parameters in the order sent.
+        """Run one statement of Databricks SQL; its parameters are in the order sent.
 
         Raises:
             SqlError: In the words of a real warehouse.

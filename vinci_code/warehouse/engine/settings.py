@@ -34,9 +34,8 @@ _OFFSET = re.compile(r"(?:GMT|UTC)?([+-])(\d{1,2})(?::?(\d{2}))?\Z")
 def initial(given: Mapping[str, str]) -> dict[str, str]:
     """Return the configuration of a new session.
 
-    Args:
-        given: What the client sent; names that are no session parameters are kept as they are,
-            since clients send settings of the transport this way.
+    Names that are no session parameters are kept as they are, since clients send settings of the
+    transport this way.
 
     Raises:
         SqlError: For a value that cannot be taken.

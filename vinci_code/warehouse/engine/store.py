@@ -76,11 +76,7 @@ class Store:
     """The DuckDB instance of an engine."""
 
     def __init__(self, path: str | Path | None) -> None:
-        """Open the store.
-
-        Args:
-            path: The file that holds it; ``None`` keeps it in memory.
-        """
+        """Open the store in a file; without one it is kept in memory."""
         self.root = duckdb.connect(":memory:", config={"python_enable_replacements": False})
         target = ":memory:" if path is None else str(path)
         self.root.execute(f"ATTACH {duckdb_literal(target)} AS {DATABASE}")

@@ -47,12 +47,9 @@ _DELETE_DETAIL = {
 
 
 def concurrent_change(winner: Commit, name: TableName, detail: str) -> SqlError:
-    """Return the conflict with a commit that changed rows.
+    """Return the conflict with a commit that changed rows, and that came first.
 
-    Args:
-        winner: The commit that came first.
-        name: The table.
-        detail: ``ROW_LEVEL_CHANGES``, ``WHOLE_TABLE_READ`` or ``WITHOUT_HINT``.
+    ``detail`` is ``ROW_LEVEL_CHANGES``, ``WHOLE_TABLE_READ`` or ``WITHOUT_HINT``.
     """
     if winner.added:
         text = (
@@ -68,25 +65,15 @@ def concurrent_change(winner: Commit, name: TableName, detail: str) -> SqlError:
     return SqlError(f"DELTA_CONCURRENT_DELETE_READ.{detail}", _CONFLICT_STATE, text)
 
 
-def metadata_changed(winner: Commit, name: TableName) -> SqlError:
-    """Return the conflict with a commit that changed the table's metadata."""
+def description_changed(winner: Commit, name: TableName) -> SqlError:
+    """Return the conflict with a commit that changed the table's protocol or its metadata."""
+    kind, part = ("Protocol", "protocol version") if winner.protocol else ("Metadata", "metadata")
     return SqlError(
-        "DELTA_METADATA_CHANGED",
+        f"DELTA_{kind.upper()}_CHANGED",
         _CONFLICT_STATE,
-        f"MetadataChangedException: The metadata of the Delta table {name} has been changed by a "
+        f"{kind}ChangedException: The {part} of the Delta table {name} has been changed by a "
         f"concurrent update ({winner.operation}, version {winner.version}). Please try the "
         f"operation again. Refer to {_ISOLATION} for more details.",
-    )
-
-
-def protocol_changed(winner: Commit, name: TableName) -> SqlError:
-    """Return the conflict with a commit that changed the table's protocol."""
-    return SqlError(
-        "DELTA_PROTOCOL_CHANGED",
-        _CONFLICT_STATE,
-        f"ProtocolChangedException: The protocol version of the Delta table {name} has been "
-        f"changed by a concurrent update ({winner.operation}, version {winner.version}). Please "
-        f"try the operation again. Refer to {_ISOLATION} for more details.",
     )
 
 
@@ -157,12 +144,7 @@ def write_without_catalog_commits(name: TableName) -> SqlError:
 
 
 def from_engine(error: duckdb.Error, text: str) -> SqlError:
-    """Translate what DuckDB raised while a statement ran.
-
-    Args:
-        error: The exception.
-        text: The statement.
-    """
+    """Translate what DuckDB raised while a statement ran."""
     if isinstance(error, duckdb.CatalogException) and _GONE.search(str(error)):
         return SqlError(
             "TABLE_OR_VIEW_NOT_FOUND",

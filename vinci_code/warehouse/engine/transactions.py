@@ -104,11 +104,8 @@ class Engineroom:
     ) -> None:
         """Make changes last and visible, all at once; the caller holds the commit lock.
 
-        Args:
-            cursor: The connection that can see the staged rows.
-            changes: One for each table.
-            persist: Further writes of the same DuckDB transaction, made first.
-            show: The matching changes to the catalog in memory, made first as well.
+        The cursor can see the staged rows. ``persist`` makes further writes of the same DuckDB
+        transaction, and ``show`` the matching changes to the catalog in memory, both first.
         """
         with self.store.transaction(cursor):
             if persist is not None:
@@ -157,14 +154,10 @@ class Transaction:
         *,
         interactive: bool,
     ) -> None:
-        """Begin.
+        """Begin; ``shield`` keeps the body of its block from being interrupted.
 
-        Args:
-            room: The engine's parts.
-            cursor: The session's connection.
-            shield: Keeps the body from being interrupted.
-            interactive: Whether it has several statements: ``BEGIN TRANSACTION``, an implicit one,
-                or ``BEGIN ATOMIC``.
+        An ``interactive`` one has several statements: ``BEGIN TRANSACTION``, an implicit one, or
+        ``BEGIN ATOMIC``.
         """
         self.room = room
         self.cursor = cursor
@@ -188,9 +181,7 @@ class Transaction:
     def state(self, name: TableName, *, read: bool = True) -> TableState | None:
         """Return the table as this transaction sees it, pinning it; ``None`` where there is none.
 
-        Args:
-            name: Full name.
-            read: Whether rows are read, so that later changes to the table are conflicts.
+        If rows are ``read``, later changes to the table are conflicts.
         """
         state = self._states.get(name)
         if state is None:
@@ -225,10 +216,8 @@ class Transaction:
     def rows_sql(self, state: TableState, *, row_id: bool = False) -> str:
         """Return the SELECT of a table's rows as this transaction sees them.
 
-        Args:
-            state: The table.
-            row_id: Whether the first column is ``_rid``: the row's number, negative for a row that
-                this transaction added.
+        With ``row_id`` the first column is ``_rid``: the row's number, negative for a row that
+        this transaction added.
         """
         base = select_rows(state, *([f"rowid AS {ROW_ID}"] if row_id else []))
         writes = self._writes.get(state.id)

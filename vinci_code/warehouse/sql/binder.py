@@ -111,7 +111,7 @@ class Binder:
             found = scope.queries[node] = self.query(node, scope)
         return found
 
-    def cast(self, value: Typed, target: SqlType, *, keep_name: bool = True) -> Typed:
+    def cast(self, value: Typed, target: SqlType) -> Typed:
         """Convert a value to another type, implicitly: its name stays."""
         if value.type == target:
             return value
@@ -119,7 +119,7 @@ class Binder:
             known = recast_literal(value, target)
             if known is not None:
                 return known
-        return cast(value, target, self.zone, name=value.name if keep_name else "")
+        return cast(value, target, self.zone, name=value.name)
 
     def condition(self, node: exp.Expr, scope: Scope, clause: str = "Filter") -> Typed:
         """Translate an expression that must be BOOLEAN."""

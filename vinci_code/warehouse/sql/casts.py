@@ -23,7 +23,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     parse_type,
 )
-from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, quote, text_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, months_sql, quote, text_sql
 
 _LIMITS = {
     "TINYINT": (-(2**7), 2**7 - 1),
@@ -380,7 +380,7 @@ class _Caster:
             return _cut_interval(sql, source, target)
         last = interval_units(source)[1]
         if source.is_month_interval:
-            count = f"({_months(sql)}" + (" // 12)" if last == "YEAR" else ")")
+            count = f"({months_sql(sql)}" + (" // 12)" if last == "YEAR" else ")")
         else:
             count = f"(epoch_us({sql}) // {MICROS[last]})"
         if _kind(target) == "integral":
@@ -535,17 +535,13 @@ def _moment(micros: str) -> str:
     return f"timezone('UTC', make_timestamp(CAST({micros} AS BIGINT)))"
 
 
-def _months(sql: str) -> str:
-    return f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
-
-
 def _cut_interval(sql: str, source: SqlType, target: SqlType) -> str:
     """An interval without what is less than the target's last unit."""
     last, fields = interval_units(target)[1], interval_units(source)
     if last == fields[1] or last in ("MONTH", "SECOND"):
         return sql
     if last == "YEAR":
-        return f"to_months(CAST({_months(sql)} // 12 * 12 AS INTEGER))"
+        return f"to_months(CAST({months_sql(sql)} // 12 * 12 AS INTEGER))"
     return f"to_microseconds(epoch_us({sql}) // {MICROS[last]} * {MICROS[last]})"
 
 
@@ -605,10 +601,7 @@ def decimal_text(sql: str, source: SqlType) -> str:
 
 
 def _interval_text(sql: str, source: SqlType) -> str:
-    if source.is_month_interval:
-        count = f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
-    else:
-        count = f"epoch_us({sql})"
+    count = months_sql(sql) if source.is_month_interval else f"epoch_us({sql})"
     return f"vinci_interval_text(CAST({count} AS BIGINT), {text_sql(source.name)})"
 
 

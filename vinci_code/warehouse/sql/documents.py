@@ -21,7 +21,7 @@ import orjson
 
 from vinci_code.warehouse.sql.casts import number_text
 from vinci_code.warehouse.sql.coercion import interval_units
-from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.errors import SqlError, malformed_record, unsupported
 from vinci_code.warehouse.sql.json_reading import (
     Number,
     Repeated,
@@ -173,11 +173,7 @@ def parse_json(text: str | None, attempt: bool) -> str | None:
     except (ValueError, RecursionError):
         if attempt:
             return None
-        raise SqlError(
-            "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
-            "22023",
-            f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
-        ) from None
+        raise malformed_record(text) from None
 
 
 def _variant(text: str) -> str:

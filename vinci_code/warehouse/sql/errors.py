@@ -75,10 +75,8 @@ def unsupported(construct: str) -> SqlError:
 def syntax_error(near: str, statement: str, offset: int = 0) -> SqlError:
     """Return ``PARSE_SYNTAX_ERROR`` in the shape of Spark's parser.
 
-    Args:
-        near: The offending word, or an empty string for the end of the input.
-        statement: The whole text, which the message repeats with a mark below the line.
-        offset: Where the offending word begins in it.
+    ``near`` is the offending word, empty for the end of the input, and ``offset`` where it begins
+    in the whole text, which the message repeats with a mark below the line.
     """
     place = f"'{near}'" if near else "end of input"
     message = f"Syntax error at or near {place}."
@@ -97,13 +95,9 @@ def encode(error: SqlError) -> str:
 def from_duckdb(error: duckdb.Error, sql: str) -> SqlError:
     """Translate what DuckDB raised into what Databricks would have answered.
 
-    Args:
-        error: The exception of DuckDB.
-        sql: The DuckDB SQL that was run; kept out of the message, since it is not the user's text.
-
-    Returns:
-        The matching error class. What has no match is ``INTERNAL_ERROR`` (XX000) with DuckDB's own
-        text, so that it is seen and never mistaken for a Databricks error.
+    What has no match is ``INTERNAL_ERROR`` (XX000) with DuckDB's own text, so that it is seen and
+    never mistaken for a Databricks error. The DuckDB SQL that was run is kept out of the message,
+    since it is not the user's text.
     """
     text = str(error)
     packed = _ENCODED.search(text)
@@ -139,6 +133,25 @@ def divide_by_zero() -> SqlError:
     )
 
 
+def remainder_by_zero() -> SqlError:
+    """Return ``REMAINDER_BY_ZERO``."""
+    return SqlError(
+        "REMAINDER_BY_ZERO",
+        "22012",
+        "Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL instead. If "
+        'necessary set ansi_mode to "false" to bypass this error.',
+    )
+
+
+def malformed_record(text: str) -> SqlError:
+    """Return ``MALFORMED_RECORD_IN_PARSING`` for a text that is no JSON."""
+    return SqlError(
+        "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
+        "22023",
+        f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
+    )
+
+
 def invalid_timezone(zone: str) -> SqlError:
     """Return ``INVALID_TIMEZONE``."""
     return SqlError(
@@ -171,10 +184,6 @@ def _decimal_overflow(_match: re.Match[str]) -> SqlError:
         "22003",
         "The value cannot be represented as a decimal of the required precision and scale.",
     )
-
-
-def _sum_overflow(_match: re.Match[str]) -> SqlError:
-    return arithmetic_overflow("long overflow", "try_sum")
 
 
 def _small_overflow(match: re.Match[str]) -> SqlError:
@@ -222,10 +231,6 @@ def _missing_aggregation(match: re.Match[str]) -> SqlError:
     )
 
 
-def _abs_overflow(_match: re.Match[str]) -> SqlError:
-    return arithmetic_overflow("overflow")
-
-
 def _like_escape(_match: re.Match[str]) -> SqlError:
     return SqlError(
         "INVALID_FORMAT.ESC_AT_THE_END",
@@ -240,22 +245,6 @@ def _scalar_subquery(_match: re.Match[str]) -> SqlError:
         "21000",
         "More than one row returned by a subquery used as an expression.",
     )
-
-
-def _aggregate_in_lambda(_match: re.Match[str]) -> SqlError:
-    return unsupported("an aggregate function of a lambda function's parameter")
-
-
-def _query_in_lambda(_match: re.Match[str]) -> SqlError:
-    return unsupported("a sub-query at this place; a join or a common table expression can be")
-
-
-def _interrupted(_match: re.Match[str]) -> SqlError:
-    return SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
-
-
-def _unknown_zone(match: re.Match[str]) -> SqlError:
-    return invalid_timezone(match.group(1))
 
 
 def _date_range(_match: re.Match[str]) -> SqlError:
@@ -279,7 +268,11 @@ def _spark_name(duckdb_name: str) -> str:
 
 # Most specific first: (DuckDB's class, pattern in its text, what it means on Databricks).
 _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlError]], ...] = (
-    (duckdb.InterruptException, r".*", _interrupted),
+    (
+        duckdb.InterruptException,
+        r".*",
+        lambda _: SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled."),
+    ),
     (
         duckdb.OutOfRangeException,
         r"Overflow in (\w+) of (INT8|INT16) \(([^)]*)\)",
@@ -291,7 +284,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         _operator_overflow,
     ),
     (duckdb.OutOfRangeException, r"Overflow in (\w+)", _overflow),
-    (duckdb.OutOfRangeException, r"Overflow on abs", _abs_overflow),
+    (duckdb.OutOfRangeException, r"Overflow on abs", lambda _: arithmetic_overflow("overflow")),
     (
         duckdb.Error,
         r"Date out of range|not in timestamp range|Timestamp microseconds out of range",
@@ -308,7 +301,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
     (
         duckdb.ConversionException,
         r"Type INT128 with value (\S+) can't be cast .* destination type INT64",
-        _sum_overflow,
+        lambda _: arithmetic_overflow("long overflow", "try_sum"),
     ),
     (
         duckdb.ConversionException,
@@ -324,13 +317,15 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
     (
         duckdb.BinderException,
         r"aggregate functions cannot reference lambda parameters",
-        _aggregate_in_lambda,
+        lambda _: unsupported("an aggregate function of a lambda function's parameter"),
     ),
     (
         duckdb.BinderException,
         r"subqueries in lambda expressions are not supported",
-        _query_in_lambda,
+        lambda _: unsupported(
+            "a sub-query at this place; a join or a common table expression can be"
+        ),
     ),
-    (duckdb.Error, r"Unknown TimeZone '([^']*)'", _unknown_zone),
+    (duckdb.Error, r"Unknown TimeZone '([^']*)'", lambda found: invalid_timezone(found[1])),
     (duckdb.Error, r"More than one row returned by a subquery", _scalar_subquery),
 )

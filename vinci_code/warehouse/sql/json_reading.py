@@ -24,8 +24,7 @@ class Number(str):
 class Repeated(dict[str, Any]):
     """An object that repeats a key; as a ``dict``, the last value of a key counts.
 
-    Attributes:
-        pairs: Every key with its value, in order.
+    Its pairs are every key with its value, in order.
     """
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
@@ -54,9 +53,7 @@ def read_strictly(text: str) -> Any:
 def read(text: str, *, words: bool = False) -> Any:
     """Return the JSON value that a text begins with; texts may stand in single quotes.
 
-    Args:
-        text: The text.
-        words: Whether the numbers ``NaN`` and ``Infinity`` are taken.
+    With ``words``, the numbers ``NaN`` and ``Infinity`` are taken.
 
     Raises:
         ValueError: The text does not begin with such a value.

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from vinci_code.warehouse.sql.coercion import as_decimal, precision_scale
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import malformed_record
 from vinci_code.warehouse.sql.json_reading import Number, load, pairs, read
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -58,11 +58,7 @@ def schema_of_json(text: str) -> str:
     try:
         return _outermost(_inferred(read(text, words=True), _OF_JSON)).text
     except ValueError:
-        raise SqlError(
-            "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
-            "22023",
-            f"Malformed records are detected in record parsing: {text}. Parse Mode: FAILFAST.",
-        ) from None
+        raise malformed_record(text) from None
 
 
 def schema_of_variant(text: str | None) -> str | None:

@@ -200,10 +200,7 @@ def _read_letter(letter: str, width: int) -> str:
 def parse_datetime(text: str, pattern: str, zone: str) -> datetime | None:
     """Return the wall clock in UTC of a text read by a pattern, or ``None``.
 
-    Args:
-        text: The text.
-        pattern: The pattern.
-        zone: The zone of a text that names none.
+    ``zone`` is that of a text that names none.
     """
     _check(pattern, True)
     regex, names = _regex(pattern)

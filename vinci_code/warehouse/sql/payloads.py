@@ -32,15 +32,10 @@ _PYTHON_TYPES: dict[str, type] = {
 
 
 def constant_json(binder: Binder, node: exp.Expr) -> str | bytes | None:
-    """Return the text that ``from_json`` is called with, where the statement itself holds it.
+    """Return what a right call of ``from_json`` is given, where the statement itself holds it.
 
-    Args:
-        binder: Of the statement.
-        node: The call of ``from_json``, which was found to be a right one.
-
-    Returns:
-        The text, or its bytes in UTF-8 where ``decode(unbase64('…'), 'UTF-8')`` gives it; ``None``
-        where the text is not constant.
+    It is text, or bytes in UTF-8 where ``decode(unbase64('…'), 'UTF-8')`` gives it; ``None`` where
+    it is not constant.
     """
     if _name(node) != "from_json":
         return None
@@ -50,12 +45,7 @@ def constant_json(binder: Binder, node: exp.Expr) -> str | bytes | None:
 def read_rows(text: str | bytes, row: SqlType) -> pa.Table | None:
     """Return the objects of a JSON array as columns ``c0``, ``c1`` … in the order of the fields.
 
-    Args:
-        text: The JSON text.
-        row: The STRUCT of one object.
-
-    Returns:
-        The rows; ``None`` where the general reader must decide.
+    ``row`` is the STRUCT of one object. ``None`` where the general reader must decide.
     """
     kinds = [_PYTHON_TYPES.get(item.type.name) for item in row.fields]
     if None in kinds or not row.fields:

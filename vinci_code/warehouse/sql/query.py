@@ -21,7 +21,7 @@ from vinci_code.warehouse.sql.rewrites import REWRITERS
 from vinci_code.warehouse.sql.rewrites.queries import bind_query
 from vinci_code.warehouse.sql.scope import Scope, make_source
 from vinci_code.warehouse.sql.types import STRING, Column, SqlType
-from vinci_code.warehouse.sql.values import Typed, fail_sql, quote
+from vinci_code.warehouse.sql.values import Typed, fail_sql, months_sql, quote
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,7 @@ def _has_interval(kind: SqlType) -> bool:
 def _output(sql: str, kind: SqlType) -> str:
     if kind.is_interval:
         if kind.is_month_interval:
-            months = f"(datepart('year', {sql}) * 12 + datepart('month', {sql}))"
-            return f"vinci_hive_interval(CAST({months} AS BIGINT), TRUE)"
+            return f"vinci_hive_interval(CAST({months_sql(sql)} AS BIGINT), TRUE)"
         return f"vinci_hive_interval(epoch_us({sql}), FALSE)"
     if _has_interval(kind):
         raise unsupported("intervals inside arrays, maps or structs of a result")

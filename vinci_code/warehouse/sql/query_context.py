@@ -12,6 +12,9 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.sql.types import Column
 
+USER = "local@warehouse"
+"""Who owns what is created, and what ``current_user()`` answers."""
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -52,7 +55,7 @@ class QueryContext:
     resolve: Callable[[exp.Table], Relation]
     catalog: str = "main"
     schema: str = "default"
-    user: str = "local@warehouse"
+    user: str = USER
     configuration: Mapping[str, str] = field(default_factory=dict)
     parameters: Sequence[Parameter] = ()
     now: datetime | None = None

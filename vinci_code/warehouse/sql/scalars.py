@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import AnyStr
 from urllib.parse import quote_plus, unquote_plus
 
-from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero, unsupported
+from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero, remainder_by_zero, unsupported
 
 _MODES = {
     "up": ROUND_HALF_UP,
@@ -39,12 +39,7 @@ def decimal_arithmetic(
 ) -> str | None:
     """Return exact decimal arithmetic, rounded half up to precision and scale.
 
-    Args:
-        left: The left operand.
-        right: The right operand.
-        operator: ``!`` to raise or ``?`` for NULL, and then ``+ - * / % div``.
-        precision: Of the result.
-        scale: Of the result.
+    The operator is ``!`` to raise or ``?`` for NULL, and then ``+ - * / % div``.
     """
     attempt, symbol = operator[0] == "?", operator[1:]
     with localcontext() as context:
@@ -53,7 +48,7 @@ def decimal_arithmetic(
         if symbol in ("/", "%", "div") and not two:
             if attempt:
                 return None
-            raise divide_by_zero() if symbol != "%" else _remainder_by_zero()
+            raise divide_by_zero() if symbol != "%" else remainder_by_zero()
         exact = _compute(one, two, symbol)
         result = exact.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
     if result.copy_abs() >= Decimal(10) ** (precision - scale):
@@ -79,15 +74,6 @@ def _compute(one: Decimal, two: Decimal, symbol: str) -> Decimal:
         return one / two
     whole = (one / two).to_integral_value(ROUND_DOWN)
     return whole if symbol == "div" else one - two * whole
-
-
-def _remainder_by_zero() -> SqlError:
-    return SqlError(
-        "REMAINDER_BY_ZERO",
-        "22012",
-        "Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL instead. If "
-        'necessary set ansi_mode to "false" to bypass this error.',
-    )
 
 
 def round_text(text: str, scale: int, mode: str) -> str:
@@ -135,9 +121,7 @@ def find_in_set(text: str, items: str) -> int:
 def format_number(text: str, places: int) -> str | None:
     """Return a number with separators of thousands, rounded half even.
 
-    Args:
-        text: The number, as DuckDB writes it.
-        places: How many digits follow the point; ``None`` is answered where it is negative.
+    The text is that of DuckDB. ``None`` is answered where the places behind the point are negative.
     """
     value = Decimal(text)
     if places < 0:
@@ -494,12 +478,9 @@ _WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 
 
 def format_string(template: str, values: list[str | None], kinds: str) -> str:
-    """Return Java's ``String.format``.
+    """Return Java's ``String.format``, with conversions such as ``%s`` and ``%05.2f``.
 
-    Args:
-        template: With conversions such as ``%s`` and ``%05.2f``.
-        values: The arguments as text.
-        kinds: Their types, separated by commas.
+    The values are given as text, their types separated by commas.
     """
     names = kinds.split(",")
     counter = iter(range(len(values)))

@@ -105,9 +105,7 @@ def _moment(
 def parse_timestamp(text: str, zone: str) -> datetime | None:
     """Return the instant a text stands for, as a wall clock in UTC, or ``None``.
 
-    Args:
-        text: The text; a zone in it wins.
-        zone: The zone of a text without one.
+    A zone in the text wins over ``zone``.
 
     Raises:
         SqlError: The refusal of a year before 1 or after 9999, or of a time alone.
@@ -233,10 +231,7 @@ _WRAPPED = re.compile(
 def parse_interval(text: str, first: str, last: str) -> int | None:
     """Return months (YEAR, MONTH) or microseconds of an interval's text, or ``None``.
 
-    Args:
-        text: ``1-2``, ``1 02:03:04``, or ``INTERVAL '1-2' YEAR TO MONTH``.
-        first: The first unit.
-        last: The last unit.
+    It is ``1-2``, ``1 02:03:04``, or ``INTERVAL '1-2' YEAR TO MONTH``.
     """
     sign = 1
     wrapped = _WRAPPED.match(text)

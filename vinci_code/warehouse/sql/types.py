@@ -191,6 +191,15 @@ INTERVAL_DAY_SECOND = SqlType("INTERVAL DAY TO SECOND")
 INTEGRAL = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 
 
+def precision_exceeded(precision: int) -> SqlError:
+    """Return the error of a DECIMAL with more digits than there are."""
+    return SqlError(
+        "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
+        "22003",
+        f"Decimal precision {precision} exceeds max precision {MAX_PRECISION}.",
+    )
+
+
 def decimal(precision: int, scale: int) -> SqlType:
     """Return DECIMAL(precision, scale)."""
     return SqlType("DECIMAL", precision=precision, scale=scale)
@@ -386,11 +395,7 @@ class _TypeReader:
                 scale = self._number()
             self._expect(")")
         if precision > MAX_PRECISION or precision < 1:
-            raise SqlError(
-                "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
-                "22003",
-                f"Decimal precision {precision} exceeds max precision {MAX_PRECISION}.",
-            )
+            raise precision_exceeded(precision)
         if scale > precision:
             raise SqlError(
                 "DECIMAL_SCALE_EXCEEDS_PRECISION",

@@ -18,6 +18,7 @@ from vinci_code.warehouse.sql.types import (
     VOID,
     SqlType,
     decimal,
+    precision_exceeded,
 )
 
 
@@ -79,6 +80,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def months_sql(interval: str) -> str:
+    """Return the SQL of the whole months of an interval."""
+    return f"(datepart('year', {interval}) * 12 + datepart('month', {interval}))"
+
+
 def text_sql(value: str) -> str:
     """Return a DuckDB string literal."""
     if "\0" in value:
@@ -113,11 +119,7 @@ def _decimal(value: Decimal, kind: SqlType | None) -> Typed:
     scale = max(-int(exponent), 0)
     precision = max(len(digits) + max(int(exponent), 0), scale)
     if kind is None and precision > MAX_PRECISION:
-        raise SqlError(
-            "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION",
-            "22003",
-            f"Decimal precision {precision} exceeds max precision {MAX_PRECISION}.",
-        )
+        raise precision_exceeded(precision)
     kind = kind or decimal(precision, scale)
     text = f"{value:f}"
     # Java's BigDecimal shows the exponent of a number far behind the point.
@@ -150,11 +152,9 @@ def cast_sql(sql: str, kind: SqlType) -> str:
 
 
 def fail_sql(error: SqlError, *values: str) -> str:
-    """Return SQL that raises ``error``; each ``{}`` of its message takes the text of a value.
+    """Return SQL that raises ``error``.
 
-    Args:
-        error: What to raise.
-        values: DuckDB SQL of the values, in the order of the placeholders.
+    Each ``{}`` of its message takes the text of one of ``values``, which are DuckDB SQL.
     """
     pieces = encode(error).split("{}")
     if len(pieces) == 1 or not values:

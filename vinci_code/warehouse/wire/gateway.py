@@ -125,7 +125,8 @@ class Gateway:
         try:
             call = messages.decode(request.body)
         except messages.MalformedMessageError as error:
-            return _thrift_refusal(record, 400, f"BAD_REQUEST: Malformed Thrift message: {error}")
+            text = f"BAD_REQUEST: Malformed Thrift message: {error}"
+            return _status_answer(400, text, None, record)
         self._service.describe(call, record)
         fault = self._script.draw(call.name, call.statement)
         if fault is not None:
@@ -135,7 +136,7 @@ class Gateway:
         try:
             return self._call(call, record, request, fault)
         except BadRequestError as error:
-            return _thrift_refusal(record, 400, str(error))
+            return _status_answer(400, str(error), None, record)
 
     def _hide_from_history(self, call: ThriftCall, record: RequestRecord) -> None:
         fault = self._script.draw_for_history(call.name, call.statement)
@@ -273,11 +274,6 @@ _REST_ERRORS = {
     429: ("REQUEST_LIMIT_EXCEEDED", "A scripted fault."),
     500: ("INTERNAL_ERROR", "A scripted fault."),
 }
-
-
-def _thrift_refusal(record: RequestRecord, status: int, text: str) -> HttpAnswer:
-    record.error = text
-    return _status_answer(status, text, None, record)
 
 
 def _status_answer(

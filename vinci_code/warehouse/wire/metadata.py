@@ -16,7 +16,7 @@ from databricks.sql.thrift_api.TCLIService import ttypes
 
 from vinci_code.warehouse.engine.catalog_view import CatalogView, ColumnInfo, TableInfo
 from vinci_code.warehouse.engine.model import KeyConstraint
-from vinci_code.warehouse.engine.result import Column, Result
+from vinci_code.warehouse.engine.result import Column, Result, text_columns, typed_columns
 from vinci_code.warehouse.sql.types import (
     BOOLEAN,
     INT,
@@ -291,17 +291,9 @@ def _decimal_digits(kind: SqlType) -> int | None:
     return kind.scale if kind.name == "DECIMAL" else _DIGITS.get(kind.name)
 
 
-def _columns(*items: tuple[str, SqlType]) -> list[Column]:
-    return [Column(name, kind) for name, kind in items]
-
-
-def _texts(*names: str) -> list[Column]:
-    return [Column(name, STRING) for name in names]
-
-
-_CATALOG_COLUMNS = _texts("TABLE_CAT")
-_SCHEMA_COLUMNS = _texts("TABLE_SCHEM", "TABLE_CATALOG")
-_TABLE_COLUMNS = _texts(
+_CATALOG_COLUMNS = text_columns("TABLE_CAT")
+_SCHEMA_COLUMNS = text_columns("TABLE_SCHEM", "TABLE_CATALOG")
+_TABLE_COLUMNS = text_columns(
     "TABLE_CAT",
     "TABLE_SCHEM",
     "TABLE_NAME",
@@ -313,7 +305,7 @@ _TABLE_COLUMNS = _texts(
     "SELF_REFERENCING_COL_NAME",
     "REF_GENERATION",
 )
-_COLUMN_COLUMNS = _columns(
+_COLUMN_COLUMNS = typed_columns(
     ("TABLE_CAT", STRING),
     ("TABLE_SCHEM", STRING),
     ("TABLE_NAME", STRING),
@@ -338,7 +330,7 @@ _COLUMN_COLUMNS = _columns(
     ("SOURCE_DATA_TYPE", SMALLINT),
     ("IS_AUTO_INCREMENT", STRING),
 )
-_PRIMARY_KEY_COLUMNS = _columns(
+_PRIMARY_KEY_COLUMNS = typed_columns(
     ("TABLE_CAT", STRING),
     ("TABLE_SCHEM", STRING),
     ("TABLE_NAME", STRING),
@@ -346,7 +338,7 @@ _PRIMARY_KEY_COLUMNS = _columns(
     ("KEY_SEQ", INT),
     ("PK_NAME", STRING),
 )
-_CROSS_REFERENCE_COLUMNS = _columns(
+_CROSS_REFERENCE_COLUMNS = typed_columns(
     ("PKTABLE_CAT", STRING),
     ("PKTABLE_SCHEM", STRING),
     ("PKTABLE_NAME", STRING),
@@ -362,7 +354,7 @@ _CROSS_REFERENCE_COLUMNS = _columns(
     ("PK_NAME", STRING),
     ("DEFERRABILITY", INT),
 )
-_FUNCTION_COLUMNS = _columns(
+_FUNCTION_COLUMNS = typed_columns(
     ("FUNCTION_CAT", STRING),
     ("FUNCTION_SCHEM", STRING),
     ("FUNCTION_NAME", STRING),
@@ -370,7 +362,7 @@ _FUNCTION_COLUMNS = _columns(
     ("FUNCTION_TYPE", INT),
     ("SPECIFIC_NAME", STRING),
 )
-_TYPE_INFO_COLUMNS = _columns(
+_TYPE_INFO_COLUMNS = typed_columns(
     ("TYPE_NAME", STRING),
     ("DATA_TYPE", INT),
     ("PRECISION", INT),

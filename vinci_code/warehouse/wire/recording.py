@@ -61,11 +61,7 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Keeps the records; safe to use from several threads.
-
-    Args:
-        limit: How many records are kept, the oldest going first; ``None`` keeps all.
-    """
+    """Keeps the last records, or all without a limit; safe to use from several threads."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
@@ -90,10 +86,10 @@ class RequestLog:
                 del self._records[0]
         return record
 
-    def snapshot(self, since: int = 0) -> tuple[RequestRecord, ...]:
-        """All records kept so far, from the one numbered ``since`` on."""
+    def snapshot(self) -> tuple[RequestRecord, ...]:
+        """All records kept so far."""
         with self._lock:
-            return tuple(self._records[since:])
+            return tuple(self._records)
 
     def __len__(self) -> int:
         with self._lock:

@@ -60,11 +60,9 @@ Value: TypeAlias = Any
 
 
 class ResultRows:
-    """A result's rows, read from the engine as far as they are asked for.
+    """A result's rows, read from the engine's batches as far as they are asked for.
 
-    Args:
-        batches: The engine's batches.
-        limit: At most this many rows, where the client set a limit.
+    ``limit`` is that of the client, where it set one.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], limit: int | None = None) -> None:
@@ -195,12 +193,7 @@ class Encoder:
         return response
 
     def row_set(self, batches: Sequence[pa.RecordBatch], offset: int) -> ttypes.TRowSet:
-        """The rows of one page.
-
-        Args:
-            batches: The rows, as the engine gave them.
-            offset: The number of the first of them within the result.
-        """
+        """The rows of one page; ``offset`` is the number of the first of them within the result."""
         row_set = ttypes.TRowSet(startRowOffset=offset, rows=[])
         if self._form.arrow:
             row_set.arrowBatches = [self._arrow_batch(batch) for batch in batches]

@@ -133,8 +133,7 @@ class Server:
     def join(self, grace: float = 10.0) -> None:
         """Wait for the connections' threads, after ``stop``.
 
-        Args:
-            grace: Seconds to wait for requests that are being worked on.
+        Requests that are being worked on have ``grace`` seconds.
         """
         with self._lock:
             threads = list(self._connections)

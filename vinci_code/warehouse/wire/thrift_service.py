@@ -122,11 +122,7 @@ class ThriftService:
             record.configuration = self._plain_map(call.request.configuration)
 
     def serve(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
-        """Answer a call.
-
-        Args:
-            call: The call.
-            record: The request's record, to be completed.
+        """Answer a call, and complete the request's record.
 
         Raises:
             BadRequestError: It goes beyond a limit that a real server answers with HTTP 400.
@@ -317,14 +313,9 @@ class ThriftService:
         if not request.runAsync:
             operation.wait()
             return self._synchronous(call, record, operation)
-        response = ttypes.TExecuteStatementResp(
-            status=messages.status(), operationHandle=messages.operation_handle(operation)
-        )
-        direct = request.getDirectResults
-        if direct is not None:
+        if request.getDirectResults is not None:
             operation.wait(DIRECT_RESULTS_SECONDS)
-            response.directResults = self._direct_results(operation, direct, record)
-        return response
+        return self._started(call, record, operation)
 
     def _entry(
         self, call: ThriftCall, session: ClientSession, operation: Operation
@@ -359,13 +350,18 @@ class ThriftService:
             response = self.failure(call, f"Error running query: {error}", error.sqlstate)
             response.status.displayMessage = str(error)
             return response
-        response = ttypes.TExecuteStatementResp(
+        return self._started(call, record, operation)
+
+    def _started(
+        self, call: ThriftCall, record: RequestRecord, operation: Operation
+    ) -> ThriftStruct:
+        """The answer that names an operation, with direct results if they are asked for."""
+        response = getattr(ttypes, f"T{call.name}Resp")(
             status=messages.status(), operationHandle=messages.operation_handle(operation)
         )
-        if call.request.getDirectResults is not None:
-            response.directResults = self._direct_results(
-                operation, call.request.getDirectResults, record
-            )
+        wanted = call.request.getDirectResults
+        if wanted is not None:
+            response.directResults = self._direct_results(operation, wanted, record)
         return response
 
     def _direct_results(
@@ -378,14 +374,8 @@ class ThriftService:
         if operation.state != OperationState.FINISHED_STATE:
             return direct
         direct.resultSetMetadata = operation.metadata()
-        row_set, more = operation.fetch(
-            _at_least_one(wanted.maxRows, DEFAULT_PAGE_ROWS),
-            _at_least_one(wanted.maxBytes, DEFAULT_PAGE_BYTES),
-        )
-        direct.resultSet = ttypes.TFetchResultsResp(
-            status=messages.status(), hasMoreRows=more, results=row_set
-        )
-        if not more:
+        direct.resultSet = _page(operation, wanted)
+        if not direct.resultSet.hasMoreRows:
             # Recorded traffic: everything was delivered, so the server has closed the operation;
             # a later CloseOperation finds an unknown handle.
             operation.close()
@@ -422,13 +412,7 @@ class ThriftService:
             )
         if request.fetchType:
             raise StatusError("Query logs are not kept by this server.", "HYC00")
-        row_set, more = operation.fetch(
-            _at_least_one(request.maxRows, DEFAULT_PAGE_ROWS),
-            _at_least_one(request.maxBytes, DEFAULT_PAGE_BYTES),
-        )
-        response = ttypes.TFetchResultsResp(
-            status=messages.status(), hasMoreRows=more, results=row_set
-        )
+        response = _page(operation, request)
         if request.includeResultSetMetadata:
             response.resultSetMetadata = operation.metadata()
         return response
@@ -469,14 +453,7 @@ class ThriftService:
         if operation.error is not None:
             operation.close()
             raise StatusError(str(operation.error), operation.error.sqlstate)
-        response = getattr(ttypes, f"T{call.name}Resp")(
-            status=messages.status(), operationHandle=messages.operation_handle(operation)
-        )
-        if call.request.getDirectResults is not None:
-            response.directResults = self._direct_results(
-                operation, call.request.getDirectResults, record
-            )
-        return response
+        return self._started(call, record, operation)
 
     def _no_delegation(self, _call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         raise StatusError(
@@ -527,6 +504,16 @@ def _check_limits(error: SqlError) -> None:
     # statement (databricks-sqlalchemy issue 24, databricks-sql-nodejs issue 308).
     if error.error_class == "BAD_REQUEST":
         raise BadRequestError(f"BAD_REQUEST: {error.message}")
+
+
+def _page(
+    operation: Operation, wanted: ttypes.TSparkGetDirectResults | ttypes.TFetchResultsReq
+) -> ttypes.TFetchResultsResp:
+    row_set, more = operation.fetch(
+        _at_least_one(wanted.maxRows, DEFAULT_PAGE_ROWS),
+        _at_least_one(wanted.maxBytes, DEFAULT_PAGE_BYTES),
+    )
+    return ttypes.TFetchResultsResp(status=messages.status(), hasMoreRows=more, results=row_set)
 
 
 def _at_least_one(value: int | None, default: int) -> int:

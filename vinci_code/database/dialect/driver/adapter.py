@@ -94,11 +94,7 @@ def load() -> None:
 
 
 def connect(attach: Attach, arguments: Mapping[str, Any]) -> Any:
-    """Open a connection of the driver.
-
-    Args:
-        attach: Is given its client.
-        arguments: The driver's arguments.
+    """Open a connection of the driver, and give its client to ``attach``.
 
     Raises:
         InterfaceError: The driver is not one that can be used safely.

@@ -92,10 +92,7 @@ class Arguments:
 
 
 def settle(arguments: dict[str, Any]) -> Arguments:
-    """Check and complete connect arguments.
-
-    Args:
-        arguments: They are taken out of it, the secrets among them above all.
+    """Check and complete connect arguments, and empty their dict: no secret stays in it.
 
     Raises:
         InterfaceError: Some of them cannot be used.

@@ -20,7 +20,6 @@ import datetime as dt
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from vinci_code.core.redaction import redact_exception
@@ -314,12 +313,7 @@ class Connection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -376,9 +370,8 @@ class Connection:
     def _without_transaction(self, error: Error, *, begun: bool) -> OperationalError:
         """End the session, so that it is known what became of a transaction in it.
 
-        Args:
-            error: The answer to a statement was lost.
-            begun: Whether that was one within the transaction, and not the one that begins it.
+        ``error`` says that an answer was lost, ``begun`` that it was one to a statement within the
+        transaction, and not to the one that begins it.
         """
         self._end_session(None)
         # What follows is refused until a rollback, unless there was nothing to be lost.
@@ -599,12 +592,7 @@ class Cursor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _take(self, outcome: Outcome, statement: StatementTraits) -> None:

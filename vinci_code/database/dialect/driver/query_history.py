@@ -94,14 +94,9 @@ class Sought:
 def ask(
     get: Get, http_path: str, sought: Sought, timeout: float, *, patient: bool = True
 ) -> Verdict:
-    """Ask until it is certain what became of a statement, or the time is up.
+    """Ask until it is certain what became of a statement, or ``timeout`` seconds are over.
 
-    Args:
-        get: Asks the workspace.
-        http_path: The warehouse's path.
-        sought: The statement.
-        timeout: Seconds.
-        patient: Whether it is asked again where the workspace cannot be reached.
+    Where the workspace cannot be reached it is asked again, if ``patient``.
     """
     warehouse = _WAREHOUSE.match(http_path)
     if warehouse is None:

@@ -23,11 +23,7 @@ CHUNK_ROWS = 10_000
 
 
 class ResultRows:
-    """The rows of one result, as far as they were not given out yet.
-
-    Args:
-        driver_cursor: The driver's cursor, after its ``execute``.
-    """
+    """The rows of a cursor that the driver has executed, as far as they were not given out yet."""
 
     def __init__(self, driver_cursor: Any) -> None:
         self._cursor = driver_cursor

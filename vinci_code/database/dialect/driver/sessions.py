@@ -22,10 +22,6 @@ _log = logging.getLogger(__name__)
 class Session:
     """One session of the driver, with the channel that its requests go through.
 
-    Args:
-        arguments: What to connect with.
-        call: The call that opening it is part of.
-
     Attributes:
         temporary_views: The bare names, in lower case, of the temporary views that may be in it;
             ``scanning.ANY_VIEW`` among them where there may be any.

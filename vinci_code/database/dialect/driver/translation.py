@@ -291,12 +291,8 @@ def chain(error: BaseException, *, handled: bool = False) -> Iterator[BaseExcept
     """Every exception in and around one, the outermost first.
 
     urllib3 keeps the reason of a ``MaxRetryError`` in ``reason`` and that of a ``ProxyError`` in
-    ``original_error``, and others only among their arguments.
-
-    Args:
-        error: The exception.
-        handled: Whether those count that were being handled when another one was raised, which may
-            have nothing to do with it.
+    ``original_error``, and others only among their arguments. If ``handled``, those count too that
+    were being handled when another one was raised, which may have nothing to do with it.
     """
     seen: set[int] = set()
     waiting: list[object] = [error]
@@ -316,12 +312,7 @@ def chain(error: BaseException, *, handled: bool = False) -> Iterator[BaseExcept
 
 
 def status_in(error: BaseException, text: str) -> int | None:
-    """The HTTP status that an exception of the driver tells of; it may be one of success.
-
-    Args:
-        error: The exception.
-        text: What it says.
-    """
+    """The HTTP status that an exception of the driver tells of; it may be one of success."""
     context = getattr(error, "context", None)
     status = context.get("http-code") if isinstance(context, dict) else None
     code = status if isinstance(status, int) else None

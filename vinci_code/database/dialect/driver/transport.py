@@ -580,11 +580,8 @@ class Channel:
 def interruption_in(error: Exception, handled: BaseException | None) -> Exception | None:
     """What was raised in a request and says nothing of it, be it within an error of urllib3's.
 
-    Which makes one of its own of a ``TimeoutError``, whoever has raised it.
-
-    Args:
-        error: What the request has failed with.
-        handled: What the application was handling while it asked for the request.
+    Which makes one of its own of a ``TimeoutError``, whoever has raised it. ``handled`` is what the
+    application was handling while it asked for the request.
     """
     before = [] if handled is None else list(chain(handled, handled=True))
     interruptions = [
@@ -624,10 +621,7 @@ def in_time(
 ) -> _Made | None:
     """What some work gives, or raises; ``None`` where it takes longer, and goes on by itself.
 
-    Args:
-        seconds: How long it may take.
-        work: The work.
-        late: Is given what came too late, also where the waiting for it was interrupted.
+    ``late`` is given what came too late, also where the waiting for it was interrupted.
     """
     outcome: list[tuple[_Made | None, Exception | None]] = []
     given_up: list[bool] = []

@@ -52,12 +52,7 @@ class UnknownOutcomeError(VinciError):
 
 
 class RevisionProgress:
-    """The note about the revision that is being run.
-
-    Args:
-        connection: The connection that runs the migration.
-        version_table: The version table, as SQL.
-    """
+    """The note about the revision that a connection runs; the version table is given as SQL."""
 
     def __init__(self, connection: Connection, version_table: str) -> None:
         self._connection = connection
@@ -71,10 +66,7 @@ class RevisionProgress:
     def run(self, statement: str, execute: Callable[[], _T], *, repeatable: bool) -> _T | None:
         """Run a statement, unless it is done already.
 
-        Args:
-            statement: Its text.
-            execute: Runs it.
-            repeatable: Whether running it twice is the same as once, or refused.
+        It is ``repeatable`` where running it twice is the same as once, or refused.
 
         Raises:
             UnknownOutcomeError: It may have been run before, and is not repeatable.

@@ -71,9 +71,7 @@ class RunningImpl(DefaultImpl):
     def run_statement(self, statement: str, traits: StatementTraits | None = DEFINITION) -> None:
         """Run a statement, unless the revision that was interrupted has run it.
 
-        Args:
-            statement: Its text.
-            traits: What it does; ``None`` where only its text is known.
+        ``traits`` are ``None`` where only its text is known.
         """
         if self.as_sql:
             self.static_output(statement + self.command_terminator)

@@ -127,12 +127,7 @@ class Details(NamedTuple):
 
 
 class Catalog:
-    """Asks one connection; names are exact, and in the case in which Unity Catalog keeps them.
-
-    Args:
-        connection: The connection to ask.
-        quote: Puts an identifier into backticks.
-    """
+    """Asks one connection; names are exact, and in the case in which Unity Catalog keeps them."""
 
     def __init__(self, connection: Connection, quote: Callable[[str], str]) -> None:
         self._connection = connection

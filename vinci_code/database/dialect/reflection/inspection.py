@@ -37,7 +37,6 @@ from sqlalchemy.types import NullType, TypeEngine
 from vinci_code.database.dialect.reflection.information_schema import (
     Catalog,
     ColumnRow,
-    Details,
     Identity,
 )
 from vinci_code.database.dialect.reflection.reflected import (
@@ -63,6 +62,130 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import IdentifierPreparer
 
 _T = TypeVar("_T")
+
+
+def _columns(subject: Subject) -> list[ReflectedColumn]:
+    identities = subject.identities()
+    return [_column(row, identities.get(row.name)) for row in subject.columns()]
+
+
+def _column(row: ColumnRow, identity: Identity | None) -> ReflectedColumn:
+    column: dict[str, Any] = {
+        "name": row.name,
+        "type": _type(row),
+        "nullable": row.nullable,
+        "default": row.default,
+        "comment": row.comment,
+    }
+    if identity is not None:
+        column["identity"] = identity._asdict()
+    return cast("ReflectedColumn", column)
+
+
+def _identities(subject: Subject) -> dict[str, dict[str, Any]]:
+    return {name: identity._asdict() for name, identity in subject.identities().items()}
+
+
+def _type(row: ColumnRow) -> TypeEngine[Any]:
+    try:
+        return parse_type_name(row.type)
+    except UnknownTypeError:
+        util.warn(f"Did not recognize type '{row.type}' of column '{row.name}'")
+        return NullType()
+
+
+def _primary_key(subject: Subject) -> ReflectedPrimaryKeyConstraint:
+    for item in subject.constraints("PRIMARY KEY"):
+        return {"constrained_columns": list(item.columns), "name": item.name}
+    return {"constrained_columns": [], "name": None}
+
+
+def _foreign_keys(subject: Subject) -> list[ReflectedForeignKeyConstraint]:
+    return [
+        {
+            "name": item.name,
+            "constrained_columns": list(item.columns),
+            "referred_schema": subject.schema_of(item),
+            "referred_table": subject.table_of(item),
+            "referred_columns": list(item.parent_columns),
+        }
+        for item in subject.constraints("FOREIGN KEY")
+        if item.parent is not None
+    ]
+
+
+def _uniques(subject: Subject) -> list[ReflectedUniqueConstraint]:
+    return [
+        {"name": item.name, "column_names": list(item.columns)}
+        for item in subject.constraints("UNIQUE")
+    ]
+
+
+def _checks(subject: Subject) -> list[ReflectedCheckConstraint]:
+    return [{"name": name, "sqltext": text} for name, text in sorted(subject.checks().items())]
+
+
+def _no_indexes(_: Subject) -> list[ReflectedIndex]:
+    """None: Databricks has no indexes."""
+    return []
+
+
+def _comment(subject: Subject) -> ReflectedTableComment:
+    return {"text": subject.relation.comment}
+
+
+# What the warehouse gives to every table: nothing that a copy of it would have to say.
+_GIVEN_TO_ALL = {("delta.enableDeletionVectors", "true"), ("delta.enableRowTracking", "true")}
+
+
+def _options(subject: Subject) -> dict[str, Any]:
+    """Properties and clustering, as the arguments of ``Table`` that make them."""
+    details = subject.details()
+    options: dict[str, Any] = {}
+    properties = dict(details.properties.items() - _GIVEN_TO_ALL)
+    if properties:
+        options["databricks_tblproperties"] = dict(sorted(properties.items()))
+    if details.cluster_by:
+        options["databricks_cluster_by"] = details.cluster_by
+    return options
+
+
+def _of_one(answer: Callable[[Subject], _T], *, detailed: bool = False) -> Callable[..., _T]:
+    """The method that tells what ``answer`` says of one table."""
+
+    def method(
+        self: ReflectionMixin,
+        connection: Connection,
+        table_name: str,
+        schema: str | None = None,
+        **kw: Any,
+    ) -> _T:
+        subject = find(self._known(connection, kw), schema, table_name, detailed=detailed)
+        if subject is None:
+            raise exc.NoSuchTableError(_shown(schema, table_name))
+        return answer(subject)
+
+    return method
+
+
+def _of_several(answer: Callable[[Subject], Any]) -> Callable[..., Any]:
+    """The method that tells what ``answer`` says of each of several tables."""
+
+    def method(
+        self: ReflectionMixin, connection: Connection, **kw: Any
+    ) -> Iterator[tuple[TableKey, Any]]:
+        schema, names = kw["schema"], kw["filter_names"]
+        found = subjects(
+            self._known(connection, kw),
+            schema,
+            names,
+            kw["kind"],
+            kw["scope"],
+            detailed=names is not None and len(names) == 1,
+        )
+        return (((schema, subject.asked), answer(subject)) for subject in found)
+
+    return method
 
 
 class ReflectionMixin:
@@ -143,100 +266,30 @@ class ReflectionMixin:
 
     # --- one table -------------------------------------------------------------------------------
 
-    def get_columns(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedColumn]:
-        """The columns of a table or view, and how its identity columns count."""
-        return self._single(_columns, connection, table_name, schema, kw, detailed=True)
+    get_columns = _of_one(_columns, detailed=True)
+    get_pk_constraint = _of_one(_primary_key)
+    get_foreign_keys = _of_one(_foreign_keys)
+    get_unique_constraints = _of_one(_uniques)
+    get_check_constraints = _of_one(_checks)
+    get_indexes = _of_one(_no_indexes)
+    get_table_comment = _of_one(_comment)
+    get_table_options = _of_one(_options, detailed=True)
 
-    def get_pk_constraint(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> ReflectedPrimaryKeyConstraint:
-        """The primary key of a table."""
-        return self._single(_primary_key, connection, table_name, schema, kw)
-
-    def get_foreign_keys(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedForeignKeyConstraint]:
-        """The foreign keys of a table."""
-        return self._single(_foreign_keys, connection, table_name, schema, kw)
-
-    def get_unique_constraints(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedUniqueConstraint]:
-        """The UNIQUE constraints of a table."""
-        return self._single(_uniques, connection, table_name, schema, kw)
-
-    def get_check_constraints(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedCheckConstraint]:
-        """The CHECK constraints of a table."""
-        return self._single(_checks, connection, table_name, schema, kw)
-
-    def get_indexes(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> list[ReflectedIndex]:
-        """None: Databricks has no indexes."""
-        return self._single(_no_indexes, connection, table_name, schema, kw)
-
-    def get_table_comment(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> ReflectedTableComment:
-        """The comment of a table."""
-        return self._single(_comment, connection, table_name, schema, kw)
-
-    def get_table_options(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> dict[str, Any]:
-        """Properties and clustering, as the arguments of ``Table`` that make them."""
-        return self._single(_options, connection, table_name, schema, kw, detailed=True)
-
-    def details_of(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> Details:
-        """Properties, features and clustering of a table; nothing of what is no Delta table."""
-        return self._single(Subject.details, connection, table_name, schema, kw, detailed=True)
-
-    def identities_of(
-        self, connection: Connection, table_name: str, schema: str | None = None, **kw: Any
-    ) -> dict[str, dict[str, Any]]:
-        """How the identity columns of a table count, by the name of the column."""
-        found = self._single(Subject.identities, connection, table_name, schema, kw, detailed=True)
-        return {name: identity._asdict() for name, identity in found.items()}
+    # Properties, features and clustering; nothing of what is no Delta table.
+    details_of = _of_one(Subject.details, detailed=True)
+    # How the identity columns count, by the name of the column.
+    identities_of = _of_one(_identities, detailed=True)
 
     # --- many tables -----------------------------------------------------------------------------
 
-    def get_multi_columns(self, connection: Connection, **kw: Any) -> Any:
-        """The columns of several tables."""
-        return self._several(_columns, connection, kw)
-
-    def get_multi_pk_constraint(self, connection: Connection, **kw: Any) -> Any:
-        """The primary keys of several tables."""
-        return self._several(_primary_key, connection, kw)
-
-    def get_multi_foreign_keys(self, connection: Connection, **kw: Any) -> Any:
-        """The foreign keys of several tables."""
-        return self._several(_foreign_keys, connection, kw)
-
-    def get_multi_unique_constraints(self, connection: Connection, **kw: Any) -> Any:
-        """The UNIQUE constraints of several tables."""
-        return self._several(_uniques, connection, kw)
-
-    def get_multi_check_constraints(self, connection: Connection, **kw: Any) -> Any:
-        """The CHECK constraints of several tables."""
-        return self._several(_checks, connection, kw)
-
-    def get_multi_indexes(self, connection: Connection, **kw: Any) -> Any:
-        """None for each of several tables."""
-        return self._several(_no_indexes, connection, kw)
-
-    def get_multi_table_comment(self, connection: Connection, **kw: Any) -> Any:
-        """The comments of several tables."""
-        return self._several(_comment, connection, kw)
-
-    def get_multi_table_options(self, connection: Connection, **kw: Any) -> Any:
-        """Properties and clustering, where a single table is asked for by name."""
-        return self._several(_options, connection, kw)
+    get_multi_columns = _of_several(_columns)
+    get_multi_pk_constraint = _of_several(_primary_key)
+    get_multi_foreign_keys = _of_several(_foreign_keys)
+    get_multi_unique_constraints = _of_several(_uniques)
+    get_multi_check_constraints = _of_several(_checks)
+    get_multi_indexes = _of_several(_no_indexes)
+    get_multi_table_comment = _of_several(_comment)
+    get_multi_table_options = _of_several(_options)
 
     # --- how it is put together ------------------------------------------------------------------
 
@@ -246,121 +299,12 @@ class ReflectionMixin:
         found = self._known(connection, kw).relations(place_of(schema), None)
         return [item.name for item in found.values() if item is not None and is_of(item, kind)]
 
-    def _single(
-        self,
-        answer: Callable[[Subject], _T],
-        connection: Connection,
-        table_name: str,
-        schema: str | None,
-        kw: dict[str, Any],
-        *,
-        detailed: bool = False,
-    ) -> _T:
-        subject = find(self._known(connection, kw), schema, table_name, detailed=detailed)
-        if subject is None:
-            raise exc.NoSuchTableError(_shown(schema, table_name))
-        return answer(subject)
-
-    def _several(
-        self, answer: Callable[[Subject], _T], connection: Connection, kw: dict[str, Any]
-    ) -> Iterator[tuple[TableKey, _T]]:
-        schema, names = kw["schema"], kw["filter_names"]
-        found = subjects(
-            self._known(connection, kw),
-            schema,
-            names,
-            kw["kind"],
-            kw["scope"],
-            detailed=names is not None and len(names) == 1,
-        )
-        return (((schema, subject.asked), answer(subject)) for subject in found)
-
     def _known(self, connection: Connection, kw: Mapping[str, Any]) -> Knowledge:
         catalog = Catalog(connection, self.identifier_preparer.quote_identifier)
         cache = kw.get("info_cache")
         if cache is None:
             return Knowledge(catalog, {})
         return Knowledge(catalog, cache.setdefault(("vinci",), {}))
-
-
-def _columns(subject: Subject) -> list[ReflectedColumn]:
-    identities = subject.identities()
-    return [_column(row, identities.get(row.name)) for row in subject.columns()]
-
-
-def _column(row: ColumnRow, identity: Identity | None) -> ReflectedColumn:
-    column: dict[str, Any] = {
-        "name": row.name,
-        "type": _type(row),
-        "nullable": row.nullable,
-        "default": row.default,
-        "comment": row.comment,
-    }
-    if identity is not None:
-        column["identity"] = identity._asdict()
-    return cast("ReflectedColumn", column)
-
-
-def _type(row: ColumnRow) -> TypeEngine[Any]:
-    try:
-        return parse_type_name(row.type)
-    except UnknownTypeError:
-        util.warn(f"Did not recognize type '{row.type}' of column '{row.name}'")
-        return NullType()
-
-
-def _primary_key(subject: Subject) -> ReflectedPrimaryKeyConstraint:
-    for item in subject.constraints("PRIMARY KEY"):
-        return {"constrained_columns": list(item.columns), "name": item.name}
-    return {"constrained_columns": [], "name": None}
-
-
-def _foreign_keys(subject: Subject) -> list[ReflectedForeignKeyConstraint]:
-    return [
-        {
-            "name": item.name,
-            "constrained_columns": list(item.columns),
-            "referred_schema": subject.schema_of(item),
-            "referred_table": subject.table_of(item),
-            "referred_columns": list(item.parent_columns),
-        }
-        for item in subject.constraints("FOREIGN KEY")
-        if item.parent is not None
-    ]
-
-
-def _uniques(subject: Subject) -> list[ReflectedUniqueConstraint]:
-    return [
-        {"name": item.name, "column_names": list(item.columns)}
-        for item in subject.constraints("UNIQUE")
-    ]
-
-
-def _checks(subject: Subject) -> list[ReflectedCheckConstraint]:
-    return [{"name": name, "sqltext": text} for name, text in sorted(subject.checks().items())]
-
-
-def _no_indexes(_: Subject) -> list[ReflectedIndex]:
-    return []
-
-
-def _comment(subject: Subject) -> ReflectedTableComment:
-    return {"text": subject.relation.comment}
-
-
-# What the warehouse gives to every table: nothing that a copy of it would have to say.
-_GIVEN_TO_ALL = {("delta.enableDeletionVectors", "true"), ("delta.enableRowTracking", "true")}
-
-
-def _options(subject: Subject) -> dict[str, Any]:
-    details = subject.details()
-    options: dict[str, Any] = {}
-    properties = dict(details.properties.items() - _GIVEN_TO_ALL)
-    if properties:
-        options["databricks_tblproperties"] = dict(sorted(properties.items()))
-    if details.cluster_by:
-        options["databricks_cluster_by"] = details.cluster_by
-    return options
 
 
 def _shown(schema: str | None, name: str) -> str:

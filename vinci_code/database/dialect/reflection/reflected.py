@@ -73,9 +73,7 @@ class _Part:
 class Knowledge:
     """Asks the catalog what is not known yet.
 
-    Args:
-        catalog: Whom to ask.
-        cache: Where answers are kept; an ``Inspector`` brings the same one each time.
+    Answers are kept in ``cache``; an ``Inspector`` brings the same one each time.
     """
 
     def __init__(self, catalog: Catalog, cache: dict[Any, Any]) -> None:

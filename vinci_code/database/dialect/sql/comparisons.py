@@ -120,9 +120,7 @@ class Comparisons(SQLCompiler):
 def alike(elements: Sequence[Any], kind: Any) -> list[Any]:
     """Elements of which one is to be chosen, brought to one type where theirs determine it.
 
-    Args:
-        elements: The elements.
-        kind: The type that SQLAlchemy gives to the result.
+    ``kind`` is the type that SQLAlchemy gives to the result.
     """
     if not (any(map(_is_truth, elements)) and any(map(_is_number, elements))):
         return list(elements)

@@ -22,12 +22,7 @@ _OPERATOR_WORDS = frozenset({"AND", "OR", "NOT", "IS", "LIKE", "ILIKE", "RLIKE",
 
 
 class RenderedDDL(ExecutableDDLElement):
-    """DDL that is rendered already.
-
-    Args:
-        text: The statement.
-        described: What it is; ``None`` where only its text is known.
-    """
+    """DDL that is rendered already; it is not ``described`` where only its text is known."""
 
     def __init__(self, text: str, described: StatementTraits | None) -> None:
         self.text = text

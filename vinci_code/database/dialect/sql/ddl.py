@@ -360,12 +360,10 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         )
 
     def define_constraint_deferrability(self, constraint: Constraint) -> str:
-        """Render nothing: what is not enforced is not deferred."""
+        """Render nothing: what is not enforced is neither deferred nor matched."""
         return ""
 
-    def define_constraint_match(self, constraint: ForeignKeyConstraint) -> str:
-        """Render nothing: what is not enforced is not matched."""
-        return ""
+    define_constraint_match = define_constraint_deferrability
 
     # --- indexes and sequences ------------------------------------------------------------------
 

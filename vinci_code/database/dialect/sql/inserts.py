@@ -87,11 +87,7 @@ def executions(
 
     The defaults and the keys that were made are among them. Keys of rows that stand in the
     statement take their places there, so that each set of parameters has a construct of its own.
-
-    Args:
-        statement: The construct that was executed.
-        compiled: What it was compiled to.
-        parameters: Its parameters by the names that they have there.
+    The parameters that are given have the names that ``compiled`` has for them.
     """
     binds: Sequence[BindParameter[Any]] = compiled._keys_of_rows
     rows = list(_given(compiled, parameters))

@@ -86,9 +86,7 @@ class KeyMaker:
     ) -> None:
         """Note that another write may hold keys: they prove nothing any more.
 
-        Args:
-            places: Where it may have written them; ``None`` for anywhere.
-            keys: Which; ``None`` for any.
+        Without ``places`` it may have written them anywhere, without ``keys`` it may have been any.
         """
         given = None if keys is None else set(keys)
         with self._lock:

@@ -70,11 +70,13 @@ class OperatorCompiler(SQLCompiler):
 
     def visit_regexp_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Render RLIKE, which finds the expression anywhere in the text."""
-        return f"{self.process(binary.left, **kw)} RLIKE {self._regexp(binary, **kw)}"
+        pattern = self._flagged(binary.right, binary, **kw)
+        return f"{self.process(binary.left, **kw)} RLIKE {pattern}"
 
     def visit_not_regexp_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Render NOT RLIKE."""
-        return f"{self.process(binary.left, **kw)} NOT RLIKE {self._regexp(binary, **kw)}"
+        pattern = self._flagged(binary.right, binary, **kw)
+        return f"{self.process(binary.left, **kw)} NOT RLIKE {pattern}"
 
     def visit_regexp_replace_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Render regexp_replace, of every place that matches."""
@@ -82,9 +84,6 @@ class OperatorCompiler(SQLCompiler):
         text = self.process(binary.left, **kw)
         by = self.process(replacement, **kw)
         return f"regexp_replace({text}, {self._flagged(pattern, binary, **kw)}, {by})"
-
-    def _regexp(self, binary: Any, **kw: Any) -> str:
-        return self._flagged(binary.right, binary, **kw)
 
     def _flagged(self, pattern: Any, binary: Any, **kw: Any) -> str:
         text = self.process(pattern, **kw)
@@ -110,36 +109,18 @@ class OperatorCompiler(SQLCompiler):
     # https://www.sqlite.org/rowvalue.html#row_value_comparisons
 
     def visit_eq_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render ``=``."""
-        return self._compared(binary, operator, **kw)
+        """Render a comparison, that of two rows column by column."""
+        if _is_row(binary.left, binary.right):
+            return self.process(_row_compared(binary.left, binary.right, operator), **kw)
+        return self._generate_generic_binary(binary, OPERATORS[operator], **kw)
 
-    def visit_ne_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render ``!=``."""
-        return self._compared(binary, operator, **kw)
-
-    def visit_lt_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render ``<``."""
-        return self._compared(binary, operator, **kw)
-
-    def visit_le_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render ``<=``."""
-        return self._compared(binary, operator, **kw)
-
-    def visit_gt_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render ``>``."""
-        return self._compared(binary, operator, **kw)
-
-    def visit_ge_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render ``>=``."""
-        return self._compared(binary, operator, **kw)
-
-    def visit_is_distinct_from_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render IS DISTINCT FROM."""
-        return self._compared(binary, operator, **kw)
-
-    def visit_is_not_distinct_from_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render IS NOT DISTINCT FROM."""
-        return self._compared(binary, operator, **kw)
+    visit_ne_binary = visit_eq_binary
+    visit_lt_binary = visit_eq_binary
+    visit_le_binary = visit_eq_binary
+    visit_gt_binary = visit_eq_binary
+    visit_ge_binary = visit_eq_binary
+    visit_is_distinct_from_binary = visit_eq_binary
+    visit_is_not_distinct_from_binary = visit_eq_binary
 
     def visit_between_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Render BETWEEN."""
@@ -156,22 +137,12 @@ class OperatorCompiler(SQLCompiler):
         return text
 
     def visit_is__binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render IS, which asks of no row of values."""
-        return self._asked(binary, operator, **kw)
-
-    def visit_is_not_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render IS NOT, which asks of no row of values."""
-        return self._asked(binary, operator, **kw)
-
-    def _asked(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Render IS or IS NOT, which asks of no row of values."""
         if _is_row(binary.left, binary.right):
             raise CompileError(ROW_IS)
         return self._generate_generic_binary(binary, OPERATORS[operator], **kw)
 
-    def _compared(self, binary: Any, operator: Any, **kw: Any) -> str:
-        if _is_row(binary.left, binary.right):
-            return self.process(_row_compared(binary.left, binary.right, operator), **kw)
-        return self._generate_generic_binary(binary, OPERATORS[operator], **kw)
+    visit_is_not_binary = visit_is__binary
 
     # --- lists ----------------------------------------------------------------------------------
 
@@ -263,14 +234,7 @@ class OperatorCompiler(SQLCompiler):
     # --- parts of values ------------------------------------------------------------------------
 
     def visit_json_getitem_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render what stands at a key of a JSON document."""
-        return self._json_part(binary, **kw)
-
-    def visit_json_path_getitem_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Render what stands at a path in a JSON document."""
-        return self._json_part(binary, **kw)
-
-    def _json_part(self, binary: Any, **kw: Any) -> str:
+        """Render what stands at a key, or at a path, of a JSON document."""
         document = self.process(binary.left, **kw)
         if not isinstance(binary.left.type, VARIANT):
             document = f"parse_json({document})"
@@ -285,6 +249,8 @@ class OperatorCompiler(SQLCompiler):
         # it is better refused than given as NULL.
         lenient = "" if kw.get("within_columns_clause") else "try_"
         return f"{lenient}variant_get({document}, {path}, '{name}')"
+
+    visit_json_path_getitem_op_binary = visit_json_getitem_op_binary
 
     def visit_getitem_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Render an item of an ARRAY or MAP, which is NULL where there is none; a field."""

@@ -96,10 +96,8 @@ class Unique:
     def select(self, rows: str, render: Render, others: str = "") -> str:
         """The SELECT of the keys of rows that count, as ``vinci_key_0`` and so on.
 
-        Args:
-            rows: A table, or a SELECT in parentheses, that has all columns under their names.
-            render: Renders an expression.
-            others: What else is to be selected, with a comma behind it.
+        ``rows`` is a table, or a SELECT in parentheses, that has all columns under their names;
+        ``others`` is what else is to be selected, with a comma behind it.
         """
         keys = ", ".join(f"{render(key)} AS {KEY}{n}" for n, key in enumerate(self.keys))
         where = "" if self.where is None else f" WHERE {render(self.where)}"
@@ -108,12 +106,7 @@ class Unique:
 
 @dataclass(frozen=True)
 class Unchecked:
-    """Something unique that cannot be checked as it is meant.
-
-    Attributes:
-        name: Its name.
-        why: Why not.
-    """
+    """Something unique that cannot be checked as it is meant, and why not."""
 
     name: str
     why: str

@@ -74,13 +74,7 @@ class KnownViews:
 
 
 class Question(NamedTuple):
-    """A SELECT that tells what names of one catalog are.
-
-    Attributes:
-        text: The statement.
-        parameters: Its parameters.
-        names: The names.
-    """
+    """A SELECT that tells what names of one catalog are."""
 
     text: str
     parameters: list[str]
@@ -105,12 +99,7 @@ class Question(NamedTuple):
 
 
 def questions(names: Collection[Name], quote: Callable[[str], str]) -> Iterator[Question]:
-    """The questions that tell what names are, one for each catalog.
-
-    Args:
-        names: The names.
-        quote: Quotes a name.
-    """
+    """The questions that tell what names are, one for each catalog."""
     ordered = sorted(
         set(names), key=lambda name: (name.catalog or "", name.schema or "", name.table)
     )

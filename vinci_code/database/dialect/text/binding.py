@@ -61,9 +61,7 @@ class Parameter(NamedTuple):
 class Typed:
     """A value that is to arrive as a certain type: ``Typed([], "ARRAY<BIGINT>")``.
 
-    Attributes:
-        value: The value.
-        type: The type's name in SQL; it is put into the statement as it is.
+    The type's name is put into the statement as it is.
     """
 
     value: Any

@@ -73,7 +73,7 @@ class VinciType:
 
     def storing(self, dialect: Dialect) -> Processor:
         """Return what a value passes that is to be stored."""
-        kind, keep = self.stored_as, self.keep
+        kind, keep = self.stored_as if self.takes_stored else None, self.keep
 
         def process(value: Any) -> Any:
             if type(value) is kind or value is None:
@@ -117,11 +117,7 @@ def write_processor(
     """Return what a value passes that is to be stored in a column of a type.
 
     A ``TypeDecorator`` comes first, and the type that it is made of checks what it gives.
-
-    Args:
-        kind: The type of the column.
-        dialect: This dialect.
-        place: The column's name for messages, such as ``users.id``.
+    ``place`` is the column's name for messages, such as ``users.id``.
     """
     impl = kind.dialect_impl(dialect)
     process: Processor | None = _stores(impl, place).bind_processor(dialect)

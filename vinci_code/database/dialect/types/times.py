@@ -60,10 +60,6 @@ class VinciTime(VinciType, sqltypes.Time):
         """Write it with all its digits."""
         return _time_text
 
-    def storing(self, dialect: Dialect) -> Processor:
-        """Return what writes it with all its digits."""
-        return lambda value: None if value is None else self.placed(self.keep, value)
-
     def keep(self, value: Any) -> str | None:
         """Return its text.
 
@@ -130,10 +126,6 @@ class VinciInterval(VinciType, sqltypes.Interval):
     def comparing(self, dialect: Dialect) -> Processor:
         """Return SQLAlchemy's own."""
         return sqltypes.Interval.bind_processor(self, dialect)
-
-    def storing(self, dialect: Dialect) -> Processor:
-        """Return what makes the moment."""
-        return lambda value: None if value is None else self.placed(self.keep, value)
 
     def keep(self, value: Any) -> dt.datetime | None:
         """Return the moment.

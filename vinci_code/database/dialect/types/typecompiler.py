@@ -34,13 +34,8 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
         """Render 64 bits, which an integer of SQLite has as well."""
         return "BIGINT"
 
-    def visit_small_integer(self, type_: sqltypes.SmallInteger, **kw: Any) -> str:
-        """Render 64 bits, which an integer of SQLite has as well."""
-        return "BIGINT"
-
-    def visit_big_integer(self, type_: sqltypes.BigInteger, **kw: Any) -> str:
-        """Render BIGINT."""
-        return "BIGINT"
+    visit_small_integer = visit_integer
+    visit_big_integer = visit_integer
 
     def visit_INTEGER(self, type_: sqltypes.Integer, **kw: Any) -> str:
         """Render INT."""
@@ -54,23 +49,19 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
         """Render 64 bits, which a float of Python has as well."""
         return "DOUBLE"
 
+    visit_DOUBLE_PRECISION = visit_float
+
     def visit_REAL(self, type_: sqltypes.REAL[Any], **kw: Any) -> str:
         """Render FLOAT, of 32 bits."""
         return "FLOAT"
 
-    def visit_DOUBLE_PRECISION(self, type_: Any, **kw: Any) -> str:
-        """Render DOUBLE."""
-        return "DOUBLE"
-
     def visit_NUMERIC(self, type_: sqltypes.Numeric[Any], **kw: Any) -> str:
-        """Render DECIMAL."""
-        return _decimal(type_)
-
-    def visit_DECIMAL(self, type_: sqltypes.DECIMAL[Any], **kw: Any) -> str:
         """Render DECIMAL; where no precision is given, all digits that there are."""
         return _decimal(type_)
 
-    def visit_string(self, type_: sqltypes.String, **kw: Any) -> str:
+    visit_DECIMAL = visit_NUMERIC
+
+    def visit_string(self, type_: Any, **kw: Any) -> str:
         """Render STRING: a length is not enforced on SQLite either."""
         return "STRING"
 
@@ -79,10 +70,9 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
     visit_unicode_text = visit_string
     visit_TEXT = visit_string
     visit_CLOB = visit_string
-
-    def visit_enum(self, type_: sqltypes.Enum, **kw: Any) -> str:
-        """Render STRING."""
-        return "STRING"
+    visit_enum = visit_string
+    visit_uuid = visit_string
+    visit_UUID = visit_string
 
     def visit_VARCHAR(self, type_: sqltypes.String, **kw: Any) -> str:
         """Render VARCHAR with its length, STRING without one."""
@@ -93,34 +83,20 @@ class VinciTypeCompiler(compiler.GenericTypeCompiler):
     visit_NCHAR = visit_VARCHAR
     visit_NVARCHAR = visit_VARCHAR
 
-    def visit_uuid(self, type_: sqltypes.Uuid[Any], **kw: Any) -> str:
-        """Render STRING."""
-        return "STRING"
-
-    def visit_UUID(self, type_: sqltypes.Uuid[Any], **kw: Any) -> str:
-        """Render STRING."""
-        return "STRING"
-
-    def visit_large_binary(self, type_: sqltypes.LargeBinary, **kw: Any) -> str:
+    def visit_large_binary(self, type_: Any, **kw: Any) -> str:
         """Render BINARY."""
         return "BINARY"
 
-    def visit_BLOB(self, type_: Any, **kw: Any) -> str:
-        """Render BINARY."""
-        return "BINARY"
-
-    visit_BINARY = visit_BLOB
-    visit_VARBINARY = visit_BLOB
+    visit_BLOB = visit_large_binary
+    visit_BINARY = visit_large_binary
+    visit_VARBINARY = visit_large_binary
 
     def visit_datetime(self, type_: sqltypes.DateTime, **kw: Any) -> str:
         """Render TIMESTAMP for an instant, TIMESTAMP_NTZ for a clock on the wall."""
         return "TIMESTAMP" if type_.timezone else "TIMESTAMP_NTZ"
 
     visit_DATETIME = visit_datetime
-
-    def visit_TIMESTAMP(self, type_: sqltypes.TIMESTAMP, **kw: Any) -> str:
-        """Render TIMESTAMP, unless SQLAlchemy's own was asked for without a time zone."""
-        return "TIMESTAMP" if type_.timezone else "TIMESTAMP_NTZ"
+    visit_TIMESTAMP = visit_datetime
 
     def visit_TIMESTAMP_NTZ(self, type_: Any, **kw: Any) -> str:
         """Render TIMESTAMP_NTZ."""

@@ -32,9 +32,7 @@ _FIXED = frozenset(
 def settled(parameters: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     """Return rows of parameters that nothing can change any more.
 
-    Args:
-        parameters: The rows; those that hold nothing but values that cannot change are returned
-            themselves.
+    Rows that hold nothing but values that cannot change are returned themselves.
 
     Raises:
         ProgrammingError: A value is of a type that has no form in SQL.

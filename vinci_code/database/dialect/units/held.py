@@ -207,10 +207,9 @@ class HeldWrites:
         return any(entry is write for entry in self._entries)
 
     def touches(self, tables: Iterable[str] | None) -> bool:
-        """Whether a statement that reads these tables would miss something.
+        """Whether a statement that reads tables of these bare names would miss something.
 
-        Args:
-            tables: Their bare names; ``None`` where they are not known.
+        ``None`` stands for tables that are not known.
         """
         if not self._entries:
             return False
@@ -264,9 +263,7 @@ class HeldWrites:
 def joined(held: Iterable[Held], alone: Collection[Held] = ()) -> list[Held]:
     """Join writes into as few statements as their order allows.
 
-    Args:
-        held: The writes, in order.
-        alone: Those that are to be statements of their own, since their rows are to be counted.
+    Those in ``alone`` stay statements of their own, since their rows are to be counted.
     """
     writes = list(held)
     if len(writes) == 1 and not alone and isinstance(writes[0], HeldRows) and _is_whole(writes[0]):
@@ -510,12 +507,8 @@ def _refers_to_itself(write: HeldRows) -> bool:
 class _RowPlanner:
     """Plans rows of one write.
 
-    Args:
-        plan: The plan.
-        table: What is planned for the table of the rows.
-        write: The write.
-        empty: What each batch begins as; none of its rows is changed by a later one.
-        in_order: Whether rows of the table may refer to others of it, so that they pass nothing.
+    Each batch begins as ``empty``; none of its rows is changed by a later one. ``in_order`` says
+    whether rows of the table may refer to others of it, so that they pass nothing.
 
     Attributes:
         changed_inserted: How many of them have changed a row that the same unit inserts.

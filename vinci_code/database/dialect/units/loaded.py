@@ -70,10 +70,8 @@ class LoadedValues:
     def take(self, table: Table, key: _Key, given: Mapping[str, Any]) -> Expected | None:
         """What a row is to hold before an UPDATE; ``None`` where nothing is known.
 
-        Args:
-            table: The table.
-            key: The key of the row, in the order of the names of its columns.
-            given: What the UPDATE writes, by names of columns; ``EXPRESSION`` for what is computed.
+        The key is in the order of the names of its columns. ``given`` is what the UPDATE writes, by
+        names of columns; ``EXPRESSION`` for what is computed.
         """
         self._only_of_this_flush()
         row = self._rows.get((table, key))
@@ -249,9 +247,8 @@ class _Noted:
     def expected(self, given: Mapping[str, Any], writers: dict[str, Any]) -> Expected:
         """What is to be stored, of the columns that an UPDATE changes and that had been loaded.
 
-        Args:
-            given: What the UPDATE writes, by names of columns.
-            writers: Which object has written a column of the row last, by names of columns.
+        By names of columns, ``given`` is what the UPDATE writes, and ``writers`` which object has
+        written a column of the row last.
         """
         before, found = loaded_of(self._state), {}
         for name in given:

@@ -108,10 +108,7 @@ def find_out(
 ) -> CommitFinding:
     """Find out what became of a unit of work, by the rule above.
 
-    Args:
-        commit: The statement whose answer was lost; its session was ended.
-        ask_history: Asks the query history for it.
-        count: Runs a query that counts rows, on a new session.
+    The session of ``commit`` was ended. ``count`` runs a query that counts rows, on a new one.
 
     Raises:
         Error: The rows cannot be counted.
@@ -153,9 +150,7 @@ def place_of(table: Any, column: Any) -> Place:
 def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:
     """The keys of a write's rows by which a stored row proves it: the newest, a few.
 
-    Args:
-        write: The write.
-        noted: Those of which another process has noted that they do; ``None`` for this process's.
+    ``noted`` are those of which another process has noted that they do; ``None`` for this one's.
     """
     own = _place_of_key(write) if isinstance(write, HeldRows) else None
     if own is None or not isinstance(write, HeldRows):

@@ -51,11 +51,8 @@ def steps(
 ) -> Iterator[Step]:
     """Make statements of what is held, one after the other as they are sent.
 
-    Args:
-        held: The writes.
-        dialect: The dialect.
-        bound: Whether a payload may be a parameter.
-        split: Whether rows become several statements where one would take much memory.
+    If ``bound``, a payload may be a parameter. If ``split``, rows become several statements where
+    one would take much memory.
 
     Raises:
         DataError: A value cannot be held by any type that the warehouse has.

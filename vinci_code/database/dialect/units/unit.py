@@ -148,10 +148,6 @@ class Options(Protocol):
 class Unit:
     """The unit of work of a connection; one follows the other.
 
-    Args:
-        connection: The connection.
-        dialect: The dialect, which knows the options of the engine.
-
     Attributes:
         held: What was written and not sent yet.
         loaded: What objects were loaded with that a flush is about to write.

@@ -89,10 +89,7 @@ def not_committed(error: AmbiguousWriteError, finding: CommitFinding) -> Excepti
 def partly_committed(done: Sequence[Step], held: Sequence[Held], error: Exception) -> Exception:
     """The error for statements that are committed one by one, of which one failed.
 
-    Args:
-        done: Those that were executed.
-        held: What all of them were made of.
-        error: What the next one failed with.
+    ``done`` were executed, ``held`` is what all of them were made of.
     """
     # By identity: two writes may be equal.
     at = {id(write): number for number, write in enumerate(held)}

@@ -337,15 +337,10 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         return "".join(f"{self.process(prefix, **kw)} " for prefix in mine)
 
     def over_rows(self, element: Any, rows: str, first: int) -> tuple[str, list[Any] | None]:
-        """Render an expression as one of the rows of a set.
+        """Render an expression as one of the rows of a set, which are called ``rows``.
 
-        Args:
-            element: The expression.
-            rows: What the rows are called.
-            first: The number of its first parameter.
-
-        Returns:
-            The text, and the parameters in it; ``None`` for these where one is none of a row's.
+        ``first`` is the number of its first parameter. With the text go the parameters in it;
+        ``None`` for these where one is none of a row's.
         """
         self._over = over = _Over(rows, first)
         try:

@@ -90,10 +90,7 @@ class Fields:
     def add(self, column: Any, name: str, element: Any) -> Field | None:
         """The field of a column; ``None`` where its value is none of a set's.
 
-        Args:
-            column: The column.
-            name: Its name as SQL.
-            element: What its value was rendered from; ``None`` if that is not known.
+        ``name`` is SQL. ``element`` is what the value was rendered from; ``None`` if not known.
         """
         if element is None or not isinstance(column, Column):
             return None

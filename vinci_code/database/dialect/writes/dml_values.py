@@ -23,11 +23,7 @@ _SORTS = _NUMBERS | {Boolean}
 
 
 class RenderedElement(str):
-    """The text of an element, which it keeps.
-
-    Attributes:
-        element: The element.
-    """
+    """The text of an element, which it keeps."""
 
     __slots__ = ("element",)
     element: Any

@@ -126,10 +126,7 @@ def referring(table: FromClause) -> list[ForeignKeyConstraint]:
 def checked_columns(table: Any, keys: bool, foreign: bool) -> set[Column[Any]]:
     """The columns of a table that no statement may write without a look at other rows.
 
-    Args:
-        table: The table.
-        keys: Whether PRIMARY KEY and UNIQUE are checked.
-        foreign: Whether FOREIGN KEY is.
+    ``keys`` stands for PRIMARY KEY and UNIQUE being checked, ``foreign`` for FOREIGN KEY.
     """
     found: set[Column[Any]] = set()
     if keys:
@@ -288,11 +285,7 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
     """The guards of an UPDATE: no other row may have a key that is written.
 
     Rows that the same statement changes do not count: each gets a new value for the same columns.
-
-    Args:
-        shape: The UPDATE.
-        names: What is to be known of the statement.
-        matched: Whether every row is there; what is written to one that is not collides with none.
+    If ``matched``, every row is there; what is written to one that is not collides with none.
     """
     given = {field.column: field for field in shape.values}
     others = {field.column: field for field in shape.matches}
@@ -397,10 +390,7 @@ def _new_value(shape: Shape, column: Column[Any], names: Names) -> str:
 def upsert_guards(shape: Shape, change: Shape, names: Names) -> Iterator[str]:
     """The guards of an upsert: no row with another key may have what is unique.
 
-    Args:
-        shape: What is inserted.
-        change: What becomes of rows that are there already.
-        names: What is to be known of the statement.
+    ``shape`` is what is inserted, ``change`` what becomes of rows that are there already.
     """
     keys = {field.column for field in change.matches}
     exact = all(map(names.is_exact, change.matches))
@@ -502,10 +492,7 @@ def any_guard(shape: Shape) -> str:
 def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iterator[str]:
     """The guards of rows that refer to others: these have to be there.
 
-    Args:
-        shape: The INSERT or UPDATE.
-        names: What is to be known of the statement.
-        matched: Whether every row of an UPDATE is there; one that is not refers to nothing.
+    If ``matched``, every row of an UPDATE is there; one that is not refers to nothing.
     """
     given = {field.column: field for field in shape.values}
     found = shape.kind is WriteKind.INSERT or matched
@@ -529,10 +516,7 @@ def foreign_guards(shape: Shape, names: Names, *, matched: bool = False) -> Iter
 def upsert_foreign_guards(shape: Shape, change: Shape, names: Names) -> Iterator[str]:
     """The guards of an upsert: what is inserted, or changed, may refer to what is there alone.
 
-    Args:
-        shape: What is inserted.
-        change: What becomes of rows that are there already.
-        names: What is to be known of the statement.
+    ``shape`` is what is inserted, ``change`` what becomes of rows that are there already.
     """
     for constraint in foreign_keys(shape.table):
         parents = [element.parent for element in constraint.elements]
@@ -576,11 +560,8 @@ def _parent_of_computed(
 ) -> str:
     """The guard of rows whose reference is known only when the statement is executed.
 
-    Args:
-        constraint: The foreign key.
-        names: What is to be known of the statement.
-        rows: The SELECT of what they refer to.
-        own: The SELECT of the keys that they have themselves, where these are referred to.
+    ``rows`` is the SELECT of what they refer to, ``own`` that of the keys that they have
+    themselves, where these are referred to.
     """
     pairs = [(element.parent, element.column) for element in constraint.elements]
     keys = [f"{_NEW}.{names.format(parent)}" for parent, _ in pairs]
@@ -604,10 +585,7 @@ def _parent_of_computed(
 def changed_key_guards(shape: Shape, names: Names, inserted: Shape | None = None) -> Iterator[str]:
     """The guards of an UPDATE: no row may refer to a key that is changed, and that none gets.
 
-    Args:
-        shape: The UPDATE.
-        names: What is to be known of the statement.
-        inserted: What an upsert inserts beside it.
+    ``inserted`` is what an upsert inserts beside it.
     """
     for constraint in referring(shape.table):
         pairs = [(element.parent, element.column) for element in constraint.elements]

@@ -101,10 +101,8 @@ def payloads(
 ) -> Iterator[Payload]:
     """Make payloads of rows: one, unless they are too many.
 
-    Args:
-        rows: The rows, each of as many values as there are transports.
-        transports: How each value of a row travels.
-        split: Whether to make several where one would do, but would take much memory.
+    A row has as many values as there are transports. If ``split``, there are several where one
+    would do, but would take much memory.
 
     Raises:
         DataError: A value cannot be held by its type.

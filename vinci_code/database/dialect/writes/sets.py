@@ -52,13 +52,7 @@ class OnConflict:
 
 @dataclass(frozen=True)
 class SetStatement:
-    """A statement that writes rows.
-
-    Attributes:
-        text: The statement, with one marker at most.
-        parameters: The payload, where it is bound.
-        rows: How many rows it writes.
-    """
+    """A statement that writes rows; its payload is a parameter, or none where it is in the text."""
 
     text: str
     parameters: tuple[str, ...]
@@ -100,12 +94,9 @@ class SetWriter:
     def statement(
         self, payload: Payload, upsert: OnConflict | None = None, *, bound: bool = True
     ) -> SetStatement:
-        """The statement for the rows of a payload.
+        """The statement for the rows of a payload, which is a parameter only if ``bound``.
 
-        Args:
-            payload: The rows, ready to be sent.
-            upsert: What an INSERT does with rows that are there already.
-            bound: Whether the payload may be a parameter.
+        ``upsert`` is what an INSERT does with rows that are there already.
         """
         if upsert is not None:
             before, after = self._upsert(upsert)

@@ -53,21 +53,12 @@ def build_count_if(call: FunctionCall) -> Typed:
     return Typed(f"count({value}){call.suffix}", BIGINT, call.shown, False)
 
 
-def _numeric(call: FunctionCall) -> Typed:
-    value = call.args[0]
-    if value.type.is_string or value.type.name == "VOID":
-        return call.binder.cast(value, DOUBLE)
-    if not value.type.is_numeric:
-        raise unexpected_input(call.name, 1, '"NUMERIC" or "ANSI INTERVAL"', value)
-    return value
-
-
 @aggregate("sum try_sum", 1)
 def build_sum(call: FunctionCall) -> Typed:
     """BIGINT for integers, ten more digits for decimals, DOUBLE for floats."""
     if call.args[0].type.is_interval:
         return _sum_interval(call)
-    value = _numeric(call)
+    value = call.number('"NUMERIC" or "ANSI INTERVAL"')
     inner = f"sum({call.distinct}{value.sql}){call.suffix}"
     attempt = call.name == "try_sum"
     if value.type.is_integral:
@@ -94,7 +85,7 @@ def _sum_interval(call: FunctionCall) -> Typed:
 @aggregate("avg mean try_avg", 1)
 def build_avg(call: FunctionCall) -> Typed:
     """DOUBLE, or a decimal with four more digits after the point."""
-    value = _numeric(call)
+    value = call.number('"NUMERIC" or "ANSI INTERVAL"')
     name = call.shown
     if value.type.name != "DECIMAL":
         inner = f"avg({call.distinct}CAST({value.sql} AS DOUBLE)){call.suffix}"
@@ -310,7 +301,7 @@ def build_percentile_within(call: FunctionCall) -> Typed:
 @aggregate("approx_percentile percentile_approx", 2, 3)
 def build_approx_percentile(call: FunctionCall) -> Typed:
     """The exact element at the percentile, which every accuracy allows."""
-    value = _numeric(call)
+    value = call.number('"NUMERIC" or "ANSI INTERVAL"')
     share, many = _share(call)
     accuracy = call.args[2].name if len(call.args) == 3 else "10000"
     name = f"{call.name}({call.args[0].name}, {call.args[1].name}, {accuracy})"

@@ -36,10 +36,10 @@ def _array_of(call: FunctionCall, index: int = 0) -> tuple[Typed, SqlType]:
     return value, value.type.element
 
 
-def _map_of(call: FunctionCall, index: int = 0) -> tuple[Typed, SqlType, SqlType]:
-    value = call.args[index]
+def _map_of(call: FunctionCall) -> tuple[Typed, SqlType, SqlType]:
+    value = call.args[0]
     if value.type.key is None or value.type.value is None:
-        raise unexpected_input(call.name, index + 1, "MAP", value)
+        raise unexpected_input(call.name, 1, "MAP", value)
     return value, value.type.key, value.type.value
 
 
@@ -559,36 +559,24 @@ def build_filter(call: FunctionCall) -> Typed:
     return Typed(sql, items.type, _shown(call, [items], body, names))
 
 
-@function("exists any_match", 2)
-def build_exists(call: FunctionCall) -> Typed:
-    """Whether it holds for any element; NULL where only NULLs decide."""
+@function("exists any_match forall all_match", 2)
+def build_any_or_all(call: FunctionCall) -> Typed:
+    """Whether it holds for any element, or for all; NULL where only NULLs decide."""
     items, element = _first(call)
     names, body = _lambda(call, 1, [element], items.sql)
     mapped = f"list_transform({items.sql}, lambda {names[0]}: {_truth(call, body)})"
+    decides, otherwise = ("TRUE", "FALSE") if call.name in _ANY else ("FALSE", "TRUE")
     sql = let(
         mapped,
         lambda a: (
-            f"CASE WHEN {a} IS NULL THEN NULL WHEN list_contains({a}, TRUE) THEN TRUE "
-            f"WHEN len({a}) <> list_count({a}) THEN NULL ELSE FALSE END"
+            f"CASE WHEN {a} IS NULL THEN NULL WHEN list_contains({a}, {decides}) THEN {decides} "
+            f"WHEN len({a}) <> list_count({a}) THEN NULL ELSE {otherwise} END"
         ),
     )
     return Typed(sql, BOOLEAN, _shown(call, [items], body, names))
 
 
-@function("forall all_match", 2)
-def build_forall(call: FunctionCall) -> Typed:
-    """Whether it holds for all elements; NULL where only NULLs decide."""
-    items, element = _first(call)
-    names, body = _lambda(call, 1, [element], items.sql)
-    mapped = f"list_transform({items.sql}, lambda {names[0]}: {_truth(call, body)})"
-    sql = let(
-        mapped,
-        lambda a: (
-            f"CASE WHEN {a} IS NULL THEN NULL WHEN list_contains({a}, FALSE) THEN FALSE "
-            f"WHEN len({a}) <> list_count({a}) THEN NULL ELSE TRUE END"
-        ),
-    )
-    return Typed(sql, BOOLEAN, _shown(call, [items], body, names))
+_ANY = ("exists", "any_match")
 
 
 @function("aggregate reduce", 3, 4)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import cast, let, to_text
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.operators import (
     absolute,
     compare,
@@ -168,11 +168,7 @@ def build_raise_error(call: FunctionCall) -> Typed:
     """Raise ``USER_RAISED_EXCEPTION`` with the text, for every row that reaches it."""
     error = SqlError("USER_RAISED_EXCEPTION", "P0001", "{}")
     if len(call.args) == 2:
-        raise SqlError(
-            "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
-            "0A000",
-            "The local warehouse cannot compute raise_error with an error class.",
-        )
+        raise unsupported("raise_error with an error class")
     return Typed(fail_sql(error, call.text(0)), VOID, f"raise_error({call.args[0].name})")
 
 
@@ -338,11 +334,7 @@ def build_current_timezone(call: FunctionCall) -> Typed:
 def build_uuid(call: FunctionCall) -> Typed:
     """A random UUID as text."""
     if call.args:
-        raise SqlError(
-            "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
-            "0A000",
-            "The local warehouse cannot compute uuid with a seed.",
-        )
+        raise unsupported("uuid with a seed")
     return Typed("CAST(uuid() AS VARCHAR)", STRING, "uuid()", False)
 
 
@@ -350,11 +342,7 @@ def build_uuid(call: FunctionCall) -> Typed:
 def build_rand(call: FunctionCall) -> Typed:
     """A random DOUBLE between 0 and 1; a seed would promise Spark's own sequence."""
     if call.args:
-        raise SqlError(
-            "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
-            "0A000",
-            f"The local warehouse cannot compute {call.name} with a seed.",
-        )
+        raise unsupported(f"{call.name} with a seed")
     return Typed("random()", DOUBLE, "rand()", False)
 
 
@@ -395,13 +383,13 @@ def build_crc32(call: FunctionCall) -> Typed:
 @function("hash", 1, None)
 def build_hash(call: FunctionCall) -> Typed:
     """Spark's Murmur3 of the values, with seed 42."""
-    return Typed(_hash_chain(call, "vinci_murmur3", "42", INT), INT, call.shown, False)
+    return Typed(_hash_chain(call, "vinci_murmur3", INT), INT, call.shown, False)
 
 
 @function("xxhash64", 1, None)
 def build_xxhash64(call: FunctionCall) -> Typed:
     """Spark's xxHash64 of the values, with seed 42."""
-    return Typed(_hash_chain(call, "vinci_xxhash64", "42", BIGINT), BIGINT, call.shown, False)
+    return Typed(_hash_chain(call, "vinci_xxhash64", BIGINT), BIGINT, call.shown, False)
 
 
 _HASHED = {
@@ -417,16 +405,12 @@ _HASHED = {
 }
 
 
-def _hash_chain(call: FunctionCall, udf: str, seed: str, kind: SqlType) -> str:
-    sql = f"CAST({seed} AS {kind.duckdb()})"
+def _hash_chain(call: FunctionCall, udf: str, kind: SqlType) -> str:
+    sql = f"CAST(42 AS {kind.duckdb()})"
     for arg in call.args:
         code = _HASHED.get(arg.type.name)
         if code is None:
-            raise SqlError(
-                "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
-                "0A000",
-                f"The local warehouse cannot compute {call.name} of {arg.type.text}.",
-            )
+            raise unsupported(f"{call.name} of {arg.type.text}")
         text = arg.sql
         if arg.type.name == "DATE":
             text = f"({arg.sql} - DATE '1970-01-01')"

@@ -25,7 +25,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, literal, text_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, literal, months_sql, text_sql
 
 _UNITS = {
     "MICROSECOND": 1,
@@ -185,7 +185,7 @@ _INTERVAL_UNITS = tuple(_INTERVAL_WORDS)
 
 
 def _interval_field(field: str, value: Typed, name: str) -> Typed:
-    months = f"(datepart('year', {value.sql}) * 12 + datepart('month', {value.sql}))"
+    months = months_sql(value.sql)
     micros = f"epoch_us({value.sql})"
     templates = {
         "YEAR": (f"{months} // 12", INT),

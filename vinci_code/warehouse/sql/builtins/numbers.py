@@ -8,7 +8,7 @@ from vinci_code.warehouse.sql.casts import decimal_text, let
 from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, precision_scale
 from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
-from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql
+from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, months_sql
 
 for _name in ("atan", "degrees", "radians"):
     simple(_name, (DOUBLE,), DOUBLE, f"{_name}({{0}})", shown=_name.upper())
@@ -63,13 +63,9 @@ def build_sign(call: FunctionCall) -> Typed:
     """-1, 0 or 1 as DOUBLE, of a number or of an interval."""
     kind = call.args[0].type
     if kind.is_interval:
-        count = call.args[0].sql
-        sql = f"CAST(sign(epoch_us({count})) AS DOUBLE)"
-        if kind.is_month_interval:
-            sql = (
-                f"CAST(sign(datepart('year', {count}) * 12 + datepart('month', {count})) AS DOUBLE)"
-            )
-        return Typed(sql, DOUBLE, call.shown)
+        value = call.args[0].sql
+        count = months_sql(value) if kind.is_month_interval else f"epoch_us({value})"
+        return Typed(f"CAST(sign({count}) AS DOUBLE)", DOUBLE, call.shown)
     value = call.argument(0, DOUBLE).sql
     kept = f"isnan({value}) OR {value} = 0"  # -0.0 has its sign in Java
     sql = f"(CASE WHEN {kept} THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END)"
@@ -91,15 +87,6 @@ def build_log(call: FunctionCall) -> Typed:
     return Typed(sql, DOUBLE, f"LOG({call.args[0].name}, {call.args[1].name})")
 
 
-def _number(call: FunctionCall) -> Typed:
-    value = call.args[0]
-    if value.type.is_string or value.type.name == "VOID":
-        return call.binder.cast(value, DOUBLE)
-    if not value.type.is_numeric:
-        raise unexpected_input(call.name, 1, "NUMERIC", value)
-    return value
-
-
 def _rounded_type(kind: SqlType, scale: int) -> SqlType:
     precision, old = precision_scale(kind)
     whole = precision - old + 1
@@ -119,7 +106,7 @@ def _scale(call: FunctionCall) -> int:
 @function("round bround", 1, 2)
 def build_round(call: FunctionCall) -> Typed:
     """Half up (``round``) or half even (``bround``), decimal by decimal digits."""
-    value = _number(call)
+    value = call.number("NUMERIC")
     scale = _scale(call)
     name = call.shown if len(call.args) == 2 else f"{call.name}({value.name}, 0)"
     mode = "up" if call.name == "round" else "even"
@@ -149,7 +136,7 @@ def build_round(call: FunctionCall) -> Typed:
 @function("ceil ceiling floor", 1, 2)
 def build_ceil(call: FunctionCall) -> Typed:
     """BIGINT for floats and integers, a decimal without fraction for decimals."""
-    value = _number(call)
+    value = call.number("NUMERIC")
     verb = "floor" if call.name == "floor" else "ceil"
     name = f"{verb.upper()}({value.name})" if len(call.args) == 1 else call.shown
     if len(call.args) == 2:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.binder import Binder
+from vinci_code.warehouse.sql.binder import Binder, unexpected_input
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.scope import Scope
-from vinci_code.warehouse.sql.types import SqlType
+from vinci_code.warehouse.sql.types import DOUBLE, SqlType
 from vinci_code.warehouse.sql.values import Typed
 
 
@@ -77,6 +77,15 @@ class FunctionCall:
     def argument(self, index: int, kind: SqlType) -> Typed:
         """Return an argument cast to the type the function takes."""
         return self.binder.argument(self.args[index], kind, self.name, index + 1)
+
+    def number(self, wanted: str) -> Typed:
+        """Return the first argument, a text as DOUBLE; ``wanted`` names the types for an error."""
+        value = self.args[0]
+        if value.type.is_string or value.type.name == "VOID":
+            return self.binder.cast(value, DOUBLE)
+        if not value.type.is_numeric:
+            raise unexpected_input(self.name, 1, wanted, value)
+        return value
 
     def text(self, index: int) -> str:
         """Return the SQL of an argument as STRING."""

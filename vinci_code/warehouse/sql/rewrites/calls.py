@@ -19,15 +19,10 @@ from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.values import Typed
 
 
-def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
-    """A function is looked up in the allow-list; nothing of DuckDB's own is reachable."""
-    return _call(binder, node, scope)
-
-
 def rewrite_no_paren_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
     """``current_date`` and the like stand without parentheses."""
     name = _NO_PAREN[type(node)]
-    return _call(binder, exp.Anonymous(this=name, expressions=[]), scope)
+    return rewrite_call(binder, exp.Anonymous(this=name, expressions=[]), scope)
 
 
 _NO_PAREN: dict[type, str] = {
@@ -67,7 +62,8 @@ def find_function(name: str, binder: Binder) -> Builtin:
     )
 
 
-def _call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object) -> Typed:
+def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object) -> Typed:
+    """A function is looked up in the allow-list; nothing of DuckDB's own is reachable."""
     name = call_name(node)
     if name == "#interval":
         return rewrite_intervals(binder, node.expressions, scope)
@@ -126,11 +122,6 @@ def _arguments(nodes: Sequence[exp.Expr]) -> tuple[Sequence[exp.Expr], str]:
     return nodes, ""
 
 
-def rewrite_modified_call(binder: Binder, node: exp.Expr, scope: Scope) -> Typed:
-    """``FILTER (WHERE …)``, ``IGNORE NULLS`` and ``WITHIN GROUP`` belong to the call inside."""
-    return _modified(binder, node, scope, "", "", windowed=False)
-
-
 def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
     """``f(…) OVER (…)`` with Databricks' order of NULLs and default frame."""
     _refuse_nested_window(node)
@@ -153,7 +144,7 @@ def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
             "42601",
             f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
         )
-    return _modified(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})", windowed=True)
+    return rewrite_modified_call(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})")
 
 
 def _refuse_nested_window(node: exp.Window) -> None:
@@ -194,9 +185,10 @@ def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
     return found
 
 
-def _modified(
-    binder: Binder, node: exp.Expr, scope: Scope, over: str, shown: str, *, windowed: bool
+def rewrite_modified_call(
+    binder: Binder, node: exp.Expr, scope: Scope, over: str = "", shown: str = ""
 ) -> Typed:
+    """``FILTER (WHERE …)``, ``IGNORE NULLS`` and ``WITHIN GROUP`` belong to the call inside."""
     modifiers: dict[str, object] = {}
     label = shown
     condition = ""
@@ -216,10 +208,8 @@ def _modified(
         else:
             raise refused(node)
         node = node.this
-    if windowed:
-        modifiers["windowed"] = True
-    modifiers.update(filter=condition, over=over)
-    value = _call(binder, node, scope, **modifiers)
+    modifiers.update(filter=condition, over=over, windowed=bool(over))
+    value = rewrite_call(binder, node, scope, **modifiers)
     if call_name(node) in _ROW_FRAMED:
         label = label.replace(_DEFAULT_FRAME, "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
     return value.named(value.name + label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -43,51 +44,112 @@ def ordinal(node: exp.Expr) -> int | None:
     return None
 
 
-def bind_group(
-    binder: Binder,
-    group: exp.Group,
-    nodes: Sequence[exp.Expr],
-    values: Sequence[Typed],
-    scope: Scope,
-) -> str:
-    """Return the GROUP BY clause.
+@dataclass(frozen=True)
+class GroupBy:
+    """The GROUP BY of one query.
 
-    Args:
+    Attributes:
         binder: Of the statement.
-        group: What was read.
         nodes: The select list as it was read.
         values: The select list translated, stars expanded.
         scope: Of the query.
     """
-    only(group, "expressions", "all", "rollup", "cube", "grouping_sets")
-    if group.args.get("all"):
-        return _group_all(nodes, values)
-    parts = [_group_part(binder, node, values, nodes, scope) for node in group.expressions]
-    text = _with_words(group, parts)
-    if text is None:
-        for key in ("rollup", "cube", "grouping_sets"):
-            parts += [
-                _group_part(binder, item, values, nodes, scope)
-                for item in group.args.get(key) or []
+
+    binder: Binder
+    nodes: Sequence[exp.Expr]
+    values: Sequence[Typed]
+    scope: Scope
+
+    def clause(self, group: exp.Group) -> str:
+        """Return the SQL of the clause."""
+        only(group, "expressions", "all", "rollup", "cube", "grouping_sets")
+        if group.args.get("all"):
+            return self._all()
+        parts = [self._part(node) for node in group.expressions]
+        text = _with_words(group, parts)
+        if text is None:
+            for key in ("rollup", "cube", "grouping_sets"):
+                parts += map(self._part, group.args.get(key) or [])
+            text = ", ".join(parts)
+        return f" GROUP BY {text}" if text else ""
+
+    def _all(self) -> str:
+        if len(self.nodes) == len(self.values):
+            keys = [
+                value.sql
+                for node, value in zip(self.nodes, self.values, strict=True)
+                if not has_aggregate(node) and not value.is_constant
             ]
-        text = ", ".join(parts)
-    return f" GROUP BY {text}" if text else ""
+        else:
+            aggregates = {_alias_of(node) for node in self.nodes if has_aggregate(node)}
+            keys = [
+                value.sql
+                for value in self.values
+                if value.name not in aggregates and not value.is_constant
+            ]
+        return f" GROUP BY {', '.join(keys)}" if keys else ""
 
+    def _part(self, node: exp.Expr) -> str:
+        if isinstance(node, (exp.Rollup, exp.Cube)):
+            return self._rolled(node)
+        if isinstance(node, exp.GroupingSets):
+            return f"GROUPING SETS ({', '.join(map(self._grouping_set, node.expressions))})"
+        return self._item(node)
 
-def _group_part(
-    binder: Binder,
-    node: exp.Expr,
-    values: Sequence[Typed],
-    nodes: Sequence[exp.Expr],
-    scope: Scope,
-) -> str:
-    if isinstance(node, (exp.Rollup, exp.Cube)):
+    def _rolled(self, node: exp.Rollup | exp.Cube) -> str:
         word = "ROLLUP" if isinstance(node, exp.Rollup) else "CUBE"
-        inner = [_set(binder, one, values, nodes, scope) for one in node.expressions]
-        return f"{word} ({', '.join(inner)})"
-    if isinstance(node, exp.GroupingSets):
-        return _grouping_sets(binder, node, values, nodes, scope)
-    return _group_item(binder, node, values, nodes, scope)
+        return f"{word} ({', '.join(map(self._set, node.expressions))})"
+
+    def _grouping_set(self, node: exp.Expr) -> str:
+        if isinstance(node, (exp.Rollup, exp.Cube)):
+            return self._rolled(node)
+        text = self._set(node)
+        return text if text.startswith("(") and isinstance(node, exp.Tuple) else f"({text})"
+
+    def _set(self, node: exp.Expr) -> str:
+        if isinstance(node, exp.Tuple):
+            return f"({', '.join(map(self._item, node.expressions))})"
+        if isinstance(node, exp.Paren):
+            return f"({self._item(node.this)})"
+        return self._item(node)
+
+    def _item(self, node: exp.Expr) -> str:
+        position = ordinal(node)
+        if position is not None:
+            value = self._at(position)
+        elif has_aggregate(node):
+            raise SqlError(
+                "GROUP_BY_AGGREGATE", "42903", "Aggregate functions are not allowed in GROUP BY."
+            )
+        else:
+            value = self.binder.expression(node, self.scope)
+        if not comparable(value.type):
+            raise SqlError(
+                "GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE",
+                "42822",
+                f'The expression "{value.name}" cannot be used as a grouping expression because '
+                f'its data type "{value.type.text}" is not an orderable data type.',
+            )
+        # DuckDB would take a bare number for the position of a column.
+        return f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
+
+    def _at(self, position: int) -> Typed:
+        nodes, values = self.nodes, self.values
+        if not 1 <= position <= len(values):
+            raise SqlError(
+                "GROUP_BY_POS_OUT_OF_RANGE",
+                "42805",
+                f"GROUP BY position {position} is not in select list (valid range is "
+                f"[1, {len(values)}]).",
+            )
+        if len(nodes) == len(values) and has_aggregate(nodes[position - 1]):
+            raise SqlError(
+                "GROUP_BY_POS_AGGREGATE",
+                "42903",
+                f"GROUP BY {position} refers to an expression {values[position - 1].name} that "
+                "contains an aggregate function. Aggregate functions are not allowed in GROUP BY.",
+            )
+        return values[position - 1]
 
 
 def _with_words(group: exp.Group, parts: list[str]) -> str | None:
@@ -103,105 +165,5 @@ def _with_words(group: exp.Group, parts: list[str]) -> str | None:
     return None
 
 
-def _group_all(nodes: Sequence[exp.Expr], values: Sequence[Typed]) -> str:
-    if len(nodes) == len(values):
-        keys = [
-            value.sql
-            for node, value in zip(nodes, values, strict=True)
-            if not has_aggregate(node) and not value.is_constant
-        ]
-    else:
-        aggregates = {_alias_of(node) for node in nodes if has_aggregate(node)}
-        keys = [
-            value.sql for value in values if value.name not in aggregates and not value.is_constant
-        ]
-    return f" GROUP BY {', '.join(keys)}" if keys else ""
-
-
 def _alias_of(node: exp.Expr) -> str:
     return node.alias or node.sql("databricks")
-
-
-def _grouping_sets(
-    binder: Binder,
-    item: exp.Expr,
-    values: Sequence[Typed],
-    nodes: Sequence[exp.Expr],
-    scope: Scope,
-) -> str:
-    sets = []
-    for one in item.expressions:
-        if isinstance(one, (exp.Rollup, exp.Cube)):
-            word = "ROLLUP" if isinstance(one, exp.Rollup) else "CUBE"
-            inner = [_set(binder, part, values, nodes, scope) for part in one.expressions]
-            sets.append(f"{word} ({', '.join(inner)})")
-            continue
-        text = _set(binder, one, values, nodes, scope)
-        sets.append(text if text.startswith("(") and isinstance(one, exp.Tuple) else f"({text})")
-    return f"GROUPING SETS ({', '.join(sets)})"
-
-
-def _set(
-    binder: Binder,
-    node: exp.Expr,
-    values: Sequence[Typed],
-    nodes: Sequence[exp.Expr],
-    scope: Scope,
-) -> str:
-    if isinstance(node, exp.Tuple):
-        inner = [_group_item(binder, one, values, nodes, scope) for one in node.expressions]
-        return f"({', '.join(inner)})"
-    if isinstance(node, exp.Paren):
-        return f"({_group_item(binder, node.this, values, nodes, scope)})"
-    return _group_item(binder, node, values, nodes, scope)
-
-
-def _group_item(
-    binder: Binder,
-    node: exp.Expr,
-    values: Sequence[Typed],
-    nodes: Sequence[exp.Expr],
-    scope: Scope,
-) -> str:
-    value = None
-    position = ordinal(node)
-    if position is not None:
-        value = _at(position, values, nodes)
-    if value is None:
-        if has_aggregate(node):
-            raise _aggregate_in_group()
-        value = binder.expression(node, scope)
-    if not comparable(value.type):
-        raise SqlError(
-            "GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE",
-            "42822",
-            f'The expression "{value.name}" cannot be used as a grouping expression because its '
-            f'data type "{value.type.text}" is not an orderable data type.',
-        )
-    # DuckDB would take a bare number for the position of a column.
-    return f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
-
-
-def _at(position: int, values: Sequence[Typed], nodes: Sequence[exp.Expr]) -> Typed:
-    if not 1 <= position <= len(values):
-        raise SqlError(
-            "GROUP_BY_POS_OUT_OF_RANGE",
-            "42805",
-            f"GROUP BY position {position} is not in select list (valid range is "
-            f"[1, {len(values)}]).",
-        )
-    if len(nodes) == len(values) and has_aggregate(nodes[position - 1]):
-        raise SqlError(
-            "GROUP_BY_POS_AGGREGATE",
-            "42903",
-            f"GROUP BY {position} refers to an expression {values[position - 1].name} that "
-            f"contains "
-            "an aggregate function. Aggregate functions are not allowed in GROUP BY.",
-        )
-    return values[position - 1]
-
-
-def _aggregate_in_group() -> SqlError:
-    return SqlError(
-        "GROUP_BY_AGGREGATE", "42903", "Aggregate functions are not allowed in GROUP BY."
-    )

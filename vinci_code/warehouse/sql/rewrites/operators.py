@@ -19,7 +19,12 @@ from vinci_code.warehouse.sql.coercion import (
     precision_scale,
     tightest_of_two,
 )
-from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow, divide_by_zero
+from vinci_code.warehouse.sql.errors import (
+    SqlError,
+    arithmetic_overflow,
+    divide_by_zero,
+    remainder_by_zero,
+)
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import (
     BIGINT,
@@ -36,19 +41,17 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     decimal,
 )
-from vinci_code.warehouse.sql.values import MISSING, Typed, cast_sql, fail_sql, literal, quote
+from vinci_code.warehouse.sql.values import (
+    MISSING,
+    Typed,
+    cast_sql,
+    fail_sql,
+    literal,
+    months_sql,
+    quote,
+)
 
 _DATETIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ")
-
-
-def remainder_by_zero() -> SqlError:
-    """Return ``REMAINDER_BY_ZERO``."""
-    return SqlError(
-        "REMAINDER_BY_ZERO",
-        "22012",
-        "Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL instead. If "
-        'necessary set ansi_mode to "false" to bypass this error.',
-    )
 
 
 def rewrite_add(binder: Binder, node: exp.Add, scope: Scope) -> Typed:
@@ -218,11 +221,7 @@ def _scaled(binder: Binder, interval: Typed, factor: Typed, operator: str, name:
     if factor.type.is_string:
         factor = binder.cast(factor, DOUBLE)
     months = interval.type.is_month_interval
-    count = (
-        f"(datepart('year', {interval.sql}) * 12 + datepart('month', {interval.sql}))"
-        if months
-        else f"epoch_us({interval.sql})"
-    )
+    count = months_sql(interval.sql) if months else f"epoch_us({interval.sql})"
     divisor = factor.sql
     if operator == "/":
         divisor = _nonzero(factor, _interval_by_zero())

@@ -83,11 +83,15 @@ def field(value: Typed, name: str) -> Typed:
         return Typed(f"map_extract_value({value.sql}, {text_sql(name)})", kind.value, name)
     if kind.element is not None:
         raise unexpected_input(f"{value.name}[{name}]", 2, "INTEGRAL", literal(name))
-    raise SqlError(
+    raise _not_complex(value)
+
+
+def _not_complex(value: Typed) -> SqlError:
+    return SqlError(
         "INVALID_EXTRACT_BASE_FIELD_TYPE",
         "42000",
         f'Can\'t extract a value from "{value.name}". Need a complex type [STRUCT, ARRAY, MAP] but '
-        f'got "{kind.text}".',
+        f'got "{value.type.text}".',
     )
 
 
@@ -116,12 +120,7 @@ def rewrite_bracket(binder: Binder, node: exp.Bracket, scope: Scope) -> Typed:
         return Typed(f"map_extract_value({value.sql}, {key.sql})", value.type.value, name)
     if value.type.name == "STRUCT" and isinstance(index.constant, str):
         return field(value, index.constant).named(name)
-    raise SqlError(
-        "INVALID_EXTRACT_BASE_FIELD_TYPE",
-        "42000",
-        f'Can\'t extract a value from "{value.name}". Need a complex type [STRUCT, ARRAY, MAP] but '
-        f'got "{value.type.text}".',
-    )
+    raise _not_complex(value)
 
 
 def _array_item(binder: Binder, value: Typed, index: Typed, name: str) -> Typed:

@@ -21,7 +21,7 @@ from vinci_code.warehouse.sql.rewrites.generators import (
     bind_generator,
     generator_call,
 )
-from vinci_code.warehouse.sql.rewrites.grouping import bind_group, has_aggregate, ordinal
+from vinci_code.warehouse.sql.rewrites.grouping import GroupBy, has_aggregate, ordinal
 from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.rewrites.relations import bind_from
 from vinci_code.warehouse.sql.rewrites.stars import expand_star
@@ -94,7 +94,7 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
     items = _bind_items(binder, node.expressions, scope)
     if group is not None:
         values = [item.value for item in items if item.value is not None]
-        tail += bind_group(binder, group, node.expressions, values, scope)
+        tail += GroupBy(binder, node.expressions, values, scope).clause(group)
     tail += _conditions(binder, node, scope, guarded=_has_sets(group))
     generators = [item for item in items if item.generator is not None]
     if generators:
