@@ -105,7 +105,7 @@ test-spark: $(VENV)/installed-dev ## Run what we send on Apache Spark with Delta
 	$(BIN)/python -m tests.spark.run
 
 test-spark-fast: $(VENV)/installed-dev ## The part of it that CI runs: fewer recorded and random statements.
-	VINCI_RANDOM_COMPARISONS=250 $(BIN)/python -m tests.spark.run -- -m "not slow and not soak and not full"
+	VINCI_RANDOM_COMPARISONS=150 $(BIN)/python -m tests.spark.run -- -m "not slow and not soak and not full"
 
 spark-page: $(VENV)/installed-dev ## The same, and renew docs/spark.md from its figures.
 	$(BIN)/python -m tests.spark.run --required --write
