@@ -182,11 +182,17 @@ DUCKDB_WORDS = {
 }
 
 
+# DuckDB 1.5, the last for Python 3.10, calls this an error of its own.
+_INTERNAL_BEFORE_DUCKDB_2 = "SELECT list_transform([1], lambda x: sum(x))"
+
+
 @pytest.mark.parametrize("sql", DUCKDB_WORDS)
 def test_duckdb_still_says_it_in_these_words(database: Database, sql: str) -> None:
     with pytest.raises(duckdb.Error) as caught:
         database.connection.execute(sql).fetchall()
-    assert from_duckdb(caught.value, sql).error_class == DUCKDB_WORDS[sql]
+    internal = duckdb.__version__.startswith("1.") and sql == _INTERNAL_BEFORE_DUCKDB_2
+    expected = "INTERNAL_ERROR" if internal else DUCKDB_WORDS[sql]
+    assert from_duckdb(caught.value, sql).error_class == expected
 
 
 def test_suggestions_begin_with_the_nearest_name(database: Database) -> None:
