@@ -234,8 +234,9 @@ def _check(held: list[Held], engine: Engine) -> list[Held]:
             assert other.shape.key == one.shape.key
             assert repr(list(map(tuple, other.rows))) == repr(list(map(tuple, one.rows)))
         else:
-            # From which keys it takes the proof counts when it is executed, not when it is sent.
-            own = {"parameters": None, "sets": None}
+            # From which keys it takes the proof, and what it leaves of its table, counts when it is
+            # executed, not when it is sent.
+            own = {"parameters": None, "sets": None, "after": None}
             assert {**vars(other), **own} == {**vars(one), **own}
     # Documents of one form are joined as the units would have been.
     again = decode(document, _tables())

@@ -266,7 +266,7 @@ def _insert_message_values(engine: Engine) -> None:
 def _insert_in_a_transaction(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(insert(MESSAGES), [{"body": "new"}])
-        assert len(connection.execute(select(MESSAGES)).all()) == 1
+        assert len(connection.execute(text("SELECT * FROM message")).all()) == 1
 
 
 def _insert_at_once(engine: Engine) -> None:
@@ -532,7 +532,7 @@ def test_the_error_of_a_lost_commit(
     with tables.connect() as connection, connected().connect() as other:
         run = update(DAYS).where(DAYS.c.id == 1)
         connection.execute(run.values(v="mine"))
-        assert connection.execute(select(DAYS.c.v).where(DAYS.c.id == 1)).scalar() == "mine"
+        assert connection.scalar(text("SELECT v FROM days WHERE id = 1")) == "mine"
         run_and_commit(other, run.values(v="theirs"))
         lose(tables, "after", "^COMMIT")
         assert ending(connection.commit) == ("ConflictError" if lose.tells else "ambiguous")
@@ -592,7 +592,7 @@ def test_every_commit_has_an_identity_of_its_own(
     _commit(tables, add, update(ACCOUNTS).values(n=1))
     with tables.connect() as connection:
         connection.execute(add)
-        connection.execute(select(MESSAGES)).all()
+        connection.execute(text("SELECT * FROM message")).all()
         connection.commit()
     with tables.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(add)

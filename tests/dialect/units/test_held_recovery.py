@@ -231,7 +231,7 @@ def test_a_lost_commit_of_a_transaction(
     committed = True
     with tables.connect() as connection:
         connection.execute(_ADD)
-        assert len(connection.execute(select(ONE)).all()) == 2
+        assert len(connection.execute(text("SELECT * FROM one")).all()) == 2
         try:
             connection.commit()
         except OperationalError as error:
@@ -245,7 +245,7 @@ def test_a_reply_lost_within_a_transaction(tables: Engine, local_warehouse: Test
     with tables.connect() as connection:
         connection.execute(_ADD)
         with pytest.raises(OperationalError, match="nothing was written"):
-            connection.execute(select(ONE))
+            connection.execute(text("SELECT * FROM one"))
         with pytest.raises(OperationalError, match="has failed before"):
             connection.execute(select(TWO))
         connection.rollback()

@@ -56,6 +56,8 @@ ONE = Table(
 )
 TWO = Table("two", METADATA, Column("id", Integer, primary_key=True), Column("v", Integer))
 COUNT = select(func.count()).select_from(ONE)
+# What a text reads is not known, so that what is held has to be sent.
+BY_TEXT = text("SELECT count(*) FROM one")
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_read_of_a_written_table_begins_a_transaction(
 ) -> None:
     with sending(lambda: local_warehouse.statements) as sent, tables.begin() as connection:
         connection.execute(insert(ONE), {"id": 1})
-        assert connection.scalar(COUNT) == 1
+        assert connection.scalar(BY_TEXT) == 1
         connection.execute(insert(ONE), {"id": 2})
         connection.execute(update(ONE).where(ONE.c.id == 1).values(v="x"))
         assert sorted_rows(connection, ONE) == [(1, "x"), (2, None)]
@@ -153,7 +155,7 @@ def test_definitions_can_be_looked_at_between_writes(tables: Engine) -> None:
 def test_definitions_are_refused_within_a_transaction(tables: Engine) -> None:
     with tables.begin() as connection:
         connection.execute(insert(ONE), {"id": 1})
-        connection.scalar(COUNT)
+        connection.scalar(BY_TEXT)
         with pytest.raises(NotSupportedError, match="a connection of its own"):
             inspect(connection).has_table("two")
         connection.execute(insert(ONE), {"id": 2})
@@ -303,7 +305,7 @@ def test_savepoints(which: str, request: pytest.FixtureRequest) -> None:
 def test_a_savepoint_after_a_read(tables: Engine) -> None:
     with tables.begin() as connection:
         connection.execute(insert(ONE), {"id": 1})
-        assert connection.scalar(COUNT) == 1
+        assert connection.scalar(BY_TEXT) == 1
         savepoint = connection.begin_nested()
         connection.execute(insert(ONE), {"id": 2})
         savepoint.rollback()
@@ -316,12 +318,12 @@ def test_a_savepoint_that_was_sent_is_an_error(tables: Engine) -> None:
         connection.execute(insert(ONE), {"id": 1})
         savepoint = connection.begin_nested()
         connection.execute(insert(ONE), {"id": 2})
-        assert connection.scalar(COUNT) == 2
+        assert connection.scalar(BY_TEXT) == 2
         savepoint.rollback()
         with pytest.raises(NotSupportedError, match="no savepoints"):
             connection.execute(insert(ONE), {"id": 3})
         with pytest.raises(NotSupportedError, match="no savepoints"):
-            connection.scalar(COUNT)
+            connection.scalar(BY_TEXT)
         with pytest.raises(NotSupportedError, match="no savepoints"):
             connection.commit()
         connection.rollback()
@@ -335,7 +337,7 @@ def test_an_error_within_a_savepoint_that_was_sent_is_the_applications_own(table
         with Session(tables) as session:
             session.begin_nested()
             session.execute(insert(ONE), {"id": 2})
-            assert session.scalar(COUNT) == 1
+            assert session.scalar(BY_TEXT) == 1
             try:
                 raise LookupError("of the application")
             except LookupError:
@@ -351,7 +353,7 @@ def test_a_savepoint_that_was_sent_may_be_released(tables: Engine) -> None:
     with tables.begin() as connection:
         with connection.begin_nested():
             connection.execute(insert(ONE), {"id": 2})
-            assert connection.scalar(COUNT) == 1
+            assert connection.scalar(BY_TEXT) == 1
         connection.execute(insert(ONE), {"id": 3})
     assert [row[0] for row in rows_of(tables, ONE)] == [2, 3]
 
@@ -363,7 +365,7 @@ def test_what_fails_within_a_savepoint_that_was_sent_is_reported(tables: Engine)
     def unit() -> None:
         with tables.begin() as connection, connection.begin_nested():
             connection.execute(insert(ONE), [{"id": 2}, {"id": 1}])
-            connection.scalar(COUNT)
+            connection.scalar(BY_TEXT)
 
     with pytest.raises(IntegrityError, match="PRIMARY KEY"):
         unit()
@@ -469,7 +471,7 @@ def test_reading_what_is_held_is_refused_and_nothing_is_lost(poor: Engine) -> No
         connection.execute(insert(ONE), {"id": 2})
         for _ in range(2):
             with pytest.raises(NotSupportedError) as caught:
-                connection.scalar(COUNT)
+                connection.scalar(BY_TEXT)
             assert isinstance(caught.value.orig, dberrors.PendingWritesError)
             assert "commit before reading" in str(caught.value)
         savepoint.rollback()
@@ -741,7 +743,7 @@ def test_what_could_not_be_sent_for_a_read_is_not_forgotten(
         if fault is not None:
             local_warehouse.inject(fault)
         with pytest.raises(DBAPIError) as caught:
-            connection.execute(select(ONE))
+            connection.execute(BY_TEXT)
         assert not isinstance(caught.value.orig, dberrors.AmbiguousWriteError)
         with pytest.raises(Exception, match=r"has failed before|rolled back"):
             connection.commit()

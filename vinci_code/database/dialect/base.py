@@ -38,6 +38,9 @@ Arguments of ``create_engine``:
     lost (30); 0 does not ask it. It takes that long only where the history does not show the
     commit. Whoever connects needs no more than to see the own statements there; ``recovery`` has
     the rule.
+``held_read_bytes``
+    How many bytes of held rows a SELECT brings along, so that it sees them, such as 1,000,000. With
+    more, and always with 0 (the default), what is held is sent within a transaction instead.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -55,8 +58,10 @@ Execution options, of a statement, a connection or an engine:
 Units of work: INSERT, UPDATE and DELETE are held until the commit, which sends all of them as one
 statement, or as one ``BEGIN ATOMIC … END``; errors of a write, such as ``IntegrityError``, are
 raised by the commit. A rollback sends nothing. A SELECT on tables with held writes begins a
-transaction, so that it sees them. ``isolation_level="REPEATABLE READ"`` begins one with the first
-statement of each unit, ``"AUTOCOMMIT"`` holds nothing. The default is called ``"READ COMMITTED"``.
+transaction, so that it sees them; with ``held_read_bytes`` it brings them along instead, where that
+is certain to be the same (``laid_over``). ``isolation_level="REPEATABLE READ"`` begins one with the
+first statement of each unit, ``"AUTOCOMMIT"`` holds nothing. The default is called
+``"READ COMMITTED"``.
 
 Arguments of ``Table``:
 
@@ -179,6 +184,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         compare_and_set: bool = True,
         on_progress: OnProgress | None = None,
         history_timeout: float = query_history.TIMEOUT,
+        held_read_bytes: int = 0,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -204,6 +210,11 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         # What is checked of a mapped class, by its mapper.
         self.loaded_plans: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self.on_progress = on_progress
+        if held_read_bytes < 0:
+            raise exc.ArgumentError(
+                f"held_read_bytes={held_read_bytes!r}: it is a number of bytes, 0 or more"
+            )
+        self.held_read_bytes = held_read_bytes
         self.statistics = Counter()
         self.views = KnownViews()
         self.transactions = transactions

@@ -71,6 +71,7 @@ SQLALCHEMY: Used = {
         "_generate_generic_binary",
         "_literal_execute_expanding_parameter",
         "_literal_execute_expanding_parameter_literal_binds",
+        "_process_parameters_for_postcompile",
         "_render_cte_clause",
     ),
     ("sqlalchemy.sql.crud", ""): ("_get_crud_params",),
@@ -93,6 +94,7 @@ SQLALCHEMY: Used = {
         "_simple_int_clause",
     ),
     (_SELECTABLE, "HasCTE"): ("_independent_ctes",),
+    (_SELECTABLE, "Select"): ("_raw_columns",),
     ("sqlalchemy.sql.sqltypes", "Enum"): ("_object_lookup",),
     (_TYPES, "TypeEngine"): (
         "_cached_bind_processor",

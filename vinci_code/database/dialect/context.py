@@ -35,11 +35,22 @@ from vinci_code.database.dialect.sql.refusals import (
 )
 from vinci_code.database.dialect.sql.uniques import changed
 from vinci_code.database.dialect.sql.views import Name
-from vinci_code.database.dialect.text.scanning import StatementTraits, describe, is_comment
+from vinci_code.database.dialect.text.scanning import (
+    QUERY,
+    StatementTraits,
+    describe,
+    is_comment,
+)
 from vinci_code.database.dialect.types.base import write_processor
 from vinci_code.database.dialect.units import flushes
-from vinci_code.database.dialect.units.copying import settled
-from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
+from vinci_code.database.dialect.units.copying import copied, settled
+from vinci_code.database.dialect.units.held import (
+    After,
+    Held,
+    HeldRows,
+    HeldText,
+    bare_name,
+)
 from vinci_code.database.dialect.units.loaded import EXPRESSION
 from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.unit import Origin, refuse_several
@@ -47,6 +58,7 @@ from vinci_code.database.dialect.writes.compared import Expected, marked_values,
 from vinci_code.database.dialect.writes.guards import (
     RESERVED,
     checked_columns,
+    raised,
     referring,
     refuse_unchecked,
 )
@@ -55,6 +67,7 @@ from vinci_code.database.dialect.writes.shapes import Shape, WriteKind
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.sql.ddl import Script
+    from vinci_code.database.dialect.units.laid_over import LaidOver
     from vinci_code.database.dialect.units.unit import Unit
     from vinci_code.database.dialect.writes.dml import Write
 
@@ -80,6 +93,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     _inserts_by_text = False
     # What its statement has to make sure of, where it is a write.
     _wanted_checks: Checks | None = None
+    _given_parameters: Sequence[Mapping[str, Any]] | None = None
+    # What is held, where a query brings it along.
+    _laid: LaidOver | None = None
 
     @classmethod
     def _init_compiled(
@@ -89,6 +105,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         dbapi_connection: Any,
         execution_options: Any,
         compiled: Any,
+        parameters: Any,
         *args: Any,
         **kw: Any,
     ) -> Any:
@@ -97,7 +114,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             NotSupportedError: It cannot have them.
         """
-        checks = None
+        checks = laid = None
         if compiled.isinsert or compiled.isupdate or compiled.isdelete:
             checks = _checks(dialect, compiled, execution_options)
             if compiled.write is None:
@@ -105,12 +122,33 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 _refuse_unknown(compiled, checks, loaded=flush and dialect.compare_and_set)
             elif compiled.shape is None:
                 compiled = compiled.guarded(checks)
+        else:
+            laid = _laid_over(connection, compiled, execution_options)
+            if laid is not None:
+                compiled = compiled.over(laid.names)
         made: Any = super()._init_compiled(
-            dialect, connection, dbapi_connection, execution_options, compiled, *args, **kw
+            dialect,
+            connection,
+            dbapi_connection,
+            execution_options,
+            compiled,
+            parameters,
+            *args,
+            **kw,
         )
+        made._given_parameters = parameters
         made._wanted_checks = checks
         made._add_loaded()
+        if laid is not None:
+            made._bring(laid)
         return made
+
+    def _bring(self, laid: LaidOver) -> None:
+        """Have a query bring along what is held."""
+        compiled: Any = self.compiled
+        self._laid = laid
+        self.statement = compiled.with_in_front(self.statement, laid.text)
+        self.parameters = [(*laid.parameters, *row) for row in self.parameters]
 
     def _add_loaded(self) -> None:
         """Add what objects were loaded with to the parameters of a statement that asks for it."""
@@ -161,11 +199,19 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             self._run_raw(unit, cursor, statement, parameters)
         else:
             compiled: Any = self.compiled
-            unit.before_read(compiled.tables_used, self._names())
+            if self._laid is None:
+                unit.before_read(compiled.tables_used, self._names())
             # An event may have put another text into the place of the construct's.
             own = statement == self.statement
             traits = described(compiled.statement) if own else None
-            _execute(cursor, statement, parameters, traits or describe(statement))
+            try:
+                _execute(cursor, statement, parameters, traits or describe(statement))
+            except Error as error:
+                # What it has brought along may break a constraint.
+                broken = None if self._laid is None else raised(error)
+                if broken is None:
+                    raise
+                raise broken from error
 
     def _script(self, statement: str) -> Script:
         """The statements of a DDL construct, of which the text is that which is to be run."""
@@ -301,10 +347,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def _names(self) -> frozenset[Name]:
         """What the statement reads."""
-        compiled: Any = self.compiled
-        used: frozenset[Name] = frozenset(compiled.names_used)
-        schemas = self.execution_options.get("schema_translate_map")
-        return frozenset(name.translated(schemas) for name in used) if schemas else used
+        return _names(self.compiled, self.execution_options)
 
     def _reads(self, unit: Unit, table: Any) -> frozenset[str] | None:
         """The bare names of what a write reads beside its own table; ``None`` if unknown."""
@@ -424,8 +467,30 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)
         sets = None if write is None or table is None else _sets(write, table)
-        rows = settled(parameters)
-        return [HeldText(statement, row, used, written, certain, sets=sets) for row in rows]
+        after = map(self._after, self._given_parameters or [{}], self.compiled_parameters)
+        return [
+            HeldText(statement, row, used, written, certain, sets=sets, after=outcome)
+            for row, outcome in zip(settled(parameters), after, strict=True)
+        ]
+
+    def _after(self, given: Mapping[str, Any], values: Mapping[str, Any]) -> After | None:
+        """What the statement leaves of its table, with one set of parameters.
+
+        Args:
+            given: What the application has given.
+            values: The parameters, without those of IN.
+        """
+        compiled: Any = self.compiled
+        if not self.dialect.held_read_bytes or compiled.after is None:  # type: ignore[attr-defined]
+            return None
+        if self.execution_options.get("schema_translate_map"):
+            return None
+        whole = compiled.construct_params(
+            given, extracted_parameters=self.extracted_parameters, escape_names=False, _check=False
+        )
+        whole |= values
+        by_key = {key: whole[name] for key, name in compiled.names_by_key.items()}
+        return After(compiled.written_table, compiled.after, compiled.found, copied(by_key))
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")
@@ -447,6 +512,20 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if column.identity is not None and given.get(column.key) is None:
                 return column
         return None
+
+
+def _laid_over(connection: Any, compiled: Any, options: Mapping[str, Any]) -> LaidOver | None:
+    """What is held on the tables of a query, where the query is to bring it along."""
+    unit: Unit = connection.connection.dbapi_connection.unit
+    if not unit.held or described(compiled.statement) is not QUERY:
+        return None
+    return unit.laid_over(compiled, _names(compiled, options))
+
+
+def _names(compiled: Any, options: Mapping[str, Any]) -> frozenset[Name]:
+    used: frozenset[Name] = frozenset(compiled.names_used)
+    schemas = options.get("schema_translate_map")
+    return frozenset(name.translated(schemas) for name in used) if schemas else used
 
 
 def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:

@@ -6,6 +6,7 @@ Other rooms import from it:
 - ``constructs``: what sort of statement a construct is
 - ``ddl``: statements that make and change tables
 - ``functions``: functions that give what they give on SQLite
+- ``held_reads``: queries in which tables stand as they come out with what is held
 - ``identifiers``: names in SQL
 - ``inserts``: the keys that an INSERT leaves to the database
 - ``keys``: keys that are made in the client

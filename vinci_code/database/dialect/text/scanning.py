@@ -43,6 +43,9 @@ _PART = re.compile(
     """,
     _FLAGS,
 )
+_CONSTANT = re.compile(
+    r"\s*(?:[+-]?\d+(?:\.\d+)?|'(?:[^'\\]|'')*'|true|false|null)\s*", re.ASCII | re.IGNORECASE
+)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 # After a word and a space it is a marker: the word may be a keyword, as in "SELECT ?::INT".
 _OPERAND_END = re.compile(r"(?:\w|[)\]'\"`]\s*)\Z")
@@ -158,6 +161,11 @@ def is_several(text: str) -> bool:
 def words_of(text: str) -> Iterator[str]:
     """The words of a text in capitals, but for those in quotes and comments."""
     return (match.group().upper() for match in _parts(text) if match.lastgroup == "word")
+
+
+def is_constant(text: str) -> bool:
+    """Whether a fragment of SQL is one number, one text, TRUE, FALSE or NULL, and nothing else."""
+    return _CONSTANT.fullmatch(text) is not None
 
 
 def may_read_tables(text: str) -> bool:

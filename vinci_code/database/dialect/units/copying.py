@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import decimal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -44,6 +45,14 @@ def settled(parameters: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     return [row if _FIXED.issuperset(map(type, row)) else tuple(map(_copied, row)) for row in rows]
 
 
+def copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values, as an application gives them, that nothing can change any more."""
+    return {
+        key: value if type(value) in _FIXED else copy.deepcopy(value)
+        for key, value in values.items()
+    }
+
+
 def _copied(value: Any) -> Any:
     """Return a value that is bound as this one is now, whatever happens to this one.
 
@@ -56,9 +65,9 @@ def _copied(value: Any) -> Any:
     """
     if type(value) in _FIXED:
         return value
-    for kind, copy in _COPIES:
+    for kind, make in _COPIES:
         if isinstance(value, kind):
-            return copy(value)
+            return make(value)
     # Of a type that cannot change, or that cannot be sent, which is better said now.
     parameter(value)
     return value

@@ -123,6 +123,22 @@ class HeldRows:
         return len(self.rows)
 
 
+class After(NamedTuple):
+    """What a write leaves of its table.
+
+    Attributes:
+        table: The table.
+        query: What gives its rows as they are afterwards, as it is compiled.
+        found: What counts the rows that it finds, as it is compiled.
+        values: Those of their parameters, by their keys.
+    """
+
+    table: Any
+    query: Any
+    found: Any
+    values: Mapping[str, Any]
+
+
 @dataclass(eq=False)
 class HeldText:
     """A statement that is run as it is.
@@ -137,6 +153,7 @@ class HeldText:
         sets: The columns that it may set, each by the bare names of its table and its own; ``None``
             if unknown.
         rowcount: How many rows it has matched, once that is known.
+        after: The rows of its table as they are afterwards; ``None`` if unknown.
     """
 
     text: str
@@ -147,6 +164,7 @@ class HeldText:
     described: StatementTraits = WRITE
     sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
+    after: After | None = None
 
     def note_rowcount(self, rowcount: int) -> None:
         """Keep how many rows it has matched."""
@@ -177,12 +195,14 @@ class HeldWrites:
 
     Attributes:
         sent: How many times it has been taken to be sent, in this unit.
+        version: Another number whenever something else is held.
     """
 
     def __init__(self) -> None:
         self._entries: list[Held] = []
         self._tables: set[str] | None = set()
         self.sent = 0
+        self.version = 0
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -195,6 +215,7 @@ class HeldWrites:
 
     def add(self, held: Held) -> None:
         """Hold a write."""
+        self.version += 1
         last = self._entries[-1] if self._entries else None
         if isinstance(held, HeldRows) and isinstance(last, HeldRows) and last.goes_on_with(held):
             last.rows.extend(held.rows)
@@ -224,6 +245,7 @@ class HeldWrites:
 
     def back_to(self, mark: HeldMark) -> None:
         """Drop what was held since a savepoint."""
+        self.version += 1
         del self._entries[mark.entries :]
         if self._entries and isinstance(self._entries[-1], HeldRows):
             del self._entries[-1].rows[mark.rows :]
@@ -231,8 +253,18 @@ class HeldWrites:
         for entry in self._entries:
             self._note(entry)
 
+    def parted(self, mark: HeldMark) -> tuple[list[Held], list[Held]]:
+        """What was held before a savepoint, and what was held since."""
+        before, since = self._entries[: mark.entries], self._entries[mark.entries :]
+        last = before[-1] if before else None
+        if isinstance(last, HeldRows) and len(last) > mark.rows:
+            before[-1] = replace(last, rows=last.rows[: mark.rows])
+            since.insert(0, replace(last, rows=last.rows[mark.rows :]))
+        return before, since
+
     def take(self) -> list[Held]:
         """Everything that is held, which is held no more."""
+        self.version += 1
         taken, self._entries = self._entries, []
         self._tables = set()
         self.sent += bool(taken)
@@ -240,6 +272,7 @@ class HeldWrites:
 
     def put_back(self, taken: Sequence[Held]) -> None:
         """Hold again what was taken and of which nothing was sent."""
+        self.version += 1
         later, self._entries = self._entries, list(taken)
         self._entries += later
         self.sent -= 1
@@ -249,6 +282,7 @@ class HeldWrites:
 
     def clear(self) -> None:
         """Drop everything, at the end of a unit."""
+        self.version += 1
         self._entries = []
         self._tables = set()
         self.sent = 0

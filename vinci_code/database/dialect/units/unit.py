@@ -2,10 +2,12 @@
 
 A unit is in one of three states:
 
-* **holding**: nothing of it was sent. A SELECT on tables without held writes just runs. COMMIT
-  sends everything as one statement, or as one ``BEGIN ATOMIC … END``; ROLLBACK drops it.
-* **in a transaction** of the warehouse: begun by a SELECT that has to see what is held, by a unit
-  that is too large for one statement, or at the first statement with ``REPEATABLE READ``.
+* **holding**: nothing of it was sent. A SELECT on tables without held writes just runs, and one on
+  others may bring these along (``laid_over``). COMMIT sends everything as one statement, or as one
+  ``BEGIN ATOMIC … END``; ROLLBACK drops it.
+* **in a transaction** of the warehouse: begun by a SELECT that has to see what is held and does not
+  bring it along, by a unit that is too large for one statement, or at the first statement with
+  ``REPEATABLE READ``.
 * **failed**: a statement of its transaction has failed, so that only ROLLBACK is left.
 
 With ``AUTOCOMMIT`` nothing is held; each statement is a unit of its own.
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     Error,
+    IntegrityError,
     NotSupportedError,
     OperationalError,
     PendingWritesError,
@@ -55,9 +58,11 @@ from vinci_code.database.dialect.units.held import (
     HeldRows,
     HeldText,
     HeldWrites,
+    bare_name,
     joined,
     tables_of,
 )
+from vinci_code.database.dialect.units.laid_over import LaidOver, Laying
 from vinci_code.database.dialect.units.loaded import LoadedValues
 from vinci_code.database.dialect.units.recovery import (
     Commit,
@@ -134,6 +139,7 @@ class Options(Protocol):
 
     atomicity: str
     before_commit: BeforeCommit | None
+    held_read_bytes: int
     history_timeout: float
     identifier_preparer: Any
     statistics: Counter
@@ -143,6 +149,14 @@ class Options(Protocol):
 
     def tell(self, progress: Progress) -> None:
         """Tell how far the sending has come."""
+
+
+class Query(Protocol):
+    """What is known of a compiled query: see ``TablesUsed`` and ``HeldReads``."""
+
+    tables_used: frozenset[str] | None
+    tables_read: frozenset[Any]
+    is_written_by_hand: bool
 
 
 class Unit:
@@ -159,6 +173,7 @@ class Unit:
     def __init__(self, connection: Connection, dialect: Options) -> None:
         self.held = HeldWrites()
         self.loaded = LoadedValues()
+        self._laying = Laying(self.held, dialect)
         # The tables that were written to by other statements than a flush; ``None`` for any.
         self._changed: frozenset[str] | None = frozenset()
         self._connection = connection
@@ -262,6 +277,33 @@ class Unit:
             return True
         self._run_at_once(held, cursor)
         return False
+
+    def laid_over(self, query: Query, names: Collection[Name]) -> LaidOver | None:
+        """What is held on the tables of a query, for the query to bring it along.
+
+        Args:
+            query: The query.
+            names: What it reads; schemas that stand for others are translated.
+
+        Returns:
+            The tables as they come out; ``None`` where the query misses nothing, or where that
+            cannot be done for certain, so that ``before_read`` sends what is held.
+        """
+        tables = query.tables_used
+        if not self._dialect.held_read_bytes:
+            return None
+        if tables is None or query.is_written_by_hand or self._failed or self._lost_savepoint:
+            return None
+        if self._level != DEFAULT or self._in_transaction or not self.holds:
+            return None
+        if not self.held.touches(tables):
+            return None
+        laid = self._laying.over(query.tables_read)
+        if laid is None:
+            return None
+        # What rows are written to is no view.
+        written = set(map(bare_name, laid.names))
+        return None if self._reads_view({n for n in names if n.table not in written}) else laid
 
     def before_read(
         self, tables: Iterable[str] | None, names: Collection[Name] = frozenset()
@@ -377,11 +419,15 @@ class Unit:
             )
 
     def rowcount_of(self, write: Held) -> int:
-        """How many rows a write has matched; it is sent for that if it is still held.
+        """How many rows a write has matched.
+
+        A write that is held still is sent for that, unless they can be counted without.
 
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
         """
+        if write.rowcount is None and self.held.holds(write):
+            write.rowcount = self._counted_as_held(write)
         if write.rowcount is None and self.held.holds(write):
             self._send_held("result.rowcount was asked for", counting=True)
         return -1 if write.rowcount is None else write.rowcount
@@ -528,9 +574,23 @@ class Unit:
             del self._savepoints[later]
 
     def release(self, name: str) -> None:
-        """Forget a savepoint, and those within it."""
+        """Forget a savepoint, and those within it.
+
+        What was written since has to break no constraint: the warehouse is asked once. What cannot
+        be asked for then, the commit checks.
+
+        Raises:
+            IntegrityError: It breaks one; what was held since the savepoint is dropped.
+            StaleDataError: A row was changed or deleted by somebody else; likewise.
+        """
         self._require_sound()
-        self._mark(name)
+        saved = self._mark(name)
+        try:
+            self._check_since(saved.mark)
+        except BaseException:
+            # SQLAlchemy does not go back to a savepoint whose release has failed.
+            self.rollback_to(name)
+            raise
         for later in list(self._savepoints)[list(self._savepoints).index(name) :]:
             del self._savepoints[later]
 
@@ -620,6 +680,36 @@ class Unit:
             self._changed = None
         elif self._changed is not None:
             self._changed |= held.tables
+
+    def _check_since(self, mark: HeldMark) -> None:
+        """Raise where what was written since a savepoint breaks a constraint."""
+        if self._level != DEFAULT or self._in_transaction or mark.sent != self.held.sent:
+            return
+        if not self._dialect.held_read_bytes:
+            return
+        query = None if self.is_for_later else self._laying.check(mark)
+        if query is None:
+            return
+        try:
+            self._only_value(query)
+        except Error as error:
+            kept = self._dialect.unsent is not None and not is_from_signal(error)
+            if not kept or isinstance(error, IntegrityError):
+                raise
+            # The unit is kept, should the warehouse still be away at its commit.
+            _log.debug("what was written since a savepoint is not checked: %s", error)
+
+    def _counted_as_held(self, write: Held) -> int | None:
+        """How many rows a held write finds; ``None`` where that cannot be counted for certain."""
+        if self._level != DEFAULT or self._in_transaction or not self._dialect.held_read_bytes:
+            return None
+        query = self._laying.count(write)
+        return None if query is None else self._only_value(query)
+
+    def _only_value(self, query: LaidOver) -> int:
+        cursor = self._connection.cursor()
+        self._run(query.text, query.parameters, QUERY, cursor)
+        return int(cursor.fetchall()[0][0])
 
     def _mark(self, name: str) -> _Savepoint:
         if name not in self._savepoints:

@@ -5,6 +5,7 @@ Other rooms import from it:
 - ``compared``: conditions on what a row was loaded with
 - ``dml``: INSERT, UPDATE and DELETE, and what they do
 - ``guards``: constraints that a statement checks by itself
+- ``layers``: the rows of a table with writes laid over them
 - ``payload``: rows as one JSON text
 - ``sets``: one statement for any number of rows
 - ``shapes``: what a write does to each of its rows

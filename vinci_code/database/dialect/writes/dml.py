@@ -12,16 +12,17 @@ unique, ``guarded()`` is the same statement with guards in it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import util
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import crud
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import Join
 
+from vinci_code.database.dialect.sql.held_reads import HeldReads
 from vinci_code.database.dialect.sql.inserts import InsertKeys, as_declared
 from vinci_code.database.dialect.sql.refusals import (
     SEVERAL_SOURCES,
@@ -31,13 +32,22 @@ from vinci_code.database.dialect.sql.refusals import (
     WRITE_WITH_PREFIX,
 )
 from vinci_code.database.dialect.text.scanning import is_comment
+from vinci_code.database.dialect.writes import afterwards
 from vinci_code.database.dialect.writes.compared import Checked, with_loaded
 from vinci_code.database.dialect.writes.dml_change import ChangeForms
 from vinci_code.database.dialect.writes.dml_insert import InsertForms
 from vinci_code.database.dialect.writes.dml_rows import Plan, terms
-from vinci_code.database.dialect.writes.dml_values import rendered, selected_as_stored
+from vinci_code.database.dialect.writes.dml_values import (
+    default_of,
+    rendered,
+    selected_as_stored,
+)
 from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.dialect.writes.shapes import Shape, WriteKind, letters
+
+
+def _unknown() -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,10 @@ class Write:
         checked: The columns of which a statement of its own has the loaded values as further
             parameters.
         sets: The columns that an UPDATE sets, by name, those of their ``onupdate`` included.
+        after: Gives the rows of the table as they are afterwards, as a query; ``None`` where that
+            is not known to be the same each time.
+        found: Counts the rows that it finds, as a query; ``None`` likewise, and for an INSERT of
+            values.
     """
 
     kind: WriteKind
@@ -74,9 +88,11 @@ class Write:
     assigned: tuple[tuple[str, str | None], ...] = ()
     checked: tuple[Checked, ...] = ()
     sets: tuple[str, ...] = ()
+    after: Callable[[], Any] = _unknown
+    found: Callable[[], Any] = _unknown
 
 
-class WriteCompiler(InsertKeys, SQLCompiler):
+class WriteCompiler(InsertKeys, HeldReads):
     """Compiles writes.
 
     Attributes:
@@ -141,6 +157,22 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         return write.planned.shape(self.bind_names, self.positiontup or [])
 
     @util.memoized_property
+    def after(self) -> WriteCompiler | None:
+        """What gives the rows of the table as they are afterwards; ``None`` if not known."""
+        return self._compiled(None if self._write is None else self._write.after())
+
+    @util.memoized_property
+    def found(self) -> WriteCompiler | None:
+        """What counts the rows that it finds; ``None`` if not known."""
+        return self._compiled(None if self._write is None else self._write.found())
+
+    def _compiled(self, query: Any) -> WriteCompiler | None:
+        try:
+            return None if query is None else type(self)(self.dialect, query)
+        except CompileError:
+            return None  # what cannot be selected may be written all the same
+
+    @util.memoized_property
     def shape_with_loaded(self) -> Shape | None:
         """The shape of an UPDATE that checks what its rows were loaded with."""
         return None if self.shape is None else with_loaded(self.shape, self.dialect)
@@ -178,6 +210,11 @@ class WriteCompiler(InsertKeys, SQLCompiler):
             self._variants[checks] = found
         return found
 
+    def visit_vinci_stored_default(self, element: Any, **kw: Any) -> str:
+        """Render what is stored in a column that is left out."""
+        kind = self.dialect.type_compiler_instance.process(element.type)
+        return f"CAST({default_of(self, element.column)} AS {kind})"
+
     # --- INSERT ---------------------------------------------------------------------------------
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kw: Any) -> str:
@@ -188,19 +225,22 @@ class WriteCompiler(InsertKeys, SQLCompiler):
         with self._within(statement, set()):
             given = self._crud(statement, state, kw)
             source: str | None = None
+            table = as_declared(statement.table)
+            after, found = partial(afterwards.added, table, given), _unknown
             if statement.select is not None:
                 # SQLAlchemy adds the defaults of columns that are left out to its SELECT.
                 columns = [column for column, *_ in given[0]]
                 chosen = selected_as_stored(self.stack[-1]["insert_from_select"], columns)
                 source = self.process(chosen, insert_into=True, **kw)
-            after = statement._post_values_clause
-            if after is not None:
-                self.process(after, **kw)  # refuses ON CONFLICT
+                after = partial(afterwards.inserted, table, columns, chosen)
+                found = partial(afterwards.chosen_rows, table, chosen)
+            behind = statement._post_values_clause
+            if behind is not None:
+                self.process(behind, **kw)  # refuses ON CONFLICT
                 raise CompileError(WRITE_WITH_PREFIX.format("INSERT", "what follows its values"))
             prefixes = self._prefixes(statement, kw)
             render: Any = self._render_cte_clause
             with_list = render(include_following_stack=True) if self.ctes else ""
-            table = as_declared(statement.table)
             insert = InsertForms(self, table, given, source, with_list, prefixes)
             checks = self.checks
             text = insert.text() if checks is None else insert.guarded(checks)
@@ -208,7 +248,9 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 None if checks is not None or source is not None or with_list else insert.planned()
             )
             rows = len(given) if source is None else None
-            self._write = Write(WriteKind.INSERT, table, text, planned, rows)
+            self._write = Write(
+                WriteKind.INSERT, table, text, planned, rows, after=after, found=found
+            )
             return text
 
     # --- UPDATE and DELETE ----------------------------------------------------------------------
@@ -265,6 +307,8 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 change.assigned if kind is WriteKind.UPDATE else (),
                 () if checks is None else change.checked(checks),
                 tuple(column.name for column, *_ in change.given),
+                change.after,
+                change.found,
             )
             return text
 
@@ -336,17 +380,22 @@ class WriteCompiler(InsertKeys, SQLCompiler):
                 raise CompileError(WRITE_WITH_PREFIX.format(word, "its prefix"))
         return "".join(f"{self.process(prefix, **kw)} " for prefix in mine)
 
-    def over_rows(self, element: Any, rows: str, first: int) -> tuple[str, list[Any] | None]:
+    def over_rows(
+        self, element: Any, rows: str, first: int, names: Mapping[Any, str] = util.EMPTY_DICT
+    ) -> tuple[str, list[Any] | None]:
         """Render an expression as one of the rows of a set, which are called ``rows``.
 
-        ``first`` is the number of its first parameter. With the text go the parameters in it;
-        ``None`` for these where one is none of a row's.
+        ``first`` is the number of its first parameter, and ``names`` says which tables go by
+        another name in it. With the text go the parameters in it; ``None`` for these where one is
+        none of a row's.
         """
         self._over = over = _Over(rows, first)
+        around, self.laid_over = self.laid_over, names
         try:
             text = element._compiler_dispatch(self)
         finally:
             self._over = None
+            self.laid_over = around
         return str(text), over.binds if over.of_rows else None
 
 

@@ -17,6 +17,7 @@ from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.sql.refusals import NO_ROW_KEY, WRITE_BY_ALIAS
 from vinci_code.database.dialect.sql.uniques import changed, row_key
 from vinci_code.database.dialect.types.transports import transport_of
+from vinci_code.database.dialect.writes import afterwards
 from vinci_code.database.dialect.writes.compared import Checked, checked, marked
 from vinci_code.database.dialect.writes.dml_rows import Fields, Plan, own_column
 from vinci_code.database.dialect.writes.dml_values import (
@@ -125,6 +126,21 @@ class ChangeForms:
             elif getattr(column, "onupdate", None) is None or isinstance(element, Null):
                 found.append((column.name, None))
         return tuple(found)
+
+    def after(self) -> Any:
+        """The rows of its table as they are afterwards, as a query; ``None`` if not known."""
+        if self.sources:
+            return None  # which may find a row several times
+        criteria = self.statement._where_criteria
+        if self.kind is WriteKind.DELETE:
+            return afterwards.left(self.table, criteria)
+        return afterwards.changed(self.table, self.given, criteria)
+
+    def found(self) -> Any:
+        """A query that counts the rows which it finds; ``None`` if not known."""
+        if self.sources:
+            return None
+        return afterwards.matched(self.table, self.statement._where_criteria)
 
     def checked(self, checks: Checks) -> tuple[Checked, ...]:
         """The columns that it compares with what an object was loaded with, if it is a flush's."""

@@ -15,6 +15,7 @@ from vinci_code.database.dialect.sql.constructs import is_compiled_elsewhere, is
 from vinci_code.database.dialect.types.transports import Transport, transport_of
 from vinci_code.database.dialect.writes.dml_values import as_stored, rendered
 from vinci_code.database.dialect.writes.shapes import (
+    BEFORE,
     OWN,
     ROWS,
     Field,
@@ -32,13 +33,15 @@ _OF_ROWS = frozenset(
         "false", "grouping", "null", "true", "type_coerce", "unary",
     }
 )  # fmt: skip
-_SCALAR_FUNCTIONS = frozenset(
+SCALAR_FUNCTIONS = frozenset(
     {
         "abs", "ceil", "coalesce", "concat", "current_date", "current_timestamp", "floor",
         "greatest", "ifnull", "least", "length", "lower", "ltrim", "now", "nullif", "parse_json",
         "replace", "round", "rtrim", "sign", "substr", "substring", "trim", "upper",
     }
 )  # fmt: skip
+# Of these, another value comes out each time.
+OF_A_MOMENT = frozenset({"current_date", "current_timestamp", "now"})
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Fields:
             self.binds.append(element)
             self.transports.append(transport_of(column.type, self._compiler.dialect))
             made, own = (f"{rows}.{letters(first)}" for rows in (ROWS, OWN))
-            return Field(column, name, made, own, (first,), True)
+            return Field(column, name, made, own, (first,), True, made)
         if isinstance(element, BindParameter):
             if not self._takes(element, column):
                 return None
@@ -121,7 +124,14 @@ class Fields:
         self.binds += binds
         self.transports += transports
         numbers = tuple(range(first, len(self.binds)))
-        return Field(column, name, made, own, numbers, plain)
+        laid = made if plain else self._laid(column, element, first)
+        return Field(column, name, made, own, numbers, plain, laid)
+
+    def _laid(self, column: Column[Any], element: Any, first: int) -> str | None:
+        if any(getattr(node, "name", None) in OF_A_MOMENT for node in visitors.iterate(element)):
+            return None
+        text, _ = self._compiler.over_rows(element, ROWS, first, {self._table: BEFORE})
+        return as_stored(self._compiler, column, rendered(text, element))
 
     def _takes(self, bind: Any, column: Column[Any]) -> bool:
         """Whether a parameter is one of its column's type."""
@@ -146,7 +156,7 @@ class Fields:
             return transport is not None and transport.scale is None
         if isinstance(node, FunctionElement):
             name = str(getattr(node, "name", "")).lower()
-            return not getattr(node, "packagenames", ()) and name in _SCALAR_FUNCTIONS
+            return not getattr(node, "packagenames", ()) and name in SCALAR_FUNCTIONS
         if isinstance(node, ColumnClause):
             return self._kind is WriteKind.UPDATE and own_column(self._table, node) is not None
         return node.__visit_name__ in _OF_ROWS

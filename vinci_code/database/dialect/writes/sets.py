@@ -117,8 +117,10 @@ class SetWriter:
 
     # --- any rows -------------------------------------------------------------------------------
 
-    def guards(self) -> list[str]:
+    def guards(self, upsert: OnConflict | None = None) -> list[str]:
         """The guards that the statement needs."""
+        if upsert is not None:
+            return list(self._upsert_guards(self._change(upsert)))
         if self._shape.kind is WriteKind.INSERT:
             return list(self._insert_guards())
         return list(self._merge_guards())

@@ -20,6 +20,8 @@ Row = Sequence[Any]
 
 ROWS, OWN = "vinci_rows", "vinci_own"
 """What the rows of a statement are called in it, and what they are beside themselves."""
+BEFORE = "vinci_before"
+"""What the rows of a table are called that held writes are laid over."""
 
 
 class WriteKind(Enum):
@@ -39,6 +41,8 @@ class Field:
         name: Its name as SQL.
         made: What is stored or compared, as SQL over the rows of the statement.
         own: The same, where these rows are called ``OWN``.
+        laid: The same, where its table is called ``BEFORE``; ``None`` where it is another value
+            each time that it is computed.
         binds: The numbers of its parameters among those of a row.
         is_plain: Whether it is one parameter and nothing else.
     """
@@ -49,6 +53,7 @@ class Field:
     own: str
     binds: tuple[int, ...] = ()
     is_plain: bool = False
+    laid: str | None = None
 
     @property
     def first(self) -> int:

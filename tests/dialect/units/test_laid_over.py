@@ -1,0 +1,494 @@
+"""What a unit holds, laid over the tables that it reads, beside SQLite and a transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Computed,
+    DateTime,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    and_,
+    create_engine,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    union,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tests.dialect.held import first_words, sending
+from vinci_code.database.upserts import upsert
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+METADATA = MetaData()
+ITEM = Table(
+    "item",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String, unique=True),
+    Column("price", Integer),
+    Column("state", String, server_default="new"),
+    Column("size", Integer, server_default=text("7")),
+)
+OTHER = Table(
+    "other",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("item_id", Integer),
+)
+STAMPED = Table(
+    "stamped",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", DateTime, server_default=func.now()),
+)
+COMPUTED = Table(
+    "computed",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("twice", Integer, Computed("id * 2")),
+)
+ALIAS = ITEM.alias("a")
+_CTE = select(ITEM.c.id, ITEM.c.price).where(ITEM.c.price > 2).cte("dear")
+
+Row = dict[str, Any]
+THERE: list[Row] = [
+    {"id": n, "name": f"n{n}", "price": None if n % 4 == 0 else n} for n in range(1, 10)
+]
+OTHERS: list[Row] = [{"id": n, "item_id": n * 2} for n in range(1, 6)]
+
+
+@pytest.fixture
+def engine(connected: Callable[..., Engine]) -> Engine:
+    """An engine whose reads bring along what is held."""
+    return connected(held_read_bytes=1_000_000)
+
+
+@pytest.fixture
+def sides(engine: Engine) -> tuple[Engine, Engine]:
+    """SQLite and the warehouse, with the same rows."""
+    sqlite = create_engine("sqlite://")
+    for side in (sqlite, engine):
+        METADATA.create_all(side, [ITEM, OTHER])
+        with side.begin() as connection:
+            connection.execute(insert(ITEM), THERE)
+        with side.begin() as connection:
+            connection.execute(insert(OTHER), OTHERS)
+    return sqlite, engine
+
+
+WRITES: dict[str, Any] = {
+    "rows": insert(ITEM).values(
+        [{"id": 20, "name": "x", "price": 1}, {"id": 21, "name": "y", "price": None}]
+    ),
+    "a row by expressions": insert(ITEM).values(
+        id=22, name=func.lower("QQ"), price=select(func.max(ALIAS.c.price)).scalar_subquery()
+    ),
+    "rows of a query": insert(ITEM).from_select(
+        ["id", "name", "price"],
+        select(ITEM.c.id + 100, ITEM.c.name + "c", ITEM.c.price).where(ITEM.c.price > 5),
+    ),
+    "rows of another table": insert(ITEM).from_select(
+        ["id", "price"], select(OTHER.c.id + 200, OTHER.c.item_id)
+    ),
+    "change by key": update(ITEM).where(ITEM.c.id == 3).values(price=30, name="three"),
+    "change by key with an expression": (
+        update(ITEM).where(ITEM.c.id == 5).values(price=ITEM.c.price * 2 + 1)
+    ),
+    "change to NULL": update(ITEM).where(ITEM.c.id == 1).values(price=None),
+    "change of a key": update(ITEM).where(ITEM.c.id == 2).values(id=50),
+    "change by a condition": update(ITEM).where(ITEM.c.price > 4).values(price=ITEM.c.price + 10),
+    "change by NULL": update(ITEM).where(ITEM.c.price.is_(None)).values(price=0),
+    "change by a list": update(ITEM).where(ITEM.c.id.in_([1, 2, 50])).values(state="listed"),
+    "change of all": update(ITEM).values(size=ITEM.c.size + 1),
+    "change by a sub-select": update(ITEM)
+    .where(ITEM.c.id.in_(select(OTHER.c.item_id).where(OTHER.c.item_id > 4)))
+    .values(state="referred"),
+    "change to a sub-select": update(ITEM).values(
+        price=select(func.count(OTHER.c.id)).where(OTHER.c.item_id == ITEM.c.id).scalar_subquery()
+    ),
+    "delete by key": delete(ITEM).where(ITEM.c.id == 4),
+    "delete by a condition": delete(ITEM).where(ITEM.c.price > 7),
+    "delete by EXISTS": delete(ITEM).where(exists().where(OTHER.c.item_id == ITEM.c.id)),
+    "delete of all": delete(ITEM),
+    "other rows": insert(OTHER).values([{"id": 60, "item_id": 6}, {"id": 61, "item_id": 20}]),
+    "other rows gone": delete(OTHER).where(OTHER.c.item_id < 5),
+}
+READS: dict[str, Any] = {
+    "all": select(ITEM).order_by(ITEM.c.id),
+    "by key": select(ITEM).where(ITEM.c.id == 3),
+    "some": select(ITEM.c.name, ITEM.c.price).where(ITEM.c.price > 2).order_by(ITEM.c.id),
+    "count": select(func.count()).select_from(ITEM),
+    "aggregates": select(func.sum(ITEM.c.price), func.min(ITEM.c.name), func.max(ITEM.c.size)),
+    "groups": select(ITEM.c.state, func.count(ITEM.c.id))
+    .group_by(ITEM.c.state)
+    .having(func.count(ITEM.c.id) > 1)
+    .order_by(ITEM.c.state),
+    "alias": select(ALIAS.c.id, ALIAS.c.size).order_by(ALIAS.c.id.desc()),
+    "itself": select(ITEM.c.id, ALIAS.c.id)
+    .join(ALIAS, and_(ALIAS.c.price == ITEM.c.price, ALIAS.c.id > ITEM.c.id))
+    .order_by(ITEM.c.id, ALIAS.c.id),
+    "join": select(ITEM.c.id, OTHER.c.id)
+    .join(OTHER, OTHER.c.item_id == ITEM.c.id)
+    .order_by(ITEM.c.id, OTHER.c.id),
+    "outer join": select(OTHER.c.id, ITEM.c.name)
+    .outerjoin(ITEM, OTHER.c.item_id == ITEM.c.id)
+    .order_by(OTHER.c.id),
+    "cte": select(_CTE.c.id, ITEM.c.name).join(ITEM, ITEM.c.id == _CTE.c.id).order_by(_CTE.c.id),
+    "sub-query": select(select(ITEM.c.price).distinct().subquery().c.price).order_by("price"),
+    "scalar sub-query": select(
+        OTHER.c.id,
+        select(ITEM.c.name).where(ITEM.c.id == OTHER.c.item_id).scalar_subquery().label("name"),
+    ).order_by(OTHER.c.id),
+    "in": select(OTHER.c.id)
+    .where(OTHER.c.item_id.in_(select(ITEM.c.id).where(ITEM.c.price.is_not(None))))
+    .order_by(OTHER.c.id),
+    "exists": select(select(ITEM).where(ITEM.c.name == "x").exists()),
+    "not exists": select(OTHER.c.id)
+    .where(~exists().where(ITEM.c.id == OTHER.c.item_id))
+    .order_by(OTHER.c.id),
+    "union": union(select(ITEM.c.price), select(OTHER.c.item_id)).order_by("price"),
+    "union all": union_all(select(ITEM.c.id), select(ALIAS.c.id).where(ALIAS.c.id < 3)).order_by(
+        "id"
+    ),
+    "window": select(
+        ITEM.c.id, func.row_number().over(order_by=[ITEM.c.price.desc(), ITEM.c.id])
+    ).order_by(ITEM.c.id),
+    "page": select(ITEM.c.id).order_by(ITEM.c.id).limit(3).offset(2),
+}
+
+
+def seen(engine: Engine, writes: list[str], reads: list[str]) -> list[Any]:
+    """What each read gives after each write, and what is there after the commit."""
+    found: list[Any] = []
+    with engine.connect() as connection:
+        for write in writes:
+            connection.execute(WRITES[write])
+            found += [(write, r, connection.execute(READS[r]).all()) for r in reads]
+        connection.commit()
+        found.append(connection.execute(READS["all"]).all())
+    return found
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_each_write_is_seen_by_each_read(
+    write: str, sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    sqlite, warehouse = sides
+    with sending(lambda: local_warehouse.statements) as sent:
+        found = seen(warehouse, [write], list(READS))
+    assert found == seen(sqlite, [write], list(READS))
+    # No transaction was begun: each read is one request, and the commit is one.
+    reads = [text for text in sent if "information_schema" not in text]
+    assert not [text for text in reads if text.startswith("BEGIN TRANSACTION")]
+    assert len(reads) == len(READS) + 2
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_writes_upon_writes_are_seen(number: int, sides: tuple[Engine, Engine]) -> None:
+    chance = random.Random(number)
+    print("seed", number)
+    # No key twice: what is refused at the commit is another test's.
+    writes = chance.sample(sorted(WRITES), 5)
+    reads = chance.sample(sorted(READS), 4)
+    sqlite, warehouse = sides
+    assert seen(warehouse, writes, reads) == seen(sqlite, writes, reads)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_what_is_seen_is_what_a_transaction_shows(
+    number: int, sides: tuple[Engine, Engine]
+) -> None:
+    chance = random.Random(100 + number)
+    print("seed", 100 + number)
+    writes = chance.sample(sorted(WRITES), 4)
+    _, warehouse = sides
+    found = []
+    for engine in (warehouse, warehouse.execution_options(isolation_level="REPEATABLE READ")):
+        with engine.connect() as connection:
+            for write in writes:
+                connection.execute(WRITES[write])
+            found.append([connection.execute(read).all() for read in READS.values()])
+            connection.rollback()
+    assert found[0] == found[1]
+
+
+def test_an_upsert_is_seen(sides: tuple[Engine, Engine]) -> None:
+    rows = [{"id": 1, "name": "one", "price": 11}, {"id": 90, "name": "new", "price": 12}]
+    _, warehouse = sides
+    with warehouse.connect() as connection:
+        connection.execute(upsert(ITEM, rows, keys=["id"], update=["price"]))
+        left = [{"id": 2, "name": "two", "price": 1}]
+        connection.execute(upsert(ITEM, left, keys=["id"], update=[]))
+        held = connection.execute(READS["all"]).all()
+        connection.commit()
+        assert connection.execute(READS["all"]).all() == held
+    assert [row for row in held if row.id in {1, 2, 90}] == [
+        (1, "n1", 11, "new", 7),
+        (2, "n2", 2, "new", 7),
+        (90, "new", 12, "new", 7),
+    ]
+
+
+def test_values_of_each_type_are_seen_as_they_are_stored(engine: Engine) -> None:
+    table = Table(
+        "typed",
+        MetaData(),
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("text", String),
+        Column("number", Numeric(12, 3)),
+        Column("flag", Boolean),
+        Column("at", DateTime),
+        Column("raw", LargeBinary),
+    )
+    table.create(engine)
+    rows: list[Row] = [
+        {
+            "id": 1,
+            "text": 'it\'s \\ "ü" \U0001f600\n?',
+            "number": Decimal("1.100"),
+            "flag": True,
+            "at": dt.datetime(2024, 1, 2, 3, 4, 5, 678901),
+            "raw": b"\x00\xff",
+        },
+        {"id": 2, "text": "", "number": None, "flag": None, "at": None, "raw": None},
+    ]
+    with engine.connect() as connection:
+        connection.execute(insert(table), rows)
+        held = connection.execute(select(table).order_by(table.c.id)).all()
+        connection.commit()
+        assert connection.execute(select(table).order_by(table.c.id)).all() == held
+    assert [row._asdict() for row in held] == rows
+
+
+def test_awkward_names_and_another_schema(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    for schema in (None, local_warehouse.schema):
+        table = Table(
+            "select" if schema is None else "from",
+            MetaData(),
+            Column("order by", Integer, primary_key=True, autoincrement=False),
+            Column("a.b`c", String),
+            schema=schema,
+        )
+        table.create(engine)
+        key, value = table.columns
+        with engine.begin() as connection:
+            connection.execute(insert(table), [{"order by": n, "a.b`c": "x"} for n in (1, 2, 3)])
+        with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+            connection.execute(update(table).where(key == 2).values({"a.b`c": "y"}))
+            connection.execute(update(table).where(value == "x").values({"a.b`c": value + "!"}))
+            connection.execute(delete(table).where(key > 2))
+            found = connection.execute(select(table).where(value != "").order_by(key)).all()
+            assert found == [(1, "x!"), (2, "y")]
+            connection.commit()
+        assert len(sent) == 2
+
+
+def test_more_parameters_than_a_statement_takes(sides: tuple[Engine, Engine]) -> None:
+    for side in sides:
+        with side.connect() as connection:
+            connection.execute(update(ITEM).where(ITEM.c.price > 3).values(price=0))
+            query = select(func.count()).where(ITEM.c.id.in_(range(400)), ITEM.c.price == 0)
+            assert connection.scalar(query) == 4
+            connection.rollback()
+
+
+# --- what is not laid over -----------------------------------------------------------------------
+
+OLD_WAY: dict[str, tuple[Any, Any]] = {
+    "a text reads": (insert(ITEM).values(id=30), text("SELECT count(*) FROM item WHERE id = 30")),
+    "a text within": (
+        insert(ITEM).values(id=30),
+        select(func.count()).select_from(ITEM).where(text("item.id = 30")),
+    ),
+    "a literal column": (
+        insert(ITEM).values(id=30),
+        select(literal_column("count(item.id)")).select_from(ITEM).where(ITEM.c.id == 30),
+    ),
+    "a star": (
+        insert(OTHER).values(id=1),
+        select(literal_column("*")).select_from(OTHER).where(OTHER.c.id == 1),
+    ),
+    "a text writes": (
+        text("INSERT INTO item (id) VALUES (30)"),
+        select(func.count()).select_from(ITEM).where(ITEM.c.id == 30),
+    ),
+    "another value each time": (
+        insert(ITEM).values(id=30, name=select(func.uuid()).scalar_subquery()),
+        select(func.count()).select_from(ITEM).where(ITEM.c.id == 30),
+    ),
+    "the present": (
+        update(STAMPED).where(STAMPED.c.id > 0).values(at=func.now()),
+        select(func.count() + 1).select_from(STAMPED),
+    ),
+    "a default that is computed": (
+        insert(STAMPED).values(id=1),
+        select(func.count()).select_from(STAMPED),
+    ),
+    "a column that is computed": (
+        insert(COMPUTED).values(id=1),
+        select(func.count()).select_from(COMPUTED),
+    ),
+    "a limit": (
+        insert(ITEM).from_select(["id"], select(OTHER.c.id + 29).limit(1)),
+        select(func.count()).select_from(ITEM).where(ITEM.c.id > 29),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLD_WAY)
+def test_what_is_not_certain_takes_a_transaction(
+    name: str, engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(OTHER).values(id=1) if name == "a limit" else select(1))
+    write, read = OLD_WAY[name]
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(write)
+        assert connection.execute(read).first() is not None
+        connection.rollback()
+    assert first_words(sent)[0] == "BEGIN" or "BEGIN TRANSACTION" in sent
+
+
+def test_more_than_the_limit_takes_a_transaction(
+    connected: Callable[..., Engine], local_warehouse: TestWarehouse
+) -> None:
+    for limit, begins in ((0, True), (100, True), (10_000, False)):
+        engine = connected(held_read_bytes=limit)
+        METADATA.create_all(engine)
+        with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+            connection.execute(insert(ITEM), [{"id": n, "name": f"n{n}"} for n in range(20)])
+            assert connection.scalar(select(func.count()).select_from(ITEM)) == 20
+            connection.rollback()
+        assert ("BEGIN TRANSACTION" in sent) is begins
+
+
+def test_another_table_of_the_same_name_takes_a_transaction(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    METADATA.create_all(engine)
+    same = Table("item", MetaData(), Column("id", Integer, primary_key=True))
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(insert(ITEM).values(id=1))
+        assert connection.execute(select(same.c.id)).all() == [(1,)]
+        connection.rollback()
+    assert "BEGIN TRANSACTION" in sent
+
+
+def test_what_is_in_a_transaction_already_is_sent_there(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    METADATA.create_all(engine)
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(insert(ITEM).values(id=1))
+        assert connection.scalar(text("SELECT count(*) FROM item")) == 1
+        connection.execute(insert(ITEM).values(id=2))
+        assert connection.execute(select(ITEM.c.id).order_by(ITEM.c.id)).all() == [(1,), (2,)]
+        connection.commit()
+    assert first_words(sent) == ["BEGIN", "INSERT", "SELECT", "INSERT", "SELECT", "COMMIT"]
+
+
+# --- savepoints ----------------------------------------------------------------------------------
+
+
+def _insert(connection: Any, key: int, name: str) -> None:
+    connection.execute(insert(ITEM).values(id=key, name=name))
+
+
+def test_a_savepoint_that_breaks_a_constraint_raises_and_the_unit_goes_on(
+    sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    _, warehouse = sides
+    with warehouse.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        _insert(connection, 30, "thirty")
+        for key, name in ((1, "stored key"), (31, "n1"), (30, "held key"), (32, "thirty")):
+            with (
+                pytest.raises(IntegrityError, match=r"PRIMARY KEY|UNIQUE"),
+                connection.begin_nested(),
+            ):
+                _insert(connection, key, name)
+        with connection.begin_nested():
+            _insert(connection, 33, "free")
+        connection.commit()
+    assert len(sent) == 6  # one for each release, and the commit
+    with warehouse.connect() as connection:
+        found = connection.scalars(select(ITEM.c.id).where(ITEM.c.id > 9).order_by(ITEM.c.id))
+        assert found.all() == [30, 33]
+
+
+def test_a_key_that_was_deleted_before_is_free(sides: tuple[Engine, Engine]) -> None:
+    for side in sides:
+        with side.connect() as connection:
+            connection.execute(delete(ITEM).where(ITEM.c.id == 1))
+            with connection.begin_nested():
+                _insert(connection, 1, "again")
+            connection.execute(update(ITEM).where(ITEM.c.id == 2).values(name="moved"))
+            with connection.begin_nested():
+                _insert(connection, 40, "n2")
+            connection.commit()
+            assert connection.scalar(select(ITEM.c.name).where(ITEM.c.id == 1)) == "again"
+
+
+def test_a_nested_savepoint_goes_back_by_itself(sides: tuple[Engine, Engine]) -> None:
+    found = []
+    for side in sides:
+        with Session(side) as session:
+            session.execute(insert(ITEM).values(id=70, name="outer"))
+            outer = session.begin_nested()
+            session.execute(update(ITEM).where(ITEM.c.id == 70).values(price=1))
+            assert session.scalar(select(ITEM.c.price).where(ITEM.c.id == 70)) == 1
+            inner = session.begin_nested()
+            session.execute(update(ITEM).where(ITEM.c.price == 1).values(price=2))
+            two = session.scalars(select(ITEM.c.id).where(ITEM.c.price == 2)).all()
+            inner.rollback()
+            one = session.scalars(select(ITEM.c.id).where(ITEM.c.price == 1)).all()
+            outer.rollback()
+            none = session.scalar(select(ITEM.c.price).where(ITEM.c.id == 70))
+            session.commit()
+            found.append((sorted(two), sorted(one), none))
+    assert found[0] == found[1] == ([1, 2, 70], [1, 70], None)
+
+
+# --- rowcount ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "write", [name for name in WRITES if name.startswith(("change", "delete", "rows of"))]
+)
+def test_the_rows_of_a_held_write_are_counted(
+    write: str, sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    sqlite, warehouse = sides
+    counts = []
+    with sending(lambda: local_warehouse.statements) as sent:
+        for side in (sqlite, warehouse):
+            with side.connect() as connection:
+                connection.execute(insert(ITEM).values(id=7000, name="mine", price=6))
+                connection.execute(update(ITEM).where(ITEM.c.price == 5).values(price=6))
+                result: Any = connection.execute(WRITES[write])
+                counts.append(result.rowcount)
+                connection.rollback()
+    assert counts[0] == counts[1] > 0
+    assert len([text for text in sent if "information_schema" not in text]) == 1

@@ -1,0 +1,220 @@
+"""What a unit of work holds, laid over the tables that a query reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from sqlalchemy.schema import Table
+
+from vinci_code.database.dialect.sql.held_reads import PREFIX
+from vinci_code.database.dialect.units.held import (
+    Held,
+    HeldMark,
+    HeldRows,
+    HeldText,
+    HeldWrites,
+    bare_name,
+    joined,
+)
+from vinci_code.database.dialect.units.steps import refuse_duplicates
+from vinci_code.database.dialect.writes.guards import foreign_keys, referring
+from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
+
+# Two for each write; a plan of very many takes the warehouse seconds.
+_MAX_LAYERS = 64
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LaidOver:
+    """Tables as they come out with what is held.
+
+    Attributes:
+        names: The name of the expression that gives the rows of a table, by the table.
+        text: The expressions.
+        parameters: Their parameters.
+    """
+
+    names: Mapping[Any, str]
+    text: str
+    parameters: tuple[Any, ...]
+
+
+class Laying:
+    """Lays what is held over tables, and keeps it while nothing else is held."""
+
+    def __init__(self, held: HeldWrites, dialect: Any) -> None:
+        self._held = held
+        self._dialect = dialect
+        self._version = -1
+        self._known: dict[frozenset[Table], LaidOver | None] = {}
+
+    def over(self, tables: frozenset[Table]) -> LaidOver | None:
+        """The tables of a query as they come out.
+
+        Args:
+            tables: All that it reads.
+
+        Returns:
+            The tables; ``None`` where that cannot be done for certain.
+
+        Raises:
+            IntegrityError: A key is held twice.
+        """
+        if self._version != self._held.version:
+            self._version = self._held.version
+            self._known = {}
+        if tables not in self._known:
+            self._known[tables] = self._laid_over(tables)
+        return self._known[tables]
+
+    def count(self, write: Held) -> LaidOver | None:
+        """A query that counts the rows which a write that is held finds.
+
+        Returns:
+            The query; ``None`` where that is not known for certain.
+        """
+        before = list(takewhile(lambda entry: entry is not write, self._held))
+        tables = _tables_of(write)
+        if tables is None or not _may_be_counted(write):
+            return None
+        layers = self._layers(before, {bare_name(table): table for table in tables})
+        if layers is None:
+            return None
+        try:
+            if isinstance(write, HeldRows):
+                text = layers.count(write.shape, write.rows)
+            else:
+                assert write.after is not None  # noqa: S101 - _may_be_counted has looked
+                text = layers.count_by(write.after.found, write.after.values)
+        except CannotLayError as error:
+            _log.debug("the rows of a write are not counted: %s", error)
+            return None
+        return LaidOver({}, text, tuple(layers.parameters))
+
+    def check(self, mark: HeldMark) -> LaidOver | None:
+        """A query that raises where what was written since a savepoint breaks a constraint.
+
+        Returns:
+            The query; ``None`` where there is nothing to check, or nothing is known for certain,
+            so that the commit alone checks.
+
+        Raises:
+            IntegrityError: It breaks one by itself.
+        """
+        before, since = self._held.parted(mark)
+        if not all(isinstance(write, HeldRows) for write in since):
+            return None
+        written = joined(since)
+        refuse_duplicates(written)
+        tables: dict[str, Table] = {}
+        for write in written:
+            used = _tables_of(write)
+            if used is None or not isinstance(write, HeldRows):
+                return None
+            if write.checks.foreign_keys:
+                used += [key.referred_table for key in foreign_keys(write.shape.table)]
+                used += [key.table for key in referring(write.shape.table)]
+            if any(tables.setdefault(bare_name(t), t) is not t for t in used):
+                return None
+        layers = self._layers(before, tables, checked=False)
+        if layers is None:
+            return None
+        try:
+            for write in written:
+                if isinstance(write, HeldRows):
+                    layers.add(write.shape, write.settled(), write.upsert, write.checks)
+        except CannotLayError as error:
+            _log.debug("what was written since a savepoint is not checked: %s", error)
+            return None
+        text = layers.check()
+        return None if text is None else LaidOver({}, text, tuple(layers.parameters))
+
+    def _laid_over(self, tables: frozenset[Table]) -> LaidOver | None:
+        by_name = {bare_name(table): table for table in tables}
+        if len(by_name) < len(tables):
+            return None
+        layers = self._layers(self._held, dict(by_name))
+        if layers is None:
+            return None
+        # The same names whatever is held: the query is compiled for each set of them.
+        for number, (_, table) in enumerate(sorted(by_name.items())):
+            if table in layers.names:
+                layers.name(table, f"{PREFIX}{number}")
+        names = {table: layers.names[table] for table in tables if table in layers.names}
+        return LaidOver(names, ", ".join(layers.texts), tuple(layers.parameters))
+
+    def _layers(
+        self, held: Iterable[Held], by_name: dict[str, Table], *, checked: bool = True
+    ) -> Layers | None:
+        """Writes, laid over the tables with these bare names.
+
+        Args:
+            held: The writes.
+            by_name: The tables.
+            checked: Whether reading them raises an error where they break a constraint.
+        """
+        writes = _concerned(held, by_name)
+        if writes is None or any(name.startswith(PREFIX) for name in by_name):
+            return None
+        layers = Layers(self._dialect, self._dialect.held_read_bytes)
+        try:
+            written = joined(writes)
+            if checked:
+                refuse_duplicates(written)
+            for write in written:
+                if isinstance(write, HeldRows):
+                    checks = write.checks if checked else None
+                    layers.add(write.shape, write.settled(), write.upsert, checks)
+                elif write.after is not None:
+                    layers.add_query(write.after.table, write.after.query, write.after.values)
+        except CannotLayError as error:
+            _log.debug("what is held is not laid over %s: %s", ", ".join(by_name), error)
+            return None
+        return layers if len(layers.texts) <= _MAX_LAYERS else None
+
+
+def _concerned(held: Iterable[Held], tables: dict[str, Table]) -> list[Held] | None:
+    """The writes by which the rows of some tables come out, with those that these read.
+
+    Args:
+        held: The writes.
+        tables: The tables by their bare names; those that the writes read are added.
+
+    Returns:
+        The writes; ``None`` where it is not known of one what it does.
+    """
+    while True:
+        known = len(tables)
+        found: list[Held] = []
+        for write in held:
+            if write.tables is not None and tables.keys().isdisjoint(write.tables):
+                continue
+            used = _tables_of(write)
+            if used is None:
+                return None
+            if any(tables.setdefault(bare_name(t), t) is not t for t in used):
+                return None  # another Table of the same name
+            found.append(write)
+        if len(tables) == known:
+            return found
+
+
+def _tables_of(write: Held) -> list[Table] | None:
+    """What a write reads and writes; ``None`` where it is not known what it does."""
+    if write.tables is None:
+        return None
+    if isinstance(write, HeldText):
+        return None if write.after is None else [write.after.table, *write.after.query.tables_read]
+    return None if write.reads_others or write.shape.schemas else [write.shape.table]
+
+
+def _may_be_counted(write: Held) -> bool:
+    if isinstance(write, HeldRows):
+        return write.upsert is None
+    return write.after is not None and write.after.found is not None

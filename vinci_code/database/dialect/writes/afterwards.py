@@ -1,0 +1,151 @@
+"""The rows of a table as they are after a write that is no set of rows, as a query.
+
+It is made of the elements that the write was made of: ``UPDATE t SET x = x + 1 WHERE x > 5`` leaves
+``SELECT CASE WHEN x > 5 THEN x + 1 ELSE x END AS x FROM t``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, case, cast, false, func, not_, select
+from sqlalchemy.schema import Column, Table
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ColumnElement, Over, TextClause
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.selectable import GenerativeSelect, TableSample, TextualSelect
+
+from vinci_code.database.dialect.sql.constructs import is_compiled_elsewhere, is_own_text
+from vinci_code.database.dialect.writes.dml_rows import OF_A_MOMENT, SCALAR_FUNCTIONS
+from vinci_code.database.dialect.writes.dml_values import element_of, is_word_default
+from vinci_code.database.dialect.writes.layers import is_constant_default, is_peculiar
+
+# What gives the same result each time, whatever the order of the rows.
+_REPEATABLE = (SCALAR_FUNCTIONS - OF_A_MOMENT) | {"avg", "count", "max", "min", "sum"}
+
+
+class StoredDefault(ColumnElement[Any]):
+    """What is stored in a column that is left out."""
+
+    __visit_name__ = "vinci_stored_default"
+    inherit_cache = False
+    _traverse_internals = [  # noqa: RUF012 - declared by SQLAlchemy
+        ("column", visitors.InternalTraversal.dp_clauseelement)
+    ]
+
+    def __init__(self, column: Column[Any]) -> None:
+        self.column = column
+        self.type = column.type
+
+
+def changed(table: Any, given: Sequence[Any], criteria: Sequence[Any]) -> Any:
+    """The rows of a table after an UPDATE.
+
+    Args:
+        table: The table.
+        given: Each column that is set, its name, and what it is set to.
+        criteria: Its conditions.
+
+    Returns:
+        The query; ``None`` where it is not known to give the same each time.
+    """
+    values = _values(given)
+    if values is None:
+        return None
+    wanted = and_(*criteria) if criteria else None
+
+    def of(column: Column[Any]) -> Any:
+        if column.name not in values:
+            return column
+        value = values[column.name]
+        made = value if wanted is None else case((wanted, value), else_=column)
+        return made.label(column.name)
+
+    return _repeatable(table, select(*map(of, table.columns)).select_from(table))
+
+
+def left(table: Any, criteria: Sequence[Any]) -> Any:
+    """The rows of a table after a DELETE; see ``changed``."""
+    wanted = func.coalesce(and_(*criteria), false()) if criteria else None
+    kept = false() if wanted is None else not_(wanted)
+    return _repeatable(table, select(*table.columns).where(kept))
+
+
+def inserted(table: Any, columns: Sequence[Any], chosen: Any) -> Any:
+    """The rows of a table after an INSERT of what a query gives; see ``changed``.
+
+    Args:
+        table: The table.
+        columns: The columns that are written.
+        chosen: The query.
+    """
+    source = chosen.subquery("vinci_chosen")
+    found = list(source.columns)
+    if len(found) != len(columns):
+        return None
+    given = {c.name: cast(item, c.type) for c, item in zip(columns, found, strict=True)}
+    made = _row(table, given)
+    if made is None:
+        return None
+    return _repeatable(table, select(*table.columns).union_all(select(*made).select_from(source)))
+
+
+def added(table: Any, given: Sequence[Sequence[Any]]) -> Any:
+    """The rows of a table after an INSERT of rows whose values are expressions; see ``changed``."""
+    rows = []
+    for row in given:
+        values = _values(row)
+        made = None if values is None else _row(table, values)
+        if made is None:
+            return None
+        rows.append(select(*made))
+    return _repeatable(table, select(*table.columns).union_all(*rows))
+
+
+def matched(table: Any, criteria: Sequence[Any]) -> Any:
+    """How many rows an UPDATE or DELETE finds, as a query; see ``changed``."""
+    query = select(func.count()).select_from(table)
+    return _repeatable(table, query.where(*criteria) if criteria else query)
+
+
+def chosen_rows(table: Any, chosen: Any) -> Any:
+    """How many rows an INSERT of what a query gives writes, as a query; see ``changed``."""
+    return _repeatable(table, select(func.count()).select_from(chosen.subquery("vinci_chosen")))
+
+
+def _values(given: Iterable[Sequence[Any]]) -> Mapping[str, Any] | None:
+    values = {}
+    for column, _, value, *_ in given:
+        element = element_of(value)
+        if element is None or is_word_default(element):
+            return None
+        values[column.name] = cast(element, column.type)
+    return values
+
+
+def _row(table: Any, given: Mapping[str, Any]) -> list[Any] | None:
+    """A value for each column of a table; ``None`` where the warehouse computes one."""
+    if any(c.name not in given and not is_constant_default(c) for c in table.columns):
+        return None
+    return [given.get(c.name, StoredDefault(c)) for c in table.columns]
+
+
+def _repeatable(table: Any, query: Any) -> Any:
+    if not isinstance(table, Table) or any(map(is_peculiar, table.columns)):
+        return None
+    return query if all(map(_is_repeatable, visitors.iterate(query))) else None
+
+
+def _is_repeatable(node: Any) -> bool:
+    if is_compiled_elsewhere(node) or is_own_text(node):
+        return False
+    if isinstance(node, (TextClause, TextualSelect, TableSample, Over)):
+        return False
+    if isinstance(node, GenerativeSelect):
+        # Which rows come first is not known where several are alike.
+        return node._limit_clause is None and node._offset_clause is None
+    if isinstance(node, FunctionElement):
+        name = str(getattr(node, "name", "")).lower()
+        return not getattr(node, "packagenames", ()) and name in _REPEATABLE
+    return True

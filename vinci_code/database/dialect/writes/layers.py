@@ -1,0 +1,334 @@
+"""The rows of a table with held writes laid over them, as common table expressions.
+
+Each write is one expression over the one before it, the first over the stored table. A column that
+a write does not change is passed through as it is, so that the warehouse pushes a condition on it,
+such as one on the key, down to the stored table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from sqlalchemy.schema import Column, Table
+
+from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
+from vinci_code.database.dialect.text.scanning import is_constant
+from vinci_code.database.dialect.types.transports import transport_of
+from vinci_code.database.dialect.writes import guards
+from vinci_code.database.dialect.writes.payload import Payload, payloads
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict, SetWriter
+from vinci_code.database.dialect.writes.shapes import BEFORE, ROWS, Field, Row, Shape, WriteKind
+
+_MARKER = "?"
+_LAYER = "vinci_layer_"
+
+
+class CannotLayError(Exception):
+    """A write cannot be laid over the rows of its table."""
+
+
+class Layers:
+    """The expressions for some tables.
+
+    Args:
+        dialect: The dialect.
+        limit: How many bytes of rows they may carry.
+
+    Attributes:
+        names: What gives the rows of a table, by the table: the name of its latest expression.
+        texts: The expressions, each with its name.
+        parameters: Their parameters, in the order of the texts.
+    """
+
+    def __init__(self, dialect: Any, limit: int) -> None:
+        self.names: dict[Table, str] = {}
+        self.texts: list[str] = []
+        self.parameters: list[Any] = []
+        self._guarded: list[str] = []
+        self._dialect = dialect
+        self._left = limit
+
+    def add(
+        self,
+        shape: Shape,
+        rows: Sequence[Row],
+        upsert: OnConflict | None = None,
+        checks: Checks | None = None,
+    ) -> None:
+        """Lay rows over what there is of their table.
+
+        Args:
+            shape: What is done to each.
+            rows: The rows.
+            upsert: What an INSERT does with a row that is there already.
+            checks: What is made sure of: where it is not so, reading the rows raises an error. By
+                default nothing is.
+
+        Raises:
+            CannotLayError: They cannot be laid over it.
+        """
+        before = self.names.get(shape.table, shape.target)
+        given = self._rows(shape, rows)
+        if checks is not None:
+            given = self._checked(replace(shape, target=before), rows, upsert, checks, given)
+        layer = _Layer(shape, before, self._dialect)
+        self.names[shape.table] = self._named(layer.text(given, upsert))
+
+    def add_query(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> None:
+        """Lay the outcome of a write over what there is of its table.
+
+        Args:
+            table: The table.
+            compiled: The query that gives it.
+            values: Those of its parameters, by their keys.
+
+        Raises:
+            CannotLayError: It cannot be laid over it.
+        """
+        over = self._over(compiled)
+        text, parameters = bound(over, values)
+        self.names[table] = self._named(f"WITH {text}" if over.has_with_list else text)
+        self.parameters += parameters
+
+    def count(self, shape: Shape, rows: Sequence[Row]) -> str:
+        """A query that counts the rows of a table that rows of a shape find."""
+        before = self.names.get(shape.table, shape.target)
+        given = self._rows(shape, rows)
+        on = " AND ".join(f"{BEFORE}.{item.name} = {item.made}" for item in shape.matches)
+        query = f"SELECT count(*) FROM {before} AS {BEFORE} JOIN {given} AS {ROWS} ON {on}"
+        return f"WITH {', '.join(self.texts)} {query}"
+
+    def count_by(self, compiled: Any, values: Mapping[str, Any]) -> str:
+        """A query that counts rows, over what there is; see ``add_query``."""
+        over = self._over(compiled)
+        text, parameters = bound(over, values)
+        self.parameters += parameters
+        return over.with_in_front(text, ", ".join(self.texts)) if self.texts else text
+
+    def check(self) -> str | None:
+        """A query that raises where something is not as it has to be; ``None`` if nothing has to.
+
+        It gives one row.
+        """
+        if not self._guarded:
+            return None
+        rows = " UNION ALL ".join(f"SELECT 1 AS n FROM {name}" for name in self._guarded)
+        return f"WITH {', '.join(self.texts)} SELECT count(*) FROM ({rows})"
+
+    def _checked(
+        self,
+        shape: Shape,
+        rows: Sequence[Row],
+        upsert: OnConflict | None,
+        checks: Checks,
+        given: str,
+    ) -> str:
+        """The rows, which come only where all is as it has to be."""
+        writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows)
+        wanted = writer.guards(upsert)
+        if not wanted:
+            return given
+        unmatched = SetWriter(shape, replace(checks, matched=False), self._dialect, self._format)
+        if unmatched.guards(upsert):
+            if shape.table in self.names and not all(item.is_plain for item in shape.values):
+                raise CannotLayError("a key is computed of a table that is written to")
+            # That a changed row is there still is no reason to ask for that alone.
+            self._guarded.append(f"{_LAYER}{len(self.texts)}")
+        raised = guards.unless_raised(wanted)
+        return self._named(f"WITH {ROWS} AS (SELECT * FROM {given}) SELECT {ROWS}.* {raised}")
+
+    def _format(self, item: Any) -> str:
+        if item in self.names:
+            return self.names[item]
+        preparer = self._dialect.identifier_preparer
+        is_column = isinstance(item, Column)
+        return str(preparer.format_column(item) if is_column else preparer.format_table(item))
+
+    def _over(self, compiled: Any) -> Any:
+        """A query over what there is."""
+        if compiled.is_written_by_hand or compiled.tables_used is None:
+            raise CannotLayError("it is not known what a write reads")
+        return compiled.over(self.names) if self.names else compiled
+
+    def name(self, table: Table, name: str) -> None:
+        """Give what has become of a table another name."""
+        self.texts.append(f"{name} AS (SELECT * FROM {self.names[table]})")
+        self.names[table] = name
+
+    def _named(self, text: str) -> str:
+        name = f"{_LAYER}{len(self.texts)}"
+        self.texts.append(f"{name} AS ({text})")
+        return name
+
+    def _rows(self, shape: Shape, rows: Sequence[Row]) -> str:
+        if len(rows) * len("{},") > self._left:
+            raise CannotLayError("the rows are more than the limit")
+        made = list(islice(payloads(rows, shape.transports, split=False), 2))
+        if len(made) != 1:
+            raise CannotLayError("the rows are too many for one text")
+        (payload,) = made
+        begin, end = payload.around()
+        return self._named(f"{begin}{self._sent(payload)}{end}")
+
+    def _sent(self, payload: Payload) -> str:
+        if payload.json is None:
+            raise CannotLayError("the type of a value is not known")
+        self._left -= len(payload.json)
+        if self._left < 0:
+            raise CannotLayError("the rows are more than the limit")
+        if len(payload.json) <= MAX_PARAMETER_BYTES:
+            self.parameters.append(payload.json.decode())
+            return _MARKER
+        return "".join(payload.literal())
+
+
+def bound(compiled: Any, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    """The text of a compiled query and its parameters, by position.
+
+    Args:
+        compiled: The query.
+        values: Those of its parameters that are not its own, by their keys.
+    """
+    given = {
+        name: values.get(bind.key, bind.effective_value)
+        for bind, name in compiled.bind_names.items()
+    }
+    processors = dict(compiled._bind_processors)
+    text, positions = compiled.string, compiled.positiontup
+    if compiled.post_compile_params or compiled.literal_execute_params:
+        expanded = compiled._process_parameters_for_postcompile(given)
+        text, positions = expanded.statement, expanded.positiontup
+        given |= expanded.additional_parameters
+        processors |= expanded.processors
+    return text, tuple(
+        processors[name](given[name]) if name in processors else given[name]
+        for name in positions or ()
+    )
+
+
+class _Layer:
+    """What rows of one shape do to the rows of their table.
+
+    Args:
+        shape: What is done to each.
+        before: What gives the rows of the table as they were before.
+        dialect: The dialect.
+    """
+
+    def __init__(self, shape: Shape, before: str, dialect: Any) -> None:
+        self._shape = shape
+        self._table = shape.table
+        self._before = before
+        self._dialect = dialect
+        format_column = dialect.identifier_preparer.format_column
+        self._names = {column.name: str(format_column(column)) for column in shape.table.columns}
+
+    def text(self, rows: str, upsert: OnConflict | None) -> str:
+        """The rows of the table as they are afterwards.
+
+        Args:
+            rows: What gives the rows that are written.
+            upsert: What an INSERT does with a row that is there already.
+        """
+        shape = self._shape
+        if any(map(is_peculiar, shape.table.columns)):
+            raise CannotLayError("a column is computed by the warehouse, or has a collation")
+        if upsert is not None:
+            return self._upserted(upsert, rows)
+        if shape.kind is WriteKind.INSERT:
+            return f"{self._passed()} UNION ALL {self._inserted()} FROM {rows} AS {ROWS}"
+        if shape.kind is WriteKind.UPDATE:
+            return self._updated(shape, rows)
+        return f"{self._passed()} WHERE NOT EXISTS ({self._found(rows)})"
+
+    def _passed(self) -> str:
+        columns = ", ".join(f"{BEFORE}.{name}" for name in self._names.values())
+        return f"SELECT {columns} FROM {self._before} AS {BEFORE}"
+
+    def _inserted(self) -> str:
+        given = {item.column.name: item for item in self._shape.values}
+        made = []
+        for column in self._table.columns:
+            item = given.get(column.name)
+            made.append(self._default(column) if item is None else self._made(item))
+        return f"SELECT {', '.join(made)}"
+
+    def _updated(self, shape: Shape, rows: str) -> str:
+        changed = {item.column.name: self._made(item) for item in shape.values}
+        on = self._matched(shape.matches)
+        found = f"{shape.matches[0].made} IS NOT NULL"
+        columns = ", ".join(
+            f"CASE WHEN {found} THEN {changed[key]} ELSE {BEFORE}.{name} END AS {name}"
+            if key in changed
+            else f"{BEFORE}.{name}"
+            for key, name in self._names.items()
+        )
+        return (
+            f"SELECT {columns} FROM {self._before} AS {BEFORE} LEFT JOIN {rows} AS {ROWS} ON {on}"
+        )
+
+    def _upserted(self, upsert: OnConflict, rows: str) -> str:
+        given = {item.column.name: item for item in self._shape.values}
+        keys = tuple(given[name] for name in upsert.keys)
+        columns = self._table.columns
+        changed = tuple(
+            given.get(name) or self._field(columns[name], self._default(columns[name]))
+            for name in upsert.update
+        )
+        there = replace(self._shape, kind=WriteKind.UPDATE, values=changed, matches=keys)
+        known = self._updated(there, rows) if changed else self._passed()
+        others = (
+            f"{self._inserted()} FROM {rows} AS {ROWS} WHERE NOT EXISTS ("
+            f"SELECT 1 FROM {self._before} AS {BEFORE} WHERE {self._matched(keys)})"
+        )
+        return f"{known} UNION ALL {others}"
+
+    def _found(self, rows: str) -> str:
+        return f"SELECT 1 FROM {rows} AS {ROWS} WHERE {self._matched(self._shape.matches)}"
+
+    def _matched(self, matches: Sequence[Field]) -> str:
+        return " AND ".join(f"{BEFORE}.{item.name} = {item.made}" for item in matches)
+
+    def _made(self, item: Field) -> str:
+        """A value as one of the type that its column has."""
+        if item.laid is None:
+            raise CannotLayError("a value is another one each time that it is computed")
+        if item.is_plain:
+            return item.laid
+        return f"CAST({item.laid} AS {self._type(item.column)})"
+
+    def _field(self, column: Column[Any], made: str) -> Field:
+        return Field(column, self._names[column.name], made, made, laid=made)
+
+    def _default(self, column: Column[Any]) -> str:
+        """What is stored where a column is left out."""
+        if column.identity is not None or not is_constant_default(column):
+            raise CannotLayError("a default is computed by the warehouse")
+        compiler = self._dialect.ddl_compiler(self._dialect, None)
+        text = compiler.get_column_default_string(column) or "NULL"
+        return f"CAST({text} AS {self._type(column)})"
+
+    def _type(self, column: Column[Any]) -> str:
+        kind = transport_of(column.type, self._dialect)
+        if kind is None:
+            raise CannotLayError("the type of a column is not known")
+        return kind.sql
+
+
+def is_peculiar(column: Column[Any]) -> bool:
+    """Whether the warehouse computes a column, or compares it by rules of its own."""
+    return column.computed is not None or getattr(column.type, "collation", None) is not None
+
+
+def is_constant_default(column: Column[Any]) -> bool:
+    """Whether what the warehouse stores where a column is left out is the same each time."""
+    if column.server_default is None:
+        return True
+    argument: Any = getattr(column.server_default, "arg", None)
+    text = getattr(argument, "text", argument)
+    if isinstance(argument, str):
+        return True
+    return isinstance(text, str) and is_constant(text)
