@@ -482,11 +482,11 @@ def test_an_outage_in_the_middle_leaves_the_old(items: Mirrored) -> None:
         if rows == 100:
             items.leave()
 
-    with pytest.raises(DBAPIError, match=r"answer|connect|reach"):
+    with pytest.raises(DBAPIError, match=r"(?i)answer|connect|reach"):
         refresh(items.fallback, progress=leave)
     assert items.versions() == (1000, 1, 1)
     assert items.fallback.state().state == "away"
-    with pytest.raises(DBAPIError, match=r"answer|connect|reach"):
+    with pytest.raises(DBAPIError, match=r"(?i)answer|connect|reach"):
         refresh(items.fallback)
     items.of.warehouse.faults.clear()
     refresh(items.fallback)
@@ -639,7 +639,7 @@ def test_one_at_a_time(items: Mirrored) -> None:
 def test_while_away_the_error_is_that_of_the_warehouse(items: Mirrored) -> None:
     refresh(items.fallback)
     items.leave()
-    with pytest.raises(DBAPIError, match=r"answer|connect|reach"):
+    with pytest.raises(DBAPIError, match=r"(?i)answer|connect|reach"):
         refresh(items.fallback)
     assert items.fallback.state().state == "away"
 

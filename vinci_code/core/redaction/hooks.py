@@ -113,7 +113,7 @@ def _unraisablehook(previous: _Hook, unraisable: sys.UnraisableHookArgs) -> None
     if text is None and clean is error and redact(heading) == heading:
         previous(unraisable)
     else:
-        _print(heading + "".join(traceback.format_exception(unraisable.exc_type, clean, trace)))
+        _print(heading + _formatted(unraisable.exc_type, clean, trace))
 
 
 def _formatwarning(previous: _Hook, *args: Any, **kwargs: Any) -> str:
@@ -133,7 +133,17 @@ def _text_that_hides(error: BaseException, trace: TracebackType | None) -> str |
         everything = None
     if everything is not None and redact(everything) == everything:
         return None
-    return "".join(traceback.format_exception(type(error), error, trace))
+    return _formatted(type(error), error, trace)
+
+
+def _formatted(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> str:
+    try:
+        return "".join(traceback.format_exception(kind, error, trace))
+    except ImportError:
+        # As Python 3.13 ends, nobody reads the source of a line any more.
+        return "".join(traceback.format_exception_only(kind, error))
 
 
 def _print(text: str) -> None:
