@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cli.process import SAMPLE, Result, event_line, write_lines
+from tests.full import part
 from vinci_code.cli.app import app
 
 
@@ -273,6 +274,7 @@ def test_stats_of_nothing() -> None:
     assert run("events", "stats", "--json").document()["total"] == 0
 
 
+@part(2)
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.csv", "out.csv.gz"])
 def test_what_was_exported_imports_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run("events", "import", str(SAMPLE))

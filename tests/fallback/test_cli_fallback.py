@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from tests.cli.process import Result, vinci
 from tests.cli.test_events import run
 from tests.fallback.outages import Outages
+from tests.full import full
 from vinci_code.cli.output import masked
 from vinci_code.core.config import get_settings, reload_settings
 from vinci_code.database.fallback.journal import Journal
@@ -435,6 +436,7 @@ def test_events_are_added_while_the_warehouse_is_away(outages: Outages) -> None:
     assert database_state().waiting == 1
 
 
+@full
 @pytest.mark.slow
 def test_each_command_in_a_process_of_its_own(outages: Outages) -> None:
     def add(source: str) -> Result:

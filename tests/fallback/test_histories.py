@@ -12,7 +12,7 @@ from tests.fallback.histories.breaks import BREAKS, Break, found
 from tests.fallback.histories.run import as_text, run_all
 from tests.fallback.histories.runner import Runner
 from tests.fallback.histories.schedules import generate, read
-from tests.full import part
+from tests.full import part, some
 
 SEED = 7
 
@@ -34,7 +34,7 @@ def on(request: pytest.FixtureRequest) -> Iterator[Runner]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [False, True], ids=["outages", "kills"])
 def test_what_is_acknowledged_arrives_once_or_is_kept(on: Runner, kills: bool) -> None:
-    numbers = range(4 if kills else 10)
+    numbers = range(some(4, few=2) if kills else some(10, few=5))
     report = run_all(
         on, (generate(SEED, n, transactions=on.transactions, kills=kills) for n in numbers)
     )

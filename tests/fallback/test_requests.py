@@ -61,6 +61,7 @@ def _sent_by(made: Circle, do: Callable[[], object]) -> int:
     return len(made.of.requests)
 
 
+@full
 @pytest.mark.slow
 def test_ten_thousand_units_take_few_requests(made: Circle) -> None:
     made.begin()

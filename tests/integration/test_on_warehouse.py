@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tests.cli.process import SAMPLE, Result, event_line, vinci, write_lines
+from tests.full import full
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.core.errors import EXIT_UNAVAILABLE, MigrationsPendingError, SchemaError
 from vinci_code.database import migrations
@@ -80,6 +81,7 @@ def test_the_demo_says_the_same_as_on_sqlite(on_warehouse: Run) -> None:
         assert theirs == ours
 
 
+@full
 @pytest.mark.slow
 def test_every_command_says_the_same_as_on_sqlite(on_warehouse: Run, tmp_path: Path) -> None:
     lines = [event_line(n, payload={"n": n, "text": 'it\'s \\ "ü" \U0001f600'}) for n in range(40)]

@@ -11,6 +11,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 
+from tests.full import full
 from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Connection
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -153,6 +154,7 @@ def test_a_reader_sees_whole_commits(local_warehouse: TestWarehouse) -> None:
         assert at_once(local_warehouse, 3, work) == 0
 
 
+@full
 @pytest.mark.slow
 def test_many_clients_for_a_while(local_warehouse: TestWarehouse) -> None:
     with sql.connect(**local_warehouse.connect_args) as connection:
