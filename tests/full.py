@@ -29,8 +29,8 @@ def some(every: _T, few: _T) -> _T:
 def part(of: int) -> pytest.MarkDecorator:
     """Marks a test, or the tests of a file, of whose cases `make test` runs one of so many.
 
-    A test with one case runs. Which cases run is the same each time, and no dimension of a test
-    with several is left out: they are spread by the golden ratio.
+    A test with one case runs. Which cases run is the same each time; they are spread by the golden
+    ratio, since every third of two times three would be the same one of the three.
     """
     return pytest.mark.part(of)
 

@@ -350,6 +350,14 @@ OLD_WAY: dict[str, tuple[Any, Any]] = {
         insert(COMPUTED).values(id=1),
         select(func.count()).select_from(COMPUTED),
     ),
+    "a fetch": (
+        insert(ITEM).from_select(["id"], select(OTHER.c.id + 29).fetch(1)),
+        select(func.count()).select_from(ITEM).where(ITEM.c.id > 29),
+    ),
+    "a lateral": (
+        insert(ITEM).from_select(["id"], select(select(OTHER.c.id + 29).lateral("l").c[0])),
+        select(func.count()).select_from(ITEM).where(ITEM.c.id > 29),
+    ),
     "a limit": (
         insert(ITEM).from_select(["id"], select(OTHER.c.id + 29).limit(1)),
         select(func.count()).select_from(ITEM).where(ITEM.c.id > 29),
@@ -363,7 +371,9 @@ def test_what_is_not_certain_takes_a_transaction(
 ) -> None:
     METADATA.create_all(engine)
     with engine.begin() as connection:
-        connection.execute(insert(OTHER).values(id=1) if name == "a limit" else select(1))
+        connection.execute(
+            insert(OTHER).values(id=1) if name in {"a limit", "a fetch", "a lateral"} else select(1)
+        )
     write, read = OLD_WAY[name]
     with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
         connection.execute(write)
@@ -436,6 +446,29 @@ def test_a_savepoint_that_breaks_a_constraint_raises_and_the_unit_goes_on(
     with warehouse.connect() as connection:
         found = connection.scalars(select(ITEM.c.id).where(ITEM.c.id > 9).order_by(ITEM.c.id))
         assert found.all() == [30, 33]
+
+
+def test_a_read_that_brings_along_a_key_that_is_taken_raises(sides: tuple[Engine, Engine]) -> None:
+    _, warehouse = sides
+    for keys in ([1], [30, 30]):
+        with warehouse.connect() as connection:
+            connection.execute(insert(ITEM), [{"id": key} for key in keys])
+            for end in (lambda c=connection: c.execute(READS["all"]), connection.commit):
+                with pytest.raises(IntegrityError, match="PRIMARY KEY"):
+                    end()
+            connection.rollback()
+    with warehouse.connect() as connection:
+        assert connection.scalar(READS["count"]) == len(THERE)
+
+
+def test_a_temporary_view_may_hide_a_table(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    METADATA.create_all(engine)
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(text("CREATE TEMPORARY VIEW other_view AS SELECT 1 AS id"))
+        connection.execute(insert(ITEM).values(id=1))
+        assert connection.scalar(select(func.count()).select_from(ITEM)) == 1
+        connection.rollback()
+    assert "BEGIN TRANSACTION" in sent
 
 
 def test_a_key_that_was_deleted_before_is_free(sides: tuple[Engine, Engine]) -> None:

@@ -24,8 +24,8 @@ from vinci_code.database.dialect.units.steps import refuse_duplicates
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
 
-# Two for each write; a plan of very many takes the warehouse seconds.
-_MAX_LAYERS = 64
+# Up to three for each write; a plan of very many takes the warehouse seconds.
+_MAX_LAYERS = 96
 
 _log = logging.getLogger(__name__)
 

@@ -292,8 +292,9 @@ class Unit:
         tables = query.tables_used
         if not self._dialect.held_read_bytes:
             return None
-        if tables is None or query.is_written_by_hand or self._failed or self._lost_savepoint:
-            return None
+        self._require_sound()
+        if tables is None or query.is_written_by_hand or self._connection.temporary_views:
+            return None  # a temporary view may hide any of the tables
         if self._level != DEFAULT or self._in_transaction or not self.holds:
             return None
         if not self.held.touches(tables):

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import and_, case, cast, false, func, not_, select
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnElement, Over, TextClause
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.sql.selectable import GenerativeSelect, TableSample, TextualSelect
+from sqlalchemy.sql.selectable import GenerativeSelect
 
 from vinci_code.database.dialect.sql.constructs import is_compiled_elsewhere, is_own_text
 from vinci_code.database.dialect.writes.dml_rows import OF_A_MOMENT, SCALAR_FUNCTIONS
@@ -23,6 +23,16 @@ from vinci_code.database.dialect.writes.layers import is_constant_default, is_pe
 
 # What gives the same result each time, whatever the order of the rows.
 _REPEATABLE = (SCALAR_FUNCTIONS - OF_A_MOMENT) | {"avg", "count", "max", "min", "sum"}
+# What a query may be made of beside functions; what another construct does is not known.
+_KNOWN = frozenset(
+    {
+        "alias", "binary", "bindparam", "case", "cast", "clauselist", "column", "compound_select",
+        "cte", "element_list", "expression_clauselist", "extract", "false", "grouping", "join",
+        "label", "label_reference", "memoized_select_entities", "null", "order_by_list", "select",
+        "select_statement_grouping", "subquery", "table", "true", "tuple", "type_coerce",
+        "typeclause", "unary", "vinci_stored_default",
+    }
+)  # fmt: skip
 
 
 class StoredDefault(ColumnElement[Any]):
@@ -140,12 +150,12 @@ def _repeatable(table: Any, query: Any) -> Any:
 def _is_repeatable(node: Any) -> bool:
     if is_compiled_elsewhere(node) or is_own_text(node):
         return False
-    if isinstance(node, (TextClause, TextualSelect, TableSample, Over)):
-        return False
     if isinstance(node, GenerativeSelect):
         # Which rows come first is not known where several are alike.
-        return node._limit_clause is None and node._offset_clause is None
+        some = (node._limit_clause, node._offset_clause, node._fetch_clause)
+        if any(clause is not None for clause in some):
+            return False
     if isinstance(node, FunctionElement):
         name = str(getattr(node, "name", "")).lower()
         return not getattr(node, "packagenames", ()) and name in _REPEATABLE
-    return True
+    return node.__visit_name__ in _KNOWN
