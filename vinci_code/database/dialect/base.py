@@ -158,12 +158,18 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     supports_sequences = False
     supports_empty_insert = False
     supports_for_update_of = False
-    insert_returning = False
-    update_returning = False
-    delete_returning = False
     postfetch_lastrowid = False
     use_insertmanyvalues = False
     supports_server_side_cursors = False
+
+    # Of a write that is held: what it gives is known, or read, before anything is sent.
+    insert_returning = True
+    insert_executemany_returning = True
+    insert_executemany_returning_sort_by_parameter_order = True
+    # ``returning()`` is possible with these, too. For synchronize_session="fetch" the ORM asks by a
+    # SELECT then, which may have any condition.
+    update_returning = False
+    delete_returning = False
 
     # What is held counts as matched: the statement that sends it fails where it is not.
     supports_sane_rowcount = True

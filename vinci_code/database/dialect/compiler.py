@@ -13,12 +13,11 @@ from sqlalchemy.exc import CompileError
 
 from vinci_code.database.dialect.sql.comparisons import Comparisons
 from vinci_code.database.dialect.sql.functions import FunctionCompiler
+from vinci_code.database.dialect.sql.locking import LockingReads
 from vinci_code.database.dialect.sql.operators import OperatorCompiler
 from vinci_code.database.dialect.sql.refusals import (
     FETCH,
-    FOR_UPDATE,
     ON_CONFLICT,
-    RETURNING,
 )
 from vinci_code.database.dialect.sql.scalar_functions import ScalarFunctions
 from vinci_code.database.dialect.sql.storing import StoredValues
@@ -36,6 +35,7 @@ class VinciCompiler(
     FunctionCompiler,
     ScalarFunctions,
     WriteCompiler,
+    LockingReads,
     TablesUsed,
     StoredValues,
 ):
@@ -76,14 +76,6 @@ class VinciCompiler(
             return self.process(written, **kw)
         return f"CAST({self.process(clause, **kw)} AS INT)"
 
-    def for_update_clause(self, select: Any, **kw: Any) -> str:
-        """Refuse it.
-
-        Raises:
-            CompileError: Databricks has no locks.
-        """
-        raise CompileError(FOR_UPDATE)
-
     def visit_empty_set_expr(self, element_types: Sequence[Any], **kw: Any) -> str:
         """Render a SELECT that gives no row."""
         process = self.dialect.type_compiler_instance.process
@@ -102,14 +94,6 @@ class VinciCompiler(
         return text
 
     # --- INSERT, UPDATE, DELETE -----------------------------------------------------------------
-
-    def returning_clause(self, *args: Any, **kw: Any) -> NoReturn:
-        """Refuse it.
-
-        Raises:
-            CompileError: Databricks has no RETURNING.
-        """
-        raise CompileError(RETURNING)
 
     def visit_on_conflict_do_nothing(self, on_conflict: Any, **kw: Any) -> NoReturn:
         """Refuse it.

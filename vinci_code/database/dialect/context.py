@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import util
 from sqlalchemy.engine import default
+from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.schema import Table
 from sqlalchemy.sql.elements import TextClause
@@ -30,6 +31,7 @@ from vinci_code.database.dialect.sql.refusals import (
     LAST_ROW,
     OTHER_KEY,
     OTHER_TEXT,
+    RETURNING,
     UNKNOWN_FLUSH,
     UNKNOWN_WRITE,
 )
@@ -67,9 +69,11 @@ from vinci_code.database.dialect.writes.shapes import Shape, WriteKind
 
 if TYPE_CHECKING:
     from vinci_code.database.dialect.sql.ddl import Script
+    from vinci_code.database.dialect.sql.locking import LockedTable
     from vinci_code.database.dialect.units.laid_over import LaidOver
     from vinci_code.database.dialect.units.unit import Unit
-    from vinci_code.database.dialect.writes.dml import Write
+    from vinci_code.database.dialect.writes.dml import Returned, Write
+    from vinci_code.database.dialect.writes.returning import Returning
 
 
 _TIMEOUT_OPTION = "databricks_timeout"
@@ -178,7 +182,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         Raises:
             InvalidRequestError: The key is one of an IDENTITY column.
         """
-        if self.isinsert and not self.executemany and self._is_flush:
+        if self.isinsert and self._is_flush:
             column = self._unknown_key()
             if column is not None:
                 raise InvalidRequestError(
@@ -194,7 +198,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             dialect.views.forget()
             schema_changes.run(dialect, cursor, self._script(statement))
         elif self.isinsert or self.isupdate or self.isdelete:
-            self._write(unit, cursor, self._as_held(unit, statement, parameters))
+            held = self._as_held(unit, statement, parameters)
+            if self.compiled.returns_rows:  # type: ignore[union-attr]
+                self._return(unit, cursor, held)
+            self._write(unit, cursor, held)
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
@@ -203,15 +210,74 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 unit.before_read(compiled.tables_used, self._names())
             # An event may have put another text into the place of the construct's.
             own = statement == self.statement
-            traits = described(compiled.statement) if own else None
-            try:
-                _execute(cursor, statement, parameters, traits or describe(statement))
-            except Error as error:
-                # What it has brought along may break a constraint.
-                broken = None if self._laid is None else raised(error)
-                if broken is None:
-                    raise
-                raise broken from error
+            traits = (described(compiled.statement) if own else None) or describe(statement)
+            if self._laid is None:
+                _execute(cursor, statement, parameters, traits)
+            else:
+                _execute_guarded(cursor, statement, parameters, traits)
+            if compiled.locked:
+                self._lock(unit, cursor)
+
+    def _lock(self, unit: Unit, cursor: Any) -> None:
+        """Have the commit make sure of the rows that a query FOR UPDATE has read.
+
+        What its result has for that, behind its own columns, is taken from it.
+        """
+        compiled: Any = self.compiled
+        rows, description = cursor.fetchall(), cursor.description
+        own = at = len(description) - sum(of.width for of in compiled.locked)
+        for of in compiled.locked:
+            unit.lock(self._moved(of), [row[at : at + of.width] for row in rows])
+            at += of.width
+        self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
+            cursor, description[:own], [row[:own] for row in rows]
+        )
+
+    def _moved(self, of: LockedTable) -> LockedTable:
+        schemas = self.execution_options.get("schema_translate_map")
+        if not schemas:
+            return of
+        translate: Any = self.compiled.preparer._render_schema_translates  # type: ignore[union-attr]
+        return of._replace(target=translate(of.target, schemas))
+
+    def _return(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
+        """Have the result give what RETURNING asks for, before the write is held.
+
+        Raises:
+            NotSupportedError: That is not known for certain.
+            IntegrityError: A key is there already.
+        """
+        compiled: Any = self.compiled
+        returned: Returned | None = compiled.returned
+        known = None if returned is None else self._known(returned.returning, held)
+        if returned is not None and known is not None:
+            description: Any = [
+                (str(number), *[None] * 6) for number in range(len(returned.returning.elements))
+            ]
+            self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
+                cursor, description, known
+            )
+            return
+        if self.execution_options.get(AT_ONCE, False) or not unit.holds:
+            why = "it is sent at once, and the rows may be others when they are read"
+        elif returned is None:
+            why = "it asks for more than columns of the table, and what is computed of these"
+        else:
+            given = (self._given_parameters or [{}])[0]
+            values = self._by_key(given, self.compiled_parameters[0])
+            query = unit.returned(held, returned, values)
+            if query is not None:
+                _execute_guarded(cursor, query.text, [query.parameters], QUERY)
+                return
+            why = "its rows, or what was written before, are known to the warehouse alone"
+        word = self.compiled.compile_state.statement.__visit_name__.upper()  # type: ignore[union-attr]
+        raise NotSupportedError(RETURNING.format(word, compiled.written_table, why))
+
+    def _known(self, returning: Returning, held: Sequence[Held]) -> Any:
+        """The rows that RETURNING gives, where nobody has to be asked for them."""
+        if len(held) != 1 or not isinstance(held[0], HeldRows):
+            return None
+        return returning.known(held[0].shape, held[0].rows, self.dialect)
 
     def _script(self, statement: str) -> Script:
         """The statements of a DDL construct, of which the text is that which is to be run."""
@@ -485,12 +551,22 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             return None
         if self.execution_options.get("schema_translate_map"):
             return None
+        by_key = self._by_key(given, values)
+        return After(compiled.written_table, compiled.after, compiled.found, by_key)
+
+    def _by_key(self, given: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The parameters of the statement by their keys, those of IN among them.
+
+        Args:
+            given: What the application has given.
+            values: The parameters, without those of IN.
+        """
+        compiled: Any = self.compiled
         whole = compiled.construct_params(
             given, extracted_parameters=self.extracted_parameters, escape_names=False, _check=False
         )
         whole |= values
-        by_key = {key: whole[name] for key, name in compiled.names_by_key.items()}
-        return After(compiled.written_table, compiled.after, compiled.found, copied(by_key))
+        return copied({key: whole[name] for key, name in compiled.names_by_key.items()})
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")
@@ -581,6 +657,23 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
         "computed with, is not of its column's type, so that what is unique, or refers to it, "
         "cannot be checked\nTo fix it: pass a value of the type that the column has."
     )
+
+
+def _execute_guarded(
+    cursor: Any, statement: str, parameters: Sequence[Any], described: StatementTraits
+) -> None:
+    """Run a query of which what it has brought along may break a constraint.
+
+    Raises:
+        IntegrityError: It does.
+    """
+    try:
+        _execute(cursor, statement, parameters, described)
+    except Error as error:
+        broken = raised(error)
+        if broken is None:
+            raise
+        raise broken from error
 
 
 def _execute(

@@ -10,6 +10,7 @@ Other rooms import from it:
 - ``identifiers``: names in SQL
 - ``inserts``: the keys that an INSERT leaves to the database
 - ``keys``: keys that are made in the client
+- ``locking``: SELECT … FOR UPDATE
 - ``operators``: operators that give what they give on SQLite
 - ``refusals``: the messages for what Databricks lacks
 - ``scalar_functions``: functions of one name that give something else

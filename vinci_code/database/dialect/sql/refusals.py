@@ -29,18 +29,43 @@ IDENTITY_OPTIONS = (
     "only"
 )
 RETURNING = (
-    "Databricks has no RETURNING. The primary key of a row that was inserted is in "
-    "result.inserted_primary_key, made by this dialect; other values are read by a SELECT with it. "
-    "For what an UPDATE or DELETE touches, SELECT the rows first."
+    "what RETURNING of this {0} on {1} gives is not known before the commit, and Databricks has no "
+    "RETURNING: {2}. Nothing was held or sent.\n"
+    "To fix it: leave it out. The primary key of a row that was inserted is in "
+    "result.inserted_primary_key; other values are read by a SELECT with it. For what an UPDATE or "
+    "DELETE touches, SELECT the rows first."
 )
 LAST_ROW = (
     "result.lastrowid is known of an INSERT that SQLAlchemy has compiled, of one row with one "
     "integer for its primary key. Give the row its key and use that; or read the row by what is "
     "unique in it."
 )
-FOR_UPDATE = (
-    "Databricks has no SELECT … FOR UPDATE, and locks no rows. Detect that a row was changed in "
-    "the meantime with a version counter: __mapper_args__ = {'version_id_col': …}."
+LOCK_SKIP = (
+    "FOR UPDATE SKIP LOCKED asks for rows that nobody else has locked, and Databricks locks no "
+    "rows: the commit finds out whether somebody has changed one. Leave skip_locked out, and let "
+    "run_unit() repeat the unit; or mark a row as taken with an UPDATE, and look at its rowcount."
+)
+LOCK_SEVERAL = (
+    "FOR UPDATE is for rows of tables as they are stored, and the query makes one row of several "
+    "(DISTINCT, GROUP BY, or an aggregate function). Read the rows by themselves."
+)
+LOCK_WITHIN = (
+    "FOR UPDATE stands within another statement, and only the rows that the whole query gives can "
+    "be made sure of. Put it on the outer query; for eager loading with a limit, load collections "
+    "by selectinload()."
+)
+LOCK_NO_TABLE = (
+    "FOR UPDATE is for rows of tables, and the query reads something else, or none of those that "
+    "it is to lock. Name the tables: with_for_update(of=[…])."
+)
+LOCK_NO_KEY = (
+    "FOR UPDATE cannot tell the rows of {0} apart: the table has no primary key. Declare one, or "
+    "name the other tables: with_for_update(of=[…])."
+)
+LOCK_UNKNOWN = (
+    "FOR UPDATE cannot tell whether {0} is unchanged, since the values of its type cannot be "
+    "compared here. Name other tables, with_for_update(of=[…]), or use a version counter: "
+    "__mapper_args__ = {{'version_id_col': …}}."
 )
 ON_CONFLICT = (
     "Databricks has no INSERT … ON CONFLICT. Use upsert() of vinci_code.database, which is ON "

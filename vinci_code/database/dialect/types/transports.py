@@ -189,7 +189,7 @@ def _base64(values: Column) -> Column:
 
 
 BOOLEAN = Transport("boolean", "BOOLEAN", "{}", _kinds(bool))
-_BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
+BIGINT = Transport("bigint", "BIGINT", "{}", _kinds(int))
 STRING = Transport("string", "STRING", "{}", _kinds(str))
 _DOUBLE = _cast("DOUBLE", float, _floats)
 _BINARY = Transport("string", "BINARY", "unbase64({})", _kinds(bytes), _base64)
@@ -198,7 +198,7 @@ _WALL_CLOCK = _cast("TIMESTAMP_NTZ", dt.datetime)
 _INSTANT = _cast("TIMESTAMP", dt.datetime, _instants)
 
 _TRANSPORTS: tuple[tuple[Any, Any], ...] = (
-    ((VinciInteger, TINYINT), _BIGINT),
+    ((VinciInteger, TINYINT), BIGINT),
     (VinciBoolean, BOOLEAN),
     (VinciFloat, _DOUBLE),
     (VinciNumeric, _decimal),
@@ -212,6 +212,6 @@ _TRANSPORTS: tuple[tuple[Any, Any], ...] = (
 
 _NAMED = {
     kind.sql: kind
-    for kind in (_BIGINT, BOOLEAN, _DOUBLE, STRING, _BINARY, _DATE, _INSTANT, _WALL_CLOCK)
+    for kind in (BIGINT, BOOLEAN, _DOUBLE, STRING, _BINARY, _DATE, _INSTANT, _WALL_CLOCK)
 }
 _DECIMAL = re.compile(r"DECIMAL\(([0-9]{1,3}),([0-9]{1,3})\)")

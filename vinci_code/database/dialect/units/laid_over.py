@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, product, takewhile
 from typing import Any
 
 from sqlalchemy.schema import Table
@@ -21,6 +21,7 @@ from vinci_code.database.dialect.units.held import (
     joined,
 )
 from vinci_code.database.dialect.units.steps import refuse_duplicates
+from vinci_code.database.dialect.writes.dml import Returned
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
 
@@ -94,6 +95,49 @@ class Laying:
                 text = layers.count_by(write.after.found, write.after.values)
         except CannotLayError as error:
             _log.debug("the rows of a write are not counted: %s", error)
+            return None
+        return LaidOver({}, text, tuple(layers.parameters))
+
+    def returned(
+        self, writes: Sequence[Held], returned: Returned, values: Mapping[str, Any]
+    ) -> LaidOver | None:
+        """A query for what RETURNING gives of writes that are about to be held.
+
+        Args:
+            writes: The writes, all of one statement.
+            returned: What it gives.
+            values: The parameters of the statement, by their keys.
+
+        Returns:
+            The query; ``None`` where that is not known for certain.
+
+        Raises:
+            IntegrityError: A key is held twice.
+        """
+        used = [_tables_of(write) for write in writes]
+        if returned.touched is None and not all(isinstance(write, HeldRows) for write in writes):
+            return None
+        tables: dict[str, Table] = {}
+        for table in chain.from_iterable(one or () for one in used):
+            if tables.setdefault(bare_name(table), table) is not table:
+                return None
+        layers = None if None in used else self._layers(list(self._held), tables)
+        if layers is None:
+            return None
+        table, columns = returned.returning.table, returned.returning.columns
+        refuse_duplicates(writes)
+        given = []
+        try:
+            for write in writes:
+                if isinstance(write, HeldRows):
+                    layers.touch(write.shape, write.rows, columns, write.checks)
+                elif write.after is not None:
+                    given.append(write.after.values)
+            if given:
+                layers.touch_queries(table, product(given, returned.touched or ()))
+            text = layers.in_order(table, returned.query, values)
+        except CannotLayError as error:
+            _log.debug("what RETURNING gives is not known: %s", error)
             return None
         return LaidOver({}, text, tuple(layers.parameters))
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from vinci_code.database.dialect.text.binding import byte_length
 from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
-from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText
+from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
 from vinci_code.database.dialect.writes import guards
+from vinci_code.database.dialect.writes.locks import LockedRows
 from vinci_code.database.dialect.writes.payload import payloads
 from vinci_code.database.dialect.writes.sets import SetWriter
 from vinci_code.database.dialect.writes.shapes import WriteKind
@@ -47,33 +48,50 @@ class Step:
 
 
 def steps(
-    held: Iterable[Held], dialect: Any, *, bound: bool = True, split: bool = True
+    held: Iterable[Held],
+    dialect: Any,
+    *,
+    bound: bool = True,
+    split: bool = True,
+    locked: Sequence[LockedRows] = (),
 ) -> Iterator[Step]:
     """Make statements of what is held, one after the other as they are sent.
 
     If ``bound``, a payload may be a parameter. If ``split``, rows become several statements where
-    one would take much memory.
+    one would take much memory. The first makes sure that ``locked`` rows are as they were.
 
     Raises:
         DataError: A value cannot be held by any type that the warehouse has.
         LimitExceeded: One row alone is larger than a statement may be.
     """
+    first = [rows.guard() for rows in locked]
     for write in held:
         if isinstance(write, HeldText):
-            yield Step(write.text, write.parameters, 0, write, True, True, write, write.described)
+            for text in (*(locking(locked) if first else ()), write):
+                yield Step(text.text, text.parameters, 0, text, True, True, text, text.described)
+            first = []
             continue
         given = write.settled()
         begin = 0
         for payload in payloads(given, write.shape.transports, split=split):
             rows = given[begin : begin + payload.rows]
             begin += payload.rows
-            writer = SetWriter(write.shape, write.checks, dialect, rows=rows)
+            writer = SetWriter(write.shape, write.checks, dialect, rows=rows, locked=first)
+            first = []
             made = writer.statement(payload, write.upsert, bound=bound)
             whole, last = payload.rows == len(given), begin == len(given)
             # Of the largest payload there is room for one in memory.
             del payload, writer
             part = write if whole else replace(write, rows=list(rows), sources=[])
             yield Step(made.text, made.parameters, made.rows, write, whole, last, part)
+
+
+def locking(locked: Iterable[LockedRows]) -> list[HeldText]:
+    """Statements which make sure that rows are as they were, and leave them so."""
+    return [
+        HeldText(rows.statement(), (), frozenset({bare_name(rows.of.table)}), rows.of.target)
+        for rows in locked
+    ]
 
 
 def refuse_duplicates(held: Iterable[Held]) -> None:

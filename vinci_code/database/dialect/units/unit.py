@@ -36,6 +36,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.driver import query_history
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
 from vinci_code.database.dialect.sql.keys import next_key
+from vinci_code.database.dialect.sql.locking import LockedTable
 from vinci_code.database.dialect.sql.views import KnownViews, Name, questions
 from vinci_code.database.dialect.text.binding import MAX_STATEMENT_BYTES, byte_length, written_out
 from vinci_code.database.dialect.text.scanning import (
@@ -59,7 +60,9 @@ from vinci_code.database.dialect.units.held import (
     HeldText,
     HeldWrites,
     bare_name,
+    computes_key,
     joined,
+    new_key,
     tables_of,
 )
 from vinci_code.database.dialect.units.laid_over import LaidOver, Laying
@@ -72,8 +75,10 @@ from vinci_code.database.dialect.units.recovery import (
     note_keys,
 )
 from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
-from vinci_code.database.dialect.units.steps import Step, refuse_duplicates, steps
+from vinci_code.database.dialect.units.steps import Step, locking, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
+from vinci_code.database.dialect.writes.dml import Returned
+from vinci_code.database.dialect.writes.locks import LockedRows
 from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.writes.shapes import WriteKind
 
@@ -157,6 +162,7 @@ class Query(Protocol):
     tables_used: frozenset[str] | None
     tables_read: frozenset[Any]
     is_written_by_hand: bool
+    locked: Sequence[LockedTable]
 
 
 class Unit:
@@ -192,6 +198,8 @@ class Unit:
         # are counted at their commit only.
         self._counter: Counter | None = None
         self._replay: _Replay | None = None
+        # Rows that were read FOR UPDATE, of which nothing was made sure yet.
+        self._locked: list[LockedRows] = []
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -297,7 +305,7 @@ class Unit:
             return None  # a temporary view may hide any of the tables
         if self._level != DEFAULT or self._in_transaction or not self.holds:
             return None
-        if not self.held.touches(tables):
+        if not self.held.touches(tables) or not all(map(self._may_lock, query.locked)):
             return None
         laid = self._laying.over(query.tables_read)
         if laid is None:
@@ -305,6 +313,51 @@ class Unit:
         # What rows are written to is no view.
         written = set(map(bare_name, laid.names))
         return None if self._reads_view({n for n in names if n.table not in written}) else laid
+
+    def returned(
+        self, writes: Sequence[Held], returned: Returned, values: Mapping[str, Any]
+    ) -> LaidOver | None:
+        """A query for what RETURNING gives of writes that are about to be held.
+
+        Args:
+            writes: The writes, all of one statement.
+            returned: What it gives.
+            values: The parameters of the statement, by their keys.
+
+        Returns:
+            The query; ``None`` where that is not known for certain.
+
+        Raises:
+            IntegrityError: A key is held twice.
+        """
+        self._require_sound()
+        if not self.holds or not self._dialect.held_read_bytes or self._connection.temporary_views:
+            return None
+        self._begin_if_wanted()
+        return self._laying.returned(writes, returned, values)
+
+    def lock(self, of: LockedTable, rows: Iterable[Sequence[Any]]) -> None:
+        """Have the commit make sure that rows, which were read, are as they were.
+
+        Args:
+            of: Their table.
+            rows: The values of its key, and of its other columns, of each.
+
+        Raises:
+            NotSupportedError: The commit may be made later, when others have written.
+        """
+        if self.is_for_later:
+            raise NotSupportedError(
+                f"FOR UPDATE on {of.table.fullname}: the warehouse is away, and what is written is "
+                "sent when others may have changed the row; nothing was locked\n"
+                "To fix it: repeat the unit of work when the warehouse is back."
+            )
+        if not self.holds:
+            return  # each statement is committed as it runs
+        noted = LockedRows(of)
+        noted.add(rows, {} if self._in_transaction else self._own(of))
+        if noted.rows:
+            self._locked.append(noted)
 
     def before_read(
         self, tables: Iterable[str] | None, names: Collection[Name] = frozenset()
@@ -548,7 +601,11 @@ class Unit:
             )
         self._savepoints.pop(name, None)
         self._savepoints[name] = _Savepoint(
-            self.held.mark(), self._changed, self.loaded.mark(), len(self._origins)
+            self.held.mark(),
+            self._changed,
+            self.loaded.mark(),
+            len(self._origins),
+            len(self._locked),
         )
 
     def rollback_to(self, name: str) -> None:
@@ -571,6 +628,7 @@ class Unit:
         self._changed = saved.changed
         self.loaded.back_to(saved.loaded)
         del self._origins[saved.origins :]
+        del self._locked[saved.locked :]
         for later in list(self._savepoints)[list(self._savepoints).index(name) + 1 :]:
             del self._savepoints[later]
 
@@ -682,6 +740,35 @@ class Unit:
         elif self._changed is not None:
             self._changed |= held.tables
 
+    def _may_lock(self, of: LockedTable) -> bool:
+        """Whether it is known which rows of a table the unit has written, and what of them."""
+        writes = self._writes_to(of)
+        return all(
+            isinstance(write, HeldRows)
+            and write.upsert is None
+            and write.shape.table is of.table
+            and write.shape.key is not None
+            and not new_key(write.shape)
+            and not computes_key(write.shape)
+            for write in writes
+        )
+
+    def _own(self, of: LockedTable) -> dict[tuple[Any, ...], set[str] | None]:
+        """The columns that the unit has written, by the keys of the rows; ``None`` for new ones."""
+        own: dict[tuple[Any, ...], set[str] | None] = {}
+        for write in self._writes_to(of):
+            assert isinstance(write, HeldRows)  # noqa: S101 - _may_lock has looked
+            columns = {item.column.name for item in write.shape.values}
+            for row in write.rows:
+                key = tuple(row[place] for place in write.shape.key or ())
+                known = None if write.shape.kind is WriteKind.INSERT else own.get(key, set())
+                own[key] = None if known is None else known | columns
+        return own
+
+    def _writes_to(self, of: LockedTable) -> list[Held]:
+        name = bare_name(of.table)
+        return [write for write in self.held if write.tables is None or name in write.tables]
+
     def _check_since(self, mark: HeldMark) -> None:
         """Raise where what was written since a savepoint breaks a constraint."""
         if self._level != DEFAULT or self._in_transaction or mark.sent != self.held.sent:
@@ -724,6 +811,7 @@ class Unit:
         self._sent.clear()
         self._origins.clear()
         self._savepoints.clear()
+        self._locked.clear()
         self._lost_savepoint = None
         self._failed = False
         self._counter = None
@@ -774,7 +862,8 @@ class Unit:
                     self._dialect.before_commit(whole)
                 self._commit_unit(held)
             except Error as error:
-                keep = self._dialect.unsent
+                # Rows that were read FOR UPDATE cannot be made sure of later.
+                keep = None if self._locked else self._dialect.unsent
                 if keep is None or not keep(self._origins, joined(whole), error):
                     raise
                 self._abandon_transaction()
@@ -794,6 +883,8 @@ class Unit:
 
     def _commit_unit(self, held: list[Held]) -> None:
         if self._in_transaction:
+            if held or self._sent:
+                self._send_locked()
             self._send_all(held)
             self._send_commit(self._sent, wrote=bool(self._sent))
         else:
@@ -801,7 +892,8 @@ class Unit:
 
     def _commit_held(self, held: list[Held]) -> None:
         refuse_duplicates(held)
-        made = steps(held, self._dialect, bound=len(held) == 1)
+        alone = len(held) == 1
+        made = steps(held, self._dialect, bound=alone, locked=self._locked)
         first = next(made)
         second = next(made, None)
         if second is None:
@@ -819,7 +911,8 @@ class Unit:
         Raises:
             AtomicityError: It cannot; nothing was sent.
         """
-        first, *others = islice(steps(held, self._dialect, split=False), 2)
+        made = steps(held, self._dialect, split=False, locked=self._locked)
+        first, *others = islice(made, 2)
         if others:
             raise unit_errors.not_atomic(held, error) from error
         self._send_alone(first, held)
@@ -895,6 +988,7 @@ class Unit:
             alone = {
                 held for held in taken if counting and isinstance(held, HeldRows) and held.counted
             }
+            self._send_locked()
             self._send_all(joined(taken, alone))
         except (NotSupportedError, ProgrammingError) as error:
             if begun or not unit_errors.says_unavailable(error):
@@ -908,6 +1002,12 @@ class Unit:
             # What was taken is held no more, so that nothing of the unit may be committed.
             self._failed = True
             raise
+
+    def _send_locked(self) -> None:
+        """Make sure of rows that were read FOR UPDATE, before what was written later is sent."""
+        writes = locking(self._locked)
+        self._send_steps(steps(writes, self._dialect), 0)
+        self._locked.clear()
 
     def _send_all(self, held: list[Held]) -> None:
         refuse_duplicates(held)
@@ -1069,6 +1169,7 @@ class _Savepoint(NamedTuple):
     changed: frozenset[str] | None
     loaded: int
     origins: int
+    locked: int
 
 
 def refuse_several(text: str, traits: StatementTraits) -> None:

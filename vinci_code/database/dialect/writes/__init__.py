@@ -6,7 +6,9 @@ Other rooms import from it:
 - ``dml``: INSERT, UPDATE and DELETE, and what they do
 - ``guards``: constraints that a statement checks by itself
 - ``layers``: the rows of a table with writes laid over them
+- ``locks``: rows that were read FOR UPDATE, made sure of by the commit
 - ``payload``: rows as one JSON text
+- ``returning``: what RETURNING gives of a write that is held
 - ``sets``: one statement for any number of rows
 - ``shapes``: what a write does to each of its rows
 """

@@ -6,7 +6,7 @@ It is made of the elements that the write was made of: ``UPDATE t SET x = x + 1 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, case, cast, false, func, not_, select
@@ -22,7 +22,8 @@ from vinci_code.database.dialect.writes.dml_values import element_of, is_word_de
 from vinci_code.database.dialect.writes.layers import is_constant_default, is_peculiar
 
 # What gives the same result each time, whatever the order of the rows.
-_REPEATABLE = (SCALAR_FUNCTIONS - OF_A_MOMENT) | {"avg", "count", "max", "min", "sum"}
+_SCALAR = SCALAR_FUNCTIONS - OF_A_MOMENT
+_REPEATABLE = _SCALAR | {"avg", "count", "max", "min", "sum"}
 # What a query may be made of beside functions; what another construct does is not known.
 _KNOWN = frozenset(
     {
@@ -33,6 +34,9 @@ _KNOWN = frozenset(
         "typeclause", "unary", "vinci_stored_default",
     }
 )  # fmt: skip
+
+Columns = Collection[str] | None
+"""The names of some columns; ``None`` for all."""
 
 
 class StoredDefault(ColumnElement[Any]):
@@ -49,13 +53,16 @@ class StoredDefault(ColumnElement[Any]):
         self.type = column.type
 
 
-def changed(table: Any, given: Sequence[Any], criteria: Sequence[Any]) -> Any:
+def changed(
+    table: Any, given: Sequence[Any], criteria: Sequence[Any], *, found: Columns = None
+) -> Any:
     """The rows of a table after an UPDATE.
 
     Args:
         table: The table.
         given: Each column that is set, its name, and what it is set to.
         criteria: Its conditions.
+        found: Columns, by name: of the rows that it finds these are given, and of others nothing.
 
     Returns:
         The query; ``None`` where it is not known to give the same each time.
@@ -63,7 +70,7 @@ def changed(table: Any, given: Sequence[Any], criteria: Sequence[Any]) -> Any:
     values = _values(given)
     if values is None:
         return None
-    wanted = and_(*criteria) if criteria else None
+    wanted = and_(*criteria) if criteria and found is None else None
 
     def of(column: Column[Any]) -> Any:
         if column.name not in values:
@@ -72,7 +79,8 @@ def changed(table: Any, given: Sequence[Any], criteria: Sequence[Any]) -> Any:
         made = value if wanted is None else case((wanted, value), else_=column)
         return made.label(column.name)
 
-    return _repeatable(table, select(*map(of, table.columns)).select_from(table))
+    query = select(*map(of, _some(table, found))).select_from(table)
+    return _repeatable(table, query if found is None else query.where(*criteria))
 
 
 def left(table: Any, criteria: Sequence[Any]) -> Any:
@@ -82,35 +90,47 @@ def left(table: Any, criteria: Sequence[Any]) -> Any:
     return _repeatable(table, select(*table.columns).where(kept))
 
 
-def inserted(table: Any, columns: Sequence[Any], chosen: Any) -> Any:
+def gone(table: Any, criteria: Sequence[Any], found: Columns) -> Any:
+    """Some columns of the rows that a DELETE finds; see ``changed``."""
+    query = select(*_some(table, found)).select_from(table)
+    return _repeatable(table, query.where(*criteria) if criteria else query)
+
+
+def inserted(table: Any, columns: Sequence[Any], chosen: Any, *, found: Columns = None) -> Any:
     """The rows of a table after an INSERT of what a query gives; see ``changed``.
 
     Args:
         table: The table.
         columns: The columns that are written.
         chosen: The query.
+        found: Columns, by name: of the rows that it writes these are given, and of others nothing.
     """
     source = chosen.subquery("vinci_chosen")
-    found = list(source.columns)
-    if len(found) != len(columns):
+    items = list(source.columns)
+    if len(items) != len(columns):
         return None
-    given = {c.name: cast(item, c.type) for c, item in zip(columns, found, strict=True)}
-    made = _row(table, given)
+    given = {c.name: cast(item, c.type) for c, item in zip(columns, items, strict=True)}
+    made = _row(table, given, found)
     if made is None:
         return None
-    return _repeatable(table, select(*table.columns).union_all(select(*made).select_from(source)))
+    query = select(*made).select_from(source)
+    return _repeatable(
+        table, query if found is not None else select(*table.columns).union_all(query)
+    )
 
 
 def added(table: Any, given: Sequence[Sequence[Any]]) -> Any:
     """The rows of a table after an INSERT of rows whose values are expressions; see ``changed``."""
-    rows = []
-    for row in given:
-        values = _values(row)
-        made = None if values is None else _row(table, values)
-        if made is None:
-            return None
-        rows.append(select(*made))
+    rows = [_added(table, row, None) for row in given]
+    if any(row is None for row in rows):
+        return None
     return _repeatable(table, select(*table.columns).union_all(*rows))
+
+
+def each_added(table: Any, given: Sequence[Sequence[Any]], found: Columns) -> Any:
+    """Some columns of the rows of such an INSERT, each row as a query; see ``changed``."""
+    rows = [_added(table, row, found) for row in given]
+    return None if any(_repeatable(table, row) is None for row in rows) else rows
 
 
 def matched(table: Any, criteria: Sequence[Any]) -> Any:
@@ -134,17 +154,35 @@ def _values(given: Iterable[Sequence[Any]]) -> Mapping[str, Any] | None:
     return values
 
 
-def _row(table: Any, given: Mapping[str, Any]) -> list[Any] | None:
+def _some(table: Any, wanted: Columns) -> list[Column[Any]]:
+    return [column for column in table.columns if wanted is None or column.name in wanted]
+
+
+def _added(table: Any, row: Sequence[Any], found: Columns) -> Any:
+    values = _values(row)
+    made = None if values is None else _row(table, values, found)
+    return None if made is None else select(*made)
+
+
+def _row(table: Any, given: Mapping[str, Any], wanted: Columns) -> list[Any] | None:
     """A value for each column of a table; ``None`` where the warehouse computes one."""
-    if any(c.name not in given and not is_constant_default(c) for c in table.columns):
+    columns = _some(table, wanted)
+    if any(c.name not in given and not is_constant_default(c) for c in columns):
         return None
-    return [given.get(c.name, StoredDefault(c)) for c in table.columns]
+    return [given.get(c.name, StoredDefault(c)).label(c.name) for c in columns]
 
 
 def _repeatable(table: Any, query: Any) -> Any:
-    if not isinstance(table, Table) or any(map(is_peculiar, table.columns)):
+    if query is None or not isinstance(table, Table) or any(map(is_peculiar, table.columns)):
         return None
     return query if all(map(_is_repeatable, visitors.iterate(query))) else None
+
+
+def is_scalar(node: Any) -> bool:
+    """Whether an element is known to give one value for each row, the same each time."""
+    if isinstance(node, (GenerativeSelect, FunctionElement)):
+        return isinstance(node, FunctionElement) and _is_function(node, _SCALAR)
+    return _is_repeatable(node)
 
 
 def _is_repeatable(node: Any) -> bool:
@@ -156,6 +194,11 @@ def _is_repeatable(node: Any) -> bool:
         if any(clause is not None for clause in some):
             return False
     if isinstance(node, FunctionElement):
-        name = str(getattr(node, "name", "")).lower()
-        return not getattr(node, "packagenames", ()) and name in _REPEATABLE
+        return _is_function(node, _REPEATABLE)
     return node.__visit_name__ in _KNOWN
+
+
+def _is_function(node: Any, names: frozenset[str]) -> bool:
+    if is_compiled_elsewhere(node) or bool(getattr(node, "packagenames", None)):
+        return False
+    return str(getattr(node, "name", "")).lower() in names

@@ -83,12 +83,12 @@ def with_expected(
             if wanted is None or name not in wanted:
                 extra += (True, None, None) if hashed else (True, None)
                 continue
-            extra += (None, *_sent(wanted[name], hashed))
+            extra += (None, *sent(wanted[name], hashed))
         made.append((*row, *extra))
     return made
 
 
-def _sent(value: Any, hashed: bool) -> tuple[Any, ...]:
+def sent(value: Any, hashed: bool) -> tuple[Any, ...]:
     """A value, or the SHA-256 of a long one, as it is sent to be compared."""
     if not hashed:
         return (value,)
@@ -109,10 +109,18 @@ def conditions(shape: Shape) -> Iterator[str]:
         column = f"{shape.target}.{item.name}"
         any_value, value = (f"{ROWS}.{letters(item.first + n)}" for n in (0, 1))
         other = f"{ROWS}.{letters(item.first + 2)}" if item.hashed else None
-        yield _condition(column, any_value, value, other)
+        yield condition(column, any_value, value, other)
 
 
-def _condition(column: str, any_value: str, value: str, other: str | None) -> str:
+def condition(column: str, any_value: str, value: str, other: str | None) -> str:
+    """The condition that a column holds a value, as SQL.
+
+    Args:
+        column: The column.
+        any_value: Whether any value is right.
+        value: The value.
+        other: The SHA-256 of a long one; ``None`` where none is so long.
+    """
     same = f"{column} <=> {value}"
     if other is not None:
         same = f"CASE WHEN {other} IS NULL THEN {same} ELSE sha2({column}, 256) = {other} END"
@@ -162,18 +170,18 @@ def marked(item: Checked, target: str) -> str:
     """The condition that a column holds what it was loaded with, with markers for values."""
     other = "CAST(? AS STRING)" if item.hashed else None
     column = f"{target}.{item.name}"
-    return _condition(column, "CAST(? AS BOOLEAN)", f"CAST(? AS {item.sql})", other)
+    return condition(column, "CAST(? AS BOOLEAN)", f"CAST(? AS {item.sql})", other)
 
 
 def marked_values(items: Iterable[Checked], expected: Expected | None) -> Iterator[Any]:
     """The values for the markers; where nothing is known, everything is right."""
     for item in items:
         known = expected is not None and item.column in expected
-        sent = _sent(expected[item.column] if expected and known else None, item.hashed)
+        compared = sent(expected[item.column] if expected and known else None, item.hashed)
         yield not known
         if item.hashed:
             # Of these the first stands in the condition twice.
-            value, other = sent
+            value, other = compared
             yield from (other, value, other)
         else:
-            yield from sent
+            yield from compared

@@ -12,7 +12,7 @@ unique, ``guarded()`` is the same statement with guards in it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import util
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import crud
+from sqlalchemy.sql.base import _select_iterables
 from sqlalchemy.sql.selectable import Join
 
 from vinci_code.database.dialect.sql.held_reads import HeldReads
@@ -42,11 +43,16 @@ from vinci_code.database.dialect.writes.dml_values import (
     rendered,
     selected_as_stored,
 )
+from vinci_code.database.dialect.writes.returning import Returning, returning
 from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.dialect.writes.shapes import Shape, WriteKind, letters
 
 
 def _unknown() -> None:
+    return None
+
+
+def _no_rows(_: frozenset[str]) -> None:
     return None
 
 
@@ -75,6 +81,9 @@ class Write:
             is not known to be the same each time.
         found: Counts the rows that it finds, as a query; ``None`` likewise, and for an INSERT of
             values.
+        returned: What it gives of its rows; ``None`` where that is nothing, or not known.
+        touched: Gives columns of the rows that it writes, or deletes, as queries, in the order of
+            the rows; ``None`` where these are not known to be the same each time.
     """
 
     kind: WriteKind
@@ -90,6 +99,24 @@ class Write:
     sets: tuple[str, ...] = ()
     after: Callable[[], Any] = _unknown
     found: Callable[[], Any] = _unknown
+    returned: Returning | None = None
+    touched: Callable[[frozenset[str]], Sequence[Any] | None] = _no_rows
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a write gives of its rows, compiled.
+
+    Attributes:
+        returning: What it is.
+        query: The SELECT that gives it of all rows of the table.
+        touched: Queries for the rows, in their order, with the columns that are read; ``None``
+            where these are not known.
+    """
+
+    returning: Returning
+    query: Any
+    touched: Sequence[Any] | None
 
 
 class WriteCompiler(InsertKeys, HeldReads):
@@ -166,6 +193,26 @@ class WriteCompiler(InsertKeys, HeldReads):
         """What counts the rows that it finds; ``None`` if not known."""
         return self._compiled(None if self._write is None else self._write.found())
 
+    @util.memoized_property
+    def returned(self) -> Returned | None:
+        """What it gives of its rows, as queries; ``None`` where it gives nothing, or not known."""
+        write = self._write
+        if write is None or write.returned is None:
+            return None
+        query = self._compiled(write.returned.query())
+        found = write.touched(write.returned.columns)
+        touched = None if found is None else [self._compiled(item) for item in found]
+        if query is None:
+            return None
+        whole = touched if touched is None or None not in touched else None
+        return Returned(write.returned, query, whole)
+
+    @property
+    def returns_rows(self) -> bool:
+        """Whether an INSERT, UPDATE or DELETE is to give something of its rows."""
+        statement: Any = getattr(self.compile_state, "statement", None)
+        return bool(self.implicit_returning or getattr(statement, "_returning", ()))
+
     def _compiled(self, query: Any) -> WriteCompiler | None:
         try:
             return None if query is None else type(self)(self.dialect, query)
@@ -227,6 +274,7 @@ class WriteCompiler(InsertKeys, HeldReads):
             source: str | None = None
             table = as_declared(statement.table)
             after, found = partial(afterwards.added, table, given), _unknown
+            touched = partial(afterwards.each_added, table, given)
             if statement.select is not None:
                 # SQLAlchemy adds the defaults of columns that are left out to its SELECT.
                 columns = [column for column, *_ in given[0]]
@@ -234,6 +282,7 @@ class WriteCompiler(InsertKeys, HeldReads):
                 source = self.process(chosen, insert_into=True, **kw)
                 after = partial(afterwards.inserted, table, columns, chosen)
                 found = partial(afterwards.chosen_rows, table, chosen)
+                touched = partial(_one_query, partial(afterwards.inserted, table, columns, chosen))
             behind = statement._post_values_clause
             if behind is not None:
                 self.process(behind, **kw)  # refuses ON CONFLICT
@@ -249,7 +298,15 @@ class WriteCompiler(InsertKeys, HeldReads):
             )
             rows = len(given) if source is None else None
             self._write = Write(
-                WriteKind.INSERT, table, text, planned, rows, after=after, found=found
+                WriteKind.INSERT,
+                table,
+                text,
+                planned,
+                rows,
+                after=after,
+                found=found,
+                returned=self._returned(statement, table, kw),
+                touched=touched,
             )
             return text
 
@@ -309,6 +366,8 @@ class WriteCompiler(InsertKeys, HeldReads):
                 tuple(column.name for column, *_ in change.given),
                 change.after,
                 change.found,
+                self._returned(statement, table, kw),
+                partial(_one_query, change.touched),
             )
             return text
 
@@ -335,10 +394,20 @@ class WriteCompiler(InsertKeys, HeldReads):
             self.dml_compile_state = state
         if not self.compile_state:
             self.compile_state = state
-        if state.statement._returning:
-            refuse: Any = self.returning_clause
-            refuse(state.statement, state.statement._returning)
+        if not _is_asked_for(state):
+            # The ORM's flush asks for defaults when they are needed, and makes the keys before.
+            state._supports_implicit_returning = False
         return state
+
+    def _returned(self, statement: Any, table: Any, kw: dict[str, Any]) -> Returning | None:
+        """What RETURNING is to give, of which the result has the columns."""
+        elements = self.implicit_returning or statement._returning
+        if not elements:
+            return None
+        render: Any = self.returning_clause
+        render(statement, elements, populate_result_map=True, **kw)
+        # As entities of the ORM they would make its query of the SELECT.
+        return returning(table, [item._deannotate() for item in _select_iterables(elements)])
 
     @contextlib.contextmanager
     def _within(self, statement: Any, froms: set[Any]) -> Iterator[None]:
@@ -419,6 +488,18 @@ class _Over:
         self.of_rows &= of_rows
         self.binds.append(bindparam)
         return f"{self._rows}.{letters(self._first + len(self.binds) - 1)}"
+
+
+def _is_asked_for(state: Any) -> bool:
+    """Whether what is to be fetched for the ORM is something that the application has asked for."""
+    statement = state.statement
+    is_flush = not type(state).__module__.startswith("sqlalchemy.orm.")
+    return not is_flush and bool(statement._supplemental_returning)
+
+
+def _one_query(make: Callable[..., Any], found: frozenset[str]) -> Sequence[Any] | None:
+    query = make(found=found)
+    return None if query is None else [query]
 
 
 def _single(given: list[list[Any]]) -> list[Any]:

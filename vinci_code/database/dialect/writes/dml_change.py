@@ -142,6 +142,15 @@ class ChangeForms:
             return None
         return afterwards.matched(self.table, self.statement._where_criteria)
 
+    def touched(self, found: frozenset[str]) -> Any:
+        """Columns of the rows that it changes, as they are then, or deletes; see ``after``."""
+        if self.sources:
+            return None
+        criteria = self.statement._where_criteria
+        if self.kind is WriteKind.DELETE:
+            return afterwards.gone(self.table, criteria, found)
+        return afterwards.changed(self.table, self.given, criteria, found=found)
+
     def checked(self, checks: Checks) -> tuple[Checked, ...]:
         """The columns that it compares with what an object was loaded with, if it is a flush's."""
         dialect: Any = self.compiler.dialect

@@ -35,7 +35,12 @@ from sqlalchemy.schema import Column, ForeignKeyConstraint, Table
 from sqlalchemy.sql.expression import FromClause
 from sqlalchemy.types import LargeBinary
 
-from vinci_code.database.dialect.dberrors import Error, IntegrityError, NotSupportedError
+from vinci_code.database.dialect.dberrors import (
+    ConflictError,
+    Error,
+    IntegrityError,
+    NotSupportedError,
+)
 from vinci_code.database.dialect.sql.refusals import UNCHECKED_UNIQUE
 from vinci_code.database.dialect.sql.uniques import (
     KEY,
@@ -85,7 +90,7 @@ _ButOwn = Callable[[str], str]
 """Returns the join that leaves out a statement's own rows of a table that goes by some name."""
 
 _NEW, _THERE = "vinci_new", "vinci_there"
-_UNIQUE, _FOREIGN, _STALE = "unique", "foreign", "stale"
+_UNIQUE, _FOREIGN, _STALE, _CONFLICT = "unique", "foreign", "stale", "conflict"
 _ONE_ROW = " is that of several rows of the upsert, which are one row as they are stored"
 _BYTES = LargeBinary()._type_affinity
 _GUARD = "vinci_guard"
@@ -95,7 +100,7 @@ RESERVED = frozenset({ROWS, _GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_ch
 
 # Behind the condition: another message may quote the statement, where a quote stands before it.
 _RAISED = re.compile(
-    r"USER_RAISED_EXCEPTION\] vinci:(unique|foreign|stale):(.*?)(?: SQLSTATE: \w{5}.*)?\Z",
+    r"USER_RAISED_EXCEPTION\] vinci:(unique|foreign|stale|conflict):(.*?)(?: SQLSTATE: \w{5}.*)?\Z",
     re.DOTALL,
 )
 
@@ -687,6 +692,22 @@ def _now(constraint: ForeignKeyConstraint) -> str:
     )
 
 
+def conflict_guard(
+    before: str, columns: Sequence[Column[Any]], values: Sequence[str], after: str, source: str
+) -> str:
+    """The guard that raises ``ConflictError`` for each row of a source.
+
+    Args:
+        before: What its message says before the key of the row.
+        columns: The columns of the key.
+        values: The values of these, as SQL.
+        after: What it says behind the key.
+        source: The rows, from FROM on.
+    """
+    kinds = [column.type for column in columns]
+    return _guard(_CONFLICT, _message(before, kinds, values, after), source)
+
+
 def unless_raised(checks: Sequence[str]) -> str:
     """The FROM and WHERE that give the rows of the payload where no guard raises."""
     if not checks:
@@ -754,6 +775,11 @@ def raised(error: Error) -> Exception | None:
 
         return StaleDataError(
             f"{message}\nTo fix it: read the object again, and repeat the change; nothing was "
+            "written."
+        )
+    if kind == _CONFLICT:
+        return ConflictError(
+            f"{message}\nTo fix it: repeat the unit of work, as run_unit() does; nothing was "
             "written."
         )
     return _violation(message, "23503" if kind == _FOREIGN else "23505")

@@ -7,7 +7,7 @@ such as one on the key, down to the stored table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -16,14 +16,23 @@ from sqlalchemy.schema import Column, Table
 
 from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
 from vinci_code.database.dialect.text.scanning import is_constant
-from vinci_code.database.dialect.types.transports import transport_of
+from vinci_code.database.dialect.types.transports import BIGINT, transport_of
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import Payload, payloads
 from vinci_code.database.dialect.writes.sets import Checks, OnConflict, SetWriter
-from vinci_code.database.dialect.writes.shapes import BEFORE, ROWS, Field, Row, Shape, WriteKind
+from vinci_code.database.dialect.writes.shapes import (
+    BEFORE,
+    ROWS,
+    Field,
+    Row,
+    Shape,
+    WriteKind,
+    letters,
+)
 
 _MARKER = "?"
 _LAYER = "vinci_layer_"
+_ORDER = "vinci_order"
 
 
 class CannotLayError(Exception):
@@ -92,6 +101,55 @@ class Layers:
         text, parameters = bound(over, values)
         self.names[table] = self._named(f"WITH {text}" if over.has_with_list else text)
         self.parameters += parameters
+
+    def touch(
+        self, shape: Shape, rows: Sequence[Row], columns: Collection[str], checks: Checks
+    ) -> None:
+        """Have a table stand for those of its rows that rows of a shape write, or delete.
+
+        Args:
+            shape: What is done to each.
+            rows: The rows.
+            columns: The columns that they are to have, by name.
+            checks: What is made sure of; see ``add``.
+
+        Raises:
+            CannotLayError: They are not known.
+        """
+        before = self.names.get(shape.table, shape.target)
+        numbered = replace(shape, transports=(*shape.transports, BIGINT))
+        given = self._rows(numbered, [(*row, number) for number, row in enumerate(rows)])
+        given = self._checked(replace(shape, target=before), rows, None, checks, given)
+        layer = _Layer(shape, before, self._dialect)
+        text = layer.touched(given, columns, letters(shape.width))
+        self.names[shape.table] = self._named(text)
+
+    def touch_queries(self, table: Table, queries: Iterable[tuple[Mapping[str, Any], Any]]) -> None:
+        """Have a table stand for the rows that queries give, in their order.
+
+        Args:
+            table: The table.
+            queries: Each with those of its parameters that are not its own, which stand before it.
+
+        Raises:
+            CannotLayError: They are not known.
+        """
+        texts = []
+        for number, (values, compiled) in enumerate(queries):
+            over = self._over(compiled)
+            text, parameters = bound(over, values)
+            text = f"WITH {text}" if over.has_with_list else text
+            texts.append(f"SELECT {BEFORE}.*, {number} AS {_ORDER} FROM ({text}) AS {BEFORE}")
+            self.parameters += parameters
+        self.names[table] = self._named(" UNION ALL ".join(texts))
+
+    def in_order(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> str:
+        """A query over the rows of a table that it stands for after ``touch``, in their order."""
+        over = self._over(compiled)
+        text, parameters = bound(over, values)
+        self.parameters += parameters
+        ordered = f"{text} ORDER BY {self.names[table]}.{_ORDER}"
+        return str(over.with_in_front(ordered, ", ".join(self.texts)))
 
     def count(self, shape: Shape, rows: Sequence[Row]) -> str:
         """A query that counts the rows of a table that rows of a shape find."""
@@ -255,6 +313,31 @@ class _Layer:
             item = given.get(column.name)
             made.append(self._default(column) if item is None else self._made(item))
         return f"SELECT {', '.join(made)}"
+
+    def touched(self, rows: str, columns: Collection[str], order: str) -> str:
+        """Columns of the rows that are written, or deleted, and which number each has."""
+        shape = self._shape
+        given = {item.column.name: item for item in shape.values}
+        kept = {name: self._names[name] for name in self._names if name in columns}
+        if shape.kind is WriteKind.UPDATE and any(is_peculiar(self._table.c[n]) for n in kept):
+            raise CannotLayError("a column is computed by the warehouse, or has a collation")
+        if shape.kind is WriteKind.INSERT:
+            made = {
+                name: self._made(given[name])
+                if name in given
+                else self._default(self._table.columns[name])
+                for name in kept
+            }
+            source = f"{rows} AS {ROWS}"
+        else:
+            made = {
+                name: self._made(given[name]) if name in given else f"{BEFORE}.{called}"
+                for name, called in kept.items()
+            }
+            on = self._matched(shape.matches)
+            source = f"{self._before} AS {BEFORE} JOIN {rows} AS {ROWS} ON {on}"
+        items = [f"{text} AS {kept[name]}" for name, text in made.items()]
+        return f"SELECT {', '.join([*items, f'{ROWS}.{order} AS {_ORDER}'])} FROM {source}"
 
     def _updated(self, shape: Shape, rows: str) -> str:
         changed = {item.column.name: self._made(item) for item in shape.values}

@@ -68,6 +68,7 @@ class SetWriter:
         dialect: The dialect, for names and defaults.
         name: Returns the name of a table or column as SQL; by default as of the dialect.
         rows: The rows, where they are known: by what is in them Delta skips files.
+        locked: Guards of rows that were read before, which come before its own.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class SetWriter:
         dialect: Any,
         name: Callable[[Any], str] | None = None,
         rows: Sequence[Row] = (),
+        locked: Sequence[str] = (),
     ) -> None:
         self._shape = shape
         self._checks = checks
         self._rows = rows
+        self._locked = locked
         self._bounds: dict[str, str] = {}
         self._preparer = dialect.identifier_preparer
         compiler = dialect.ddl_compiler(dialect, None)
@@ -104,6 +107,10 @@ class SetWriter:
             before, after = self._insert()
         else:
             before, after = self._around_merge(self.guards())
+        if self._locked:
+            # Before its own guards: what these find may be there because of that.
+            before = f"{before}WITH {ROWS} AS ("
+            after = f") SELECT {ROWS}.* {guards.unless_raised(self._locked)}{after}"
         return _filled(payload, before, after, bound)
 
     def _insert(self) -> tuple[str, str]:
@@ -178,7 +185,7 @@ class SetWriter:
         sets = ", ".join(f"{field.name} = {field.made}" for field in change.values)
         matched = f"WHEN MATCHED THEN UPDATE SET {sets} " if sets else ""
         inserted = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({made})"
-        begin, end = _guarded(list(self._upsert_guards(change)))
+        begin, end = _guarded(self.guards(upsert))
         return (
             f"MERGE INTO {shape.target} USING ({begin}",
             f"{end}) AS {ROWS} ON {' AND '.join(on)} {matched}{inserted}",
