@@ -41,6 +41,10 @@ Arguments of ``create_engine``:
 ``held_read_bytes``
     How many bytes of held rows a SELECT brings along, so that it sees them, such as 1,000,000. With
     more, and always with 0 (the default), what is held is sent within a transaction instead.
+``check_at``
+    When the ORM's writes are checked: ``"commit"`` (the default), or ``"flush"``, for applications
+    that catch ``IntegrityError`` there: each flush that writes asks the warehouse once, and the
+    commit checks again. The release of a savepoint checks in any case.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -79,8 +83,9 @@ Types: ``Integer`` and its kin have 64 bits, ``Float`` is a DOUBLE, ``Numeric`` 
 DECIMAL(38, 18), ``String`` of any length STRING, ``DateTime`` a TIMESTAMP_NTZ and with
 ``timezone=True`` a TIMESTAMP; JSON, ``Uuid``, ``Time`` and ``Enum`` are kept as text.
 
-What Databricks lacks, RETURNING, FOR UPDATE, CREATE INDEX, ON CONFLICT, sequences, is refused when
-a statement is compiled, with a message that names the alternative.
+RETURNING is answered from what is held, and FOR UPDATE made sure of by the commit (``locks``). What
+else Databricks lacks, CREATE INDEX, ON CONFLICT, sequences, is refused when a statement is
+compiled, with a message that names the alternative.
 """
 
 from __future__ import annotations
@@ -116,6 +121,7 @@ if TYPE_CHECKING:
 
 _TRANSACTIONS = ("auto", "on", "off")
 _ATOMICITY = ("unit", "per_table")
+_CHECK_AT = ("commit", "flush")
 
 
 class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[misc]
@@ -191,6 +197,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         on_progress: OnProgress | None = None,
         history_timeout: float = query_history.TIMEOUT,
         held_read_bytes: int = 0,
+        check_at: str = "commit",
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -200,6 +207,10 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         if atomicity not in _ATOMICITY:
             raise exc.ArgumentError(
                 f"atomicity={atomicity!r}: it is one of {', '.join(map(repr, _ATOMICITY))}"
+            )
+        if check_at not in _CHECK_AT:
+            raise exc.ArgumentError(
+                f"check_at={check_at!r}: it is one of {', '.join(map(repr, _CHECK_AT))}"
             )
         waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
@@ -221,6 +232,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
                 f"held_read_bytes={held_read_bytes!r}: it is a number of bytes, 0 or more"
             )
         self.held_read_bytes = held_read_bytes
+        self.check_at = check_at
         self.statistics = Counter()
         self.views = KnownViews()
         self.transactions = transactions

@@ -398,9 +398,23 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
         origins = None if self._is_raw else self._origins
-        if unit.write(held, cursor, at_once=at_once, flush=self._is_flush, origins=origins):
+        flush = self._is_flush
+        if flush and self.dialect.check_at == "flush" and flushes.is_running():  # type: ignore[attr-defined]
+            unit.flush_begins()
+            flushes.at_end(self._check_flush)
+        if unit.write(held, cursor, at_once=at_once, flush=flush, origins=origins):
             self._held = held
             self._held_rows = sum(map(len, held))
+
+    def _check_flush(self) -> None:
+        """Raise where what the flush has written breaks a constraint."""
+        connection: Any = self.root_connection
+        if connection.closed or connection.invalidated:
+            return
+        try:
+            connection.connection.dbapi_connection.unit.flush_ends()
+        except Error as error:
+            connection._handle_dbapi_exception(error, None, None, None, self)
 
     def _origins(self) -> list[Origin]:
         """What is executed, so that it can be executed again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 # Caches of mappers that were met, by their identity.
@@ -56,6 +56,11 @@ def asks_for_relation(table: Any) -> bool:
     )
 
 
+def at_end(check: Callable[[], object]) -> None:
+    """Have the flush of this thread call something when it has written everything."""
+    _of_thread.checks = [*_checks(), check]
+
+
 def is_running() -> bool:
     """Whether a session of this thread is flushing."""
     return any(_running())
@@ -65,6 +70,7 @@ def _begun(session: Any, *_: Any) -> None:
     running = _running()
     if not running:
         _of_thread.number = number() + 1
+        _of_thread.checks = []  # of a flush that has failed
     _of_thread.sessions = [*running, weakref.ref(session)]
 
 
@@ -73,6 +79,13 @@ def _ended(session: Any, *_: Any) -> None:
     _of_thread.sessions = [one for one in _running() if one() is not session]
     if not _of_thread.sessions:
         _of_thread.number = number() + 1
+    checks, _of_thread.checks = _checks(), []
+    for check in checks:
+        check()
+
+
+def _checks() -> list[Callable[[], object]]:
+    return list(getattr(_of_thread, "checks", ()))
 
 
 def _running() -> list[weakref.ref[Any]]:

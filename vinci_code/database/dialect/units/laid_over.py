@@ -141,8 +141,12 @@ class Laying:
             return None
         return LaidOver({}, text, tuple(layers.parameters))
 
-    def check(self, mark: HeldMark) -> LaidOver | None:
+    def check(self, mark: HeldMark, *, matched: bool) -> LaidOver | None:
         """A query that raises where what was written since a savepoint breaks a constraint.
+
+        Args:
+            mark: The savepoint.
+            matched: Whether it is a reason to ask that a changed row has to be there still.
 
         Returns:
             The query; ``None`` where there is nothing to check, or nothing is known for certain,
@@ -176,7 +180,7 @@ class Laying:
         except CannotLayError as error:
             _log.debug("what was written since a savepoint is not checked: %s", error)
             return None
-        text = layers.check()
+        text = layers.check(matched=matched)
         return None if text is None else LaidOver({}, text, tuple(layers.parameters))
 
     def _laid_over(self, tables: frozenset[Table]) -> LaidOver | None:

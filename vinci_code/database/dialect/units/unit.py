@@ -198,6 +198,8 @@ class Unit:
         # are counted at their commit only.
         self._counter: Counter | None = None
         self._replay: _Replay | None = None
+        # What was held when the flush began that is to be checked at its end.
+        self._before_flush: HeldMark | None = None
         # Rows that were read FOR UPDATE, of which nothing was made sure yet.
         self._locked: list[LockedRows] = []
 
@@ -285,6 +287,26 @@ class Unit:
             return True
         self._run_at_once(held, cursor)
         return False
+
+    def flush_begins(self) -> None:
+        """Note what is held before the first write of a flush."""
+        if self._before_flush is None:
+            self._before_flush = self.held.mark()
+
+    def flush_ends(self) -> None:
+        """Raise where what was written since ``flush_begins`` breaks a constraint.
+
+        Raises:
+            IntegrityError: It does.
+            StaleDataError: A row was changed or deleted by somebody else.
+        """
+        mark, self._before_flush = self._before_flush, None
+        if mark is None:
+            return
+        if self._in_transaction and self.held:
+            self._send_held("what a flush has written is checked")
+        else:
+            self._check_since(mark, matched=True)
 
     def laid_over(self, query: Query, names: Collection[Name]) -> LaidOver | None:
         """What is held on the tables of a query, for the query to bring it along.
@@ -625,6 +647,7 @@ class Unit:
             self._abandon_transaction()
             return
         self.held.back_to(saved.mark)
+        self._before_flush = None
         self._changed = saved.changed
         self.loaded.back_to(saved.loaded)
         del self._origins[saved.origins :]
@@ -769,13 +792,13 @@ class Unit:
         name = bare_name(of.table)
         return [write for write in self.held if write.tables is None or name in write.tables]
 
-    def _check_since(self, mark: HeldMark) -> None:
+    def _check_since(self, mark: HeldMark, *, matched: bool = False) -> None:
         """Raise where what was written since a savepoint breaks a constraint."""
         if self._level != DEFAULT or self._in_transaction or mark.sent != self.held.sent:
             return
         if not self._dialect.held_read_bytes:
             return
-        query = None if self.is_for_later else self._laying.check(mark)
+        query = None if self.is_for_later else self._laying.check(mark, matched=matched)
         if query is None:
             return
         try:
@@ -812,6 +835,7 @@ class Unit:
         self._origins.clear()
         self._savepoints.clear()
         self._locked.clear()
+        self._before_flush = None
         self._lost_savepoint = None
         self._failed = False
         self._counter = None

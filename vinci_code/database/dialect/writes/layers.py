@@ -57,6 +57,7 @@ class Layers:
         self.texts: list[str] = []
         self.parameters: list[Any] = []
         self._guarded: list[str] = []
+        self._has_keys = False
         self._dialect = dialect
         self._left = limit
 
@@ -166,12 +167,15 @@ class Layers:
         self.parameters += parameters
         return over.with_in_front(text, ", ".join(self.texts)) if self.texts else text
 
-    def check(self) -> str | None:
+    def check(self, *, matched: bool) -> str | None:
         """A query that raises where something is not as it has to be; ``None`` if nothing has to.
 
         It gives one row.
+
+        Args:
+            matched: Whether it is a reason to ask that a changed row has to be there still.
         """
-        if not self._guarded:
+        if not self._guarded or not (matched or self._has_keys):
             return None
         rows = " UNION ALL ".join(f"SELECT 1 AS n FROM {name}" for name in self._guarded)
         return f"WITH {', '.join(self.texts)} SELECT count(*) FROM ({rows})"
@@ -193,8 +197,8 @@ class Layers:
         if unmatched.guards(upsert):
             if shape.table in self.names and not all(item.is_plain for item in shape.values):
                 raise CannotLayError("a key is computed of a table that is written to")
-            # That a changed row is there still is no reason to ask for that alone.
-            self._guarded.append(f"{_LAYER}{len(self.texts)}")
+            self._has_keys = True
+        self._guarded.append(f"{_LAYER}{len(self.texts)}")
         raised = guards.unless_raised(wanted)
         return self._named(f"WITH {ROWS} AS (SELECT * FROM {given}) SELECT {ROWS}.* {raised}")
 
