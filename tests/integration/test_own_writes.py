@@ -26,10 +26,6 @@ SEVERAL_TABLES = frozenset(
     }
 )
 """Those that write to several tables in one unit of work."""
-SEVERAL_STATEMENTS = frozenset({"merging", "query_update", "reload_of_a_table", "rowcounts"})
-"""Those whose unit takes several statements, though on one table."""
-REFUSED = frozenset({"for_update", "returning"})
-"""Those that ask for what is refused when they are compiled."""
 
 _schemas = itertools.count(1)
 
@@ -74,9 +70,7 @@ def test_as_on_sqlite(
 ) -> None:
     found = on_warehouse(snippet, warehouse)
     alone = "none-" in request.node.name
-    if snippet.__name__ in REFUSED:
-        assert found in {sa.exc.CompileError, sa.exc.InvalidRequestError}
-    elif alone and snippet.__name__ in SEVERAL_TABLES | SEVERAL_STATEMENTS:
+    if alone and snippet.__name__ in SEVERAL_TABLES:
         assert found is dberrors.AtomicityError
     else:
         assert found == on_sqlite(snippet, tmp_path)

@@ -549,7 +549,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         sets = None if write is None or table is None else _sets(write, table)
         after = map(self._after, self._given_parameters or [{}], self.compiled_parameters)
         return [
-            HeldText(statement, row, used, written, certain, sets=sets, after=outcome)
+            HeldText(
+                statement, row, used, written, certain, sets=sets, after=outcome, checks=checks
+            )
             for row, outcome in zip(settled(parameters), after, strict=True)
         ]
 

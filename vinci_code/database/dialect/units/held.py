@@ -154,6 +154,7 @@ class HeldText:
             if unknown.
         rowcount: How many rows it has matched, once that is known.
         after: The rows of its table as they are afterwards; ``None`` if unknown.
+        checks: What it makes sure of by itself; ``None`` for a text of the application's own.
     """
 
     text: str
@@ -165,6 +166,7 @@ class HeldText:
     sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
     after: After | None = None
+    checks: Checks | None = None
 
     def note_rowcount(self, rowcount: int) -> None:
         """Keep how many rows it has matched."""

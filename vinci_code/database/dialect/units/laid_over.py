@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.schema import Table
 
 from vinci_code.database.dialect.sql.held_reads import PREFIX
+from vinci_code.database.dialect.sql.uniques import uniques
 from vinci_code.database.dialect.units.held import (
     Held,
     HeldMark,
@@ -20,10 +21,13 @@ from vinci_code.database.dialect.units.held import (
     bare_name,
     joined,
 )
+from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.steps import refuse_duplicates
 from vinci_code.database.dialect.writes.dml import Returned
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
+from vinci_code.database.dialect.writes.payload import MAX_JSON_BYTES
+from vinci_code.database.dialect.writes.whole import merged
 
 # Up to three for each write; a plan of very many takes the warehouse seconds.
 _MAX_LAYERS = 96
@@ -183,6 +187,32 @@ class Laying:
         text = layers.check(matched=matched)
         return None if text is None else LaidOver({}, text, tuple(layers.parameters))
 
+    def whole(self, held: Sequence[Held]) -> LaidOver | None:
+        """One statement that does what writes do to one table.
+
+        Args:
+            held: The writes, joined.
+
+        Returns:
+            The statement; ``None`` where they are on several tables, or it is not known for certain
+            what they leave.
+        """
+        written = {_written(write) for write in held}
+        table = written.pop()
+        if table is None or written:
+            return None
+        layers = self._layers(held, {bare_name(table): table}, limit=MAX_JSON_BYTES)
+        own = [write for write in held if isinstance(write, HeldText)]
+        if layers is None or any(map(_breaks_references, own)):
+            return None
+        try:
+            unique = any(map(_may_break_keys, own))
+            text = merged(layers, table, self._dialect, unique=unique)
+        except CannotLayError as error:
+            _log.debug("several writes are not one statement: %s", error)
+            return None
+        return LaidOver({}, text, tuple(layers.parameters))
+
     def _laid_over(self, tables: frozenset[Table]) -> LaidOver | None:
         by_name = {bare_name(table): table for table in tables}
         if len(by_name) < len(tables):
@@ -198,7 +228,12 @@ class Laying:
         return LaidOver(names, ", ".join(layers.texts), tuple(layers.parameters))
 
     def _layers(
-        self, held: Iterable[Held], by_name: dict[str, Table], *, checked: bool = True
+        self,
+        held: Iterable[Held],
+        by_name: dict[str, Table],
+        *,
+        checked: bool = True,
+        limit: int | None = None,
     ) -> Layers | None:
         """Writes, laid over the tables with these bare names.
 
@@ -206,11 +241,12 @@ class Laying:
             held: The writes.
             by_name: The tables.
             checked: Whether reading them raises an error where they break a constraint.
+            limit: How many bytes of rows are brought along; by default as the dialect says.
         """
         writes = _concerned(held, by_name)
         if writes is None or any(name.startswith(PREFIX) for name in by_name):
             return None
-        layers = Layers(self._dialect, self._dialect.held_read_bytes)
+        layers = Layers(self._dialect, self._dialect.held_read_bytes if limit is None else limit)
         try:
             written = joined(writes)
             if checked:
@@ -260,6 +296,35 @@ def _tables_of(write: Held) -> list[Table] | None:
     if isinstance(write, HeldText):
         return None if write.after is None else [write.after.table, *write.after.query.tables_read]
     return None if write.reads_others or write.shape.schemas else [write.shape.table]
+
+
+def _written(write: Held) -> Table | None:
+    """The table that a write is on; ``None`` if unknown."""
+    if isinstance(write, HeldRows):
+        return write.shape.table
+    return None if write.after is None else write.after.table
+
+
+def _may_break_keys(write: HeldText) -> bool:
+    """Whether a write that is no set of rows may write what is unique."""
+    assert write.after is not None  # noqa: S101 - it was laid over its table
+    checks = write.checks
+    if checks is None or not checks.keys:
+        return False
+    concerned = {
+        place_of(unique.table, column)
+        for unique in uniques(write.after.table)
+        for column in unique.concerned
+    }
+    return write.sets is None or not concerned.isdisjoint(write.sets)
+
+
+def _breaks_references(write: HeldText) -> bool:
+    """Whether a write that is no set of rows would have to make sure of references."""
+    assert write.after is not None  # noqa: S101 - it was laid over its table
+    table = write.after.table
+    wanted = write.checks is not None and write.checks.foreign_keys
+    return wanted and bool(foreign_keys(table) or referring(table))
 
 
 def _may_be_counted(write: Held) -> bool:

@@ -938,8 +938,20 @@ class Unit:
         made = steps(held, self._dialect, split=False, locked=self._locked)
         first, *others = islice(made, 2)
         if others:
-            raise unit_errors.not_atomic(held, error) from error
+            first = self._as_one(held, error)
         self._send_alone(first, held)
+
+    def _as_one(self, held: list[Held], error: Error | None) -> Step:
+        """A unit that takes several statements as one, if all are on one table.
+
+        Raises:
+            AtomicityError: It cannot be one; nothing was sent.
+        """
+        one = None if self._locked else self._laying.whole(held)
+        if one is None:
+            raise unit_errors.not_atomic(held, error) from error
+        rows = sum(map(len, held))
+        return Step(one.text, one.parameters, rows, held[0], False, True, held[0])
 
     def _send_alone(self, step: Step, held: list[Held]) -> None:
         cursor = self._send(step, held)
@@ -968,7 +980,7 @@ class Unit:
         except (NotSupportedError, ProgrammingError) as error:
             if not unit_errors.says_unavailable(error):
                 raise
-            raise unit_errors.not_atomic(held, error) from error
+            self._send_alone(self._as_one(held, error), held)
 
     def _send_as_transaction(self, made: Iterator[Step], held: list[Held]) -> None:
         try:

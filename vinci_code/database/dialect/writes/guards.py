@@ -307,6 +307,12 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
             yield from _as_computed(shape, unique, names, but_own)
 
 
+def twice_guards(table: Table, names: Names, rows: str) -> Iterator[str]:
+    """The guards for rows of a SELECT, all of a table: no key may come twice."""
+    for unique in uniques(table):
+        yield _twice(unique, names, rows, " is there twice")
+
+
 def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: _ButOwn) -> Iterator[str]:
     """The guards for keys that are known only when the statement is executed."""
     yield from _of_rows(shape, unique, names, _new_rows(shape, unique.concerned, names), but_own)
@@ -708,14 +714,14 @@ def conflict_guard(
     return _guard(_CONFLICT, _message(before, kinds, values, after), source)
 
 
-def unless_raised(checks: Sequence[str]) -> str:
-    """The FROM and WHERE that give the rows of the payload where no guard raises."""
+def unless_raised(checks: Sequence[str], rows: str = ROWS) -> str:
+    """The FROM and WHERE that give the rows, by default of the payload, where no guard raises."""
     if not checks:
-        return f"FROM {ROWS}"
+        return f"FROM {rows}"
     counted = checks[0]
     if len(checks) > 1:
         counted = f"SELECT sum(raised) AS raised FROM ({' UNION ALL '.join(checks)})"
-    return f"FROM {ROWS} CROSS JOIN ({counted}) AS {_GUARD} WHERE {_GUARD}.raised = 0"
+    return f"FROM {rows} CROSS JOIN ({counted}) AS {_GUARD} WHERE {_GUARD}.raised = 0"
 
 
 def _guard(kind: str, message: str, source: str) -> str:

@@ -132,6 +132,10 @@ class SetWriter:
             return list(self._insert_guards())
         return list(self._merge_guards())
 
+    def twice(self, rows: str) -> Iterator[str]:
+        """Guards for the rows of a SELECT, in which what is unique may not come twice."""
+        return guards.twice_guards(self._shape.table, self._names, rows)
+
     def merge(self, source: str, checks: Sequence[str]) -> str:
         """The MERGE of rows that a SELECT gives."""
         before, after = self._around_merge(checks)

@@ -1,0 +1,128 @@
+"""Without transactions, several writes to one table are one statement."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from tests.dialect.units.test_laid_over import ITEM, METADATA, OTHER, OTHERS, READS, THERE, WRITES
+from tests.full import part
+from tests.parity.backends import warehouse_engine
+from vinci_code.database.dialect import dberrors
+from vinci_code.warehouse import LocalWarehouse
+
+_schemas = itertools.count(1)
+OF_ITEM = [name for name in WRITES if not name.startswith("other")]
+
+
+@pytest.fixture(scope="module")
+def warehouse() -> Iterator[LocalWarehouse]:
+    """A warehouse without transactions."""
+    with LocalWarehouse(transactions=False) as made:
+        yield made
+
+
+@pytest.fixture
+def engine(warehouse: LocalWarehouse) -> Iterator[Engine]:
+    """An engine with the rows of ``THERE``."""
+    schema = f"one_{next(_schemas)}"
+    warehouse.sql(f"CREATE SCHEMA {schema}")
+    made = warehouse_engine(warehouse, schema, held_read_bytes=1_000_000)
+    fill(made)
+    yield made
+    made.dispose()
+    warehouse.sql(f"DROP SCHEMA {schema} CASCADE")
+
+
+def fill(engine: Engine) -> None:
+    METADATA.create_all(engine, [ITEM, OTHER], checkfirst=False)
+    for table, rows in ((ITEM, THERE), (OTHER, OTHERS)):
+        with engine.begin() as connection:
+            connection.execute(insert(table), rows)
+
+
+def after(engine: Engine, writes: list[Any]) -> Any:
+    """What is there after a unit of work, or the kind of its error."""
+    try:
+        with engine.begin() as connection:
+            for write in writes:
+                connection.execute(write)
+    except IntegrityError as error:
+        found: Any = str(error.orig).partition(":")[0].lower()
+    else:
+        found = "committed"
+    with engine.connect() as connection:
+        return found, connection.execute(READS["all"]).all()
+
+
+@part(3)
+@pytest.mark.parametrize("seed", range(12))
+def test_as_on_sqlite(seed: int, engine: Engine, warehouse: LocalWarehouse) -> None:
+    rng = random.Random(seed)
+    names = rng.sample(OF_ITEM, 4)
+    sqlite = create_engine("sqlite://")
+    fill(sqlite)
+    writes = [WRITES[name] for name in names]
+    before = len(warehouse.statements)
+    assert after(engine, writes) == after(sqlite, writes), names
+    sent = [t for t in warehouse.statements[before:] if not t.startswith(("SELECT", "BEGIN"))]
+    assert len(sent) == 1
+
+
+TWICE: dict[str, list[Any]] = {
+    "a key that is there": [
+        delete(ITEM).where(ITEM.c.id == 2),
+        insert(ITEM).values(id=1, name="again"),
+    ],
+    "a name that is there": [
+        update(ITEM).where(ITEM.c.id == 2).values(price=1),
+        insert(ITEM).values(id=30, name="n1"),
+    ],
+    "a key that a query gives": [
+        delete(ITEM).where(ITEM.c.price > 8),
+        insert(ITEM).from_select(["id", "name"], select(ITEM.c.id, ITEM.c.name + "x")),
+    ],
+    "a name that a condition gives": [
+        insert(ITEM).values(id=30, name="thirty"),
+        update(ITEM).where(ITEM.c.price > 4).values(name=func.lower("SAME")),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_a_key_that_would_be_there_twice(what: str, engine: Engine) -> None:
+    sqlite = create_engine("sqlite://")
+    fill(sqlite)
+    found = after(engine, TWICE[what])
+    assert found[0] == "unique constraint failed"
+    assert found == after(sqlite, TWICE[what])
+
+
+def test_a_name_may_be_given_on(engine: Engine) -> None:
+    sqlite = create_engine("sqlite://")
+    fill(sqlite)
+    writes = [
+        delete(ITEM).where(ITEM.c.name == "n1"),
+        insert(ITEM).values(id=1, name="n1", price=100),
+        delete(ITEM).where(ITEM.c.id == 2),
+        update(ITEM).where(ITEM.c.id == 3).values(id=2, name="n2"),
+    ]
+    assert after(engine, writes) == after(sqlite, writes)
+
+
+def test_texts_and_several_tables_stay_refused(engine: Engine) -> None:
+    for other in (text("UPDATE item SET price = 0"), insert(OTHER).values(id=99)):
+        with engine.connect() as connection:
+            connection.execute(insert(ITEM).values(id=90))
+            connection.execute(other)
+            with pytest.raises(Exception, match="takes more than one") as raised:
+                connection.commit()
+        assert isinstance(raised.value.orig, dberrors.AtomicityError)  # type: ignore[attr-defined]
+    with engine.connect() as connection:
+        assert connection.execute(READS["count"]).scalar() == len(THERE)
