@@ -196,7 +196,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         compare_and_set: bool = True,
         on_progress: OnProgress | None = None,
         history_timeout: float = query_history.TIMEOUT,
-        held_read_bytes: int = 0,
+        held_read_bytes: int = 1_000_000,
         check_at: str = "commit",
         **kwargs: Any,
     ) -> None:

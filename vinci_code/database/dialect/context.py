@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import util
@@ -100,6 +101,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     _given_parameters: Sequence[Mapping[str, Any]] | None = None
     # What is held, where a query brings it along.
     _laid: LaidOver | None = None
+    # Whether nobody is asked for the rows of the result.
+    _is_given = False
 
     @classmethod
     def _init_compiled(
@@ -119,6 +122,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             NotSupportedError: It cannot have them.
         """
         checks = laid = None
+        make = partial(
+            super()._init_compiled, dialect, connection, dbapi_connection, execution_options
+        )
         if compiled.isinsert or compiled.isupdate or compiled.isdelete:
             checks = _checks(dialect, compiled, execution_options)
             if compiled.write is None:
@@ -126,26 +132,45 @@ class VinciExecutionContext(default.DefaultExecutionContext):
                 _refuse_unknown(compiled, checks, loaded=flush and dialect.compare_and_set)
             elif compiled.shape is None:
                 compiled = compiled.guarded(checks)
-        else:
+        elif _holds(connection) and described(compiled.statement) is QUERY:
+            if compiled.look_up is not None:
+                known: Any = make(compiled, parameters, *args, **kw)
+                if known._looks_up():
+                    return known
             laid = _laid_over(connection, compiled, execution_options)
             if laid is not None:
                 compiled = compiled.over(laid.names)
-        made: Any = super()._init_compiled(
-            dialect,
-            connection,
-            dbapi_connection,
-            execution_options,
-            compiled,
-            parameters,
-            *args,
-            **kw,
-        )
+        made: Any = make(compiled, parameters, *args, **kw)
         made._given_parameters = parameters
         made._wanted_checks = checks
         made._add_loaded()
         if laid is not None:
             made._bring(laid)
         return made
+
+    def _looks_up(self) -> bool:
+        """Note the row that a query is for, where the same unit has inserted it."""
+        compiled: Any = self.compiled
+        connection: Any = self.root_connection.connection.dbapi_connection
+        unit: Unit = connection.unit
+        (values,) = self.compiled_parameters
+        processors = compiled._bind_processors
+        key = tuple(
+            processors[name](values[name]) if name in processors else values[name]
+            for name in compiled.look_up.key
+        )
+        row = unit.known_row(compiled.look_up, key)
+        if row is not None:
+            self._give([row], len(row))
+        return row is not None
+
+    def _give(self, rows: Sequence[tuple[Any, ...]], width: int) -> None:
+        """Have the result give rows that nobody is asked for."""
+        description: Any = [(str(number), *[None] * 6) for number in range(width)]
+        self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
+            self.cursor, description, rows
+        )
+        self._is_given = True
 
     def _bring(self, laid: LaidOver) -> None:
         """Have a query bring along what is held."""
@@ -202,6 +227,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             if self.compiled.returns_rows:  # type: ignore[union-attr]
                 self._return(unit, cursor, held)
             self._write(unit, cursor, held)
+        elif self._is_given:
+            return
         elif self._is_raw:
             self._run_raw(unit, cursor, statement, parameters)
         else:
@@ -251,12 +278,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         returned: Returned | None = compiled.returned
         known = None if returned is None else self._known(returned.returning, held)
         if returned is not None and known is not None:
-            description: Any = [
-                (str(number), *[None] * 6) for number in range(len(returned.returning.elements))
-            ]
-            self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
-                cursor, description, known
-            )
+            self._give(known, len(returned.returning.elements))
             return
         if self.execution_options.get(AT_ONCE, False) or not unit.holds:
             why = "it is sent at once, and the rows may be others when they are read"
@@ -606,11 +628,14 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         return None
 
 
+def _holds(connection: Any) -> bool:
+    """Whether something is held on a connection."""
+    return bool(connection.connection.dbapi_connection.unit.held)
+
+
 def _laid_over(connection: Any, compiled: Any, options: Mapping[str, Any]) -> LaidOver | None:
     """What is held on the tables of a query, where the query is to bring it along."""
     unit: Unit = connection.connection.dbapi_connection.unit
-    if not unit.held or described(compiled.statement) is not QUERY:
-        return None
     return unit.laid_over(compiled, _names(compiled, options))
 
 

@@ -240,6 +240,10 @@ class HeldWrites:
             return True
         return not self._tables.isdisjoint(tables)
 
+    def to(self, table: str) -> list[Held]:
+        """The writes that read, or write, a table of this bare name."""
+        return [entry for entry in self._entries if entry.tables is None or table in entry.tables]
+
     def mark(self) -> HeldMark:
         """The place that a savepoint stands for."""
         last = self._entries[-1] if self._entries else ()

@@ -79,6 +79,7 @@ from vinci_code.database.dialect.units.steps import Step, locking, refuse_duplic
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.dml import Returned
 from vinci_code.database.dialect.writes.locks import LockedRows
+from vinci_code.database.dialect.writes.look_ups import LookUp
 from vinci_code.database.dialect.writes.payload import SPLIT_JSON_BYTES
 from vinci_code.database.dialect.writes.shapes import WriteKind
 
@@ -307,6 +308,36 @@ class Unit:
             self._send_held("what a flush has written is checked")
         else:
             self._check_since(mark, matched=True)
+
+    def known_row(self, query: LookUp, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The row that a query looks up, where this unit has inserted it with plain values.
+
+        Args:
+            query: The query.
+            key: The values of the key.
+
+        Returns:
+            The row; ``None`` where it has to be asked for.
+        """
+        self._require_sound()
+        if self._level != DEFAULT or not self.holds:
+            return None
+        writes = self.held.to(bare_name(query.table))
+        if not all(
+            isinstance(write, HeldRows)
+            and write.shape.table is query.table
+            and write.shape.key is not None
+            and write.upsert is None
+            and write.checks.keys
+            and not new_key(write.shape)
+            and not computes_key(write.shape)
+            for write in writes
+        ):
+            return None
+        found: tuple[Any, ...] | None = query.row(
+            key, [(write.shape, write.rows) for write in writes if isinstance(write, HeldRows)]
+        )
+        return found
 
     def laid_over(self, query: Query, names: Collection[Name]) -> LaidOver | None:
         """What is held on the tables of a query, for the query to bring it along.
@@ -765,7 +796,7 @@ class Unit:
 
     def _may_lock(self, of: LockedTable) -> bool:
         """Whether it is known which rows of a table the unit has written, and what of them."""
-        writes = self._writes_to(of)
+        writes = self.held.to(bare_name(of.table))
         return all(
             isinstance(write, HeldRows)
             and write.upsert is None
@@ -779,7 +810,7 @@ class Unit:
     def _own(self, of: LockedTable) -> dict[tuple[Any, ...], set[str] | None]:
         """The columns that the unit has written, by the keys of the rows; ``None`` for new ones."""
         own: dict[tuple[Any, ...], set[str] | None] = {}
-        for write in self._writes_to(of):
+        for write in self.held.to(bare_name(of.table)):
             assert isinstance(write, HeldRows)  # noqa: S101 - _may_lock has looked
             columns = {item.column.name for item in write.shape.values}
             for row in write.rows:
@@ -787,10 +818,6 @@ class Unit:
                 known = None if write.shape.kind is WriteKind.INSERT else own.get(key, set())
                 own[key] = None if known is None else known | columns
         return own
-
-    def _writes_to(self, of: LockedTable) -> list[Held]:
-        name = bare_name(of.table)
-        return [write for write in self.held if write.tables is None or name in write.tables]
 
     def _check_since(self, mark: HeldMark, *, matched: bool = False) -> None:
         """Raise where what was written since a savepoint breaks a constraint."""

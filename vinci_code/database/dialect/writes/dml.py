@@ -43,6 +43,7 @@ from vinci_code.database.dialect.writes.dml_values import (
     rendered,
     selected_as_stored,
 )
+from vinci_code.database.dialect.writes.look_ups import LookUp, look_up
 from vinci_code.database.dialect.writes.returning import Returning, returning
 from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.dialect.writes.shapes import Shape, WriteKind, letters
@@ -206,6 +207,12 @@ class WriteCompiler(InsertKeys, HeldReads):
             return None
         whole = touched if touched is None or None not in touched else None
         return Returned(write.returned, query, whole)
+
+    @util.memoized_property
+    def look_up(self) -> LookUp | None:
+        """What a query looks up by its key; ``None`` where it does something else."""
+        statement = getattr(self.compile_state, "statement", None)
+        return look_up(self, statement, self.names_by_key)
 
     @property
     def returns_rows(self) -> bool:

@@ -58,7 +58,7 @@ class Returning:
         for element in self.elements:
             column = own_column(self.table, element)
             item = None if column is None else given.get(column.name)
-            if item is None or not item.is_plain or not _is_read_as_sent(item.column, dialect):
+            if item is None or not item.is_plain or not is_read_as_sent(item.column, dialect):
                 return None
             places.append(item.first)
         return [tuple([row[place] for place in places]) for row in rows]
@@ -85,6 +85,7 @@ def returning(table: Any, elements: Sequence[Any]) -> Returning | None:
     return Returning(table, elements, frozenset(found))
 
 
-def _is_read_as_sent(column: Column[Any], dialect: Any) -> bool:
+def is_read_as_sent(column: Column[Any], dialect: Any) -> bool:
+    """Whether what is read of a column is the very value that was sent."""
     kind: Any = innermost(column.type, dialect)
     return isinstance(kind, _READ_AS_SENT) and kind.binds_stored

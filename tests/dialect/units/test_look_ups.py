@@ -1,0 +1,164 @@
+"""A row that the unit has inserted with plain values is known without a request."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import DateTime, Engine, Numeric, String, func, insert, select, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from tests.dialect.held import first_words, sending
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
+
+
+class Base(DeclarativeBase):
+    """Of the models."""
+
+
+class Upper(TypeDecorator[str]):
+    """Text that is stored in capitals, and read in small letters."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return value and value.upper()
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return value and value.lower()
+
+
+class Plain(Base):
+    """A row of which all is known."""
+
+    __tablename__ = "plain"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    code: Mapped[str | None] = mapped_column(Upper)
+    at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    state: Mapped[str] = mapped_column(server_default="new")
+
+
+class Other(Base):
+    """A row with what is not known, or not as it will be read."""
+
+    __tablename__ = "other_values"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(server_default=text("7"))
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 3))
+
+
+@pytest.fixture
+def engine(connected: Callable[..., Engine]) -> Engine:
+    """An engine whose reads bring along what is held."""
+    made = connected(held_read_bytes=1_000_000)
+    Base.metadata.create_all(made)
+    return made
+
+
+def values(row: Plain) -> tuple[Any, ...]:
+    return row.id, row.name, row.code, row.at, row.state
+
+
+AT = dt.datetime(2026, 1, 2, 3, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+
+
+def test_refresh_and_get_ask_nobody(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    with (
+        Session(engine) as session,
+        sending(lambda: local_warehouse.statements) as sent,
+    ):
+        first = Plain(id=1, name="a", code="X", at=AT)
+        session.add_all([first, Plain(id=2)])
+        session.flush()
+        session.refresh(first)
+        seen = [values(first)]
+        session.expire_all()
+        seen.append(values(session.get_one(Plain, 2)))
+        first.name = "b"
+        session.flush()
+        session.expire_all()
+        seen.append(values(first))
+        session.expunge_all()
+        seen.append(values(session.get_one(Plain, 1)))
+        assert sent == []
+        session.commit()
+    assert first_words(sent) == ["INSERT"]
+    with Session(engine) as session:
+        stored = [values(session.get_one(Plain, n)) for n in (1, 2)]
+    assert stored == [seen[2], seen[1]]
+    assert seen == [
+        (1, "a", "x", AT, "new"),
+        (2, None, None, None, "new"),
+        (1, "b", "x", AT, "new"),
+        (1, "b", "x", AT, "new"),
+    ]
+
+
+BY_KEY = select(Plain.name).where(Plain.id == 1)
+ASKED: dict[str, tuple[list[Any], Any]] = {
+    "another key": ([], select(Plain.name).where(Plain.id == 9)),
+    "a computed value": (
+        [update(Plain).where(Plain.id == 1).values(name=Plain.name + "!")],
+        BY_KEY,
+    ),
+    "a condition": ([update(Plain).where(Plain.name == "a").values(name="z")], BY_KEY),
+    "a removal": ([Plain.__table__.delete().where(Plain.id == 1)], BY_KEY),  # type: ignore[attr-defined]
+    "a further condition": ([], BY_KEY.where(Plain.name == "b")),
+    "an expression": ([], select(func.upper(Plain.name)).where(Plain.id == 1)),
+    "a list": ([], select(Plain.name).where(Plain.id.in_([1]))),
+    "an aggregate": ([], select(func.count()).select_from(Plain).where(Plain.id == 1)),
+    "a limit": ([], BY_KEY.limit(0)),
+    "a stored row": ([], select(Plain.name).where(Plain.id == 5)),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_is_not_known_is_asked_for(
+    what: str, engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    writes, read = ASKED[what]
+    with engine.begin() as connection:
+        connection.execute(insert(Plain).values(id=5, name="stored"))
+    with engine.connect() as connection:
+        connection.execute(insert(Plain).values(id=1, name="a"))
+        for write in writes:
+            connection.execute(write)
+        with sending(lambda: local_warehouse.statements) as sent:
+            carried = connection.execute(read).all()
+        assert first_words(sent) == ["WITH"]
+        connection.commit()
+        assert connection.execute(read).all() == carried
+
+
+def test_defaults_and_digits_are_asked_for(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    with (
+        Session(engine) as session,
+        sending(lambda: local_warehouse.statements) as sent,
+    ):
+        row = Other(id=1, amount=Decimal("1.5"))
+        session.add(row)
+        session.flush()
+        session.refresh(row)
+        assert (row.size, str(row.amount)) == (7, "1.500")
+    assert first_words(sent) == ["WITH"]
+
+
+def test_a_row_without_checked_keys_is_asked_for(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(Plain).values(id=1, name="stored"))
+    with engine.connect() as connection:
+        connection.execute(
+            insert(Plain).values(id=1, name="again"), execution_options={"enforce_keys": False}
+        )
+        with sending(lambda: local_warehouse.statements) as sent:
+            assert sorted(connection.scalars(BY_KEY)) == ["again", "stored"]
+        connection.rollback()
+    assert first_words(sent) == ["WITH"]
