@@ -30,7 +30,7 @@ from tests.full import part
 from tests.patience import wait_until
 from vinci_code import __version__
 
-pytestmark = part(3)
+pytestmark = part(6)
 
 
 COMMANDS: tuple[tuple[str, ...], ...] = (

@@ -26,7 +26,7 @@ from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.driver.dbapi import Connection
 
 SEED = 12
-PROGRAMS = some(60, few=30)
+PROGRAMS = some(60, few=20)
 # Within how many programs a break is to be found.
 BOUND = 60
 

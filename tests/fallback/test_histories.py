@@ -73,7 +73,7 @@ _FOUND = {
 }
 
 
-@part(3)
+@part(6)
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", [b for b in BREAKS if b.name in _FOUND], ids=lambda b: b.name)
 def test_a_break_is_found(broken: Break) -> None:

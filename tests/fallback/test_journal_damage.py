@@ -21,7 +21,7 @@ from vinci_code.database.fallback.journal_file import PAGE_SIZE, JournalFile
 from vinci_code.database.fallback.records import Counts, Entry, State
 from vinci_code.database.fallback.salvage import Salvaged, salvage
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 SEED = 20260131

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.fallback.journals import opened, run
+from tests.full import full
 from vinci_code.database.fallback.records import State
 
 pytestmark = [
@@ -95,6 +96,7 @@ def test_a_writer_that_is_killed_leaves_what_it_acknowledged_and_at_most_one_mor
     assert printed == "True\n"
 
 
+@full
 def test_a_replay_that_is_killed_leaves_what_it_sent_in_doubt() -> None:
     printed = run(
         KILLED

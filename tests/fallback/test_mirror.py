@@ -38,7 +38,7 @@ from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Dialect sqlite.* does .not. support Decimal"),
-    part(2),
+    part(3),
 ]
 
 UTC = dt.timezone.utc

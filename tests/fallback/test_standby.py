@@ -57,7 +57,7 @@ from vinci_code.database.models.types import UtcDateTime
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 class Base(DeclarativeBase):

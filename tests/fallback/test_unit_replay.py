@@ -35,7 +35,7 @@ from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 METADATA = MetaData()

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.full import part
+from tests.full import full, part, some
 from tests.history.breaks import BREAKS, Break
 from tests.history.checker import check
 from tests.history.model import SETTING
@@ -43,7 +43,7 @@ from vinci_code.database.dialect.writes import guards
 from vinci_code.warehouse.engine import conflicts
 
 SEED = 20
-SCHEDULES = 80
+SCHEDULES = some(80, few=50)
 # Within how many schedules a break is to be found.
 BOUND = 60
 
@@ -68,6 +68,7 @@ def _schedules(on: Runner, seed: int, count: int) -> Iterator[Schedule]:
     return (generate(seed, number, transactions=on.transactions) for number in range(count))
 
 
+@part(2)
 def test_every_history_can_be_explained(on: Runner) -> None:
     report = run_all(on, _schedules(on, SEED, SCHEDULES))
     print(report.as_text())
@@ -197,7 +198,7 @@ _FOUND = {
 }
 
 
-@part(3)
+@part(5)
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", [b for b in BREAKS if b.name in _FOUND], ids=lambda b: b.name)
 def test_a_break_is_found(broken: Break) -> None:
@@ -242,6 +243,7 @@ def test_what_is_doubled_is_found(
     assert re.search(expected, violation)
 
 
+@full
 @pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
 def test_a_failing_schedule_is_made_small_and_written(
     on: Runner, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from tests.cli.process import environment
 from tests.fakes.relay import Relay
 from tests.fallback.outages import Outages
+from tests.full import full
 from tests.patience import PATIENCE_S
 from vinci_code.core.config import reload_settings
 from vinci_code.database.models import Event
@@ -130,6 +131,7 @@ def stored(local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch) -> I
     return types()
 
 
+@full
 def test_a_day_with_an_outage(day: Day, stored: Iterator[str]) -> None:
     assert day.run("A day with an outage") == [
         *("bash", "goes away", "python", "python", "bash", "is back", "bash")

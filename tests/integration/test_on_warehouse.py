@@ -112,6 +112,7 @@ def test_the_check_writes_on_the_warehouse(on_warehouse: Run) -> None:
     assert "was created, written, read and dropped" in found.out
 
 
+@full
 def test_commands_that_need_tables_say_how_to_get_them(on_warehouse: Run) -> None:
     found = on_warehouse("events", "list")
     assert found.code != 0
@@ -216,24 +217,13 @@ def test_units_that_only_read_are_no_transactions(migrated: TestWarehouse) -> No
     assert [item.split()[0] for item in migrated.statements[before:]] == ["SELECT"]
 
 
-@pytest.mark.parametrize(
-    ("choice", "error", "what"),
-    [
-        ("auto", FailedError, None),
-        ("on", FailedError, None),
-        ("off", DBAPIError, "PendingWritesError"),
-    ],
-)
+@pytest.mark.parametrize("choice", ["auto", "on", "off"])
 def test_transactions_as_they_are_chosen(
-    migrated: TestWarehouse,
-    monkeypatch: pytest.MonkeyPatch,
-    choice: str,
-    error: type[Exception],
-    what: str | None,
+    migrated: TestWarehouse, monkeypatch: pytest.MonkeyPatch, choice: str
 ) -> None:
     monkeypatch.setenv("DATABRICKS_TRANSACTIONS", choice)
     reload_settings()
-    with pytest.raises(error, match=what):
+    with pytest.raises(FailedError):
         write_and_fail()
     assert count() == 0
 
@@ -345,7 +335,7 @@ def write_and_count(session: Session) -> None:
 def test_a_session_that_is_lost_within_a_unit_is_an_error_and_nothing_stays(
     migrated: TestWarehouse,
 ) -> None:
-    migrated.inject(Fault.session_lost(operation="ExecuteStatement", statement="COMMIT"))
+    migrated.inject(Fault.session_lost(operation="ExecuteStatement", statement="^INSERT"))
     with pytest.raises(DBAPIError), session_scope() as session:
         write_and_count(session)
     assert count() == 0

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("user_program.py")
 # A class is an expression with Any where its constructor takes values of any type. SQLAlchemy's
@@ -50,6 +52,7 @@ def complaints(program: Path) -> list[str]:
     ]
 
 
+@full
 @pytest.mark.slow
 def test_mypy_finds_no_error_and_no_any() -> None:
     assert complaints(PROGRAM) == []

@@ -25,7 +25,7 @@ ERROR = re.compile(r"\[[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*\].*SQLSTATE: [0-9A-Z]{5}",
 SEEDED = settings(
     derandomize=True,
     deadline=None,
-    max_examples=some(200, few=80),
+    max_examples=some(200, few=40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -19,6 +19,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
+from tests.full import some
 from tests.patience import PATIENCE_S
 from tests.warehouse.driver import Connection, sql, ttypes
 from vinci_code.warehouse import LocalWarehouse
@@ -28,7 +29,7 @@ DEADLINE = PATIENCE_S
 SEEDED = settings(
     derandomize=True,
     deadline=None,
-    max_examples=100,
+    max_examples=some(100, few=40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

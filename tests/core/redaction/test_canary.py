@@ -359,7 +359,7 @@ def run_vinci(
     return place.run(*arguments, environment=environment)
 
 
-@part(3)
+@part(6)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
@@ -400,6 +400,7 @@ def test_no_command_leaks_on_sqlite(place: Place, command: str) -> None:
     assert leaks(output) == set()
 
 
+@full
 @pytest.mark.slow
 def test_nothing_leaks_into_the_fallback(place: Place) -> None:
     with closed_port() as port:
@@ -471,7 +472,7 @@ MISPLACED: dict[str, dict[str, str]] = {
 }
 
 
-@part(3)
+@part(6)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MISPLACED)
 def test_a_misplaced_secret_is_not_repeated(place: Place, name: str) -> None:

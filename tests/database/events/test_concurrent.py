@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.process import PATIENCE_S, SAMPLE, start, vinci
+from tests.full import full
 
 
 def content() -> list[tuple[Any, ...]]:
@@ -41,6 +42,7 @@ def expected() -> list[tuple[Any, ...]]:
     return alone
 
 
+@full
 def test_in_step_with_each_other() -> None:
     """Both get the same lines by turns, so that they store the same batches at the same time."""
     alone = expected()

@@ -32,7 +32,7 @@ from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 from vinci_code.warehouse.wire import rest, thrift_service
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 Connect = Callable[..., dbapi.Connection]

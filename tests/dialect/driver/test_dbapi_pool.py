@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from tests.full import part
 from tests.patience import PATIENCE_S, wait_until
 from vinci_code.core.redaction import redact
 from vinci_code.database.dialect.driver.pooling import SessionPool
@@ -62,6 +63,7 @@ def test_a_token_is_taken_out_of_the_url_at_once() -> None:
     assert without_credentials(kept) is kept
 
 
+@part(3)
 @pytest.mark.parametrize(
     "url",
     [

@@ -45,7 +45,7 @@ from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import NullType
 
-from tests.full import some
+from tests.full import full, some
 from vinci_code.database.dialect.alembic import VinciImpl, settle_interrupted
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.migrations.compare import same_type
@@ -601,6 +601,7 @@ def _is_nth(nth: int, number: int, _: str) -> bool:
     return number == nth
 
 
+@full
 @pytest.mark.slow
 def test_a_revision_that_was_killed_anywhere_can_be_run_again(
     migrations: Migrations, connection: Connection

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, inspect, text
 
 from tests.cli.process import COMMAND, environment, vinci
+from tests.full import full
 from tests.patience import FOR_LONG_S, PATIENCE_S, wait_until
 from vinci_code.database.dialect.alembic import MigrationRunningError, claimed
 from vinci_code.database.dialect.migrations import claim as alembic_claim
@@ -187,6 +188,7 @@ def test_of_two_processes_one_migrates(
     assert not is_claimed(engine)
 
 
+@full
 def test_what_a_killed_process_has_left_is_taken_up_when_its_claim_is_dropped(
     engine: Engine, local_warehouse: TestWarehouse, tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ from vinci_code.database.dialect.reflection.information_schema import (
 from vinci_code.database.dialect.types import ARRAY, MAP, STRUCT, TIMESTAMP, VARIANT
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 MAPPED = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"

@@ -41,7 +41,7 @@ from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.sql.uniques import unchecked, uniques
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(3)
+pytestmark = part(5)
 
 
 Declare = Callable[[Table], Any]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 OBJECTS = 100_000
@@ -73,6 +74,7 @@ print(json.dumps({
 """
 
 
+@part(2)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's")
 def test_a_commit_of_very_many_objects_takes_little_memory(

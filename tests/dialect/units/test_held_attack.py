@@ -44,7 +44,7 @@ from tests.dialect.sides import Sides
 from tests.full import part
 from vinci_code.database import upsert
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 class Base(DeclarativeBase):

@@ -33,7 +33,7 @@ from tests.dialect.held import first_words, sending
 from tests.full import full, part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(3)
+pytestmark = part(5)
 
 
 class AnyCase(TypeDecorator[str]):

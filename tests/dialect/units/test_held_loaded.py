@@ -41,7 +41,7 @@ from vinci_code.database import run_unit
 from vinci_code.database.dialect.writes.compared import LONGEST
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(3)
+pytestmark = part(4)
 
 
 class Encrypted(TypeDecorator[str]):

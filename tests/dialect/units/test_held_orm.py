@@ -42,7 +42,7 @@ from tests.dialect.held import first_words, rows_of, sending
 from tests.full import part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 class Base(DeclarativeBase):

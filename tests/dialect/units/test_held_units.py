@@ -475,6 +475,7 @@ def test_reading_what_is_held_is_refused_and_nothing_is_lost(poor: Engine) -> No
             assert isinstance(caught.value.orig, dberrors.PendingWritesError)
             assert "commit before reading" in str(caught.value)
         savepoint.rollback()
+        connection.execute(text("UPDATE one SET id = 1 WHERE id = 1"))
         result = connection.execute(delete(ONE).where(ONE.c.id == 1))
         with pytest.raises(NotSupportedError, match="PendingWritesError"):
             _ = result.rowcount

@@ -43,7 +43,7 @@ from tests.full import part
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(3)
+pytestmark = part(5)
 
 
 METADATA = MetaData()

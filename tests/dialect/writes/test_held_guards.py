@@ -39,7 +39,7 @@ from tests.dialect.held import count_of, rows_of
 from tests.full import part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 METADATA = MetaData()

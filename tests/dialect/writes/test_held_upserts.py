@@ -33,12 +33,12 @@ from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import first_words, rows_of, sending
 from tests.dialect.sides import sides_of
-from tests.full import part
+from tests.full import part, some
 from vinci_code.database import upsert
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
-pytestmark = part(2)
+pytestmark = part(3)
 
 
 METADATA = MetaData()
@@ -114,7 +114,9 @@ _THERE = st.lists(
 _KEYS = st.sampled_from([["id"], ["u", "w"]])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=some(40, few=15), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @for_any(there=_THERE, rows=st.lists(_ROWS, min_size=1, max_size=5), keys=_KEYS, data=st.data())
 def test_as_on_sqlite(
     sides: Sides,

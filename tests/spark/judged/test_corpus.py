@@ -24,7 +24,7 @@ _TOGETHER = 40
 # and so has each form of a change that checks what was loaded.
 _SLOW = ("compliance::", "parity::names_", "held::held_loaded")
 # Where time is short, one of so many is run: of what writes, each case has tables of its own.
-_WRITING, _READING = 4, 2
+_WRITING, _READING = 6, 3
 
 
 def _parameters() -> Iterator[object]:

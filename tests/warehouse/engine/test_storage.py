@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import part
 from tests.warehouse.engine.client import MANAGED, Client, db, engine
 from vinci_code.warehouse.engine.engine import Engine
 
@@ -80,6 +81,7 @@ while True:
 """
 
 
+@part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(3))
 def test_kill_9_leaves_whole_commits_only(tmp_path: Path, attempt: int) -> None:
