@@ -351,7 +351,7 @@ ROWS: list[Row] = [
         "IntegrityError",
     ),
     Row("`'abc' LIKE 'A%'`", capitals, "not found", "found", "found"),
-    Row("`with_for_update()`", for_update, "DatabaseError", "CompileError", []),
+    Row("`with_for_update()`", for_update, "DatabaseError", [], []),
     Row("the warehouse forgot the idle session", lost_session, "DatabaseError", 1),
     Row(
         "the reply to an `INSERT` is lost",

@@ -14,7 +14,8 @@ _closed: Any = exclusions.closed
 
 CAN = """
     array_type comment_reflection comment_reflection_full_unicode create_or_replace_view
-    create_table_as ctes ctes_with_values
+    create_table_as delete_returning insert_executemany_returning insert_returning
+    sane_rowcount_w_returning savepoints update_returning ctes ctes_with_values
     cast_precision_numerics_many_significant_digits cross_schema_fk_reflection date_historic
     datetime_historic
     datetime_literals datetime_timezone datetime_timezone_historic except_
@@ -39,7 +40,7 @@ CANNOT = {
     "date_coerces_from_datetime": "the time of day would be lost, so such a value is refused",
     "deferrable_fks": "constraints are informational (PRIMARY KEY, FOREIGN KEY)",
     "delete_from": "there is no DELETE … USING; MERGE does it",
-    "duplicate_key_raises_integrity_error": "PRIMARY KEY and UNIQUE are informational",
+    "duplicate_key_raises_integrity_error": "the commit, or a savepoint's release, raises it",
     "fetch_first": "there is no FETCH FIRST; LIMIT does it",
     "foreign_key_constraint_option_reflection_ondelete": "the only action is NO ACTION",
     "index_reflection": "a Delta table has no indexes",
@@ -47,7 +48,6 @@ CANNOT = {
     "reflect_indexes_with_ascdesc": "a Delta table has no indexes",
     "on_update_cascade": "the only action is NO ACTION",
     "recursive_fk_cascade": "the only action is NO ACTION",
-    "savepoints": "a transaction has no savepoints",
     "sequences": "there are no sequences",
     "sequences_optional": "there are no sequences",
     "temp_table_reflection": "a temporary table is not listed in information_schema",

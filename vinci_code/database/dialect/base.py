@@ -39,8 +39,8 @@ Arguments of ``create_engine``:
     commit. Whoever connects needs no more than to see the own statements there; ``recovery`` has
     the rule.
 ``held_read_bytes``
-    How many bytes of held rows a SELECT brings along, so that it sees them, such as 1,000,000. With
-    more, and always with 0 (the default), what is held is sent within a transaction instead.
+    How many bytes of held rows a SELECT brings along, so that it sees them (1,000,000). With more,
+    and always with 0, what is held is sent within a transaction instead.
 ``check_at``
     When the ORM's writes are checked: ``"commit"`` (the default), or ``"flush"``, for applications
     that catch ``IntegrityError`` there: each flush that writes asks the warehouse once, and the
@@ -61,11 +61,10 @@ Execution options, of a statement, a connection or an engine:
 
 Units of work: INSERT, UPDATE and DELETE are held until the commit, which sends all of them as one
 statement, or as one ``BEGIN ATOMIC … END``; errors of a write, such as ``IntegrityError``, are
-raised by the commit. A rollback sends nothing. A SELECT on tables with held writes begins a
-transaction, so that it sees them; with ``held_read_bytes`` it brings them along instead, where that
-is certain to be the same (``laid_over``). ``isolation_level="REPEATABLE READ"`` begins one with the
-first statement of each unit, ``"AUTOCOMMIT"`` holds nothing. The default is called
-``"READ COMMITTED"``.
+raised by the commit. A rollback sends nothing. A SELECT on tables with held writes brings these
+along (``laid_over``), or begins a transaction where that would not be the same for certain.
+``isolation_level="REPEATABLE READ"`` begins one with the first statement of each unit,
+``"AUTOCOMMIT"`` holds nothing. The default is called ``"READ COMMITTED"``.
 
 Arguments of ``Table``:
 
