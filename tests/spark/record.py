@@ -38,8 +38,19 @@ def run_parity() -> None:
 
 
 def run_held() -> None:
-    """What writes of every form are checked by; of the two warehouses the one with transactions."""
-    names = ("writes/test_held_constructs", "units/test_held_loaded")
+    """What writes of every form are checked by, and reads of what is held.
+
+    Of the two warehouses of the first tests, the one with transactions.
+    """
+    names = (
+        "writes/test_held_constructs",
+        "units/test_held_loaded",
+        "units/test_laid_over",
+        "units/test_returning",
+        "units/test_locking",
+        "units/test_as_one",
+        "units/test_check_at",
+    )
     _run_tests(*(f"tests/dialect/{name}.py" for name in names), "-k", "not none")
 
 
