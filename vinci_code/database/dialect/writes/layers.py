@@ -39,17 +39,22 @@ class Layers:
 
     Attributes:
         names: What gives the rows of a table, by the table: the name of its latest expression.
-        texts: The expressions, each with its name.
         parameters: Their parameters, in the order of the texts.
     """
 
     def __init__(self, dialect: Any, limit: int) -> None:
         self.names: dict[Table, str] = {}
-        self.texts: list[str] = []
         self.parameters: list[Any] = []
+        # The expressions by their names.
+        self._made: dict[str, str] = {}
         self._guarded: list[str] = []
         self._dialect = dialect
         self._left = limit
+
+    @property
+    def texts(self) -> list[str]:
+        """The expressions, each with its name."""
+        return [f"{name} AS ({text})" for name, text in self._made.items()]
 
     def add(
         self,
@@ -71,11 +76,11 @@ class Layers:
             CannotLayError: They cannot be laid over it.
         """
         before = self.names.get(shape.table, shape.target)
-        given = self._rows(shape, rows)
+        given = self._payload(shape, rows)
         if checks is not None:
             given = self._checked(replace(shape, target=before), rows, upsert, checks, given)
         layer = _Layer(shape, before, self._dialect)
-        self.names[shape.table] = self._named(layer.text(given, upsert))
+        self.names[shape.table] = self._named(layer.text(self._named(given), upsert))
 
     def add_query(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> None:
         """Lay the outcome of a write over what there is of its table.
@@ -96,7 +101,7 @@ class Layers:
     def count(self, shape: Shape, rows: Sequence[Row]) -> str:
         """A query that counts the rows of a table that rows of a shape find."""
         before = self.names.get(shape.table, shape.target)
-        given = self._rows(shape, rows)
+        given = self._named(self._payload(shape, rows))
         on = " AND ".join(f"{BEFORE}.{item.name} = {item.made}" for item in shape.matches)
         query = f"SELECT count(*) FROM {before} AS {BEFORE} JOIN {given} AS {ROWS} ON {on}"
         return f"WITH {', '.join(self.texts)} {query}"
@@ -126,7 +131,7 @@ class Layers:
         checks: Checks,
         given: str,
     ) -> str:
-        """The rows, which come only where all is as it has to be."""
+        """What gives the rows, and does so only where all is as it has to be."""
         writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows)
         wanted = writer.guards(upsert)
         if not wanted:
@@ -136,9 +141,9 @@ class Layers:
             if shape.table in self.names and not all(item.is_plain for item in shape.values):
                 raise CannotLayError("a key is computed of a table that is written to")
             # That a changed row is there still is no reason to ask for that alone.
-            self._guarded.append(f"{_LAYER}{len(self.texts)}")
+            self._guarded.append(f"{_LAYER}{len(self._made)}")
         raised = guards.unless_raised(wanted)
-        return self._named(f"WITH {ROWS} AS (SELECT * FROM {given}) SELECT {ROWS}.* {raised}")
+        return f"WITH {ROWS} AS ({given}) SELECT {ROWS}.* {raised}"
 
     def _format(self, item: Any) -> str:
         if item in self.names:
@@ -155,15 +160,20 @@ class Layers:
 
     def name(self, table: Table, name: str) -> None:
         """Give what has become of a table another name."""
-        self.texts.append(f"{name} AS (SELECT * FROM {self.names[table]})")
+        latest = self.names[table]
+        if latest == next(reversed(self._made)):
+            # No other reads it: it needs no second name, which the warehouse would have to resolve.
+            self._made[name] = self._made.pop(latest)
+        else:
+            self._made[name] = f"SELECT * FROM {latest}"
         self.names[table] = name
 
     def _named(self, text: str) -> str:
-        name = f"{_LAYER}{len(self.texts)}"
-        self.texts.append(f"{name} AS ({text})")
+        name = f"{_LAYER}{len(self._made)}"
+        self._made[name] = text
         return name
 
-    def _rows(self, shape: Shape, rows: Sequence[Row]) -> str:
+    def _payload(self, shape: Shape, rows: Sequence[Row]) -> str:
         if len(rows) * len("{},") > self._left:
             raise CannotLayError("the rows are more than the limit")
         made = list(islice(payloads(rows, shape.transports, split=False), 2))
@@ -171,7 +181,7 @@ class Layers:
             raise CannotLayError("the rows are too many for one text")
         (payload,) = made
         begin, end = payload.around()
-        return self._named(f"{begin}{self._sent(payload)}{end}")
+        return f"{begin}{self._sent(payload)}{end}"
 
     def _sent(self, payload: Payload) -> str:
         if payload.json is None:
