@@ -8,7 +8,7 @@ in a unit whose reads bring them along (``held_read_bytes``) and in one that beg
 its first read, and takes the time of the same SELECT, in turns:
 
 * plain: nothing is held;
-* carried: the first read that brings the writes along, and the next, for which nothing else is held;
+* carried: the first read that brings the writes along, and the next, with nothing else held;
 * transaction: the first read, which waits for BEGIN and for the writes, and the next.
 
 Ratios to the plain SELECT of the same round are compared, of which the medians are printed; of the
@@ -77,7 +77,7 @@ class Line:
     size: tuple[int, int] = (0, 0)
 
 
-# --- what is written, and what is read -------------------------------------------------------------
+# --- what is written, and what is read ------------------------------------------------------------
 
 
 def spread(count: int, stored: int, offset: int = 0) -> list[int]:
@@ -120,7 +120,7 @@ def upserts(count: int, stored: int) -> Iterator[tuple[Any, Any]]:
     yield upsert(Sale, rows, keys=["id"]), None
 
 
-def condition(count: int, stored: int) -> Iterator[tuple[Any, Any]]:
+def condition(count: int, _stored: int) -> Iterator[tuple[Any, Any]]:
     """One change by a condition, however many rows it finds."""
     wanted = TABLE.c.product == "product 3"
     yield sa.update(TABLE).where(wanted).values(amount=TABLE.c.amount + count), None
@@ -179,7 +179,7 @@ def query_added(session: orm.Session) -> Sequence[Any]:
     return session.scalars(sa.select(Sale).where(Sale.id == wanted)).all()
 
 
-# --- how --------------------------------------------------------------------------------------------
+# --- how ------------------------------------------------------------------------------------------
 
 
 class Bench:
@@ -274,9 +274,10 @@ def shown(name: str, line: Line, waits: bool) -> str:
 
     carried, sent = median(line.carried), median(line.transaction)
     slow = max(carried) > MOST_SLOWER[waits] or (waits and carried[0] > sent[0])
+    plain = statistics.median(line.plain) * 1e3
     return (
-        f"    {name:<13} plain {statistics.median(line.plain) * 1e3:7.1f} ms"
-        f"   carried {carried[0]:5.2f} {carried[1]:5.2f}   transaction {sent[0]:6.2f} {sent[1]:5.2f}"
+        f"    {name:<13} plain {plain:7.1f} ms   carried {carried[0]:5.2f} {carried[1]:5.2f}"
+        f"   transaction {sent[0]:6.2f} {sent[1]:5.2f}"
         f"   statements {line.statements[0]} / {line.statements[1]}"
         f"   bytes {line.size[0]:,} / {line.size[1]:,}{'   *' if slow else ''}"
     )

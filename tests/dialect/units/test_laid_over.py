@@ -314,6 +314,38 @@ def test_more_parameters_than_a_statement_takes(sides: tuple[Engine, Engine]) ->
             connection.rollback()
 
 
+def test_what_an_upsert_searches_is_bounded_by_its_keys(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    # Otherwise it is all keys that are stored, whatever the query asks for.
+    METADATA.create_all(engine)
+    rows = [{"id": n, "name": f"n{n}", "price": n} for n in (3, 8, 5)]
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(upsert(ITEM, rows, keys=["id"]))
+        assert connection.scalar(select(func.count()).where(ITEM.c.price > 3)) == 2
+        connection.rollback()
+    (read,) = sent
+    assert "vinci_before.id = vinci_rows.a AND vinci_before.id BETWEEN 3 AND 8)" in read
+
+
+def test_no_expression_only_gives_another_its_name(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    METADATA.create_all(engine)
+    query = select(ITEM.c.id, OTHER.c.id).join(OTHER, OTHER.c.item_id == ITEM.c.id)
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(insert(OTHER), [{"id": 1, "item_id": 7}])
+        connection.execute(insert(ITEM), [{"id": 7}])
+        assert connection.execute(query).all() == [(7, 1)]
+        connection.execute(update(ITEM).where(ITEM.c.price > 4).values(price=0))
+        assert connection.execute(select(ITEM.c.id)).all() == [(7,)]
+        connection.rollback()
+    both, one = sent
+    # The rows with their guard, and the table with them, of each; what is not last has two names.
+    assert both.count(" AS (SELECT * FROM vinci_layer_") == 1
+    assert " AS (SELECT * FROM" not in one
+
+
 # --- what is not laid over -----------------------------------------------------------------------
 
 OLD_WAY: dict[str, tuple[Any, Any]] = {

@@ -19,7 +19,7 @@ from vinci_code.database.dialect.text.scanning import is_constant
 from vinci_code.database.dialect.types.transports import transport_of
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import Payload, payloads
-from vinci_code.database.dialect.writes.sets import Checks, OnConflict, SetWriter
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict, SetWriter, bound_of
 from vinci_code.database.dialect.writes.shapes import BEFORE, ROWS, Field, Row, Shape, WriteKind
 
 _MARKER = "?"
@@ -79,7 +79,7 @@ class Layers:
         given = self._payload(shape, rows)
         if checks is not None:
             given = self._checked(replace(shape, target=before), rows, upsert, checks, given)
-        layer = _Layer(shape, before, self._dialect)
+        layer = _Layer(shape, before, self._dialect, rows)
         self.names[shape.table] = self._named(layer.text(self._named(given), upsert))
 
     def add_query(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> None:
@@ -226,13 +226,15 @@ class _Layer:
         shape: What is done to each.
         before: What gives the rows of the table as they were before.
         dialect: The dialect.
+        given: The rows.
     """
 
-    def __init__(self, shape: Shape, before: str, dialect: Any) -> None:
+    def __init__(self, shape: Shape, before: str, dialect: Any, given: Sequence[Row]) -> None:
         self._shape = shape
         self._table = shape.table
         self._before = before
         self._dialect = dialect
+        self._given = given
         format_column = dialect.identifier_preparer.format_column
         self._names = {column.name: str(format_column(column)) for column in shape.table.columns}
 
@@ -290,9 +292,12 @@ class _Layer:
         )
         there = replace(self._shape, kind=WriteKind.UPDATE, values=changed, matches=keys)
         known = self._updated(there, rows) if changed else self._passed()
+        # What is stored is searched once more, which a condition on what is read does not narrow.
+        bounds = filter(None, (bound_of(item, self._given, BEFORE) for item in keys))
+        found = " AND ".join([self._matched(keys), *bounds])
         others = (
             f"{self._inserted()} FROM {rows} AS {ROWS} WHERE NOT EXISTS ("
-            f"SELECT 1 FROM {self._before} AS {BEFORE} WHERE {self._matched(keys)})"
+            f"SELECT 1 FROM {self._before} AS {BEFORE} WHERE {found})"
         )
         return f"{known} UNION ALL {others}"
 
