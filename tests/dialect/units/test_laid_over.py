@@ -38,6 +38,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, sending
+from vinci_code.database.dialect.writes import afterwards
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -344,6 +345,25 @@ def test_no_expression_only_gives_another_its_name(
     # The rows with their guard, and the table with them, of each; what is not last has two names.
     assert both.count(" AS (SELECT * FROM vinci_layer_") == 1
     assert " AS (SELECT * FROM" not in one
+
+
+def test_what_a_write_leaves_is_compiled_when_it_is_read(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    METADATA.create_all(engine)
+    asked = []
+    changed = afterwards.changed
+    monkeypatch.setattr(
+        afterwards, "changed", lambda *given: asked.append(given) or changed(*given)
+    )
+    with engine.connect() as connection:
+        for price in range(3):
+            connection.execute(update(ITEM).where(ITEM.c.price > price).values(size=price))
+        connection.execute(select(OTHER.c.id)).all()
+        assert not asked
+        assert connection.execute(select(ITEM.c.id)).all() == []
+        assert len(asked) == 1
+        connection.rollback()
 
 
 # --- what is not laid over -----------------------------------------------------------------------

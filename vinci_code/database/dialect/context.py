@@ -481,16 +481,16 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             values: The parameters, without those of IN.
         """
         compiled: Any = self.compiled
-        if not self.dialect.held_read_bytes or compiled.after is None:  # type: ignore[attr-defined]
+        if not self.dialect.held_read_bytes:  # type: ignore[attr-defined]
             return None
-        if self.execution_options.get("schema_translate_map"):
+        if compiled.write is None or self.execution_options.get("schema_translate_map"):
             return None
         whole = compiled.construct_params(
             given, extracted_parameters=self.extracted_parameters, escape_names=False, _check=False
         )
         whole |= values
         by_key = {key: whole[name] for key, name in compiled.names_by_key.items()}
-        return After(compiled.written_table, compiled.after, compiled.found, copied(by_key))
+        return After(compiled, copied(by_key))
 
     def _translated(self, shape: Shape) -> Shape:
         schemas = self.execution_options.get("schema_translate_map")
