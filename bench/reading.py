@@ -73,8 +73,8 @@ def main() -> None:
         vendor.dispose()
 
 
-def our_engine(warehouse: LocalWarehouse) -> sa.Engine:
-    """An engine of ours."""
+def our_engine(warehouse: LocalWarehouse, **options: Any) -> sa.Engine:
+    """An engine of ours, with some options."""
     return sa.create_engine(
         f"databricks+vinci://{warehouse.host}:{warehouse.port}",
         connect_args={
@@ -84,6 +84,7 @@ def our_engine(warehouse: LocalWarehouse) -> sa.Engine:
             "access_token": warehouse.access_token,
             "_tls_trusted_ca_file": str(warehouse.ca_file),
         },
+        **options,
     )
 
 

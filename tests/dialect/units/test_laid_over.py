@@ -38,6 +38,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, sending
+from vinci_code.database.dialect.writes import afterwards
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -312,6 +313,60 @@ def test_more_parameters_than_a_statement_takes(sides: tuple[Engine, Engine]) ->
             query = select(func.count()).where(ITEM.c.id.in_(range(400)), ITEM.c.price == 0)
             assert connection.scalar(query) == 4
             connection.rollback()
+
+
+def test_what_an_upsert_searches_is_bounded_by_its_keys(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    # Otherwise it is all keys that are stored, whatever the query asks for.
+    METADATA.create_all(engine)
+    rows = [{"id": n, "name": f"n{n}", "price": n} for n in (3, 8, 5)]
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(upsert(ITEM, rows, keys=["id"]))
+        assert connection.scalar(select(func.count()).where(ITEM.c.price > 3)) == 2
+        connection.rollback()
+    (read,) = sent
+    assert "vinci_before.id = vinci_rows.a AND vinci_before.id BETWEEN 3 AND 8)" in read
+
+
+def test_no_expression_only_gives_another_its_name(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    METADATA.create_all(engine)
+    query = select(ITEM.c.id, OTHER.c.id).join(OTHER, OTHER.c.item_id == ITEM.c.id)
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(insert(OTHER), [{"id": 1, "item_id": 7}])
+        connection.execute(insert(ITEM), [{"id": 7}])
+        assert connection.execute(query).all() == [(7, 1)]
+        connection.execute(update(ITEM).where(ITEM.c.price > 4).values(price=0))
+        assert connection.execute(select(ITEM.c.id)).all() == [(7,)]
+        connection.rollback()
+    both, one = sent
+    # The rows with their guard, and the table with them, of each; what is not last has two names.
+    assert both.count(" AS (SELECT * FROM vinci_layer_") == 1
+    assert " AS (SELECT * FROM" not in one
+
+
+def test_what_a_write_leaves_is_compiled_when_it_is_read(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    METADATA.create_all(engine)
+    asked: list[Any] = []
+    changed = afterwards.changed
+
+    def noting(*given: Any, **more: Any) -> Any:
+        asked.append(given)
+        return changed(*given, **more)
+
+    monkeypatch.setattr(afterwards, "changed", noting)
+    with engine.connect() as connection:
+        for price in range(3):
+            connection.execute(update(ITEM).where(ITEM.c.price > price).values(size=price))
+        connection.execute(select(OTHER.c.id)).all()
+        assert not asked
+        assert connection.execute(select(ITEM.c.id)).all() == []
+        assert len(asked) == 1
+        connection.rollback()
 
 
 # --- what is not laid over -----------------------------------------------------------------------

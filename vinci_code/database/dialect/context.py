@@ -585,12 +585,12 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             values: The parameters, without those of IN.
         """
         compiled: Any = self.compiled
-        if not self.dialect.held_read_bytes or compiled.after is None:  # type: ignore[attr-defined]
+        if not self.dialect.held_read_bytes:  # type: ignore[attr-defined]
             return None
-        if self.execution_options.get("schema_translate_map"):
+        if compiled.write is None or self.execution_options.get("schema_translate_map"):
             return None
         by_key = self._by_key(given, values)
-        return After(compiled.written_table, compiled.after, compiled.found, by_key)
+        return After(compiled, by_key)
 
     def _by_key(self, given: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The parameters of the statement by their keys, those of IN among them.

@@ -127,16 +127,28 @@ class After(NamedTuple):
     """What a write leaves of its table.
 
     Attributes:
-        table: The table.
-        query: What gives its rows as they are afterwards, as it is compiled.
-        found: What counts the rows that it finds, as it is compiled.
-        values: Those of their parameters, by their keys.
+        compiled: The write. What is asked of it is compiled then: most units read nothing that they
+            have written.
+        values: The parameters, by their keys.
     """
 
-    table: Any
-    query: Any
-    found: Any
+    compiled: Any
     values: Mapping[str, Any]
+
+    @property
+    def table(self) -> Any:
+        """The table."""
+        return self.compiled.written_table
+
+    @property
+    def query(self) -> Any:
+        """What gives its rows as they are afterwards, compiled; ``None`` if that is not known."""
+        return self.compiled.after
+
+    @property
+    def found(self) -> Any:
+        """What counts the rows that the write finds, compiled; ``None`` if that is not known."""
+        return self.compiled.found
 
 
 @dataclass(eq=False)
@@ -153,7 +165,7 @@ class HeldText:
         sets: The columns that it may set, each by the bare names of its table and its own; ``None``
             if unknown.
         rowcount: How many rows it has matched, once that is known.
-        after: The rows of its table as they are afterwards; ``None`` if unknown.
+        after: What it leaves of its table; ``None`` where nobody may ask, or nothing is known.
         checks: What it makes sure of by itself; ``None`` for a text of the application's own.
     """
 

@@ -294,7 +294,10 @@ def _tables_of(write: Held) -> list[Table] | None:
     if write.tables is None:
         return None
     if isinstance(write, HeldText):
-        return None if write.after is None else [write.after.table, *write.after.query.tables_read]
+        after = write.after
+        if after is None or after.query is None:
+            return None
+        return [after.table, *after.query.tables_read]
     return None if write.reads_others or write.shape.schemas else [write.shape.table]
 
 

@@ -19,7 +19,7 @@ from vinci_code.database.dialect.text.scanning import is_constant
 from vinci_code.database.dialect.types.transports import BIGINT, transport_of
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import Payload, payloads
-from vinci_code.database.dialect.writes.sets import Checks, OnConflict, SetWriter
+from vinci_code.database.dialect.writes.sets import Checks, OnConflict, SetWriter, bound_of
 from vinci_code.database.dialect.writes.shapes import (
     BEFORE,
     ROWS,
@@ -48,18 +48,23 @@ class Layers:
 
     Attributes:
         names: What gives the rows of a table, by the table: the name of its latest expression.
-        texts: The expressions, each with its name.
         parameters: Their parameters, in the order of the texts.
     """
 
     def __init__(self, dialect: Any, limit: int) -> None:
         self.names: dict[Table, str] = {}
-        self.texts: list[str] = []
         self.parameters: list[Any] = []
+        # The expressions by their names.
+        self._made: dict[str, str] = {}
         self._guarded: list[str] = []
         self._has_keys = False
         self._dialect = dialect
         self._left = limit
+
+    @property
+    def texts(self) -> list[str]:
+        """The expressions, each with its name."""
+        return [f"{name} AS ({text})" for name, text in self._made.items()]
 
     def add(
         self,
@@ -81,11 +86,11 @@ class Layers:
             CannotLayError: They cannot be laid over it.
         """
         before = self.names.get(shape.table, shape.target)
-        given = self._rows(shape, rows)
+        given = self._payload(shape, rows)
         if checks is not None:
             given = self._checked(replace(shape, target=before), rows, upsert, checks, given)
-        layer = _Layer(shape, before, self._dialect)
-        self.names[shape.table] = self._named(layer.text(given, upsert))
+        layer = _Layer(shape, before, self._dialect, rows)
+        self.names[shape.table] = self._named(layer.text(self._named(given), upsert))
 
     def add_query(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> None:
         """Lay the outcome of a write over what there is of its table.
@@ -119,10 +124,10 @@ class Layers:
         """
         before = self.names.get(shape.table, shape.target)
         numbered = replace(shape, transports=(*shape.transports, BIGINT))
-        given = self._rows(numbered, [(*row, number) for number, row in enumerate(rows)])
+        given = self._payload(numbered, [(*row, number) for number, row in enumerate(rows)])
         given = self._checked(replace(shape, target=before), rows, None, checks, given)
-        layer = _Layer(shape, before, self._dialect)
-        text = layer.touched(given, columns, letters(shape.width))
+        layer = _Layer(shape, before, self._dialect, rows)
+        text = layer.touched(self._named(given), columns, letters(shape.width))
         self.names[shape.table] = self._named(text)
 
     def touch_queries(self, table: Table, queries: Iterable[tuple[Mapping[str, Any], Any]]) -> None:
@@ -155,7 +160,7 @@ class Layers:
     def count(self, shape: Shape, rows: Sequence[Row]) -> str:
         """A query that counts the rows of a table that rows of a shape find."""
         before = self.names.get(shape.table, shape.target)
-        given = self._rows(shape, rows)
+        given = self._named(self._payload(shape, rows))
         on = " AND ".join(f"{BEFORE}.{item.name} = {item.made}" for item in shape.matches)
         query = f"SELECT count(*) FROM {before} AS {BEFORE} JOIN {given} AS {ROWS} ON {on}"
         return f"WITH {', '.join(self.texts)} {query}"
@@ -188,7 +193,7 @@ class Layers:
         checks: Checks,
         given: str,
     ) -> str:
-        """The rows, which come only where all is as it has to be."""
+        """What gives the rows, and does so only where all is as it has to be."""
         writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows)
         wanted = writer.guards(upsert)
         if not wanted:
@@ -198,9 +203,9 @@ class Layers:
             if shape.table in self.names and not all(item.is_plain for item in shape.values):
                 raise CannotLayError("a key is computed of a table that is written to")
             self._has_keys = True
-        self._guarded.append(f"{_LAYER}{len(self.texts)}")
+        self._guarded.append(f"{_LAYER}{len(self._made)}")
         raised = guards.unless_raised(wanted)
-        return self._named(f"WITH {ROWS} AS (SELECT * FROM {given}) SELECT {ROWS}.* {raised}")
+        return f"WITH {ROWS} AS ({given}) SELECT {ROWS}.* {raised}"
 
     def _format(self, item: Any) -> str:
         if item in self.names:
@@ -217,15 +222,20 @@ class Layers:
 
     def name(self, table: Table, name: str) -> None:
         """Give what has become of a table another name."""
-        self.texts.append(f"{name} AS (SELECT * FROM {self.names[table]})")
+        latest = self.names[table]
+        if latest == next(reversed(self._made)):
+            # No other reads it: it needs no second name, which the warehouse would have to resolve.
+            self._made[name] = self._made.pop(latest)
+        else:
+            self._made[name] = f"SELECT * FROM {latest}"
         self.names[table] = name
 
     def _named(self, text: str) -> str:
-        name = f"{_LAYER}{len(self.texts)}"
-        self.texts.append(f"{name} AS ({text})")
+        name = f"{_LAYER}{len(self._made)}"
+        self._made[name] = text
         return name
 
-    def _rows(self, shape: Shape, rows: Sequence[Row]) -> str:
+    def _payload(self, shape: Shape, rows: Sequence[Row]) -> str:
         if len(rows) * len("{},") > self._left:
             raise CannotLayError("the rows are more than the limit")
         made = list(islice(payloads(rows, shape.transports, split=False), 2))
@@ -233,7 +243,7 @@ class Layers:
             raise CannotLayError("the rows are too many for one text")
         (payload,) = made
         begin, end = payload.around()
-        return self._named(f"{begin}{self._sent(payload)}{end}")
+        return f"{begin}{self._sent(payload)}{end}"
 
     def _sent(self, payload: Payload) -> str:
         if payload.json is None:
@@ -278,13 +288,15 @@ class _Layer:
         shape: What is done to each.
         before: What gives the rows of the table as they were before.
         dialect: The dialect.
+        given: The rows.
     """
 
-    def __init__(self, shape: Shape, before: str, dialect: Any) -> None:
+    def __init__(self, shape: Shape, before: str, dialect: Any, given: Sequence[Row]) -> None:
         self._shape = shape
         self._table = shape.table
         self._before = before
         self._dialect = dialect
+        self._given = given
         format_column = dialect.identifier_preparer.format_column
         self._names = {column.name: str(format_column(column)) for column in shape.table.columns}
 
@@ -367,9 +379,12 @@ class _Layer:
         )
         there = replace(self._shape, kind=WriteKind.UPDATE, values=changed, matches=keys)
         known = self._updated(there, rows) if changed else self._passed()
+        # What is stored is searched once more, which a condition on what is read does not narrow.
+        bounds = filter(None, (bound_of(item, self._given, BEFORE) for item in keys))
+        found = " AND ".join([self._matched(keys), *bounds])
         others = (
             f"{self._inserted()} FROM {rows} AS {ROWS} WHERE NOT EXISTS ("
-            f"SELECT 1 FROM {self._before} AS {BEFORE} WHERE {self._matched(keys)})"
+            f"SELECT 1 FROM {self._before} AS {BEFORE} WHERE {found})"
         )
         return f"{known} UNION ALL {others}"
 

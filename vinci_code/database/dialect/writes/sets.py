@@ -226,21 +226,9 @@ class SetWriter:
         return transport is not None and float not in transport.kinds
 
     def _bound(self, field: Field) -> str:
-        """The range that the values of a column are in, by which Delta skips files."""
         if field.name not in self._bounds:
-            self._bounds[field.name] = self._range(field)
+            self._bounds[field.name] = bound_of(field, self._rows, self._shape.target)
         return self._bounds[field.name]
-
-    def _range(self, field: Field) -> str:
-        if not field.is_plain or len(self._rows) < 2:
-            return ""
-        values = list(map(itemgetter(field.first), self._rows))
-        if set(map(type, values)) != {int}:
-            return ""
-        low, high = min(values), max(values)
-        if len(str(low)) + len(str(high)) > _LONGEST_BOUND:
-            return ""
-        return f"{self._shape.target}.{field.name} BETWEEN {low} AND {high}"
 
     def _format(self, item: Any) -> str:
         if isinstance(item, Column):
@@ -249,6 +237,28 @@ class SetWriter:
         schema = schemas.get(item.schema, item.schema)
         name = str(self._preparer.format_table(item, use_schema=False))
         return f"{self._preparer.quote_schema(schema)}.{name}" if schema else name
+
+
+def bound_of(field: Field, rows: Sequence[Row], of: str) -> str:
+    """The range that the values of a column are in, by which Delta skips files.
+
+    Args:
+        field: The column.
+        rows: The rows that it is to be equal in.
+        of: What gives the rows that are searched.
+
+    Returns:
+        The condition; nothing where no range is known.
+    """
+    if not field.is_plain or len(rows) < 2:
+        return ""
+    values = list(map(itemgetter(field.first), rows))
+    if set(map(type, values)) != {int}:
+        return ""
+    low, high = min(values), max(values)
+    if len(str(low)) + len(str(high)) > _LONGEST_BOUND:
+        return ""
+    return f"{of}.{field.name} BETWEEN {low} AND {high}"
 
 
 def _guarded(checks: Sequence[str]) -> tuple[str, str]:
