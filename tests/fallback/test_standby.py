@@ -441,7 +441,9 @@ def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) ->
         (text("CREATE TABLE other (id INT)"), NotSupportedError, "construct"),
         (insert(ITEM).values(id=5, name=func.random()), CompileError, "random"),
         (insert(PART).from_select(["item_id"], select(ITEM.c.id)), NotSupportedError, "parts.id"),
-        (insert(ITEM).values(id=5, name="x").returning(ITEM.c.id), CompileError, "RETURNING"),
+        (insert(ITEM).values(id=5).returning(func.upper("a")), NotSupportedError, "RETURNING"),
+        (update(ITEM).values(n=1).returning(ITEM.c.id), NotSupportedError, "RETURNING"),
+        (select(ITEM.c.id).with_for_update(), CompileError, "read FOR UPDATE"),
         (insert(ITEM).values(id=5, name=b"bytes"), StatementError, "text is wanted"),
         (insert(NARROW), StatementError, r"narrow\.id .* BigInteger"),
         (insert(NARROW).values([{"n": 1}, {"n": 2}]), CompileError, r"narrow\.id .* BigInteger"),
@@ -451,7 +453,9 @@ def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) ->
         "ddl",
         "by chance",
         "keys of a select",
-        "returning",
+        "returning of an insert",
+        "returning of an update",
+        "for update",
         "value",
         "narrow key",
         "narrow keys of rows",
@@ -466,6 +470,17 @@ def test_what_the_warehouse_would_not_take_is_refused(
             session.execute(statement)
         session.rollback()
     assert made.units() == []
+
+
+def test_returning_gives_what_the_client_knows(made: Circle) -> None:
+    made.begin()
+    statement = insert(ITEM).values(id=5, name="x").returning(ITEM.c.name, ITEM.c.id)
+    with made.session() as session:
+        assert session.execute(statement).all() == [("x", 5)]
+        session.commit()
+    made.end()
+    assert made.is_back()
+    assert [row[0] for row in made.rows(ITEM)] == [5]
 
 
 @pytest.mark.parametrize(("values", "lacks"), [({"made": 1}, "numbered.id"), ({"id": 1}, "made")])

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.sqlite.base import (
     SQLiteIdentifierPreparer,
 )
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import TextualSelect
@@ -175,6 +175,18 @@ class StandbyCompiler(WholeRows, Moments, InsertKeys, TablesUsed, SQLiteCompiler
         statement = self.with_key(with_moments(insert_stmt))
         text: str = super().visit_insert(statement, *args, **kw)  # type: ignore[no-untyped-call]
         return text
+
+    def for_update_clause(self, select: Any, **kw: Any) -> str:
+        """Refuse it: what is written now is sent when others may have changed the rows.
+
+        Raises:
+            CompileError: It is FOR UPDATE.
+        """
+        raise CompileError(
+            "while the warehouse is away, nobody can make sure that rows which are read FOR UPDATE "
+            "stay as they are; nothing was read\nTo fix it: repeat the unit of work when the "
+            "warehouse is back (`vinci fallback status`)."
+        )
 
     def may_read(self, func: Any) -> bool:
         """Whether a function may read tables: SQLite has none that does."""

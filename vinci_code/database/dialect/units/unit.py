@@ -395,16 +395,7 @@ class Unit:
         Args:
             of: Their table.
             rows: The values of its key, and of its other columns, of each.
-
-        Raises:
-            NotSupportedError: The commit may be made later, when others have written.
         """
-        if self.is_for_later:
-            raise NotSupportedError(
-                f"FOR UPDATE on {of.table.fullname}: the warehouse is away, and what is written is "
-                "sent when others may have changed the row; nothing was locked\n"
-                "To fix it: repeat the unit of work when the warehouse is back."
-            )
         if not self.holds:
             return  # each statement is committed as it runs
         noted = LockedRows(of)
