@@ -353,9 +353,12 @@ def test_what_a_write_leaves_is_compiled_when_it_is_read(
     METADATA.create_all(engine)
     asked = []
     changed = afterwards.changed
-    monkeypatch.setattr(
-        afterwards, "changed", lambda *given: asked.append(given) or changed(*given)
-    )
+
+    def noting(*given: Any) -> Any:
+        asked.append(given)
+        return changed(*given)
+
+    monkeypatch.setattr(afterwards, "changed", noting)
     with engine.connect() as connection:
         for price in range(3):
             connection.execute(update(ITEM).where(ITEM.c.price > price).values(size=price))

@@ -24,7 +24,7 @@ from vinci_code.database.dialect.units.steps import refuse_duplicates
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
 
-# Up to three for each write; a plan of very many takes the warehouse seconds.
+# Up to two for each write; a plan of very many takes the warehouse seconds.
 _MAX_LAYERS = 96
 
 _log = logging.getLogger(__name__)
