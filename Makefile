@@ -76,6 +76,7 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python bench/import_events.py
 	$(BIN)/python bench/reading.py
 	$(BIN)/python -m bench.writes
+	$(BIN)/python -m bench.held_reads --sizes 1000
 	$(BIN)/python -m bench.fallback
 
 history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units of work; find 22 rules broken on purpose.

@@ -11,9 +11,10 @@ its first read, and takes the time of the same SELECT, in turns:
 * carried: the first read that brings the writes along, and the next, with nothing else held;
 * transaction: the first read, which waits for BEGIN and for the writes, and the next.
 
-Ratios to the plain SELECT of the same round are compared, of which the medians are printed; of the
-statements and the bytes there are counts. What holding the writes takes is the same on both sides,
-and is left out.
+Of the ratios to the plain SELECT of the same round the medians are printed: by the wall clock, and
+by the clock of the process (both ends of the wire run in it), which depends less on who else runs.
+Of the statements and the bytes there are counts. What holding the writes takes is the same on both
+sides, and is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -58,21 +59,51 @@ class Product(Base):
 TABLE: Any = Sale.__table__
 
 
+class Times(NamedTuple):
+    """The first read and the next, by the wall clock and by that of the process."""
+
+    first: float
+    later: float
+    first_processor: float
+    later_processor: float
+
+    def over(self, plain: Times) -> Times:
+        """The ratios to a plain read."""
+        wall, processor = plain.first, plain.first_processor
+        return Times(
+            self.first / wall,
+            self.later / wall,
+            self.first_processor / processor,
+            self.later_processor / processor,
+        )
+
+
+@dataclass
+class Unit:
+    """What a unit took, sent and saw."""
+
+    times: Times
+    statements: int
+    size: int
+    seen: Any
+
+
 @dataclass
 class Line:
     """The measurements of one read over one kind of held writes.
 
     Attributes:
-        carried: Of each round, the times of the first read and the next over the plain one.
+        carried: Of each round, the times of the first read and the next over the plain one, by the
+            wall clock and by that of the process.
         transaction: The same of the transaction.
-        plain: Seconds of the plain one.
+        plain: Seconds of the plain one, by both.
         statements: How many statements the two reads were: carried, and of the transaction.
         size: Bytes of their requests.
     """
 
-    carried: list[tuple[float, float]] = field(default_factory=list)
-    transaction: list[tuple[float, float]] = field(default_factory=list)
-    plain: list[float] = field(default_factory=list)
+    carried: list[Times] = field(default_factory=list)
+    transaction: list[Times] = field(default_factory=list)
+    plain: list[Times] = field(default_factory=list)
     statements: tuple[int, int] = (0, 0)
     size: tuple[int, int] = (0, 0)
 
@@ -204,22 +235,22 @@ class Bench:
         line = Line()
         writes = list(KINDS[kind](count, self._stored)) if count else []
         for number in range(rounds + 1):
-            plain, *_ = self._unit(self.carrying, [], read)
+            plain = self._unit(self.carrying, [], read)
             carried = self._unit(self.carrying, writes, read)
             sent = self._unit(self._sending, writes, read)
-            if carried[-1] != sent[-1]:
+            if carried.seen != sent.seen:
                 raise SystemExit(f"{kind}, {count}: the sides do not read the same.")
             if number:
-                line.plain.append(plain)
-                line.carried.append((carried[0] / plain, carried[1] / plain))
-                line.transaction.append((sent[0] / plain, sent[1] / plain))
-            line.statements = carried[2], sent[2]
-            line.size = carried[3], sent[3]
+                line.plain.append(plain.times)
+                line.carried.append(carried.times.over(plain.times))
+                line.transaction.append(sent.times.over(plain.times))
+            line.statements = carried.statements, sent.statements
+            line.size = carried.size, sent.size
         return line
 
     def _unit(
         self, engine: sa.Engine, writes: Sequence[tuple[Any, Any]], read: Callable[..., Any]
-    ) -> tuple[float, float, int, int, Any]:
+    ) -> Unit:
         """Hold the writes, read twice, roll back."""
         with orm.Session(engine, info={"writes": writes}) as session:
             session.connection()
@@ -230,14 +261,16 @@ class Bench:
             gc.freeze()  # what the other end has in memory is not walked through for our garbage
             times = []
             for _ in range(2):
-                begin = time.perf_counter()
+                wall, processor = time.perf_counter(), time.process_time()
                 found = read(session)
-                times.append(time.perf_counter() - begin)
+                times.append((time.perf_counter() - wall, time.process_time() - processor))
             gc.unfreeze()
             requests = [r for r in self._warehouse.requests[before:] if r.statement is not None]
             seen = sorted(repr(tuple(r) if isinstance(r, sa.Row) else values(r)) for r in found)
             session.rollback()
-        return times[0], times[1], len(requests), sum(r.bytes_in for r in requests), seen
+        walls, processors = zip(*times, strict=True)
+        size = sum(request.bytes_in for request in requests)
+        return Unit(Times(*walls, *processors), len(requests), size, seen)
 
 
 def main() -> None:
@@ -267,19 +300,26 @@ def main() -> None:
 
 def shown(name: str, line: Line, waits: bool) -> str:
     """A line of the table; what is slower than wanted is marked."""
-
-    def median(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
-        first, later = zip(*times, strict=True)
-        return statistics.median(first), statistics.median(later)
-
-    carried, sent = median(line.carried), median(line.transaction)
-    slow = max(carried) > MOST_SLOWER[waits] or (waits and carried[0] > sent[0])
-    plain = statistics.median(line.plain) * 1e3
+    plain, carried, sent = map(medians, (line.plain, line.carried, line.transaction))
+    slow = max(carried[:2]) > MOST_SLOWER[waits] or (waits and carried.first > sent.first)
     return (
-        f"    {name:<13} plain {plain:7.1f} ms   carried {carried[0]:5.2f} {carried[1]:5.2f}"
-        f"   transaction {sent[0]:6.2f} {sent[1]:5.2f}"
-        f"   statements {line.statements[0]} / {line.statements[1]}"
+        f"    {name:<13} plain {plain.first * 1e3:5.0f} ms, processor"
+        f" {plain.first_processor * 1e3:5.0f} ms   carried {ratios(carried)}"
+        f"   transaction {ratios(sent)}   statements {line.statements[0]} / {line.statements[1]}"
         f"   bytes {line.size[0]:,} / {line.size[1]:,}{'   *' if slow else ''}"
+    )
+
+
+def medians(times: Sequence[Times]) -> Times:
+    """The median of each."""
+    return Times(*map(statistics.median, zip(*times, strict=True)))
+
+
+def ratios(times: Times) -> str:
+    """The first read and the next, by both clocks."""
+    return (
+        f"{times.first:5.2f} {times.later:5.2f}, processor"
+        f" {times.first_processor:5.2f} {times.later_processor:5.2f}"
     )
 
 

@@ -39,7 +39,7 @@ Arguments of ``create_engine``:
     commit. Whoever connects needs no more than to see the own statements there; ``recovery`` has
     the rule.
 ``held_read_bytes``
-    How many bytes of held rows a SELECT brings along, so that it sees them (1,000,000). With more,
+    How many bytes of held rows a SELECT brings along, so that it sees them (500,000). With more,
     and always with 0, what is held is sent within a transaction instead.
 ``check_at``
     When the ORM's writes are checked: ``"commit"`` (the default), or ``"flush"``, for applications
@@ -195,7 +195,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         compare_and_set: bool = True,
         on_progress: OnProgress | None = None,
         history_timeout: float = query_history.TIMEOUT,
-        held_read_bytes: int = 1_000_000,
+        held_read_bytes: int = 500_000,
         check_at: str = "commit",
         **kwargs: Any,
     ) -> None:

@@ -29,8 +29,8 @@ from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
 from vinci_code.database.dialect.writes.payload import MAX_JSON_BYTES
 from vinci_code.database.dialect.writes.whole import merged
 
-# Up to three for each write; a plan of very many takes the warehouse seconds.
-_MAX_LAYERS = 96
+# Up to two for each write; a plan of very many takes the warehouse seconds.
+_MAX_LAYERS = 32
 
 _log = logging.getLogger(__name__)
 
