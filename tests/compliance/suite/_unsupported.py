@@ -17,12 +17,27 @@ UNSUPPORTED: dict[str, list[str]] = {
         "IdentityColumnTest::*",
         "IdentityReflectionTest::*",
     ],
-    # Documentation, "INSERT INTO", "UPDATE", "DELETE FROM": none has a RETURNING clause. The suite
-    # wants the refusal from the server; here it comes when the statement is compiled.
-    "there is no RETURNING": ["ReturningGuardsTest::*"],
+    # RETURNING of an UPDATE or DELETE works; the dialect denies it, so that for
+    # synchronize_session="fetch" the ORM asks by a SELECT, which may have any condition.
+    "the dialect denies RETURNING of UPDATE and DELETE": [
+        "ReturningGuardsTest::test_delete_single",
+        "ReturningGuardsTest::test_update_single",
+    ],
+    # Documentation, "INSERT INTO": it has no RETURNING clause, and the warehouse numbers the rows.
+    "what an IDENTITY column gives cannot be returned": [
+        "ReturningTest::test_imv_returning_datatypes*",
+        "ReturningTest::test_insert_w_floats*",
+    ],
     # Documentation, "Identity columns": they disable concurrent transactions, so that keys are made
     # in the client: 63 bits, rising with the time. The test wants the first key to be 1.
-    "generated keys do not count from 1": ["LastrowidTest::test_autoincrement_on_insert"],
+    "generated keys do not count from 1": [
+        "LastrowidTest::test_autoincrement_on_insert",
+        "ReturningTest::test_autoincrement_on_insert_implicit_returning",
+    ],
+    # They are made before the row is held, so that no RETURNING is needed for them.
+    "generated keys are not returned by the statement": [
+        "InsertBehaviorTest::test_autoclose_on_insert_implicit_returning"
+    ],
     # Delta tables have no indexes, so that no name of one can be found again.
     "there are no indexes": ["LongNameBlowoutTest::test_long_convention_name[ix-*"],
     # Documentation, "Isolation levels": a table with an identity column takes no part in

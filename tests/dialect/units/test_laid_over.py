@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import (
+    JSON,
     Boolean,
     Column,
     Computed,
@@ -38,6 +39,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, sending
+from vinci_code.database.dialect import ARRAY, MAP, STRUCT, VARIANT
 from vinci_code.database.dialect.writes import afterwards
 from vinci_code.database.upserts import upsert
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -262,6 +264,11 @@ def test_values_of_each_type_are_seen_as_they_are_stored(engine: Engine) -> None
         Column("flag", Boolean),
         Column("at", DateTime),
         Column("raw", LargeBinary),
+        Column("list", ARRAY(Integer)),
+        Column("map", MAP(String, Integer)),
+        Column("struct", STRUCT(("a", Integer), ("b", String))),
+        Column("json", JSON),
+        Column("variant", VARIANT),
     )
     table.create(engine)
     rows: list[Row] = [
@@ -272,8 +279,13 @@ def test_values_of_each_type_are_seen_as_they_are_stored(engine: Engine) -> None
             "flag": True,
             "at": dt.datetime(2024, 1, 2, 3, 4, 5, 678901),
             "raw": b"\x00\xff",
+            "list": [1, None, 3],
+            "map": {"a": 1},
+            "struct": {"a": 1, "b": "x"},
+            "json": {"a": [1, None]},
+            "variant": {"a": [1, None]},
         },
-        {"id": 2, "text": "", "number": None, "flag": None, "at": None, "raw": None},
+        {"id": 2, "text": ""} | dict.fromkeys([c.name for c in table.columns][2:]),
     ]
     with engine.connect() as connection:
         connection.execute(insert(table), rows)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
 
 from vinci_code.database.dialect.sql.constructs import (
     is_compiled_elsewhere,
@@ -37,8 +38,10 @@ class TablesUsed(SQLCompiler):
 
     def __init__(self, dialect: Any, statement: Any, *args: Any, **kw: Any) -> None:
         super().__init__(dialect, statement, *args, **kw)
-        if statement is not None:
+        if isinstance(statement, ClauseElement):
             self._note_own(statement)
+        elif statement is not None:
+            self.tables_used = None  # what stands around a statement is not looked through
 
     def process(self, obj: Any, **kwargs: Any) -> str:
         """Note what the default of a column is made of, which the statement does not show."""

@@ -16,6 +16,9 @@ from sqlalchemy.schema import Column, Table
 
 from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
 from vinci_code.database.dialect.text.scanning import is_constant
+from vinci_code.database.dialect.types.base import innermost
+from vinci_code.database.dialect.types.documents import VARIANT
+from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.dialect.types.transports import BIGINT, transport_of
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.payload import Payload, payloads
@@ -30,6 +33,8 @@ from vinci_code.database.dialect.writes.shapes import (
     letters,
 )
 
+# Their values travel as text, of which an expression of the column makes them.
+_MADE_OF_TEXT = (ARRAY, MAP, STRUCT, VARIANT)
 _MARKER = "?"
 _LAYER = "vinci_layer_"
 _ORDER = "vinci_order"
@@ -417,6 +422,8 @@ class _Layer:
         kind = transport_of(column.type, self._dialect)
         if kind is None:
             raise CannotLayError("the type of a column is not known")
+        if isinstance(innermost(column.type, self._dialect), _MADE_OF_TEXT):
+            return str(self._dialect.type_compiler_instance.process(column.type))
         return kind.sql
 
 

@@ -94,6 +94,8 @@ def look_up(compiled: Any, statement: Any, names: Mapping[str, str]) -> LookUp |
             return None
         if not isinstance(value, BindParameter) or not _is_compared(column, value, compiled):
             return None
+        if value.key not in names:
+            return None  # a type's bind_expression has made another one of it
         key[column.name] = names[value.key]
     primary = [column.name for column in table.primary_key]
     if not primary or set(primary) != set(key):
