@@ -23,6 +23,7 @@ from vinci_code.database.dialect.units.held import (
 from vinci_code.database.dialect.units.steps import refuse_duplicates
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
+from vinci_code.database.dialect.writes.shapes import WriteKind
 
 # Up to three for each write; a plan of very many takes the warehouse seconds.
 _MAX_LAYERS = 96
@@ -117,9 +118,6 @@ class Laying:
             used = _tables_of(write)
             if used is None or not isinstance(write, HeldRows):
                 return None
-            if write.checks.foreign_keys:
-                used += [key.referred_table for key in foreign_keys(write.shape.table)]
-                used += [key.table for key in referring(write.shape.table)]
             if any(tables.setdefault(bare_name(t), t) is not t for t in used):
                 return None
         layers = self._layers(before, tables, checked=False)
@@ -206,12 +204,20 @@ def _concerned(held: Iterable[Held], tables: dict[str, Table]) -> list[Held] | N
 
 
 def _tables_of(write: Held) -> list[Table] | None:
-    """What a write reads and writes; ``None`` where it is not known what it does."""
+    """What a write reads, checks and writes; ``None`` where it is not known what it does."""
     if write.tables is None:
         return None
     if isinstance(write, HeldText):
         return None if write.after is None else [write.after.table, *write.after.query.tables_read]
-    return None if write.reads_others or write.shape.schemas else [write.shape.table]
+    if write.reads_others or write.shape.schemas:
+        return None
+    table, used = write.shape.table, [write.shape.table]
+    if write.checks.foreign_keys:
+        # What is made sure of is so in what is held: a row may refer to one that is held, too.
+        used += [key.referred_table for key in foreign_keys(table)]
+        if write.shape.kind is not WriteKind.INSERT or write.upsert is not None:
+            used += [key.table for key in referring(table)]
+    return used
 
 
 def _may_be_counted(write: Held) -> bool:
