@@ -1,7 +1,7 @@
 """Read over random held writes, and compare with a transaction and with SQLite.
 
-    python -m tests.reads.run --reads 20000 --seed 7 [--first N] [--no-foreign-keys]
-        [--replay FILE]
+    python -m tests.reads.run --reads 20000 --seed 7 [--first N] [--seconds N]
+        [--no-foreign-keys] [--replay FILE]
 
 The seed is printed first, and each program that differs, made small, as Python that can be run. The
 exit code is 1 if any differs.
@@ -13,6 +13,7 @@ import argparse
 import collections
 import itertools
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -89,6 +90,7 @@ def run_all(
     reads: int,
     *,
     first: int = 0,
+    seconds: float = math.inf,
     shrink: bool = True,
     new: Callable[[Program, Finding], None] | None = None,
     after: Callable[[Report], None] | None = None,
@@ -100,6 +102,7 @@ def run_all(
         seed: The seed.
         reads: How many reads.
         first: The number of the first program.
+        seconds: After which time to stop in any case.
         shrink: Whether those that differ are made small.
         new: Is given each program that differs, and how.
         after: Is given the report after each program.
@@ -121,7 +124,7 @@ def run_all(
                     new(small, finding)
         if after is not None:
             after(report)
-        if report.reads >= reads:
+        if report.reads >= reads or report.seconds > seconds:
             return report
     raise AssertionError("there is always one more program")
 
@@ -148,6 +151,7 @@ def main() -> int:
     parser.add_argument("--reads", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the number of the first program")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after which to stop")
     parser.add_argument("--no-foreign-keys", action="store_true")
     parser.add_argument("--replay", type=Path, help="a file with the text of a program")
     given = parser.parse_args()
@@ -167,7 +171,15 @@ def main() -> int:
             )
 
     with sides(enforce_foreign_keys=not given.no_foreign_keys) as on:
-        report = run_all(on, given.seed, given.reads, first=given.first, new=new, after=after)
+        report = run_all(
+            on,
+            given.seed,
+            given.reads,
+            first=given.first,
+            seconds=given.seconds,
+            new=new,
+            after=after,
+        )
     print(report.as_text())
     return int(report.differing > 0)
 

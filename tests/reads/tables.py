@@ -118,7 +118,7 @@ TABLES: dict[str, sa.Table] = {table.name: table for table in Base.metadata.sort
 CLASSES: dict[str, type[Base]] = {
     mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mappers
 }
-COPIES = 3
+COPIES = 9
 """Each table has aliases, such as ``book_2`` and ``book_3``."""
 
 # --- kinds of columns, and their values ----------------------------------------------------------
