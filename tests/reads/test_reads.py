@@ -25,7 +25,7 @@ from vinci_code.database.dialect.writes import afterwards, layers
 from vinci_code.database.dialect.writes.shapes import WriteKind
 
 SEED = 12
-READS = some(200, few=120)
+READS = some(200, few=40)
 # Within how many reads a break is to be found.
 BOUND = 400
 
