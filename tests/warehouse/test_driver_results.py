@@ -207,3 +207,18 @@ def test_a_million_rows_by_rows(cursor: Cursor) -> None:
         assert rows[-1].name == f"name-{count + len(rows) - 1}"
         count += len(rows)
     assert count == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ("CASE WHEN id = 900000 THEN raise_error('late') END", "USER_RAISED_EXCEPTION] late"),
+        ("1 / (id - 900000)", "DIVIDE_BY_ZERO"),
+        ("CAST(id * 3000 AS INT)", "CAST_OVERFLOW"),
+    ],
+)
+def test_an_error_of_a_late_row_is_that_of_an_early_one(
+    value: str, error: str, cursor: Cursor
+) -> None:
+    with pytest.raises(sql.exc.ServerOperationError, match=error):
+        cursor.execute(f"SELECT {value} FROM range(1000000)").fetchall()

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Computed,
     DateTime,
     Engine,
+    ForeignKey,
     Integer,
     LargeBinary,
     MetaData,
@@ -26,11 +27,14 @@ from sqlalchemy import (
     create_engine,
     delete,
     exists,
+    false,
     func,
     insert,
     literal_column,
+    null,
     select,
     text,
+    true,
     union,
     union_all,
     update,
@@ -379,6 +383,129 @@ def test_what_a_write_leaves_is_compiled_when_it_is_read(
         assert connection.execute(select(ITEM.c.id)).all() == []
         assert len(asked) == 1
         connection.rollback()
+
+
+# --- what is certain, though it does not look so -------------------------------------------------
+
+
+def _carried(engine: Engine, warehouse: TestWarehouse, write: Any, *reads: Any) -> list[Any]:
+    """What reads give after a write, none of which begins a transaction."""
+    with engine.connect() as connection, sending(lambda: warehouse.statements) as sent:
+        connection.execute(write)
+        found = [connection.execute(read).all() for read in reads]
+        connection.rollback()
+    assert "BEGIN TRANSACTION" not in sent
+    return found
+
+
+def test_a_constant_that_the_application_writes_names_nothing(
+    sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    _, warehouse = sides
+    one: Any = literal_column("1")
+    # As the ORM writes Query.exists(), and any() and has() of a relationship.
+    found = _carried(
+        warehouse,
+        local_warehouse,
+        insert(ITEM).values(id=30, name="mine"),
+        select(select(one).where(ITEM.c.name == "mine").exists()),
+        select(OTHER.c.id).where(select(one).where(ITEM.c.id == OTHER.c.item_id + 28).exists()),
+        select(text("'a'"), ITEM.c.id).where(ITEM.c.id > 9).order_by(text("2")),
+    )
+    assert found == [[(True,)], [(1,)], [("a", 30)]]
+
+
+def test_an_exists_of_the_orm_is_carried(
+    sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    _, warehouse = sides
+    with Session(warehouse) as session, sending(lambda: local_warehouse.statements) as sent:
+        session.execute(insert(ITEM).values(id=30))
+        inner = session.query(ITEM.c.id).filter(ITEM.c.id == 30)
+        assert session.query(inner.exists()).scalar() is True
+        session.execute(delete(ITEM).where(inner.exists()).where(ITEM.c.id == 1))
+        session.rollback()
+    assert "BEGIN TRANSACTION" not in sent
+
+
+def test_a_default_that_is_a_constant_of_sqlalchemy_is_laid_over(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    table = Table(
+        "constants",
+        MetaData(),
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("yes", Boolean, server_default=true()),
+        Column("no", Boolean, server_default=false()),
+        Column("nothing", Integer, server_default=null()),
+    )
+    table.create(engine)
+    ((row,),) = _carried(engine, local_warehouse, insert(table).values(id=1), select(table))
+    assert row == (1, True, False, None)
+
+
+def test_an_expression_beside_or_in_a_key_is_laid_over_held_rows(
+    sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    found = []
+    for side in sides:
+        with side.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+            connection.execute(update(ITEM).where(ITEM.c.id == 3).values(price=30))
+            connection.execute(insert(ITEM).values(id=31, name="x", price=func.abs(-4)))
+            connection.execute(update(ITEM).where(ITEM.c.id == 3).values(name=ITEM.c.name + "!"))
+            connection.execute(update(ITEM).where(ITEM.c.id == 4).values(id=ITEM.c.id + 40))
+            found.append(connection.execute(READS["all"]).all())
+            connection.commit()
+            found.append(connection.execute(READS["all"]).all())
+    assert "BEGIN TRANSACTION" not in sent
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_a_key_that_is_computed_and_taken_is_found_by_the_read(
+    sides: tuple[Engine, Engine],
+) -> None:
+    _, warehouse = sides
+    with warehouse.connect() as connection:
+        connection.execute(insert(ITEM).values(id=31, name="n3!"))
+        connection.execute(update(ITEM).where(ITEM.c.id == 3).values(name=ITEM.c.name + "!"))
+        with pytest.raises(IntegrityError, match="UNIQUE"):
+            connection.execute(READS["all"])
+
+
+def test_a_count_of_some_rows_is_laid_over(
+    sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
+) -> None:
+    count = select(func.count().filter(OTHER.c.item_id > 4)).scalar_subquery()
+    write = update(ITEM).where(ITEM.c.id < 3).values(price=count)
+    read = select(ITEM.c.price).where(ITEM.c.id < 3)
+    assert _carried(sides[1], local_warehouse, write, read) == [[(3,), (3,)]]
+
+
+def test_a_foreign_key_finds_what_is_held(
+    connected: Callable[..., Engine], local_warehouse: TestWarehouse
+) -> None:
+    metadata = MetaData()
+    parent = Table("parent", metadata, Column("id", Integer, primary_key=True, autoincrement=False))
+    child = Table(
+        "child",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("parent_id", ForeignKey("parent.id")),
+    )
+    engine = connected(held_read_bytes=1_000_000, enforce_foreign_keys=True)
+    metadata.create_all(engine)
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(insert(parent).values(id=1))
+        connection.execute(insert(child).values(id=1, parent_id=1))
+        assert connection.execute(select(child)).all() == [(1, 1)]  # of the child alone
+        connection.execute(delete(child).where(child.c.id == 1))
+        connection.execute(delete(parent).where(parent.c.id == 1))
+        assert connection.execute(select(parent)).all() == []
+        connection.execute(insert(child).values(id=2, parent_id=7))
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            connection.execute(select(child))
+        connection.rollback()
+    assert "BEGIN TRANSACTION" not in sent
 
 
 # --- what is not laid over -----------------------------------------------------------------------

@@ -8,7 +8,19 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import DateTime, Engine, Numeric, String, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Engine,
+    Numeric,
+    String,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -44,6 +56,14 @@ class Plain(Base):
     state: Mapped[str] = mapped_column(server_default="new")
 
 
+class Named(Base):
+    """A row that has to differ from others by its name, too."""
+
+    __tablename__ = "named"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
 class Other(Base):
     """A row with what is not known, or not as it will be read."""
 
@@ -73,46 +93,48 @@ def test_refresh_and_get_ask_nobody(engine: Engine, local_warehouse: TestWarehou
         Session(engine) as session,
         sending(lambda: local_warehouse.statements) as sent,
     ):
-        first = Plain(id=1, name="a", code="X", at=AT)
-        session.add_all([first, Plain(id=2)])
+        first, second = Plain(name="a", code="X", at=AT), Plain()
+        session.add_all([first, second])
         session.flush()
+        keys = first.id, second.id
         session.refresh(first)
         seen = [values(first)]
         session.expire_all()
-        seen.append(values(session.get_one(Plain, 2)))
+        seen.append(values(session.get_one(Plain, keys[1])))
         first.name = "b"
         session.flush()
         session.expire_all()
         seen.append(values(first))
         session.expunge_all()
-        seen.append(values(session.get_one(Plain, 1)))
+        seen.append(values(session.get_one(Plain, keys[0])))
         assert sent == []
         session.commit()
     assert first_words(sent) == ["INSERT"]
     with Session(engine) as session:
-        stored = [values(session.get_one(Plain, n)) for n in (1, 2)]
+        stored = [values(session.get_one(Plain, key)) for key in keys]
     assert stored == [seen[2], seen[1]]
     assert seen == [
-        (1, "a", "x", AT, "new"),
-        (2, None, None, None, "new"),
-        (1, "b", "x", AT, "new"),
-        (1, "b", "x", AT, "new"),
+        (keys[0], "a", "x", AT, "new"),
+        (keys[1], None, None, None, "new"),
+        (keys[0], "b", "x", AT, "new"),
+        (keys[0], "b", "x", AT, "new"),
     ]
 
 
-BY_KEY = select(Plain.name).where(Plain.id == 1)
+KEY = bindparam("key", type_=BigInteger)
+BY_KEY = select(Plain.name).where(Plain.id == KEY)
 ASKED: dict[str, tuple[list[Any], Any]] = {
     "another key": ([], select(Plain.name).where(Plain.id == 9)),
     "a computed value": (
-        [update(Plain).where(Plain.id == 1).values(name=Plain.name + "!")],
+        [update(Plain).where(Plain.id == KEY).values(name=Plain.name + "!")],
         BY_KEY,
     ),
     "a condition": ([update(Plain).where(Plain.name == "a").values(name="z")], BY_KEY),
-    "a removal": ([Plain.__table__.delete().where(Plain.id == 1)], BY_KEY),  # type: ignore[attr-defined]
+    "a removal": ([Plain.__table__.delete().where(Plain.id == KEY)], BY_KEY),  # type: ignore[attr-defined]
     "a further condition": ([], BY_KEY.where(Plain.name == "b")),
-    "an expression": ([], select(func.upper(Plain.name)).where(Plain.id == 1)),
-    "a list": ([], select(Plain.name).where(Plain.id.in_([1]))),
-    "an aggregate": ([], select(func.count()).select_from(Plain).where(Plain.id == 1)),
+    "an expression": ([], select(func.upper(Plain.name)).where(Plain.id == KEY)),
+    "a list": ([], select(Plain.name).where(Plain.id.in_([KEY]))),
+    "an aggregate": ([], select(func.count()).select_from(Plain).where(Plain.id == KEY)),
     "a limit": ([], BY_KEY.limit(0)),
     "a stored row": ([], select(Plain.name).where(Plain.id == 5)),
 }
@@ -126,14 +148,30 @@ def test_what_is_not_known_is_asked_for(
     with engine.begin() as connection:
         connection.execute(insert(Plain).values(id=5, name="stored"))
     with engine.connect() as connection:
-        connection.execute(insert(Plain).values(id=1, name="a"))
+        key = connection.scalar(insert(Plain).values(name="a").returning(Plain.id))
+        given = {"key": key}
         for write in writes:
-            connection.execute(write)
+            connection.execute(write, given)
         with sending(lambda: local_warehouse.statements) as sent:
-            carried = connection.execute(read).all()
+            carried = connection.execute(read, given).all()
         assert first_words(sent) == ["WITH"]
         connection.commit()
-        assert connection.execute(read).all() == carried
+        assert connection.execute(read, given).all() == carried
+
+
+def test_a_key_that_somebody_else_may_have_is_asked_for(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    with (
+        engine.connect() as connection,
+        sending(lambda: local_warehouse.statements) as sent,
+    ):
+        connection.execute(insert(Plain).values(id=1, name="given"))
+        assert connection.execute(BY_KEY, {"key": 1}).scalar() == "given"
+        key = connection.scalar(insert(Named).values(name="unique").returning(Named.id))
+        assert connection.scalar(select(Named.name).where(Named.id == key)) == "unique"
+        connection.rollback()
+    assert first_words(sent) == ["WITH", "WITH"]
 
 
 def test_defaults_and_digits_are_asked_for(engine: Engine, local_warehouse: TestWarehouse) -> None:
@@ -141,24 +179,9 @@ def test_defaults_and_digits_are_asked_for(engine: Engine, local_warehouse: Test
         Session(engine) as session,
         sending(lambda: local_warehouse.statements) as sent,
     ):
-        row = Other(id=1, amount=Decimal("1.5"))
+        row = Other(amount=Decimal("1.5"))
         session.add(row)
         session.flush()
         session.refresh(row)
         assert (row.size, str(row.amount)) == (7, "1.500")
-    assert first_words(sent) == ["WITH"]
-
-
-def test_a_row_without_checked_keys_is_asked_for(
-    engine: Engine, local_warehouse: TestWarehouse
-) -> None:
-    with engine.begin() as connection:
-        connection.execute(insert(Plain).values(id=1, name="stored"))
-    with engine.connect() as connection:
-        connection.execute(
-            insert(Plain).values(id=1, name="again"), execution_options={"enforce_keys": False}
-        )
-        with sending(lambda: local_warehouse.statements) as sent:
-            assert sorted(map(str, connection.scalars(BY_KEY))) == ["again", "stored"]
-        connection.rollback()
     assert first_words(sent) == ["WITH"]

@@ -569,18 +569,21 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)
         sets = None if write is None or table is None else _sets(write, table)
-        after = map(self._after, self._given_parameters or [{}], self.compiled_parameters)
+        after = map(
+            partial(self._after, checks), self._given_parameters or [{}], self.compiled_parameters
+        )
         return [
-            HeldText(
-                statement, row, used, written, certain, sets=sets, after=outcome, checks=checks
-            )
+            HeldText(statement, row, used, written, certain, sets=sets, after=outcome)
             for row, outcome in zip(settled(parameters), after, strict=True)
         ]
 
-    def _after(self, given: Mapping[str, Any], values: Mapping[str, Any]) -> After | None:
+    def _after(
+        self, checks: Checks, given: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> After | None:
         """What the statement leaves of its table, with one set of parameters.
 
         Args:
+            checks: What it makes sure of.
             given: What the application has given.
             values: The parameters, without those of IN.
         """
@@ -590,7 +593,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if compiled.write is None or self.execution_options.get("schema_translate_map"):
             return None
         by_key = self._by_key(given, values)
-        return After(compiled, by_key)
+        return After(compiled, by_key, checks)
 
     def _by_key(self, given: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The parameters of the statement by their keys, those of IN among them.

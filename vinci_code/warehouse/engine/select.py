@@ -22,6 +22,12 @@ BATCH_ROWS = 122_880  # a row group of DuckDB
 # of the statement. Results up to this size behave the same here; the rest of a larger one is read
 # later.
 EAGER_BYTES = 256 * 1024 * 1024
+# How the text of an error begins, by its class, where Arrow has taken its place.
+_FOUND_LATE: dict[str, type[duckdb.Error]] = {
+    "Conversion Error": duckdb.ConversionException,
+    "Invalid Input Error": duckdb.InvalidInputException,
+    "Out of Range Error": duckdb.OutOfRangeException,
+}
 
 
 def select(work: Work, expression: exp.Expression) -> Result:
@@ -106,6 +112,11 @@ class _Batches:
         except StopIteration:
             self.close_reader()
             return None
+        except OSError as error:
+            # What DuckDB finds only as rows are read comes by way of Arrow, as text.
+            text = str(error)
+            kind = next((kind for name, kind in _FOUND_LATE.items() if name in text), duckdb.Error)
+            raise kind(text) from error
         return as_schema(batch, self._schema)
 
     def close_reader(self) -> None:

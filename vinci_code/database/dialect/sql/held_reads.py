@@ -16,6 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnClause
 
 from vinci_code.database.dialect.sql.inserts import as_declared
+from vinci_code.database.dialect.text.scanning import is_constant
 
 PREFIX = "vinci_held_"
 """What the names of these expressions begin with."""
@@ -91,7 +92,7 @@ class HeldReads(SQLCompiler):
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         """Render a column, of what stands for its table."""
-        if column.is_literal and not self._is_harmless(column):
+        if column.is_literal and not (self._is_harmless(column) or is_constant(column.name)):
             self.is_written_by_hand = True
         name = None
         if self.laid_over and kw.get("include_table", True) and isinstance(column.table, Table):
@@ -128,8 +129,9 @@ class HeldReads(SQLCompiler):
     # --- what the application has written -------------------------------------------------------
 
     def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> str:
-        """Note that a text of the application's own stands in it."""
-        self.is_written_by_hand = True
+        """Note that a text of the application's own stands in it; a constant names nothing."""
+        if not is_constant(textclause.text):
+            self.is_written_by_hand = True
         text: str = super().visit_textclause(textclause, *args, **kw)  # type: ignore[no-untyped-call]
         return text
 

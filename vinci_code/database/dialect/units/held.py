@@ -130,10 +130,12 @@ class After(NamedTuple):
         compiled: The write. What is asked of it is compiled then: most units read nothing that they
             have written.
         values: The parameters, by their keys.
+        checks: What it makes sure of by itself.
     """
 
     compiled: Any
     values: Mapping[str, Any]
+    checks: Checks
 
     @property
     def table(self) -> Any:
@@ -166,7 +168,6 @@ class HeldText:
             if unknown.
         rowcount: How many rows it has matched, once that is known.
         after: What it leaves of its table; ``None`` where nobody may ask, or nothing is known.
-        checks: What it makes sure of by itself; ``None`` for a text of the application's own.
     """
 
     text: str
@@ -178,7 +179,6 @@ class HeldText:
     sets: frozenset[tuple[str, str]] | None = None
     rowcount: int | None = None
     after: After | None = None
-    checks: Checks | None = None
 
     def note_rowcount(self, rowcount: int) -> None:
         """Keep how many rows it has matched."""

@@ -27,6 +27,7 @@ from vinci_code.database.dialect.writes.dml import Returned
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
 from vinci_code.database.dialect.writes.payload import MAX_JSON_BYTES
+from vinci_code.database.dialect.writes.shapes import WriteKind
 from vinci_code.database.dialect.writes.whole import merged
 
 # Up to two for each write; a plan of very many takes the warehouse seconds.
@@ -169,9 +170,6 @@ class Laying:
             used = _tables_of(write)
             if used is None or not isinstance(write, HeldRows):
                 return None
-            if write.checks.foreign_keys:
-                used += [key.referred_table for key in foreign_keys(write.shape.table)]
-                used += [key.table for key in referring(write.shape.table)]
             if any(tables.setdefault(bare_name(t), t) is not t for t in used):
                 return None
         layers = self._layers(before, tables, checked=False)
@@ -290,7 +288,7 @@ def _concerned(held: Iterable[Held], tables: dict[str, Table]) -> list[Held] | N
 
 
 def _tables_of(write: Held) -> list[Table] | None:
-    """What a write reads and writes; ``None`` where it is not known what it does."""
+    """What a write reads, checks and writes; ``None`` where it is not known what it does."""
     if write.tables is None:
         return None
     if isinstance(write, HeldText):
@@ -298,7 +296,15 @@ def _tables_of(write: Held) -> list[Table] | None:
         if after is None or after.query is None:
             return None
         return [after.table, *after.query.tables_read]
-    return None if write.reads_others or write.shape.schemas else [write.shape.table]
+    if write.reads_others or write.shape.schemas:
+        return None
+    table, used = write.shape.table, [write.shape.table]
+    if write.checks.foreign_keys:
+        # What is made sure of is so in what is held: a row may refer to one that is held, too.
+        used += [key.referred_table for key in foreign_keys(table)]
+        if write.shape.kind is not WriteKind.INSERT or write.upsert is not None:
+            used += [key.table for key in referring(table)]
+    return used
 
 
 def _written(write: Held) -> Table | None:
@@ -311,8 +317,7 @@ def _written(write: Held) -> Table | None:
 def _may_break_keys(write: HeldText) -> bool:
     """Whether a write that is no set of rows may write what is unique."""
     assert write.after is not None  # noqa: S101 - it was laid over its table
-    checks = write.checks
-    if checks is None or not checks.keys:
+    if not write.after.checks.keys:
         return False
     concerned = {
         place_of(unique.table, column)
@@ -326,8 +331,7 @@ def _breaks_references(write: HeldText) -> bool:
     """Whether a write that is no set of rows would have to make sure of references."""
     assert write.after is not None  # noqa: S101 - it was laid over its table
     table = write.after.table
-    wanted = write.checks is not None and write.checks.foreign_keys
-    return wanted and bool(foreign_keys(table) or referring(table))
+    return write.after.checks.foreign_keys and bool(foreign_keys(table) or referring(table))
 
 
 def _may_be_counted(write: Held) -> bool:

@@ -37,6 +37,7 @@ from weakref import WeakKeyDictionary
 from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought, Verdict
 from vinci_code.database.dialect.sql.inserts import generated_key
 from vinci_code.database.dialect.sql.keys import Place, next_key
+from vinci_code.database.dialect.sql.uniques import uniques
 from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
 from vinci_code.database.dialect.writes.shapes import Field, Shape, WriteKind
 
@@ -145,6 +146,17 @@ def note_keys(write: Held) -> None:
 def place_of(table: Any, column: Any) -> Place:
     """The place of a column, whatever ``Table`` it is of."""
     return bare_name(table), str(column.name).lower()
+
+
+def is_new_key(table: Any, key: Sequence[Any]) -> bool:
+    """Whether nobody else can have a row with a key, nor one that is unique in it otherwise.
+
+    So it is of a key that was made here, and held once, in a table where nothing else is unique.
+    """
+    column = generated_key(table)
+    if column is None or len(key) != 1 or len(list(uniques(table))) != 1:
+        return False
+    return bool(next_key.written_once(key, place_of(table, column)))
 
 
 def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:

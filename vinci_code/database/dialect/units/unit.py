@@ -72,6 +72,7 @@ from vinci_code.database.dialect.units.recovery import (
     CommitFinding,
     CommitOutcome,
     find_out,
+    is_new_key,
     note_keys,
 )
 from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
@@ -320,15 +321,15 @@ class Unit:
             The row; ``None`` where it has to be asked for.
         """
         self._require_sound()
-        if self._level != DEFAULT or not self.holds:
-            return None
+        if self._level != DEFAULT or not self.holds or not is_new_key(query.table, key):
+            return None  # somebody else may have a row with this key
         writes = self.held.to(bare_name(query.table))
         if not all(
             isinstance(write, HeldRows)
             and write.shape.table is query.table
             and write.shape.key is not None
             and write.upsert is None
-            and write.checks.keys
+            and not write.checks.foreign_keys
             and not new_key(write.shape)
             and not computes_key(write.shape)
             for write in writes

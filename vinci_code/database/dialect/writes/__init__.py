@@ -7,8 +7,10 @@ Other rooms import from it:
 - ``guards``: constraints that a statement checks by itself
 - ``layers``: the rows of a table with writes laid over them
 - ``locks``: rows that were read FOR UPDATE, made sure of by the commit
+- ``look_ups``: queries for one row by its key
 - ``payload``: rows as one JSON text
 - ``returning``: what RETURNING gives of a write that is held
 - ``sets``: one statement for any number of rows
 - ``shapes``: what a write does to each of its rows
+- ``whole``: several writes to one table as one statement
 """

@@ -28,9 +28,10 @@ _REPEATABLE = _SCALAR | {"avg", "count", "max", "min", "sum"}
 _KNOWN = frozenset(
     {
         "alias", "binary", "bindparam", "case", "cast", "clauselist", "column", "compound_select",
-        "cte", "element_list", "expression_clauselist", "extract", "false", "grouping", "join",
-        "label", "label_reference", "memoized_select_entities", "null", "order_by_list", "select",
-        "select_statement_grouping", "subquery", "table", "true", "tuple", "type_coerce",
+        "cte", "element_list", "expression_clauselist", "extract", "false", "funcfilter",
+        "grouping", "join", "label", "label_reference", "memoized_select_entities", "null",
+        "order_by_list", "select", "select_statement_grouping", "subquery", "table", "true",
+        "tuple", "type_coerce",
         "typeclause", "unary", "vinci_stored_default",
     }
 )  # fmt: skip

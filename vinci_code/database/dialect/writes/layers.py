@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy.schema import Column, Table
+from sqlalchemy.sql.elements import False_, Null, True_
 
 from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
 from vinci_code.database.dialect.text.scanning import is_constant
@@ -199,18 +200,22 @@ class Layers:
         given: str,
     ) -> str:
         """What gives the rows, and does so only where all is as it has to be."""
+        named = f"{ROWS} AS ({given})"
+        if not all(item.is_plain for item in shape.values):
+            # What is computed names the rows that it is computed of.
+            named += f", {BEFORE} AS (SELECT * FROM {shape.target})"
+            values = tuple(replace(item, made=_laid(item)) for item in shape.values)
+            shape = replace(shape, target=BEFORE, values=values)
         writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows)
         wanted = writer.guards(upsert)
         if not wanted:
             return given
         unmatched = SetWriter(shape, replace(checks, matched=False), self._dialect, self._format)
         if unmatched.guards(upsert):
-            if shape.table in self.names and not all(item.is_plain for item in shape.values):
-                raise CannotLayError("a key is computed of a table that is written to")
             self._has_keys = True
         self._guarded.append(f"{_LAYER}{len(self._made)}")
         raised = guards.unless_raised(wanted)
-        return f"WITH {ROWS} AS ({given}) SELECT {ROWS}.* {raised}"
+        return f"WITH {named} SELECT {ROWS}.* {raised}"
 
     def _format(self, item: Any) -> str:
         if item in self.names:
@@ -401,11 +406,8 @@ class _Layer:
 
     def _made(self, item: Field) -> str:
         """A value as one of the type that its column has."""
-        if item.laid is None:
-            raise CannotLayError("a value is another one each time that it is computed")
-        if item.is_plain:
-            return item.laid
-        return f"CAST({item.laid} AS {self._type(item.column)})"
+        laid = _laid(item)
+        return laid if item.is_plain else f"CAST({laid} AS {self._type(item.column)})"
 
     def _field(self, column: Column[Any], made: str) -> Field:
         return Field(column, self._names[column.name], made, made, laid=made)
@@ -427,6 +429,12 @@ class _Layer:
         return kind.sql
 
 
+def _laid(item: Field) -> str:
+    if item.laid is None:
+        raise CannotLayError("a value is another one each time that it is computed")
+    return item.laid
+
+
 def is_peculiar(column: Column[Any]) -> bool:
     """Whether the warehouse computes a column, or compares it by rules of its own."""
     return column.computed is not None or getattr(column.type, "collation", None) is not None
@@ -438,6 +446,6 @@ def is_constant_default(column: Column[Any]) -> bool:
         return True
     argument: Any = getattr(column.server_default, "arg", None)
     text = getattr(argument, "text", argument)
-    if isinstance(argument, str):
+    if isinstance(argument, (str, True_, False_, Null)):
         return True
     return isinstance(text, str) and is_constant(text)
