@@ -15,7 +15,7 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
   test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
-  fallback-history differential mutations compliance dist clean
+  fallback-history differential reads mutations compliance dist clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -92,6 +92,9 @@ fallback-history: $(VENV)/installed-dev ## Run 1,000 random histories of units o
 differential: $(VENV)/installed-dev ## Run 2,000 random programs on SQLite and on the warehouse, and compare.
 	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7
 	$(BIN)/python -m tests.differential.run --programs 1000 --seed 7 --no-transactions
+
+reads: $(VENV)/installed-dev ## Run 20,000 random reads of what is held, beside a transaction and SQLite: takes hours.
+	$(BIN)/python -m tests.reads.run --reads 20000 --seed 7
 
 mutations: $(VENV)/installed-dev ## Break the package at 60 random places; the nearest tests have to see 55.
 	$(BIN)/python -m tests.mutations.run

@@ -43,6 +43,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, sending
+from tests.full import part
 from vinci_code.database.dialect import ARRAY, MAP, STRUCT, VARIANT
 from vinci_code.database.dialect.writes import afterwards
 from vinci_code.database.upserts import upsert
@@ -198,6 +199,7 @@ def seen(engine: Engine, writes: list[str], reads: list[str]) -> list[Any]:
     return found
 
 
+@part(3)
 @pytest.mark.parametrize("write", WRITES)
 def test_each_write_is_seen_by_each_read(
     write: str, sides: tuple[Engine, Engine], local_warehouse: TestWarehouse
@@ -212,6 +214,7 @@ def test_each_write_is_seen_by_each_read(
     assert len(reads) == len(READS) + 2
 
 
+@part(3)
 @pytest.mark.parametrize("number", range(12))
 def test_writes_upon_writes_are_seen(number: int, sides: tuple[Engine, Engine]) -> None:
     chance = random.Random(number)
@@ -223,6 +226,7 @@ def test_writes_upon_writes_are_seen(number: int, sides: tuple[Engine, Engine]) 
     assert seen(warehouse, writes, reads) == seen(sqlite, writes, reads)
 
 
+@part(3)
 @pytest.mark.parametrize("number", range(6))
 def test_what_is_seen_is_what_a_transaction_shows(
     number: int, sides: tuple[Engine, Engine]
@@ -701,6 +705,7 @@ def test_a_nested_savepoint_goes_back_by_itself(sides: tuple[Engine, Engine]) ->
 # --- rowcount ------------------------------------------------------------------------------------
 
 
+@part(3)
 @pytest.mark.parametrize(
     "write", [name for name in WRITES if name.startswith(("change", "delete", "rows of"))]
 )

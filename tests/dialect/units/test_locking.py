@@ -35,6 +35,7 @@ from sqlalchemy.exc import CompileError, OperationalError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, sending
+from tests.full import part
 from tests.integration.own_writes import Author, Base, Book, Item
 from tests.parity.backends import warehouse_engine
 from vinci_code.database.dialect import dberrors
@@ -131,6 +132,7 @@ WRITES: dict[str, Callable[[Session], object]] = {
 }
 
 
+@part(3)
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_row_that_somebody_else_has_changed_ends_the_unit(
@@ -150,6 +152,7 @@ def test_a_row_that_somebody_else_has_changed_ends_the_unit(
         assert connection.scalar(select(Item.price).where(Item.id == 3)) == 3
 
 
+@part(3)
 @pytest.mark.parametrize("write", WRITES)
 def test_a_unit_is_committed_where_nobody_has_changed_it(write: str, engine: Engine) -> None:
     with Session(engine) as session:
@@ -219,6 +222,7 @@ def test_in_a_transaction(engine: Engine) -> None:
         assert session.get_one(Item, 6).price == 7
 
 
+@part(2)
 @pytest.mark.parametrize("column", [c.name for c in VALUES.columns if not c.primary_key])
 def test_each_type_is_compared(column: str, engine: Engine) -> None:
     other: dict[str, Any] = {

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from tests.dialect.held import first_words, sending
+from tests.full import part
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 
@@ -140,6 +141,7 @@ ASKED: dict[str, tuple[list[Any], Any]] = {
 }
 
 
+@part(2)
 @pytest.mark.parametrize("what", ASKED)
 def test_what_is_not_known_is_asked_for(
     what: str, engine: Engine, local_warehouse: TestWarehouse

@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.dialect.held import first_words, sending
 from tests.dialect.units.test_laid_over import ALIAS, ITEM, METADATA, OTHER, OTHERS, STAMPED, THERE
+from tests.full import part
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -130,6 +131,7 @@ def sides(engine: Engine) -> tuple[Engine, Engine]:
     return sqlite, engine
 
 
+@part(3)
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("statement", COMPUTED)
 def test_it_gives_what_sqlite_gives(
