@@ -187,3 +187,20 @@ def test_defaults_and_digits_are_asked_for(engine: Engine, local_warehouse: Test
         session.refresh(row)
         assert (row.size, str(row.amount)) == (7, "1.500")
     assert first_words(sent) == ["WITH"]
+
+
+def test_keys_that_were_made_here_are_not_asked_for(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    before = len(local_warehouse.statements)
+    with Session(engine) as session:
+        with session.begin_nested():
+            session.add_all([Plain(name="a"), Plain(name="b")])
+        assert len(local_warehouse.statements) == before
+        assert session.scalar(select(func.count()).select_from(Plain)) == 2
+        assert "raise_error" not in local_warehouse.statements[-1]
+        with session.begin_nested():
+            session.add_all([Named(name="c"), Plain(id=7)])
+        session.commit()
+    sent = local_warehouse.statements[before:]
+    assert first_words(sent) == ["WITH", "WITH", "BEGIN"]

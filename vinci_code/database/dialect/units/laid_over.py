@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, product, takewhile
 from typing import Any
 
@@ -21,12 +21,13 @@ from vinci_code.database.dialect.units.held import (
     bare_name,
     joined,
 )
-from vinci_code.database.dialect.units.recovery import place_of
+from vinci_code.database.dialect.units.recovery import has_new_keys, place_of
 from vinci_code.database.dialect.units.steps import refuse_duplicates
 from vinci_code.database.dialect.writes.dml import Returned
 from vinci_code.database.dialect.writes.guards import foreign_keys, referring
 from vinci_code.database.dialect.writes.layers import CannotLayError, Layers
 from vinci_code.database.dialect.writes.payload import MAX_JSON_BYTES
+from vinci_code.database.dialect.writes.sets import Checks
 from vinci_code.database.dialect.writes.shapes import WriteKind
 from vinci_code.database.dialect.writes.whole import merged
 
@@ -135,7 +136,7 @@ class Laying:
         try:
             for write in writes:
                 if isinstance(write, HeldRows):
-                    layers.touch(write.shape, write.rows, columns, write.checks)
+                    layers.touch(write.shape, write.rows, columns, _checks_of(write))
                 elif write.after is not None:
                     given.append(write.after.values)
             if given:
@@ -178,7 +179,7 @@ class Laying:
         try:
             for write in written:
                 if isinstance(write, HeldRows):
-                    layers.add(write.shape, write.settled(), write.upsert, write.checks)
+                    layers.add(write.shape, write.settled(), write.upsert, _checks_of(write))
         except CannotLayError as error:
             _log.debug("what was written since a savepoint is not checked: %s", error)
             return None
@@ -251,7 +252,7 @@ class Laying:
                 refuse_duplicates(written)
             for write in written:
                 if isinstance(write, HeldRows):
-                    checks = write.checks if checked else None
+                    checks = _checks_of(write) if checked else None
                     layers.add(write.shape, write.settled(), write.upsert, checks)
                 elif write.after is not None:
                     layers.add_query(write.after.table, write.after.query, write.after.values)
@@ -332,6 +333,13 @@ def _breaks_references(write: HeldText) -> bool:
     assert write.after is not None  # noqa: S101 - it was laid over its table
     table = write.after.table
     return write.after.checks.foreign_keys and bool(foreign_keys(table) or referring(table))
+
+
+def _checks_of(write: HeldRows) -> Checks:
+    """What is to be made sure of, where a write is read before the commit makes sure of it."""
+    if write.checks.keys and has_new_keys(write):
+        return replace(write.checks, keys=False)
+    return write.checks
 
 
 def _may_be_counted(write: Held) -> bool:

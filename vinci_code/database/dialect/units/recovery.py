@@ -159,6 +159,15 @@ def is_new_key(table: Any, key: Sequence[Any]) -> bool:
     return bool(next_key.written_once(key, place_of(table, column)))
 
 
+def has_new_keys(write: HeldRows) -> bool:
+    """Whether that is so of the keys of all rows that a write inserts; see ``is_new_key``."""
+    own, table = _place_of_key(write), write.shape.table
+    if own is None or len(list(uniques(table))) != 1:
+        return False
+    keys = [row[own.position] for row in write.rows]
+    return len(next_key.written_once(keys, place_of(table, own.column))) == len(keys)
+
+
 def made_once(write: Held, noted: Collection[int] | None = None) -> list[int]:
     """The keys of a write's rows by which a stored row proves it: the newest, a few.
 
