@@ -220,7 +220,7 @@ class Bench:
         self._warehouse = warehouse
         self._stored = stored
         self.carrying = our_engine(warehouse, held_read_bytes=BYTES)
-        self._sending = our_engine(warehouse)
+        self._sending = our_engine(warehouse, held_read_bytes=0)
         Base.metadata.create_all(self._sending)
         warehouse.sql(FILL.format(rows=stored))
         warehouse.sql("INSERT INTO product SELECT concat('product ', id), id FROM range(13)")
