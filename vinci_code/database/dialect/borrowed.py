@@ -93,6 +93,7 @@ SQLALCHEMY: Used = {
         "_fetch_clause_options",
         "_for_update_arg",
         "_group_by_clauses",
+        "_has_row_limiting_clause",
         "_limit_clause",
         "_offset_clause",
         "_simple_int_clause",
