@@ -9,6 +9,8 @@ from itertools import chain, product, takewhile
 from typing import Any
 
 from sqlalchemy.schema import Table
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.selectable import Exists, ScalarSelect, SelectStatementGrouping
 
 from vinci_code.database.dialect.sql.held_reads import PREFIX
 from vinci_code.database.dialect.sql.uniques import uniques
@@ -202,7 +204,7 @@ class Laying:
             return None
         layers = self._layers(held, {bare_name(table): table}, limit=MAX_JSON_BYTES)
         own = [write for write in held if isinstance(write, HeldText)]
-        if layers is None or any(map(_breaks_references, own)):
+        if layers is None or any(map(_breaks_references, own)) or any(map(_selects_within, own)):
             return None
         try:
             unique = any(map(_may_break_keys, own))
@@ -313,6 +315,16 @@ def _written(write: Held) -> Table | None:
     if isinstance(write, HeldRows):
         return write.shape.table
     return None if write.after is None else write.after.table
+
+
+def _selects_within(write: HeldText) -> bool:
+    """Whether there is a sub-select in what a write leaves, which Delta's MERGE cannot plan.
+
+    Of one that is correlated, in the source of a MERGE, Spark says "key not found".
+    """
+    assert write.after is not None  # noqa: S101 - it was laid over its table
+    nodes = visitors.iterate(write.after.query.statement)
+    return any(isinstance(node, (Exists, ScalarSelect, SelectStatementGrouping)) for node in nodes)
 
 
 def _may_break_keys(write: HeldText) -> bool:
