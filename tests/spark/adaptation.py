@@ -33,7 +33,8 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
     # A name with a backtick is read again as SQL, one with a colon as the URI of a folder.
     ("INVALID_ATTRIBUTE_NAME_SYNTAX", _SPECIAL_NAME, NAMES),
     ("java.lang.IllegalArgumentException", _SPECIAL_NAME, NAMES),
-    ("DELTA_UNSUPPORTED_SUBQUERY", r"^\s*(UPDATE|DELETE)\b", SUBQUERIES),
+    # Of a block each statement begins a line.
+    ("DELTA_UNSUPPORTED_SUBQUERY", r"(^|\n)\s*(UPDATE|DELETE)\b", SUBQUERIES),
 )
 
 _LEFT: tuple[tuple[str, str], ...] = (

@@ -64,6 +64,7 @@ class Layers:
         self._made: dict[str, str] = {}
         self._guarded: list[str] = []
         self._has_keys = False
+        self._has_order = True
         self._dialect = dialect
         self._left = limit
 
@@ -153,15 +154,20 @@ class Layers:
             text = f"WITH {text}" if over.has_with_list else text
             texts.append(f"SELECT {BEFORE}.*, {number} AS {_ORDER} FROM ({text}) AS {BEFORE}")
             self.parameters += parameters
+        self._has_order = len(texts) > 1
         self.names[table] = self._named(" UNION ALL ".join(texts))
 
     def in_order(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> str:
-        """A query over the rows of a table that it stands for after ``touch``, in their order."""
+        """A query over the rows of a table that it stands for after ``touch``, in their order.
+
+        The rows that one query gives have none.
+        """
         over = self._over(compiled)
         text, parameters = bound(over, values)
         self.parameters += parameters
-        ordered = f"{text} ORDER BY {self.names[table]}.{_ORDER}"
-        return str(over.with_in_front(ordered, ", ".join(self.texts)))
+        if self._has_order:
+            text = f"{text} ORDER BY {self.names[table]}.{_ORDER}"
+        return str(over.with_in_front(text, ", ".join(self.texts)))
 
     def count(self, shape: Shape, rows: Sequence[Row]) -> str:
         """A query that counts the rows of a table that rows of a shape find."""
