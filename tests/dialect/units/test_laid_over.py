@@ -593,6 +593,19 @@ def test_more_than_the_limit_takes_a_transaction(
         assert ("BEGIN TRANSACTION" in sent) is begins
 
 
+def test_more_expressions_than_the_warehouse_plans_fast_take_a_transaction(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    METADATA.create_all(engine)
+    for count, begins in ((32, False), (33, True)):
+        with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+            for number in range(count):
+                connection.execute(update(ITEM).where(ITEM.c.price > number).values(size=number))
+            assert connection.scalar(select(func.count()).select_from(ITEM)) == 0
+            connection.rollback()
+        assert ("BEGIN TRANSACTION" in sent) is begins
+
+
 def test_another_table_of_the_same_name_takes_a_transaction(
     engine: Engine, local_warehouse: TestWarehouse
 ) -> None:

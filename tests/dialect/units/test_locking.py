@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import CompileError, OperationalError
+from sqlalchemy.exc import CompileError, NotSupportedError, OperationalError
 from sqlalchemy.orm import Session
 
 from tests.dialect.held import first_words, sending
@@ -351,3 +351,25 @@ def test_without_transactions() -> None:
             session.add(Author(id=1, name="a"))
             session.commit()
         engine.dispose()
+
+
+def test_a_transaction_of_the_applications_own_is_refused(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("BEGIN TRANSACTION"))
+        before = len(local_warehouse.statements)
+        with pytest.raises(NotSupportedError, match="BEGIN TRANSACTION out"):
+            connection.execute(by_key(1))
+        assert len(local_warehouse.statements) == before
+        connection.rollback()
+
+
+def test_tables_of_another_schema(engine: Engine, local_warehouse: TestWarehouse) -> None:
+    moved = engine.execution_options(schema_translate_map={None: local_warehouse.schema})
+    with moved.connect() as connection:
+        assert connection.execute(by_key(1)).one().price == 1
+        connection.execute(insert(KEYLESS).values(n=1))
+        somebody_else(engine, CHANGES["another column"])
+        with pytest.raises(OperationalError, match="read FOR UPDATE"):
+            connection.commit()

@@ -204,3 +204,36 @@ def test_keys_that_were_made_here_are_not_asked_for(
         session.commit()
     sent = local_warehouse.statements[before:]
     assert first_words(sent) == ["WITH", "WITH", "BEGIN"]
+
+
+class Doubled(TypeDecorator[int]):
+    """A number of which the warehouse gives twice as much."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def column_expression(self, column: Any) -> Any:
+        return column * 2
+
+
+class Computed(Base):
+    """A row that is not read as it was sent."""
+
+    __tablename__ = "computed_as_read"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(Doubled)
+
+
+def test_what_the_warehouse_makes_of_a_column_is_asked_for(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    before = len(local_warehouse.statements)
+    with Session(engine) as session:
+        made = Computed(size=7)
+        session.add(made)
+        session.flush()
+        session.refresh(made)
+        assert made.size == 14
+        returned = insert(Computed).values(size=8).returning(Computed.size)
+        assert session.scalar(returned) == 16
+    assert first_words(local_warehouse.statements[before:]) == ["WITH", "WITH"]

@@ -233,6 +233,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             self._run_raw(unit, cursor, statement, parameters)
         else:
             compiled: Any = self.compiled
+            if compiled.locked:
+                unit.before_lock()
             if self._laid is None:
                 unit.before_read(compiled.tables_used, self._names())
             # An event may have put another text into the place of the construct's.

@@ -390,6 +390,21 @@ class Unit:
         self._begin_if_wanted()
         return self._laying.returned(writes, returned, values)
 
+    def before_lock(self) -> None:
+        """Refuse to read rows FOR UPDATE where no commit of the unit could make sure of them.
+
+        Raises:
+            NotSupportedError: The application has begun a transaction by a statement of its own.
+        """
+        self._require_sound()
+        if self._level != AUTOCOMMIT and not self.holds:
+            raise NotSupportedError(
+                "rows are read FOR UPDATE within a transaction that was begun by a statement of "
+                "the application's own, and its COMMIT makes sure of nothing; nothing was read\n"
+                "To fix it: leave BEGIN TRANSACTION out; the unit of work is committed as a whole, "
+                "and isolation_level='REPEATABLE READ' begins a transaction."
+            )
+
     def lock(self, of: LockedTable, rows: Iterable[Sequence[Any]]) -> None:
         """Have the commit make sure that rows, which were read, are as they were.
 
@@ -398,7 +413,7 @@ class Unit:
             rows: The values of its key, and of its other columns, of each.
         """
         if not self.holds:
-            return  # each statement is committed as it runs
+            return  # AUTOCOMMIT: the unit has ended with the statement
         noted = LockedRows(of)
         noted.add(rows, {} if self._in_transaction else self._own(of))
         if noted.rows:

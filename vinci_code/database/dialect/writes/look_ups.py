@@ -77,7 +77,9 @@ def look_up(compiled: Any, statement: Any, names: Mapping[str, str]) -> LookUp |
         statement: The construct that it was rendered from.
         names: The names of its parameters, by their keys.
     """
-    if compiled.is_written_by_hand or compiled.ctes or len(compiled.tables_read) != 1:
+    if compiled.is_written_by_hand or compiled.tables_used is None or compiled.ctes:
+        return None
+    if len(compiled.tables_read) != 1:
         return None
     (table,) = compiled.tables_read
     if not isinstance(table, Table) or type(statement) is not Select or not _is_plain(statement):
@@ -85,7 +87,20 @@ def look_up(compiled: Any, statement: Any, names: Mapping[str, str]) -> LookUp |
     froms = statement.get_final_froms()
     if len(froms) != 1 or froms[0]._deannotate() is not table:
         return None
+    key = _key(table, statement, compiled, names)
     columns = [own_column(table, item) for item in statement._raw_columns]
+    dialect = compiled.dialect
+    if key is None or any(c is None or not is_read_as_sent(c, dialect) for c in columns):
+        return None
+    wanted = tuple(column.name for column in columns if column is not None)
+    defaults = {column.name: _stored_default(column, dialect) for column in table.columns}
+    return LookUp(table, wanted, key, defaults)
+
+
+def _key(
+    table: Table, statement: Any, compiled: Any, names: Mapping[str, str]
+) -> tuple[str, ...] | None:
+    """The parameters that the primary key is compared with; ``None`` for another condition."""
     key = {}
     for term in terms(statement._where_criteria):
         column = own_column(table, getattr(term, "left", None))
@@ -100,12 +115,7 @@ def look_up(compiled: Any, statement: Any, names: Mapping[str, str]) -> LookUp |
     primary = [column.name for column in table.primary_key]
     if not primary or set(primary) != set(key):
         return None
-    dialect = compiled.dialect
-    if any(column is None or not is_read_as_sent(column, dialect) for column in columns):
-        return None
-    wanted = tuple(column.name for column in columns if column is not None)
-    defaults = {column.name: _stored_default(column, dialect) for column in table.columns}
-    return LookUp(table, wanted, tuple(key[name] for name in primary), defaults)
+    return tuple(key[name] for name in primary)
 
 
 def _stored_default(column: Column[Any], dialect: Any) -> Any:
