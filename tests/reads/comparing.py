@@ -141,6 +141,10 @@ class _Unit:
             # It cannot make a write, and may answer the query that is made of it.
             self._count("unit: the local warehouse cannot")
             raise _ApartError
+        if _ONLY_HERE in held.message:
+            # In a transaction it makes no write that breaks a constraint, or finds no row.
+            self._count("unit: the local warehouse cannot read what is held")
+            raise _ApartError
         if held.line in self.back and held.fate in (OTHER, REFUSED):
             # In a transaction nobody has asked for it.
             self._count(f"unit: {held.error} in what is taken back: {_words(held.message)}")

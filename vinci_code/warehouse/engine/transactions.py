@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import duckdb
+import pyarrow as pa
 
 from vinci_code.warehouse.engine import conflicts
 from vinci_code.warehouse.engine import transaction_errors as errors
@@ -242,6 +243,13 @@ class Transaction:
         rows = self.cursor.execute(f"CREATE TABLE {name} AS {select}", binds or None).fetchall()
         self._staged.append(name)
         return name, int(rows[0][0])
+
+    def stage_arrow(self, arrow: pa.Table) -> str:
+        """Copy rows that are at hand into a new staged relation and return its name."""
+        name = self.room.store.stage_name()
+        self.cursor.from_arrow(arrow).create(name)
+        self._staged.append(name)
+        return name
 
     def next_identity(self, state: TableState, physical: str, start: int) -> int:
         """Return the next value of an identity column as this transaction sees it."""

@@ -1,5 +1,4 @@
 """One statement at work: its context, its names, its translations and what it stages."""
-# ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
 
 from __future__ import annotations
 
@@ -66,7 +65,7 @@ class Work:
             configuration=session.configuration,
             parameters=parameters,
             now=datetime.now(timezone.utc),
-            stage=self._stage_arrow,
+            stage=self.transaction.stage_arrow,
         )
 
     @property
@@ -107,19 +106,11 @@ class Work:
         """Stage rows that are at hand, and return a table by which a query can read them."""
         schema = pa.schema([pa.field(item.name, item.type.arrow()) for item in columns])
         arrow = pa.Table.from_batches(list(batches), schema=schema)
-        staged = self._stage_arrow(arrow)
+        staged = self.transaction.stage_arrow(arrow)
         name = f"known_{len(self.resolver.known)}"
         physical = tuple(item.name for item in columns)
         self.resolver.known[name] = Relation(staged, tuple(columns), (name,), physical)
         return exp.to_table(name)
-
-    def _stage_arrow(self, arrow: pa.Table) -> str:
-        label = f"arrow_{id(arrow)}"
-        self.cursor.register(label, arrow)
-        try:
-            return self.transaction.stage(f"SELECT * FROM {label}")
-        finally:
-            self.cursor.unregister(label)
 
     def information_schema(self, name: TableName) -> Relation | None:
         """Return a table of ``information_schema``, or ``None``."""

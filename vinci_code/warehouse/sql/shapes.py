@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.lexemes import STRING, lexemes, string_value, unescape
-from vinci_code.warehouse.sql.parse import check_size, parse_statement
+from vinci_code.warehouse.sql.parse import CACHED_TEXT, check_size, parse_statement
 
 # Stands for data in a shape; a text that has it already is read whole.
 _MARK = "\ue000"
@@ -45,7 +46,7 @@ def own_expression(text: str) -> exp.Expression:
 
 
 def _with_strings(text: str) -> exp.Expression | None:
-    shape, strings = _lifted(text)
+    shape, strings = (_lifted_before if len(text) <= CACHED_TEXT else _lifted)(text)
     expression = _shape(shape) if strings else None
     if expression is None:
         return None
@@ -57,6 +58,11 @@ def _with_strings(text: str) -> exp.Expression | None:
     for literal in marked:
         literal.set("this", values[literal.this])
     return expression
+
+
+@lru_cache(maxsize=256)
+def _lifted_before(text: str) -> tuple[str, list[str]]:
+    return _lifted(text)
 
 
 def _lifted(text: str) -> tuple[str, list[str]]:
