@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine, event
 
+from tests import frames
 from tests.certificates import trust_none_of_the_machine
 from tests.fakes.certificates import Authority
 from tests.fakes.workspace import FakeWorkspace
@@ -70,6 +71,7 @@ def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     work.mkdir()
     monkeypatch.chdir(work)
     threads = set(threading.enumerate())
+    frames.watch(monkeypatch)
     yield
     dispose_engine()
     settings_module.forget_settings()

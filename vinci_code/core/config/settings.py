@@ -380,6 +380,11 @@ def _as_readings(name: str, value: Any) -> list[Reading]:
     return [Reading(str(value), name, "argument")]
 
 
+def _parse_secret(raw: str) -> Secret:
+    # At once: a problem elsewhere ends in a traceback whose frames hold what was parsed so far.
+    return Secret(validation.parse_secret(raw))
+
+
 def _shown(value: object) -> str | None:
     if value is None:
         return None
@@ -394,11 +399,11 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "use_databricks": validation.parse_switch,
     "databricks_server_hostname": validation.parse_host,
     "databricks_http_path": validation.parse_http_path,
-    "databricks_access_token": validation.parse_secret,
+    "databricks_access_token": _parse_secret,
     "databricks_profile": validation.parse_profile,
     "databricks_config_file": validation.parse_path,
     "databricks_client_id": validation.parse_client_id,
-    "databricks_client_secret": validation.parse_secret,
+    "databricks_client_secret": _parse_secret,
     "databricks_catalog": validation.parse_object_name,
     "databricks_schema": validation.parse_object_name,
     "databricks_transactions": validation.parse_choice("auto", "on", "off"),

@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import io
 import logging
 import os
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
-from functools import partial
-from types import ModuleType, TracebackType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, cast
 
 from vinci_code.core.redaction.exceptions import redact_exception
-from vinci_code.core.redaction.logs import masking_factory
+from vinci_code.core.redaction.logs import filter_masked, format_masked, handle_error_masked
+from vinci_code.core.redaction.reports import hides_something
 from vinci_code.core.redaction.text import redact
 from vinci_code.core.redaction.values import shown
 
 _Hook = Callable[..., Any]
 
 
-class _Mask:
-    """Stands in front of one hook of the interpreter, and hands on to the hook before it."""
-
-    def __init__(self, previous: _Hook, masked: _Hook) -> None:
-        self.previous = previous
-        self.masked = masked
-        self.active = True
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.active:
-            return self.masked(self.previous, *args, **kwargs)
-        return self.previous(*args, **kwargs)
-
-
 class _WayOut(NamedTuple):
-    """One hook: how it is read and set, and what stands in front of it."""
+    """One way out: the function that it goes through, by its owner and name, and its mask.
 
-    read: Callable[[], _Hook]
-    write: Callable[[_Hook], None]
+    The mask gets the function, and then what the function was called with.
+    """
+
+    owner: Any
+    name: str
     masked: _Hook
+
+
+class _Mask:
+    """Stands in front of one function, and hands on to it."""
+
+    def __init__(self, way_out: _WayOut) -> None:
+        self._way_out = way_out
+        self._previous = getattr(way_out.owner, way_out.name)
+        self._active = True
+        self._put = self._function()
+        setattr(way_out.owner, way_out.name, self._put)
+
+    def _function(self) -> _Hook:
+        previous, masked = self._previous, self._way_out.masked
+
+        # A function, and no object that can be called: one in a class has to be a method.
+        @functools.wraps(previous)
+        def in_front(*args: Any, **kwargs: Any) -> Any:
+            if self._active:
+                return masked(previous, *args, **kwargs)
+            return previous(*args, **kwargs)
+
+        return in_front
+
+    def take_out(self) -> None:
+        """Take it out; where another function was put in front of it, it stays, does nothing."""
+        self._active = False
+        owner, name, _ = self._way_out
+        if getattr(owner, name) is self._put:
+            setattr(owner, name, self._previous)
 
 
 _lock = threading.RLock()
@@ -55,28 +77,21 @@ def _renew_lock() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
-_installed: list[tuple[_WayOut, _Mask]] = []
+_installed: list[_Mask] = []
 
 
 def install() -> None:
     """Put the mask in front of every way out, once."""
     with _lock:
-        if _installed:
-            return
-        for way_out in _WAYS_OUT:
-            mask = _Mask(way_out.read(), way_out.masked)
-            way_out.write(mask)
-            _installed.append((way_out, mask))
+        if not _installed:
+            _installed.extend(map(_Mask, _ways_out()))
 
 
 def uninstall() -> None:
     """Take the masks out; one that another hook was put in front of stays, and does nothing."""
     with _lock:
         while _installed:
-            way_out, mask = _installed.pop()
-            mask.active = False
-            if way_out.read() is mask:
-                way_out.write(mask.previous)
+            _installed.pop().take_out()
 
 
 def _excepthook(
@@ -120,20 +135,32 @@ def _formatwarning(previous: _Hook, *args: Any, **kwargs: Any) -> str:
     return redact(previous(*args, **kwargs))
 
 
-def _text_that_hides(error: BaseException, trace: TracebackType | None) -> str | None:
-    """Return the masked traceback, or ``None`` where the hook before ours may show it all.
+def _show_warning(previous: _Hook, message: warnings.WarningMessage) -> None:
+    message.message = cast("Warning", redact_exception(cast("Warning", message.message)))
+    previous(message)
 
-    Masking the exception is not enough where a secret stands in a line of the source, or in a
-    global of the module that was running: hooks like rich's show those too.
-    """
-    try:
-        report = traceback.TracebackException(type(error), error, trace, capture_locals=True)
-        everything = "".join(report.format())
-    except Exception:  # noqa: BLE001 (a local whose __repr__ raises; it is not shown then)
-        everything = None
-    if everything is not None and redact(everything) == everything:
-        return None
-    return _formatted(type(error), error, trace)
+
+def _print_exception(previous: _Hook, *args: Any, **kwargs: Any) -> None:
+    given = inspect.signature(previous).bind(*args, **kwargs)
+    stream = given.arguments.get("file") or sys.stderr
+    if stream is None:
+        return
+    given.arguments["file"] = text = io.StringIO()
+    previous(*given.args, **given.kwargs)
+    stream.write(redact(text.getvalue()))
+
+
+def _show_in_ipython(
+    previous: _Hook, kind: type[BaseException], error: BaseException, lines: list[str]
+) -> None:
+    # A notebook is sent the text of the exception beside the lines of its traceback.
+    clean = redact_exception(error)
+    previous(kind if clean is error else type(clean), clean, [redact(line) for line in lines])
+
+
+def _text_that_hides(error: BaseException, trace: TracebackType | None) -> str | None:
+    """Return the masked traceback, or ``None`` where the hook before ours may show it all."""
+    return _formatted(type(error), error, trace) if hides_something(error, trace) else None
 
 
 def _formatted(
@@ -152,14 +179,25 @@ def _print(text: str) -> None:
         sys.stderr.flush()
 
 
-def _attribute(module: ModuleType, name: str, masked: _Hook) -> _WayOut:
-    return _WayOut(partial(getattr, module, name), partial(setattr, module, name), masked)
+def _ways_out() -> Iterator[_WayOut]:
+    yield _WayOut(sys, "excepthook", _excepthook)
+    yield _WayOut(sys, "unraisablehook", _unraisablehook)
+    yield _WayOut(threading, "excepthook", _thread_excepthook)
+    # What multiprocessing reports a dead child with, and logging the failure of a handler.
+    yield _WayOut(traceback, "print_exception", _print_exception)
+    yield _WayOut(warnings, "formatwarning", _formatwarning)
+    # Every warning comes here, and goes to whatever somebody has put in place of `showwarning`.
+    if hasattr(warnings, "_showwarnmsg"):
+        yield _WayOut(warnings, "_showwarnmsg", _show_warning)
+    yield _WayOut(logging.Handler, "format", format_masked)
+    yield _WayOut(logging.Handler, "filter", filter_masked)
+    yield _WayOut(logging.Handler, "handleError", handle_error_masked)
+    shell = _ipython_shell()
+    if shell is not None:
+        yield _WayOut(shell, "_showtraceback", _show_in_ipython)
 
 
-_WAYS_OUT = (
-    _attribute(sys, "excepthook", _excepthook),
-    _attribute(sys, "unraisablehook", _unraisablehook),
-    _attribute(threading, "excepthook", _thread_excepthook),
-    _attribute(warnings, "formatwarning", _formatwarning),
-    _WayOut(logging.getLogRecordFactory, logging.setLogRecordFactory, masking_factory),
-)
+def _ipython_shell() -> Any:
+    """The shell or notebook that this runs in: it shows tracebacks without any hook."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None

@@ -1,51 +1,105 @@
-"""Masking log records, where every logger's records are made.
+"""Masking what handlers of logs give away, where it leaves.
 
-A filter on a logger does not see the records of its children (`logging.Logger.callHandlers` asks
-the parents' handlers, not the parents' filters), and a filter on a handler does not see the
-handlers that come later. The record factory sees every record of every logger.
+A mask where records are made would miss what a filter sets afterwards, what a formatter adds, and
+the records that a logger makes in a way of its own. So it stands in front of `logging.Handler`: its
+text is masked when it is finished, and a handler that takes records apart gets a masked record.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+from vinci_code.core.redaction.reports import hides_something
 from vinci_code.core.redaction.text import redact
-from vinci_code.core.redaction.values import mask_arguments, mask_entry, mask_value, shown
+from vinci_code.core.redaction.values import mask_arguments, mask_entry, mask_value
 
-_STANDARD_FIELDS = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
-_RecordFactory = Callable[..., logging.LogRecord]
+# Handlers of `logging` that write the text which `Handler.format` gives, and nothing beside it, or
+# that hand the record on to a handler which is asked then. Others, such as rich's, Sentry's and
+# those for queues and sockets, take the record apart.
+_WRITE_TEXT = frozenset(
+    {
+        "logging.StreamHandler.emit",
+        "logging.FileHandler.emit",
+        "logging.handlers.BaseRotatingHandler.emit",
+        "logging.handlers.WatchedFileHandler.emit",
+        "logging.handlers.SysLogHandler.emit",
+        "logging.handlers.SMTPHandler.emit",
+        "logging.handlers.NTEventLogHandler.emit",
+    }
+)
 
 
-def masking_factory(previous: _RecordFactory, *args: Any, **kwargs: Any) -> logging.LogRecord:
-    """Make a record with the factory that was in force before, and mask it."""
-    record = previous(*args, **kwargs)
+def format_masked(
+    previous: Callable[..., str], handler: logging.Handler, record: logging.LogRecord
+) -> str:
+    """Mask the text of a record."""
+    return redact(previous(handler, record))
+
+
+def filter_masked(
+    previous: Callable[..., Any], handler: logging.Handler, record: logging.LogRecord
+) -> Any:
+    """Mask a record that has passed the filters of a handler, if the handler takes it apart.
+
+    `logging.Handler.handle` asks the filters, and emits right afterwards.
+    """
+    passed = previous(handler, record)
+    if passed and not _writes_text(type(handler)):
+        # From Python 3.12 on, a filter may give another record.
+        mask_record(passed if isinstance(passed, logging.LogRecord) else record)
+    return passed
+
+
+def handle_error_masked(
+    previous: Callable[..., Any], handler: logging.Handler, record: logging.LogRecord
+) -> None:
+    """Mask the report of a handler's failure, which is written to standard error."""
+    stream = sys.stderr
+    if stream is None:
+        previous(handler, record)
+        return
+    # What other threads write there meanwhile is kept back for that long, and comes with it.
+    sys.stderr = report = io.StringIO()
+    try:
+        previous(handler, record)
+    finally:
+        if sys.stderr is report:
+            sys.stderr = stream
+        # As logging itself has it: where nobody can be told, the failure is passed over.
+        with contextlib.suppress(OSError):
+            stream.write(redact(report.getvalue()))
+
+
+def mask_record(record: logging.LogRecord) -> None:
+    """Mask every field of a record, and leave alone what has nothing to hide."""
     _mask_message(record)
     _mask_exc_info(record)
-    if record.stack_info:
-        record.stack_info = redact(record.stack_info)
-    record.__dict__ = fields = _MaskingFields(record.__dict__)
-    for name in fields.keys() - _STANDARD_FIELDS:
-        fields[name] = fields[name]
-    return record
+    fields = vars(record)
+    for name, value in list(fields.items()):
+        if name not in _MASKED_APART:
+            fields[name] = mask_entry(name, value)
 
 
-class _MaskingFields(dict[str, Any]):
-    """The ``__dict__`` of a record: ``extra=`` is put there after the factory has run."""
+_MASKED_APART = frozenset({"msg", "args", "exc_info"})
+_known: dict[type[logging.Handler], bool] = {}
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, mask_entry(key, value))
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Set several fields, as `logging.makeLogRecord` does, each masked."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        """Pickle as a plain dict: a record may go to a process that has no vinci_code."""
-        return dict, (dict(self),)
+def _writes_text(kind: type[logging.Handler]) -> bool:
+    """Whether all that a handler gives away is what `logging.Handler.format` gives it."""
+    known = _known.get(kind)
+    if known is None:
+        emit = kind.emit
+        known = _known[kind] = (
+            f"{emit.__module__}.{emit.__qualname__}" in _WRITE_TEXT
+            and kind.format is logging.Handler.format
+        )
+    return known
 
 
 def _mask_message(record: logging.LogRecord) -> None:
@@ -82,7 +136,11 @@ def _format(record: logging.LogRecord) -> str | None:
 
 
 def _mask_exc_info(record: logging.LogRecord) -> None:
-    """Replace the exception by its masked text, where that text has something to hide."""
+    """Replace the exception by its masked text, where it or its frames have something to hide.
+
+    A handler may show the locals of each frame, as rich's does, and cut them short: then the mask
+    would not know the rest of a secret.
+    """
     if not isinstance(record.exc_info, tuple) or record.exc_info[1] is None:
         return
     kind, error, trace = record.exc_info
@@ -93,5 +151,5 @@ def _mask_exc_info(record: logging.LogRecord) -> None:
         record.exc_text, record.exc_info = text, None
         return
     clean = redact(text)
-    if clean != text or any(redact(part) != part for part in shown(error)):
+    if clean != text or hides_something(error, trace):
         record.exc_text, record.exc_info = clean, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import SecretStr
@@ -38,5 +39,14 @@ class HoldsSecret:
 class Secret(HoldsSecret, SecretStr):
     """A string that shows itself as a mask, and that cannot be pickled.
 
-    `pydantic.SecretStr` hides its value in ``str``, ``repr`` and JSON, but not in a pickle.
+    `pydantic.SecretStr` hides its value in ``str``, ``repr`` and JSON, but neither in a pickle nor
+    in its ``__dict__``, which reporters of errors walk through. Here a function keeps it.
     """
+
+    def __init__(self, value: str) -> None:
+        self._reveal: Callable[[], str] = lambda: value
+
+    @property
+    def _secret_value(self) -> str:  # type: ignore[override]
+        # Where SecretStr keeps it, and whatever is asked of a SecretStr looks for it.
+        return self._reveal()

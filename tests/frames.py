@@ -1,0 +1,74 @@
+"""No frame of ours that a failure leaves behind may hold a secret in anything that shows it.
+
+Reporters of errors show the locals of every frame of a traceback: Sentry, rich, IPython and
+``pytest --showlocals``. So each exception that a test expects is walked through, with its whole
+chain: in a frame of ours, neither a local nor the ``__dict__`` of one may show a secret in use.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from vinci_code.core.redaction.text import exact_values
+
+_OURS = "vinci_code."
+# They are given the very texts that are to be masked.
+_MASKS = "vinci_code.core.redaction."
+_MASK = "**********"
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walk through every exception that ``pytest.raises`` catches from now on."""
+    kind = type(pytest.raises(Exception))
+    leave: Callable[..., bool] = kind.__exit__
+
+    def walk_and_leave(self: Any, *raised: Any) -> bool:
+        expected = leave(self, *raised)
+        if expected and raised[1] is not None:
+            found = sorted(set(shown_in(raised[1])))
+            assert not found, f"a secret is shown by the frames of {raised[1]!r}: {found}"
+        return expected
+
+    monkeypatch.setattr(kind, "__exit__", walk_and_leave)
+
+
+def shown_in(error: BaseException) -> Iterator[str]:
+    """Where the frames of an exception and of its chain show a secret in use."""
+    if not len(exact_values):
+        return
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        current = waiting.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            yield from _shown_in_frames(current.__traceback__)
+            waiting += [current.__cause__, current.__context__]
+
+
+def _shown_in_frames(trace: types.TracebackType | None) -> Iterator[str]:
+    while trace is not None:
+        frame = trace.tb_frame
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(_OURS) and not module.startswith(_MASKS):
+            for name, value in list(frame.f_locals.items()):
+                if any(map(_shows_a_secret, _texts_of(value))):
+                    yield f"{name} in {module}.{frame.f_code.co_name}"
+        trace = trace.tb_next
+
+
+def _texts_of(value: object) -> Iterator[str]:
+    # What a repr or a __dict__ does when it is asked is nobody's business here but its own.
+    for text in (lambda: repr(value), lambda: repr(vars(value))):
+        try:
+            yield text()
+        except Exception:  # noqa: BLE001 - any object's __repr__ may raise anything
+            continue
+
+
+def _shows_a_secret(text: str) -> bool:
+    return exact_values.mask(text, _MASK) != text
