@@ -23,7 +23,7 @@ _MASK = "**********"
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Walk through every exception that ``pytest.raises`` catches from now on."""
-    kind = type(pytest.raises(Exception))
+    kind = type(pytest.raises(LookupError))
     leave: Callable[..., bool] = kind.__exit__
 
     def walk_and_leave(self: Any, *raised: Any) -> bool:
@@ -63,9 +63,9 @@ def _shown_in_frames(trace: types.TracebackType | None) -> Iterator[str]:
 
 def _texts_of(value: object) -> Iterator[str]:
     # What a repr or a __dict__ does when it is asked is nobody's business here but its own.
-    for text in (lambda: repr(value), lambda: repr(vars(value))):
+    for show in (repr, lambda item: repr(vars(item))):
         try:
-            yield text()
+            yield show(value)
         except Exception:  # noqa: BLE001 - any object's __repr__ may raise anything
             continue
 

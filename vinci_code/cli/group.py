@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -9,21 +11,52 @@ from typer.core import TyperGroup
 
 from vinci_code.cli.failures import CommandRun, Interruption, is_known, report
 
+# The base of all that is wrong with a command line, wherever this version of typer has it from.
+_UsageError: Any = typer.BadParameter.__base__
+
 
 class ReportingGroup(TyperGroup):
     """A group whose commands may raise what they like."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the options that stand before the command."""
+        with _masked_usage():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
         run = ctx.obj = CommandRun()
         try:
-            return super().invoke(ctx)
+            with _masked_usage():
+                return super().invoke(ctx)
         except (Exception, KeyboardInterrupt, Interruption) as error:
             # Typer would answer Ctrl-C and a closed pipe itself, without what was committed. Its
             # own errors, and mistakes of ours, are reported further out.
             if not is_known(error):
                 raise
             raise typer.Exit(report(error, run)) from None
+
+
+@contextmanager
+def _masked_usage() -> Iterator[None]:
+    """Mask what is wrong with a command line: it repeats what was typed, or pasted."""
+    try:
+        yield
+    except _UsageError as error:
+        text = str(error.format_message())
+        error.format_message = lambda: _masked(text)
+        raise
+
+
+def _masked(text: str) -> str:
+    from vinci_code.core.config import get_settings
+    from vinci_code.core.errors import ConfigurationError
+    from vinci_code.core.redaction import redact
+
+    # A secret that has no known shape is known from the settings, however wrong the rest of them.
+    with suppress(ConfigurationError):
+        get_settings()
+    return redact(text)
 
 
 def run_of(ctx: typer.Context) -> CommandRun:

@@ -669,7 +669,11 @@ def test_forgetting_takes_every_hook_out() -> None:
             sys.unraisablehook,
             threading.excepthook,
             warnings.formatwarning,
-            logging.getLogRecordFactory(),
+            warnings._showwarnmsg,  # type: ignore[attr-defined]
+            traceback.print_exception,
+            logging.Handler.format,
+            logging.Handler.filter,
+            logging.Handler.handleError,
         ]
 
     before = hooks()

@@ -94,9 +94,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import exc, schema
-from sqlalchemy.engine import URL, default
+from sqlalchemy import event, exc, schema
+from sqlalchemy.engine import URL, ExceptionContext, default
 
+from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect import selfcheck
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
@@ -399,6 +400,13 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         return self.catalog_commits and not any(
             column.identity is not None for column in table.columns
         )
+
+
+@event.listens_for(VinciDialect, "handle_error")
+def _mask_error(context: ExceptionContext) -> None:
+    """Mask the text that SQLAlchemy wraps an error in: the statement stands in it."""
+    if context.sqlalchemy_exception is not None:
+        redact_exception(context.sqlalchemy_exception)
 
 
 def _unit(dbapi_connection: Any) -> units.Unit:

@@ -11,6 +11,7 @@ from typing import Any
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.adapter import ThriftClient
 from vinci_code.database.dialect.driver.connecting import Arguments
+from vinci_code.database.dialect.driver.driver_logs import unlogged
 from vinci_code.database.dialect.driver.transport import Call, Channel, interruption_in
 from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
@@ -67,7 +68,7 @@ class Session:
         self._command_of, self._command = driver_cursor, None
         bound = [adapter.parameter(parameter) for parameter in parameters]
         try:
-            with self.channel.on_behalf_of(call):
+            with self.channel.on_behalf_of(call), unlogged(text):
                 driver_cursor.execute(text, bound or None, query_tags=query_tags)
         except Exception as error:
             self._command = self.running()  # which the cursor forgets
