@@ -42,7 +42,9 @@ from vinci_code.core.redaction import (
     redact,
     redact_exception,
     register_secret,
+    shapes,
 )
+from vinci_code.core.redaction.exact import ExactValues
 
 TOKEN = "dapi0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 # Of no known shape: only registration can find it.
@@ -1007,3 +1009,62 @@ def test_a_copy_of_a_secret_is_itself() -> None:
     assert copy.deepcopy(settings).token is settings.token
     assert settings.model_copy(deep=True).token is settings.token
     assert settings.token == Secret(PASSWORD)
+
+
+# --- what is tried at all -------------------------------------------------------------------------
+
+
+def test_no_shape_is_passed_over() -> None:
+    """What says that a text has nothing to look for knows of every hint that a shape has."""
+    for shape in shapes._shapes(MASK):
+        for hint in shape.hints:
+            assert any(shapes.may_hold_one(hint + sign) for sign in ("", "=", "'", '"', "%3d"))
+            assert all(shapes.may_hold_one(f"{hint}{sign}") for sign in ("=", "'", '"', "%3d"))
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.text(st.characters(codec="utf-8"), min_size=8, max_size=40), min_size=1),
+    st.text(max_size=200),
+    st.text(max_size=200),
+    st.data(),
+)
+def test_no_secret_is_passed_over(
+    secrets: list[str], before: str, after: str, data: st.DataObject
+) -> None:
+    """What says that no secret can be in a text never says so of one that has one."""
+    values = ExactValues()
+    for secret in secrets:
+        values.add(secret)
+    secret = data.draw(st.sampled_from(secrets)).strip()
+    spelled = data.draw(st.sampled_from([secret, quote(secret, safe=""), repr(secret)[1:-1]]))
+    text = f"{before}{spelled}{after}"
+    if values.mask(text, MASK) != text:
+        assert values.may_be_in(text)
+
+
+def test_a_log_line_costs_the_same_with_one_secret_and_with_many() -> None:
+    """Counted in calls, which depend on no machine."""
+    counts = []
+    line = "committed 17 rows of the table events in 0.123 s (unit 17)"
+    for number in range(25):
+        register_secret(f"dapi{number:032x}"[:36])
+        if number in (0, 24):
+            counts.append(calls_of(lambda: redact(line)))
+    assert counts[0] == counts[1] <= 8
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions of Python are called."""
+    count = 0
+
+    def profile(_: types.FrameType, event: str, __: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count

@@ -6,9 +6,9 @@ and hexadecimal spell them. *Known shapes* are texts that look like a credential
 to: Databricks tokens, JSON web tokens, ``Authorization`` headers, presigned URLs, passwords in
 URLs, and ``password=…`` and its like in query strings, ``repr`` and JSON.
 
-The first registered secret puts the mask in front of every way out that the interpreter has: the
-records of every logger, `warnings`, and the hooks for uncaught exceptions (`sys`, `threading`,
-unraisable ones).
+The first registered secret puts the mask in front of every way out: what the handlers of `logging`
+write, or take apart, warnings, what `traceback` prints, and the hooks for uncaught exceptions
+(`sys`, `threading`, unraisable ones, IPython).
 
 What the mask cannot see, it cannot cover: a secret that was cut short or into pieces; text written
 with ``print`` or ``sys.exit``, which has to pass through `redact`; the locals of a function that is

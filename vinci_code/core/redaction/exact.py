@@ -56,9 +56,9 @@ class _Index:
     """Tells at once of nearly every text that no secret can be in it.
 
     A log line is looked through for each handler, and has to cost next to nothing with 25 secrets.
-    Where a secret is, one of its anchors is, within a run without blanks. An anchor of ``shortest``
-    characters or more has in it every piece of a few characters that such a run is cut into at
-    steps of a certain size: so few pieces of the text are looked up in one set.
+    Where a secret is, one of its anchors is. Of the pieces of ``size`` characters that begin at
+    every ``step`` of a text, one lies wholly within an anchor that is as long as the shortest: so
+    these few pieces are looked up among all pieces that anchors have.
 
     Args:
         finders: What finds the secrets.
@@ -79,23 +79,25 @@ class _Index:
         """Whether a secret may be in a text."""
         if not self._shortest:
             return True  # a secret of special characters alone, which has no anchor
-        shortest, size, step, pieces = self._shortest, self._size, self._step, self._pieces
-        for word in text.split():
-            if len(word) >= shortest:
-                for at in range(0, len(word) - size + 1, step):
-                    if word[at : at + size] in pieces:
-                        return True
+        size, pieces = self._size, self._pieces
+        for at in range(0, len(text) - size + 1, self._step):
+            if text[at : at + size] in pieces:
+                return True
         return False
 
 
 class ExactValues:
-    """The secrets in use; finds any spelling of any of them."""
+    """The secrets in use; finds any spelling of any of them.
+
+    Attributes:
+        may_be_in: Whether one may be in a text; ``mask`` is for the texts of which this is so.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         # Replaced as a whole, so that a thread that masks while another adds sees either of both.
         self._finders: dict[str, _Finder] = {}
-        self._index = _Index(())
+        self.may_be_in = _Index(()).may_be_in
         self._newest: str | None = None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._renew_lock)
@@ -129,7 +131,7 @@ class ExactValues:
         if self._finders is not before:
             return False
         # The index first: with one that knows more than there is, no secret is missed.
-        self._index = _Index(finders.values())
+        self.may_be_in = _Index(finders.values()).may_be_in
         self._finders, self._newest = finders, secret
         return True
 
@@ -137,7 +139,7 @@ class ExactValues:
         """Forget every value."""
         with self._lock:
             self._finders = {}
-            self._index = _Index(())
+            self.may_be_in = _Index(()).may_be_in
             self._newest = None
 
     def __len__(self) -> int:
@@ -146,8 +148,6 @@ class ExactValues:
 
     def mask(self, text: str, mask: str) -> str:
         """Return ``text`` with every spelling of every value replaced by ``mask``."""
-        if not self._index.may_be_in(text):
-            return text
         spans = [
             match.span(1)
             for finder in self._finders.values()

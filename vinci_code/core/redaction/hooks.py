@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, cast
 
 from vinci_code.core.redaction.exceptions import redact_exception
-from vinci_code.core.redaction.logs import filter_masked, format_masked, handle_error_masked
+from vinci_code.core.redaction.logs import filtering, formatting, handle_error_masked
 from vinci_code.core.redaction.reports import hides_something
 from vinci_code.core.redaction.text import redact
 from vinci_code.core.redaction.values import shown
@@ -25,14 +25,18 @@ _Hook = Callable[..., Any]
 
 
 class _WayOut(NamedTuple):
-    """One way out: the function that it goes through, by its owner and name, and its mask.
+    """One way out: the function that it goes through, by its owner and name.
 
-    The mask gets the function, and then what the function was called with.
+    Attributes:
+        owner: Whose attribute it is.
+        name: The attribute.
+        in_front: Makes the function that is put in front of it, from it and from another that says
+            whether there is anything to mask.
     """
 
     owner: Any
     name: str
-    masked: _Hook
+    in_front: Callable[[_Hook, Callable[[], bool]], _Hook]
 
 
 class _Mask:
@@ -42,25 +46,15 @@ class _Mask:
         self._way_out = way_out
         self._previous = getattr(way_out.owner, way_out.name)
         self._active = True
-        self._put = self._function()
-        setattr(way_out.owner, way_out.name, self._put)
-
-    def _function(self) -> _Hook:
-        previous, masked = self._previous, self._way_out.masked
-
         # A function, and no object that can be called: one in a class has to be a method.
-        @functools.wraps(previous)
-        def in_front(*args: Any, **kwargs: Any) -> Any:
-            if self._active:
-                return masked(previous, *args, **kwargs)
-            return previous(*args, **kwargs)
-
-        return in_front
+        self._put = way_out.in_front(self._previous, lambda: self._active)
+        functools.update_wrapper(self._put, self._previous)
+        setattr(way_out.owner, way_out.name, self._put)
 
     def take_out(self) -> None:
         """Take it out; where another function was put in front of it, it stays, does nothing."""
         self._active = False
-        owner, name, _ = self._way_out
+        owner, name = self._way_out.owner, self._way_out.name
         if getattr(owner, name) is self._put:
             setattr(owner, name, self._previous)
 
@@ -92,6 +86,20 @@ def uninstall() -> None:
     with _lock:
         while _installed:
             _installed.pop().take_out()
+
+
+def _masked_by(masked: _Hook) -> Callable[[_Hook, Callable[[], bool]], _Hook]:
+    """What puts a function in front, which is given the one before it and its arguments."""
+
+    def make(previous: _Hook, is_active: Callable[[], bool]) -> _Hook:
+        def in_front(*args: Any, **kwargs: Any) -> Any:
+            if is_active():
+                return masked(previous, *args, **kwargs)
+            return previous(*args, **kwargs)
+
+        return in_front
+
+    return make
 
 
 def _excepthook(
@@ -180,21 +188,21 @@ def _print(text: str) -> None:
 
 
 def _ways_out() -> Iterator[_WayOut]:
-    yield _WayOut(sys, "excepthook", _excepthook)
-    yield _WayOut(sys, "unraisablehook", _unraisablehook)
-    yield _WayOut(threading, "excepthook", _thread_excepthook)
+    yield _WayOut(sys, "excepthook", _masked_by(_excepthook))
+    yield _WayOut(sys, "unraisablehook", _masked_by(_unraisablehook))
+    yield _WayOut(threading, "excepthook", _masked_by(_thread_excepthook))
     # What multiprocessing reports a dead child with, and logging the failure of a handler.
-    yield _WayOut(traceback, "print_exception", _print_exception)
-    yield _WayOut(warnings, "formatwarning", _formatwarning)
+    yield _WayOut(traceback, "print_exception", _masked_by(_print_exception))
+    yield _WayOut(warnings, "formatwarning", _masked_by(_formatwarning))
     # Every warning comes here, and goes to whatever somebody has put in place of `showwarning`.
     if hasattr(warnings, "_showwarnmsg"):
-        yield _WayOut(warnings, "_showwarnmsg", _show_warning)
-    yield _WayOut(logging.Handler, "format", format_masked)
-    yield _WayOut(logging.Handler, "filter", filter_masked)
-    yield _WayOut(logging.Handler, "handleError", handle_error_masked)
+        yield _WayOut(warnings, "_showwarnmsg", _masked_by(_show_warning))
+    yield _WayOut(logging.Handler, "format", formatting)
+    yield _WayOut(logging.Handler, "filter", filtering)
+    yield _WayOut(logging.Handler, "handleError", _masked_by(handle_error_masked))
     shell = _ipython_shell()
     if shell is not None:
-        yield _WayOut(shell, "_showtraceback", _show_in_ipython)
+        yield _WayOut(shell, "_showtraceback", _masked_by(_show_in_ipython))
 
 
 def _ipython_shell() -> Any:

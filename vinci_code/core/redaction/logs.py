@@ -35,25 +35,31 @@ _WRITE_TEXT = frozenset(
 )
 
 
-def format_masked(
-    previous: Callable[..., str], handler: logging.Handler, record: logging.LogRecord
-) -> str:
-    """Mask the text of a record."""
-    return redact(previous(handler, record))
+def formatting(previous: Callable[..., str], is_active: Callable[[], bool]) -> Callable[..., str]:
+    """What stands in front of `logging.Handler.format`: it masks the text of a record."""
+
+    def format(handler: logging.Handler, record: logging.LogRecord) -> str:  # noqa: A001
+        text = previous(handler, record)
+        return redact(text) if is_active() else text
+
+    return format
 
 
-def filter_masked(
-    previous: Callable[..., Any], handler: logging.Handler, record: logging.LogRecord
-) -> Any:
-    """Mask a record that has passed the filters of a handler, if the handler takes it apart.
+def filtering(previous: Callable[..., Any], is_active: Callable[[], bool]) -> Callable[..., Any]:
+    """What stands in front of `logging.Handler.filter`: it masks records that are taken apart.
 
     `logging.Handler.handle` asks the filters, and emits right afterwards.
     """
-    passed = previous(handler, record)
-    if passed and not _writes_text(type(handler)):
-        # From Python 3.12 on, a filter may give another record.
-        mask_record(passed if isinstance(passed, logging.LogRecord) else record)
-    return passed
+
+    def filter(handler: logging.Handler, record: logging.LogRecord) -> Any:  # noqa: A001
+        passed = previous(handler, record)
+        kind = type(handler)
+        if passed and not (_known.get(kind) or _writes_text(kind)) and is_active():
+            # From Python 3.12 on, a filter may give another record.
+            mask_record(passed if isinstance(passed, logging.LogRecord) else record)
+        return passed
+
+    return filter
 
 
 def handle_error_masked(

@@ -45,9 +45,6 @@ class _Shape(NamedTuple):
 def mask_shapes(text: str, mask: str) -> str:
     """Return ``text`` with everything that looks like a credential replaced by ``mask``."""
     lowered = text.lower()
-    # Nearly every log line ends here.
-    if not may_hold_one(lowered):
-        return text
     for shape in _shapes(mask):
         if any(hint in lowered for hint in shape.hints):
             text = shape.pattern.sub(shape.replace, text)
@@ -55,7 +52,7 @@ def mask_shapes(text: str, mask: str) -> str:
 
 
 def may_hold_one(lowered: str) -> bool:
-    """Whether a text in lower case has a hint of some shape.
+    """Whether a text in lower case has a hint of some shape; nearly no log line has.
 
     Every log line comes here: a loop over the hints would take twice as long, one pattern for all
     of them five times.

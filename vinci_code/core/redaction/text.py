@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vinci_code.core.redaction.exact import ExactValues
-from vinci_code.core.redaction.shapes import mask_shapes
+from vinci_code.core.redaction.shapes import mask_shapes, may_hold_one
 
 MASK = "**********"
 
@@ -16,4 +16,6 @@ def redact(text: str) -> str:
     It never raises, takes time linear in the text, leaves text without a secret as it is, and
     changes nothing in text that it has already been through.
     """
-    return mask_shapes(exact_values.mask(text, MASK), MASK)
+    if exact_values.may_be_in(text):
+        text = exact_values.mask(text, MASK)
+    return mask_shapes(text, MASK) if may_hold_one(text.lower()) else text
