@@ -61,8 +61,6 @@ line ends with; the numbers above 1 are those of ``sysexits.h``.
 
 from __future__ import annotations
 
-import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -286,8 +284,9 @@ def _install_command(extra: str) -> str:
     No index has the package. pip takes the one that is installed, and only gets what the extra adds
     to it; where none is, the package is run from a checkout.
     """
-    # Here, since that takes longer to import than all of this module.
+    # Here, since they take longer to import than all of this module.
     import importlib.metadata
+    import shlex
 
     try:
         importlib.metadata.version(_DISTRIBUTION)
@@ -301,6 +300,9 @@ def _install_command(extra: str) -> str:
 
 def _python() -> str:
     """This Python, by its short name where a shell finds it by that."""
+    import shlex
+    import shutil
+
     found = shutil.which("python")
     # Not what a link leads to: the Python of a virtual environment is a link to another one.
     if found is not None and Path(found).parent == Path(sys.executable).parent:
