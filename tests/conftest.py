@@ -70,9 +70,12 @@ def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    # Files that a group may write are a warning, and in some systems each is made so.
+    mask = os.umask(0o022)
     threads = set(threading.enumerate())
     frames.watch(monkeypatch)
     yield
+    os.umask(mask)
     dispose_engine()
     settings_module.forget_settings()
     forget_secrets()

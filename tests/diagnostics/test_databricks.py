@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,15 @@ from tests.fakes.dead_ends import (
 from tests.fakes.workspace import CLIENT_ID, CLIENT_SECRET, TOKEN, FakeWorkspace
 from tests.patience import FOR_LONG_S, PATIENCE_S, SHORT_S, hold_clock, soon
 from vinci_code.core.config import Settings, reload_settings
-from vinci_code.diagnostics import Report, Status, main_check, network, run_checks, runner
+from vinci_code.diagnostics import (
+    Report,
+    Status,
+    databricks_checks,
+    main_check,
+    network,
+    run_checks,
+    runner,
+)
 
 NAMES = [
     "settings",
@@ -445,3 +454,44 @@ def test_no_thread_but_daemons_is_left(check: Callable[..., Report]) -> None:
     after = {thread for thread in threading.enumerate() if not thread.daemon}
     # The workspace's own threads end with its connections.
     assert all("process_request_thread" in thread.name for thread in after - before)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "step"),
+    [
+        ("vinci_code.database.databricks.profile", "resolve_profile", "settings"),
+        ("vinci_code.database.dialect.driver.adapter", "load", "driver"),
+    ],
+)
+def test_what_is_slow_to_load_is_not_taken_for_the_network(
+    module: str,
+    name: str,
+    step: str,
+    check: Callable[..., Report],
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = threading.Event()
+
+    def load(*_: object) -> None:
+        loaded.wait(FOR_LONG_S)
+        raise RuntimeError("nobody waits for it any more")
+
+    monkeypatch.setattr(f"{module}.{name}", load)
+    monkeypatch.setattr(runner, "_SETTINGS", replace(runner._SETTINGS, deadline=SHORT_S))
+    steps = [
+        replace(each, deadline=SHORT_S) if each.name == "driver" else each
+        for each in databricks_checks.CHECKS
+    ]
+    monkeypatch.setattr(databricks_checks, "CHECKS", steps)
+    profile = {"databricks_access_token": None, "databricks_profile": "work"}
+    try:
+        report = check(**(profile if step == "settings" else {}))
+    finally:
+        loaded.set()
+    finding = report.result(step).finding
+    assert finding.status is Status.FAILED
+    assert "did not finish within" in (finding.cause or "")
+    assert "loads Python packages slowly" in (finding.next_step or "")
+    assert "network between" not in (finding.next_step or "")
+    assert workspace.requests == []

@@ -45,6 +45,8 @@ ROOMS = {
     "reflection": ("text", "types", "sql"),
     "migrations": ("text", "types", "sql", "reflection"),
 }
+# Whether others of the machine can read or change a file: asked wherever one is opened.
+FILES = "vinci_code.core.files"
 COMMON = {"vinci_code.core.errors", "vinci_code.core.redaction"}
 ALLOWED: dict[str, set[str]] = {
     **{part: {*COMMON, *GROUND} for part in GROUND},
@@ -52,7 +54,9 @@ ALLOWED: dict[str, set[str]] = {
         f"{DIALECT}.{room}": {*COMMON, *GROUND, *(f"{DIALECT}.{below}" for below in rooms)}
         for room, rooms in ROOMS.items()
     },
+    f"{DIALECT}.driver": {*COMMON, FILES, *GROUND, f"{DIALECT}.text"},
     "vinci_code.core.errors": set(),
+    FILES: {"vinci_code.core.errors"},
     "vinci_code.core.redaction": set(),
     "vinci_code.core.config": {"vinci_code.core"},
     "vinci_code.core": set(),
@@ -88,7 +92,7 @@ ALLOWED: dict[str, set[str]] = {
     # The journal's modules, and what salvages it, know SQLite and bytes alone.
     # They take each other as modules, from the package that is empty.
     **{
-        module: {"vinci_code.core.errors", "vinci_code.database.fallback", *JOURNAL}
+        module: {"vinci_code.core.errors", FILES, "vinci_code.database.fallback", *JOURNAL}
         for module in JOURNAL
     },
     "vinci_code.database.fallback.states": {"vinci_code.database.fallback.journal"},
@@ -100,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "vinci_code.database": set(),
     "vinci_code.diagnostics": {"vinci_code.core", "vinci_code.database"},
     "vinci_code.warehouse.sql": {"vinci_code.core.errors"},
-    "vinci_code.warehouse.engine": {"vinci_code.core.errors", "vinci_code.warehouse.sql"},
+    "vinci_code.warehouse.engine": {"vinci_code.core.errors", FILES, "vinci_code.warehouse.sql"},
     "vinci_code.warehouse.faults": {"vinci_code.core.errors"},
     "vinci_code.warehouse.wire": {
         *COMMON,

@@ -54,7 +54,7 @@ def serve(
 
     It prints the environment that points an application at it, a new token included, which is good
     for this run alone; with --json one object: host, port, http_path, token, ca_file, env. Needs
-    the extra: python -m pip install 'vinci-code[warehouse]'.
+    the extra 'warehouse'; where that is missing, an error says how to install it.
     """
     # The first import says which extra is missing, where it is.
     from vinci_code.warehouse import LocalWarehouse  # noqa: F401

@@ -3,4 +3,5 @@
 Other rooms import from it:
 
 - ``errors``: the tree of errors
+- ``files``: whether others of the machine can read or change a file
 """

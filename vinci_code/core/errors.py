@@ -49,7 +49,7 @@
     ├── SqlError                         (3) the local warehouse's answer to a statement
     └── UnsupportedSqlglotError          (3) the sqlglot that is installed lacks what it needs
 
-    InsecureFileWarning                  (a warning) a file with a secret is readable by others
+    InsecureFileWarning                  (a warning) others can read or change a file
 
 (1) and all below it: ``database.dialect.dberrors``; (2) ``database.dialect.migrations``; (3)
 ``warehouse``.
@@ -61,8 +61,12 @@ line ends with; the numbers above 1 are those of ``sysexits.h``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+_DISTRIBUTION = "vinci-code"
 
 EXIT_FAILED = 1
 EXIT_DATA = 65  # EX_DATAERR: the input data was incorrect
@@ -118,31 +122,44 @@ class ConfigurationError(VinciError):
 
 
 class MissingExtraError(ConfigurationError):
-    """An optional part of vinci_code is switched on but not installed."""
+    """An optional part of vinci_code is switched on but not installed.
 
-    def __init__(self, extra: str, wanted_by: str) -> None:
+    Attributes:
+        extra: The part, by the name of its extra.
+        wanted_by: What has switched it on.
+        missing: The packages of it that are not installed, as far as is known.
+        command: What installs them here.
+    """
+
+    def __init__(self, extra: str, wanted_by: str, missing: Sequence[str] = ()) -> None:
         self.extra = extra
         self.wanted_by = wanted_by
-        self.command = f"python -m pip install 'vinci-code[{extra}]'"
+        self.missing = tuple(missing)
+        self.command = _install_command(extra)
         super().__init__(
             [
                 ConfigurationProblem(
                     variable=wanted_by,
-                    found=f"switched on, without the '{extra}' extra installed",
-                    accepted=f"the '{extra}' extra installed beside it",
+                    found=f"switched on, and {self._what_is_missing()} not installed",
+                    accepted=f"the '{extra}' extra installed beside it, as a whole",
                     fix=self.command,
                 )
             ]
         )
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.extra, self.wanted_by)
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, tuple[str, ...]]]:
+        return type(self), (self.extra, self.wanted_by, self.missing)
 
     def __str__(self) -> str:
         return (
-            f"{self.wanted_by} needs the '{self.extra}' extra, which is not installed. "
-            f"Install it: {self.command}"
+            f"{self.wanted_by} needs the '{self.extra}' extra: {self._what_is_missing()} not "
+            f"installed. Install it: {self.command}"
         )
+
+    def _what_is_missing(self) -> str:
+        if not self.missing:
+            return "it is"
+        return f"{' and '.join(self.missing)} {'is' if len(self.missing) == 1 else 'are'}"
 
 
 class DatabricksConnectionError(VinciError):
@@ -258,4 +275,36 @@ class InputDataError(VinciError):
 
 
 class InsecureFileWarning(UserWarning):
-    """A file that holds a secret can be read by other users of this machine."""
+    """Other users of this machine can read a file with a secret, or change what is depended on."""
+
+
+def _install_command(extra: str) -> str:
+    """What installs an extra here.
+
+    No index has the package. pip takes the one that is installed, and only gets what the extra adds
+    to it; where none is, the package is run from a checkout.
+    """
+    # Here, since they take longer to import than all of this module.
+    import importlib.metadata
+    import shlex
+
+    try:
+        importlib.metadata.version(_DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        checkout = Path(__file__).resolve().parents[2]
+        what = f"-e {shlex.quote(f'{checkout}[{extra}]')}"
+    else:
+        what = f"'{_DISTRIBUTION}[{extra}]'"
+    return f"{_python()} -m pip install {what}"
+
+
+def _python() -> str:
+    """This Python, by its short name where a shell finds it by that."""
+    import shlex
+    import shutil
+
+    found = shutil.which("python")
+    # Not what a link leads to: the Python of a virtual environment is a link to another one.
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
+        return "python"
+    return shlex.quote(sys.executable)

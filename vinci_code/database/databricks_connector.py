@@ -38,6 +38,13 @@ CONNECT_TIMEOUT = 20.0
 """Seconds after which opening a connection is given up."""
 
 _HTTPS_PORT = 443
+# The modules of the extra, and the packages that they are in.
+_EXTRA = {
+    "databricks.sql": "databricks-sql-connector",
+    "databricks.sdk": "databricks-sdk",
+    "pyarrow": "pyarrow",
+    "urllib3": "urllib3",
+}
 # What an engine's URL says of these arguments.
 _IN_QUERY = ("http_path", "catalog", "schema")
 
@@ -323,18 +330,14 @@ def create_databricks_engine(
 
 
 def require_databricks_extra() -> None:
-    """Refuse to go on without the driver and the SDK.
+    """Refuse to go on without the driver, the SDK, or what they are used with.
 
     Raises:
-        MissingExtraError: With the command that installs them.
+        MissingExtraError: With what is missing, and the command that installs it.
     """
-    for module in ("databricks.sql", "databricks.sdk"):
-        try:
-            found = importlib.util.find_spec(module)
-        except ImportError:
-            found = None
-        if found is None:
-            raise MissingExtraError("databricks", "USE_DATABRICKS=true")
+    missing = [package for module, package in _EXTRA.items() if not _is_there(module)]
+    if missing:
+        raise MissingExtraError("databricks", "USE_DATABRICKS=true", missing)
 
 
 def select_one(connection: Connection) -> float:
@@ -350,6 +353,13 @@ def select_one(connection: Connection) -> float:
     if row is None or row[0] != 1:
         raise DatabricksConnectionError(f"SELECT 1 was answered with {row!r}")
     return (time.perf_counter() - began) * 1000
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def _is_from_signal(error: BaseException) -> bool:

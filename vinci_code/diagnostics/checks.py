@@ -61,6 +61,13 @@ class Context:
         return self.connection
 
 
+SLOW_TO_LOAD = (
+    "nothing was contacted; this machine loads Python packages slowly: try again, and see whether "
+    "a virus scanner looks into each file, or the packages lie on a network drive"
+)
+"""What to do where reading the settings, or loading the driver, takes too long."""
+
+
 def _never(_context: Context) -> str | None:
     return None
 

@@ -23,8 +23,9 @@ from vinci_code.database.databricks_connector import (
     require_databricks_extra,
     select_one,
 )
+from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.waiting import Waiting
-from vinci_code.diagnostics.checks import Check, Context
+from vinci_code.diagnostics.checks import SLOW_TO_LOAD, Check, Context
 from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
 from vinci_code.diagnostics.report import Finding, Status
 from vinci_code.diagnostics.scratch import check_scratch_table
@@ -67,6 +68,7 @@ def check_databricks_settings(context: Context, database: DatabaseSettings) -> F
 
 def _check_driver(_context: Context) -> Finding:
     require_databricks_extra()
+    adapter.load()  # so that the time for it is not taken for the network's
     versions = [
         f"{name} {importlib.metadata.version(name)}"
         for name in ("databricks-sql-connector", "databricks-sdk")
@@ -207,7 +209,7 @@ def _without_write(context: Context) -> str | None:
 
 
 CHECKS = (
-    Check("driver", "Driver", 20.0, _check_driver, needs=("settings",)),
+    Check("driver", "Driver", 60.0, _check_driver, needs=("settings",), when_late=SLOW_TO_LOAD),
     Check(
         "name_resolution",
         "Name resolution",

@@ -15,7 +15,7 @@ from vinci_code.core.errors import (
 from vinci_code.core.redaction import redact, redact_exception
 from vinci_code.database.deadlines import run_with_deadline
 from vinci_code.diagnostics import databricks_checks, sqlite_checks
-from vinci_code.diagnostics.checks import Check, Context
+from vinci_code.diagnostics.checks import SLOW_TO_LOAD, Check, Context
 from vinci_code.diagnostics.report import CheckResult, Finding, Report, Status
 
 START_BUDGET = 300.0
@@ -55,7 +55,7 @@ def run_checks(
     )
     run = _Run(context, deadline, on_result)
     try:
-        run.checks([Check("settings", "Settings", 10.0, _check_settings)])
+        run.checks([_SETTINGS])
         if context.settings is not None:
             uses_databricks = context.settings.database.use_databricks
             run.checks((databricks_checks if uses_databricks else sqlite_checks).CHECKS)
@@ -160,6 +160,11 @@ def _check_settings(context: Context) -> Finding:
     if not settings.database.use_databricks:
         return Finding(Status.OK, f"SQLite, {redact(settings.database.database_url)}")
     return databricks_checks.check_databricks_settings(context, settings.database)
+
+
+# A profile is read by databricks-sdk, which takes a second to load, and more where each file is
+# looked into: no network is asked.
+_SETTINGS = Check("settings", "Settings", 60.0, _check_settings, when_late=SLOW_TO_LOAD)
 
 
 def _ended(status: Status) -> str:

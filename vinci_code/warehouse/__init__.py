@@ -22,7 +22,16 @@ _HOMES = {
     "Fault": "vinci_code.warehouse.faults",
     "LocalWarehouse": "vinci_code.warehouse.local",
 }
-_EXTRA = frozenset({"cryptography", "databricks", "duckdb", "lz4", "pyarrow", "sqlglot", "thrift"})
+# The modules of the extra, and the packages that they are in.
+_EXTRA = {
+    "cryptography": "cryptography",
+    "databricks": "databricks-sql-connector",
+    "duckdb": "duckdb",
+    "lz4": "lz4",
+    "pyarrow": "pyarrow",
+    "sqlglot": "sqlglot",
+    "thrift": "thrift",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -32,6 +41,7 @@ def __getattr__(name: str) -> object:
     try:
         return getattr(importlib.import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in _EXTRA:
-            raise MissingExtraError("warehouse", "The local warehouse") from error
-        raise
+        missing = _EXTRA.get((error.name or "").partition(".")[0])
+        if missing is None:
+            raise
+        raise MissingExtraError("warehouse", "The local warehouse", [missing]) from error

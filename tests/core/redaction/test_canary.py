@@ -119,11 +119,13 @@ class Place:
             "profile": {"CANARY": "token", "DATABRICKS_PROFILE": "canary"},
             "oauth profile": {"CANARY": "secret", "DATABRICKS_PROFILE": "service"},
         }
-        (folder / ".databrickscfg").write_text(
+        profiles = folder / ".databrickscfg"
+        profiles.write_text(
             f"[canary]\nhost = https://{workspace.host}\ntoken = {TOKEN}\n"
             f"[service]\nhost = https://{workspace.host}\nclient_id = {CLIENT_ID}\n"
             f"client_secret = {SECRET}\n"
         )
+        profiles.chmod(0o600)
 
     def environment(self, kind: str) -> dict[str, str]:
         return {**self.base, **self.address, **self.credentials[kind]}

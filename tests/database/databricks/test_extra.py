@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,6 +95,115 @@ print(bool(validate_databricks_connection()), validate_databricks_connection().n
     assert len(lines) == 3
     assert all(INSTALL in line for line in lines)
     assert lines[0].endswith("78")
+
+
+ASK = """
+from vinci_code.core.errors import MissingExtraError
+from vinci_code.database.databricks_connector import DatabricksConnector
+try:
+    print(DatabricksConnector())
+except MissingExtraError as error:
+    print(error)
+    print(error.command)
+"""
+
+
+@pytest.mark.parametrize(
+    ("modules", "said"),
+    [
+        (("pyarrow",), ": pyarrow is not installed."),
+        (("databricks.sdk",), ": databricks-sdk is not installed."),
+        (("databricks.sql",), ": databricks-sql-connector is not installed."),
+        (("databricks.sdk", "pyarrow"), ": databricks-sdk and pyarrow are not installed."),
+    ],
+)
+def test_what_is_missing_of_the_extra_is_named(
+    modules: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(
+        WITHOUT_THE_EXTRA.replace('name.partition(".")[0] in', "name in").replace(
+            '("databricks", "thrift", "pyarrow", "pandas", "requests")', repr(modules)
+        )
+    )
+    path = os.pathsep.join([str(tmp_path / "hidden"), str(ROOT)])
+    done = run("-c", ASK, tmp_path=tmp_path, variables={**CONFIGURED, "PYTHONPATH": path})
+    assert f"USE_DATABRICKS=true needs the 'databricks' extra{said}" in done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an environment, all that the base needs, and stand-ins for the extra."""
+    folder = tmp_path_factory.mktemp("offline")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    base, wheels = folder / "base", folder / "wheels"
+    base.mkdir()
+    wheels.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith(("databricks", "pyarrow", "urllib3", "vinci_code", "_vinci")):
+            (base / entry.name).symlink_to(entry)
+    for name, version, module in (
+        ("databricks-sdk", "0.99.0", "databricks/sdk/__init__.py"),
+        ("databricks-sql-connector", "4.9.0", "databricks/sql/__init__.py"),
+        ("pyarrow", "18.0.0", "pyarrow/__init__.py"),
+        ("urllib3", "2.2.0", "urllib3/__init__.py"),
+    ):
+        write_wheel(wheels, name, version, module)
+    return folder
+
+
+def write_wheel(folder: Path, name: str, version: str, module: str) -> None:
+    """A package with one empty module; the connector's extra ``pyarrow`` is as its own."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    needs = "Provides-Extra: pyarrow\nRequires-Dist: pyarrow; extra == 'pyarrow'\n"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(module, "")
+        wheel.writestr(
+            f"{stem}.dist-info/METADATA", metadata + (needs if "connector" in name else "")
+        )
+        wheel.writestr(
+            f"{stem}.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the command is for a POSIX shell")
+@pytest.mark.parametrize("activated", [True, False])
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_is_said_about_a_missing_extra_helps(
+    installed: bool, activated: bool, offline: Path, tmp_path: Path
+) -> None:
+    venv, base = tmp_path / "venv", offline / "base"
+    shutil.copytree(offline / "venv", venv, symlinks=True)
+    python = venv / "bin" / "python"
+    environment = {
+        **CONFIGURED,
+        "PATH": os.pathsep.join([*([str(venv / "bin")] if activated else []), "/usr/bin", "/bin"]),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(base)] if installed else [str(base), str(ROOT)]),
+        # As if an index had what the package needs, and no more.
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(offline / "wheels"),
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+    def done(*command: str) -> str:
+        found = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stdout + found.stderr
+        return found.stdout
+
+    if installed:
+        done(str(python), "-m", "pip", "install", "--no-deps", str(ROOT))
+    _, command = done(str(python), "-c", ASK).splitlines()
+    assert command.startswith("python -m pip" if activated else f"{python} -m pip")
+    done("/bin/sh", "-c", command)
+    assert done(str(python), "-c", ASK).startswith("<DatabricksConnector")
 
 
 @pytest.mark.parametrize(

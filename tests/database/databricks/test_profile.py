@@ -26,6 +26,7 @@ CLIENT = "6f1c0d9e-52b7-4a3c-8e1d-7b9a0c2e4f68"
 def write(text: str, name: str = ".databrickscfg") -> Path:
     file = Path.home() / name
     file.write_text(textwrap.dedent(text))
+    file.chmod(0o600)
     return file
 
 

@@ -17,9 +17,9 @@ from vinci_code.database.databricks_connector import DatabricksConnector
 
 
 def connector(workspace: FakeWorkspace, authority: Authority, profile: str) -> DatabricksConnector:
-    (Path.home() / ".databrickscfg").write_text(
-        f"[work]\nhost = https://{workspace.host}\n{profile}"
-    )
+    file = Path.home() / ".databrickscfg"
+    file.write_text(f"[work]\nhost = https://{workspace.host}\n{profile}")
+    file.chmod(0o600)
     settings = workspace.settings(
         authority, databricks_access_token=None, databricks_profile="work"
     )

@@ -1,4 +1,4 @@
-"""Connect arguments that would fail late, show a secret or open a browser: refused at once."""
+"""Connect arguments that would fail late, or show a secret: refused at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vinci_code.core.redaction import MASK, forget_secrets, redact
 from vinci_code.core.redaction.text import exact_values
 from vinci_code.database.databricks_connector import DatabricksConnector, create_databricks_engine
 from vinci_code.database.dialect.driver import dbapi
-from vinci_code.database.dialect.driver.credentials import BROWSER_ARGUMENT, take_credentials
+from vinci_code.database.dialect.driver.credentials import take_credentials
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 Connect = Callable[..., dbapi.Connection]
@@ -115,54 +115,6 @@ def test_the_ca_file_of_the_settings_is_named(
         connector.connect()
     gc.collect()
     assert capfd.readouterr().err == ""
-
-
-# --- the browser ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"auth_type": "databricks-oauth"},
-        {"auth_type": "azure-oauth"},
-        {"auth_type": "databricks-oauth", BROWSER_ARGUMENT: "no"},
-        {"auth_type": "pat"},
-        {"_use_cert_as_auth": True},
-    ],
-)
-def test_what_would_open_a_browser_is_refused(
-    arguments: dict[str, Any], connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open_new", opened.append)
-    with pytest.raises(dbapi.InterfaceError, match="browser") as caught:
-        connect(access_token=None, **arguments)
-    assert "To fix it" in str(caught.value)
-    assert opened == []
-
-
-def test_a_browser_that_was_plainly_asked_for_is_the_drivers_affair() -> None:
-    arguments = {"auth_type": "databricks-oauth", BROWSER_ARGUMENT: True}
-    assert take_credentials(arguments, HOST) is None
-    assert arguments == {"auth_type": "databricks-oauth"}
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"auth_type": "azure-sp-m2m"},
-        {"_use_cert_as_auth": True, "_tls_client_cert_file": "own.pem"},
-    ],
-)
-def test_a_way_without_a_browser_is_the_drivers_affair_too(arguments: dict[str, Any]) -> None:
-    given = dict(arguments)
-    assert take_credentials(given, HOST) is None
-    assert given == arguments
-
-
-def test_a_token_that_would_not_be_used_is_refused() -> None:
-    with pytest.raises(dbapi.InterfaceError, match="give one of them"):
-        take_credentials({"auth_type": "azure-sp-m2m", "access_token": "dapi" + "1" * 32}, HOST)
 
 
 # --- which headers are secrets -------------------------------------------------------------------

@@ -32,7 +32,7 @@ from vinci_code.core.config.sources import (
     Variable,
     read_env_file,
     readings_of,
-    warn_if_readable_by_others,
+    warn_if_exposed_to_others,
 )
 from vinci_code.core.config.validation import Collected
 from vinci_code.core.errors import ConfigurationError
@@ -313,7 +313,7 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
                 values[name] = readings
             if variable.secret:
                 secrets += readings
-        warn_if_readable_by_others(self._path, secrets)
+        warn_if_exposed_to_others(self._path, secrets)
         return values
 
 

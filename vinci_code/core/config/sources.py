@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv.parser import parse_stream
 
-from vinci_code.core.errors import ConfigurationProblem, InsecureFileWarning
+from vinci_code.core.errors import ConfigurationProblem
+from vinci_code.core.files import warn_if_exposed
 
 
 @dataclass(frozen=True)
@@ -105,22 +104,11 @@ def readings_of(variable: Variable, env_file: EnvFile) -> list[Reading]:
     return found
 
 
-def warn_if_readable_by_others(path: Path, secrets: list[Reading]) -> None:
-    """Warn about a file that holds a secret and can be read by other users of the machine."""
+def warn_if_exposed_to_others(path: Path, secrets: list[Reading]) -> None:
+    """Warn where other users of the machine can read the secrets of the file, or can change it."""
     held = [reading.variable for reading in secrets if reading.place != "environment"]
-    if not held or os.name == "nt":
-        return
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        warnings.warn(
-            f"{path.name} holds {', '.join(sorted(held))} and can be read by other users of this "
-            f"machine (mode {mode:04o}). Close it: chmod 600 {path.name}",
-            InsecureFileWarning,
-            stacklevel=2,
-        )
+    if path.is_file():  # a folder called .env is none
+        warn_if_exposed(path, ", ".join(sorted(held)))
 
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ConfigurationProblem:

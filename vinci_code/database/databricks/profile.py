@@ -10,10 +10,11 @@ object is built; here that waits until headers are asked for, and is bounded.
 
 from __future__ import annotations
 
+import codecs
 import configparser
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from vinci_code.core.config.normalise import (
 )
 from vinci_code.core.config.placeholders import placeholder_reason
 from vinci_code.core.errors import ConfigurationError, ConfigurationProblem
+from vinci_code.core.files import warn_if_exposed
 from vinci_code.core.redaction import Secret, redact, redact_exception, register_secret
 from vinci_code.database.databricks.auth import (
     CREDENTIALS_TIMEOUT,
@@ -44,6 +46,33 @@ if TYPE_CHECKING:
 _HTTP_TIMEOUT = 10
 _RETRY_BUDGET = 1
 _DEFAULT_FILE = "~/.databrickscfg"
+_QUOTES = {
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "\N{RIGHT DOUBLE QUOTATION MARK}",
+}
+_BROWSER = "external-browser"
+# Those of the SDK's credentials_provider.py that neither listen on a port nor open a browser.
+KINDS = (
+    "pat",
+    "oauth-m2m",
+    "databricks-cli",
+    "azure-cli",
+    "azure-client-secret",
+    "azure-devops-oidc",
+    "basic",
+    "env-oidc",
+    "file-oidc",
+    "github-oidc",
+    "github-oidc-azure",
+    "google-credentials",
+    "google-id",
+    "metadata-service",
+    "model-serving",
+    "runtime",
+    "runtime-oauth",
+)
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 
 
@@ -63,7 +92,7 @@ def resolve_profile(
     config = profile.load()
     problems = [
         *profile.secrets_not_real(config),
-        *profile.opens_a_browser(config),
+        *profile.other_kind(config),
         *profile.other_host(config),
         *profile.other_warehouse(config),
     ]
@@ -83,17 +112,22 @@ class _Profile:
         self.file = Path(settings.databricks_config_file or _DEFAULT_FILE).expanduser()
 
     def load(self) -> Config:
-        if not self.file.is_file():
-            raise ConfigurationError([self._problem("no such file", "a file with this profile")])
+        self._require_readable()
+        quoted = [self._quoted(key) for key, value in self._section().items() if _in_quotes(value)]
+        if quoted:
+            raise ConfigurationError(quoted)
         config, found = self._read()
         if config is None:
             raise ConfigurationError(
                 [self._problem(found, "a profile of this name with one way to authenticate")]
             )
+        held = []
         for attribute in config.attributes():
             value = config.as_dict().get(attribute.name)
             if attribute.sensitive and isinstance(value, str) and value:
                 register_secret(value)
+                held.append(attribute.name)
+        warn_if_exposed(self.file, ", ".join(sorted(held)))
         return config
 
     def secrets_not_real(self, config: Config) -> list[ConfigurationProblem]:
@@ -106,14 +140,16 @@ class _Profile:
                     problems.append(self._problem(reason, "a real value", key=attribute.name))
         return problems
 
-    def opens_a_browser(self, config: Config) -> list[ConfigurationProblem]:
-        if config.auth_type != "external-browser":
+    def other_kind(self, config: Config) -> list[ConfigurationProblem]:
+        kind = config.auth_type or ""
+        if not kind or kind in KINDS:
             return []
+        what = "opens a browser and a listening socket" if kind == _BROWSER else "is not known here"
         return [
             ConfigurationProblem(
                 variable=self._place("auth_type"),
-                found="external-browser, which opens a browser and a listening socket",
-                accepted="a kind that needs neither: pat, oauth-m2m, databricks-cli, azure-cli …",
+                found=redact(f"{kind}, which {what}"),
+                accepted=f"a kind that needs no browser: {', '.join(KINDS)}",
                 fix=f"run 'databricks auth login --profile {self.name}', which stores "
                 "auth_type = databricks-cli, or create a token",
             )
@@ -138,7 +174,8 @@ class _Profile:
                 variable=f"{self._source('databricks_server_hostname')} and {self._place('host')}",
                 found=f"{given} and {host}",
                 accepted="the same workspace in both",
-                fix="correct DATABRICKS_SERVER_HOSTNAME, or name the profile of that workspace",
+                fix=f"set {self._variable('databricks_server_hostname')}={host}, or name the "
+                f"profile of {given} in {self._variable('databricks_profile')}",
             )
         ]
 
@@ -147,6 +184,7 @@ class _Profile:
         if not found or placeholder_reason(found, "id") is not None:
             return []
         given = warehouse_id_of(self._settings.databricks_http_path or "")
+        given_as = self._variable("databricks_http_path")
         try:
             other = warehouse_id_of(normalise_http_path(found))
         except NotUsableError:
@@ -158,10 +196,63 @@ class _Profile:
                 variable=f"{self._source('databricks_http_path')} and "
                 f"{self._place('warehouse_id')}",
                 found=f"{given} and {other}",
-                accepted="the same warehouse in both, or in DATABRICKS_HTTP_PATH only",
-                fix="correct DATABRICKS_HTTP_PATH, or take warehouse_id out of the profile",
+                accepted=f"the same warehouse in both, or in {given_as} only",
+                fix=f"set {given_as}=/sql/1.0/warehouses/{other}, or take "
+                "warehouse_id out of the profile",
             )
         ]
+
+    def _require_readable(self) -> None:
+        """Tell what the SDK would pass over in silence, or take for a file without profiles."""
+        found = self._what_is_there()
+        if found is not None:
+            what, fix = found
+            raise ConfigurationError(
+                [self._problem(what, "a text file in UTF-8 with this profile", fix=fix)]
+            )
+
+    def _what_is_there(self) -> tuple[str, str] | None:
+        """What stands in the place of a file that can be read, and what to do about it."""
+        elsewhere = "name the file with the profiles in DATABRICKS_CONFIG_FILE"
+        if self.file.is_dir():
+            return "a folder", elsewhere
+        if not self.file.exists():
+            return (
+                "no such file",
+                f"make {self.file} with the section [{self.name}], or {elsewhere}",
+            )
+        if not self.file.is_file():
+            return "neither a file nor a folder", elsewhere
+        try:
+            begins = self.file.read_bytes()[:3]
+        except OSError as error:
+            fix = f"make it readable for you: chmod 600 {self.file}"
+            return f"a file that cannot be read ({error.strerror})", fix
+        if begins[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "a file in UTF-16", f"save {self.file} as UTF-8"
+        if begins == codecs.BOM_UTF8:
+            return (
+                "a file that begins with a byte order mark, which the SDK takes for text",
+                f"save {self.file} as UTF-8 without a byte order mark",
+            )
+        return None
+
+    def _section(self) -> Mapping[str, str]:
+        """What stands in the section, as it stands there; nothing where the SDK will say why."""
+        ini = configparser.RawConfigParser(default_section="")
+        try:
+            ini.read(self.file)
+        except (configparser.Error, UnicodeDecodeError):
+            return {}
+        return dict(ini[self.name]) if ini.has_section(self.name) else {}
+
+    def _quoted(self, key: str) -> ConfigurationProblem:
+        return self._problem(
+            "a value in quotes, which are part of the value in this file",
+            "the value alone, without quotes",
+            key=key,
+            fix=f"take the quotes off {key} in the section [{self.name}] of {self.file}",
+        )
 
     def _read(self) -> tuple[Config | None, str]:
         """The profile, or what was found instead of one.
@@ -184,13 +275,16 @@ class _Profile:
             return None, redact(str(error).partition(". Config:")[0])
         return config, ""
 
-    def _problem(self, found: str, accepted: str, key: str | None = None) -> ConfigurationProblem:
+    def _problem(
+        self, found: str, accepted: str, *, key: str | None = None, fix: str | None = None
+    ) -> ConfigurationProblem:
         return ConfigurationProblem(
             variable=self._place(key),
             found=found,
             accepted=accepted,
-            fix=f"correct the section [{self.name}] of {self.file}, or name another profile in "
-            "DATABRICKS_PROFILE",
+            fix=fix
+            or f"correct the section [{self.name}] of {self.file}, or name another profile in "
+            f"{self._variable('databricks_profile')}",
         )
 
     def _place(self, key: str | None) -> str:
@@ -199,6 +293,16 @@ class _Profile:
 
     def _source(self, name: str) -> str:
         return self._settings.provenance[name]
+
+    def _variable(self, name: str) -> str:
+        """The name by which a setting was given: beside it, the other would contradict it."""
+        variable = self._settings.variables()[name]
+        given = self._source(name).partition(" (")[0]
+        return given if given in variable.names else variable.name
+
+
+def _in_quotes(value: str) -> bool:
+    return len(value) > 1 and _QUOTES.get(value[0]) == value[-1]
 
 
 def _credentials(config: Config, target: Target) -> CredentialsProvider:

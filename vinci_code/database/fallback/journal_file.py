@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from vinci_code import __version__
 from vinci_code.core.errors import FallbackFileError
+from vinci_code.core.files import warn_if_exposed
 from vinci_code.database.fallback.marks import PATIENCE_S, Mark
 from vinci_code.database.fallback.records import Ledger
 
@@ -87,6 +88,7 @@ class JournalFile:
                 self._wait_for_file()
                 self.check_ours()
                 self._check_private()
+                warn_if_exposed(self.path, "units of work")
                 self._identity = _identity_of(self.path)
         except BaseException:
             self.mark.close()  # it is not in use: whoever salvages it may have it

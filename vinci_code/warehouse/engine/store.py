@@ -17,7 +17,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 import duckdb
 
+from vinci_code.core.files import private_files, warn_if_exposed
 from vinci_code.warehouse.engine.model import (
     Commit,
     TableColumn,
@@ -76,11 +77,19 @@ class Store:
     """The DuckDB instance of an engine."""
 
     def __init__(self, path: str | Path | None) -> None:
-        """Open the store in a file; without one it is kept in memory."""
+        """Open the store in a file; without one it is kept in memory.
+
+        A file that is made, and what DuckDB puts beside it, can be read by their owner alone; one
+        that is there keeps its mode, and that others can read or change it is a warning.
+        """
+        self._made_private = nullcontext if path is None else private_files
         self.root = duckdb.connect(":memory:", config={"python_enable_replacements": False})
         target = ":memory:" if path is None else str(path)
-        self.root.execute(f"ATTACH {duckdb_literal(target)} AS {DATABASE}")
-        self.root.execute(_LAYOUT)
+        if path is not None:
+            warn_if_exposed(Path(path), "the rows of its tables")
+        with self._made_private():
+            self.root.execute(f"ATTACH {duckdb_literal(target)} AS {DATABASE}")
+            self.root.execute(_LAYOUT)
         functions.register(self.root)
         self.root.execute("SET enable_external_access = false")
         self.root.execute("SET TimeZone = 'UTC'")
@@ -121,7 +130,7 @@ class Store:
             idle, self._idle = self._idle, []
         for cursor in idle:
             cursor.close()
-        with self.commit_lock:
+        with self.commit_lock, self._made_private():
             self.root.execute(f"CHECKPOINT {DATABASE}")
             self.root.execute(f"DETACH {DATABASE}")
             self.root.close()
@@ -132,7 +141,8 @@ class Store:
         cursor.execute("BEGIN")
         try:
             yield
-            cursor.execute("COMMIT")
+            with self._made_private():  # DuckDB makes the log anew after each checkpoint
+                cursor.execute("COMMIT")
         except BaseException:
             _roll_back(cursor)
             raise

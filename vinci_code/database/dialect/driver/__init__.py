@@ -2,6 +2,7 @@
 
 Other rooms import from it:
 
+- ``adapter``: loading the vendor's driver
 - ``connecting``: connect arguments, checked and completed
 - ``dbapi``: the module of PEP 249
 - ``pooling``: the pool, which gives idle sessions back

@@ -23,10 +23,11 @@ from vinci_code.core.redaction import (
     MASK,
     HoldsSecret,
     redact_exception,
-    register_credentials,
     register_secret,
 )
 from vinci_code.database.dialect.dberrors import AuthenticationFailed, Error, InterfaceError
+from vinci_code.database.dialect.driver import logins
+from vinci_code.database.dialect.driver.headers import checked_headers, what_is_wrong
 from vinci_code.database.dialect.forking import renew_lock_in_child
 from vinci_code.database.dialect.interruptions import is_from_signal
 
@@ -41,15 +42,8 @@ SECRET_ARGUMENTS = (
 )
 """The connect arguments that are secrets themselves."""
 
-BROWSER_ARGUMENT = "browser_login"
-"""The connect argument that allows the driver to log in with a browser."""
-
-# AuthType of the driver's auth/common.py.
-_BY_BROWSER = ("databricks-oauth", "azure-oauth")
-_SERVICE_PRINCIPAL = "azure-sp-m2m"
-# RFC 6750, section 2.1, and RFC 9110, section 5.5; the driver sends headers as Latin-1.
+# RFC 6750, section 2.1.
 _IS_TOKEN = re.compile(r"[!-~]+").fullmatch
-_IS_HEADER = re.compile(r"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?").fullmatch
 _SPELLED_OUT, _UNKEPT = "Authorization", "authorization"
 # Both kinds of workspace take the tokens of Entra ID as they are.
 _ENTRA_ISSUERS = ("sts.windows.net", "login.microsoftonline.com", "login.microsoftonline.us")
@@ -129,7 +123,7 @@ class RequestCredentials(HoldsSecret):
     def _ask(self) -> Headers:
         try:
             if self._factory is None:
-                self._factory = self._provider()
+                self._factory = _callable_factory(self._provider())
             found = self._factory()
         except Error:
             raise
@@ -141,16 +135,8 @@ class RequestCredentials(HoldsSecret):
                 f"the credentials provider for {self._host} failed: {type(error).__name__}: {error}"
             ) from redact_exception(error)
         if not isinstance(found, Mapping):
-            raise InterfaceError(
-                "the credentials provider has to return a function that returns the headers of a "
-                f"request; that returned {type(found).__name__}"
-            )
-        headers = {str(name): str(value) for name, value in found.items()}
-        # What has just been handed out is a secret in use from here on.
-        register_credentials(headers)
-        for name, value in headers.items():
-            _require_header(name, value)
-        return headers
+            raise _no_provider(f"what that returned is {type(found).__name__}")
+        return checked_headers(found.items(), "the credentials provider")
 
     def _spelling(self, name: str, value: str) -> str:
         if name.lower() != _UNKEPT:
@@ -192,92 +178,48 @@ def take_credentials(arguments: MutableMapping[str, Any], host: str) -> RequestC
         ``None`` where the arguments name another way to authenticate, which is the driver's own.
 
     Raises:
-        InterfaceError: They name none: the driver would open a browser then.
+        InterfaceError: They name none that is let in (``logins``), or one that cannot be sent.
     """
     _reveal_secrets(arguments)
+    way = logins.the_way(arguments)
     exchanged = bool(arguments.get("identity_federation_client_id"))
-    token = arguments.pop("access_token", None)
-    provider = arguments.pop("credentials_provider", None)
-    if provider is not None:
+    token = arguments.pop(logins.TOKEN, None)
+    provider = arguments.pop(logins.PROVIDER, None)
+    if way == logins.PROVIDER:
         return _shared_credentials(provider, host, exchanged)
-    if _sees_driver_to_it(arguments):
-        if token:
-            raise InterfaceError(
-                "'access_token' is given and 'auth_type' or '_use_cert_as_auth' beside it, so that "
-                "it would not be used; nothing was sent\nTo fix it: give one of them."
-            )
-        return None
-    if not token:
-        raise InterfaceError(
-            f"there are no credentials for {host}: give 'access_token' or 'credentials_provider' "
-            "in connect_args, or name another way with 'auth_type'"
-        )
+    if way == logins.TOKEN:
+        return RequestCredentials(_Token(_checked_token(token)), host, exchanged=exchanged)
+    return None
+
+
+def _checked_token(token: object) -> str:
     if not isinstance(token, str):
-        raise InterfaceError(f"'access_token' has to be a text; found {type(token).__name__}")
+        raise InterfaceError(
+            f"'access_token' has to be a text; found {type(token).__name__}; nothing was sent\n"
+            "To fix it: give a str, as of bytes.decode()."
+        )
     if not _IS_TOKEN(token):
         raise InterfaceError(
-            f"'access_token' cannot be sent in a header: {_what_is_wrong(token)}; nothing was "
+            f"'access_token' cannot be sent in a header: {what_is_wrong(token)}; nothing was "
             "sent\nTo fix it: give the token alone, as with str.strip() after it was read from a "
             "file."
         )
-    return RequestCredentials(_Token(token), host, exchanged=exchanged)
+    return token
 
 
-def _sees_driver_to_it(arguments: MutableMapping[str, Any]) -> bool:
-    """Whether the driver authenticates by itself, in a way that was plainly asked for.
-
-    Of an ``auth_type`` that it does not know it takes no notice, and logs in with a browser where
-    it finds no token (``get_auth_provider`` in ``auth/auth.py``): it listens on a port of this
-    machine, and waits for somebody at a screen.
-
-    Raises:
-        InterfaceError: It would do that without having been asked to, or could not do it.
-    """
-    wanted = arguments.get("auth_type")
-    by_browser = arguments.pop(BROWSER_ARGUMENT, False)
-    if wanted in _BY_BROWSER:
-        if by_browser is True:
-            return True
-        raise InterfaceError(
-            f"auth_type={wanted!r} opens a browser and listens on a port of this machine, which a "
-            "program that nobody watches waits for in vain; nothing was opened\n"
-            "To fix it: give 'access_token', or a 'credentials_provider' for OAuth with a service "
-            f"principal. If somebody sits at the screen, add {BROWSER_ARGUMENT}=True to "
-            "connect_args."
-        )
-    if wanted == _SERVICE_PRINCIPAL:
-        return True
-    if wanted:
-        raise InterfaceError(
-            f"auth_type={wanted!r} is none that the driver knows, and it would open a browser; "
-            f"expected is {_SERVICE_PRINCIPAL!r}, or {' or '.join(map(repr, _BY_BROWSER))} with "
-            f"{BROWSER_ARGUMENT}=True\nTo fix it: leave it out, and give 'access_token' or "
-            "'credentials_provider'."
-        )
-    if not arguments.get("_use_cert_as_auth"):
-        return False
-    if not arguments.get("_tls_client_cert_file"):
-        raise InterfaceError(
-            "'_use_cert_as_auth' needs a certificate, and the driver would open a browser without "
-            "one\nTo fix it: name it in '_tls_client_cert_file'."
-        )
-    return True
+def _callable_factory(returned: Any) -> Callable[[], Headers]:
+    if not callable(returned):
+        raise _no_provider(f"it returned {type(returned).__name__}")
+    factory: Callable[[], Headers] = returned
+    return factory
 
 
-def _require_header(name: str, value: str) -> None:
-    """Refuse what cannot be sent as it is; the errors of ``http.client`` have the value in them."""
-    if not _IS_HEADER(value):
-        raise InterfaceError(
-            f"the value that the credentials provider gives for the header {name} cannot be sent: "
-            f"{_what_is_wrong(value)}; nothing was sent\n"
-            "To fix it: have the provider give the token alone, without the end of its line."
-        )
-
-
-def _what_is_wrong(value: str) -> str:
-    if value != value.strip():
-        return "it begins or ends with a blank or the end of a line"
-    return "it has a blank, the end of a line or another character in it that no token has"
+def _no_provider(found: str) -> InterfaceError:
+    return InterfaceError(
+        "the credentials provider has to return a function that returns the headers of a request; "
+        f"{found}; nothing was sent\n"
+        "To fix it: credentials_provider=lambda: lambda: {'Authorization': 'Bearer …'}"
+    )
 
 
 def _reveal_secrets(arguments: MutableMapping[str, Any]) -> None:

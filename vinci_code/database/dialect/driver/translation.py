@@ -124,6 +124,8 @@ RULES: tuple[Rule, ...] = (
     Rule(By.CLASS, r"urllib3\.exceptions\.(LocationValueError|ProxyScheme\w+)", e.InterfaceError),
     Rule(By.CLASS, r"urllib3\.exceptions\.(HTTPError|HTTPWarning)", e.ConnectionLostError),
     Rule(By.CLASS, r"builtins\.TimeoutError", e.ConnectTimeout),
+    # A file that a connection needs is no connection: that was never made.
+    Rule(By.CLASS, r"builtins\.(FileNotFound|IsADirectory|NotADirectory)Error", e.InterfaceError),
     Rule(By.CLASS, r"ssl\.SSLError|builtins\.OSError", e.ConnectionLostError),
     Rule(By.CLASS, r"http\.client\.HTTPException|builtins\.EOFError", e.ConnectionLostError),
     Rule(By.CLASS, r"thrift\.Thrift\.TException", e.ConnectionLostError),

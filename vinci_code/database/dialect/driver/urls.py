@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from vinci_code.core.redaction import Secret, register_secret
+from vinci_code.database.dialect.driver.logins import why_refused
 
 FORM = (
     "databricks+vinci://HOST[:PORT]?http_path=/sql/1.0/warehouses/ID&catalog=CATALOG&schema=SCHEMA"
@@ -57,6 +58,9 @@ def _from_query(url: URL) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in url.query.items():
         if name not in _TEXTS + _NUMBERS:
+            refusal = why_refused(name, value)
+            if refusal is not None:
+                raise _unusable(f"of its query, {refusal.rstrip('.')}")
             raise _unusable(
                 f"its query has {name!r}, which is none of {', '.join(_TEXTS + _NUMBERS)}; give "
                 "other arguments of the driver in connect_args"
