@@ -2,7 +2,8 @@
 
 Reporters of errors show the locals of every frame of a traceback: Sentry, rich, IPython and
 ``pytest --showlocals``. So each exception that a test expects is walked through, with its whole
-chain: in a frame of ours, neither a local nor the ``__dict__`` of one may show a secret in use.
+chain: in a frame of ours, no local may show a secret in use, nor may the ``__dict__`` of an object
+of ours.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ def _shown_in_frames(trace: types.TracebackType | None) -> Iterator[str]:
 
 
 def _texts_of(value: object) -> Iterator[str]:
-    # What a repr or a __dict__ does when it is asked is nobody's business here but its own.
-    for show in (repr, lambda item: repr(vars(item))):
+    # The fields of an object of ours are for us to hide; of others, what they show of themselves.
+    is_ours = type(value).__module__.startswith(_OURS)
+    for show in (repr, lambda item: repr(vars(item)) if is_ours else ""):
         try:
             yield show(value)
         except Exception:  # noqa: BLE001 - any object's __repr__ may raise anything

@@ -92,7 +92,7 @@ def test_each_is_told_by_name(name: str, value: str, expected: str) -> None:
     if name == "credentials_provider":
         del given["access_token"]
     with soon(), pytest.raises(dbapi.InterfaceError) as caught:
-        settle(given)
+        dbapi.connect(**given)
     said = str(caught.value)
     assert expected in said
     assert TOKEN not in said

@@ -90,13 +90,9 @@ def resolve_profile(
     """
     profile = _Profile(settings)
     config = profile.load()
-    problems = [
-        *profile.secrets_not_real(config),
-        *profile.other_kind(config),
-        *profile.other_host(config),
-        *profile.other_warehouse(config),
-    ]
+    problems = profile.problems(config)
     if problems:
+        del config  # which holds the token, where a report of locals would show it
         raise ConfigurationError(problems)
     if not config.host:
         config.host = f"https://{settings.databricks_server_hostname}"
@@ -129,6 +125,14 @@ class _Profile:
                 held.append(attribute.name)
         warn_if_exposed(self.file, ", ".join(sorted(held)))
         return config
+
+    def problems(self, config: Config) -> list[ConfigurationProblem]:
+        return [
+            *self.secrets_not_real(config),
+            *self.other_kind(config),
+            *self.other_host(config),
+            *self.other_warehouse(config),
+        ]
 
     def secrets_not_real(self, config: Config) -> list[ConfigurationProblem]:
         problems = []
