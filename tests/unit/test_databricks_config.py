@@ -177,7 +177,7 @@ def test_name_and_alias_that_agree_are_fine(environment: SetEnvironment) -> None
     [
         ("DATABRICKS_SERVER_HOSTNAME", "DATABRICKS_HOST", "dbc-1.cloud.databricks.com"),
         ("DATABRICKS_HTTP_PATH", "DATABRICKS_WAREHOUSE_ID", "fedcba9876543210"),
-        ("DATABRICKS_ACCESS_TOKEN", "DATABRICKS_TOKEN", "dapi" + "f" * 32),
+        ("DATABRICKS_ACCESS_TOKEN", "DATABRICKS_TOKEN", "dapi" + "ef" * 16),
     ],
 )
 def test_name_and_alias_that_disagree_are_refused_naming_both(
@@ -666,7 +666,6 @@ def test_placeholders_are_recognised(kind: Kind, value: str) -> None:
     [
         ("secret", TOKEN),
         ("secret", f"{TOKEN}-2"),
-        ("secret", "dapi" + "0" * 32),
         ("secret", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"),
         ("secret", "Q8~8Q.kdjf8sdfYOURjksdhf_kjsdhf-mockSDF83"),
         ("secret", "correct-horse-battery-staple-42"),
@@ -691,12 +690,20 @@ def test_real_looking_values_are_not_rejected(kind: Kind, value: str) -> None:
 _HEX = "0123456789abcdef"
 
 
-@given(st.text(_HEX, min_size=32, max_size=32), st.sampled_from(["", "-1", "-2", "-17"]))
+def _is_mixed(text: str) -> bool:
+    # One character 32 times is no secret of anybody's.
+    return len(set(text)) > 1
+
+
+@given(
+    st.text(_HEX, min_size=32, max_size=32).filter(_is_mixed),
+    st.sampled_from(["", "-1", "-2", "-17"]),
+)
 def test_no_real_token_is_ever_rejected(body: str, suffix: str) -> None:
     assert placeholder_reason(f"dapi{body}{suffix}", "secret") is None
 
 
-@given(st.text("abcdefgh0123456789", min_size=32, max_size=32))
+@given(st.text("abcdefgh0123456789", min_size=32, max_size=32).filter(_is_mixed))
 def test_no_real_client_secret_is_ever_rejected(body: str) -> None:
     assert placeholder_reason(f"dose{body}", "secret") is None
 

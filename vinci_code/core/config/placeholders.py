@@ -16,6 +16,9 @@ _UNFILLED = "a placeholder that was not filled in"
 _TEMPLATE = "a template that was not filled in"
 _MASKED = "masked: its characters were replaced by a filler"
 _RESERVED = "a name that is reserved for documentation"
+_SHORT = "too few for a secret, and for the mask that keeps secrets out of logs"
+_URL = "a URL"
+PLACE = "the name of a place where a secret is kept, and not the secret"
 
 # Shapes that only a real value has: a warehouse id, a token of each prefix that Databricks issues
 # (https://docs.databricks.com/en/dev-tools/auth/pat.html, and the prefixes that public secret
@@ -37,7 +40,28 @@ _TEMPLATE_WHOLE = re.compile(r"\$[A-Za-z_]\w*|\{[^{}]*\}|%\w+%|\[[^\[\]]*\]|__\w
 
 _TOKEN_PREFIX = re.compile(r"(?:dapi|dose|dkea|dsapi)[-_]?")
 _FILLER_CHARACTERS = frozenset("*•.…#?xX_- ")
-_STARS = re.compile(r"\*{2,}|•{2,}|…|\.{3,}")
+_STARS = re.compile(r"\*{2,}|•{2,}|…")
+# Client secrets of Entra ID may have dots in a row; they have 40 characters.
+_DOTS = re.compile(r"(?=.{,24}$).*\.{3,}")
+# The mask looks for no shorter one.
+_SHORTEST_SECRET = 8
+_ONE_CHARACTER = re.compile(r"(?:dapi|dose|dkea|dsapi)?[-_]?(.)\1+(?:-\d+)?")
+# No secret is so short and has digits alone.
+_FEW_DIGITS = re.compile(r"[0-9]{1,15}")
+_IS_URL = re.compile(r"(?i:https?|jdbc|ftp|s3|gs|abfss?|dbfs)://|(?i:jdbc|dbfs):")
+# What tools and platforms call the place of a secret: 1Password, Vault, SOPS and jasypt, Docker and
+# Kubernetes, notebooks of Databricks, the secret stores of AWS, Google and Azure.
+_IS_PLACE = re.compile(
+    r"""
+    (?:op|vault|file|keyring|secret|secrets|ssm|gcpsm|awssm|akv|keyvault|doppler|infisical|ref\+\w+)
+        ://
+    | vault:  | secretref: | keyring:  | file:  | ENC\[  | ENC\(
+    | dbutils\.secrets\. | \$\(  | !secret\s | @Microsoft\.KeyVault\(
+    | arn:aws[a-z-]*:(?:secretsmanager|ssm):  | projects/[^/]+/secrets/
+    | /(?:run|var|etc|mnt|home|tmp|opt|root|secrets|vault|Users|dbfs|Volumes)/  | ~/  | [A-Za-z]:\\
+    """,
+    re.VERBOSE,
+)
 
 _DATABRICKS_DOMAINS = (
     ".databricks.com",
@@ -52,9 +76,15 @@ _RESERVED_DOMAINS = ("example", "invalid", "example.com", "example.net", "exampl
 # One of these, among other words, makes a placeholder.
 _TELLING = frozenset(
     """
-    your yours changeme placeholder replaceme fillme fixme todo tbd insert replace example dummy
-    fake mock mocked undefined redacted masked hidden
+    your yours changeme changeit placeholder replaceme fillme fixme todo tbd insert replace example
+    dummy fake mock mocked undefined redacted masked hidden
     """.split()
+)
+# What stands where a name should, and not one.
+_ITSELF = frozenset({"workspace", "host", "hostname", "instance", "server", "url", "deployment"})
+# A host of theirs, in whatever words.
+_YOURS = (
+    r"(?:your|my)-?(?:company|org|organization|workspace|databricks|instance|host|domain|account)+"
 )
 # A value made of nothing but these is a placeholder, too.
 _GENERIC = frozenset(
@@ -96,6 +126,8 @@ def placeholder_reason(value: str, kind: Kind) -> str | None:
     Returns:
         A phrase that completes "it is …", with nothing of the value in it.
     """
+    if kind == "secret" and (found := _reason_for_secret(value)) is not None:
+        return found
     if _REAL.fullmatch(value):
         return None
     if _TEMPLATE_INSIDE.search(value) or _TEMPLATE_WHOLE.fullmatch(value):
@@ -107,9 +139,23 @@ def placeholder_reason(value: str, kind: Kind) -> str | None:
     if _is_masked(value):
         return _MASKED
     if kind == "secret":
+        if len(value) < _SHORTEST_SECRET:
+            return _SHORT
         body = _TOKEN_PREFIX.sub("", value, count=1) or value
+        body = body[1:-1] if body[0] == "(" and body[-1] == ")" else body
         return _UNFILLED if _is_made_of_words(body, _GENERIC_SECRET) else None
     return _UNFILLED if _is_made_of_words(value, _GENERIC) else None
+
+
+def _reason_for_secret(value: str) -> str | None:
+    """What no secret is, however real its shape."""
+    if _IS_PLACE.match(value):
+        return PLACE
+    if _IS_URL.match(value):
+        return _URL
+    if _ONE_CHARACTER.fullmatch(value):
+        return _MASKED
+    return _UNFILLED if _FEW_DIGITS.fullmatch(value) else None
 
 
 def _reason_for_name(value: str) -> str | None:
@@ -124,7 +170,15 @@ def _reason_for_host(host: str) -> str | None:
     first_label = host.partition(".")[0]
     if any(re.fullmatch(r"x{3,}", part) for part in first_label.split("-")) or "*" in first_label:
         return _MASKED
-    return _UNFILLED if _is_made_of_words(first_label, _generic_for_host(host)) else None
+    if re.fullmatch(_YOURS, first_label):
+        return _UNFILLED
+    # A workspace may well be called "here", "key" or "my": one ordinary word says nothing.
+    if not _is_made_of_words(first_label, _generic_for_host(host)):
+        return None
+    words = _WORD.findall(first_label)
+    letters = [word for word in words if not word.isdigit()]
+    unfilled = len(letters) > 1 or (words == letters and words[0] in _TELLING | _ITSELF)
+    return _UNFILLED if unfilled else None
 
 
 def _generic_for_host(host: str) -> frozenset[str]:
@@ -137,7 +191,7 @@ def _generic_for_host(host: str) -> frozenset[str]:
 
 def _is_masked(value: str) -> bool:
     body = _TOKEN_PREFIX.sub("", value, count=1)
-    if _STARS.search(body):
+    if _STARS.search(body) or _DOTS.match(value):
         return True
     filler = sum(character in _FILLER_CHARACTERS for character in body)
     return len(set(body) & set("*•.…#?xX_-")) > 0 and filler == len(body)

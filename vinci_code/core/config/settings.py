@@ -163,6 +163,8 @@ class DatabaseSettings(BaseSettings):
     ) -> DatabaseSettings:
         if isinstance(raw, DatabaseSettings):
             return raw  # part of a Settings object, and checked when it was made
+        # Arguments are plain text, and a problem of others would show this frame's locals.
+        raw = {name: _hidden(name, value) for name, value in raw.items()}
         collected = _collect(cls.variables(), raw)
         if collected.problems:
             raise ConfigurationError(collected.problems)
@@ -370,6 +372,10 @@ def _matters(name: str, collected: Collected) -> bool:
     if "use_databricks" in collected.sources and "use_databricks" not in collected.values:
         return True
     return bool(collected.values.get("use_databricks")) == name.startswith("databricks_")
+
+
+def _hidden(name: str, value: Any) -> Any:
+    return value if value is None or isinstance(value, EnvFile) else _as_readings(name, value)
 
 
 def _as_readings(name: str, value: Any) -> list[Reading]:

@@ -18,7 +18,7 @@ from vinci_code.core.config.normalise import (
     normalise_http_path,
     unwrap,
 )
-from vinci_code.core.config.placeholders import Kind, placeholder_reason
+from vinci_code.core.config.placeholders import PLACE, Kind, placeholder_reason
 from vinci_code.core.config.sources import Reading, Variable
 from vinci_code.core.errors import ConfigurationProblem
 from vinci_code.core.redaction import redact
@@ -31,6 +31,10 @@ _SHOWN_AT_MOST = 80
 
 ACCEPTED_HOST = "the workspace's host name, such as dbc-a1b2c3d4-e5f6.cloud.databricks.com"
 ACCEPTED_PATH = "/sql/1.0/warehouses/<id>"
+_READ_IT = (
+    "put the secret itself into the variable: of a file, NAME=$(cat FILE); of a tool that keeps "
+    "secrets, run this program under it (as 'op run -- …' does), or with what it prints"
+)
 
 
 @dataclass
@@ -159,7 +163,8 @@ def parse_secret(raw: str) -> str:
         raise _RefusedValueError("a whole Authorization header", accepted)
     reason = placeholder_reason(text, "secret")
     if reason is not None:
-        raise _RefusedValueError(f"{len(text)} characters that are {reason}", accepted)
+        fix = _READ_IT if reason == PLACE else None
+        raise _RefusedValueError(f"{len(text)} characters that are {reason}", accepted, fix)
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise _RefusedValueError(
             f"{len(text)} characters, some of them spaces, control or non-ASCII characters, "
