@@ -34,6 +34,7 @@ BY_ITSELF = frozenset(
     {
         "_bind_translate_chars",
         "_bind_translate_re",
+        "_has_events",
         "_compiler_dispatch",
         "_compiler_dispatcher",
         "_original_compiler_dispatch",

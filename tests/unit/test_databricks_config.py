@@ -762,7 +762,12 @@ def test_templates_are_always_rejected(name: str, template: str) -> None:
 @given(st.text(max_size=400), st.sampled_from(["secret", "host", "id", "name"]))
 def test_any_text_has_a_verdict_that_repeats_nothing_of_it(text: str, kind: Kind) -> None:
     reason = placeholder_reason(text, kind)
-    assert reason is None or len(text) < 4 or text not in reason
+    # A value that is a word of the reason itself says nothing that another would not.
+    assert (
+        reason in (None, placeholder_reason("changeme", kind))
+        or len(text) < 4
+        or text not in reason
+    )
 
 
 @pytest.mark.parametrize("value", ["your-" * 20_000, "x" * 100_000, "<" * 100_000, "{{" * 50_000])
