@@ -40,6 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # So that it runs from any folder, and where the package is not installed.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from vinci_code.core.errors import MissingExtraError
+
+    try:
+        return _check(options)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "vinci_code"):
+            raise
+        problem = MissingExtraError("databricks", "This script", [missing])
+    print(problem, file=sys.stderr)
+    return problem.exit_code
+
+
+def _check(options: argparse.Namespace) -> int:
     from vinci_code.diagnostics import main_check
 
     return main_check(

@@ -10,6 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import tests.installed  # noqa: F401 - says in one line what is missing
+
+# isort: split
 import hypothesis
 import pytest
 from sqlalchemy import Engine, event
