@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import string
 import time
@@ -12,11 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from tests.full import some
 from vinci_code.core import config
 from vinci_code.core.config import (
     ConfigurationError,
@@ -29,7 +26,6 @@ from vinci_code.core.config import settings as settings_module
 from vinci_code.core.config.normalise import NotUsableError, normalise_host, normalise_http_path
 from vinci_code.core.config.placeholders import Kind, placeholder_reason
 from vinci_code.core.errors import InsecureFileWarning
-from vinci_code.core.redaction import forget_secrets
 
 HOST = "adb-1234567890123456.7.azuredatabricks.net"
 PATH = "/sql/1.0/warehouses/0123456789abcdef"
@@ -787,52 +783,3 @@ def test_placeholders_are_refused_within_milliseconds(environment: SetEnvironmen
         environment.refused(**incomplete)
     # It is a little more than one: what asks a host, or loads a driver, takes longer than fifty.
     assert (time.process_time() - started) / 10 < 0.05
-
-
-# --- any configuration at all ---------------------------------------------------------------------
-
-CANARY = "Kp3-canary-Zq9w7e"
-_VALUES = st.one_of(
-    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40),
-    st.sampled_from(
-        [
-            *(CANARY, TOKEN, SECRET, HOST, PATH, "true", "false", "on", "per_table", "<x>", "${A}"),
-            *("localhost:8443", "0", "work", "sqlite:///x.db", f"{CANARY}.b"),
-            *(f"https://token:{CANARY}@{HOST}/", f"postgresql://u:{CANARY}@h/d"),
-            f"/sql/1.0/warehouses/{CANARY}!",
-        ]
-    ),
-)
-# `make test-long` has ten thousand.
-EXAMPLES = int(os.environ.get("VINCI_EXAMPLES", some("2000", few="500")))
-
-_NAMES = sorted(name for mark in DatabaseSettings.variables().values() for name in mark.names)
-
-
-@pytest.mark.slow
-@hypothesis_settings(max_examples=EXAMPLES)
-@given(st.dictionaries(st.sampled_from(_NAMES), _VALUES), st.booleans())
-def test_any_configuration_has_a_verdict_and_shows_no_secret(
-    variables: dict[str, str], switched_on: bool
-) -> None:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        # The canary is a secret of this process, wherever else it was pasted as well.
-        variables = {**variables, "DATABRICKS_CLIENT_SECRET": CANARY}
-        if switched_on:
-            variables["USE_DATABRICKS"] = "true"
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        try:
-            shown = _verdict()
-        finally:
-            forget_secrets()  # each example is a process of its own
-        assert CANARY not in shown
-        assert TOKEN not in shown
-        assert SECRET not in shown
-
-
-def _verdict() -> str:
-    try:
-        return repr(DatabaseSettings().describe())
-    except ConfigurationError as error:
-        return str(error) + repr(error) + repr(error.problems)
