@@ -36,8 +36,9 @@ test-full: $(VENV)/installed-dev ## Run these with all their cases, of which som
 test-soak: $(VENV)/installed-dev ## Run the tests that measure time, one by one: for a machine that is quiet.
 	$(BIN)/python -m pytest -m soak
 
-test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, of which the tests run 500.
-	VINCI_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/test_databricks_config.py -k any_configuration
+test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, a million random secrets and 10,000 hosts; the tests run a part.
+	VINCI_EXAMPLES=10000 VINCI_FULL=1 $(BIN)/python -m pytest tests/core/config/test_any_configuration.py \
+	  tests/core/config/test_no_secrets.py
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take no more than a few seconds each.
 	$(BIN)/python -m pytest -m "not slow and not soak and not full"

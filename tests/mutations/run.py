@@ -38,9 +38,14 @@ _TIMEOUT_S = 600.0
 # What is tested by files of its own that take seconds; the rest is tested by long ones.
 NEAREST: dict[str, tuple[str, ...]] = {
     "core/config/normalise.py": ("unit/test_databricks_config.py",),
-    "core/config/placeholders.py": ("unit/test_databricks_config.py",),
+    "core/config/placeholders.py": (
+        "unit/test_databricks_config.py",
+        "core/config/test_no_secrets.py",
+        "core/config/test_templates.py",
+    ),
     "core/config/strict.py": (
         "unit/test_databricks_config.py",
+        "core/config/test_misplaced.py",
         "core/config/test_fallback_settings.py",
     ),
     "core/redaction/shapes.py": ("core/redaction/test_redaction.py",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -28,8 +28,10 @@ from pydantic_settings import (
 from vinci_code.core.config import normalise, strict, validation
 from vinci_code.core.config.sources import (
     EnvFile,
+    Misspelling,
     Reading,
     Variable,
+    misspellings_of,
     read_env_file,
     readings_of,
     warn_if_exposed_to_others,
@@ -295,8 +297,10 @@ def forget_settings() -> None:
 class _EnvironmentSource(PydanticBaseSettingsSource):
     """Hands over every reading of every setting; which of them counts is decided in validation."""
 
-    # Not the name of any setting: carries the file's own problems along with its values.
+    # No names of settings: they carry along the file's own problems, and the names that are nearly
+    # those of settings, by setting.
     KEY: ClassVar[str] = "(.env)"
+    MISSPELT: ClassVar[str] = "(misspelt)"
 
     def __init__(self, settings_cls: type[BaseSettings], env_file: Path) -> None:
         super().__init__(settings_cls)
@@ -307,9 +311,14 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         env_file = read_env_file(self._path)
-        values: dict[str, Any] = {self.KEY: env_file}
+        variables = DatabaseSettings.variables()
+        names = {variable: name for name, variable in variables.items()}
+        misspelt: dict[str, list[Misspelling]] = {}
+        for variable, misspelling in misspellings_of(names, env_file):
+            misspelt.setdefault(names[variable], []).append(misspelling)
+        values: dict[str, Any] = {self.KEY: env_file, self.MISSPELT: misspelt}
         secrets: list[Reading] = []
-        for name, variable in DatabaseSettings.variables().items():
+        for name, variable in variables.items():
             readings = readings_of(variable, env_file)
             if readings:
                 values[name] = readings
@@ -332,9 +341,10 @@ def _collect(variables: Mapping[str, Variable], raw: Mapping[str, Any]) -> Colle
             for reading in found:
                 register_secret(normalise.unwrap(reading.value))
     for name in raw:
-        if name not in variables and name != _EnvironmentSource.KEY:
+        if name not in (*variables, _EnvironmentSource.KEY, _EnvironmentSource.MISSPELT):
             collected.refuse(name, "an argument of this name", "the settings", f"remove {name}")
     _parse("use_databricks", variables, readings, collected)
+    _refuse_misspelt(raw.get(_EnvironmentSource.MISSPELT, {}), collected)
     for name in variables:
         if name == "use_databricks":
             continue
@@ -349,6 +359,17 @@ def _collect(variables: Mapping[str, Variable], raw: Mapping[str, Any]) -> Colle
     if collected.values.get("use_databricks"):
         strict.check(collected)
     return collected
+
+
+def _refuse_misspelt(misspelt: Mapping[str, Sequence[Misspelling]], collected: Collected) -> None:
+    for name, found in misspelt.items():
+        for misspelling in found if _matters(name, collected) else ():
+            collected.refuse(
+                misspelling.source,
+                "a name that letter case or hyphens make another than the one that is read",
+                misspelling.right,
+                f"write {misspelling.right}, in capital letters and with underscores",
+            )
 
 
 def _parse(
@@ -375,7 +396,9 @@ def _matters(name: str, collected: Collected) -> bool:
 
 
 def _hidden(name: str, value: Any) -> Any:
-    return value if value is None or isinstance(value, EnvFile) else _as_readings(name, value)
+    if value is None or isinstance(value, EnvFile) or name == _EnvironmentSource.MISSPELT:
+        return value
+    return _as_readings(name, value)
 
 
 def _as_readings(name: str, value: Any) -> list[Reading]:

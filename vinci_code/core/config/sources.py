@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +52,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class EnvFile:
-    """The values of a ``.env`` file, by name, and what could not be read of it."""
+class Misspelling:
+    """A name that letter case or hyphens alone keep from being one that is read.
 
-    readings: Mapping[str, Reading]
+    Attributes:
+        source: Name and place as they are shown to people.
+        right: The name that is read.
+    """
+
+    source: str
+    right: str
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """The values of a ``.env`` file, by name, and what could not be read of it.
+
+    A name has several readings where several lines set it.
+    """
+
+    readings: Mapping[str, Sequence[Reading]]
     problems: tuple[ConfigurationProblem, ...] = ()
 
 
@@ -73,14 +89,15 @@ def read_env_file(path: Path) -> EnvFile:
             bindings = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         return EnvFile({}, (_unreadable(path, error),))
-    readings: dict[str, Reading] = {}
+    readings: dict[str, list[Reading]] = {}
     problems: list[ConfigurationProblem] = []
     for binding in bindings:
         place = f"{path.name} line {binding.original.line}"
         if binding.error:
             problems.append(_unparsable(place))
         elif binding.key is not None and binding.value is not None:
-            readings[binding.key] = Reading(binding.value, binding.key, place)
+            reading = Reading(binding.value, binding.key, place)
+            readings.setdefault(binding.key, []).append(reading)
     return EnvFile(readings, tuple(problems))
 
 
@@ -90,18 +107,31 @@ def readings_of(variable: Variable, env_file: EnvFile) -> list[Reading]:
     A variable that is set to nothing but spaces counts as not set: that is how a line of
     ``.env.example`` looks before it is filled in.
     """
-    found = []
+    found: list[Reading] = []
     for name in variable.names:
         value = os.environ.get(name)
         if value is not None:
-            reading = Reading(value, name, "environment")
-        elif name in env_file.readings:
-            reading = env_file.readings[name]
+            found.append(Reading(value, name, "environment"))
         else:
-            continue
-        if reading.value.strip():
-            found.append(reading)
-    return found
+            found += env_file.readings.get(name, ())
+    return [reading for reading in found if reading.value.strip()]
+
+
+def misspellings_of(
+    variables: Iterable[Variable], env_file: EnvFile
+) -> Iterator[tuple[Variable, Misspelling]]:
+    """Find names such as ``use_databricks``, which other libraries read and this one does not.
+
+    On Windows ``os.environ`` has every name in capital letters, since the system ignores their
+    case: there, ``use_databricks`` is right in the environment, and wrong in the file alone.
+    """
+    by_name = {name: variable for variable in variables for name in variable.names}
+    in_file = [reading for readings in env_file.readings.values() for reading in readings]
+    environment = [Reading(value, name, "environment") for name, value in os.environ.items()]
+    for reading in (*environment, *in_file):
+        right = reading.variable.upper().replace("-", "_")
+        if right in by_name and reading.variable not in by_name and reading.value.strip():
+            yield by_name[right], Misspelling(reading.source, right)
 
 
 def warn_if_exposed_to_others(path: Path, secrets: list[Reading]) -> None:

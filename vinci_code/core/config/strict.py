@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vinci_code.core.config.placeholders import is_uuid
 from vinci_code.core.config.validation import ACCEPTED_HOST, ACCEPTED_PATH, Collected
 
 _ONE_METHOD = (
@@ -17,6 +18,7 @@ def check(collected: Collected) -> None:
     """
     _require_address(collected)
     _require_one_method(collected)
+    _require_id_and_secret_in_place(collected)
     _require_whole_units(collected)
 
 
@@ -77,6 +79,23 @@ def _require_one_method(collected: Collected) -> None:
             "nothing, while the other half of the pair is set",
             "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET together",
             "set both, from the service principal's page, tab 'Secrets', or none",
+        )
+
+
+def _require_id_and_secret_in_place(collected: Collected) -> None:
+    """Refuse a pair that was exchanged: the secret has the form of an id, and the id has not."""
+    values, sources = collected.values, collected.sources
+    client_id = values.get("databricks_client_id")
+    secret = values.get("databricks_client_secret")
+    if client_id is None or secret is None or is_uuid(client_id):
+        return
+    if is_uuid(secret.get_secret_value()):
+        collected.refuse(
+            f"{sources['databricks_client_id']} and {sources['databricks_client_secret']}",
+            "a secret in the form of an application id, and an id in another form",
+            "the application id (a UUID) in DATABRICKS_CLIENT_ID, the secret in "
+            "DATABRICKS_CLIENT_SECRET",
+            "exchange the two values",
         )
 
 

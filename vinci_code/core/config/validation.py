@@ -18,7 +18,8 @@ from vinci_code.core.config.normalise import (
     normalise_http_path,
     unwrap,
 )
-from vinci_code.core.config.placeholders import PLACE, Kind, placeholder_reason
+from vinci_code.core.config.placeholders import Kind, holds_token, placeholder_reason
+from vinci_code.core.config.references import reference_in
 from vinci_code.core.config.sources import Reading, Variable
 from vinci_code.core.errors import ConfigurationProblem
 from vinci_code.core.redaction import redact
@@ -31,9 +32,13 @@ _SHOWN_AT_MOST = 80
 
 ACCEPTED_HOST = "the workspace's host name, such as dbc-a1b2c3d4-e5f6.cloud.databricks.com"
 ACCEPTED_PATH = "/sql/1.0/warehouses/<id>"
-_READ_IT = (
-    "put the secret itself into the variable: of a file, NAME=$(cat FILE); of a tool that keeps "
-    "secrets, run this program under it (as 'op run -- …' does), or with what it prints"
+
+# What was pasted into the wrong variable; a whole URL of a warehouse is both, and understood.
+_WAREHOUSE_FORM = re.compile(r"/*sql/\S+|(?:warehouses|endpoints)/\S+|[0-9a-f]{16}", re.IGNORECASE)
+_HOST_FORM = re.compile(
+    r"(?:https?://)?[a-z0-9.-]+\."
+    r"(?:azuredatabricks\.net|databricks\.(?:com|us|azure\.us|azure\.cn))(?::443)?/?",
+    re.IGNORECASE,
 )
 
 
@@ -87,11 +92,16 @@ def collect(
                 f"{first.source} and {other.source}",
                 "two different values for one setting",
                 "one of them, or the same value in both",
-                f"remove {variable.alias}, which is the alias of {variable.name}, "
-                "or make both the same",
+                _how_to_agree(first, other, variable),
             )
             return
     into.values[name] = value
+
+
+def _how_to_agree(first: Reading, other: Reading, variable: Variable) -> str:
+    if first.variable == other.variable:
+        return f"remove one of the two lines that set {first.variable}"
+    return f"remove {variable.alias}, which is the alias of {variable.name}, or make both the same"
 
 
 class _RefusedValueError(Exception):
@@ -104,7 +114,8 @@ class _RefusedValueError(Exception):
         self.fix = fix
 
     def fix_for(self, variable: str) -> str:
-        return self.fix or f"set {variable} to {self.accepted}"
+        fix = self.fix or "set {variable} to " + self.accepted
+        return fix.replace("{variable}", variable)
 
 
 def parse_switch(raw: str) -> bool:
@@ -132,6 +143,13 @@ def parse_choice(*choices: str) -> _Parser:
 def parse_host(raw: str) -> str:
     """Read a workspace host; see :func:`normalise_host`."""
     text = unwrap(raw)
+    _refuse_token(text, ACCEPTED_HOST)
+    if _WAREHOUSE_FORM.fullmatch(text):
+        raise _RefusedValueError(
+            f"{_shown(text)}, the path or id of a warehouse",
+            ACCEPTED_HOST,
+            "move it to DATABRICKS_HTTP_PATH, and set {variable} to the host name",
+        )
     _refuse_placeholder(text, "host", ACCEPTED_HOST)
     try:
         host = normalise_host(text)
@@ -145,6 +163,13 @@ def parse_http_path(raw: str) -> str:
     """Read the HTTP path or the bare id of a SQL warehouse; see :func:`normalise_http_path`."""
     fix = "copy 'HTTP path' from the warehouse's page, tab 'Connection details'"
     text = unwrap(raw)
+    _refuse_token(text, ACCEPTED_PATH)
+    if _HOST_FORM.fullmatch(text):
+        raise _RefusedValueError(
+            f"{_shown(text)}, the name of a host",
+            ACCEPTED_PATH,
+            f"move it to DATABRICKS_SERVER_HOSTNAME; for {{variable}}, {fix}",
+        )
     _refuse_placeholder(text, "id", ACCEPTED_PATH, fix)
     try:
         path = normalise_http_path(text)
@@ -161,10 +186,10 @@ def parse_secret(raw: str) -> str:
     text = unwrap(raw)
     if re.match(r"(?:bearer|basic)\s", text, re.IGNORECASE):
         raise _RefusedValueError("a whole Authorization header", accepted)
+    _refuse_place_of_secret(text, accepted)
     reason = placeholder_reason(text, "secret")
     if reason is not None:
-        fix = _READ_IT if reason == PLACE else None
-        raise _RefusedValueError(f"{len(text)} characters that are {reason}", accepted, fix)
+        raise _RefusedValueError(f"{len(text)} characters that are {reason}", accepted)
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise _RefusedValueError(
             f"{len(text)} characters, some of them spaces, control or non-ASCII characters, "
@@ -178,6 +203,13 @@ def parse_client_id(raw: str) -> str:
     """Read the application id of a service principal."""
     text = unwrap(raw)
     accepted = "the application (client) id of a service principal"
+    _refuse_token(
+        text,
+        accepted,
+        "if it is the secret of the service principal, move it to DATABRICKS_CLIENT_SECRET, and "
+        "set {variable} to the application id; if it is an access token, move it to "
+        "DATABRICKS_ACCESS_TOKEN, and remove {variable}",
+    )
     _refuse_placeholder(text, "id", accepted)
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise _RefusedValueError(f"{_shown(text)}, with characters that no id has", accepted)
@@ -188,6 +220,7 @@ def parse_profile(raw: str) -> str:
     """Read the name of a section of the profile file."""
     text = unwrap(raw)
     accepted = "the name of a section of ~/.databrickscfg, without its brackets"
+    _refuse_token(text, accepted, "move it to DATABRICKS_ACCESS_TOKEN, and remove {variable}")
     _refuse_placeholder(text, "name", accepted)
     if not text.isprintable() or "]" in text or "[" in text:
         raise _RefusedValueError(f"{_shown(text)}, which no section is called", accepted)
@@ -202,6 +235,7 @@ def parse_object_name(raw: str) -> str:
     """
     text = unwrap(raw)
     accepted = "one name of at most 255 characters without '.', '/', spaces or control characters"
+    _refuse_token(text, accepted)
     _refuse_placeholder(text, "name", accepted)
     if len(text) > 255 or not text.isprintable() or re.search(r"[\s./]", text):
         raise _RefusedValueError(
@@ -254,7 +288,38 @@ def parse_sqlite_url(raw: str) -> str:
         raise _RefusedValueError("a SQLite URL with two slashes, which names a host", accepted, fix)
     if url.database is not None and "\0" in url.database:
         raise _RefusedValueError("a file name with a null character", accepted, fix)
+    if url.database is not None and url.database.startswith("~"):
+        file = os.path.expanduser(url.database)  # noqa: PTH111 - as in parse_path
+        return url.set(database=file).render_as_string()
     return text
+
+
+def _refuse_place_of_secret(text: str, accepted: str) -> None:
+    """Refuse what says where the secret is, and what belongs into another variable."""
+    other, fix = None, None
+    if _WAREHOUSE_FORM.fullmatch(text):
+        other = "DATABRICKS_HTTP_PATH"
+    elif _HOST_FORM.fullmatch(text):
+        other = "DATABRICKS_SERVER_HOSTNAME"
+    reference = reference_in(text)
+    if other is not None:
+        meaning = f"what {other} is for"
+        fix = f"move them to {other}, and set {{variable}} to the secret"
+    elif reference is not None:
+        meaning, fix = reference
+    else:
+        return
+    raise _RefusedValueError(f"{len(text)} characters that are {meaning}", accepted, fix)
+
+
+def _refuse_token(text: str, accepted: str, fix: str | None = None) -> None:
+    # A token in front of a host is refused for where it stands.
+    if "@" not in text and holds_token(text):
+        raise _RefusedValueError(
+            "a token (not repeated here)",
+            accepted,
+            fix or f"move it to DATABRICKS_ACCESS_TOKEN, and set {{variable}} to {accepted}",
+        )
 
 
 def _refuse_placeholder(text: str, kind: Kind, accepted: str, fix: str | None = None) -> None:
