@@ -236,3 +236,23 @@ def test_the_reserved_section_does_not_override_the_name() -> None:
         """
     )
     assert bearer(connector()) == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "google_credentials = /home/me/key.json",
+        'google_credentials = {"type": "service_account", "private_key": "-----BEGIN KEY"}',
+        "metadata_service_url = http://169.254.169.254/metadata",
+    ],
+)
+def test_what_the_sdk_hides_and_is_no_secret_is_not_judged_as_one(line: str) -> None:
+    write(f"[work]\nhost = {HOST}\n{line}\n")
+    assert connector().auth_method == "profile"
+
+
+def test_the_name_of_a_file_with_credentials_is_no_secret() -> None:
+    file = write('{"type": "service_account"}', "key-of-the-service.json")
+    write(f"[work]\nhost = {HOST}\ngoogle_credentials = {file}\n")
+    connector()
+    assert redact(f"read {file}") == f"read {file}"

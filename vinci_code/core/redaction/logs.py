@@ -16,12 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 from vinci_code.core.redaction.reports import hides_something
-from vinci_code.core.redaction.text import redact
+from vinci_code.core.redaction.shapes import may_hold_one
+from vinci_code.core.redaction.text import cleaned, exact_values, redact
 from vinci_code.core.redaction.values import mask_arguments, mask_entry, mask_value
 
-# Handlers of `logging` that write the text which `Handler.format` gives, and nothing beside it, or
-# that hand the record on to a handler which is asked then. Others, such as rich's, Sentry's and
-# those for queues and sockets, take the record apart.
+# What handlers of `logging` write that write the text which `Handler.format` gives, and nothing
+# beside it. Every other, such as rich's, Sentry's and those for queues and sockets, counts as one
+# that takes the record apart.
 _WRITE_TEXT = frozenset(
     {
         "logging.StreamHandler.emit",
@@ -38,11 +39,14 @@ _WRITE_TEXT = frozenset(
 def formatting(previous: Callable[..., str], is_active: Callable[[], bool]) -> Callable[..., str]:
     """What stands in front of `logging.Handler.format`: it masks the text of a record."""
 
-    def format(handler: logging.Handler, record: logging.LogRecord) -> str:  # noqa: A001
+    def in_front(handler: logging.Handler, record: logging.LogRecord) -> str:
         text = previous(handler, record)
-        return redact(text) if is_active() else text
+        # What `redact` does, without one call more for each line.
+        if (exact_values.may_be_in(text) or may_hold_one(text.lower())) and is_active():
+            return cleaned(text)
+        return text
 
-    return format
+    return in_front
 
 
 def filtering(previous: Callable[..., Any], is_active: Callable[[], bool]) -> Callable[..., Any]:
@@ -51,7 +55,7 @@ def filtering(previous: Callable[..., Any], is_active: Callable[[], bool]) -> Ca
     `logging.Handler.handle` asks the filters, and emits right afterwards.
     """
 
-    def filter(handler: logging.Handler, record: logging.LogRecord) -> Any:  # noqa: A001
+    def in_front(handler: logging.Handler, record: logging.LogRecord) -> Any:
         passed = previous(handler, record)
         kind = type(handler)
         if passed and not (_known.get(kind) or _writes_text(kind)) and is_active():
@@ -59,7 +63,7 @@ def filtering(previous: Callable[..., Any], is_active: Callable[[], bool]) -> Ca
             mask_record(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
 
-    return filter
+    return in_front
 
 
 def handle_error_masked(

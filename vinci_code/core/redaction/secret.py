@@ -43,8 +43,8 @@ class Secret(HoldsSecret, SecretStr):
     in its ``__dict__``, which reporters of errors walk through. Here a function keeps it.
     """
 
-    def __init__(self, value: str) -> None:
-        self._reveal: Callable[[], str] = lambda: value
+    def __init__(self, secret_value: str) -> None:
+        self._reveal: Callable[[], str] = lambda: secret_value
 
     @property
     def _secret_value(self) -> str:  # type: ignore[override]

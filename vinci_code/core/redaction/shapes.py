@@ -58,10 +58,9 @@ def may_hold_one(lowered: str) -> bool:
     of them five times.
     """
     return (
-        "dapi" in lowered
+        "api" in lowered  # dapi and dsapi
         or "dose" in lowered
         or "dkea" in lowered
-        or "dsapi" in lowered
         or "eyj" in lowered
         or "://" in lowered
         or "bearer" in lowered

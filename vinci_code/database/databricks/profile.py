@@ -73,6 +73,8 @@ KINDS = (
     "runtime",
     "runtime-oauth",
 )
+# What the SDK counts as sensitive, and what is rightly the name of a file, a document or a URL.
+_NAMES_A_PLACE = frozenset({"google_credentials", "metadata_service_url"})
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 
 
@@ -121,7 +123,8 @@ class _Profile:
         for attribute in config.attributes():
             value = config.as_dict().get(attribute.name)
             if attribute.sensitive and isinstance(value, str) and value:
-                register_secret(value)
+                if not (attribute.name in _NAMES_A_PLACE and Path(value).is_file()):
+                    register_secret(value)
                 held.append(attribute.name)
         warn_if_exposed(self.file, ", ".join(sorted(held)))
         return config
@@ -139,7 +142,8 @@ class _Profile:
         for attribute in config.attributes():
             value = config.as_dict().get(attribute.name)
             if attribute.sensitive and isinstance(value, str):
-                reason = placeholder_reason(value.strip(), "secret")
+                is_place = attribute.name in _NAMES_A_PLACE
+                reason = placeholder_reason(value.strip(), "name" if is_place else "secret")
                 if reason is not None:
                     problems.append(self._problem(reason, "a real value", key=attribute.name))
         return problems

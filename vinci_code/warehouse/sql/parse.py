@@ -127,11 +127,12 @@ def _read(tokens: list[Token], text: str) -> exp.Expression:
 def _forget_places(expression: exp.Expression) -> None:
     """Drop where each name stands, which nobody asks for: half of what a copy costs."""
     for node in expression.walk():
-        if node._meta is not None:
-            node._meta = {k: v for k, v in node._meta.items() if k not in _PLACE} or None
+        if node.meta_get("line") is not None:
+            for name in _PLACE:
+                node.meta.pop(name, None)
 
 
-_PLACE = frozenset(("line", "col", "start", "end"))
+_PLACE = ("line", "col", "start", "end")
 
 _ACCEPTED = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
