@@ -1022,7 +1022,7 @@ def test_no_shape_is_passed_over() -> None:
             assert all(shapes.may_hold_one(f"{hint}{sign}") for sign in ("=", "'", '"', "%3d"))
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(400, few=25))
 @given(
     st.lists(st.text(st.characters(codec="utf-8"), min_size=8, max_size=40), min_size=1),
     st.text(max_size=200),
