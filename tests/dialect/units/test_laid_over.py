@@ -169,6 +169,11 @@ READS: dict[str, Any] = {
         OTHER.c.id,
         select(ITEM.c.name).where(ITEM.c.id == OTHER.c.item_id).scalar_subquery().label("name"),
     ).order_by(OTHER.c.id),
+    "scalar sub-query of each row": select(
+        ITEM.c.id,
+        select(func.max(OTHER.c.id)).where(OTHER.c.item_id == ITEM.c.id).scalar_subquery(),
+        exists().where(OTHER.c.item_id == ITEM.c.id).label("referred"),
+    ).order_by(ITEM.c.id),
     "in": select(OTHER.c.id)
     .where(OTHER.c.item_id.in_(select(ITEM.c.id).where(ITEM.c.price.is_not(None))))
     .order_by(OTHER.c.id),
@@ -365,6 +370,31 @@ def test_no_expression_only_gives_another_its_name(
     # The rows with their guard, and the table with them, of each; what is not last has two names.
     assert both.count(" AS (SELECT * FROM vinci_layer_") == 1
     assert " AS (SELECT * FROM" not in one
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        select(ITEM.c.id, select(OTHER.c.id).where(OTHER.c.item_id == ITEM.c.id).scalar_subquery()),
+        select(ITEM.c.id, exists().where(OTHER.c.item_id == ITEM.c.id)),
+        select(ITEM.c.id, (ITEM.c.id + 1).in_(union(select(OTHER.c.id), select(ALIAS.c.id)))),
+    ],
+)
+def test_a_sub_select_of_each_row_is_not_moved_into_a_union(
+    query: Any, engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    # Spark moves it there, and then says "key not found": a join stands between them.
+    METADATA.create_all(engine)
+    with engine.connect() as connection, sending(lambda: local_warehouse.statements) as sent:
+        connection.execute(insert(ITEM), [{"id": 7}])
+        assert [row[0] for row in connection.execute(query)] == [7]
+        assert connection.scalar(select(func.count()).select_from(ITEM)) == 1
+        # So it is where the next write selects within what this one leaves.
+        connection.execute(WRITES["change to a sub-select"])
+        assert connection.execute(select(ITEM.c.price)).all() == [(0,)]
+        connection.rollback()
+    united = [one for one in sent if " UNION ALL " in one]
+    assert ["CROSS JOIN (SELECT 1 AS n)" in one for one in united] == [True, False, True]
 
 
 def test_what_a_write_leaves_is_compiled_when_it_is_read(

@@ -22,6 +22,10 @@ BATCH_ROWS = 122_880  # a row group of DuckDB
 # of the statement. Results up to this size behave the same here; the rest of a larger one is read
 # later.
 EAGER_BYTES = 256 * 1024 * 1024
+# DuckDB's Python API parses and binds the text of a query twice before rows come as Arrow, and that
+# of any other statement once. For a text of this length this takes longer than keeping the rows.
+LONG_TEXT = 2_000
+_KEPT = "vinci_result"
 # How the text of an error begins, by its class, where Arrow has taken its place.
 _FOUND_LATE: dict[str, type[duckdb.Error]] = {
     "Conversion Error": duckdb.ConversionException,
@@ -63,8 +67,13 @@ class _Batches:
         self._cursor: duckdb.DuckDBPyConnection | None = self._store.cursor()
         self._reader: pa.RecordBatchReader | None = None
         self._ready: list[pa.RecordBatch] = []
+        self._keeps = len(sql) >= LONG_TEXT
         try:
             with session.interruptible(self._cursor):
+                if self._keeps:
+                    names = ", ".join(f"c{number}" for number in range(len(columns)))
+                    self._cursor.execute(f"CREATE TEMP TABLE {_KEPT} ({names}) AS {sql}", binds or None)
+                    sql, binds = f"FROM temp.{_KEPT}", {}
                 relation = self._cursor.sql(sql, params=binds or None)
                 self._reader = relation.to_arrow_reader(BATCH_ROWS)
                 del relation
@@ -83,6 +92,8 @@ class _Batches:
         self._reader = None
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
+            if self._keeps:
+                cursor.execute(f"DROP TABLE IF EXISTS temp.{_KEPT}")
             self._store.give_back(cursor)
 
     def _read_ahead(self) -> None:

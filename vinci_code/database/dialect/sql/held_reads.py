@@ -33,6 +33,7 @@ class HeldReads(SQLCompiler):
         has_with_list: Whether the text begins with further common table expressions, the word WITH
             left out.
         is_recursive: Whether one of these is recursive.
+        selects_within: Whether a sub-select stands in an expression.
     """
 
     laid_over: Mapping[Any, str]
@@ -40,6 +41,7 @@ class HeldReads(SQLCompiler):
     is_written_by_hand = False
     has_with_list = False
     is_recursive = False
+    selects_within = False
     # While the list is rendered that the whole query begins with.
     _at_the_top = False
 
@@ -102,6 +104,34 @@ class HeldReads(SQLCompiler):
             return text
         kw["include_table"] = False
         return f"{name}.{super().visit_column(column, *args, **kw)}"
+
+    # --- sub-selects -----------------------------------------------------------------------------
+
+    def visit_select(
+        self,
+        select_stmt: Any,
+        asfrom: bool = False,
+        insert_into: bool = False,
+        fromhints: Any = None,
+        compound_index: int | None = None,
+        **kw: Any,
+    ) -> str:
+        """Note that a query stands in an expression."""
+        if self.stack and not asfrom and compound_index is None:
+            self.selects_within = True
+        text: str = super().visit_select(  # type: ignore[no-untyped-call]
+            select_stmt, asfrom, insert_into, fromhints, compound_index, **kw
+        )
+        return text
+
+    def visit_compound_select(
+        self, cs: Any, asfrom: bool = False, compound_index: int | None = None, **kw: Any
+    ) -> str:
+        """Note that a union stands in an expression."""
+        if self.stack and not asfrom and compound_index is None:
+            self.selects_within = True
+        text: str = super().visit_compound_select(cs, asfrom, compound_index, **kw)  # type: ignore[no-untyped-call]
+        return text
 
     # --- the list in front ----------------------------------------------------------------------
 

@@ -9,8 +9,6 @@ from itertools import chain, product, takewhile
 from typing import Any
 
 from sqlalchemy.schema import Table
-from sqlalchemy.sql import visitors
-from sqlalchemy.sql.selectable import Exists, ScalarSelect, SelectStatementGrouping
 
 from vinci_code.database.dialect.sql.held_reads import PREFIX
 from vinci_code.database.dialect.sql.uniques import uniques
@@ -61,13 +59,13 @@ class Laying:
         self._held = held
         self._dialect = dialect
         self._version = -1
-        self._known: dict[frozenset[Table], LaidOver | None] = {}
+        self._known: dict[tuple[frozenset[Table], bool], LaidOver | None] = {}
 
-    def over(self, tables: frozenset[Table]) -> LaidOver | None:
+    def over(self, query: Any) -> LaidOver | None:
         """The tables of a query as they come out.
 
         Args:
-            tables: All that it reads.
+            query: The query, compiled.
 
         Returns:
             The tables; ``None`` where that cannot be done for certain.
@@ -78,9 +76,10 @@ class Laying:
         if self._version != self._held.version:
             self._version = self._held.version
             self._known = {}
-        if tables not in self._known:
-            self._known[tables] = self._laid_over(tables)
-        return self._known[tables]
+        key = query.tables_read, query.selects_within
+        if key not in self._known:
+            self._known[key] = self._laid_over(*key)
+        return self._known[key]
 
     def count(self, write: Held) -> LaidOver | None:
         """A query that counts the rows which a write that is held finds.
@@ -92,7 +91,8 @@ class Laying:
         tables = _tables_of(write)
         if tables is None or not _may_be_counted(write):
             return None
-        layers = self._layers(before, {bare_name(table): table for table in tables})
+        apart = isinstance(write, HeldText) and _selects_within(write)
+        layers = self._layers(before, {bare_name(t): t for t in tables}, apart=apart)
         if layers is None:
             return None
         try:
@@ -129,7 +129,8 @@ class Laying:
         for table in chain.from_iterable(one or () for one in used):
             if tables.setdefault(bare_name(table), table) is not table:
                 return None
-        layers = None if None in used else self._layers(list(self._held), tables)
+        apart = returned.query.selects_within or any(map(_selects_within, writes))
+        layers = None if None in used else self._layers(list(self._held), tables, apart=apart)
         if layers is None:
             return None
         table, columns = returned.returning.table, returned.returning.columns
@@ -204,6 +205,7 @@ class Laying:
             return None
         layers = self._layers(held, {bare_name(table): table}, limit=MAX_JSON_BYTES)
         own = [write for write in held if isinstance(write, HeldText)]
+        # Of a correlated sub-select in the source of a MERGE, Spark says "key not found".
         if layers is None or any(map(_breaks_references, own)) or any(map(_selects_within, own)):
             return None
         try:
@@ -214,11 +216,11 @@ class Laying:
             return None
         return LaidOver({}, text, tuple(layers.parameters))
 
-    def _laid_over(self, tables: frozenset[Table]) -> LaidOver | None:
+    def _laid_over(self, tables: frozenset[Table], apart: bool) -> LaidOver | None:
         by_name = {bare_name(table): table for table in tables}
         if len(by_name) < len(tables):
             return None
-        layers = self._layers(self._held, dict(by_name))
+        layers = self._layers(self._held, dict(by_name), apart=apart)
         if layers is None:
             return None
         # The same names whatever is held: the query is compiled for each set of them.
@@ -233,6 +235,7 @@ class Laying:
         held: Iterable[Held],
         by_name: dict[str, Table],
         *,
+        apart: bool = False,
         checked: bool = True,
         limit: int | None = None,
     ) -> Layers | None:
@@ -241,13 +244,16 @@ class Laying:
         Args:
             held: The writes.
             by_name: The tables.
+            apart: Whether what reads them has a sub-select in an expression.
             checked: Whether reading them raises an error where they break a constraint.
             limit: How many bytes of rows are brought along; by default as the dialect says.
         """
         writes = _concerned(held, by_name)
         if writes is None or any(name.startswith(PREFIX) for name in by_name):
             return None
-        layers = Layers(self._dialect, self._dialect.held_read_bytes if limit is None else limit)
+        limit = self._dialect.held_read_bytes if limit is None else limit
+        apart = apart or any(map(_selects_within, writes))
+        layers = Layers(self._dialect, limit, apart=apart)
         try:
             written = joined(writes)
             if checked:
@@ -317,14 +323,10 @@ def _written(write: Held) -> Table | None:
     return None if write.after is None else write.after.table
 
 
-def _selects_within(write: HeldText) -> bool:
-    """Whether there is a sub-select in what a write leaves, which Delta's MERGE cannot plan.
-
-    Of one that is correlated, in the source of a MERGE, Spark says "key not found".
-    """
-    assert write.after is not None  # noqa: S101 - it was laid over its table
-    nodes = visitors.iterate(write.after.query.statement)
-    return any(isinstance(node, (Exists, ScalarSelect, SelectStatementGrouping)) for node in nodes)
+def _selects_within(write: Held) -> bool:
+    """Whether there is a sub-select in an expression of what a write leaves."""
+    after = write.after if isinstance(write, HeldText) else None
+    return after is not None and after.query is not None and after.query.selects_within
 
 
 def _may_break_keys(write: HeldText) -> bool:

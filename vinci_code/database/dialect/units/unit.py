@@ -164,6 +164,7 @@ class Query(Protocol):
     tables_used: frozenset[str] | None
     tables_read: frozenset[Any]
     is_written_by_hand: bool
+    selects_within: bool
     locked: Sequence[LockedTable]
 
 
@@ -361,7 +362,7 @@ class Unit:
             return None
         if not self.held.touches(tables) or not all(map(self._may_lock, query.locked)):
             return None
-        laid = self._laying.over(query.tables_read)
+        laid = self._laying.over(query)
         if laid is None:
             return None
         # What rows are written to is no view.

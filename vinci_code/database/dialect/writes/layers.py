@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.schema import Column, Table
 from sqlalchemy.sql.elements import False_, Null, True_
+from sqlalchemy.sql.selectable import CompoundSelect
 
 from vinci_code.database.dialect.text.binding import MAX_PARAMETER_BYTES
 from vinci_code.database.dialect.text.scanning import is_constant
@@ -39,6 +40,7 @@ _MADE_OF_TEXT = (ARRAY, MAP, STRUCT, VARIANT)
 _MARKER = "?"
 _LAYER = "vinci_layer_"
 _ORDER = "vinci_order"
+_ONE = "vinci_one"
 
 
 class CannotLayError(Exception):
@@ -51,13 +53,14 @@ class Layers:
     Args:
         dialect: The dialect.
         limit: How many bytes of rows they may carry.
+        apart: Whether what reads them may select from a sub-select in an expression.
 
     Attributes:
         names: What gives the rows of a table, by the table: the name of its latest expression.
         parameters: Their parameters, in the order of the texts.
     """
 
-    def __init__(self, dialect: Any, limit: int) -> None:
+    def __init__(self, dialect: Any, limit: int, *, apart: bool) -> None:
         self.names: dict[Table, str] = {}
         self.parameters: list[Any] = []
         # The expressions by their names.
@@ -67,6 +70,7 @@ class Layers:
         self._has_order = True
         self._dialect = dialect
         self._left = limit
+        self._apart = apart
 
     @property
     def texts(self) -> list[str]:
@@ -97,7 +101,9 @@ class Layers:
         if checks is not None:
             given = self._checked(replace(shape, target=before), rows, upsert, checks, given)
         layer = _Layer(shape, before, self._dialect, rows)
-        self.names[shape.table] = self._named(layer.text(self._named(given), upsert))
+        text = layer.text(self._named(given), upsert)
+        is_union = shape.kind is WriteKind.INSERT
+        self.names[shape.table] = self._named(self._united(text) if is_union else text)
 
     def add_query(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> None:
         """Lay the outcome of a write over what there is of its table.
@@ -112,7 +118,9 @@ class Layers:
         """
         over = self._over(compiled)
         text, parameters = bound(over, values)
-        self.names[table] = self._named(f"WITH {text}" if over.has_with_list else text)
+        text = f"WITH {text}" if over.has_with_list else text
+        is_union = isinstance(compiled.statement, CompoundSelect)
+        self.names[table] = self._named(self._united(text) if is_union else text)
         self.parameters += parameters
 
     def touch(
@@ -155,7 +163,8 @@ class Layers:
             texts.append(f"SELECT {BEFORE}.*, {number} AS {_ORDER} FROM ({text}) AS {BEFORE}")
             self.parameters += parameters
         self._has_order = len(texts) > 1
-        self.names[table] = self._named(" UNION ALL ".join(texts))
+        text = " UNION ALL ".join(texts)
+        self.names[table] = self._named(self._united(text) if self._has_order else text)
 
     def in_order(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> str:
         """A query over the rows of a table that it stands for after ``touch``, in their order.
@@ -245,6 +254,17 @@ class Layers:
         else:
             self._made[name] = f"SELECT * FROM {latest}"
         self.names[table] = name
+
+    def _united(self, text: str) -> str:
+        """A union that what is selected of it is not moved into.
+
+        Spark moves it, and where it is a sub-select that names a column of the union, Spark says
+        "key not found" and plans nothing. It moves conditions through this join, but no columns.
+        """
+        if not self._apart:
+            return text
+        one = f"CROSS JOIN (SELECT 1 AS n) AS {_ONE}"
+        return f"SELECT {BEFORE}.* FROM ({text}) AS {BEFORE} {one}"
 
     def _named(self, text: str) -> str:
         name = f"{_LAYER}{len(self._made)}"
