@@ -25,6 +25,7 @@ STRING_PATHS = "the path operator on a STRING is a part of Databricks"
 NAMES = "Unity Catalog takes names of tables that the open-source catalog does not"
 
 SUBQUERIES = "the condition of an UPDATE or DELETE may hold sub-queries on Databricks"
+CORRELATED = "an UPDATE may set a correlated sub-query, as Spark's own message says; Delta's cannot"
 
 _SPECIAL_NAME = r"`(?:[^`]|``)*(?:[^\w`]|``|[^\x00-\x7f])(?:[^`]|``)*`"
 # What the open-source catalog or Delta refuses, in which statements, and why that is no difference.
@@ -35,6 +36,11 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
     ("java.lang.IllegalArgumentException", _SPECIAL_NAME, NAMES),
     # Of a block each statement begins a line.
     ("DELTA_UNSUPPORTED_SUBQUERY", r"(^|\n)\s*(UPDATE|DELETE)\b", SUBQUERIES),
+    (
+        "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY",
+        r"(^|\n)\s*UPDATE\b",
+        CORRELATED,
+    ),
 )
 
 _LEFT: tuple[tuple[str, str], ...] = (

@@ -107,6 +107,9 @@ class DatabaseSettings(BaseSettings):
         default="unit",
         description="unit makes a commit all or nothing, per_table one step a table",
     )
+    databricks_hide_keys: Annotated[bool, Variable("DATABRICKS_HIDE_KEYS")] = Field(
+        default=False, description="leave the values of keys out of errors"
+    )
     databricks_ca_file: Annotated[Path | None, Variable("DATABRICKS_CA_FILE")] = Field(
         default=None,
         description="file with the CA certificates (PEM) to trust instead of the system's; "
@@ -437,6 +440,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "databricks_schema": validation.parse_object_name,
     "databricks_transactions": validation.parse_choice("auto", "on", "off"),
     "databricks_atomicity": validation.parse_choice("unit", "per_table"),
+    "databricks_hide_keys": validation.parse_switch,
     "databricks_ca_file": validation.parse_ca_file,
     "databricks_fallback": validation.parse_choice("off", "sqlite"),
     "databricks_fallback_file": validation.parse_path,

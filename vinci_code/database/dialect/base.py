@@ -28,6 +28,11 @@ Arguments of ``create_engine``:
 ``enforce_foreign_keys``
     Whether it checks FOREIGN KEY too, as SQLite does with ``PRAGMA foreign_keys=ON``; there is no
     ON DELETE CASCADE. Off by default.
+``hide_keys``
+    Whether ``IntegrityError``, ``StaleDataError`` and ``ConflictError`` leave out the values of the
+    key that they are about (off by default), as ``hide_parameters`` does with the parameters of a
+    statement. They name the constraint, or the table, then. What the warehouse itself says of a
+    CHECK constraint has the values of its columns all the same.
 ``compare_and_set``
     Whether a flush makes sure that the columns that it changes still hold what the object was
     loaded with, and fails with ``StaleDataError`` where somebody else has changed them. On by
@@ -193,6 +198,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         atomicity: str = "unit",
         enforce_keys: bool = True,
         enforce_foreign_keys: bool = False,
+        hide_keys: bool = False,
         compare_and_set: bool = True,
         on_progress: OnProgress | None = None,
         history_timeout: float = query_history.TIMEOUT,
@@ -223,6 +229,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.atomicity = atomicity
         self.enforce_keys = enforce_keys
         self.enforce_foreign_keys = enforce_foreign_keys
+        self.hide_keys = hide_keys
         self.compare_and_set = compare_and_set
         # What is checked of a mapped class, by its mapper.
         self.loaded_plans: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()

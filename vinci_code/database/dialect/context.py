@@ -657,6 +657,7 @@ def _checks(dialect: Any, compiled: Any, options: Mapping[str, Any]) -> Checks:
     return Checks(
         keys=options.get("enforce_keys", dialect.enforce_keys),
         foreign_keys=options.get("enforce_foreign_keys", dialect.enforce_foreign_keys),
+        hide_keys=dialect.hide_keys,
         # The ORM only warns of a DELETE that finds nothing, unless there is a version counter. Of
         # one that a listener has restricted (``before_execute``) the row may well be there still.
         matched=flush and (write.asks_more if compiled.isdelete else not write.has_conditions),

@@ -106,6 +106,7 @@ def shadow_engine(online: Engine, compiler: type[VinciCompiler]) -> Engine:
         enforce_keys=dialect.enforce_keys,
         enforce_foreign_keys=dialect.enforce_foreign_keys,
         compare_and_set=dialect.compare_and_set,
+        hide_keys=dialect.hide_keys,
         case_sensitive_like=dialect.case_sensitive_like,
         json_serializer=dialect._json_serializer,
         json_deserializer=dialect._json_deserializer,

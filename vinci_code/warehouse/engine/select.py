@@ -72,7 +72,8 @@ class _Batches:
             with session.interruptible(self._cursor):
                 if self._keeps:
                     names = ", ".join(f"c{number}" for number in range(len(columns)))
-                    self._cursor.execute(f"CREATE TEMP TABLE {_KEPT} ({names}) AS {sql}", binds or None)
+                    made = f"CREATE TEMP TABLE {_KEPT} ({names}) AS {sql}"
+                    self._cursor.execute(made, binds or None)
                     sql, binds = f"FROM temp.{_KEPT}", {}
                 relation = self._cursor.sql(sql, params=binds or None)
                 self._reader = relation.to_arrow_reader(BATCH_ROWS)

@@ -107,31 +107,22 @@ class HeldReads(SQLCompiler):
 
     # --- sub-selects -----------------------------------------------------------------------------
 
-    def visit_select(
-        self,
-        select_stmt: Any,
-        asfrom: bool = False,
-        insert_into: bool = False,
-        fromhints: Any = None,
-        compound_index: int | None = None,
-        **kw: Any,
-    ) -> str:
+    def visit_select(self, select_stmt: Any, *args: Any, **kw: Any) -> str:
         """Note that a query stands in an expression."""
-        if self.stack and not asfrom and compound_index is None:
-            self.selects_within = True
-        text: str = super().visit_select(  # type: ignore[no-untyped-call]
-            select_stmt, asfrom, insert_into, fromhints, compound_index, **kw
-        )
+        self._note_place(kw)
+        text: str = super().visit_select(select_stmt, *args, **kw)  # type: ignore[no-untyped-call]
         return text
 
-    def visit_compound_select(
-        self, cs: Any, asfrom: bool = False, compound_index: int | None = None, **kw: Any
-    ) -> str:
+    def visit_compound_select(self, cs: Any, *args: Any, **kw: Any) -> str:
         """Note that a union stands in an expression."""
-        if self.stack and not asfrom and compound_index is None:
-            self.selects_within = True
-        text: str = super().visit_compound_select(cs, asfrom, compound_index, **kw)  # type: ignore[no-untyped-call]
+        self._note_place(kw)
+        text: str = super().visit_compound_select(cs, *args, **kw)  # type: ignore[no-untyped-call]
         return text
+
+    def _note_place(self, kw: Mapping[str, Any]) -> None:
+        # It is none where the statement is at its beginning, in FROM, or a part of a union.
+        if self.stack and not kw.get("asfrom") and kw.get("compound_index") is None:
+            self.selects_within = True
 
     # --- the list in front ----------------------------------------------------------------------
 

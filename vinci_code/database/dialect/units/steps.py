@@ -104,9 +104,9 @@ def refuse_duplicates(held: Iterable[Held]) -> None:
         if not isinstance(write, HeldRows):
             continue
         if write.checks.foreign_keys and write.shape.kind is WriteKind.INSERT:
-            guards.refuse_early_children(write.shape, write.rows)
+            guards.refuse_early_children(write.shape, write.rows, hide_keys=write.checks.hide_keys)
         if not write.checks.keys or write.upsert is not None:
             continue
         # Of rows that may not be there, two may be given one key.
         if write.shape.kind is WriteKind.INSERT or write.checks.matched:
-            guards.refuse_duplicates(write.shape, write.rows)
+            guards.refuse_duplicates(write.shape, write.rows, hide_keys=write.checks.hide_keys)

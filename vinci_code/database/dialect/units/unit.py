@@ -147,6 +147,7 @@ class Options(Protocol):
     atomicity: str
     before_commit: BeforeCommit | None
     held_read_bytes: int
+    hide_keys: bool
     history_timeout: float
     identifier_preparer: Any
     statistics: Counter
@@ -415,7 +416,7 @@ class Unit:
         """
         if not self.holds:
             return  # AUTOCOMMIT: the unit has ended with the statement
-        noted = LockedRows(of)
+        noted = LockedRows(of, hide_keys=self._dialect.hide_keys)
         noted.add(rows, {} if self._in_transaction else self._own(of))
         if noted.rows:
             self._locked.append(noted)

@@ -77,6 +77,7 @@ class Names(NamedTuple):
         is_exact: Whether Python can tell values apart as the column does.
         default: The default of a column.
         render: An expression as SQL, with the names of columns alone.
+        hide_keys: Whether messages leave out the values of keys.
     """
 
     bound: Bound
@@ -84,6 +85,7 @@ class Names(NamedTuple):
     is_exact: IsExact
     default: Default
     render: Render
+    hide_keys: bool = False
 
 
 _ButOwn = Callable[[str], str]
@@ -158,11 +160,12 @@ def refuse_unchecked(table: FromClause) -> None:
         raise NotSupportedError(UNCHECKED_UNIQUE.format(found.name, table, found.why))
 
 
-def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
+def refuse_duplicates(shape: Shape, rows: Sequence[Row], *, hide_keys: bool = False) -> None:
     """Refuse rows of one statement that write the same key twice.
 
     Raises:
-        IntegrityError: There are two; its message names the constraint and the key.
+        IntegrityError: There are two; its message names the constraint, and the key unless that is
+            to be hidden.
     """
     if len(rows) < 2:
         return
@@ -182,11 +185,12 @@ def refuse_duplicates(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue
             if key in seen:
-                raise _violation(f"{unique.violation}: the key {_key_text(key)} is written twice")
+                told = "the key" if hide_keys else f"the key {_key_text(key)}"
+                raise _violation(f"{unique.violation}: {told} is written twice")
             seen.add(key)
 
 
-def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
+def refuse_early_children(shape: Shape, rows: Sequence[Row], *, hide_keys: bool = False) -> None:
     """Refuse rows that refer to rows of the same table which are written after them.
 
     Raises:
@@ -209,9 +213,10 @@ def refuse_early_children(shape: Shape, rows: Sequence[Row]) -> None:
             if None in key:
                 continue  # refers to nothing
             if key in written and key not in before:
+                told = "the key" if hide_keys else f"the key {_key_text(key)}"
                 raise _violation(
-                    f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-                    f"{_key_text(key)} is written after the row that refers to it",
+                    f"FOREIGN KEY constraint failed: {_columns(constraint)}: {told} is written "
+                    "after the row that refers to it",
                     "23503",
                 )
 
@@ -281,7 +286,7 @@ def insert_guards(shape: Shape, names: Names) -> Iterator[str]:
         if not unique.is_plain:
             yield from _as_computed(shape, unique, names, _nothing)
         elif len(fields) == len(unique.columns) and all(map(names.is_exact, fields)):
-            yield _exists(shape, unique, fields, names.bound, "")
+            yield _exists(shape, unique, fields, names, "")
         elif _may_write(shape, unique.columns, names):
             yield from _as_computed(shape, unique, names, _nothing)
 
@@ -302,7 +307,7 @@ def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]
         known = [field for field in fields if field is not None]
         exact = len(known) == len(fields) and all(map(names.is_exact, known))
         if matched and exact and unique.is_plain:
-            yield _exists(shape, unique, known, names.bound, but_own(shape.target))
+            yield _exists(shape, unique, known, names, but_own(shape.target))
         else:
             yield from _as_computed(shape, unique, names, but_own)
 
@@ -332,7 +337,7 @@ def _of_rows(
     equals = "<=>" if unique.nulls_equal else "="
     same = [f"{there}.{column} {equals} {key}" for column, key in zip(columns, keys, strict=True)]
     source = f"FROM {target} JOIN {new} ON {' AND '.join(same)}{but_own(there)}"
-    yield _guard(_UNIQUE, _unique_message(unique, keys, " is in the table already"), source)
+    yield _guard(_UNIQUE, _unique_message(unique, names, keys, " is in the table already"), source)
 
 
 def _twice(unique: Unique, names: Names, rows: str, why: str) -> str:
@@ -345,7 +350,7 @@ def _twice(unique: Unique, names: Names, rows: str, why: str) -> str:
         f"(SELECT {', '.join(keys)} FROM {new} {where}GROUP BY {', '.join(keys)} "
         f"HAVING count(*) > 1) AS {_NEW}"
     )
-    return _guard(_UNIQUE, _unique_message(unique, keys, why), f"FROM {twice}")
+    return _guard(_UNIQUE, _unique_message(unique, names, keys, why), f"FROM {twice}")
 
 
 def _keys_of(unique: Unique, names: Names, rows: str) -> tuple[str, list[str]]:
@@ -356,9 +361,9 @@ def _keys_of(unique: Unique, names: Names, rows: str) -> tuple[str, list[str]]:
     return f"({unique.select(f'({rows})', names.render)}) AS {_NEW}", columns
 
 
-def _unique_message(unique: Unique, keys: Sequence[str], after: str) -> str:
-    text = f"{unique.violation}: the key "
-    return _message(text, [key.type for key in unique.keys], keys, after)
+def _unique_message(unique: Unique, names: Names, keys: Sequence[str], after: str) -> str:
+    text = f"{unique.violation}: the key"
+    return _message(text, [key.type for key in unique.keys], keys, after, names.hide_keys)
 
 
 def _new_rows(shape: Shape, columns: Sequence[Column[Any]], names: Names, beside: str = "") -> str:
@@ -437,34 +442,35 @@ def _exists(
     shape: Shape,
     unique: Unique,
     fields: Sequence[Field],
-    bounds: Bound,
+    names: Names,
     but_not: str,
 ) -> str:
     same = [f"{shape.target}.{field.name} = {field.made}" for field in fields]
-    same += filter(None, map(bounds, fields))
+    same += filter(None, map(names.bound, fields))
+    keys = [field.made for field in fields]
     return _guard(
         _UNIQUE,
-        _unique_message(unique, [field.made for field in fields], " is in the table already"),
+        _unique_message(unique, names, keys, " is in the table already"),
         f"FROM {shape.target} JOIN {ROWS} ON {' AND '.join(same)}{but_not}",
     )
 
 
-def match_guard(shape: Shape, bounds: Bound) -> str:
+def match_guard(shape: Shape, names: Names) -> str:
     """The guard of an UPDATE or DELETE each of whose rows has to be there."""
     same = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
-    same += filter(None, map(bounds, shape.matches))
+    same += filter(None, map(names.bound, shape.matches))
     same += conditions(shape)
     version = bool(shape.loaded) or any(not field.column.primary_key for field in shape.matches)
     why = "changed or deleted by somebody else" if version else "not there, or no longer"
-    text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
+    text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row"
     return _guard(
         _STALE,
-        _message_of(text, shape.matches, f" is {why}"),
+        _message_of(text, shape.matches, f" is {why}", names.hide_keys),
         f"FROM {ROWS} LEFT ANTI JOIN {shape.target} ON {' AND '.join(same)}",
     )
 
 
-def once_guard(shape: Shape, bounds: Bound) -> Iterator[str]:
+def once_guard(shape: Shape, names: Names) -> Iterator[str]:
     """The guard of the same where nothing makes the rows unique: each has to be there once.
 
     Of a many-to-many relation whose table has no key, a link may be there twice.
@@ -473,15 +479,15 @@ def once_guard(shape: Shape, bounds: Bound) -> Iterator[str]:
     if any(unique.is_plain and matched >= set(unique.columns) for unique in uniques(shape.table)):
         return
     same = [f"{shape.target}.{field.name} = {field.made}" for field in shape.matches]
-    same += filter(None, map(bounds, shape.matches))
+    same += filter(None, map(names.bound, shape.matches))
     keys = ", ".join(field.made for field in shape.matches)
     given = f"SELECT {keys}, count(*) AS vinci_n FROM {ROWS} GROUP BY {keys}"
     other = (
         f"SELECT {keys} FROM ({given}) AS {ROWS} JOIN {shape.target} ON {' AND '.join(same)} "
         f"GROUP BY {keys}, {ROWS}.vinci_n HAVING count(*) <> {ROWS}.vinci_n"
     )
-    text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row "
-    message = _message_of(text, shape.matches, " is there several times")
+    text = f"{shape.kind.value} statement on table '{shape.table.fullname}': the row"
+    message = _message_of(text, shape.matches, " is there several times", names.hide_keys)
     yield _guard(_STALE, message, f"FROM ({other}) AS {ROWS}")
 
 
@@ -561,8 +567,8 @@ def _parent_of_plain(
             [f"{given[column].own} = {given[parent].made}" for parent, column in pairs]
         )
     known = " AND ".join(f"{field.made} IS NOT NULL" for field in fields)
-    text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
-    message = _message_of(text, fields, _missing(constraint))
+    text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key"
+    message = _message_of(text, fields, _missing(constraint), names.hide_keys)
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
@@ -587,9 +593,9 @@ def _parent_of_computed(
         ]
         join += f" LEFT ANTI JOIN {source} ON {' AND '.join(same)}"
     known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
-    text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key "
+    text = f"FOREIGN KEY constraint failed: {_columns(constraint)}: the key"
     kinds = [parent.type for parent, _ in pairs]
-    message = _message(text, kinds, keys, _missing(constraint))
+    message = _message(text, kinds, keys, _missing(constraint), names.hide_keys)
     return _guard(_FOREIGN, message, f"{join} WHERE {known}")
 
 
@@ -615,10 +621,11 @@ def changed_key_guards(shape: Shape, names: Names, inserted: Shape | None = None
         kept = " AND ".join(f"{_NEW}.{old} <=> {_NEW}.{new}" for old, new in numbered)
         # As of ``id = id - 1``, the key of one row may become that of another.
         taken = " AND ".join(f"{_THERE}.{new} = {_NEW}.{old}" for old, new in numbered)
-        text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
+        text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key"
         kinds = [column.type for column in columns]
         keys = [f"{_NEW}.{old}" for old in before]
-        message = _message(text, kinds, keys, f", which is to be changed{_now(constraint)}")
+        why = f", which is to be changed{_now(constraint)}"
+        message = _message(text, kinds, keys, why, names.hide_keys)
         child = _references_after(shape, constraint, names, inserted)
         yield _guard(
             _FOREIGN,
@@ -670,9 +677,10 @@ def referring_guards(shape: Shape, names: Names) -> Iterator[str]:
         where = ""
         if constraint.table is shape.table:
             where = _but_own(shape.matches)("vinci_child")
-        text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key "
+        text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key"
         kinds = [column.type for _, column in pairs]
-        message = _message(text, kinds, keys, f", which is to be deleted{_now(constraint)}")
+        why = f", which is to be deleted{_now(constraint)}"
+        message = _message(text, kinds, keys, why, names.hide_keys)
         child = f"{names.format(constraint.table)} AS vinci_child"
         join = f"FROM {child} JOIN {source} ON {' AND '.join(same)}{where}"
         yield _guard(_FOREIGN, message, join)
@@ -699,7 +707,13 @@ def _now(constraint: ForeignKeyConstraint) -> str:
 
 
 def conflict_guard(
-    before: str, columns: Sequence[Column[Any]], values: Sequence[str], after: str, source: str
+    before: str,
+    columns: Sequence[Column[Any]],
+    values: Sequence[str],
+    after: str,
+    source: str,
+    *,
+    hide_keys: bool,
 ) -> str:
     """The guard that raises ``ConflictError`` for each row of a source.
 
@@ -709,9 +723,10 @@ def conflict_guard(
         values: The values of these, as SQL.
         after: What it says behind the key.
         source: The rows, from FROM on.
+        hide_keys: Whether it leaves out the key.
     """
     kinds = [column.type for column in columns]
-    return _guard(_CONFLICT, _message(before, kinds, values, after), source)
+    return _guard(_CONFLICT, _message(before, kinds, values, after, hide_keys), source)
 
 
 def unless_raised(checks: Sequence[str], rows: str = ROWS) -> str:
@@ -742,14 +757,18 @@ def _nothing(_: str) -> str:
     return ""
 
 
-def _message_of(before: str, fields: Sequence[Field], after: str) -> str:
+def _message_of(before: str, fields: Sequence[Field], after: str, hide_keys: bool) -> str:
     kinds = [field.column.type for field in fields]
-    return _message(before, kinds, [field.made for field in fields], after)
+    return _message(before, kinds, [field.made for field in fields], after, hide_keys)
 
 
-def _message(before: str, kinds: Sequence[Any], values: Sequence[str], after: str) -> str:
-    """The arguments of ``concat`` for a message that tells a key."""
-    parts = [quote_text(f"{before}(")]
+def _message(
+    before: str, kinds: Sequence[Any], values: Sequence[str], after: str, hide_keys: bool
+) -> str:
+    """The arguments of ``concat`` for a message that tells a key, unless that is to be hidden."""
+    if hide_keys:
+        return quote_text(f"{before}{after}")
+    parts = [quote_text(f"{before} (")]
     for number, (kind, value) in enumerate(zip(kinds, values, strict=True)):
         # Bytes are no text.
         form = "hex({})" if kind._type_affinity is _BYTES else "CAST({} AS STRING)"

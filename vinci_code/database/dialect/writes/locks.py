@@ -30,10 +30,12 @@ class LockedRows:
     Attributes:
         of: The table.
         rows: What each was, by its key: the values of the other columns, by name.
+        hide_keys: That the error does not say which row is not as it was.
     """
 
     of: LockedTable
     rows: dict[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=dict)
+    hide_keys: bool = False
 
     def add(self, rows: Iterable[Sequence[Any]], own: Mapping[Any, Collection[str] | None]) -> None:
         """Note rows, as they were read for the first time.
@@ -59,11 +61,12 @@ class LockedRows:
         key = [f"{self.of.target}.{c.sql} = {_LOCKED}.{letters(n)}" for n, c in self._key()]
         same = " AND ".join([*key, *self._conditions()])
         return conflict_guard(
-            f"table '{self.of.table.fullname}': of the rows that were read FOR UPDATE, ",
+            f"table '{self.of.table.fullname}': of the rows that were read FOR UPDATE,",
             list(self.of.table.primary_key),
             [f"{_LOCKED}.{letters(n)}" for n, _ in self._key()],
-            " was changed or deleted by somebody else",
+            f"{' one' * self.hide_keys} was changed or deleted by somebody else",
             f"FROM ({self._given()}) AS {_LOCKED} LEFT ANTI JOIN {self.of.target} ON {same}",
+            hide_keys=self.hide_keys,
         )
 
     def statement(self) -> str:

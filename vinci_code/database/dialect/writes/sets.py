@@ -30,11 +30,13 @@ class Checks:
         keys: That no key of PRIMARY KEY and UNIQUE comes twice.
         foreign_keys: That what a row refers to is there.
         matched: That every row of an UPDATE or DELETE is there.
+        hide_keys: That no error says which key it was.
     """
 
     keys: bool = True
     foreign_keys: bool = False
     matched: bool = False
+    hide_keys: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,12 @@ class SetWriter:
         compiler = dialect.ddl_compiler(dialect, None)
         self._default = compiler.get_column_default_string
         self._names = guards.Names(
-            self._bound, name or self._format, self._is_exact, self._default, compiler.bare
+            self._bound,
+            name or self._format,
+            self._is_exact,
+            self._default,
+            compiler.bare,
+            checks.hide_keys,
         )
 
     # --- rows of a payload ----------------------------------------------------------------------
@@ -166,8 +173,8 @@ class SetWriter:
         shape, checks = self._shape, self._checks
         if checks.matched:
             if shape.transports:
-                yield guards.match_guard(shape, self._bound)
-                yield from guards.once_guard(shape, self._bound)
+                yield guards.match_guard(shape, self._names)
+                yield from guards.once_guard(shape, self._names)
             else:
                 # Rows that a condition has found are there; the question is whether it is one.
                 yield guards.any_guard(shape)

@@ -54,7 +54,8 @@ def merged(layers: Layers, table: Table, dialect: Any, *, unique: bool) -> str:
             for column, name in zip(table.columns, names, strict=True)
         )
         shape = Shape(WriteKind.INSERT, table, target, fields, ())
-        twice = list(SetWriter(shape, Checks(), dialect).twice(f"SELECT * FROM {after}"))
+        checks = Checks(hide_keys=dialect.hide_keys)
+        twice = list(SetWriter(shape, checks, dialect).twice(f"SELECT * FROM {after}"))
         source = f"SELECT {ROWS}.* {unless_raised(twice, f'({source}) AS {ROWS}')}"
     on = " AND ".join(
         f"{target}.{name} = {ROWS}.{_KEY}{number}" for number, name in enumerate(keys)
