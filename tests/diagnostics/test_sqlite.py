@@ -161,7 +161,7 @@ def test_pending_migrations_are_a_warning(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_revision_of_a_newer_release(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = sqlite3.connect(file)
-    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.execute("UPDATE vinci_code_version SET version_num = '9999'")
     connection.commit()
     connection.close()
     cause, step = the_failure(check(file, monkeypatch), "migrations")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -247,12 +247,36 @@ def test_a_migration_that_was_cut_off_is_taken_up(configured: TestWarehouse) -> 
     dialect: Any = engine.dialect
     dialect.history_timeout = 0  # or the query history would tell that it was executed
     configured.inject(
-        Fault.reset("after", operation="ExecuteStatement", statement="INSERT INTO alembic_version")
+        Fault.reset(
+            "after", operation="ExecuteStatement", statement="INSERT INTO vinci_code_version"
+        )
     )
     with pytest.raises(DBAPIError):
         migrations.upgrade(engine)
     migrations.upgrade(engine)
     assert migrations.status(engine).is_current
+    engine.dispose()
+
+
+def test_the_place_of_an_earlier_release_is_taken_over(configured: TestWarehouse) -> None:
+    engine = create_configured_engine(DatabaseSettings())
+    migrations.upgrade(engine)
+
+    def run(statement: str) -> list[Any]:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            found = connection.exec_driver_sql(statement)
+            return list(map(tuple, found)) if found.returns_rows else []
+
+    run("ALTER TABLE vinci_code_version RENAME TO alembic_version")
+    migrations.require_head(engine)
+    assert migrations.upgrade(engine) == ()
+    assert migrations.status(engine).is_current
+    assert set(inspect(engine).get_table_names()) == {"events", "vinci_code_version"}
+    # What another application keeps there is its own.
+    run("CREATE TABLE alembic_version (version_num STRING)")
+    run("INSERT INTO alembic_version VALUES ('0001')")
+    assert migrations.downgrade(engine, "base") == ("0001",)
+    assert run("SELECT * FROM alembic_version") == [("0001",)]
     engine.dispose()
 
 

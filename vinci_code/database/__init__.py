@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vinci_code.database.session import create_configured_engine
     from vinci_code.database.units_of_work import run_unit, statistics
     from vinci_code.database.upserts import upsert
 
-__all__ = ["run_unit", "statistics", "upsert"]
+__all__ = ["create_configured_engine", "run_unit", "statistics", "upsert"]
 
 if not TYPE_CHECKING:  # or every name that is not there would be one of any type
 
@@ -27,6 +28,10 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
             from vinci_code.database.upserts import upsert
 
             return upsert
+        if name == "create_configured_engine":
+            from vinci_code.database.session import create_configured_engine
+
+            return create_configured_engine
         if name in {"run_unit", "statistics"}:
             from vinci_code.database import units_of_work
 

@@ -43,13 +43,23 @@ def backend() -> Backend:
     return "databricks" if get_settings().database.use_databricks else "sqlite"
 
 
-def create_configured_engine(settings: DatabaseSettings) -> Engine:
+def create_configured_engine(settings: Settings | DatabaseSettings | None = None) -> Engine:
     """Create the engine that the settings choose, leaving the tables as they are.
+
+    It is for applications with tables of their own; nothing of this package's is made or asked for.
+    Nothing is opened yet.
+
+    Args:
+        settings: The settings to use instead of those of the environment.
 
     Raises:
         ConfigurationError: The settings cannot be used, or a part that they need is not installed.
         DatabaseFileError: The SQLite file lies in a folder that does not exist.
     """
+    if settings is None:
+        settings = get_settings()
+    if isinstance(settings, Settings):
+        settings = settings.database
     if settings.use_databricks:
         # As the engine on SQLite does: what JSON would change is refused on both.
         from vinci_code.database.models.types import dump_json

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
@@ -22,6 +26,7 @@ from vinci_code.core.errors import MigrationsPendingError, SchemaError
 from vinci_code.database import migrations
 from vinci_code.database.migrations import (
     HEAD,
+    VERSION_TABLE,
     MigrationStatus,
     apply_pending,
     downgrade,
@@ -63,7 +68,12 @@ class TestHistory:
 
         with engine.connect() as connection:
             context = MigrationContext.configure(
-                connection, opts={"compare_type": True, "compare_server_default": True}
+                connection,
+                opts={
+                    "version_table": VERSION_TABLE,
+                    "compare_type": True,
+                    "compare_server_default": True,
+                },
             )
             assert compare_metadata(context, Base.metadata) == []
 
@@ -87,7 +97,7 @@ class TestHistory:
         before = schema(engine)
 
         downgrade(engine, "base")
-        assert tables(engine) == {"alembic_version"}
+        assert tables(engine) == {"vinci_code_version"}
         upgrade(engine)
 
         assert schema(engine) == before
@@ -183,7 +193,7 @@ class TestMoving:
                     upgrade(engine)
                     downgrade(engine, "base")
                     upgrade(engine)
-                    assert tables(engine) == {"alembic_version", "events"}
+                    assert tables(engine) == {"vinci_code_version", "events"}
                 except BaseException as error:  # noqa: BLE001 - a thread hands everything over
                     failures.append(error)
                 finally:
@@ -196,6 +206,115 @@ class TestMoving:
             thread.join(PATIENCE_S)
 
         assert failures == []
+
+
+THEIRS = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
+    "INSERT INTO alembic_version VALUES ('{}')",
+)
+
+
+def versions(engine: Engine) -> dict[str, list[str]]:
+    """The revisions that each version table names."""
+    found = {}
+    with engine.connect() as connection:
+        for table in {"alembic_version", "vinci_code_version"} & tables(engine):
+            found[table] = list(connection.scalars(text(f"SELECT version_num FROM {table}")))
+    return found
+
+
+class TestBesideAnotherApplication:
+    @pytest.mark.parametrize("theirs", ["abcdef012345", HEAD])
+    def test_its_revision_is_none_of_ours(
+        self, engine: Engine, theirs: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        execute(engine, THEIRS[0], THEIRS[1].format(theirs))
+        assert status(engine) == MigrationStatus(None, HEAD, (HEAD,))
+        monkeypatch.setenv("DATABASE_URL", str(engine.url))
+        reload_settings()
+
+        assert status(get_engine()).is_current
+        assert versions(engine) == {"alembic_version": [theirs], "vinci_code_version": [HEAD]}
+        downgrade(engine, "base")
+        assert versions(engine) == {"alembic_version": [theirs], "vinci_code_version": []}
+
+    def test_its_events_are_none_of_ours(self, engine: Engine) -> None:
+        execute(engine, *THEIRS[:1], THEIRS[1].format(HEAD), "CREATE TABLE events (id INTEGER)")
+        assert status(engine).current is None
+        with pytest.raises(SchemaError, match="table events already exists"):
+            upgrade(engine)
+        assert versions(engine) == {"alembic_version": [HEAD]}
+
+    def test_its_own_alembic_goes_on(self, engine: Engine, tmp_path: Path) -> None:
+        upgrade(engine)
+        config = project(tmp_path, engine)
+        alembic.command.revision(config, "first", rev_id=HEAD)
+        alembic.command.upgrade(config, "head")
+        assert versions(engine) == {"alembic_version": [HEAD], "vinci_code_version": [HEAD]}
+        alembic.command.downgrade(config, "base")
+        assert status(engine).is_current
+
+    @pytest.mark.parametrize("move", [apply_pending, upgrade])
+    def test_what_an_earlier_release_wrote_there_is_taken_over_once(
+        self,
+        engine: Engine,
+        move: Callable[[Engine], object],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        as_by_an_earlier_release(engine)
+        assert status(engine).is_current
+        require_head(engine)
+        assert versions(engine) == {"alembic_version": [HEAD]}
+
+        with caplog.at_level(logging.INFO, "vinci_code"):
+            assert not move(engine)
+            assert not move(engine)
+        assert versions(engine) == {"vinci_code_version": [HEAD]}
+        assert [r.getMessage() for r in caplog.records if r.name.startswith("vinci_code")] == [
+            "the revision of the tables stands in vinci_code_version from now on"
+        ]
+        # From then on the other table is somebody else's.
+        execute(engine, THEIRS[0], THEIRS[1].format(HEAD))
+        assert not move(engine)
+        downgrade(engine, "base")
+        assert versions(engine) == {"alembic_version": [HEAD], "vinci_code_version": []}
+
+    def test_what_an_earlier_release_wrote_there_can_be_taken_back(self, engine: Engine) -> None:
+        as_by_an_earlier_release(engine)
+        assert downgrade(engine, "base") == (HEAD,)
+        assert versions(engine) == {"vinci_code_version": []}
+
+    def test_both_in_one_table_are_told_apart_by_a_person(self, engine: Engine) -> None:
+        as_by_an_earlier_release(engine)
+        execute(engine, "INSERT INTO alembic_version VALUES ('abcdef012345')")
+        for ask in (status, upgrade):
+            with pytest.raises(SchemaError, match="create the table vinci_code_version"):
+                ask(engine)
+        # As it says:
+        execute(
+            engine,
+            THEIRS[0].replace("alembic_version", "vinci_code_version"),
+            f"INSERT INTO vinci_code_version VALUES ('{HEAD}')",
+            f"DELETE FROM alembic_version WHERE version_num = '{HEAD}'",
+        )
+        assert upgrade(engine) == ()
+
+
+def as_by_an_earlier_release(engine: Engine) -> None:
+    """Tables whose revision stands in Alembic's own table."""
+    upgrade(engine)
+    execute(engine, "ALTER TABLE vinci_code_version RENAME TO alembic_version")
+
+
+def project(folder: Path, engine: Engine) -> Config:
+    """An empty Alembic project as ``alembic init`` makes it."""
+    alembic.command.init(Config(folder / "alembic.ini"), str(folder / "theirs"))
+    # Of no file, whose set-up of logging would outlive the test.
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(folder / "theirs"))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("sqlalchemy.url", str(engine.url))
+    return config
 
 
 class TestForeignDatabases:
@@ -221,7 +340,7 @@ class TestForeignDatabases:
         self, engine: Engine, ask: Callable[[Engine], object]
     ) -> None:
         upgrade(engine)
-        execute(engine, "UPDATE alembic_version SET version_num = 'fedcba987654'")
+        execute(engine, "UPDATE vinci_code_version SET version_num = 'fedcba987654'")
         before = schema(engine)
 
         with pytest.raises(SchemaError, match="fedcba987654"):
@@ -234,7 +353,7 @@ class TestForeignDatabases:
         self, engine: Engine, ask: Callable[[Engine], object]
     ) -> None:
         upgrade(engine)
-        execute(engine, "INSERT INTO alembic_version VALUES ('aaaa')")
+        execute(engine, "INSERT INTO vinci_code_version VALUES ('aaaa')")
 
         with pytest.raises(SchemaError, match=r"names 2 revisions \(0001, aaaa\)"):
             ask(engine)
@@ -282,7 +401,7 @@ def schema(engine: Engine) -> list[tuple[str, ...]]:
     with engine.connect() as connection:
         found = connection.execute(text("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"))
         rows = [tuple(map(str, row)) for row in found]
-        if "alembic_version" in tables(engine):
-            versions = connection.execute(text("SELECT version_num FROM alembic_version"))
+        if "vinci_code_version" in tables(engine):
+            versions = connection.execute(text("SELECT version_num FROM vinci_code_version"))
             rows += [tuple(row) for row in versions]
     return rows

@@ -5,6 +5,7 @@ The revisions stand in ``versions/``; Alembic is loaded only when there is somet
 
 from vinci_code.database.migrations.runner import (
     HEAD,
+    VERSION_TABLE,
     MigrationStatus,
     apply_pending,
     downgrade,
@@ -15,6 +16,7 @@ from vinci_code.database.migrations.runner import (
 
 __all__ = [
     "HEAD",
+    "VERSION_TABLE",
     "MigrationStatus",
     "apply_pending",
     "downgrade",

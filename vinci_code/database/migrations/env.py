@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from vinci_code.database.migrations.runner import VERSION_TABLE
 from vinci_code.database.models import Base
 
 
@@ -21,6 +22,7 @@ def _run() -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_server_default=True,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +27,20 @@ HEAD = "0001"
 It is written down here so that an application that is up to date starts without loading Alembic.
 """
 
-_VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "vinci_code_version"
+"""Where a database says at which of these revisions it is.
+
+Alembic's own ``alembic_version`` is left to the application that uses the same database.
+"""
+
+# Earlier releases kept it there.
+_FORMER_TABLE = "alembic_version"
+_FORMER_REVISIONS = frozenset({"0001"})
+_FORMER_COLUMNS = frozenset(
+    "id event_key event_type source description payload occurred_at created_at".split()
+)
+
+_log = logging.getLogger(__name__)
 
 # Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
 # each with a database of its own, would migrate one of the two twice.
@@ -61,7 +75,7 @@ def status(engine: Engine) -> MigrationStatus:
         SchemaError: It is at a revision that this release does not know.
     """
     with engine.connect() as connection:
-        current = _current(connection)
+        current = _place(connection).revision
     return MigrationStatus(current, HEAD, tuple(_pending(current)))
 
 
@@ -74,9 +88,8 @@ def apply_pending(engine: Engine) -> bool:
     Raises:
         SchemaError: The tables in the database are not those of the migrations.
     """
-    with engine.connect() as connection:
-        if _current(connection) == HEAD:
-            return False
+    if _is_done(engine):
+        return False
     return upgrade(engine) != ()
 
 
@@ -112,13 +125,13 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
     """
     from alembic import command
 
-    if revision == "head" and status(engine).is_current:
+    if revision == "head" and _is_done(engine):
         return ()
     with _writing(engine) as connection:
-        before = _current(connection)
+        before = _taken_over(connection)
         with _alembic_at_work(connection, f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
-        after = _current(connection)
+        after = _place(connection).revision
         return tuple(_between(before, after))
 
 
@@ -131,25 +144,78 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
     from alembic import command
 
     with _writing(engine) as connection:
-        before = _current(connection)
+        before = _taken_over(connection)
         with _alembic_at_work(connection, f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
-        after = _current(connection)
+        after = _place(connection).revision
         return tuple(reversed(_between(after, before)))
 
 
-def _current(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(_VERSION_TABLE):
-        return None
-    versions = text(f"SELECT version_num FROM {_VERSION_TABLE}")  # noqa: S608 - a constant
-    found = connection.execute(versions).scalars().all()
-    if len(found) > 1:
+class _Place(NamedTuple):
+    """The revision that a database is at, and whether that is written down where it was once."""
+
+    revision: str | None
+    is_former: bool = False
+
+
+def _is_done(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return _place(connection) == _Place(HEAD)
+
+
+def _place(connection: Connection) -> _Place:
+    found = inspect(connection)
+    if not found.has_table(VERSION_TABLE):
+        former = _former_revision(connection)
+        return _Place(former, is_former=former is not None)
+    revisions = _revisions(connection, VERSION_TABLE)
+    if len(revisions) > 1:
         raise SchemaError(
-            f"The table {_VERSION_TABLE} names {len(found)} revisions "
-            f"({', '.join(sorted(found))}); this release expects one. Another application may be "
-            "using this database."
+            f"The table {VERSION_TABLE} names {len(revisions)} revisions "
+            f"({', '.join(sorted(revisions))}); this release expects one. Another release of "
+            "vinci_code may be using this database."
         )
-    return found[0] if found else None
+    return _Place(revisions[0] if revisions else None)
+
+
+def _former_revision(connection: Connection) -> str | None:
+    """The revision that an earlier release has written into Alembic's own table, if one has.
+
+    Another application may have a revision of the same name there; it has no table like ours.
+    """
+    found = inspect(connection)
+    if not (found.has_table(_FORMER_TABLE) and found.has_table("events")):
+        return None
+    revisions = _revisions(connection, _FORMER_TABLE)
+    ours = _FORMER_REVISIONS.intersection(revisions)
+    columns = {column["name"] for column in found.get_columns("events")}
+    if not ours or not columns >= _FORMER_COLUMNS:
+        return None
+    if len(revisions) > 1:
+        raise SchemaError(
+            f"The table {_FORMER_TABLE} names {len(revisions)} revisions "
+            f"({', '.join(sorted(revisions))}), of which {', '.join(sorted(ours))} is that of an "
+            f"earlier release of vinci_code. To fix it: create the table {VERSION_TABLE} "
+            "(version_num VARCHAR(32) NOT NULL PRIMARY KEY), and move that row there."
+        )
+    return next(iter(ours))
+
+
+def _taken_over(connection: Connection) -> str | None:
+    """The revision of a database, which is at its place afterwards.
+
+    One statement moves it, so that a process that dies leaves it at one place or at the other.
+    """
+    place = _place(connection)
+    if place.is_former:
+        connection.execute(text(f"ALTER TABLE {_FORMER_TABLE} RENAME TO {VERSION_TABLE}"))
+        _log.info("the revision of the tables stands in %s from now on", VERSION_TABLE)
+    return place.revision
+
+
+def _revisions(connection: Connection, table: str) -> list[str]:
+    versions = text(f"SELECT version_num FROM {table}")  # noqa: S608 - a constant
+    return list(connection.execute(versions).scalars())
 
 
 def _pending(current: str | None) -> list[str]:
@@ -183,7 +249,8 @@ def _writing(engine: Engine) -> Iterator[Connection]:
         from vinci_code.database.dialect.migrations.claim import claimed
 
         # Databricks has no transaction around DDL.
-        options, alone = {"isolation_level": "AUTOCOMMIT"}, claimed(engine)
+        options = {"isolation_level": "AUTOCOMMIT"}
+        alone = claimed(engine, version_table=VERSION_TABLE)
     with alone, engine.connect() as connection:
         connection = connection.execution_options(**options)
         with connection.begin():

@@ -1,0 +1,133 @@
+"""The ``env.py`` of an application's own Alembic, on the database that the configuration chooses.
+
+All of it::
+
+    from vinci_code.database.alembic import run_migrations
+
+    from shop.models import Base
+
+    run_migrations(Base.metadata)
+
+``alembic upgrade``, ``downgrade``, ``revision --autogenerate``, ``check`` and ``--sql`` then work
+on SQLite and on Databricks as they do elsewhere. The application's revisions stand in
+``alembic_version``, those of this package in a table of their own; neither knows of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData
+
+_IncludeName = Callable[[Any, str, Any], bool]
+
+
+def run_migrations(metadata: MetaData, **options: Any) -> None:
+    """Do what the ``alembic`` command was asked for; to be called by an ``env.py``.
+
+    The connection that ``config.attributes["connection"]`` holds is used where there is one, as
+    Alembic's cookbook has it for tests; without, an engine is made from the settings.
+
+    On SQLite all revisions are one transaction, which holds the write lock from its start, and a
+    table is changed by being copied (``render_as_batch``). On Databricks, which has no transaction
+    around DDL, others that migrate meanwhile wait (``claimed``).
+
+    Args:
+        metadata: The tables as the models have them. Those of this package that are not among them
+            are left alone by autogenerate.
+        **options: What ``context.configure`` takes beside, such as ``compare_type``,
+            ``version_table`` or ``include_object``.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+        MigrationRunningError: Another process migrates tables on Databricks, and is not done in
+            time, or is dead.
+    """
+    from alembic import context
+
+    from vinci_code.database.session import create_configured_engine
+
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        _run_on(given, metadata, options)
+        return
+    engine = create_configured_engine()
+    try:
+        if context.is_offline_mode():
+            dialect = {"paramstyle": "named"}
+            _run(
+                metadata,
+                {"url": engine.url, "dialect_opts": dialect, "literal_binds": True},
+                options,
+            )
+        else:
+            with _alone(engine, options) as connection:
+                _run_on(connection, metadata, options)
+    finally:
+        engine.dispose()
+
+
+def _run_on(connection: Connection, metadata: MetaData, options: Mapping[str, Any]) -> None:
+    if connection.dialect.name == "databricks":
+        dialect: Any = connection.dialect
+        # Its engine may have been made before Alembic was loaded, which does not know it then.
+        dialect.register_migrations()
+    is_sqlite = connection.dialect.name == "sqlite"
+    _run(metadata, {"connection": connection, "render_as_batch": is_sqlite}, options)
+
+
+def _run(metadata: MetaData, place: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    from alembic import context
+
+    claim = f"{_version_table(options)}_claim"
+    include_name = _but_ours(metadata, claim, options.get("include_name"))
+    context.configure(
+        **{
+            "target_metadata": metadata,
+            "compare_server_default": True,
+            **place,
+            **options,
+            "include_name": include_name,
+        }
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _but_ours(metadata: MetaData, claim: str, asked: _IncludeName | None) -> _IncludeName:
+    """What autogenerate looks at: not the tables of this package, which it would want to drop."""
+    from vinci_code.database.migrations import VERSION_TABLE
+    from vinci_code.database.models import Base
+
+    theirs = {table.name for table in metadata.tables.values()}
+    ours = {VERSION_TABLE, claim, *Base.metadata.tables} - theirs
+
+    def include(name: Any, kind: str, parents: Any) -> bool:
+        if kind == "table" and name in ours and not parents.get("schema_name"):
+            return False
+        return asked is None or asked(name, kind, parents)
+
+    return include
+
+
+@contextmanager
+def _alone(engine: Engine, options: Mapping[str, Any]) -> Iterator[Connection]:
+    """A connection for the only process that migrates this schema."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
+            with connection.begin():
+                yield connection
+        return
+    from vinci_code.database.dialect.alembic import claimed
+
+    schema = options.get("version_table_schema")
+    alone = claimed(engine, version_table=_version_table(options), schema=schema)
+    with alone, engine.connect() as connection:
+        yield connection
+
+
+def _version_table(options: Mapping[str, Any]) -> str:
+    return str(options.get("version_table", "alembic_version"))
