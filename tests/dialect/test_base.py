@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     create_engine,
+    event,
     func,
     insert,
     inspect,
@@ -244,3 +245,18 @@ def test_the_vendors_renderings_are_not_ours() -> None:
     pytest.importorskip("databricks.sqlalchemy")
     table = Table("x", MetaData(), Column("id", Integer), Column("s", String))
     assert "id BIGINT" in str(CreateTable(table).compile(dialect=VinciDialect()))
+
+
+def test_the_vendors_listener_keeps_no_connection_from_being_opened(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    # Whoever imports the vendor's dialect has every engine on Databricks given another
+    # user agent, which ends with a blank where the application has named none.
+    vendor = pytest.importorskip("databricks.sqlalchemy.base")
+    given: list[dict[str, object]] = []
+    event.listen(engine, "do_connect", vendor.receive_do_connect)
+    event.listen(engine, "do_connect", lambda *found: given.append(dict(found[-1])))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    assert given[0]["user_agent_entry"] == "sqlalchemy + "
+    assert local_warehouse.statements[-1] == "SELECT 1"

@@ -194,3 +194,10 @@ def test_good_ones_are_taken(authority: Authority) -> None:
     assert settled.for_driver["http_path"] == f"{PATH}?o=1234567890"
     assert settled.for_driver["http_headers"] == [("X-Request-Id", "a")]
     assert given == {}
+
+
+@pytest.mark.parametrize("entry", ["", "sqlalchemy + ", " an app", "an app (and more)"])
+def test_a_user_agent_may_have_blanks_around_it(entry: str, authority: Authority) -> None:
+    # It stands in brackets.
+    given = {**GOOD, "_tls_trusted_ca_file": authority.file, "user_agent_entry": entry}
+    assert settle(given).for_driver["user_agent_entry"] == entry

@@ -296,8 +296,12 @@ def _take_headers(given: dict[str, Any]) -> None:
             )
         given["http_headers"] = list(checked.items())
     for name in ("user_agent_entry", "_user_agent_entry"):
-        if given.get(name) is not None:
-            checked_headers([("User-Agent", given[name])], repr(name))
+        entry = given.get(name)
+        if entry is not None:
+            # As the driver writes it. The vendor's dialect, where it is loaded, gives every engine of
+            # ours one that ends with a blank.
+            value = f"({entry})" if isinstance(entry, str) else entry
+            checked_headers([("User-Agent", value)], repr(name))
 
 
 def _required_text(given: Mapping[str, Any], name: str) -> str:
