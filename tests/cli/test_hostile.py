@@ -33,7 +33,7 @@ def junk() -> bytes:
 
 
 BAD_FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
-    "binary junk": ("a.jsonl", junk, "line 1: is not JSON"),
+    "binary junk": ("a.jsonl", junk, "line 1: is no text in UTF-8: byte 2 of it is 0xb4"),
     "binary junk called gz": ("a.jsonl.gz", junk, "line 1: cannot be read on: Not a gzipped file"),
     "binary junk called csv": ("a.csv", junk, "line 1"),
     "a line of 20 MB": (
@@ -51,11 +51,41 @@ BAD_FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: gzip.compress(GOOD.encode())[:-5] + b"12345",
         "cannot be read on: CRC check failed",
     ),
+    "junk behind a gz": (
+        "a.jsonl.gz",
+        lambda: gzip.compress((GOOD + event_line(2)).encode()) + b"junk",
+        "line 3: cannot be read on: Not a gzipped file",
+    ),
+    "a name twice": (
+        "a.jsonl",
+        lambda: f'{GOOD.strip()[:-1]},"source":"other"}}\n'.encode(),
+        "line 1: has the name 'source' twice in one object",
+    ),
+    "a name twice in a payload": (
+        "a.jsonl",
+        lambda: (
+            event_line(1, payload={"x": [{"a": 1}]}).replace('"a"', '"a": 2, "\\u0061"').encode()
+        ),
+        "line 1: has the name 'a' twice in one object",
+    ),
+    "a name twice beside a long number": (
+        "a.jsonl",
+        lambda: event_line(1, payload={"a": 10**18}).replace('"a"', '"a": 2, "a"').encode(),
+        "line 1: has the name 'a' twice in one object",
+    ),
+    "UTF-16": ("a.jsonl", lambda: GOOD.encode("utf-16"), "line 1: is text in UTF-16 or UTF-32"),
+    "UTF-16 without a mark": (
+        "a.jsonl",
+        lambda: GOOD.encode("utf-16-le"),
+        "it has NUL bytes, as text in UTF-16 has",
+    ),
+    "UTF-32": ("a.jsonl", lambda: GOOD.encode("utf-32"), "line 1: is text in UTF-16 or UTF-32"),
+    "CSV in UTF-16": ("a.csv", lambda: CSV_HEADER.encode("utf-16"), "convert the file to UTF-8"),
     "NUL bytes": ("a.jsonl", lambda: b"\0" * 1000 + b"\n", "line 1: is not JSON"),
     "bytes that are no UTF-8": (
         "a.jsonl",
         lambda: GOOD.encode().replace(b"tests", b"\xff\xfe"),
-        "line 1: is not JSON: str is not valid UTF-8",
+        "line 1: is no text in UTF-8: byte 57 of it is 0xff",
     ),
     "a CSV with another header": (
         "a.csv",

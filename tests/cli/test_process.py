@@ -220,7 +220,39 @@ def test_a_full_disk_is_one_line(command: str) -> None:
     assert vinci("events", "add", "--type", "t", "--source", "s").code == 0
     found = shell(f"$VINCI {command} > /dev/full")
     assert found.code == 1
-    assert found.err == "Error: No space left on device\n"
+    assert found.err == "Error: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_says_what_is_stored_all_the_same() -> None:
+    full = "Error: standard output: No space left on device\n"
+    for command, told in (
+        (f"events import {SAMPLE}", "Imported 1,707 new events from "),
+        (f"events import {SAMPLE} --json", "Imported 0 new events from "),
+        ("events add --type t --source s", "The event is stored all the same, with the id 1708."),
+        ("db downgrade base --yes", "Taken back all the same: 0001."),
+        ("db upgrade", "Applied all the same: 0001."),
+    ):
+        found = shell(f"$VINCI {command} > /dev/full")
+        assert found.code == 1
+        assert found.err.startswith(full)
+        assert told in found.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "events list --limit",
+        "events import missing --batch-size",
+        "fallback show",
+        "fallback list --limit",
+    ],
+)
+def test_a_number_that_no_database_has_is_a_usage_error(command: str) -> None:
+    found = vinci(*command.split(), "9223372036854775808")
+    assert found.code == 2
+    assert "9223372036854775807" in found.err
+    assert vinci(*command.split(), "9223372036854775807").code not in (2, 70)
 
 
 @pytest.mark.parametrize("command", ["events import missing", "check", "events list"])

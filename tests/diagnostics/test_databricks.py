@@ -23,7 +23,7 @@ from tests.fakes.dead_ends import (
 )
 from tests.fakes.workspace import CLIENT_ID, CLIENT_SECRET, TOKEN, FakeWorkspace
 from tests.patience import FOR_LONG_S, PATIENCE_S, SHORT_S, hold_clock, soon
-from vinci_code.core.config import Settings, reload_settings
+from vinci_code.core.config import Settings, get_settings, reload_settings
 from vinci_code.diagnostics import (
     Report,
     Status,
@@ -33,6 +33,8 @@ from vinci_code.diagnostics import (
     run_checks,
     runner,
 )
+from vinci_code.warehouse import Fault
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 NAMES = [
     "settings",
@@ -171,6 +173,44 @@ def test_a_stopped_warehouse_that_does_not_start(
     cause, step = the_failure(check(start_budget=1.0), "warehouse")
     assert "was STOPPED and did not start within 1 s" in cause
     assert "start it under SQL Warehouses" in step
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault.http(429, operation="OpenSession", times=2), "answered with status 429"),
+        (Fault.cold_start(2), "answered with status 503: TEMPORARILY_UNAVAILABLE"),
+    ],
+)
+def test_a_warehouse_that_runs_and_takes_no_session_says_why(
+    fault: Fault, said: str, local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in local_warehouse.env.items():
+        monkeypatch.setenv(name, value)
+    reload_settings()
+    local_warehouse.inject(fault)
+    messages: list[str] = []
+    report = run_checks(get_settings, start_budget=60, on_progress=messages.append)
+    assert "is running; a session opened" in str(report.result("warehouse").finding.detail)
+    (message,) = messages
+    assert message.startswith("The warehouse takes no session yet (the request was answered")
+    assert said in message
+    assert "RUNNING" not in message
+    assert message.endswith("; waiting up to 60 s for it …")
+
+
+def test_a_warehouse_that_runs_and_takes_no_session_is_given_up(
+    local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in local_warehouse.env.items():
+        monkeypatch.setenv(name, value)
+    reload_settings()
+    local_warehouse.inject(Fault.http(429, operation="OpenSession", times=1000))
+    finding = run_checks(get_settings, start_budget=1).result("warehouse").finding
+    assert "has taken no session within 1 s" in str(finding.cause)
+    assert "did not start" not in str(finding.cause)
+    assert "start it" not in str(finding.next_step)
+    assert "give it more clusters" in str(finding.next_step)
 
 
 @pytest.mark.slow

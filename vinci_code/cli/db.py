@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vinci_code.cli.group import AsJson
+from vinci_code.cli.group import AsJson, run_of
 from vinci_code.cli.help import examples
 from vinci_code.cli.output import is_terminal, listing, print_document, say, shown, tell
 from vinci_code.cli.place import backend_of, place_of
@@ -29,6 +29,7 @@ app = typer.Typer(
     epilog=examples("vinci db upgrade            to the newest", "vinci db upgrade 0001"),
 )
 def upgrade(
+    ctx: typer.Context,
     revision: Annotated[
         str, typer.Argument(metavar="[REVISION]", help="The revision to go up to.")
     ] = "head",
@@ -49,6 +50,8 @@ def upgrade(
         applied = migrations.upgrade(engine, revision)
     finally:
         engine.dispose()
+    if applied:
+        run_of(ctx).committed.append(f"Applied all the same: {listing(applied)}.")
     if as_json:
         print_document({"applied": list(applied)})
     else:
@@ -67,6 +70,7 @@ def upgrade(
     ),
 )
 def downgrade(
+    ctx: typer.Context,
     revision: Annotated[
         str,
         typer.Argument(
@@ -93,6 +97,8 @@ def downgrade(
         taken_back = migrations.downgrade(engine, revision)
     finally:
         engine.dispose()
+    if taken_back:
+        run_of(ctx).committed.append(f"Taken back all the same: {listing(taken_back)}.")
     if as_json:
         print_document({"taken_back": list(taken_back)})
     else:

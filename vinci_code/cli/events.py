@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vinci_code.cli.failures import CommandRun
-from vinci_code.cli.group import AsJson, run_of
+from vinci_code.cli.group import MOST, AsJson, run_of
 from vinci_code.cli.help import examples
 from vinci_code.cli.output import line_width, print_document, render, say
 
@@ -79,7 +79,13 @@ def import_(
     ] = _OnError.stop,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", min=1, help="Records in a transaction.", show_default="5000"),
+        typer.Option(
+            "--batch-size",
+            min=1,
+            max=MOST,
+            help="Records in a transaction.",
+            show_default="5000",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,11 +101,14 @@ def import_(
     from vinci_code.cli.importing import Order, run_import, summary
 
     order = Order(file, None if form is None else form.value, on_error.value, batch_size)
-    outcome = run_import(order, run_of(ctx))
+    run = run_of(ctx)
+    outcome = run_import(order, run)
+    lines = summary(outcome, order)
+    run.committed += ["All of it is stored all the same:", *lines]
     if as_json:
         print_document(outcome.fields(order, completed=True))
     else:
-        for line in summary(outcome, order):
+        for line in lines:
             say(line)
 
 
@@ -112,6 +121,7 @@ def import_(
     ),
 )
 def add(
+    ctx: typer.Context,
     event_type: Annotated[
         str, typer.Option("--type", help="What kind of event it is.", show_default=False)
     ],
@@ -150,6 +160,7 @@ def add(
     from vinci_code.cli.adding import NewEvent, add_event
 
     number = add_event(NewEvent(event_type, source, event_key, description, payload, occurred_at))
+    run_of(ctx).committed.append(f"The event is stored all the same, with the id {number}.")
     if as_json:
         print_document({"id": number})
     else:
@@ -165,7 +176,9 @@ def add(
     ),
 )
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=MOST, help="At most so many.")
+    ] = 20,
     event_type: Annotated[
         str | None, typer.Option("--type", help="Only events of this type.", show_default=False)
     ] = None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import sys
 import time
+from contextlib import nullcontext
 from typing import Literal
 
-from vinci_code.cli.output import is_terminal
+from vinci_code.cli.output import is_terminal, to_output
 from vinci_code.cli.progress import meter
 
 
@@ -34,7 +35,8 @@ def run_export(file: str, kind: Literal["jsonl", "csv"] | None) -> tuple[int, fl
     silent = file == "-" and is_terminal(sys.stdout)
     with session_scope() as session:
         total = session.scalar(select(func.count()).select_from(Event)) or 0
-        with meter("Exporting", total, silent=silent) as bar:
+        named = to_output() if file == "-" else nullcontext()
+        with named, meter("Exporting", total, silent=silent) as bar:
             count = export_events(
                 session, file, format=kind, on_progress=lambda rows: bar.moved(rows, rows)
             )

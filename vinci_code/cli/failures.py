@@ -10,7 +10,7 @@ import traceback
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vinci_code.cli.output import print_document, shown, tell
+from vinci_code.cli.output import flush, print_document, shown, tell
 from vinci_code.core.errors import (
     EXIT_FAILED,
     EXIT_UNAVAILABLE,
@@ -67,8 +67,7 @@ def report(error: BaseException, run: CommandRun | None = None) -> int:
             tell(line)
         if run.as_json:
             print_document({**run.fields, "error": _described(error, message, code)})
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            flush()
     except OSError:
         # Standard error or output is gone or full. The exit code is what is left to say it with.
         return code

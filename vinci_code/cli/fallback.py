@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vinci_code.cli.group import AsJson, run_of
+from vinci_code.cli.group import MOST, AsJson, run_of
 from vinci_code.cli.help import examples
 from vinci_code.cli.output import line_width, masked, print_document, render, say, shown, tell
 from vinci_code.core.errors import EXIT_FAILED
@@ -67,7 +67,7 @@ def list_(
         _Chosen | None,
         typer.Option("--state", help="Only units in this state.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the units of work that have not arrived, in the order of their commits."""
@@ -92,7 +92,7 @@ def list_(
 
 @app.command("show", epilog=examples("vinci fallback show 17", "vinci fallback show 17 --json"))
 def show(
-    number: Annotated[int, typer.Argument(metavar="N", help="The unit's number.", min=1)],
+    number: Annotated[int, typer.Argument(metavar="N", help="The unit's number.", min=1, max=MOST)],
     as_json: AsJson = False,
 ) -> None:
     """Show a unit of work and what it would write; what looks like a secret is masked."""

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from vinci_code.cli.failures import CommandRun, Interruption, is_known, report
+from vinci_code.cli.output import flush, to_output
 
 # The base of all that is wrong with a command line, wherever this version of typer has it from.
 _UsageError: Any = typer.BadParameter.__base__
@@ -19,8 +20,8 @@ class ReportingGroup(TyperGroup):
     """A group whose commands may raise what they like."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the options that stand before the command."""
-        with _masked_usage():
+        """Read the options that stand before the command; --help and --version print."""
+        with _masked_usage(), to_output():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
@@ -28,7 +29,10 @@ class ReportingGroup(TyperGroup):
         run = ctx.obj = CommandRun()
         try:
             with _masked_usage():
-                return super().invoke(ctx)
+                result = super().invoke(ctx)
+            # Here, where it is known what was committed.
+            flush()
+            return result
         except (Exception, KeyboardInterrupt, Interruption) as error:
             # Typer would answer Ctrl-C and a closed pipe itself, without what was committed. Its
             # own errors, and mistakes of ours, are reported further out.
@@ -68,6 +72,9 @@ def _remember(ctx: typer.Context, value: bool) -> bool:
     run_of(ctx).as_json = value
     return value
 
+
+MOST = 2**63 - 1
+"""The largest number that a command takes: no database has a larger one."""
 
 AsJson = Annotated[
     bool,

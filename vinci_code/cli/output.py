@@ -6,7 +6,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -16,9 +17,32 @@ _PAGE = 80
 """The width of what is printed where there is no terminal to ask."""
 
 
+@contextmanager
+def to_output() -> Iterator[None]:
+    """Have what goes wrong with standard output say that it is of that."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def flush() -> None:
+    """Send what was printed.
+
+    Raises:
+        OSError: It cannot be sent, as to a device that is full.
+    """
+    if sys.stdout is not None:
+        with to_output():
+            sys.stdout.flush()
+
+
 def say(text: str = "") -> None:
     """Print lines on standard output."""
-    _write(sys.stdout, text)
+    with to_output():
+        _write(sys.stdout, text)
 
 
 def tell(text: str) -> None:
@@ -29,7 +53,8 @@ def tell(text: str) -> None:
 def print_document(value: object) -> None:
     """Print one JSON document on standard output; what looks like a secret in it is masked."""
     if sys.stdout is not None:
-        sys.stdout.write(f"{_dumped(masked(value))}\n")
+        with to_output():
+            sys.stdout.write(f"{_dumped(masked(value))}\n")
 
 
 def masked(value: object) -> Any:
@@ -87,11 +112,12 @@ def render(*parts: RenderableType, wide_if_piped: bool = False) -> None:
     if sys.stdout is None:
         return
     console = _console(sys.stdout, width=10_000 if wide_if_piped else None)
-    with console.capture() as capture:
-        for part in parts:
-            console.print(part, highlight=False)
-    lines = [line.rstrip() for line in redact(capture.get()).split("\n")]
-    sys.stdout.write("\n".join(lines))
+    with to_output():  # Rich flushes at the end of a capture
+        with console.capture() as capture:
+            for part in parts:
+                console.print(part, highlight=False)
+        lines = [line.rstrip() for line in redact(capture.get()).split("\n")]
+        sys.stdout.write("\n".join(lines))
 
 
 def error_console() -> Console:

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from vinci_code.cli.app import app
 from vinci_code.cli.failures import Interruption, report
-from vinci_code.cli.output import tell
+from vinci_code.cli.output import flush, tell
 
 
 def run() -> int:
@@ -25,8 +25,7 @@ def run() -> int:
     try:
         code = _run_app()
         # Here, and not at the interpreter's exit: a full disk is to end in our words.
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush()
     except (Exception, KeyboardInterrupt, Interruption) as error:  # noqa: BLE001
         # The outermost boundary: whatever comes here ends in one line instead of a traceback.
         code = report(error)

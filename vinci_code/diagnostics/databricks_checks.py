@@ -39,6 +39,9 @@ LATENCY_CALLS = 5
 _WHO_AM_I = "/api/2.0/preview/scim/v2/Me"
 # https://docs.databricks.com/api/workspace/warehouses/get
 _WAREHOUSE = "/api/2.0/sql/warehouses/"
+# States in which a session is opened at once; that of a warehouse which may not be looked at is not
+# known.
+_RUNNING = ("RUNNING", "unknown")
 _GONE = ("DELETED", "DELETING")
 
 
@@ -117,7 +120,7 @@ def _check_warehouse(context: Context) -> Finding:
     took = time.monotonic() - began
     named = reply.json().get("name")
     label = f"'{named}' ({warehouse_id_of(connector.http_path)})" if named else connector.http_path
-    if state in ("RUNNING", "unknown"):
+    if state in _RUNNING:
         return Finding(Status.OK, f"{label} is running; a session opened in {took * 1000:.0f} ms")
     return Finding(Status.OK, f"{label} was {state} and started in {took:.1f} s")
 
@@ -302,6 +305,13 @@ def _refusal(reply: Reply, state: str, target: Target) -> Finding | None:
     return None
 
 
+def _why_it_waits(state: str, waiting: Waiting) -> str:
+    """The state of the warehouse, or what it has said where that is no reason to wait."""
+    if state not in _RUNNING:
+        return f"it is {state}"
+    return waiting.reason.removeprefix(f"{waiting.warehouse}: ").removesuffix(".")
+
+
 def _open_session(context: Context, state: str) -> Failure | None:
     """Open the session that later checks use; a warehouse that is asked starts by itself."""
     connector = context.the_connector()
@@ -311,7 +321,8 @@ def _open_session(context: Context, state: str) -> Failure | None:
         if not waits:
             left = waiting.budget - waiting.waited
             context.progress(
-                f"The warehouse is not ready (state {state}); waiting up to {left:.0f} s for it …"
+                f"The warehouse takes no session yet ({_why_it_waits(state, waiting)}); waiting up "
+                f"to {left:.0f} s for it …"
             )
         waits.append(waiting)
 
@@ -327,6 +338,13 @@ def _open_session(context: Context, state: str) -> Failure | None:
         return None
     if failure.kind is not Kind.STARTING:
         return failure
+    if state in _RUNNING:
+        return Failure(
+            Kind.STARTING,
+            f"The warehouse has taken no session within {context.start_budget:g} s. "
+            f"{failure.cause}",
+            "wait until others have less for it to do, or give it more clusters, and try again",
+        )
     return Failure(
         Kind.STARTING,
         f"The warehouse was {state} and did not start within {context.start_budget:g} s. "

@@ -85,7 +85,7 @@ def open_source(file: str, format: Format | None = None) -> Iterator[EventSource
         raw, total = _open_file(file)
     stream: IO[bytes] = raw
     if file.endswith(".gz"):
-        stream = cast("IO[bytes]", io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb")))
+        stream = cast("IO[bytes]", io.BufferedReader(_Unpacked(raw)))
     kind = format or ("csv" if file.lower().removesuffix(".gz").endswith(".csv") else "jsonl")
     read = _read_csv if kind == "csv" else _read_json_lines
     try:
@@ -173,6 +173,23 @@ def _open_file(file: str) -> tuple[IO[bytes], int | None]:
     return raw, found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
+class _Unpacked(io.RawIOBase):
+    """What a ``.gz`` holds, in pieces: what stands before a damaged place is read before it."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._file = gzip.GzipFile(fileobj=raw, mode="rb")
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next piece."""
+        piece = self._file.read1(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
 def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
     for number, line in _lines(name, stream):
         if isinstance(line, InputDataError):
@@ -201,12 +218,18 @@ def _lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes | InputDat
                 )
                 continue
             if number == 1:
+                if line.startswith(_WIDE):
+                    raise InputDataError(name, 1, f"is text in UTF-16 or UTF-32; {_CONVERT}")
                 line = line.removeprefix(b"\xef\xbb\xbf")
             yield number, line
     except (OSError, EOFError, zlib.error) as error:
         # A damaged or cut-off .gz ends here; there is nothing after it that could be read.
         raise InputDataError(name, number + 1, f"cannot be read on: {error}") from error
 
+
+# The byte order marks of UTF-16 and of UTF-32, one of which begins as the other.
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_CONVERT = "convert the file to UTF-8, as of `iconv -f UTF-16 -t UTF-8`"
 
 # orjson reads an integer beyond 64 bits, which has 19 digits or more, as a float: digits would be
 # lost without a word. Every digit becomes 0 and a search for text finds a long number, ten times as
@@ -219,17 +242,42 @@ def _load(line: bytes, max_depth: int) -> Any:
     try:
         value = orjson.loads(line)
         if _LONG_NUMBER in line.translate(_DIGITS_TO_ZERO):
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_each_once)
             dump_json(value, max_depth)
-        elif line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH:
+            return value
+        if line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH:
             dump_json(value, max_depth)
+        # Of a name that stands there twice orjson keeps the last. A line that is written as orjson
+        # writes it comes out as it was, if each stands there once.
+        if orjson.dumps(value) != line.strip():
+            json.loads(line, object_pairs_hook=_each_once)
     except ValueRefusedError as error:
         raise UnusableRecordError(f"cannot be stored: {error}") from None
     except RecursionError:
         raise UnusableRecordError("is nested too deeply") from None
+    except UnusableRecordError:
+        raise
     except ValueError as error:
-        raise UnusableRecordError(f"is not JSON: {error}") from None
+        raise UnusableRecordError(_why_no_json(line, error)) from None
     return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnusableRecordError(f"has the name {twice[:40]!r} twice in one object")
+    return made
+
+
+def _why_no_json(line: bytes, error: ValueError) -> str:
+    try:
+        line.decode()
+    except UnicodeDecodeError as found:
+        return f"is no text in UTF-8: byte {found.start + 1} of it is 0x{line[found.start]:02x}"
+    wide = "; it has NUL bytes, as text in UTF-16 has" if b"\0" in line else ""
+    return f"is not JSON: {error}{wide}"
 
 
 _FIELDS = frozenset(COLUMNS)

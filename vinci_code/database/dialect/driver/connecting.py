@@ -298,8 +298,8 @@ def _take_headers(given: dict[str, Any]) -> None:
     for name in ("user_agent_entry", "_user_agent_entry"):
         entry = given.get(name)
         if entry is not None:
-            # As the driver writes it. The vendor's dialect, where it is loaded, gives every engine of
-            # ours one that ends with a blank.
+            # As the driver writes it. The vendor's dialect, where it is loaded, gives every engine
+            # one that ends with a blank.
             value = f"({entry})" if isinstance(entry, str) else entry
             checked_headers([("User-Agent", value)], repr(name))
 
