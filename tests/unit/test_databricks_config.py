@@ -31,7 +31,17 @@ HOST = "adb-1234567890123456.7.azuredatabricks.net"
 PATH = "/sql/1.0/warehouses/0123456789abcdef"
 TOKEN = "dapi" + "0123456789abcdef" * 2
 SECRET = "dose" + "fedcba9876543210" * 2
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBAzCBtqADAgECAgEBMAUGAytlcDAgMR4wHAYDVQQDDBVhbiBhdXRob3JpdHkg
+b2YgdGVzdHMwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMCAxHjAc
+BgNVBAMMFWFuIGF1dGhvcml0eSBvZiB0ZXN0czAqMAUGAytlcAMhAMUOtWpCO9CZ
+65//9P4DQfduu/4vnomh74Xpu3QAHTiCoxMwETAPBgNVHRMBAf8EBTADAQH/MAUG
+AytlcANBAOnhaUuLXBaLHvrltX69FyIy4R3/66y+PBaZ9v3EAtpBXWKIzevGa4j+
+z1NUoNd3GBhokgVWPGeIns/Pbq+V/QM=
+-----END CERTIFICATE-----
+"""
+"""Of an authority whose key is nowhere."""
 
 COMPLETE = {
     "USE_DATABRICKS": "true",
@@ -412,6 +422,10 @@ def test_ca_file_has_to_hold_a_certificate(environment: SetEnvironment, tmp_path
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text("no certificate")
     assert "no PEM certificate" in environment.refused(**COMPLETE, DATABRICKS_CA_FILE=str(ca_file))
+    ca_file.write_text("-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n")
+    message = environment.refused(**COMPLETE, DATABRICKS_CA_FILE=str(ca_file))
+    assert "DATABRICKS_CA_FILE" in message
+    assert "no certificate can be read" in message
     ca_file.write_text(CERTIFICATE)
     assert environment(**COMPLETE, DATABRICKS_CA_FILE=str(ca_file)).databricks_ca_file == ca_file
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.certificates import Authority
 from vinci_code.core.config import ConfigurationError, reload_settings
 from vinci_code.core.errors import ConfigurationProblem
 
@@ -232,7 +234,7 @@ def test_the_url_of_a_warehouse_is_right_in_both() -> None:
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path) -> None:
     home = Path(os.environ["HOME"])
-    (home / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n")
+    shutil.copy(Authority(tmp_path).file, home / "ca.pem")
     write(
         *complete(
             DATABRICKS_CONFIG_FILE="~/profiles",

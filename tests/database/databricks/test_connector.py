@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.certificates import Authority
 from vinci_code.core.config import DatabaseSettings, reload_settings
 from vinci_code.core.errors import ConfigurationError
 from vinci_code.database.databricks_connector import (
@@ -45,8 +46,7 @@ def test_the_arguments_bear_the_drivers_own_names() -> None:
 
 
 def test_a_port_of_this_machine_and_a_ca_file_are_passed_on(tmp_path: Any) -> None:
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text("-----BEGIN CERTIFICATE-----\n")
+    ca_file = Authority(tmp_path).file
     arguments = DatabricksConnector(
         settings(databricks_server_hostname="localhost:8443", databricks_ca_file=ca_file)
     ).connect_arguments()

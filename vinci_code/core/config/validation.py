@@ -267,6 +267,15 @@ def parse_ca_file(raw: str) -> Path:
         ) from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise _RefusedValueError(f"{_shown(raw)}, in which no PEM certificate stands", accepted)
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise _RefusedValueError(
+            f"{_shown(raw)}, of which no certificate can be read ({reason})", accepted
+        ) from None
     return path
 
 
