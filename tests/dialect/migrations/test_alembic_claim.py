@@ -19,6 +19,7 @@ from tests.full import full
 from tests.patience import FOR_LONG_S, PATIENCE_S, wait_until
 from vinci_code.database.dialect.alembic import MigrationRunningError, claimed
 from vinci_code.database.dialect.migrations import claim as alembic_claim
+from vinci_code.database.migrations import VERSION_TABLE
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -171,7 +172,7 @@ def upgrading(local_warehouse: TestWarehouse, folder: Path) -> subprocess.Popen[
 
 def revisions(engine: Engine) -> list[str]:
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT version_num FROM alembic_version"))
+        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}"))
         return [version for (version,) in found]
 
 
@@ -185,7 +186,7 @@ def test_of_two_processes_one_migrates(
     assert said == ["Applied: 0001.\n", "Nothing to apply.\n"]
     assert [process.returncode for process in processes] == [0, 0]
     assert revisions(engine) == ["0001"]
-    assert not is_claimed(engine)
+    assert not inspect(engine).has_table(f"{VERSION_TABLE}_claim")
 
 
 @full
@@ -197,9 +198,9 @@ def test_what_a_killed_process_has_left_is_taken_up_when_its_claim_is_dropped(
         wait_until(lambda: any("TABLE events" in s for s in local_warehouse.statements))
         process.send_signal(signal.SIGKILL)
     refused = pytest.raises(MigrationRunningError, match=f"process {process.pid} on")
-    with refused, claimed(engine, wait=0):
+    with refused, claimed(engine, version_table=VERSION_TABLE, wait=0):
         pytest.fail("there are two")
     with engine.connect() as connection:
-        connection.execute(text(f"DROP TABLE {CLAIM}"))
+        connection.execute(text(f"DROP TABLE {VERSION_TABLE}_claim"))
     assert vinci("db", "upgrade", env=local_warehouse.env).code == 0
     assert revisions(engine) == ["0001"]
