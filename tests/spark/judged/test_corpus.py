@@ -24,9 +24,9 @@ _TOGETHER = 40
 # and so has each form of a change that checks what was loaded.
 _SLOW = ("compliance::", "parity::names_", "held::held_loaded")
 # Where time is short, one of so many is run: of what writes, each case has tables of its own.
-_WRITING, _READING = 8, 4
+_WRITING, _READING = 10, 5
 # Of the reads that bring held writes along each has several of the same forms.
-_MANY, _EACH = "held::laid_over", 20
+_MANY, _EACH = "held::laid_over", 30
 
 
 def _parameters() -> Iterator[object]:
