@@ -259,7 +259,7 @@ class Layers:
         """A union that what is selected of it is not moved into.
 
         Spark moves it, and where it is a sub-select that names a column of the union, Spark says
-        "key not found" and plans nothing. It moves conditions through this join, but no columns.
+        "key not found" and plans nothing. It moves no columns through a join.
         """
         if not self._apart:
             return text
