@@ -305,13 +305,6 @@ def _refusal(reply: Reply, state: str, target: Target) -> Finding | None:
     return None
 
 
-def _why_it_waits(state: str, waiting: Waiting) -> str:
-    """The state of the warehouse, or what it has said where that is no reason to wait."""
-    if state not in _RUNNING:
-        return f"it is {state}"
-    return waiting.reason.removeprefix(f"{waiting.warehouse}: ").removesuffix(".")
-
-
 def _open_session(context: Context, state: str) -> Failure | None:
     """Open the session that later checks use; a warehouse that is asked starts by itself."""
     connector = context.the_connector()
@@ -320,10 +313,8 @@ def _open_session(context: Context, state: str) -> Failure | None:
     def tell(waiting: Waiting) -> None:
         if not waits:
             left = waiting.budget - waiting.waited
-            context.progress(
-                f"The warehouse takes no session yet ({_why_it_waits(state, waiting)}); waiting up "
-                f"to {left:.0f} s for it …"
-            )
+            why = waiting.reason if state in _RUNNING else f"the warehouse is {state}"
+            context.progress(f"No session yet, waiting up to {left:.0f} s for it: {why}")
         waits.append(waiting)
 
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.patience import PATIENCE_S, soon, wait_until
 from tests.warehouse.engine.client import Client, db, engine
+from vinci_code.warehouse.engine import select
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.engine.names import used_binds
 from vinci_code.warehouse.sql.errors import SqlError
@@ -188,6 +189,32 @@ def test_closing_a_result_frees_it(db: Client) -> None:
         result.close()
         result.close()
         assert list(result.batches) == []
+
+
+def test_a_long_query_is_read_late_closed_early_and_fails_like_a_short_one(
+    db: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "EAGER_BYTES", 0)
+    monkeypatch.setattr(select, "BATCH_ROWS", 2_048)
+    # Of two columns of one name, and one of no type.
+    long = f"SELECT id AS a, id + 1 AS a, NULL AS n FROM range(%d) WHERE {'id >= 0 AND ' * 200} %s"
+    for _ in range(3):
+        unread = db.result(long % (100_000, "true"))
+        assert [column.name for column in unread.columns] == ["a", "a", "n"]
+        first = next(iter(unread.batches))
+        assert first.num_rows < 100_000
+        assert first.to_pylist()[0] == {"a": 1, "n": None}
+        read = db.result(long % (10, "id > 7"))
+        unread.close()
+        rows = [
+            row
+            for batch in read.batches
+            for row in zip(*map(pa.Array.to_pylist, batch), strict=True)
+        ]
+        assert rows == [(8, 9, None), (9, 10, None)]
+        read.close()
+        db.fails(long % (10, "1 / (id - id) > 0"), "DIVIDE_BY_ZERO", "22012")
+    assert db.run("SELECT 1") == [(1,)]
 
 
 def test_batches_have_exactly_the_declared_types(db: Client) -> None:

@@ -267,7 +267,7 @@ def parse_ca_file(raw: str) -> Path:
         ) from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise _RefusedValueError(f"{_shown(raw)}, in which no PEM certificate stands", accepted)
-    import ssl
+    import ssl  # takes long to load, and few name such a file
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)

@@ -93,9 +93,14 @@ class _Batches:
         self._reader = None
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
-            if self._keeps:
-                cursor.execute(f"DROP TABLE IF EXISTS temp.{_KEPT}")
-            self._store.give_back(cursor)
+            try:
+                if self._keeps:
+                    cursor.execute(f"DROP TABLE IF EXISTS temp.{_KEPT}")
+            except duckdb.Error:
+                # With the connection its temporary tables go, too.
+                cursor.close()
+            else:
+                self._store.give_back(cursor)
 
     def _read_ahead(self) -> None:
         size = 0
