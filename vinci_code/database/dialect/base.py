@@ -109,6 +109,7 @@ from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.driver import connecting, pooling, query_history, urls
 from vinci_code.database.dialect.driver.pooling import SessionPool, look_after
+from vinci_code.database.dialect.reflection import spelling
 from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
 from vinci_code.database.dialect.sql.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.sql.identifiers import VinciIdentifierPreparer
@@ -271,6 +272,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         flushed_keys.listen()
         flushes.listen()
         loaded.listen()
+        spelling.listen()
         selfcheck.check(engine.dialect)
         pooling.require_reset(engine)
         look_after(engine)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
+from vinci_code.database.dialect.reflection.names import Namespace, stored
 from vinci_code.database.dialect.sql.constructs import TRAITS
 from vinci_code.database.dialect.text.scanning import LOOK
 
@@ -27,13 +28,6 @@ MAX_NAMES = 200
 
 _VIEWS = ("VIEW", "METRIC_VIEW", "TEMPORARY VIEW")
 _MATERIALIZED = "MATERIALIZED_VIEW"
-
-
-class Namespace(NamedTuple):
-    """A schema, and its catalog; ``None`` is the one that the session is in."""
-
-    catalog: str | None
-    schema: str | None
 
 
 class Relation(NamedTuple):
@@ -231,7 +225,7 @@ class Catalog:
 
     def view_definition(self, place: Namespace, name: str) -> str | None:
         """The text of a view's query; ``None`` where there is no such view."""
-        where, values = _where("v", place, [name.lower()])
+        where, values = _where("v", place, [stored(name)])
         rows = self._ask(
             f"SELECT v.view_definition FROM {self._source(place.catalog, 'views')} AS v "
             f"WHERE {where}",
@@ -250,7 +244,7 @@ class Catalog:
         rows = self._ask(f"SHOW TABLES{where} LIKE '{pattern}'")
         # Temporary views are listed with any schema, and belong to none.
         return any(
-            row[1].lower() == name.lower() and (place.schema is None or not row[2]) for row in rows
+            stored(row[1]) == stored(name) and (place.schema is None or not row[2]) for row in rows
         )
 
     def temporary_views(self) -> list[str]:
@@ -303,7 +297,7 @@ class Catalog:
         return ".".join(self._quote(part) for part in (*place, name) if part is not None)
 
     def _source(self, catalog: str | None, table: str) -> str:
-        prefix = "" if catalog is None else self._quote(catalog.lower()) + "."
+        prefix = "" if catalog is None else self._quote(stored(catalog)) + "."
         return f"{prefix}information_schema.{table}"
 
     def _ask(self, statement: str, values: Sequence[str] = ()) -> Sequence[Sequence[Any]]:
@@ -395,7 +389,7 @@ def _where(alias: str, place: Namespace, names: Collection[str] | None) -> tuple
 
 def _schema_value(place: Namespace) -> tuple[str, list[str]]:
     """What a schema's name is compared with, and the parameters in it."""
-    return ("current_schema()", []) if place.schema is None else ("?", [place.schema.lower()])
+    return ("current_schema()", []) if place.schema is None else ("?", [place.schema])
 
 
 def _grouped(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Iterator[Sequence[Any]]]]:
