@@ -3,6 +3,8 @@
 The names are drawn from a seed, which a failure prints.
 """
 
+# ruff: noqa: RUF001 - that letters look alike is the point
+
 from __future__ import annotations
 
 import random

@@ -1,7 +1,7 @@
-"""Autogenerate by the names that the models have, where the warehouse stores them in small letters.
+"""Autogenerate by the names of the models, where the warehouse stores them in small letters.
 
-Alembic compares names letter by letter, and hands those of the database to ``include_name``. So what
-is reflected is given to it by the names of the models, from the list of schemas on.
+Alembic compares names letter by letter, and hands those of the database to ``include_name``. So
+what is reflected is given to it by the names of the models, from the list of schemas on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from alembic.autogenerate import comparators
+from sqlalchemy import Table
 
 from vinci_code.database.dialect.reflection import spelling
 
@@ -34,6 +35,10 @@ def _spell(context: Any, schemas: set[str | None]) -> None:
     known.add(migration.version_table_schema, migration.version_table)
     inspector = context.inspector
     inspector.info_cache[spelling.KEY] = known
+    # What is in the default schema is reflected without a schema.
+    inspector.info_cache[_MODELS] = {
+        (None if table.schema == default else table.schema, table.name): table for table in tables
+    }
     # Under another name than the stored one a schema was not asked for yet.
     for name, written in known.schemas.items():
         if written == name:
@@ -44,3 +49,13 @@ def _spell(context: Any, schemas: set[str | None]) -> None:
             schemas.discard(name)
             if context.run_name_filters(written, "schema", {}):
                 schemas.add(written)
+
+
+def model_of(inspector: Any, table: Table) -> Table | None:
+    """The table of the models that a reflected one is compared with."""
+    models = inspector.info_cache.get(_MODELS, {})
+    found: Table | None = models.get((table.schema, table.name))
+    return found
+
+
+_MODELS = ("vinci", "models")

@@ -5,18 +5,18 @@ three questions are sent for each schema: its tables, their columns, their const
 are asked for by name; once a list of tables, or several of them, have been asked for, the rest of
 the schema is fetched with them. An ``Inspector`` keeps every answer.
 
-Names are compared without regard to case, as Unity Catalog does, and given as they are stored or, to
-whom compares them with those of an application, as that writes them (``spelling``); ``schema`` may be
-``"catalog.schema"``, and without one the session's own catalog and schema are meant.
+Names are compared without regard to case, as Unity Catalog does. They are given as they are stored
+or, to whom compares them with those of an application, as that writes them (``spelling``).
+``schema`` may be ``"catalog.schema"``; without one the session's own catalog and schema are meant.
 
-``information_schema`` does not tell which columns are identity columns (it has fields for that,
-which are reserved for future use), nor the properties and the clustering of a table, nor, on
-today's warehouses, the conditions of CHECK constraints. They are asked of the table itself, with
+``information_schema`` does not tell which columns are identity columns or computed (it has fields
+for that, which are reserved for future use), nor the properties and the clustering of a table, nor,
+on today's warehouses, the conditions of CHECK constraints. They are asked of the table itself, with
 two more statements, where a single table is reflected by its name:
-``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_columns`` asks a table that has a
-BIGINT column without a default for its identity columns, ``Inspector.get_table_options`` any table
-for its properties and clustering. Many tables at once, as ``MetaData.reflect()`` asks for, come
-without them: that would be a statement for each.
+``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_columns`` asks a table for its
+identity columns and computed ones, ``Inspector.get_table_options`` for its properties and
+clustering. Many tables at once, as ``MetaData.reflect()`` asks for, come without them: that would
+be a statement for each.
 
 Inside of an interactive transaction the warehouse refuses ``information_schema``: reflect before it
 begins, or on another connection.
@@ -39,7 +39,6 @@ from vinci_code.database.dialect.reflection.information_schema import (
     Catalog,
     ColumnRow,
     Constraint,
-    Identity,
 )
 from vinci_code.database.dialect.reflection.names import place_of
 from vinci_code.database.dialect.reflection.reflected import (
@@ -69,29 +68,29 @@ _T = TypeVar("_T")
 
 
 def _columns(subject: Subject) -> list[ReflectedColumn]:
-    identities = subject.identities()
+    generated = _generated(subject)
     return [
-        _column(subject.column_name(row.name), row, identities.get(row.name))
+        cast("ReflectedColumn", {**_column(name, row), **generated.get(name, {})})
         for row in subject.columns()
+        for name in [subject.column_name(row.name)]
     ]
 
 
-def _column(name: str, row: ColumnRow, identity: Identity | None) -> ReflectedColumn:
-    column: dict[str, Any] = {
+def _column(name: str, row: ColumnRow) -> dict[str, Any]:
+    return {
         "name": name,
         "type": _type(row),
         "nullable": row.nullable,
         "default": row.default,
         "comment": row.comment,
     }
-    if identity is not None:
-        column["identity"] = identity._asdict()
-    return cast("ReflectedColumn", column)
 
 
-def _identities(subject: Subject) -> dict[str, dict[str, Any]]:
-    found = subject.identities().items()
-    return {subject.column_name(name): identity._asdict() for name, identity in found}
+def _generated(subject: Subject) -> dict[str, dict[str, Any]]:
+    return {
+        subject.column_name(name): {type(how).__name__.lower(): how._asdict()}
+        for name, how in subject.generated().items()
+    }
 
 
 def _type(row: ColumnRow) -> TypeEngine[Any]:
@@ -306,8 +305,8 @@ class ReflectionMixin:
 
     # Properties, features and clustering; nothing of what is no Delta table.
     details_of = _of_one(Subject.details, detailed=True)
-    # How the identity columns count, by the name of the column.
-    identities_of = _of_one(_identities, detailed=True)
+    # What get_columns says of identity columns and of computed ones beside, by their names.
+    generated_of = _of_one(_generated, detailed=True)
 
     # --- many tables -----------------------------------------------------------------------------
 

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.exc import DBAPIError
 
+from vinci_code.database.dialect.reflection.generated import Computed, Identity
 from vinci_code.database.dialect.reflection.information_schema import (
     MAX_NAMES,
     Catalog,
     ColumnRow,
     Constraint,
     Details,
-    Identity,
     Relation,
     plain_condition,
 )
@@ -65,8 +65,8 @@ class _Part:
 class Knowledge:
     """Asks the catalog what is not known yet.
 
-    Answers are kept in ``cache``; an ``Inspector`` brings the same one each time. They have the names
-    that are stored, and ``spelling`` those that are shown.
+    Answers are kept in ``cache``; an ``Inspector`` brings the same one each time. They have the
+    names that are stored, and ``spelling`` those that are shown.
     """
 
     def __init__(self, catalog: Catalog, cache: dict[Any, Any], spelling: Spelling) -> None:
@@ -141,10 +141,12 @@ class Knowledge:
         found: Details = self._once(key, lambda: self._catalog.details(place, name))
         return found
 
-    def identities(self, place: Namespace, name: str) -> dict[str, Identity]:
-        """The identity columns of one table."""
-        key = ("identities", place, stored(name))
-        found: dict[str, Identity] = self._once(key, lambda: self._catalog.identities(place, name))
+    def generated(self, place: Namespace, name: str) -> dict[str, Identity | Computed]:
+        """The identity columns and the computed ones of one table."""
+        key = ("generated", place, stored(name))
+        found: dict[str, Identity | Computed] = self._once(
+            key, lambda: self._catalog.generated(place, name)
+        )
         return found
 
     def _once(self, key: object, ask: Callable[[], Any]) -> Any:
@@ -239,14 +241,14 @@ class Subject:
         found = self.known.constraints(self.place, [name]).get(name) or []
         return [item for item in found if item.kind == kind]
 
-    def identities(self) -> dict[str, Identity]:
-        """Its identity columns, as far as they are asked for."""
+    def generated(self) -> dict[str, Identity | Computed]:
+        """Its identity columns and the computed ones, as far as they are asked for."""
         if not (self.detailed and self.relation.is_delta):
             return {}
-        # An identity column is a BIGINT, and has no other default.
-        if not any(row.type == "bigint" and row.default is None for row in self.columns()):
+        # Neither has another default.
+        if all(row.default is not None for row in self.columns()):
             return {}
-        return self.known.identities(self.place, self.relation.name)
+        return self.known.generated(self.place, self.relation.name)
 
     def details(self) -> Details:
         """Its properties and clustering, as far as they are asked for."""
@@ -277,7 +279,7 @@ class Subject:
         return self.known.spelling.constraint(self.place, self.relation.name, name)
 
     def parent_of(self, constraint: Constraint) -> tuple[str | None, str]:
-        """Schema and name of the table that a foreign key refers to; this one as it was asked for."""
+        """Schema and name of the table that a foreign key refers to; this one as asked for."""
         assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
         schema, name = self._schema_of(constraint), constraint.parent[2]
         if name == self.relation.name and schema == self.schema:

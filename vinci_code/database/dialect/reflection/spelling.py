@@ -23,7 +23,7 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import CompileError
-from sqlalchemy.schema import Column, DefaultClause, Index, MetaData, Table
+from sqlalchemy.schema import Column, Computed, Index, MetaData, Table
 from sqlalchemy.sql.elements import TextClause
 
 from vinci_code.database.dialect.reflection.names import Namespace, place_of, stored
@@ -95,8 +95,8 @@ class Spelling:
     def is_listed(self, schema: str | None, name: str) -> bool:
         """Whether a table belongs to a schema as the application writes that.
 
-        Who compares all schemas (``apart``) would find a table of the default schema twice where the
-        application writes that schema in another case: without a schema, and with it.
+        Who compares all schemas (``apart``) would find a table of the default schema twice where
+        the application writes that schema in another case: without a schema, and with it.
         """
         if not self.apart or (place_of(schema).schema or self._default) != self._default:
             return True
@@ -242,12 +242,12 @@ def _before_create(target: MetaData, connection: Connection, **_: Any) -> None:
 
 
 def _take_literally(column: Column[Any]) -> None:
-    """Have a default that was reflected mean what it says.
+    """Have a default, or an expression, that was reflected mean what it says.
 
     SQLAlchemy makes a ``text()`` of it, in which ``:x`` is a parameter, also within a literal.
     """
-    default = column.server_default
-    if isinstance(default, DefaultClause) and default.reflected:
-        argument = default.arg
-        if isinstance(argument, TextClause) and ":" in argument.text:
-            default.arg = text(argument.text.replace(":", "\\:"))
+    default: Any = column.server_default
+    attribute = "sqltext" if isinstance(default, Computed) else "arg"
+    argument = getattr(default, attribute, None)
+    if isinstance(argument, TextClause) and ":" in argument.text:
+        setattr(default, attribute, text(argument.text.replace(":", "\\:")))
