@@ -15,11 +15,10 @@ on SQLite and on Databricks as they do elsewhere. The application's revisions st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Connection, MetaData
 
 _IncludeName = Callable[[Any, str, Any], bool]
 
@@ -47,6 +46,7 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
     """
     from alembic import context
 
+    from vinci_code.database.migrations.runner import alone
     from vinci_code.database.session import create_configured_engine
 
     given = context.config.attributes.get("connection")
@@ -63,7 +63,8 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
                 options,
             )
         else:
-            with _alone(engine, options) as connection:
+            schema = options.get("version_table_schema")
+            with alone(engine, _version_table(options), schema) as connection:
                 _run_on(connection, metadata, options)
     finally:
         engine.dispose()
@@ -101,32 +102,15 @@ def _but_ours(metadata: MetaData, claim: str, asked: _IncludeName | None) -> _In
     from vinci_code.database.migrations import VERSION_TABLE
     from vinci_code.database.models import Base
 
-    theirs = {table.name for table in metadata.tables.values()}
-    ours = {VERSION_TABLE, claim, *Base.metadata.tables} - theirs
+    theirs = {table.name.lower() for table in metadata.tables.values()}
+    ours = {VERSION_TABLE, claim.lower(), *Base.metadata.tables} - theirs
 
     def include(name: Any, kind: str, parents: Any) -> bool:
-        if kind == "table" and name in ours and not parents.get("schema_name"):
+        if kind == "table" and name.lower() in ours and not parents.get("schema_name"):
             return False
         return asked is None or asked(name, kind, parents)
 
     return include
-
-
-@contextmanager
-def _alone(engine: Engine, options: Mapping[str, Any]) -> Iterator[Connection]:
-    """A connection for the only process that migrates this schema."""
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
-            with connection.begin():
-                yield connection
-        return
-    from vinci_code.database.dialect.alembic import claimed
-
-    schema = options.get("version_table_schema")
-    alone = claimed(engine, version_table=_version_table(options), schema=schema)
-    with alone, engine.connect() as connection:
-        yield connection
 
 
 def _version_table(options: Mapping[str, Any]) -> str:

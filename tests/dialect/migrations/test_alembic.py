@@ -67,6 +67,7 @@ context.configure(
     connection=connection,
     target_metadata=context.config.attributes.get("metadata"),
     compare_server_default=True,
+    literal_binds=context.is_offline_mode(),
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -127,7 +127,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
 
     if revision == "head" and _is_done(engine):
         return ()
-    with _writing(engine) as connection:
+    with alone(_at_once(engine), VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
@@ -143,7 +143,7 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
     """
     from alembic import command
 
-    with _writing(engine) as connection:
+    with alone(_at_once(engine), VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
@@ -151,11 +151,49 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
         return tuple(reversed(_between(after, before)))
 
 
+@contextmanager
+def alone(engine: Engine, version_table: str, schema: str | None = None) -> Iterator[Connection]:
+    """A connection for the only process that migrates: the others wait until it is done.
+
+    On SQLite it is in a transaction, which holds the write lock from its start. Databricks has none
+    around DDL: there the process claims the schema.
+
+    Args:
+        engine: The database.
+        version_table: Where its revision stands.
+        schema: The schema of that table, if it is not the engine's.
+
+    Raises:
+        MigrationRunningError: Another process migrates on Databricks, and is not done in time, or
+            is dead.
+    """
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
+            with connection.begin():
+                yield connection
+        return
+    from vinci_code.database.dialect.migrations.claim import claimed
+
+    with (
+        claimed(engine, version_table=version_table, schema=schema),
+        engine.connect() as connection,
+    ):
+        yield connection
+
+
 class _Place(NamedTuple):
     """The revision that a database is at, and whether that is written down where it was once."""
 
     revision: str | None
     is_former: bool = False
+
+
+def _at_once(engine: Engine) -> Engine:
+    """The engine, of which nothing that these migrations write on Databricks is held."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _is_done(engine: Engine) -> bool:
@@ -236,25 +274,6 @@ def _between(lower: str | None, upper: str | None) -> list[str]:
             )
     start = known.index(lower) + 1 if lower is not None else 0
     return known[start : known.index(upper) + 1]
-
-
-@contextmanager
-def _writing(engine: Engine) -> Iterator[Connection]:
-    """A connection for the only process that migrates: the others wait until it is done."""
-    alone: AbstractContextManager[None]
-    if engine.dialect.name == "sqlite":
-        # The transaction holds the write lock from its start.
-        options, alone = {"sqlite_begin": "IMMEDIATE"}, nullcontext()
-    else:
-        from vinci_code.database.dialect.migrations.claim import claimed
-
-        # Databricks has no transaction around DDL.
-        options = {"isolation_level": "AUTOCOMMIT"}
-        alone = claimed(engine, version_table=VERSION_TABLE)
-    with alone, engine.connect() as connection:
-        connection = connection.execution_options(**options)
-        with connection.begin():
-            yield connection
 
 
 @contextmanager
