@@ -10,6 +10,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
+from vinci_code.database.dialect.dberrors import Error
 from vinci_code.database.dialect.migrations.progress import (
     RevisionProgress,
     changes_rows,
@@ -27,10 +28,13 @@ class RunningImpl(DefaultImpl):
     """Runs statements one by one; or writes them, where SQL is asked for."""
 
     _progress: RevisionProgress | None = None
+    # Whether what is held on the connection was written by a revision.
+    _holds_own = False
 
     def start_migrations(self) -> None:
         """Write down from here on which statements are done."""
         super().start_migrations()
+        self._holds_own = not self._is_holding()
         if self.connection is not None and not self.as_sql:
             schema = self.context_opts.get("version_table_schema")
             self._progress = RevisionProgress(
@@ -44,6 +48,7 @@ class RunningImpl(DefaultImpl):
         multiparams: Any = None,
         params: Any = None,
     ) -> Any:
+        self._send_held()
         at_once = {**(execution_options or {}), AT_ONCE: True}
         given = (at_once, multiparams, params or {})
         if isinstance(construct, ExecutableDDLElement):
@@ -57,6 +62,28 @@ class RunningImpl(DefaultImpl):
             self._progress.finish()
             return result
         return self._run_text(construct, given)
+
+    def _is_holding(self) -> bool:
+        """Whether writes are held on the connection."""
+        if self.as_sql or self.connection is None:
+            return False
+        unit: Any = self.connection.connection.dbapi_connection
+        return bool(unit.unit.held)
+
+    def _send_held(self) -> None:
+        """Send what a revision has written by itself, with ``op.get_bind()`` or an ORM session.
+
+        It is held until the commit, and Alembic commits a revision behind its number: what comes
+        next, another statement of the revision or that number, must find it.
+        """
+        connection = self.connection
+        if not (self._holds_own and self._is_holding()) or connection is None:
+            return
+        try:
+            self.dialect.do_commit(connection.connection.dbapi_connection)  # type: ignore[arg-type]
+        except Error as error:
+            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
+            connection._handle_dbapi_exception(error, None, None, None, None)
 
     def _write_text(self, construct: Any, multiparams: Any, params: Any) -> None:
         """Write a statement to the script, and every sign of its literals.
@@ -90,6 +117,7 @@ class RunningImpl(DefaultImpl):
         if self.as_sql:
             self.static_output(statement + self.command_terminator)
             return
+        self._send_held()
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
         rendered = RenderedDDL(statement, traits)
