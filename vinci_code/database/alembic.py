@@ -47,7 +47,7 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
     """
     from alembic import context
 
-    from vinci_code.database.session import create_configured_engine
+    from vinci_code.database.engines import create_configured_engine
 
     given = context.config.attributes.get("connection")
     if given is not None:
