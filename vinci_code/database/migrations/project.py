@@ -244,6 +244,8 @@ class AlembicProject:
                 raise SchemaError(redact(f"{failed}{why}")) from error
             except (Exception, SystemExit) as error:
                 why = f"{_place(error, self._folder)}{type(error).__name__}: {_ended(str(error))}"
+                if isinstance(error, ModuleNotFoundError):
+                    why += " To fix it: prepend_sys_path in the alembic.ini names where it is."
                 raise SchemaError(redact(f"{failed}{why}")) from error
             finally:
                 _at_work.discard(self.path)
