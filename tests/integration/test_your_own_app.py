@@ -63,12 +63,12 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inner = {"base": str(home / "venv"), "platbase": str(home / "venv")}
     site = Path(sysconfig.get_path("purelib", vars=inner))
     (site / "installed_already.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    # The page calls these by their names.
-    for name in ("alembic",):
-        (scripts / name).write_text(
-            f"#!{scripts / 'python'}\nimport sys\nfrom alembic.config import main\nsys.exit(main())\n"
-        )
-        (scripts / name).chmod(0o755)
+    # The page calls it by its name; there it is a program of the environment that has it installed.
+    alembic = scripts / "alembic"
+    alembic.write_text(
+        f"#!{scripts / 'python'}\nimport sys\nfrom alembic.config import main\nsys.exit(main())\n"
+    )
+    alembic.chmod(0o755)
     return scripts
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
 from vinci_code.database.dialect.forking import renew_lock_in_child
+from vinci_code.database.table_copies import migrating
 
 # Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
 # each with a database of its own, would migrate one of the two twice.
@@ -31,20 +32,19 @@ def writing(
     """A connection for the only process that migrates: the others wait until it is done.
 
     Raises:
+        SchemaError: On SQLite rows would be left that refer to rows which are not there.
         MigrationRunningError: Another process migrates tables on Databricks, and is not done in
             time, or is dead.
     """
-    alone: AbstractContextManager[None]
     if engine.dialect.name == "sqlite":
-        # The transaction holds the write lock from its start.
-        options, alone = {"sqlite_begin": "IMMEDIATE"}, nullcontext()
-    else:
-        from vinci_code.database.dialect.migrations.claim import claimed
+        with migrating(engine) as connection:
+            yield connection
+        return
+    from vinci_code.database.dialect.migrations.claim import claimed
 
-        # Databricks has no transaction around DDL.
-        options = {"isolation_level": "AUTOCOMMIT"}
-        alone = claimed(engine, version_table=version_table, schema=schema)
+    alone = claimed(engine, version_table=version_table, schema=schema)
     with alone, engine.connect() as connection:
-        connection = connection.execution_options(**options)
+        # Databricks has no transaction around DDL.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             yield connection
