@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
 from tests.patience import PATIENCE_S
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -72,7 +73,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scripts
 
 
-@pytest.fixture(params=["sqlite", "warehouse"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=full), "warehouse"])
 def database(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """What the environment says of the database."""
     if request.param == "sqlite":
@@ -82,7 +83,8 @@ def database(request: pytest.FixtureRequest) -> Mapping[str, str]:
 
 
 def run(command: str, scripts: Path, folder: Path, database: Mapping[str, str]) -> str:
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PATH", "VIRTUAL_ENV")}
+    ours = {"PYTHONPATH", "PATH", "VIRTUAL_ENV"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
