@@ -125,7 +125,8 @@ class Drawing:
         """The whole of it, as the text of a file."""
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self._height}" '
-            f'width="{WIDTH}" height="{self._height}" font-family="sans-serif" font-size="14">'
+            f'width="{WIDTH}" height="{self._height}" '
+            'font-family="Helvetica, Arial, sans-serif" font-size="14">'
         )
         tip = (
             f'<defs><marker id="{self._tip}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" '
@@ -239,8 +240,8 @@ def commit() -> str:
     drawing.text(
         10,
         bottom + 24,
-        f"commit() of {OBJECTS} new objects; time goes down. On the right",
-        "each row is stored for good when its INSERT ends.",
+        f"commit() of {OBJECTS} new objects; time goes down. On",
+        "the right each row is stored when its INSERT ends.",
         role="faint",
     )
     return drawing.svg()
@@ -279,8 +280,8 @@ def fallback_states() -> str:
     drawing.text(
         10,
         463,
-        "The state stands in the file: all processes of the machine",
-        "that use it have the same.",
+        "The state stands in the file: all processes of the",
+        "machine that use it have the same.",
         role="faint",
     )
     return drawing.svg()
@@ -319,9 +320,7 @@ def fallback_day() -> str:
         drawing.text(328, y + height / 2 + 5, *lines, role="white", anchor="middle")
     drawing.path(f"M{warehouse + 8},70 H262", dashed=True, tip=True)
     drawing.text(150, 64, "refresh", role="faint")
-    drawing.text(
-        10, 496, "Each dot is a unit of work; a hollow one waits in the journal.", role="faint"
-    )
+    drawing.text(10, 496, "Each dot is a unit of work; a hollow one waits.", role="faint")
     return drawing.svg()
 
 

@@ -107,8 +107,8 @@ def test_argument_of_the_vendors_url_is_refused_by_name() -> None:
     [
         (vendor.TINYINT(), 5),
         (vendor.TIMESTAMP_NTZ(), NAIVE),
-        (vendor.DatabricksArray(sa.Integer), [1, 2]),
-        (vendor.DatabricksMap(sa.String, sa.Integer), {"a": 1}),
+        (vendor.DatabricksArray(sa.Integer), [1, 2]),  # type: ignore[no-untyped-call]
+        (vendor.DatabricksMap(sa.String, sa.Integer), {"a": 1}),  # type: ignore[no-untyped-call]
     ],
     ids=["TINYINT", "TIMESTAMP_NTZ", "DatabricksArray", "DatabricksMap"],
 )
