@@ -56,7 +56,7 @@ from sqlalchemy.exc import CompileError
 from tests.dialect.sides import Sides, sides_of
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.base import VinciDialect
-from vinci_code.database.dialect.sql.functions import date_pattern
+from vinci_code.database.dialect.sql.date_functions import date_pattern
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 METADATA = MetaData()
