@@ -21,6 +21,7 @@ from sqlalchemy.sql.elements import (
     BinaryExpression,
     BindParameter,
     BooleanClauseList,
+    CollectionAggregate,
     ColumnClause,
     False_,
     Grouping,
@@ -166,6 +167,8 @@ _FITTING: dict[Any, Any] = {
 
 
 def _of_one_type(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
+    if isinstance(binary.right, CollectionAggregate):
+        return binary  # each value of an array is compared by itself
     if binary.operator in _COMPARING:
         left, right = binary.left, binary.right
         for side in (left, right):

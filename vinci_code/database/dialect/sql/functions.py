@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import case, cast, func
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import _truncated_label, quoted_name
+from sqlalchemy.sql.elements import FunctionFilter, quoted_name
 from sqlalchemy.sql.sqltypes import TableValueType
 
 from vinci_code.database.dialect.sql.comparisons import alike, as_condition
@@ -31,6 +32,10 @@ _EXTRACT = {
     "week": "((dayofyear({0}) + 6 - weekday({0})) DIV 7)",
     "epoch": "unix_seconds(CAST({0} AS TIMESTAMP))",
 }
+
+
+# The column of a function that gives rows, where SQLAlchemy has no name for it.
+_VALUE = "value"
 
 
 class FunctionCompiler(SQLCompiler):
@@ -67,26 +72,20 @@ class FunctionCompiler(SQLCompiler):
         return f"{'.'.join(names)}{self.function_argspec(func, **kw)}{ordinality}"
 
     def visit_table_valued_alias(self, element: Any, **kw: Any) -> str:
-        """Render a function that gives rows; the column of ``column_valued()`` has its name."""
+        """Render a function that gives rows; the column of ``column_valued()`` gets a name."""
         text: str = super().visit_table_valued_alias(element, **kw)  # type: ignore[no-untyped-call]
         if kw.get("asfrom") and _is_column_valued(element):
-            return f"{text}({self._alias_name(element)})"
+            return f"{text}({_VALUE})"
         return text
 
     def visit_table_valued_column(self, element: Any, **kw: Any) -> str:
         """Render a column of a function that gives rows; that of ``column_valued()`` is its only one.
 
-        SQLAlchemy names the whole row, which Databricks has no name for.
+        SQLAlchemy names the whole row, which Databricks has no name for. The column is not called as
+        the row is: ``ORDER BY n.n`` would be a field of what is selected as ``n``.
         """
         text: str = super().visit_table_valued_column(element, **kw)  # type: ignore[no-untyped-call]
-        return f"{text}.{text}" if _is_column_valued(element.scalar_alias) else text
-
-    def _alias_name(self, element: Any) -> str:
-        name = element.name
-        if isinstance(name, _truncated_label):
-            name = self._truncated_identifier("alias", name)
-        preparer: Any = self.preparer
-        return str(preparer.format_alias(element, name))
+        return f"{text}.{_VALUE}" if _is_column_valued(element.scalar_alias) else text
 
     def _function_name(self, name: str) -> str:
         preparer: Any = self.preparer
@@ -149,7 +148,6 @@ class FunctionCompiler(SQLCompiler):
 
     visit_char_length_func = visit_length_func
     visit_concat_ws_func = visit_length_func
-    visit_instr_func = visit_length_func
     visit_lower_func = visit_length_func
     visit_octet_length_func = visit_length_func
     visit_replace_func = visit_length_func
@@ -187,6 +185,24 @@ class FunctionCompiler(SQLCompiler):
     def visit_total_func(self, fn: Any, **kw: Any) -> str:
         """Render the sum as a float, which is 0.0 of nothing."""
         return f"coalesce({self._aggregate(fn, 'sum', None, 'DOUBLE', **kw)}, 0.0D)"
+
+    def visit_over(self, over: Any, **kw: Any) -> str:
+        """Render a function over a window; of ``total`` what is within coalesce()."""
+        total = _total_as_sum(over.element)
+        if total is None:
+            text: str = super().visit_over(over, **kw)  # type: ignore[no-untyped-call]
+            return text
+        made = over._clone()
+        made.element = total
+        return f"coalesce({super().visit_over(made, **kw)}, 0.0D)"  # type: ignore[no-untyped-call]
+
+    def visit_funcfilter(self, funcfilter: Any, **kw: Any) -> str:
+        """Render a function of some rows; of ``total`` what is within coalesce()."""
+        total = _total_as_sum(funcfilter)
+        if total is None:
+            text: str = super().visit_funcfilter(funcfilter, **kw)  # type: ignore[no-untyped-call]
+            return text
+        return f"coalesce({super().visit_funcfilter(total, **kw)}, 0.0D)"  # type: ignore[no-untyped-call]
 
     def _aggregate(
         self, fn: Any, name: str, kinds: Sequence[type[Any]] | None, cast: str, **kw: Any
@@ -262,6 +278,23 @@ def _cases(fn: Any) -> Any:
         raise CompileError(ARGUMENTS.format(fn.name, "a condition and values", len(items), ""))
     otherwise = items.pop() if len(items) % 2 else None
     return case(*zip(items[::2], items[1::2], strict=True), else_=otherwise)
+
+
+def _total_as_sum(element: Any) -> Any:
+    """The sum that ``total`` is made of, maybe with a FILTER; ``None`` for anything else."""
+    if isinstance(element, FunctionFilter):
+        total = _total_as_sum(element.func)
+        if total is None:
+            return None
+        made: Any = element._clone()
+        made.func = total
+        return made
+    if getattr(element, "packagenames", None) or str(getattr(element, "name", "")) != "total":
+        return None
+    [argument] = element.clauses
+    distinct = getattr(argument, "operator", None) is operators.distinct_op
+    value = cast(argument.element if distinct else argument, sqltypes.Double())
+    return func.sum(value.distinct() if distinct else value)
 
 
 def _is_column_valued(alias: Any) -> bool:

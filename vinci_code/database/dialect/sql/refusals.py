@@ -122,6 +122,10 @@ DATE_OF_NUMBER = (
     "{0}() of a number counts days since -4713 on SQLite, and Databricks has no such function. For "
     "seconds since 1970 write func.{0}(x, 'unixepoch')."
 )
+DATE_OF_TIME = (
+    "{0}() of a Time, which has no day: SQLite takes the first of January 2000. Write func.time(x), "
+    "or give a DateTime."
+)
 DATE_PATTERN = (
     "the pattern of strftime() is not given as a value, so it is not known what it means on "
     "Databricks. Write it as a text: func.strftime('%Y-%m', x)."
@@ -205,3 +209,11 @@ ANY_OF_QUERY = (
 )
 OPERATOR_OF_SQLITE = "Databricks has no operator {0} as SQLite has it. {1}"
 FUNCTION_OF_SQLITE = "SQLite's {0}() has no counterpart on Databricks. {1}"
+ROUND_DIGITS = (
+    "round() to a number of digits that is not given as a value: Databricks takes a constant. Write "
+    "func.round(x, 2), or case() with one for each number of digits."
+)
+INSTR_OF_BYTES = (
+    "instr() counts the bytes of BLOBs on SQLite, and characters on Databricks. Look for it in "
+    "Python."
+)

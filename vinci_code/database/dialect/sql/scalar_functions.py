@@ -12,14 +12,16 @@ from sqlalchemy import type_coerce
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.elements import BindParameter, Null
 
 from vinci_code.database.dialect.sql.comparisons import as_number
 from vinci_code.database.dialect.sql.refusals import (
     ARGUMENTS,
     CHARACTERS,
     HEX_OF,
+    INSTR_OF_BYTES,
     LIKE_FUNCTION,
+    ROUND_DIGITS,
     TYPE_OF,
 )
 from vinci_code.database.dialect.sql.value_texts import affinity, as_text
@@ -112,14 +114,20 @@ class ScalarFunctions(SQLCompiler):
         return f"nullif(mod({left}, nullif({right}, 0)), CAST('NaN' AS DOUBLE))"
 
     def visit_round_func(self, fn: Any, **kw: Any) -> str:
-        """Render round, which gives a float, and takes less than no digits for none."""
+        """Render round, which gives a float, and takes less than no digits for none.
+
+        Raises:
+            CompileError: How many digits is not given as a value.
+        """
         number, *digits = fn.clauses
         text = f"CAST({self.process(number, **kw)} AS DOUBLE)"
         if not digits:
             return f"round({text})"
-        if not isinstance(digits[0], BindParameter):
-            return f"round({text}, greatest({self.process(digits[0], **kw)}, 0))"
+        if isinstance(digits[0], Null):
+            return f"round({text}, NULL)"
         # They have to be a constant there.
+        if not isinstance(digits[0], BindParameter):
+            raise CompileError(ROUND_DIGITS)
         places = self.process(type_coerce(digits[0], _Places()), **{**kw, "literal_execute": True})
         return f"round({text}, {places})"
 
@@ -197,6 +205,16 @@ class ScalarFunctions(SQLCompiler):
             raise CompileError(LIKE_FUNCTION)
         return f"({self.process(text.like(pattern), **kw)})"
 
+    def visit_instr_func(self, fn: Any, **kw: Any) -> str:
+        """Render instr.
+
+        Raises:
+            CompileError: It counts bytes.
+        """
+        if any(affinity(item) is _BYTES for item in fn.clauses):
+            raise CompileError(INSTR_OF_BYTES)
+        return f"instr({', '.join(self.process(as_text(item), **kw) for item in fn.clauses)})"
+
     def visit_unicode_func(self, fn: Any, **kw: Any) -> str:
         """Render the code point of the first character."""
         return f"nullif(ascii({self._text_of(fn, **kw)}), 0)"
@@ -209,7 +227,9 @@ class ScalarFunctions(SQLCompiler):
         """
         if len(fn.clauses) != 1:
             raise CompileError(
-                ARGUMENTS.format("unhex", "one text", len(fn.clauses), "Take them out by replace().")
+                ARGUMENTS.format(
+                    "unhex", "one text", len(fn.clauses), "Take them out by replace()."
+                )
             )
         text = self._text_of(fn, **kw)
         return f"CASE WHEN length({text}) % 2 = 0 THEN unhex({text}) END"
@@ -246,6 +266,8 @@ class ScalarFunctions(SQLCompiler):
         """Render substr, for which 0 is the place before the first, and -n the n before a place."""
         text, *numbers = fn.clauses
         of = self.process(as_text(text), **kw)
+        if affinity(text) is _BYTES:
+            of = f"nullif({of}, X'')"  # of which SQLite gives NULL
         begin, *length = (self._int(item, **kw) for item in numbers)
         if not length:
             return f"substr({of}, {begin})"
