@@ -50,7 +50,7 @@ _MOMENTS = frozenset({sqltypes.DateTime, sqltypes.Date, sqltypes.String, sqltype
 _OF_TIMES = frozenset({"time", "strftime"})
 _NUMBERS = frozenset({sqltypes.Integer, sqltypes.Numeric, sqltypes.Float, sqltypes.Boolean})
 
-# SQLite counts thousandths of a second since noon of the day -4713-11-24. It rounds to one, half up.
+# SQLite counts thousandths of a second since noon of the day -4713-11-24, rounded half up.
 _THOUSANDTHS = "((unix_micros({}) + 210866760000000500) DIV 1000)"
 _ROUNDED = f"timestamp_millis({_THOUSANDTHS} - 210866760000000)"
 _IT = "vinci_moment"
@@ -112,15 +112,21 @@ class DateFunctions(SQLCompiler):
 
     def render_literal_value(self, value: Any, type_: Any, *args: Any, **kw: Any) -> str:
         """Write a constant of the statement; what is wrong with one of these is said as it is."""
+        if isinstance(type_, _Text) and str(value).lower() == "now":
+            return self.present_moment()
         if isinstance(type_, _Constant):
             return type_.written(value)
-        text: str = super().render_literal_value(value, type_, *args, **kw)  # type: ignore[no-untyped-call]
+        text: str = super().render_literal_value(value, type_, *args, **kw)
         return text
+
+    def present_moment(self) -> str:
+        """Render the present."""
+        return "current_timestamp()"
 
     def _moment_given(self, fn: Any, arguments: Any, **kw: Any) -> str:
         """The moment that a function is of, with its modifiers."""
         of, *modifiers = list(arguments) or [None]
-        text = "current_timestamp()" if of is None else self._stated(fn, of, modifiers, **kw)
+        text = self.present_moment() if of is None else self._stated(fn, of, modifiers, **kw)
         number = of is not None and of.type._type_affinity in _NUMBERS
         for place, modifier in enumerate(modifiers):
             if not _is_constant(modifier):
@@ -182,8 +188,6 @@ class _Text(_Constant):
     def written(self, value: Any) -> str:
         if value is None:
             return "CAST(NULL AS TIMESTAMP)"
-        if str(value).lower() == "now":
-            return "current_timestamp()"
         return f"TIMESTAMP {quote_text(moment_text(value))}"
 
 

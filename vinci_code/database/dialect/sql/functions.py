@@ -79,10 +79,10 @@ class FunctionCompiler(SQLCompiler):
         return text
 
     def visit_table_valued_column(self, element: Any, **kw: Any) -> str:
-        """Render a column of a function that gives rows; that of ``column_valued()`` is its only one.
+        """Render a column of a function that gives rows, be it the one of ``column_valued()``.
 
-        SQLAlchemy names the whole row, which Databricks has no name for. The column is not called as
-        the row is: ``ORDER BY n.n`` would be a field of what is selected as ``n``.
+        SQLAlchemy names the whole row, for which Databricks has no name. The column is not called
+        as the row is: ``ORDER BY n.n`` would be a field of what is selected as ``n``.
         """
         text: str = super().visit_table_valued_column(element, **kw)  # type: ignore[no-untyped-call]
         return f"{text}.{_VALUE}" if _is_column_valued(element.scalar_alias) else text
@@ -293,7 +293,7 @@ def _total_as_sum(element: Any) -> Any:
         return None
     [argument] = element.clauses
     distinct = getattr(argument, "operator", None) is operators.distinct_op
-    value = cast(argument.element if distinct else argument, sqltypes.Double())
+    value: Any = cast(argument.element if distinct else argument, sqltypes.Double())
     return func.sum(value.distinct() if distinct else value)
 
 

@@ -109,13 +109,14 @@ SEVERAL_SOURCES = (
     "tables in a subquery: select(…).join(…).subquery()."
 )
 DATE_MODIFIER = (
-    "the modifiers of {0}() decide what is sent, so each has to be a text that is given as a value, "
-    "such as func.{0}(x, '+1 day'). Add a timedelta to the column, or take parts with extract()."
+    "the modifiers of {0}() decide what is sent, so each has to be a text that is given as a "
+    "value, such as func.{0}(x, '+1 day'). Add a timedelta to the column, or take parts of it "
+    "with extract()."
 )
 DATE_MODIFIER_VALUE = (
-    "the modifier {0!r} of a date has no counterpart on Databricks. There are '+1 day' and its like "
-    "of seconds, minutes, hours, months and years, 'start of day', 'start of month', 'start of "
-    "year', 'weekday 0' to 'weekday 6', and 'unixepoch' as the first one behind a number. Compute "
+    "the modifier {0!r} of a date has no counterpart on Databricks. There are '+1 day' and its "
+    "like of seconds, minutes, hours, months and years, 'start of day', 'start of month', 'start "
+    "of year', 'weekday 0' to 'weekday 6', and 'unixepoch' as the first one behind a number. Compute "
     "others in Python."
 )
 DATE_OF_NUMBER = (
@@ -123,8 +124,8 @@ DATE_OF_NUMBER = (
     "seconds since 1970 write func.{0}(x, 'unixepoch')."
 )
 DATE_OF_TIME = (
-    "{0}() of a Time, which has no day: SQLite takes the first of January 2000. Write func.time(x), "
-    "or give a DateTime."
+    "{0}() of a Time, which has no day: SQLite takes the first of January 2000. Write "
+    "func.time(x), or give a DateTime."
 )
 DATE_PATTERN = (
     "the pattern of strftime() is not given as a value, so it is not known what it means on "
@@ -210,8 +211,8 @@ ANY_OF_QUERY = (
 OPERATOR_OF_SQLITE = "Databricks has no operator {0} as SQLite has it. {1}"
 FUNCTION_OF_SQLITE = "SQLite's {0}() has no counterpart on Databricks. {1}"
 ROUND_DIGITS = (
-    "round() to a number of digits that is not given as a value: Databricks takes a constant. Write "
-    "func.round(x, 2), or case() with one for each number of digits."
+    "round() to a number of digits that is not given as a value: Databricks takes a constant. "
+    "Write func.round(x, 2), or case() with one for each number of digits."
 )
 INSTR_OF_BYTES = (
     "instr() counts the bytes of BLOBs on SQLite, and characters on Databricks. Look for it in "

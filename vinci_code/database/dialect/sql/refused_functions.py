@@ -57,7 +57,7 @@ ALTERNATIVES = {
     "unistr_quote": "Bind the value as a parameter: then there is nothing to quote.",
     "randomblob": "Give os.urandom(n) as a value.",
     "soundex": "Compute it in Python; Databricks' own is func.system.builtin.soundex(x).",
-    "timediff": "Write func.julianday(a) - func.julianday(b), which gives days, or a - b of columns.",
+    "timediff": "Write func.julianday(a) - func.julianday(b), which gives days.",
     "json": _COLUMN,
     "json_array": _MADE,
     "json_array_insert": _CHANGED,

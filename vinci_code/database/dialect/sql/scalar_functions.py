@@ -139,7 +139,7 @@ class ScalarFunctions(SQLCompiler):
         """Render ceil, which gives a number of the kind that it is given; there a whole one."""
         if len(fn.clauses) != 1:
             return self.visit_abs_func(fn, **kw)
-        return self._whole(fn, "ceil({})", **kw)
+        return self._without_fraction(fn, "ceil({})", **kw)
 
     visit_ceiling_func = visit_ceil_func
 
@@ -148,15 +148,15 @@ class ScalarFunctions(SQLCompiler):
         if len(fn.clauses) != 1:
             return self.visit_abs_func(fn, **kw)
         # Databricks gives the greatest BIGINT of what is greater.
-        return f"CAST({self._whole(fn, 'floor({})', **kw)} AS BIGINT)"
+        return f"CAST({self._without_fraction(fn, 'floor({})', **kw)} AS BIGINT)"
 
     def visit_trunc_func(self, fn: Any, **kw: Any) -> str:
         """Render a number without its fraction; there it is a function of dates, with a unit."""
         if len(fn.clauses) != 1:
             return self.visit_abs_func(fn, **kw)
-        return self._whole(fn, "CAST({} AS BIGINT)", **kw)
+        return self._without_fraction(fn, "CAST({} AS BIGINT)", **kw)
 
-    def _whole(self, fn: Any, form: str, **kw: Any) -> str:
+    def _without_fraction(self, fn: Any, form: str, **kw: Any) -> str:
         [number] = fn.clauses
         text = self.process(as_number(number), **kw)
         if number.type._type_affinity in (sqltypes.Integer, sqltypes.Boolean):
@@ -228,7 +228,7 @@ class ScalarFunctions(SQLCompiler):
         if len(fn.clauses) != 1:
             raise CompileError(
                 ARGUMENTS.format(
-                    "unhex", "one text", len(fn.clauses), "Take them out by replace()."
+                    "unhex", "one text", len(fn.clauses), "Take others out by replace()."
                 )
             )
         text = self._text_of(fn, **kw)
