@@ -554,7 +554,7 @@ _REFUSED: dict[str, tuple[Any, str]] = {
     "fetch with ties": (select(T.id).order_by(T.id).fetch(1, with_ties=True), "window"),
     "fetch percent": (select(T.id).order_by(T.id).fetch(1, percent=True), "window"),
     "match": (select(T.id).where(T.label.match("x")), "regexp_match"),
-    "date with modifiers": (select(func.date(I.at, "+1 day")), "timedelta"),
+    "date with modifiers of rows": (select(func.date(I.at, I.name)), "timedelta"),
 }
 
 

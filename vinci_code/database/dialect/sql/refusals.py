@@ -116,8 +116,8 @@ DATE_MODIFIER = (
 DATE_MODIFIER_VALUE = (
     "the modifier {0!r} of a date has no counterpart on Databricks. There are '+1 day' and its "
     "like of seconds, minutes, hours, months and years, 'start of day', 'start of month', 'start "
-    "of year', 'weekday 0' to 'weekday 6', and 'unixepoch' as the first one behind a number. Compute "
-    "others in Python."
+    "of year', 'weekday 0' to 'weekday 6', and 'unixepoch' as the first one behind a number. "
+    "Compute others in Python."
 )
 DATE_OF_NUMBER = (
     "{0}() of a number counts days since -4713 on SQLite, and Databricks has no such function. For "

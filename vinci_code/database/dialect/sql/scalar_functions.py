@@ -267,7 +267,7 @@ class ScalarFunctions(SQLCompiler):
         text, *numbers = fn.clauses
         of = self.process(as_text(text), **kw)
         if affinity(text) is _BYTES:
-            of = f"nullif({of}, X'')"  # of which SQLite gives NULL
+            of = f"nullif({of}, CAST('' AS BINARY))"  # of which SQLite gives NULL
         begin, *length = (self._int(item, **kw) for item in numbers)
         if not length:
             return f"substr({of}, {begin})"
