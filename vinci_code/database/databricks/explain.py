@@ -27,6 +27,7 @@ from vinci_code.database.databricks.failures import (
 )
 from vinci_code.database.databricks.http import ProxyRefusedError, proxy_for
 from vinci_code.database.dialect.dberrors import SessionLostError, WarehouseStartTimeout
+from vinci_code.database.dialect.driver.advice import Distrust, distrust
 from vinci_code.database.dialect.driver.translation import chain as chain_of
 from vinci_code.database.dialect.driver.translation import classify, status_in
 
@@ -82,15 +83,15 @@ def _certificate(chain: Chain, target: Target) -> Failure | None:
     found = next((e for e in chain if isinstance(e, ssl.SSLCertVerificationError)), None)
     if found is None:
         return None
-    reason = found.verify_message or str(found)
-    if "hostname" in reason.lower() or "ip address mismatch" in reason.lower():
+    reason, why = found.verify_message or str(found), distrust(found)
+    if why is Distrust.NAME:
         return Failure(
             Kind.TLS,
             f"The certificate that {target} shows is for another name ({reason}).",
             "check DATABRICKS_SERVER_HOSTNAME; if it is right, something between here and the "
             "workspace answers in its place: ask whoever runs the network",
         )
-    if "expired" in reason or "not yet valid" in reason:
+    if why is Distrust.TIME:
         return Failure(
             Kind.TLS,
             f"The certificate that {target} shows is out of date ({reason}).",

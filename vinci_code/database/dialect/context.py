@@ -196,9 +196,8 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """A cursor with the deadline that the execution options name, if they name one."""
         cursor: Any = super().create_default_cursor()
         if _TIMEOUT_OPTION in self.execution_options:
-            cursor.timeout = checked_seconds(
-                _TIMEOUT_OPTION, self.execution_options[_TIMEOUT_OPTION]
-            )
+            seconds = checked_seconds(_TIMEOUT_OPTION, self.execution_options[_TIMEOUT_OPTION])
+            cursor.limit_to(seconds, f"the execution option '{_TIMEOUT_OPTION}'")
         return cursor
 
     def pre_exec(self) -> None:
