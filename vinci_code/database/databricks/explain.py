@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from vinci_code.core.errors import ConfigurationError, DeadlineExceededError
 from vinci_code.core.redaction import redact
@@ -45,11 +46,13 @@ def explain(error: BaseException, target: Target) -> Failure:
     for explainer in _EXPLAINERS:
         failure = explainer(chain, target)
         if failure is not None:
-            return Failure(failure.kind, redact(failure.cause), redact(failure.next_step))
+            cause, step = redact(failure.cause), redact(failure.next_step)
+            return replace(failure, cause=cause, next_step=step)
     return Failure(
         Kind.SERVER,
         redact(f"{target} could not be used: {type(error).__name__}: {_first_line(error)}"),
-        "run 'vinci check' to see at which step it fails; each step says what to do",
+        "try again; if it stays, give what it says to whoever runs the workspace",
+        checks_tell_more=True,
     )
 
 
@@ -221,8 +224,9 @@ def _timeout(chain: Chain, target: Target) -> Failure | None:
             return Failure(
                 Kind.TIMEOUT,
                 f"{target} did not answer in time ({_first_line(error)}).",
-                "try again; if it stays, a firewall may drop the traffic silently: run "
-                "'vinci check' to see at which step it stops",
+                "try again; if it stays, a firewall may drop the traffic silently: ask whoever "
+                "runs the network",
+                checks_tell_more=True,
             )
     return None
 
