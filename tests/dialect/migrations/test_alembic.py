@@ -728,18 +728,6 @@ def test_what_a_revision_writes_by_itself_is_there_for_what_comes_next(
     assert found == [(1, "a"), (2, "c"), (3, None)]
 
 
-def test_what_a_caller_has_written_before_is_not_sent(
-    migrations: Migrations, connection: Connection
-) -> None:
-    connection.exec_driver_sql("CREATE TABLE t (id INT)")
-    migrations.revision("op.execute('UPDATE t SET id = 2')")
-    connection.execute(text("INSERT INTO t VALUES (1)"))
-    with pytest.raises(DBAPIError, match="commit first"):
-        migrations.upgrade()
-    connection.rollback()
-    assert rows(connection, "SELECT id FROM t") == []
-
-
 # --- literals ------------------------------------------------------------------------------------
 
 ODD = "a;b\n\nc\t:x -- d /* e */ ; 'f' \\\\ \"g\""
@@ -924,6 +912,34 @@ def test_rows_are_not_changed_twice(migrations: Migrations, connection: Connecti
     migrations.upgrade()
     assert rows(connection, "SELECT id FROM t") == [(1,)]
     assert migrations.version() == ["0001"]
+
+
+OVER_BIND = """
+    op.create_table("n", sa.Column("id", sa.Integer, primary_key=True), sa.Column("v", sa.Integer))
+    n = sa.table("n", sa.column("id"), sa.column("v"))
+    op.get_bind().execute(sa.insert(n), [{"id": 1, "v": 1}, {"id": 2, "v": 2}])
+    op.add_column("n", sa.Column("w", sa.Integer))
+    with sa.orm.Session(op.get_bind()) as session:
+        session.execute(sa.update(n).where(n.c.v > 1).values(v=n.c.v * 10))
+        session.commit()
+    with op.batch_alter_table("n") as batch:
+        batch.alter_column("v", nullable=False)
+    op.get_bind().execute(sa.delete(n).where(n.c.id == 1))
+"""
+
+
+def test_what_a_revision_writes_over_its_connection_is_sent_before_its_next_operation(
+    migrations: Migrations, connection: Connection, local_warehouse: TestWarehouse
+) -> None:
+    migrations.revision("import sqlalchemy.orm\n" + textwrap.dedent(OVER_BIND))
+    migrations.upgrade()
+    assert rows(connection, "SELECT id, v, w FROM n") == [(2, 20, None)]
+    assert migrations.version() == ["0001"]
+    # The connection holds what it is given afterwards, as before.
+    before = len(local_warehouse.statements)
+    connection.execute(text("INSERT INTO n (id, v) VALUES (3, 3)"))
+    assert local_warehouse.statements[before:] == []
+    connection.rollback()
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
-from vinci_code.database.dialect.forking import renew_lock_in_child
+from vinci_code.database.migrations.writing import only_thread, writing
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -41,11 +39,6 @@ _FORMER_COLUMNS = frozenset(
 )
 
 _log = logging.getLogger(__name__)
-
-# Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
-# each with a database of its own, would migrate one of the two twice.
-_lock = threading.RLock()
-renew_lock_in_child(sys.modules[__name__])
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
 
     if revision == "head" and _is_done(engine):
         return ()
-    with alone(_at_once(engine), VERSION_TABLE) as connection:
+    with writing(engine, version_table=VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
@@ -143,7 +136,7 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
     """
     from alembic import command
 
-    with alone(_at_once(engine), VERSION_TABLE) as connection:
+    with writing(engine, version_table=VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
@@ -151,49 +144,11 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
         return tuple(reversed(_between(after, before)))
 
 
-@contextmanager
-def alone(engine: Engine, version_table: str, schema: str | None = None) -> Iterator[Connection]:
-    """A connection for the only process that migrates: the others wait until it is done.
-
-    On SQLite it is in a transaction, which holds the write lock from its start. Databricks has none
-    around DDL: there the process claims the schema.
-
-    Args:
-        engine: The database.
-        version_table: Where its revision stands.
-        schema: The schema of that table, if it is not the engine's.
-
-    Raises:
-        MigrationRunningError: Another process migrates on Databricks, and is not done in time, or
-            is dead.
-    """
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
-            with connection.begin():
-                yield connection
-        return
-    from vinci_code.database.dialect.migrations.claim import claimed
-
-    with (
-        claimed(engine, version_table=version_table, schema=schema),
-        engine.connect() as connection,
-    ):
-        yield connection
-
-
 class _Place(NamedTuple):
     """The revision that a database is at, and whether that is written down where it was once."""
 
     revision: str | None
     is_former: bool = False
-
-
-def _at_once(engine: Engine) -> Engine:
-    """The engine, of which nothing that these migrations write on Databricks is held."""
-    if engine.dialect.name == "sqlite":
-        return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _is_done(engine: Engine) -> bool:
@@ -281,7 +236,7 @@ def _alembic_at_work(connection: Connection, what: str) -> Iterator[None]:
     from alembic.util import CommandError
 
     try:
-        with _lock:
+        with only_thread():
             yield
     except (CommandError, AssertionError) as error:
         # Alembic asserts that a revision is not empty, and that there is one above "head+1".

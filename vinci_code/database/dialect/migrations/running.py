@@ -28,13 +28,10 @@ class RunningImpl(DefaultImpl):
     """Runs statements one by one; or writes them, where SQL is asked for."""
 
     _progress: RevisionProgress | None = None
-    # Whether what is held on the connection was written by a revision.
-    _holds_own = False
 
     def start_migrations(self) -> None:
         """Write down from here on which statements are done."""
         super().start_migrations()
-        self._holds_own = not self._is_holding()
         if self.connection is not None and not self.as_sql:
             schema = self.context_opts.get("version_table_schema")
             self._progress = RevisionProgress(
@@ -48,41 +45,33 @@ class RunningImpl(DefaultImpl):
         multiparams: Any = None,
         params: Any = None,
     ) -> Any:
-        self._send_held()
-        at_once = {**(execution_options or {}), AT_ONCE: True}
-        given = (at_once, multiparams, params or {})
+        given = (execution_options, multiparams, params or {})
         if isinstance(construct, ExecutableDDLElement):
             return self._run_ddl(construct)
         if self.as_sql:
             return self._write_text(construct, multiparams, params)
+        self._send_held()
         if self._progress is None:
-            return super()._exec(construct, *given)
+            return super()._exec(_at_once(construct), *given)
         if isinstance(construct, UpdateBase) and self._is_version_table(construct):
-            result = super()._exec(construct, *given)
+            result = super()._exec(_at_once(construct), *given)
             self._progress.finish()
             return result
         return self._run_text(construct, given)
 
-    def _is_holding(self) -> bool:
-        """Whether writes are held on the connection."""
-        if self.as_sql or self.connection is None:
-            return False
-        unit: Any = self.connection.connection.dbapi_connection
-        return bool(unit.unit.held)
-
     def _send_held(self) -> None:
-        """Send what a revision has written by itself, with ``op.get_bind()`` or an ORM session.
+        """Send what the revision has written over ``op.get_bind()``, and what is held so far.
 
-        It is held until the commit, and Alembic commits a revision behind its number: what comes
-        next, another statement of the revision or that number, must find it.
+        There is no transaction around a migration, and its next statement takes effect at once.
         """
         connection = self.connection
-        if not (self._holds_own and self._is_holding()) or connection is None:
+        assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
+        opened: Any = connection.connection
+        if not opened.dbapi_connection.unit.is_open:
             return
         try:
-            self.dialect.do_commit(connection.connection.dbapi_connection)  # type: ignore[arg-type]
+            connection.dialect.do_commit(opened)
         except Error as error:
-            # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def _write_text(self, construct: Any, multiparams: Any, params: Any) -> None:
@@ -117,9 +106,9 @@ class RunningImpl(DefaultImpl):
         if self.as_sql:
             self.static_output(statement + self.command_terminator)
             return
-        self._send_held()
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
+        self._send_held()
         rendered = RenderedDDL(statement, traits)
         if self._progress is None:
             connection.execute(rendered)
@@ -129,13 +118,13 @@ class RunningImpl(DefaultImpl):
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
         run = super()._exec
         if described(construct) == QUERY:
-            return run(construct, *given)
+            return run(_at_once(construct), *given)
         sql = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         writes = isinstance(construct, UpdateBase)
         tables = not writes and changes_tables(sql)
         if self._progress is None or not (writes or tables or changes_rows(sql)):
-            return run(construct, *given)
-        return self._progress.run(sql, lambda: run(construct, *given), repeatable=tables)
+            return run(_at_once(construct), *given)
+        return self._progress.run(sql, lambda: run(_at_once(construct), *given), repeatable=tables)
 
     @property
     def _version_table(self) -> str:
@@ -161,6 +150,15 @@ def table_name_of(dialect: Any, table: str, schema: str | None) -> str:
     preparer = dialect.identifier_preparer
     prefix = "" if schema is None else preparer.quote_schema(schema) + "."
     return f"{prefix}{preparer.quote(table)}"
+
+
+def _at_once(construct: Any) -> Any:
+    """A statement that is sent when it is run, and not held.
+
+    The statement says it, and not the connection, which is the application's to go on with.
+    """
+    statement = text(construct) if isinstance(construct, str) else construct
+    return statement.execution_options(**{AT_ONCE: True})
 
 
 def _compiles(construct: Any) -> bool:
