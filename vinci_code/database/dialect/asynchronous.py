@@ -51,7 +51,7 @@ class VinciAsyncExecutionContext(VinciExecutionContext):
         ``preserve_rowcount=False`` saves the request.
         """
         super().post_exec()
-        if not self._held or self._is_flush or flushes.is_running():
+        if self.isinsert or not self._held or self._is_flush or flushes.is_running():
             return
         if self.execution_options.get("preserve_rowcount", True) and self.known_rowcount is None:
             self.count()

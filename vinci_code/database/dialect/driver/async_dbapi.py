@@ -145,7 +145,8 @@ class ThreadedConnection(AdaptedConnection):
 
     __slots__ = ("__weakref__", "_thread")
 
-    _connection: Connection
+    # Not one of asyncio's own, as SQLAlchemy has it declared.
+    _connection: Any
 
     def __init__(self, thread: ConnectionThread) -> None:
         self._connection = thread.connection
@@ -184,27 +185,27 @@ class ThreadedConnection(AdaptedConnection):
     @property
     def sync_connection(self) -> Connection:
         """The connection that the thread uses."""
-        return self._connection
+        return self._thread.connection
 
     @property
     def initial_schema(self) -> str:
         """The schema that a name without one meant when the session was opened."""
-        return self._connection.initial_schema
+        return self.sync_connection.initial_schema
 
     @property
     def closed(self) -> bool:
         """Whether it is closed, also because a task was cancelled that had used it."""
-        return self._thread.is_over or self._connection.closed
+        return self._thread.is_over or self.sync_connection.closed
 
     @property
     def is_foreign(self) -> bool:
         """Whether it belongs to another process, or to an event loop that has ended."""
-        return self._connection.is_foreign or self._thread.has_lost_its_loop
+        return self.sync_connection.is_foreign or self._thread.has_lost_its_loop
 
     @property
     def is_as_found(self) -> bool:
         """Whether it is as it was at ``begin_use``, for all that who comes next will see of it."""
-        return not self._thread.is_over and self._connection.is_as_found
+        return not self._thread.is_over and self.sync_connection.is_as_found
 
     def begin_use(self) -> None:
         """Take what the session was changed to until now for what it is to be like."""
