@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -139,8 +140,19 @@ class _AsyncEngineHolder:
         if current is not None:
             await current.engine.dispose()
 
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent: their threads are not in a child."""
+        current, self._current = self._current, None
+        if current is not None:
+            current.engine.sync_engine.dispose(close=False)
+            # Never collected: a connection of aiosqlite would speak to its thread.
+            _left_to_parent.append(current)
 
+
+_left_to_parent: list[_AsyncMade] = []
 _the_engine = _AsyncEngineHolder()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_the_engine.after_fork)
 
 
 class _Readiness:

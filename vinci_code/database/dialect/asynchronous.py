@@ -110,6 +110,10 @@ class VinciAsyncDialect(VinciDialect):
 
         return connected
 
+    def get_driver_connection(self, connection: Any) -> Any:
+        """The connection that the thread uses; it refuses to send from another one."""
+        return connection.sync_connection
+
     def run_on(self, dbapi_connection: Any, work: Callable[[], Any]) -> Any:
         """What some work on a connection gives, done in its thread."""
         return dbapi_connection.call(work)
