@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -25,7 +26,6 @@ from vinci_code.database import (
     create_configured_async_engine,
     migrations,
     run_unit_async,
-    sqlite,
 )
 from vinci_code.database.async_session import (
     AsyncSessionLocal,
@@ -75,10 +75,14 @@ def test_the_first_session_makes_the_tables() -> None:
         async with async_session_scope() as session:
             session.add(event())
             await session.flush()
-        with pytest.raises(RuntimeError, match="on purpose"):
+
+        async def fail() -> None:
             async with async_session_scope() as session:
                 session.add(event())
                 raise RuntimeError("on purpose")
+
+        with pytest.raises(RuntimeError, match="on purpose"):
+            await fail()
         async for session in get_async_db():
             session.add(event())
         return await stored(), await stored()
@@ -121,10 +125,14 @@ def test_sqlite_is_what_it_is_without_asyncio(url: str, monkeypatch: pytest.Monk
             await session.commit()
             session.add(event(event_key="kept"))
             await session.flush()
-            with pytest.raises(IntegrityError):
+
+            async def twice() -> None:
                 async with session.begin_nested():
                     session.add(event(event_key="kept"))
                     await session.flush()
+
+            with pytest.raises(IntegrityError):
+                await twice()
             await session.commit()
         async with AsyncSessionLocal() as session:
             session.add(event())
@@ -173,7 +181,7 @@ def test_a_file_that_is_none_of_sqlite_is_told() -> None:
 
 
 def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"aiosqlite and greenlet are not.*install.*async"):
         get_async_engine()
 

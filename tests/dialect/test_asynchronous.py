@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ from sqlalchemy.util.concurrency import await_only
 
 from tests.patience import wait_until
 from vinci_code.core.errors import MissingExtraError
-from vinci_code.database.dialect import asynchronous, dberrors
+from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.asynchronous import VinciAsyncDialect
 from vinci_code.database.dialect.driver import threads
 from vinci_code.database.dialect.units import flushes
@@ -110,7 +111,7 @@ def test_both_urls_lead_to_the_dialect() -> None:
 
 
 def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asynchronous.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"greenlet is not installed.*pip install.*async"):
         VinciAsyncDialect.import_dbapi()
 

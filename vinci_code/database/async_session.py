@@ -99,8 +99,14 @@ async def async_session_scope() -> AsyncIterator[AsyncSession]:
         async with async_session_scope() as session:
             session.add(Event(event_type="login", source="web"))
     """
-    async with AsyncSessionLocal() as session, session.begin():
-        yield session
+    session = AsyncSessionLocal()
+    try:
+        async with session.begin():
+            yield session
+    finally:
+        # Not by ``async with``, which waits for a task: a cancellation that met it there would hide
+        # that the commit was successful.
+        await session.close()
 
 
 async def get_async_db() -> AsyncIterator[AsyncSession]:
@@ -258,7 +264,7 @@ def _refuse_fallback(database: DatabaseSettings) -> None:
             [
                 ConfigurationProblem(
                     variable="DATABRICKS_FALLBACK",
-                    found=f"{database.databricks_fallback}, and an engine for asyncio was asked for",
+                    found=f"{database.databricks_fallback}, with an engine for asyncio",
                     accepted="off, where sessions for asyncio are used: the fallback writes its "
                     "file, and sends what waits, in the thread of the caller",
                     fix="set DATABRICKS_FALLBACK=off, or use SessionLocal in threads "

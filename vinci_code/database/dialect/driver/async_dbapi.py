@@ -231,15 +231,12 @@ class ThreadedConnection(AdaptedConnection):
             self.call(self._connection.rollback)
 
     def close(self) -> None:
-        """End the session, and the thread; where no task can wait for that, it ends by itself."""
-        if self._thread.is_over:
-            return
-        if in_greenlet():
-            await_only(self._thread.end())
-        else:
-            self._thread.leave()
+        """Have its thread end the session, and itself; nobody waits for that."""
+        self._thread.finish()
 
-    terminate = close
+    def terminate(self) -> None:
+        """Have its thread stop what it does, too."""
+        self._thread.leave()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._connection!r}>"
