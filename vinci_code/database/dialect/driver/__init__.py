@@ -2,6 +2,7 @@
 
 Other rooms import from it:
 
+- ``advice``: what to do about a failure
 - ``adapter``: loading the vendor's driver
 - ``async_dbapi``: the module of PEP 249 for SQLAlchemy's asyncio
 - ``async_pooling``: the pool of an event loop

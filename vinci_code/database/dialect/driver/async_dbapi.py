@@ -247,7 +247,7 @@ class ThreadedCursor:
 
     Attributes:
         connection: The connection that it belongs to.
-        arraysize, timeout, rowcount, description, statement_id, lastrowid: As of ``dbapi.Cursor``.
+        arraysize, rowcount, description, statement_id, lastrowid: As of ``dbapi.Cursor``.
     """
 
     lastrowid = None
@@ -255,11 +255,25 @@ class ThreadedCursor:
     def __init__(self, connection: ThreadedConnection) -> None:
         self.connection = connection
         self.arraysize = 1
-        self.timeout = connection.sync_connection.timeout
+        # The deadline of its statements, and what has set it; ``None`` for the connection's own.
+        self._limit: tuple[float | None, str] | None = None
         self.rowcount = -1
         self.description: Any = None
         self.statement_id: str | None = None
         self._rows: deque[Row] = deque()
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which a statement is cancelled; ``None`` lets it run."""
+        return self.connection.sync_connection.timeout if self._limit is None else self._limit[0]
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self.limit_to(seconds, "'timeout' of the cursor")
+
+    def limit_to(self, seconds: float | None, by: str) -> None:
+        """Set ``timeout``, and what an error is to name as what has set it."""
+        self._limit = seconds, by
 
     def run(self, work: Callable[[Cursor], object]) -> None:
         """Run something on a cursor in the connection's thread, and take its result."""
@@ -323,7 +337,9 @@ class ThreadedCursor:
 
     def _made(self) -> Cursor:
         cursor = self.connection.sync_connection.cursor()
-        cursor.arraysize, cursor.timeout = self.arraysize, self.timeout
+        cursor.arraysize = self.arraysize
+        if self._limit is not None:
+            cursor.limit_to(*self._limit)
         return cursor
 
     def _take(self, cursor: Cursor) -> None:

@@ -63,14 +63,14 @@ class OwnedConnection(dbapi.Connection):
         self._owner = threading.get_ident()
         super().__init__(arguments, stop)
 
-    def _call(self, repeatable: bool, timeout: float | None) -> Call:
+    def _call(self, repeatable: bool, *limit: Any) -> Call:
         if threading.get_ident() != self._owner:
             raise InterfaceError(
                 "a request would have been sent from another thread than the connection's own, "
                 "and an event loop would have waited for it; nothing was sent\n"
                 "To fix it: use it through AsyncConnection or AsyncSession, or by their run_sync()."
             )
-        return super()._call(repeatable, timeout)
+        return super()._call(repeatable, *limit)
 
 
 class ConnectionThread:
