@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +13,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
-from vinci_code.database.dialect.forking import renew_lock_in_child
+from vinci_code.database.migrations.writing import only_thread, writing
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -41,11 +39,6 @@ _FORMER_COLUMNS = frozenset(
 )
 
 _log = logging.getLogger(__name__)
-
-# Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
-# each with a database of its own, would migrate one of the two twice.
-_lock = threading.RLock()
-renew_lock_in_child(sys.modules[__name__])
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
 
     if revision == "head" and _is_done(engine):
         return ()
-    with _writing(engine) as connection:
+    with writing(engine, version_table=VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
@@ -143,7 +136,7 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
     """
     from alembic import command
 
-    with _writing(engine) as connection:
+    with writing(engine, version_table=VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
@@ -239,30 +232,11 @@ def _between(lower: str | None, upper: str | None) -> list[str]:
 
 
 @contextmanager
-def _writing(engine: Engine) -> Iterator[Connection]:
-    """A connection for the only process that migrates: the others wait until it is done."""
-    alone: AbstractContextManager[None]
-    if engine.dialect.name == "sqlite":
-        # The transaction holds the write lock from its start.
-        options, alone = {"sqlite_begin": "IMMEDIATE"}, nullcontext()
-    else:
-        from vinci_code.database.dialect.migrations.claim import claimed
-
-        # Databricks has no transaction around DDL.
-        options = {"isolation_level": "AUTOCOMMIT"}
-        alone = claimed(engine, version_table=VERSION_TABLE)
-    with alone, engine.connect() as connection:
-        connection = connection.execution_options(**options)
-        with connection.begin():
-            yield connection
-
-
-@contextmanager
 def _alembic_at_work(connection: Connection, what: str) -> Iterator[None]:
     from alembic.util import CommandError
 
     try:
-        with _lock:
+        with only_thread():
             yield
     except (CommandError, AssertionError) as error:
         # Alembic asserts that a revision is not empty, and that there is one above "head+1".
