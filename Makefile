@@ -79,6 +79,7 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python -m bench.writes
 	$(BIN)/python -m bench.held_reads --sizes 1000
 	$(BIN)/python -m bench.fallback
+	$(BIN)/python -m bench.pytest_plugin
 
 history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units of work; find 22 rules broken on purpose.
 	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7

@@ -113,6 +113,12 @@ class Numbered(Base):
     kind: Mapped[str] = mapped_column(server_default="k")
 
 
+class Always(Base):
+    __tablename__ = "always"
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    n: Mapped[int]
+
+
 class Moment(Base):
     __tablename__ = "moments"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -440,6 +446,14 @@ def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) ->
         ),
         (text("CREATE TABLE other (id INT)"), NotSupportedError, "construct"),
         (insert(ITEM).values(id=5, name=func.random()), CompileError, "random"),
+        (insert(ITEM).values(id=5, name=func.system.builtin.uuid()), CompileError, "uuid"),
+        (insert(ITEM).values(id=5, name=func.system.builtin.now()), CompileError, "now"),
+        (
+            insert(ITEM).values(id=5, name=func.date("now", "+1 day")),
+            StatementError,
+            "date of 'now'",
+        ),
+        (insert(ITEM).values(id=5, name=func.strftime("%Y")), CompileError, "date of 'now'"),
         (insert(PART).from_select(["item_id"], select(ITEM.c.id)), NotSupportedError, "parts.id"),
         (insert(ITEM).values(id=5).returning(func.upper("a")), NotSupportedError, "RETURNING"),
         (update(ITEM).values(n=1).returning(ITEM.c.id), NotSupportedError, "RETURNING"),
@@ -452,6 +466,10 @@ def test_keys_of_rows_in_a_statement_are_made_at_each_execution(made: Circle) ->
         "text",
         "ddl",
         "by chance",
+        "by chance, by the full name",
+        "of a moment, by the full name",
+        "a date of now",
+        "a date of nothing",
         "keys of a select",
         "returning of an insert",
         "returning of an update",
@@ -483,14 +501,14 @@ def test_returning_gives_what_the_client_knows(made: Circle) -> None:
     assert [row[0] for row in made.rows(ITEM)] == [5]
 
 
-@pytest.mark.parametrize(("values", "lacks"), [({"made": 1}, "numbered.id"), ({"id": 1}, "made")])
+@pytest.mark.parametrize(("model", "lacks"), [(Always, "always.id"), (Numbered, "made")])
 def test_a_value_that_the_warehouse_would_make_is_asked_for(
-    made: Circle, values: dict[str, int], lacks: str
+    made: Circle, model: type[Base], lacks: str
 ) -> None:
     """Of what an IDENTITY or a trigger would make nothing is known here."""
     made.begin()
     with made.session() as session, pytest.raises(NotSupportedError, match=lacks):
-        session.execute(insert(Numbered).values(n=1, **values))
+        session.execute(insert(model).values(n=1))
     made.run(lambda session: session.execute(insert(Numbered).values(id=7, n=3, made=1)))
     made.end()
     assert made.is_back()

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine, MetaData
 from vinci_code.database.table_copies import migrating, migrating_on
 
 _IncludeName = Callable[[Any, str, Any], bool]
+_RenderItem = Callable[[str, Any, Any], Any]
 
 
 def run_migrations(metadata: MetaData, **options: Any) -> None:
@@ -52,7 +53,7 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
     """
     from alembic import context
 
-    from vinci_code.database.session import create_configured_engine
+    from vinci_code.database.engines import create_configured_engine
 
     given = context.config.attributes.get("connection")
     if given is not None:
@@ -98,6 +99,7 @@ def _run(metadata: MetaData, place: Mapping[str, Any], options: Mapping[str, Any
             **place,
             **options,
             "include_name": include_name,
+            "render_item": _with_imports(options.get("render_item")),
         }
     )
     with context.begin_transaction():
@@ -118,6 +120,22 @@ def _but_ours(metadata: MetaData, claim: str, asked: _IncludeName | None) -> _In
         return asked is None or asked(name, kind, parents)
 
     return include
+
+
+def _with_imports(asked: _RenderItem | None) -> _RenderItem:
+    """How autogenerate writes what it finds: a type of this package with the import that it needs.
+
+    Alembic writes ``vinci_code.database.models.types.StrictText()`` and imports nothing for it.
+    """
+
+    def render(kind: str, item: Any, context: Any) -> Any:
+        found = False if asked is None else asked(kind, item, context)
+        module = type(item).__module__
+        if found is False and kind == "type" and module.startswith("vinci_code."):
+            context.imports.add(f"import {module}")
+        return found
+
+    return render
 
 
 @contextmanager

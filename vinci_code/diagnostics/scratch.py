@@ -40,7 +40,7 @@ def _use(context: Context, table: str) -> None:
             Failure(
                 Kind.SERVER,
                 f"The scratch table held {rows!r} after one row had been written.",
-                "report this with the versions that 'vinci check' shows",
+                "report this, with the versions that the check of the driver shows above",
             )
         )
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from vinci_code.core.errors import SchemaError
 from vinci_code.database.sqlite import create_sqlite_engine, file_of
 from vinci_code.diagnostics.checks import Check, Context
+from vinci_code.diagnostics.migrating import compared_with_head, unknown_revision
 from vinci_code.diagnostics.report import Finding, Status
 
 _BUSY_TIMEOUT = 5.0
@@ -126,21 +127,10 @@ def _check_migrations(context: Context) -> Finding:
     try:
         status = migrations.status(engine)
     except SchemaError as error:
-        return Finding(
-            Status.FAILED,
-            cause=str(error),
-            next_step="install the release that made this file, or name another in DATABASE_URL",
-        )
+        return unknown_revision(error, "name another file in DATABASE_URL")
     finally:
         engine.dispose()
-    if status.is_current:
-        return Finding(Status.OK, f"at {status.current}, the newest")
-    return Finding(
-        Status.WARNING,
-        f"at {status.current or 'none'}, {len(status.pending)} to be applied",
-        cause=f"The file is behind this release, which works with {status.head}.",
-        next_step="run 'vinci db upgrade', or use the application: its first session applies them",
-    )
+    return compared_with_head(status, "the first session of the application applies them, too")
 
 
 CHECKS = (

@@ -100,6 +100,7 @@ SQLALCHEMY: Used = {
     ),
     (_SELECTABLE, "HasCTE"): ("_independent_ctes",),
     (_SELECTABLE, "Select"): ("_distinct", "_having_criteria", "_raw_columns"),
+    (_SELECTABLE, "TableValuedAlias"): ("_tableval_type",),
     ("sqlalchemy.sql.sqltypes", "Enum"): ("_object_lookup",),
     (_TYPES, "TypeEngine"): (
         "_cached_bind_processor",
@@ -123,7 +124,7 @@ SINCE_2_1: Used = {
 
 ALEMBIC: Used = {
     ("alembic.autogenerate.render", ""): ("_repr_type",),
-    ("alembic.ddl.impl", "DefaultImpl"): ("_exec",),
+    ("alembic.ddl.impl", "DefaultImpl"): ("_compare_identity_default", "_exec"),
 }
 
 

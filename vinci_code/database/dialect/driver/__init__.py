@@ -2,6 +2,7 @@
 
 Other rooms import from it:
 
+- ``advice``: what to do about a failure
 - ``adapter``: loading the vendor's driver
 - ``connecting``: connect arguments, checked and completed
 - ``dbapi``: the module of PEP 249
