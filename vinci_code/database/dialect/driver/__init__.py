@@ -2,8 +2,8 @@
 
 Other rooms import from it:
 
-- ``advice``: what to do about a failure
 - ``adapter``: loading the vendor's driver
+- ``advice``: what to do about a failure
 - ``connecting``: connect arguments, checked and completed
 - ``dbapi``: the module of PEP 249
 - ``pooling``: the pool, which gives idle sessions back
