@@ -275,7 +275,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:  # noqa: ARG003 - asked by SQLAlchemy
         """Have ``create_async_engine("databricks+vinci://…")`` take the dialect for asyncio."""
         # By its name: it inherits from this one.
-        found: type[Dialect] = registry.load(f"{cls.name}.{cls.driver}_async")
+        found: type[Dialect] = registry.load("databricks.vinci_async")
         return found
 
     @classmethod
