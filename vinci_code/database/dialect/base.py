@@ -102,6 +102,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event, exc, schema
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, ExceptionContext, default
 
 from vinci_code.core.redaction import redact_exception
@@ -273,9 +274,9 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     @classmethod
     def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:  # noqa: ARG003 - asked by SQLAlchemy
         """Have ``create_async_engine("databricks+vinci://…")`` take the dialect for asyncio."""
-        from vinci_code.database.dialect.asynchronous import VinciAsyncDialect
-
-        return VinciAsyncDialect
+        # By its name: it inherits from this one.
+        found: type[Dialect] = registry.load("databricks.vinci_async")
+        return found
 
     @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:  # noqa: ARG003 - asked by SQLAlchemy
