@@ -98,6 +98,13 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.models",
         "vinci_code.database.sessionmakers",
     },
+    "vinci_code.database.async_session": {
+        "vinci_code.core",
+        "vinci_code.database.databricks",
+        "vinci_code.database.sqlite",
+        "vinci_code.database.migrations",
+        "vinci_code.database.models",
+    },
     # databricks_connector.py and the modules that it is made of
     "vinci_code.database.databricks": {
         "vinci_code.core",
