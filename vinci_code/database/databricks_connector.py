@@ -322,6 +322,7 @@ def create_databricks_engine(
         **{
             "echo": database.database_echo,
             "hide_parameters": True,
+            "keys": database.databricks_keys,
             "hide_keys": database.databricks_hide_keys,
             "transactions": database.databricks_transactions,
             "atomicity": database.databricks_atomicity,
