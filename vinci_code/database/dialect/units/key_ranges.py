@@ -41,6 +41,7 @@ from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
     ConflictError,
     Error,
+    InterfaceError,
     NotSupportedError,
     OperationalError,
     ProgrammingError,
@@ -105,20 +106,6 @@ class KeyRanges:
         """
         return self._keys_of(column, schema).next(left, reserve=reserve)
 
-    def _keys_of(self, column: Column[Any], schema: str | None) -> _TableKeys:
-        engine = None if self._engine is None else self._engine()
-        if engine is None:
-            raise NotSupportedError(
-                f"a key of {column} is to come from a block (keys='blocks'), and the engine that "
-                "blocks are reserved with is not there any more; nothing was sent\n"
-                "To fix it: keep a reference to the engine as long as its connections are used."
-            )
-        place = (None if schema is None else schema.lower(), column.table.name.lower())
-        keys = self._tables.get(place)
-        if keys is None:
-            keys = self._tables.setdefault(place, _TableKeys(column, schema, engine, self._size))
-        return keys
-
     def given(self, column: Column[Any], schema: str | None, key: object) -> None:
         """Note that the application gives a row a key of its own: the next are behind it."""
         if type(key) is int and 0 < key <= LARGEST:
@@ -133,6 +120,24 @@ class KeyRanges:
         for (_, name), keys in list(self._tables.items()):
             if tables is None or name in tables:
                 keys.doubt()
+
+    def _keys_of(self, column: Column[Any], schema: str | None) -> _TableKeys:
+        place = (None if schema is None else schema.lower(), column.table.name.lower())
+        keys = self._tables.get(place)
+        if keys is None:
+            made = _TableKeys(column, schema, self._attached, self._size)
+            keys = self._tables.setdefault(place, made)
+        return keys
+
+    def _attached(self) -> Engine:
+        engine = None if self._engine is None else self._engine()
+        if engine is None:
+            raise InterfaceError(
+                "keys are to come from blocks (keys='blocks'), and the engine whose connections "
+                "they are reserved with is not there; nothing was sent\n"
+                "To fix it: keep a reference to the engine as long as its connections are used."
+            )
+        return engine
 
     def _begin_anew(self) -> None:
         """In a forked child: what was reserved is the parent's."""
@@ -207,17 +212,19 @@ class _Span(NamedTuple):
 class _TableKeys:
     """The keys that this process has reserved of one table."""
 
-    def __init__(self, column: Column[Any], schema: str | None, engine: Engine, size: int) -> None:
+    def __init__(
+        self, column: Column[Any], schema: str | None, engine: Callable[[], Engine], size: int
+    ) -> None:
         self._lock = threading.RLock()
         renew_lock_in_child(self)
         self._process = os.getpid()
         self._engine = engine
         self._name = str(column)
-        self._largest = _largest(column, engine.dialect)
-        preparer = engine.dialect.identifier_preparer
+        dialect = engine().dialect
+        self._largest = _largest(column, dialect)
+        preparer = dialect.identifier_preparer
         self._statements = KeyStatements.of(column, schema, preparer)
-        self._first_size, self._longest = size, size * _GROWTH
-        self._size = size
+        self._size, self._longest = size, size * _GROWTH
         self._spans: list[_Span] = []
         self._count: _Count | None = None
         self._doubted = False
@@ -366,7 +373,7 @@ class _TableKeys:
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         """A connection for questions about the keys of this table."""
-        with self._explained(), _opened(self._engine) as connection:
+        with self._explained(), _opened(self._engine()) as connection:
             yield connection
 
     @contextmanager
