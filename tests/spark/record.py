@@ -60,6 +60,12 @@ def run_alone() -> None:
     _run_tests("tests/dialect/units/test_as_one.py")
 
 
+def run_keys() -> None:
+    """What reserves small keys."""
+    chosen = "those_of_sqlite or another_process or such_keys or 63_bits or costs_a_question"
+    _run_tests("tests/dialect/units/test_key_ranges.py", "-k", chosen)
+
+
 def run_compliance() -> None:
     """SQLAlchemy's suite; its pytest is a child, its warehouse is here."""
     from tests.compliance.run import OURS, run
@@ -100,6 +106,7 @@ RECORDINGS: dict[str, Callable[[], None]] = {
     "parity": run_parity,
     "held": run_held,
     "alone": run_alone,
+    "keys": run_keys,
     "compliance": run_compliance,
     "examples": run_examples,
     "demo": run_demo,

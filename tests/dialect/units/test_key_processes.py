@@ -60,7 +60,7 @@ class Size(NamedTuple):
 
 SIZES = [
     pytest.param(Size(3, 1, 2_000, 250), id="small", marks=pytest.mark.slow),
-    pytest.param(Size(16, 8, 62_500, 500), id="1,000,000", marks=full),
+    pytest.param(Size(16, 8, 62_500, 500), id="million", marks=full),
 ]
 
 

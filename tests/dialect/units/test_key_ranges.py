@@ -383,8 +383,8 @@ def test_a_table_with_keys_of_63_bits_is_refused_by_name(
     engine: Engine, connected: Connected, local_warehouse: TestWarehouse
 ) -> None:
     schema = local_warehouse.schema
-    large = connected(keys="time_ordered")
-    add(large)
+    large = f"INSERT INTO {schema}.row_ VALUES (385029678178269284, 'x')"
+    local_warehouse.warehouse.sql(large)
     with sending(lambda: local_warehouse.statements) as sent, pytest.raises(Unsupported) as refused:
         add(engine)
     assert words(sent) == ["SELECT"]
@@ -398,7 +398,7 @@ def test_a_table_with_keys_of_63_bits_is_refused_by_name(
         f"INSERT INTO {schema}.row_ VALUES (7, 'a'), ({LARGEST + 1}, 'b')"
     )
     assert add(engine, 2) == [8, 9]
-    add(large)
+    local_warehouse.warehouse.sql(large.replace("284", "285"))
     assert add(connected(keys="blocks")) == [18]
 
 
@@ -649,6 +649,16 @@ def test_an_answer_that_is_always_lost_is_an_error(
     assert "no keys of row_.id could be reserved in 3 attempts" in str(refused.value)
     assert keys_of(engine) == []
     assert add(engine) == [31]
+
+
+def test_a_small_key_proves_no_commit(connected: Connected, local_warehouse: TestWarehouse) -> None:
+    # Somebody else may have written a row with key 1.
+    engine = connected(keys="blocks", history_timeout=0)
+    Base.metadata.create_all(engine)
+    local_warehouse.inject(Fault.reset("after", statement="^INSERT"))
+    with pytest.raises(Operational, match="AmbiguousWriteError"):
+        add(engine)
+    assert keys_of(engine) == [1]
 
 
 def test_an_error_says_that_it_is_about_keys(

@@ -33,7 +33,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ReferenceType, ref
 
-from sqlalchemy.exc import CompileError
+from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.schema import Column
 from sqlalchemy.types import TypeDecorator
 
@@ -161,9 +161,13 @@ class ReservedKeys:
         """Return the next key of a column.
 
         Raises:
-            OperationalError: None is left.
+            DBAPIError: None is left. It is SQLAlchemy's, since the connection is one of SQLite,
+                which would not make it of an error of this module.
         """
-        return self._ranges.next(column, schema, left, reserve=False)
+        try:
+            return self._ranges.next(column, schema, left, reserve=False)
+        except Error as error:
+            raise DBAPIError.instance(None, None, error, Error, hide_parameters=True) from error
 
     def given(self, column: Column[Any], schema: str | None, key: object) -> None:
         """See ``KeyRanges``."""
