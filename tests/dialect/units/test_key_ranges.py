@@ -245,20 +245,17 @@ def test_a_statement_that_is_looked_at_takes_no_key(
 
 def test_a_table_says_otherwise_than_its_engine(connected: Connected) -> None:
     metadata = MetaData()
-    small, large, plain = (
-        Table(name, metadata, Column("id", Integer, primary_key=True), **options)
-        for name, options in {
-            "small": {"databricks_keys": "blocks"},
-            "large": {"databricks_keys": "time_ordered"},
-            "plain": {},
-        }.items()
+    small, large = (
+        Table(kind, metadata, Column("id", Integer, primary_key=True), databricks_keys=kind)
+        for kind in ("blocks", "time_ordered")
     )
+    plain = Table("plain", metadata, Column("id", Integer, primary_key=True))
     for keys, expected in (("blocks", {small, plain}), ("time_ordered", {small})):
         engine = connected(keys=keys)
         metadata.create_all(engine)
         with engine.begin() as connection:
             for table in (small, large, plain):
-                [key] = connection.execute(insert(table)).inserted_primary_key or ()
+                key = connection.execute(insert(table)).inserted_primary_key[0]  # type: ignore[index]
                 assert (key <= 2000) is (table in expected), table.name
         metadata.drop_all(engine)
 
