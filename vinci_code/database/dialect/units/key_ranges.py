@@ -12,8 +12,9 @@ since the count only grows, and a copy of the statement that comes late can only
 
 So a range costs one statement as long as nobody else reserves keys of the table, and three where
 somebody has since; the first of a process costs two, of which one asks where the count stands.
-Each range of a process is twice as long as the one before, up to 64 times the first; one that a
-unit of work needs many keys of is as long as that.
+Each range that a process asks for is twice as long as the one before, up to 64 times the first; one
+that a unit of work needs many keys of is as long as that. Who was not the first, again and again,
+waits between two attempts, for a random part of a time that doubles.
 
 The statements run on a connection of their own, so that neither a rollback nor a pool of one
 connection that is in use matters, and it is closed afterwards. Threads share the ranges of their
@@ -62,7 +63,7 @@ BLOCK_SIZE = 1000
 
 _GROWTH = 64
 _ATTEMPTS = 100
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 10.0
 _NOT_THERE = "TABLE_OR_VIEW_NOT_FOUND"
 
 _log = logging.getLogger(__name__)
@@ -286,9 +287,9 @@ class _TableKeys:
         Raises:
             Error: None could be reserved.
         """
-        size = max(needed, self._size)
         with self._connected() as connection:
             for attempt in range(_ATTEMPTS):
+                size, began = max(needed, self._size), time.monotonic()
                 # Before anything is sent, which may be interrupted: nothing is known until it ends.
                 count, self._count = self._count, None
                 if count is None:
@@ -298,15 +299,20 @@ class _TableKeys:
                 try:
                     mine = self._send(connection, count, span)
                 except ConflictError:
-                    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.01 * 2**attempt)))  # noqa: S311
-                    continue
+                    mine = False
                 except AmbiguousWriteError as error:
                     _log.info("keys %d to %d of %s are given up: %s", *span, self._name, error)
                     connection.give_up()
                     continue
+                self._size = min(self._longest, self._size * 2)
                 if mine:
                     self._keep(*span)
                     return
+                # Of many that ask at one time, one is first. The more often it was another, the
+                # longer are the ranges and the pauses, so that all come by sooner.
+                took = time.monotonic() - began
+                longest = min(_LONGEST_PAUSE, took * (2 ** min(attempt, 16) - 1))
+                time.sleep(random.uniform(0, longest))  # noqa: S311
         raise OperationalError(
             f"no keys of {self._name} could be reserved in {_ATTEMPTS} attempts: others have moved "
             f"the count in {self._statements.counter} each time, or the warehouse does not say how "
@@ -336,7 +342,6 @@ class _TableKeys:
 
     def _keep(self, first: int, last: int) -> None:
         self._count = _Count(True, last)
-        self._size = min(self._longest, self._size * 2)
         self._spans.append(_Span.of(first, last))
         _log.debug("keys %d to %d of %s are reserved", first, last, self._name)
 
