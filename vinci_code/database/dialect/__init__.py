@@ -79,3 +79,5 @@ def _named_databricks() -> Any:
 
 # The entry point of this name leads here too. Which of two packages' is found first is chance.
 registry.impls.setdefault("databricks", _named_databricks)
+# For a checkout that was installed before it had this dialect.
+registry.register("databricks.vinci_async", f"{__name__}.asynchronous", "VinciAsyncDialect")

@@ -95,6 +95,7 @@ compiled, with a message that names the alternative.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -121,7 +122,12 @@ from vinci_code.database.dialect.units.statistics import Counter, OnProgress, Pr
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
-    from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection, DBAPICursor
+    from sqlalchemy.engine.interfaces import (
+        ConnectArgsType,
+        DBAPIConnection,
+        DBAPICursor,
+        Dialect,
+    )
     from sqlalchemy.pool import Pool
 
 _TRANSACTIONS = ("auto", "on", "off")
@@ -261,6 +267,13 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         return dbapi
 
     @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:  # noqa: ARG003 - asked by SQLAlchemy
+        """Have ``create_async_engine("databricks+vinci://…")`` take the dialect for asyncio."""
+        from vinci_code.database.dialect.asynchronous import VinciAsyncDialect
+
+        return VinciAsyncDialect
+
+    @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:  # noqa: ARG003 - asked by SQLAlchemy
         """Use a pool that gives idle sessions back, and shows no connect arguments."""
         return SessionPool
@@ -294,7 +307,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         opened: Any = connection.connection.dbapi_connection
         self.default_schema_name = opened.initial_schema
         if self.transactions == "on":
-            _unit(opened).require_transactions()
+            self.run_on(opened, _unit(opened).require_transactions)
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -344,33 +357,40 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     # --- units of work --------------------------------------------------------------------------
 
+    def run_on(self, dbapi_connection: Any, work: Callable[[], Any]) -> Any:
+        """What some work on a connection gives, which may wait for the warehouse."""
+        return work()
+
     def do_commit(self, dbapi_connection: Any) -> None:
         """Send what is held, as a whole."""
-        _unit(dbapi_connection).commit()
+        self.run_on(dbapi_connection, _unit(dbapi_connection).commit)
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """Drop what is held; nothing is sent unless a transaction was begun."""
-        _unit(dbapi_connection).rollback()
+        self.run_on(dbapi_connection, _unit(dbapi_connection).rollback)
 
     def do_savepoint(self, connection: Connection, name: str) -> None:
         """Mark a place in what is held."""
+        opened: Any = connection.connection.dbapi_connection
         try:
-            _unit(connection.connection.dbapi_connection).savepoint(name)
+            self.run_on(opened, partial(_unit(opened).savepoint, name))
         except Error as error:
             # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
         """Drop what was held since."""
+        opened: Any = connection.connection.dbapi_connection
         try:
-            _unit(connection.connection.dbapi_connection).rollback_to(name)
+            self.run_on(opened, partial(_unit(opened).rollback_to, name))
         except Error as error:
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:
         """Forget the mark."""
+        opened: Any = connection.connection.dbapi_connection
         try:
-            _unit(connection.connection.dbapi_connection).release(name)
+            self.run_on(opened, partial(_unit(opened).release, name))
         except Error as error:
             connection._handle_dbapi_exception(error, None, None, None, None)
 

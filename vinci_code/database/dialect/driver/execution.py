@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
+    CancelledError,
     ConnectionLostError,
     Error,
     SessionLostError,
     StatementTimeout,
 )
-from vinci_code.database.dialect.driver.transport import Call, DeadlinePassed, within
+from vinci_code.database.dialect.driver.transport import Call, DeadlinePassed, StopAsked, within
 from vinci_code.database.dialect.interruptions import is_foreign
 
 _CANCEL_SECONDS = 0.4
@@ -142,28 +143,29 @@ class Execution:
         if command is not None:
             within(_CANCEL_SECONDS, lambda: session.cancel(command))
             if call.repeatable or call.failed:
-                raise timed_out(call.statement_id) from passed
+                raise given_up(passed, call.statement_id) from passed
             return self._settle(session, command, passed)
         if call.sent or call.in_flight:
             # Without a name, only the end of its session ends a statement.
             self._end(_CANCEL_SECONDS)
             if not call.repeatable:
                 raise ambiguous(passed, call) from passed
-        raise timed_out(call.statement_id) from passed
+        raise given_up(passed, call.statement_id) from passed
 
     def _settle(self, session: SessionLike, command: Any, passed: DeadlinePassed) -> Outcome:
         """Find out whether a write was faster than its cancellation."""
         call = self._call
         until = time.monotonic() + _STATE_SECONDS
         call.deadline = until
-        while not (call.finished or call.failed) and time.monotonic() < until:
-            try:
-                session.state_of(command, call)
-            except Error:
-                break
-            time.sleep(_STATE_SECONDS / 5)
+        with call.settling():
+            while not (call.finished or call.failed) and time.monotonic() < until:
+                try:
+                    session.state_of(command, call)
+                except Error:
+                    break
+                time.sleep(_STATE_SECONDS / 5)
         if call.failed:
-            raise timed_out(call.statement_id) from passed
+            raise given_up(passed, call.statement_id) from passed
         if call.finished:
             return self._outcome(None)
         raise ambiguous(passed, call) from passed
@@ -205,8 +207,13 @@ def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
     return lost
 
 
-def timed_out(statement_id: str | None) -> StatementTimeout:
-    """The error for a statement that was cancelled at its deadline."""
+def given_up(passed: DeadlinePassed, statement_id: str | None) -> CancelledError:
+    """The error for a statement that was cancelled at its deadline, or as somebody asked for it."""
+    if isinstance(passed, StopAsked):
+        return CancelledError(
+            "the statement was cancelled by who waited for it; it wrote nothing",
+            statement_id=statement_id,
+        )
     return StatementTimeout(
         "the statement did not finish before its deadline and was cancelled; it wrote nothing\n"
         "To fix it: raise 'timeout', or let the statement do less.",

@@ -534,6 +534,14 @@ class Unit:
                 "isolation_level='AUTOCOMMIT'."
             )
 
+    def count(self, write: Held) -> None:
+        """Count how many rows a held write matches, where nothing has to be sent before.
+
+        By that ``rowcount_of`` knows it.
+        """
+        if write.rowcount is None and self.held.holds(write):
+            write.rowcount = self._counted_as_held(write)
+
     def rowcount_of(self, write: Held) -> int:
         """How many rows a write has matched.
 
@@ -542,8 +550,7 @@ class Unit:
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
         """
-        if write.rowcount is None and self.held.holds(write):
-            write.rowcount = self._counted_as_held(write)
+        self.count(write)
         if write.rowcount is None and self.held.holds(write):
             self._send_held("result.rowcount was asked for", counting=True)
         return -1 if write.rowcount is None else write.rowcount
@@ -1193,9 +1200,11 @@ class Unit:
             return int(cursor.fetchall()[0][0])
 
         try:
-            if before is not None:
-                before()
-            return find_out(commit, ask_history, count)
+            # Also for who waits no more: what is not known could be written twice.
+            with connection.settling():
+                if before is not None:
+                    before()
+                return find_out(commit, ask_history, count)
         except Error as failure:
             if is_from_signal(failure):
                 raise
