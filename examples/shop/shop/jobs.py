@@ -49,7 +49,7 @@ async def send_confirmations(
         at: The present, for tests.
 
     Returns:
-        How many were sent.
+        How many it has sent while its claim lasted.
     """
     sent = 0
     while True:
@@ -60,8 +60,7 @@ async def send_confirmations(
         if not mine:
             return sent
         done = [one.id for one in mine if await _try(send, one)]
-        await database.run(_note, claim, done, at or now())
-        sent += len(done)
+        sent += await database.run(_note, claim, done, at or now())
 
 
 async def close_stale_carts(session: AsyncSession, at: datetime | None = None) -> None:
@@ -115,12 +114,15 @@ async def _try(send: Send, mail: Confirmation) -> bool:
     return True
 
 
-async def _note(session: AsyncSession, claim: str, done: Sequence[int], at: datetime) -> None:
+async def _note(session: AsyncSession, claim: str, done: Sequence[int], at: datetime) -> int:
+    """Note what was sent, where nobody has claimed it since."""
     mine = select(Confirmation).where(Confirmation.id.in_(done), Confirmation.claimed_by == claim)
-    query = mine.options(contains_eager(Confirmation.order)).join(Confirmation.order)
-    for mail in await session.scalars(query):
+    query = mine.join(Confirmation.order).options(contains_eager(Confirmation.order))
+    mails = (await session.scalars(query)).all()
+    for mail in mails:
         mail.sent_at = at
         mail.order.state = OrderState.CONFIRMED
+    return len(mails)
 
 
 async def _print(address: str, order: Order) -> None:

@@ -40,7 +40,7 @@ def alembic_config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def migrated(alembic_config: Config) -> Iterator[Engine]:
+def engine(alembic_config: Config) -> Iterator[Engine]:
     """An engine on the database, whose tables are made now and dropped in the end."""
     engine = create_configured_engine()
     try:
@@ -50,20 +50,21 @@ def migrated(alembic_config: Config) -> Iterator[Engine]:
         alembic.command.upgrade(alembic_config, "head")
         yield engine
         alembic.command.downgrade(alembic_config, "base")
+        assert inspect(engine).get_table_names() == ["alembic_version"]
     finally:
         engine.dispose()
 
 
-@pytest.fixture
-def engine(migrated: Engine) -> Iterator[Engine]:
-    """An engine on the tables, which are empty."""
-    yield migrated
-    with migrated.begin() as connection:
+@pytest.fixture(autouse=True)
+def empty_tables(engine: Engine) -> Iterator[None]:
+    """Leave the tables to the next test as they were found."""
+    yield
+    with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(delete(table))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def app(engine: Engine) -> AsyncIterator[FastAPI]:
     """The application as it runs."""
     app = create_app()
@@ -71,14 +72,14 @@ async def app(engine: Engine) -> AsyncIterator[FastAPI]:
         yield app
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def database(app: FastAPI) -> Database:
     """The database of the application."""
     database: Database = app.state.database
     return database
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Somebody who calls it."""
     # What the application does not handle is to be an answer, as it is for its users.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -49,6 +48,16 @@ async def three_orders(client: AsyncClient, make_user: Any, make_order: Any, pla
     await make_order(user, note="c Cafe\u0301", tags=["eilig", "gift"])
 
 
+WRONG: list[dict[str, Any]] = [
+    {"tags": ["unknown"]},
+    {"lines": [{"product": "Wein", "quantity": 0, "unit_price": "1"}]},
+    {"lines": [{"product": "Wein", "quantity": 1, "unit_price": "1.001"}]},
+    {"lines": [{"product": "Wein", "quantity": 1, "unit_price": "-1"}]},
+    {"lines": [{"product": "", "quantity": 1, "unit_price": "1"}]},
+    {"total": "5.00"},
+]
+
+
 async def test_an_order_comes_back(client: AsyncClient, make_user: Any, make_order: Any) -> None:
     await client.post("/tags", json={"name": "gift"})
     await client.post("/tags", json={"name": "eilig"})
@@ -67,19 +76,18 @@ async def test_an_order_comes_back(client: AsyncClient, make_user: Any, make_ord
 async def test_money_is_exact(client: AsyncClient, make_user: Any, make_order: Any) -> None:
     await client.post("/tags", json={"name": "gift"})
     user = await make_user()
-    prices = ["0.01", "0.10", "0.20", "19.99", "1000000.07", "0"]
-    for price in prices:
-        line = {"product": "Wein", "quantity": 7, "unit_price": price}
-        made = await make_order(user, lines=[line], tags=["gift"])
-        assert Decimal(made["total"]) == 7 * Decimal(price)
-        found = await client.get(f"/orders/{made['id']}")
-        assert found.json()["lines"][0]["unit_price"] == f"{Decimal(price):.2f}"
-        least = await client.get("/orders", params={"min_total": made["total"], "limit": 100})
-        assert made["id"] in {order["id"] for order in least.json()["items"]}
+    prices = ["0.10", "19.99", "1000000.07", "0"]
+    lines = [{"product": "Wein", "quantity": 7, "unit_price": price} for price in prices]
+    made = [await make_order(user, lines=[line], tags=["gift"]) for line in lines]
+    assert [order["total"] for order in made] == ["0.70", "139.93", "7000000.49", "0.00"]
+    found = (await client.get("/orders", params={"min_total": "0.70"})).json()["items"]
+    assert [order["total"] for order in found] == ["7000000.49", "139.93", "0.70"]
+    assert [order["lines"][0]["unit_price"] for order in found] == prices[2::-1]
     (tag,) = (await client.get("/tags")).json()
-    assert Decimal(tag["total"]) == sum(7 * Decimal(price) for price in prices)
+    assert tag["total"] == "7000141.12"
 
 
+@pytest.mark.slow
 async def test_lines_are_replaced(client: AsyncClient, make_user: Any, make_order: Any) -> None:
     order = await make_order(await make_user())
     lines = [
@@ -96,6 +104,7 @@ async def test_lines_are_replaced(client: AsyncClient, make_user: Any, make_orde
         assert (await client.get(f"/orders/{order['id']}")).json() == order
 
 
+@pytest.mark.slow
 async def test_what_is_left_out_of_a_change_stays(
     client: AsyncClient, make_user: Any, make_order: Any
 ) -> None:
@@ -158,6 +167,7 @@ async def test_an_order_that_is_placed_twice_at_once_is_placed_once(
     assert (await client.delete(path, params={"version": 2})).status_code == 409
 
 
+@pytest.mark.slow
 async def test_an_empty_order_is_not_placed(
     client: AsyncClient, make_user: Any, make_order: Any
 ) -> None:
@@ -237,22 +247,11 @@ async def test_tags_are_counted(client: AsyncClient, make_user: Any, make_order:
     ]
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"tags": ["unknown"]},
-        {"lines": [{"product": "Wein", "quantity": 0, "unit_price": "1"}]},
-        {"lines": [{"product": "Wein", "quantity": 1, "unit_price": "1.001"}]},
-        {"lines": [{"product": "Wein", "quantity": 1, "unit_price": "-1"}]},
-        {"lines": [{"product": "", "quantity": 1, "unit_price": "1"}]},
-        {"total": "5.00"},
-    ],
-)
-async def test_what_makes_no_order_is_refused(
-    client: AsyncClient, make_user: Any, wrong: Any
-) -> None:
-    body = {"user_id": int((await make_user())["id"]), **wrong}
-    assert (await client.post("/orders", json=body)).status_code == 422
+async def test_what_makes_no_order_is_refused(client: AsyncClient, make_user: Any) -> None:
+    user = int((await make_user())["id"])
+    for wrong in WRONG:
+        answer = await client.post("/orders", json={"user_id": user, **wrong})
+        assert answer.status_code == 422, wrong
     assert (await client.get("/orders")).json()["items"] == []
 
 
