@@ -6,6 +6,7 @@ Other rooms import from it:
 - ``deadlines``: being back in time from calls that know no deadline
 - ``session``: sessions on the database that the configuration chooses
 - ``sqlite``: the engine for SQLite
+- ``table_copies``: migrating SQLite, where a table is changed by a copy of it
 - ``upserts``: rows that are inserted, or changed where they are there
 """
 

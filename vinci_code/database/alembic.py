@@ -21,6 +21,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData
 
+from vinci_code.database.table_copies import migrating, migrating_on
+
 _IncludeName = Callable[[Any, str, Any], bool]
 
 
@@ -31,8 +33,9 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
     Alembic's cookbook has it for tests; without, an engine is made from the settings.
 
     On SQLite all revisions are one transaction, which holds the write lock from its start, and a
-    table is changed by being copied (``render_as_batch``). On Databricks, which has no transaction
-    around DDL, others that migrate meanwhile wait (``claimed``).
+    table is changed by being copied (``render_as_batch``); foreign keys act on nothing meanwhile,
+    and are checked before the commit. On Databricks, which has no transaction around DDL, others
+    that migrate meanwhile wait (``claimed``).
 
     Args:
         metadata: The tables as the models have them. Those of this package that are not among them
@@ -42,6 +45,8 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
 
     Raises:
         ConfigurationError: The configuration cannot be used.
+        SchemaError: On SQLite rows would be left that refer to rows which are not there, or be
+            lost with a table that is copied on a connection which enforces foreign keys.
         MigrationRunningError: Another process migrates tables on Databricks, and is not done in
             time, or is dead.
     """
@@ -74,8 +79,11 @@ def _run_on(connection: Connection, metadata: MetaData, options: Mapping[str, An
         dialect: Any = connection.dialect
         # Its engine may have been made before Alembic was loaded, which does not know it then.
         dialect.register_migrations()
-    is_sqlite = connection.dialect.name == "sqlite"
-    _run(metadata, {"connection": connection, "render_as_batch": is_sqlite}, options)
+    if connection.dialect.name == "sqlite":
+        with migrating_on(connection):
+            _run(metadata, {"connection": connection, "render_as_batch": True}, options)
+    else:
+        _run(metadata, {"connection": connection}, options)
 
 
 def _run(metadata: MetaData, place: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -116,10 +124,8 @@ def _but_ours(metadata: MetaData, claim: str, asked: _IncludeName | None) -> _In
 def _alone(engine: Engine, options: Mapping[str, Any]) -> Iterator[Connection]:
     """A connection for the only process that migrates this schema."""
     if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            connection = connection.execution_options(sqlite_begin="IMMEDIATE")
-            with connection.begin():
-                yield connection
+        with migrating(engine) as connection:
+            yield connection
         return
     from vinci_code.database.dialect.alembic import claimed
 

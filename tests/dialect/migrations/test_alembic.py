@@ -6,6 +6,7 @@ import itertools
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Connection,
     DateTime,
     Engine,
@@ -37,10 +39,12 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    column,
     create_engine,
     inspect,
     text,
 )
+from sqlalchemy import table as lightweight
 from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import NullType
@@ -50,6 +54,7 @@ from vinci_code.database.dialect.alembic import VinciImpl, settle_interrupted
 from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.migrations.compare import same_type
 from vinci_code.database.dialect.migrations.progress import PROPERTY, UnknownOutcomeError
+from vinci_code.database.dialect.text.scanning import parts_of
 from vinci_code.database.dialect.types import ARRAY, STRUCT, VARIANT
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -369,11 +374,21 @@ def test_columns_are_changed(op: Operations, connection: Connection) -> None:
 
 
 def test_a_type_is_widened(op: Operations, connection: Connection) -> None:
-    op.create_table("t", Column("n", INTEGER))
-    with pytest.raises(DBAPIError, match="type widening"):
-        op.alter_column("t", "n", type_=Integer(), existing_type=INTEGER())
+    op.create_table("t", Column("a", Numeric(12, 2)), Column("b", INTEGER))
+    op.execute("INSERT INTO t VALUES (1234567890.12, 7)")
+    op.alter_column("t", "a", type_=Numeric(14, 2), existing_type=Numeric(12, 2))
+    op.alter_column("t", "b", type_=BigInteger(), existing_type=INTEGER())
+    op.execute("INSERT INTO t VALUES (123456789012.34, 5000000000)")
+    assert rows(connection, "SELECT a, b FROM t ORDER BY b") == [
+        (Decimal("1234567890.12"), 7),
+        (Decimal("123456789012.34"), 5_000_000_000),
+    ]
     found = dict(rows(connection, "SHOW TBLPROPERTIES t"))
     assert found["delta.enableTypeWidening"] == "true"
+    assert str(columns(connection, "t")["a"]["type"]) == "DECIMAL(14, 2)"
+    for narrow in (Numeric(14, 3), Numeric(10, 2), String()):
+        with pytest.raises(DBAPIError, match="not supported for changing column"):
+            op.alter_column("t", "a", type_=narrow, existing_type=Numeric(14, 2))
 
 
 def test_constraints_comments_and_tables(op: Operations, connection: Connection) -> None:
@@ -526,6 +541,201 @@ def test_defaults_that_differ_are_reported(
     assert changes(metadata_of("1", "1", None, "x", "X()", text("CURRENT_TIMESTAMP"))) == []
     found = changes(metadata_of("2", None, "1", "X", "X", now))
     assert [item[0][3] for item in found] == ["a", "b", "c", "d", "e"]
+
+
+def test_identity_columns_that_differ_are_reported(
+    engine: Engine, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    def metadata_of(identity: Identity | None) -> MetaData:
+        metadata = MetaData()
+        given = [] if identity is None else [identity]
+        Table("t", metadata, Column("a", BigInteger, *given), Column("b", BigInteger))
+        return metadata
+
+    metadata_of(Identity(start=5, increment=2)).create_all(engine)
+    assert changes(metadata_of(Identity(start=5, increment=2))) == []
+    for other in (
+        Identity(),
+        Identity(start=6, increment=2),
+        Identity(always=True, start=5, increment=2),
+    ):
+        [[change]] = changes(metadata_of(other))
+        assert change[0] == "modify_default"
+
+
+def test_computed_columns_are_compared(
+    engine: Engine, changes: Callable[[MetaData], list[Any]]
+) -> None:
+    def metadata_of(expression: str | None) -> MetaData:
+        metadata = MetaData()
+        given = [] if expression is None else [Computed(expression)]
+        twice = Column("b", Integer, Computed("a * 2"))
+        Table("t", metadata, Column("a", Integer), twice, Column("c", Integer, *given))
+        return metadata
+
+    metadata_of("(a + 1) * 2").create_all(engine)
+    assert changes(metadata_of("(a + 1) * 2")) == []
+    assert changes(metadata_of("(A+1)*2")) == []
+    for other in ("(a + 1) * 3", None):
+        with pytest.warns(UserWarning, match=r"Computed default on t\.c cannot be modified"):
+            assert changes(metadata_of(other)) == []
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+def parent_and_child(*, key: bool) -> MetaData:
+    """A table that refers to a column which is no primary key, and to one that is."""
+    metadata = MetaData()
+    Table(
+        "Parent",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("code", String, unique=key),
+    )
+    Table(
+        "child",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("code", String, ForeignKey("Parent.code", name="fk_code")),
+        Column("parent", Integer, ForeignKey("Parent.id", name="fk_parent")),
+    )
+    return metadata
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_a_foreign_key_to_no_primary_key_is_left_out(
+    engine: Engine,
+    changes: Callable[[MetaData], list[Any]],
+    caplog: pytest.LogCaptureFixture,
+    key: bool,
+) -> None:
+    metadata = parent_and_child(key=key)
+    with caplog.at_level("INFO", "vinci_code.database.dialect"):
+        metadata.create_all(engine)
+    told = [text for text in caplog.messages if "is not declared" in text]
+    assert len(told) == 1
+    assert "foreign key fk_code on child (code)" in told[0]
+    assert [item["name"] for item in inspect(engine).get_foreign_keys("child")] == ["fk_parent"]
+    assert changes(metadata) == []
+    metadata.drop_all(engine)
+
+
+def test_a_foreign_key_that_is_added_to_no_primary_key_is_left_out(
+    op: Operations, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    op.create_table("p", Column("id", Integer, primary_key=True), Column("code", String))
+    op.create_table("q", Column("a", Integer, primary_key=True), Column("b", Integer))
+    op.create_table(
+        "c",
+        Column("id", Integer, primary_key=True),
+        Column("p", Integer, ForeignKey("p.id", name="fk_p")),
+        Column("code", String, ForeignKey("p.code", name="fk_code")),
+        Column("c", Integer, ForeignKey("c.id", name="fk_self")),
+    )
+    with caplog.at_level("INFO", "vinci_code.database.dialect"):
+        op.create_foreign_key("fk_b", "c", "q", ["p"], ["b"])
+    assert len([text for text in caplog.messages if "fk_b on c (p) is not declared" in text]) == 1
+    op.create_foreign_key("fk_a", "c", "q", ["p"], ["a"])
+    names = {item["name"] for item in inspect(connection).get_foreign_keys("c")}
+    assert names == {"fk_p", "fk_self", "fk_a"}
+    for name in ("fk_a", "fk_b", "fk_code"):
+        op.drop_constraint(name, "c", type_="foreignkey")
+    names = {item["name"] for item in inspect(connection).get_foreign_keys("c")}
+    assert names == {"fk_p", "fk_self"}
+    with pytest.raises(DBAPIError, match="TABLE_OR_VIEW_NOT_FOUND"):
+        op.create_foreign_key("fk_no", "c", "nosuch", ["p"], ["b"])
+
+
+def test_rows_without_a_key_get_one(op: Operations, connection: Connection) -> None:
+    op.create_table("T", Column("id", Integer, primary_key=True), Column("g", String))
+    table = lightweight("T", column("g", String))
+    op.bulk_insert(table, [{"g": "a"}, {"g": "b"}])
+    op.bulk_insert(table, [{"g": "c"}], multiinsert=False)
+    with_key = lightweight("T", column("id", Integer), column("g", String))
+    op.bulk_insert(with_key, [{"id": 7, "g": "d"}, {"id": None, "g": "e"}])
+    whole = Table("T", MetaData(), Column("id", Integer, primary_key=True), Column("g", String))
+    op.bulk_insert(whole, [{"g": "f"}])
+    found = dict(rows(connection, "SELECT g, id FROM t"))
+    assert sorted(found) == ["a", "b", "c", "d", "e", "f"]
+    assert found["d"] == 7
+    assert len(set(found.values())) == 6
+    op.bulk_insert(table, [])
+
+
+def test_rows_get_no_key_where_sqlite_would_give_none(
+    op: Operations, connection: Connection
+) -> None:
+    op.create_table("texts", Column("id", String, primary_key=True), Column("g", String))
+    with pytest.raises(DBAPIError, match="Column id is not specified"):
+        op.bulk_insert(lightweight("texts", column("g", String)), [{"g": "a"}])
+    op.create_table("plain", Column("g", String))
+    op.bulk_insert(lightweight("plain", column("g", String)), [{"g": "a"}])
+    op.create_table(
+        "counted", Column("id", Integer, Identity(True), primary_key=True), Column("g", String)
+    )
+    op.bulk_insert(lightweight("counted", column("g", String)), [{"g": "a"}])
+    assert rows(connection, "SELECT id FROM counted") == [(1,)]
+    op.create_table("narrow", Column("id", INTEGER, primary_key=True), Column("g", String))
+    with pytest.raises(CompileError, match="cannot hold it"):
+        op.bulk_insert(lightweight("narrow", column("g", String)), [{"g": "a"}])
+
+
+# --- literals ------------------------------------------------------------------------------------
+
+ODD = "a;b\n\nc\t:x -- d /* e */ ; 'f' \\\\ \"g\""
+"""What a literal may hold that ends a statement, or begins something else, outside of one."""
+
+
+def test_a_literal_may_hold_anything(
+    migrations: Migrations, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrations.revision(
+        f"""
+        odd = {ODD!r}
+        op.create_table("t", sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("a", sa.String, server_default=odd, comment=odd),
+            sa.Column("b", sa.String, server_default=sa.literal(odd)), comment=odd)
+        op.execute(sa.text("INSERT INTO t (id, a) VALUES (1, :odd)").bindparams(odd=odd))
+        op.execute("INSERT INTO t (id, a) VALUES (2, 'x;y\\n\\n\\tz')")
+        op.bulk_insert(sa.table("t", sa.column("id", sa.Integer),
+            sa.column("a", sa.String)), [dict(id=3, a=odd)])
+        op.add_column("t", sa.Column("c", sa.String, server_default=odd, comment=odd))
+        op.alter_column("t", "a", comment=odd + "2", server_default=odd + "2",
+            existing_type=sa.String())
+        """,
+        'op.drop_table("t")',
+    )
+    migrations.upgrade()
+    everything = "SELECT id, a, b, c FROM t ORDER BY id"
+    wanted = [(1, ODD, ODD, ODD), (2, "x;y\n\n\tz", ODD, ODD), (3, ODD, ODD, ODD)]
+    assert rows(connection, everything) == wanted
+    online = inspect(connection).get_columns("t")
+    assert [item["comment"] for item in online] == [None, ODD + "2", None, ODD]
+    assert inspect(connection).get_table_comment("t")["text"] == ODD
+    migrations.downgrade("base")
+    connection.exec_driver_sql("DROP TABLE alembic_version")
+
+    capsys.readouterr()
+    command.upgrade(migrations.config, "head", sql=True)
+    for statement in statements_of(capsys.readouterr().out):
+        # As it stands: not even a parameter in it is looked for.
+        connection.exec_driver_sql(statement)
+    connection.commit()
+    assert rows(connection, everything) == wanted
+    offline = inspect(connection).get_columns("t")
+    assert repr(offline) == repr(online)
+
+
+def statements_of(script: str) -> list[str]:
+    """The statements of a script, which end with semicolons."""
+    statements, begin = [], 0
+    for part in parts_of(script):
+        if part.text == ";":
+            statements.append(script[begin : part.start].strip())
+            begin = part.end
+    assert not script[begin:].strip()
+    return statements
 
 
 @pytest.mark.parametrize(

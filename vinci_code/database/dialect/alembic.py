@@ -25,6 +25,7 @@ What differs from other databases:
 
 from __future__ import annotations
 
+from vinci_code.database.dialect.migrations import names  # noqa: F401 - registers a comparator
 from vinci_code.database.dialect.migrations.changes import ChangingImpl
 from vinci_code.database.dialect.migrations.claim import MigrationRunningError, claimed
 from vinci_code.database.dialect.migrations.compare import ComparingImpl

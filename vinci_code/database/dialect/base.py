@@ -81,7 +81,8 @@ Arguments of ``Table``:
     Table properties. Those that a table needs, for defaults and for names with spaces, are added.
 
 Keys: a row of a table whose primary key SQLite would give out gets a key of 63 bits that is made in
-the client, and is known after the flush; ``Identity()`` has the warehouse number the rows.
+the client, and is known after the flush, also where it is declared ``Identity()``;
+``Identity(always=True)`` has the warehouse number the rows.
 
 Types: ``Integer`` and its kin have 64 bits, ``Float`` is a DOUBLE, ``Numeric`` without a precision
 DECIMAL(38, 18), ``String`` of any length STRING, ``DateTime`` a TIMESTAMP_NTZ and with
@@ -110,6 +111,7 @@ from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.driver import connecting, pooling, query_history, urls
 from vinci_code.database.dialect.driver.pooling import SessionPool, look_after
+from vinci_code.database.dialect.reflection import spelling
 from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
 from vinci_code.database.dialect.sql.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.sql.identifiers import VinciIdentifierPreparer
@@ -258,6 +260,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.settled_indexes: WeakSet[schema.Index] = WeakSet()
         # The foreign keys whose ON DELETE and ON UPDATE were reported to have no effect.
         self.reported_actions: WeakSet[schema.ForeignKeyConstraint] = WeakSet()
+        # Those that were reported to be left out.
+        self.reported_keys: WeakSet[schema.ForeignKeyConstraint] = WeakSet()
 
     @classmethod
     def import_dbapi(cls) -> ModuleType:
@@ -284,6 +288,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         flushed_keys.listen()
         flushes.listen()
         loaded.listen()
+        spelling.listen()
         selfcheck.check(engine.dialect)
         pooling.require_reset(engine)
         look_after(engine)

@@ -129,7 +129,7 @@ SINCE_2_1: Used = {
 
 ALEMBIC: Used = {
     ("alembic.autogenerate.render", ""): ("_repr_type",),
-    ("alembic.ddl.impl", "DefaultImpl"): ("_exec",),
+    ("alembic.ddl.impl", "DefaultImpl"): ("_compare_identity_default", "_exec"),
 }
 
 

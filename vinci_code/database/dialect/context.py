@@ -587,8 +587,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         compiled: Any = self.compiled
         table = compiled.written_table
         used = self._reads(unit, table)
-        if used is not None and table is not None:
-            used |= {bare_name(table)}
+        changes = None if table is None else frozenset({bare_name(table)})
+        if used is not None and changes is not None:
+            used |= changes
         write = compiled.write
         certain = None if write is None else 1 if checks.matched else write.rows
         written = None if table is None else str(table)
@@ -597,7 +598,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             partial(self._after, checks), self._given_parameters or [{}], self.compiled_parameters
         )
         return [
-            HeldText(statement, row, used, written, certain, sets=sets, after=outcome)
+            HeldText(statement, row, used, written, changes, certain, sets=sets, after=outcome)
             for row, outcome in zip(settled(parameters), after, strict=True)
         ]
 

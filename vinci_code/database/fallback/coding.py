@@ -300,6 +300,7 @@ def _read_text(write: Mapping[str, Any]) -> HeldText:
         tuple(unpacked(write["parameters"])),
         _names(write["tables"]),
         write["written"],
+        None,  # nothing is read over what is replayed
         write["certain"],
         StatementTraits(**write["described"]),
     )

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
 from vinci_code.database.dialect.forking import renew_lock_in_child
+from vinci_code.database.table_copies import migrating
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -241,18 +242,15 @@ def _between(lower: str | None, upper: str | None) -> list[str]:
 @contextmanager
 def _writing(engine: Engine) -> Iterator[Connection]:
     """A connection for the only process that migrates: the others wait until it is done."""
-    alone: AbstractContextManager[None]
     if engine.dialect.name == "sqlite":
-        # The transaction holds the write lock from its start.
-        options, alone = {"sqlite_begin": "IMMEDIATE"}, nullcontext()
-    else:
-        from vinci_code.database.dialect.migrations.claim import claimed
+        with migrating(engine) as connection:
+            yield connection
+        return
+    from vinci_code.database.dialect.migrations.claim import claimed
 
+    with claimed(engine, version_table=VERSION_TABLE), engine.connect() as connection:
         # Databricks has no transaction around DDL.
-        options = {"isolation_level": "AUTOCOMMIT"}
-        alone = claimed(engine, version_table=VERSION_TABLE)
-    with alone, engine.connect() as connection:
-        connection = connection.execution_options(**options)
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             yield connection
 

@@ -290,7 +290,22 @@ def _column_type(change: Alteration, column: TableColumn) -> None:
             "ALTER TABLE ALTER COLUMN is not supported for changing column "
             f"{change.table.name}.{column.name} from {column.type.text} to {wanted.text}",
         )
-    raise unsupported("ALTER COLUMN … TYPE with type widening")
+    _refuse_dependent(change.schema, column)
+    if column.identity is not None:
+        raise SqlError(
+            "DELTA_IDENTITY_COLUMNS_ALTER_COLUMN_NOT_SUPPORTED",
+            "429BQ",
+            "ALTER TABLE ALTER COLUMN is not supported for IDENTITY columns.",
+        )
+    # Into a column of its own: the versions before have the narrow one.
+    schema = change.schema
+    wider = replace(column, type=wanted, physical=f"c{schema.next_physical}")
+    columns = tuple(wider if item is column else item for item in schema.columns)
+    changed = replace(schema, columns=columns, next_physical=schema.next_physical + 1)
+    check_columns(change.work, change.table.name, changed)
+    change.new_columns.append(wider)
+    change.copied[wider.physical] = f"CAST({column.physical} AS {wider.type.duckdb()})"
+    change.commit(changed, "CHANGE COLUMN")
 
 
 def _widens(before: SqlType, after: SqlType) -> bool:

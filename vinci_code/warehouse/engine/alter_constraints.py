@@ -51,7 +51,7 @@ def add_constraint(change: Alteration) -> None:
 def _add_check(change: Alteration, name: str, condition: str) -> None:
     schema, work, state = change.schema, change.work, change.state
     for check in schema.checks:
-        if check.name.lower() == name.lower():
+        if check.name == name.lower():
             raise SqlError(
                 "DELTA_CONSTRAINT_ALREADY_EXISTS",
                 "42710",
@@ -80,7 +80,7 @@ def _add_check(change: Alteration, name: str, condition: str) -> None:
             "23512",
             f"{count} rows in {change.table.name} violate the new CHECK constraint ({condition})",
         )
-    changed = replace(schema, checks=(*schema.checks, CheckConstraint(name, condition)))
+    changed = replace(schema, checks=(*schema.checks, CheckConstraint(name.lower(), condition)))
     change.commit(changed, "ADD CONSTRAINT", {"name": name, "expr": condition})
 
 
@@ -91,8 +91,8 @@ def drop_constraint(change: Alteration) -> None:
     name = reader.identifier()
     reader.accept_any("RESTRICT", "CASCADE")
     lowered = name.lower()
-    keys = tuple(key for key in schema.keys if key.name.lower() != lowered)
-    checks = tuple(check for check in schema.checks if check.name.lower() != lowered)
+    keys = tuple(key for key in schema.keys if key.name != lowered)
+    checks = tuple(check for check in schema.checks if check.name != lowered)
     if len(keys) == len(schema.keys) and len(checks) == len(schema.checks):
         if tolerant:
             return

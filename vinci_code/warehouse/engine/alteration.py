@@ -19,6 +19,7 @@ class Alteration:
         self.table = table
         self.reader = reader
         self.new_columns: list[TableColumn] = []
+        self.copied: dict[str, str] = {}
 
     @property
     def state(self) -> TableState:
@@ -41,6 +42,8 @@ class Alteration:
             metadata=True,
             protocol=properties.changes_protocol(base.schema.properties, schema.properties),
         )
-        change = Change(base, commit, schema=schema, new_columns=self.new_columns)
+        change = Change(
+            base, commit, schema=schema, new_columns=self.new_columns, copied=self.copied
+        )
         with self.work.session.shielded():
             room.publish(self.work.cursor, [change])

@@ -199,7 +199,7 @@ def resolve_key(work: Work, table: TableName, schema: TableSchema, spec: KeySpec
     """Return a key with its columns and its parent looked up.
 
     Raises:
-        SqlError: Where a column or the parent is not there, or the parent has no such key.
+        SqlError: Where a column or the parent is not there, or the parent has no such primary key.
     """
     names = tuple(schema.column(name).name for name in spec.columns)
     if spec.kind != "FOREIGN KEY":
@@ -220,14 +220,13 @@ def resolve_key(work: Work, table: TableName, schema: TableSchema, spec: KeySpec
 
 
 def _parent_columns(parent: TableName, schema: TableSchema, spec: KeySpec) -> tuple[str, ...]:
-    keys = [key for key in schema.keys if key.kind in ("PRIMARY KEY", "UNIQUE")]
+    primary = schema.primary_key
+    if primary is None:
+        raise invalid_key(f"The parent table {parent} has no primary key.")
     if not spec.parent_columns:
-        primary = schema.primary_key
-        if primary is None:
-            raise invalid_key(f"The parent table {parent} has no primary key.")
         return primary.columns
     columns = tuple(schema.column(name).name for name in spec.parent_columns)
-    if not any(sorted(key.columns) == sorted(columns) for key in keys):
+    if sorted(primary.columns) != sorted(columns):
         raise invalid_key(
             f"The referenced columns ({', '.join(columns)}) of {parent} are not its primary key."
         )
@@ -240,11 +239,11 @@ def invalid_key(message: str) -> SqlError:
 
 
 def _free_name(schema: TableSchema, name: str, asked: str | None) -> str:
-    taken = {key.name.lower() for key in schema.keys} | {
-        check.name.lower() for check in schema.checks
-    }
-    if name.lower() not in taken:
-        return name
+    """Return the stored form of a constraint's name, which is in small letters."""
+    taken = {key.name for key in schema.keys} | {check.name for check in schema.checks}
+    wanted = name.lower()
+    if wanted not in taken:
+        return wanted
     if asked is not None:
         raise SqlError(
             "DELTA_CONSTRAINT_ALREADY_EXISTS",
@@ -252,9 +251,9 @@ def _free_name(schema: TableSchema, name: str, asked: str | None) -> str:
             f"Constraint '{name}' already exists. Please delete the old constraint first.",
         )
     number = 1
-    while f"{name}_{number}".lower() in taken:
+    while f"{wanted}_{number}" in taken:
         number += 1
-    return f"{name}_{number}"
+    return f"{wanted}_{number}"
 
 
 # ---- what a table's columns have to be like

@@ -62,7 +62,7 @@ class KeyConstraint:
     """A constraint that is kept and never enforced.
 
     Attributes:
-        name: Its name.
+        name: Its name, in small letters.
         kind: ``PRIMARY KEY``, ``UNIQUE`` or ``FOREIGN KEY``.
         columns: The columns it is about.
         rely: Whether ``RELY`` was asked for.
@@ -80,7 +80,7 @@ class KeyConstraint:
 
 @dataclass(frozen=True)
 class CheckConstraint:
-    """A CHECK constraint: a name and the SQL text of the condition."""
+    """A CHECK constraint: a name in small letters, and the SQL text of the condition."""
 
     name: str
     condition: str

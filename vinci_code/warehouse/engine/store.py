@@ -60,6 +60,7 @@ class Change:
         remove_all: Whether every row of ``base`` is removed.
         schema: The new metadata, where it changes.
         new_columns: Physical columns that have to be made first.
+        copied: What the rows that are there get in physical columns, in the SQL of DuckDB.
         identity: The next value of each identity column that gave values.
     """
 
@@ -70,6 +71,7 @@ class Change:
     remove_all: bool = False
     schema: TableSchema | None = None
     new_columns: Sequence[TableColumn] = ()
+    copied: Mapping[str, str] = field(default_factory=dict)
     identity: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -163,6 +165,8 @@ class Store:
         table, version = f"{DATABASE}.{change.base.physical}", change.commit.version
         for item in change.new_columns:
             cursor.execute(f"ALTER TABLE {table} ADD COLUMN {_definition(item)}")
+        for physical, value in change.copied.items():
+            cursor.execute(f"UPDATE {table} SET {physical} = {value}")
         if change.remove_all:
             cursor.execute(
                 f"UPDATE {table} SET {REMOVED} = {version} WHERE {visible(change.base.version)}"

@@ -20,6 +20,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import String
 
 from vinci_code.database.dialect.migrations.compare import same_type
+from vinci_code.database.dialect.migrations.keys import KeyedImpl
 from vinci_code.database.dialect.migrations.running import RunningImpl
 from vinci_code.database.dialect.sql.constructs import TRAITS, RenderedDDL
 from vinci_code.database.dialect.text.literals import quote_text
@@ -37,7 +38,7 @@ _TYPE_WIDENING = ("delta.enableTypeWidening", "true", ("true",))
 _Property = tuple[str, str, tuple[str, ...]]
 
 
-class ChangingImpl(RunningImpl):
+class ChangingImpl(KeyedImpl, RunningImpl):
     """Changes tables, setting first the table properties that a change needs."""
 
     def add_column(
@@ -108,6 +109,8 @@ class ChangingImpl(RunningImpl):
             schema=schema,
             **kw,
         )
+        if name is not None:
+            self._renamed(table_name, schema, column_name, name)
 
     def create_index(self, index: Index, **kw: Any) -> None:
         """Create a unique index as a UNIQUE constraint; leave any other out."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 from alembic.autogenerate import render
 from alembic.ddl.impl import DefaultImpl
-from sqlalchemy import Column, MetaData
+from sqlalchemy import Column, Identity
 from sqlalchemy.types import NullType
 
 from vinci_code.database.dialect import types
+from vinci_code.database.dialect.migrations.defaults import same_default
+from vinci_code.database.dialect.migrations.names import model_of
 from vinci_code.database.dialect.sql.uniques import is_declared
 
 
@@ -48,29 +49,36 @@ class ComparingImpl(DefaultImpl):
         rendered_metadata_default: str | None,
         rendered_inspector_default: str | None,
     ) -> bool:
-        """Whether the defaults would be written differently in DDL."""
+        """Whether the defaults mean something else, or may."""
         compiler = cast("Any", self.dialect).ddl_compiler(self.dialect, None)
         wanted = compiler.get_column_default_string(metadata_column)
         found = compiler.get_column_default_string(inspector_column)
-        return _plain(wanted) != _plain(found)
+        kind = self.dialect.type_compiler_instance.process(metadata_column.type)
+        return not same_default(wanted, found, str(kind))
 
     def autogen_column_reflect(self, inspector: Any, table: Any, column_info: Any) -> None:
-        """Ask how an identity column counts, where one is expected."""
-        if "identity" in column_info or not self._expects_identity(table, column_info["name"]):
+        """Ask how values are made, in a table of which a model says that some are."""
+        model = model_of(inspector, table)
+        if model is None or not any(
+            column.identity is not None or column.computed is not None for column in model.c
+        ):
             return
-        found = self.dialect.identities_of(  # type: ignore[attr-defined]
+        found = self.dialect.generated_of(  # type: ignore[attr-defined]
             inspector.bind, table.name, table.schema, info_cache=inspector.info_cache
         )
-        if column_info["name"] in found:
-            column_info["identity"] = found[column_info["name"]]
+        column_info.update(found.get(column_info["name"], {}))
 
-    def _expects_identity(self, table: Any, column: str) -> bool:
-        metadata = self.context_opts.get("target_metadata")
-        for one in metadata if isinstance(metadata, Sequence) else [metadata]:
-            known = one.tables.get(table.key) if isinstance(one, MetaData) else None
-            if known is not None and column in known.c and known.c[column].identity is not None:
-                return True
-        return False
+    def _compare_identity_default(
+        self, metadata_identity: Identity | None, inspector_identity: Identity | None
+    ) -> Any:
+        """Compare how identity columns count: from 1, in ones, where a model does not say."""
+        wanted = metadata_identity
+        if wanted is not None and inspector_identity is not None:
+            start = 1 if wanted.start is None else wanted.start
+            increment = 1 if wanted.increment is None else wanted.increment
+            wanted = Identity(always=wanted.always, start=start, increment=increment)
+        compare: Any = super()._compare_identity_default
+        return compare(wanted, inspector_identity)
 
     def correct_for_autogen_constraints(
         self,
@@ -102,10 +110,3 @@ def same_type(dialect: Any, one: Any, other: Any) -> bool:
 
 def _column_names(constraint: Any) -> list[str]:
     return [column.name for column in constraint.columns]
-
-
-def _plain(default: str | None) -> str | None:
-    """A default in a form that can be compared: current_timestamp() is CURRENT_TIMESTAMP."""
-    if default is None or "'" in default:
-        return default
-    return default.strip().removesuffix("()").casefold()

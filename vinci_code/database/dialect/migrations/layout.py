@@ -11,6 +11,7 @@ from sqlalchemy import Table
 
 from vinci_code.database.dialect.migrations.running import table_name_of
 from vinci_code.database.dialect.reflection.information_schema import Details
+from vinci_code.database.dialect.reflection.names import stored
 from vinci_code.database.dialect.sql.ddl import table_properties
 from vinci_code.database.dialect.text.literals import quote_text
 
@@ -94,7 +95,7 @@ def _cluster_changes(
     compiler = dialect.ddl_compiler(dialect, None)
     wanted = compiler.cluster_clause(declared or "none")
     found = compiler.cluster_clause(list(details.cluster_by) or "none")
-    if wanted.casefold() != found.casefold():
+    if stored(wanted) != stored(found):
         yield f"ALTER TABLE {table} {wanted}", f"ALTER TABLE {table} {found}"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.ddl.base import AlterTable
 from alembic.ddl.impl import DefaultImpl
-from sqlalchemy import Table
+from sqlalchemy import Table, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -48,6 +48,8 @@ class RunningImpl(DefaultImpl):
         given = (at_once, multiparams, params or {})
         if isinstance(construct, ExecutableDDLElement):
             return self._run_ddl(construct)
+        if self.as_sql:
+            return self._write_text(construct, multiparams, params)
         if self._progress is None:
             return super()._exec(construct, *given)
         if isinstance(construct, UpdateBase) and self._is_version_table(construct):
@@ -55,6 +57,18 @@ class RunningImpl(DefaultImpl):
             self._progress.finish()
             return result
         return self._run_text(construct, given)
+
+    def _write_text(self, construct: Any, multiparams: Any, params: Any) -> None:
+        """Write a statement to the script, and every sign of its literals.
+
+        Alembic's own writes four blanks for a tab.
+        """
+        if multiparams is not None or params:
+            raise TypeError("SQL parameters not allowed with as_sql")
+        statement = text(construct) if isinstance(construct, str) else construct
+        options = {"literal_binds": True} if self.literal_binds else {}
+        compiled = statement.compile(dialect=self.dialect, compile_kwargs=options)
+        self.static_output(str(compiled).strip() + self.command_terminator)
 
     def _run_ddl(self, construct: ExecutableDDLElement) -> None:
         """Run the statements of a construct: a CHECK is a statement behind CREATE TABLE."""
@@ -88,12 +102,12 @@ class RunningImpl(DefaultImpl):
         run = super()._exec
         if described(construct) == QUERY:
             return run(construct, *given)
-        text = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
+        sql = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         writes = isinstance(construct, UpdateBase)
-        tables = not writes and changes_tables(text)
-        if self._progress is None or not (writes or tables or changes_rows(text)):
+        tables = not writes and changes_tables(sql)
+        if self._progress is None or not (writes or tables or changes_rows(sql)):
             return run(construct, *given)
-        return self._progress.run(text, lambda: run(construct, *given), repeatable=tables)
+        return self._progress.run(sql, lambda: run(construct, *given), repeatable=tables)
 
     @property
     def _version_table(self) -> str:

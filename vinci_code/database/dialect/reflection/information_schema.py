@@ -3,8 +3,8 @@
 Each function asks one question of all tables, or of those named, with bound parameters:
 https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-information-schema
 
-What it has no answer to is asked of one table at a time: identity columns, whose fields in
-``information_schema.columns`` are reserved for future use; and table properties and clustering.
+What it has no answer to is asked of one table at a time: identity columns and computed ones
+(``generated``), table properties and clustering.
 """
 
 # ruff: noqa: S608 - values are bound; names are in backticks, and those of tables are constants
@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
+from vinci_code.database.dialect.reflection.generated import Computed, Identity, parse_generated
+from vinci_code.database.dialect.reflection.names import Namespace, stored
 from vinci_code.database.dialect.sql.constructs import TRAITS
 from vinci_code.database.dialect.text.scanning import LOOK
 
@@ -27,13 +29,6 @@ MAX_NAMES = 200
 
 _VIEWS = ("VIEW", "METRIC_VIEW", "TEMPORARY VIEW")
 _MATERIALIZED = "MATERIALIZED_VIEW"
-
-
-class Namespace(NamedTuple):
-    """A schema, and its catalog; ``None`` is the one that the session is in."""
-
-    catalog: str | None
-    schema: str | None
 
 
 class Relation(NamedTuple):
@@ -100,14 +95,6 @@ class Constraint:
     positions: list[int] = field(default_factory=list)
     in_catalog: bool = False
     in_schema: bool = False
-
-
-class Identity(NamedTuple):
-    """How an identity column counts."""
-
-    always: bool
-    start: int
-    increment: int
 
 
 class Details(NamedTuple):
@@ -231,7 +218,7 @@ class Catalog:
 
     def view_definition(self, place: Namespace, name: str) -> str | None:
         """The text of a view's query; ``None`` where there is no such view."""
-        where, values = _where("v", place, [name.lower()])
+        where, values = _where("v", place, [stored(name)])
         rows = self._ask(
             f"SELECT v.view_definition FROM {self._source(place.catalog, 'views')} AS v "
             f"WHERE {where}",
@@ -250,7 +237,7 @@ class Catalog:
         rows = self._ask(f"SHOW TABLES{where} LIKE '{pattern}'")
         # Temporary views are listed with any schema, and belong to none.
         return any(
-            row[1].lower() == name.lower() and (place.schema is None or not row[2]) for row in rows
+            stored(row[1]) == stored(name) and (place.schema is None or not row[2]) for row in rows
         )
 
     def temporary_views(self) -> list[str]:
@@ -286,10 +273,10 @@ class Catalog:
             {f"delta.feature.{name}": "supported" for name in _texts(row.get("tableFeatures"))},
         )
 
-    def identities(self, place: Namespace, name: str) -> dict[str, Identity]:
-        """The identity columns of one table, by name."""
+    def generated(self, place: Namespace, name: str) -> dict[str, Identity | Computed]:
+        """The identity columns and the computed ones of one table, by name."""
         rows = self._ask(f"SHOW CREATE TABLE {self.table_name(place, name)}")
-        return parse_identities(str(rows[0][0]))
+        return parse_generated(str(rows[0][0]))
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -303,7 +290,7 @@ class Catalog:
         return ".".join(self._quote(part) for part in (*place, name) if part is not None)
 
     def _source(self, catalog: str | None, table: str) -> str:
-        prefix = "" if catalog is None else self._quote(catalog.lower()) + "."
+        prefix = "" if catalog is None else self._quote(stored(catalog)) + "."
         return f"{prefix}information_schema.{table}"
 
     def _ask(self, statement: str, values: Sequence[str] = ()) -> Sequence[Sequence[Any]]:
@@ -311,22 +298,6 @@ class Catalog:
         return self._connection.exec_driver_sql(
             text, tuple(values), execution_options={"vinci_definitions": True, TRAITS: LOOK}
         ).fetchall()
-
-
-def parse_identities(statement: str) -> dict[str, Identity]:
-    """The identity columns of a CREATE TABLE statement, as SHOW CREATE TABLE writes it."""
-    without_text = _LITERAL.sub("''", statement)
-    found = {}
-    for match in _IDENTITY.finditer(without_text):
-        name = match["name"]
-        if name.startswith("`"):
-            name = name[1:-1].replace("``", "`")
-        found[name] = Identity(
-            match["kind"].upper() == "ALWAYS",
-            int(match["start"] or 1),
-            int(match["increment"] or 1),
-        )
-    return found
 
 
 def plain_condition(condition: str) -> str:
@@ -350,12 +321,6 @@ def plain_condition(condition: str) -> str:
 
 _NOT_FALSE = ") IS NOT FALSE"
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?:[^`]|``)*`", re.DOTALL)
-_LITERAL = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
-_IDENTITY = re.compile(
-    r"(?P<name>`(?:[^`]|``)+`|\w+)\s+BIGINT\s+GENERATED\s+(?P<kind>ALWAYS|BY\s+DEFAULT)\s+AS\s+"
-    r"IDENTITY(?:\s*\(\s*START\s+WITH\s+(?P<start>-?\d+)\s+INCREMENT\s+BY\s+(?P<increment>-?\d+))?",
-    re.IGNORECASE,
-)
 
 _CHECK = "delta.constraints."
 # Set by Delta itself, and refused in CREATE TABLE or changed by it.
@@ -395,7 +360,7 @@ def _where(alias: str, place: Namespace, names: Collection[str] | None) -> tuple
 
 def _schema_value(place: Namespace) -> tuple[str, list[str]]:
     """What a schema's name is compared with, and the parameters in it."""
-    return ("current_schema()", []) if place.schema is None else ("?", [place.schema.lower()])
+    return ("current_schema()", []) if place.schema is None else ("?", [place.schema])
 
 
 def _grouped(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Iterator[Sequence[Any]]]]:

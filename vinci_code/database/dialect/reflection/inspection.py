@@ -5,17 +5,18 @@ three questions are sent for each schema: its tables, their columns, their const
 are asked for by name; once a list of tables, or several of them, have been asked for, the rest of
 the schema is fetched with them. An ``Inspector`` keeps every answer.
 
-Names are compared without regard to case, as Unity Catalog does; ``schema`` may be
-``"catalog.schema"``, and without one the session's own catalog and schema are meant.
+Names are compared without regard to case, as Unity Catalog does. They are given as they are stored
+or, to whom compares them with those of an application, as that writes them (``spelling``).
+``schema`` may be ``"catalog.schema"``; without one the session's own catalog and schema are meant.
 
-``information_schema`` does not tell which columns are identity columns (it has fields for that,
-which are reserved for future use), nor the properties and the clustering of a table, nor, on
-today's warehouses, the conditions of CHECK constraints. They are asked of the table itself, with
+``information_schema`` does not tell which columns are identity columns or computed (it has fields
+for that, which are reserved for future use), nor the properties and the clustering of a table, nor,
+on today's warehouses, the conditions of CHECK constraints. They are asked of the table itself, with
 two more statements, where a single table is reflected by its name:
-``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_columns`` asks a table that has a
-BIGINT column without a default for its identity columns, ``Inspector.get_table_options`` any table
-for its properties and clustering. Many tables at once, as ``MetaData.reflect()`` asks for, come
-without them: that would be a statement for each.
+``Table("t", metadata, autoload_with=engine)``. ``Inspector.get_columns`` asks a table for its
+identity columns and computed ones, ``Inspector.get_table_options`` for its properties and
+clustering. Many tables at once, as ``MetaData.reflect()`` asks for, come without them: that would
+be a statement for each.
 
 Inside of an interactive transaction the warehouse refuses ``information_schema``: reflect before it
 begins, or on another connection.
@@ -37,16 +38,18 @@ from sqlalchemy.types import NullType, TypeEngine
 from vinci_code.database.dialect.reflection.information_schema import (
     Catalog,
     ColumnRow,
-    Identity,
+    Constraint,
 )
+from vinci_code.database.dialect.reflection.names import place_of
 from vinci_code.database.dialect.reflection.reflected import (
     Knowledge,
     Subject,
     find,
     is_of,
-    place_of,
     subjects,
 )
+from vinci_code.database.dialect.reflection.spelling import KEY as SPELLING
+from vinci_code.database.dialect.reflection.spelling import SpellingInspector, spelling_of
 from vinci_code.database.dialect.types.typenames import UnknownTypeError, parse_type_name
 
 if TYPE_CHECKING:
@@ -65,25 +68,29 @@ _T = TypeVar("_T")
 
 
 def _columns(subject: Subject) -> list[ReflectedColumn]:
-    identities = subject.identities()
-    return [_column(row, identities.get(row.name)) for row in subject.columns()]
+    generated = _generated(subject)
+    return [
+        cast("ReflectedColumn", {**_column(name, row), **generated.get(name, {})})
+        for row in subject.columns()
+        for name in [subject.column_name(row.name)]
+    ]
 
 
-def _column(row: ColumnRow, identity: Identity | None) -> ReflectedColumn:
-    column: dict[str, Any] = {
-        "name": row.name,
+def _column(name: str, row: ColumnRow) -> dict[str, Any]:
+    return {
+        "name": name,
         "type": _type(row),
         "nullable": row.nullable,
         "default": row.default,
         "comment": row.comment,
     }
-    if identity is not None:
-        column["identity"] = identity._asdict()
-    return cast("ReflectedColumn", column)
 
 
-def _identities(subject: Subject) -> dict[str, dict[str, Any]]:
-    return {name: identity._asdict() for name, identity in subject.identities().items()}
+def _generated(subject: Subject) -> dict[str, dict[str, Any]]:
+    return {
+        subject.column_name(name): {type(how).__name__.lower(): how._asdict()}
+        for name, how in subject.generated().items()
+    }
 
 
 def _type(row: ColumnRow) -> TypeEngine[Any]:
@@ -96,33 +103,49 @@ def _type(row: ColumnRow) -> TypeEngine[Any]:
 
 def _primary_key(subject: Subject) -> ReflectedPrimaryKeyConstraint:
     for item in subject.constraints("PRIMARY KEY"):
-        return {"constrained_columns": list(item.columns), "name": item.name}
+        return {
+            "constrained_columns": _names(subject, item),
+            "name": subject.constraint_name(item.name),
+        }
     return {"constrained_columns": [], "name": None}
 
 
 def _foreign_keys(subject: Subject) -> list[ReflectedForeignKeyConstraint]:
     return [
-        {
-            "name": item.name,
-            "constrained_columns": list(item.columns),
-            "referred_schema": subject.schema_of(item),
-            "referred_table": subject.table_of(item),
-            "referred_columns": list(item.parent_columns),
-        }
+        _foreign_key(subject, item)
         for item in subject.constraints("FOREIGN KEY")
         if item.parent is not None
     ]
 
 
+def _foreign_key(subject: Subject, item: Constraint) -> ReflectedForeignKeyConstraint:
+    schema, table = subject.parent_of(item)
+    return {
+        "name": subject.constraint_name(item.name),
+        "constrained_columns": _names(subject, item),
+        "referred_schema": schema,
+        "referred_table": table,
+        "referred_columns": subject.parent_column_names(item),
+    }
+
+
 def _uniques(subject: Subject) -> list[ReflectedUniqueConstraint]:
     return [
-        {"name": item.name, "column_names": list(item.columns)}
+        {"name": subject.constraint_name(item.name), "column_names": _names(subject, item)}
         for item in subject.constraints("UNIQUE")
     ]
 
 
 def _checks(subject: Subject) -> list[ReflectedCheckConstraint]:
-    return [{"name": name, "sqltext": text} for name, text in sorted(subject.checks().items())]
+    return [
+        {"name": subject.constraint_name(name), "sqltext": text}
+        for name, text in sorted(subject.checks().items())
+    ]
+
+
+def _names(subject: Subject, item: Constraint) -> list[str]:
+    """The columns of a key."""
+    return [subject.column_name(name) for name in item.columns]
 
 
 def _no_indexes(_: Subject) -> list[ReflectedIndex]:
@@ -194,6 +217,8 @@ class ReflectionMixin:
     if TYPE_CHECKING:
         identifier_preparer: IdentifierPreparer
 
+    inspector = SpellingInspector
+
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
         self.register_migrations()
@@ -213,8 +238,11 @@ class ReflectionMixin:
         self, connection: Connection, *, catalog: str | None = None, **kw: Any
     ) -> list[str]:
         """The schemas of the session's catalog; with ``catalog``, of that one: ``catalog.name``."""
-        names = self._known(connection, kw).schemas(catalog)
-        return names if catalog is None else [f"{catalog}.{name}" for name in names]
+        known = self._known(connection, kw)
+        names = known.schemas(catalog)
+        if catalog is None:
+            return [known.spelling.schema(name) for name in names]
+        return [f"{catalog}.{name}" for name in names]
 
     def has_schema(self, connection: Connection, schema_name: str, **kw: Any) -> bool:
         """Whether there is such a schema."""
@@ -277,8 +305,8 @@ class ReflectionMixin:
 
     # Properties, features and clustering; nothing of what is no Delta table.
     details_of = _of_one(Subject.details, detailed=True)
-    # How the identity columns count, by the name of the column.
-    identities_of = _of_one(_identities, detailed=True)
+    # What get_columns says of identity columns and of computed ones beside, by their names.
+    generated_of = _of_one(_generated, detailed=True)
 
     # --- many tables -----------------------------------------------------------------------------
 
@@ -296,15 +324,22 @@ class ReflectionMixin:
     def _names(
         self, connection: Connection, schema: str | None, kw: dict[str, Any], kind: ObjectKind
     ) -> list[str]:
-        found = self._known(connection, kw).relations(place_of(schema), None)
-        return [item.name for item in found.values() if item is not None and is_of(item, kind)]
+        known, place = self._known(connection, kw), place_of(schema)
+        return [
+            known.spelling.table(place, item.name)
+            for item in known.relations(place, None).values()
+            if item is not None
+            and is_of(item, kind)
+            and known.spelling.is_listed(schema, item.name)
+        ]
 
     def _known(self, connection: Connection, kw: Mapping[str, Any]) -> Knowledge:
         catalog = Catalog(connection, self.identifier_preparer.quote_identifier)
         cache = kw.get("info_cache")
         if cache is None:
-            return Knowledge(catalog, {})
-        return Knowledge(catalog, cache.setdefault(("vinci",), {}))
+            return Knowledge(catalog, {}, spelling_of(self))
+        spelling = cache.get(SPELLING) or spelling_of(self)
+        return Knowledge(catalog, cache.setdefault(("vinci",), {}), spelling)
 
 
 def _shown(schema: str | None, name: str) -> str:

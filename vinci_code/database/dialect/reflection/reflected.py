@@ -9,18 +9,18 @@ from typing import Any
 from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.exc import DBAPIError
 
+from vinci_code.database.dialect.reflection.generated import Computed, Identity
 from vinci_code.database.dialect.reflection.information_schema import (
     MAX_NAMES,
     Catalog,
     ColumnRow,
     Constraint,
     Details,
-    Identity,
-    Namespace,
     Relation,
     plain_condition,
 )
-from vinci_code.database.dialect.sql.identifiers import schema_parts
+from vinci_code.database.dialect.reflection.names import Namespace, place_of, stored
+from vinci_code.database.dialect.reflection.spelling import Spelling
 
 _SMALL_SCHEMA = 1_000
 """Tables of a schema that are fetched with the first one of them, once they are listed."""
@@ -40,14 +40,6 @@ _NOT_THERE = frozenset(
         "TABLE_OR_VIEW_NOT_FOUND",
     }
 )
-
-
-def place_of(schema: str | None) -> Namespace:
-    """The catalog and schema that a ``schema`` argument of SQLAlchemy names."""
-    if schema is None:
-        return Namespace(None, None)
-    parts = schema_parts(schema)
-    return Namespace(parts[-2].lower() if len(parts) > 1 else None, parts[-1].lower())
 
 
 def _is_not_there(error: DBAPIError) -> bool:
@@ -73,12 +65,14 @@ class _Part:
 class Knowledge:
     """Asks the catalog what is not known yet.
 
-    Answers are kept in ``cache``; an ``Inspector`` brings the same one each time.
+    Answers are kept in ``cache``; an ``Inspector`` brings the same one each time. They have the
+    names that are stored, and ``spelling`` those that are shown.
     """
 
-    def __init__(self, catalog: Catalog, cache: dict[Any, Any]) -> None:
+    def __init__(self, catalog: Catalog, cache: dict[Any, Any], spelling: Spelling) -> None:
         self._catalog = catalog
         self._cache = cache
+        self.spelling = spelling
 
     def schemas(self, catalog: str | None) -> list[str]:
         """The schemas of a catalog."""
@@ -97,13 +91,13 @@ class Knowledge:
         """Whether there is such a table or view, temporary views included."""
         if self.known_relation(place, name) is not None:
             return True
-        key = ("has table", place, name.lower())
+        key = ("has table", place, stored(name))
         return bool(self._once(key, lambda: self._there(self._catalog.has_table, place, name)))
 
     def known_relation(self, place: Namespace, name: str) -> Relation | None:
         """A table that has been asked for already."""
         part = self._cache.get((Catalog.relations, place))
-        return None if part is None else part.known.get(name.lower())
+        return None if part is None else part.known.get(stored(name))
 
     def relations(
         self, place: Namespace, names: Collection[str] | None
@@ -137,20 +131,22 @@ class Knowledge:
             if not _is_not_there(error):
                 raise
             return None  # no such catalog
-        if found is None and place.schema is None and name.lower() in self.temporary_views():
+        if found is None and place.schema is None and stored(name) in self.temporary_views():
             return self._catalog.temporary_view_definition(name)
         return found
 
     def details(self, place: Namespace, name: str) -> Details:
         """Properties, clustering and CHECK constraints of one table."""
-        key = ("details", place, name.lower())
+        key = ("details", place, stored(name))
         found: Details = self._once(key, lambda: self._catalog.details(place, name))
         return found
 
-    def identities(self, place: Namespace, name: str) -> dict[str, Identity]:
-        """The identity columns of one table."""
-        key = ("identities", place, name.lower())
-        found: dict[str, Identity] = self._once(key, lambda: self._catalog.identities(place, name))
+    def generated(self, place: Namespace, name: str) -> dict[str, Identity | Computed]:
+        """The identity columns and the computed ones of one table."""
+        key = ("generated", place, stored(name))
+        found: dict[str, Identity | Computed] = self._once(
+            key, lambda: self._catalog.generated(place, name)
+        )
         return found
 
     def _once(self, key: object, ask: Callable[[], Any]) -> Any:
@@ -245,14 +241,14 @@ class Subject:
         found = self.known.constraints(self.place, [name]).get(name) or []
         return [item for item in found if item.kind == kind]
 
-    def identities(self) -> dict[str, Identity]:
-        """Its identity columns, as far as they are asked for."""
+    def generated(self) -> dict[str, Identity | Computed]:
+        """Its identity columns and the computed ones, as far as they are asked for."""
         if not (self.detailed and self.relation.is_delta):
             return {}
-        # An identity column is a BIGINT, and has no other default.
-        if not any(row.type == "bigint" and row.default is None for row in self.columns()):
+        # Neither has another default.
+        if all(row.default is not None for row in self.columns()):
             return {}
-        return self.known.identities(self.place, self.relation.name)
+        return self.known.generated(self.place, self.relation.name)
 
     def details(self) -> Details:
         """Its properties and clustering, as far as they are asked for."""
@@ -268,19 +264,37 @@ class Subject:
             conditions = self.known.details(self.place, self.relation.name).checks
         else:
             conditions = self.details().checks
-        names = {item.name.lower(): item.name for item in listed}
+        names = {stored(item.name): item.name for item in listed}
         known = {**{names.get(name, name): text for name, text in conditions.items()}, **found}
         return {name: plain_condition(text) for name, text in known.items()}
 
-    def table_of(self, constraint: Constraint) -> str:
-        """The table that a foreign key refers to; this one as it was asked for."""
-        assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
-        name = constraint.parent[2]
-        own = name == self.relation.name and self.schema_of(constraint) == self.schema
-        return self.asked if own else name
+    # --- names as the application writes them ----------------------------------------------------
 
-    def schema_of(self, constraint: Constraint) -> str | None:
-        """The schema that a foreign key refers to, as it is reported to SQLAlchemy here."""
+    def column_name(self, name: str) -> str:
+        """The name of one of its columns."""
+        return self.known.spelling.column(self.place, self.relation.name, name)
+
+    def constraint_name(self, name: str) -> str:
+        """The name of one of its constraints."""
+        return self.known.spelling.constraint(self.place, self.relation.name, name)
+
+    def parent_of(self, constraint: Constraint) -> tuple[str | None, str]:
+        """Schema and name of the table that a foreign key refers to; this one as asked for."""
+        assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
+        schema, name = self._schema_of(constraint), constraint.parent[2]
+        if name == self.relation.name and schema == self.schema:
+            return schema, self.asked
+        return self.known.spelling.referred(_parent_place(constraint), schema, name)
+
+    def parent_column_names(self, constraint: Constraint) -> list[str]:
+        """The columns that a foreign key refers to."""
+        assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
+        place, name = _parent_place(constraint), constraint.parent[2]
+        spelling = self.known.spelling
+        return [spelling.column(place, name, column) for column in constraint.parent_columns]
+
+    def _schema_of(self, constraint: Constraint) -> str | None:
+        """The schema that a foreign key refers to, as it is stored; the own one as asked for."""
         assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
         catalog, schema, _ = constraint.parent
         own = self.place
@@ -290,6 +304,12 @@ class Subject:
         if constraint.in_schema:
             return None
         return schema if constraint.in_catalog and own.catalog is None else f"{catalog}.{schema}"
+
+
+def _parent_place(constraint: Constraint) -> Namespace:
+    assert constraint.parent is not None  # noqa: S101 - asked of foreign keys alone
+    catalog, schema, _ = constraint.parent
+    return Namespace(None if constraint.in_catalog else catalog, schema)
 
 
 def find(
@@ -310,20 +330,21 @@ def subjects(
     detailed: bool,
 ) -> Iterator[Subject]:
     """The tables and views that are asked for, as far as they are there."""
-    asked = None if names is None else {name.lower(): name for name in names}
+    asked = None if names is None else {stored(name): name for name in names}
     relations: dict[str, Relation | None] = {}
     if ObjectScope.DEFAULT in scope:
         relations = known.relations(place_of(schema), asked)
     for name in relations if asked is None else asked:
         relation = relations.get(name)
         if relation is not None and is_of(relation, kind):
-            yield Subject(known, schema, asked[name] if asked else name, relation, detailed)
+            shown = asked[name] if asked else known.spelling.table(place_of(schema), name)
+            yield Subject(known, schema, shown, relation, detailed)
     missing = None if asked is None else {name for name in asked if relations.get(name) is None}
     if schema is not None or missing == set() or ObjectScope.TEMPORARY not in scope:
         return
     for name in known.temporary_views() if ObjectKind.VIEW in kind else ():
-        if missing is None or name.lower() in missing:
-            shown = asked[name.lower()] if asked else name
+        if missing is None or stored(name) in missing:
+            shown = asked[stored(name)] if asked else name
             yield Subject(known, None, shown, Relation(name, _TEMPORARY, None, None), detailed)
 
 

@@ -5,6 +5,7 @@ Other rooms import from it:
 - ``comparisons``: comparisons of values of different types
 - ``constructs``: what sort of statement a construct is
 - ``ddl``: statements that make and change tables
+- ``foreign_keys``: which foreign keys are declared
 - ``functions``: functions that give what they give on SQLite
 - ``held_reads``: queries in which tables stand as they come out with what is held
 - ``identifiers``: names in SQL

@@ -6,9 +6,9 @@ which ``schema_changes`` runs one after the other:
 - CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it.
 
 PRIMARY KEY, FOREIGN KEY and UNIQUE are rendered as what they are there: informational constraints,
-which ``information_schema.table_constraints`` gives back. A unique index is a UNIQUE constraint
-with the name of the index. A plain index of a table that is made is left out, with a line in the
-log.
+which ``information_schema.table_constraints`` gives back. A foreign key that does not refer to a
+primary key is left out, with a line in the log. A unique index is a UNIQUE constraint with the name
+of the index. A plain index of a table that is made is left out, with a line in the log.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from sqlalchemy.sql.elements import TextClause
 
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.sql.constructs import described
+from vinci_code.database.dialect.sql.foreign_keys import is_declared_key
 from vinci_code.database.dialect.sql.inserts import generated_key, is_narrow
 from vinci_code.database.dialect.sql.refusals import (
     COLLATION,
@@ -332,6 +333,47 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         parent: Any = constraint.parent
         table = parent.table if isinstance(parent, Column) else parent
         return self.preparer.quote(f"ck_{table.name}_{digest}")
+
+    def visit_foreign_key_constraint(  # type: ignore[override]
+        self, constraint: ForeignKeyConstraint, **kw: Any
+    ) -> str | None:
+        """Render FOREIGN KEY, or nothing where the warehouse would refuse it."""
+        if is_declared_key(constraint):
+            return super().visit_foreign_key_constraint(constraint, **kw)
+        self._tell_left_out(constraint)
+        return None
+
+    def _tell_left_out(self, constraint: ForeignKeyConstraint) -> None:
+        if constraint in self.dialect.reported_keys:
+            return
+        self.dialect.reported_keys.add(constraint)
+        _log.info(
+            "foreign key %s on %s (%s) is not declared: a FOREIGN KEY of Databricks refers to the "
+            "primary key of its parent, and %s is not that of %s; it is checked by the statements "
+            "that write, with enforce_foreign_keys",
+            constraint.name or "without a name",
+            constraint.table.fullname,
+            ", ".join(constraint.column_keys),
+            ", ".join(element.column.name for element in constraint.elements),
+            constraint.referred_table.fullname,
+        )
+
+    def visit_add_constraint(self, create: Any, **kw: Any) -> str:
+        """Render ADD CONSTRAINT, or nothing for a foreign key that is left out."""
+        constraint = create.element
+        if isinstance(constraint, ForeignKeyConstraint) and not is_declared_key(constraint):
+            self._tell_left_out(constraint)
+            return ""
+        text: str = super().visit_add_constraint(create, **kw)  # type: ignore[no-untyped-call]
+        return text
+
+    def visit_drop_constraint(self, drop: Any, **kw: Any) -> str:
+        """Render DROP CONSTRAINT, or nothing for a foreign key that was left out."""
+        constraint = drop.element
+        if isinstance(constraint, ForeignKeyConstraint) and not is_declared_key(constraint):
+            return ""
+        text: str = super().visit_drop_constraint(drop, **kw)  # type: ignore[no-untyped-call]
+        return text
 
     def define_constraint_cascades(self, constraint: ForeignKeyConstraint) -> str:
         """Render nothing: keys are informational, and NO ACTION is all that can be said.

@@ -107,11 +107,16 @@ def as_declared(table: Any) -> Any:
 def generated_key(table: Any) -> Column[Any] | None:
     """Return the column whose values SQLite would give out, or ``None``; only a ``Table`` has one.
 
+    An identity column is one if it takes a value (BY DEFAULT): nobody would learn the number that
+    the warehouse gives to a row.
+
     Raises:
         CompileError: They are to come from a sequence.
     """
     column = table._autoincrement_column if isinstance(table, Table) else None
-    if column is None or column.server_default is not None:
+    if column is None:
+        return None
+    if column.server_default is not None and (column.identity is None or column.identity.always):
         return None
     default: Any = column.default
     if default is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 SEQUENCE = (
     "Databricks has no sequences. Leave Sequence() out: the key of an integer primary key is made "
     "by this dialect, unique across processes. Where the warehouse is to number the rows, write "
-    "Identity()."
+    "Identity(always=True)."
 )
 NARROW_KEY = (
     "the column {0} is to get a key that is made by this dialect, and cannot hold it: such keys "
@@ -81,8 +81,9 @@ FETCH = (
 )
 IDENTITY_FLUSH = (
     "{0} is an IDENTITY column, whose value nobody learns after an INSERT, so the object's key "
-    "would not be known after the flush. Leave Identity() out, and the key is made by this dialect "
-    "before the row is sent; or insert with session.execute(insert({1}), …)."
+    "would not be known after the flush. Leave always=True out, or Identity() as a whole, and the "
+    "key is made by this dialect before the row is sent; or insert with "
+    "session.execute(insert({1}), …)."
 )
 MATCH = "Databricks has no full-text search with MATCH. Use like(), ilike() or regexp_match()."
 SLICE = "Databricks has no slices of an ARRAY. Use func.slice(column, start, length)."

@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vinci_code.database.dialect.text.builtins import NAMES
 
@@ -161,6 +162,40 @@ def is_several(text: str) -> bool:
 def words_of(text: str) -> Iterator[str]:
     """The words of a text in capitals, but for those in quotes and comments."""
     return (match.group().upper() for match in _parts(text) if match.lastgroup == "word")
+
+
+class Part(NamedTuple):
+    """A word, a name in backticks, a literal or a sign of a text.
+
+    Attributes:
+        kind: ``word``, ``quoted``, ``literal``, ``open``, ``close``, ``comma``, or ``other``, which
+            are numbers and the other signs.
+        text: The part as it is written.
+        start: Where it begins.
+        end: Where it ends.
+    """
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def parts_of(text: str) -> Iterator[Part]:
+    """The parts of a text, but for blanks and comments."""
+    for match in _parts(text):
+        kind = match.lastgroup or "literal"
+        if kind not in _NAMED_PARTS:
+            kind = "other"
+        yield Part(kind, match.group(), match.start(), match.end())
+
+
+_NAMED_PARTS = frozenset({"word", "quoted", "literal", "open", "close", "comma"})
+
+
+def unquoted(name: str) -> str:
+    """A name without the backticks that it may stand in."""
+    return name[1:-1].replace("``", "`") if name.startswith("`") else name
 
 
 def is_constant(text: str) -> bool:

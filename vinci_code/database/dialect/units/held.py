@@ -98,7 +98,12 @@ class HeldRows:
     @property
     def tables(self) -> frozenset[str] | None:
         """The bare names of the table that they are written to, and of those that are read."""
-        return None if self.reads is None else self.reads | {bare_name(self.shape.table)}
+        return None if self.reads is None else self.reads | self.changes
+
+    @property
+    def changes(self) -> frozenset[str]:
+        """The bare name of the table that they are written to."""
+        return frozenset({bare_name(self.shape.table)})
 
     @property
     def reads_others(self) -> bool:
@@ -162,6 +167,7 @@ class HeldText:
         parameters: Its parameters.
         tables: The bare names of the tables that it reads and writes; ``None`` if unknown.
         written: The name of the table that it writes to; ``None`` if unknown.
+        changes: The bare name of that table; ``None`` if unknown.
         certain: How many rows it writes, or the commit fails; ``None`` if that is not known before.
         described: What the statement is.
         sets: The columns that it may set, each by the bare names of its table and its own; ``None``
@@ -174,6 +180,7 @@ class HeldText:
     parameters: Sequence[Any]
     tables: frozenset[str] | None
     written: str | None = None
+    changes: frozenset[str] | None = None
     certain: int | None = None
     described: StatementTraits = WRITE
     sets: frozenset[tuple[str, str]] | None = None
@@ -214,7 +221,7 @@ class HeldWrites:
 
     def __init__(self) -> None:
         self._entries: list[Held] = []
-        self._tables: set[str] | None = set()
+        self._changes: set[str] | None = set()
         self.sent = 0
         self.version = 0
 
@@ -244,13 +251,14 @@ class HeldWrites:
     def touches(self, tables: Iterable[str] | None) -> bool:
         """Whether a statement that reads tables of these bare names would miss something.
 
-        ``None`` stands for tables that are not known.
+        It misses nothing on a table that the writes only read. ``None`` stands for tables that are
+        not known.
         """
         if not self._entries:
             return False
-        if tables is None or self._tables is None:
+        if tables is None or self._changes is None:
             return True
-        return not self._tables.isdisjoint(tables)
+        return not self._changes.isdisjoint(tables)
 
     def to(self, table: str) -> list[Held]:
         """The writes that read, or write, a table of this bare name."""
@@ -267,7 +275,7 @@ class HeldWrites:
         del self._entries[mark.entries :]
         if self._entries and isinstance(self._entries[-1], HeldRows):
             del self._entries[-1].rows[mark.rows :]
-        self._tables = set()
+        self._changes = set()
         for entry in self._entries:
             self._note(entry)
 
@@ -284,7 +292,7 @@ class HeldWrites:
         """Everything that is held, which is held no more."""
         self.version += 1
         taken, self._entries = self._entries, []
-        self._tables = set()
+        self._changes = set()
         self.sent += bool(taken)
         return taken
 
@@ -294,7 +302,7 @@ class HeldWrites:
         later, self._entries = self._entries, list(taken)
         self._entries += later
         self.sent -= 1
-        self._tables = set()
+        self._changes = set()
         for entry in self._entries:
             self._note(entry)
 
@@ -302,14 +310,14 @@ class HeldWrites:
         """Drop everything, at the end of a unit."""
         self.version += 1
         self._entries = []
-        self._tables = set()
+        self._changes = set()
         self.sent = 0
 
     def _note(self, held: Held) -> None:
-        if held.tables is None:
-            self._tables = None
-        elif self._tables is not None:
-            self._tables |= held.tables
+        if held.changes is None:
+            self._changes = None
+        elif self._changes is not None:
+            self._changes |= held.changes
 
 
 def joined(held: Iterable[Held], alone: Collection[Held] = ()) -> list[Held]:

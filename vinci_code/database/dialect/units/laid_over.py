@@ -284,7 +284,7 @@ def _concerned(held: Iterable[Held], tables: dict[str, Table]) -> list[Held] | N
         known = len(tables)
         found: list[Held] = []
         for write in held:
-            if write.tables is not None and tables.keys().isdisjoint(write.tables):
+            if write.changes is not None and tables.keys().isdisjoint(write.changes):
                 continue
             used = _tables_of(write)
             if used is None:
