@@ -119,10 +119,12 @@ async def change_order(session: AsyncSession, order_id: int, change: OrderChange
         InvalidError: There is no such tag.
     """
     order = await _cart(session, order_id, change.version)
+    # Asked for first: a query would flush a part of the change as a version of its own.
+    tags = await _tags(session, change.tags)
+    if "tags" in change.model_fields_set:
+        order.tags = tags
     if "note" in change.model_fields_set:
         order.note = change.note
-    if "tags" in change.model_fields_set:
-        order.tags = await _tags(session, change.tags)
     _set_lines(order, change.lines if "lines" in change.model_fields_set else None)
     await session.flush()
     return order
