@@ -15,7 +15,7 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
   test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
-  fallback-history differential reads mutations compliance dist clean
+  fallback-history differential reads mutations compliance docs pictures dist clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,7 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python -m bench.writes
 	$(BIN)/python -m bench.held_reads --sizes 1000
 	$(BIN)/python -m bench.fallback
+	$(BIN)/python -m bench.pytest_plugin
 
 history: $(VENV)/installed-dev ## Run 2,000 random histories of concurrent units of work; find 22 rules broken on purpose.
 	$(BIN)/python -m tests.history.run --schedules 1000 --seed 7
@@ -102,6 +103,12 @@ mutations: $(VENV)/installed-dev ## Break the package at 60 random places; the n
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare
+
+docs: $(VENV)/installed-dev ## Build the site of docs/ into site/; broken links and warnings end it.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+pictures: $(VENV)/installed-dev ## Draw the pictures of docs/ anew, from the figures that were measured.
+	$(BIN)/python -m scripts.pictures
 
 record: $(VENV)/installed-dev ## Record what the suites, examples and demo send, for Spark to judge.
 	$(BIN)/python -m tests.spark.record
@@ -137,7 +144,7 @@ dist: $(VENV)/installed-dev ## Build wheel and sdist, check what is in them, ins
 	$(BIN)/python scripts/check_dist.py dist --install requirements/base.lock
 
 clean: ## Remove the environment and every cache; your database and .env stay.
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-oldest $(VENV)-newest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-oldest $(VENV)-newest build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,6 +1,6 @@
 """What a commit costs: statements, bytes and rows a second, beside peers in the same run.
 
-    python -m bench.writes [--sizes 1,100,1000,10000] [--latency 0.1] [--no-peers] [--chart FILE]
+    python -m bench.writes [--sizes 1,100,1000,10000] [--latency 0.1] [--no-peers] [--figures FILE]
 
 ORM inserts, updates and deletes, and an upsert, through ``databricks+vinci``, the vendor's dialect
 ``databricks-sqlalchemy``, pandas' ``to_sql`` over that dialect with the largest chunks that the
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import statistics
 import tempfile
 import time
@@ -116,7 +117,7 @@ Results = dict[tuple[str, int, str], Measured]
 
 
 def main() -> None:
-    """Measure, print the table, and draw the chart."""
+    """Measure, print the table, and keep what the chart is drawn from."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sizes", default="1,100,1000,10000", help="rows, with commas between")
     parser.add_argument("--latency", type=float, default=0.1, help="seconds of each statement")
@@ -127,10 +128,10 @@ def main() -> None:
         action="store_false",
         help="the floor and SQLite alone beside it",
     )
-    parser.add_argument("--chart", type=Path, help="an SVG file to draw the result into")
+    parser.add_argument("--figures", type=Path, help="a file to keep the rates of the chart in")
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
-    drawn: Results = {}
+    last: Results = {}
     for latency in dict.fromkeys((0.0, options.latency)):
         with LocalWarehouse(latency=latency) as warehouse, tempfile.TemporaryDirectory() as folder:
             bench = Bench(warehouse, Path(folder), latency, options.whole, options.peers)
@@ -138,9 +139,10 @@ def main() -> None:
             bench.close()
         print(f"\nLatency of a statement: {latency * 1000:.0f} ms")
         report(results)
-        drawn = results
-    if options.chart is not None:
-        options.chart.write_text(chart(drawn, max(sizes), options.latency), encoding="utf-8")
+        last = results
+    if options.figures is not None:
+        kept = figures(last, max(sizes), options.latency)
+        options.figures.write_text(kept, encoding="utf-8")
 
 
 class Bench:
@@ -423,40 +425,19 @@ def report(results: Results) -> None:
 _ORDER = ("insert", "update", "delete", "upsert")
 
 
-def chart(results: Results, size: int, latency: float) -> str:
-    """An SVG of the rows a second of each side that inserts, on a logarithmic scale."""
-    import math
-
-    rates = sorted(
-        (
-            (size / found.seconds, side)
-            for (what, rows, side), found in results.items()
-            if what == "insert" and rows == size
-        ),
-        reverse=True,
-    )
-    longest = math.log10(max(rate for rate, _ in rates) * 1.1)
-    lines = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{60 + 34 * len(rates)}" '
-            'font-family="sans-serif" font-size="14">'
-        ),
-        '<rect width="100%" height="100%" fill="white"/>',
-        (
-            f'<text x="10" y="24">Rows a second, {size:,} objects inserted in one commit, '
-            f"{latency * 1000:.0f} ms a statement (logarithmic)</text>"
-        ),
-    ]
-    for number, (rate, side) in enumerate(rates):
-        top = 44 + 34 * number
-        width = max(math.log10(max(rate, 1.0)) / longest * 400, 2)
-        fill = "#1f6feb" if side == OURS else "#9aa4b2"
-        lines += [
-            f'<text x="10" y="{top + 16}">{side}</text>',
-            f'<rect x="240" y="{top}" width="{width:.0f}" height="22" fill="{fill}"/>',
-            f'<text x="{248 + width:.0f}" y="{top + 16}">{rate:,.0f}</text>',
-        ]
-    return "\n".join([*lines, "</svg>", ""])
+def figures(results: Results, size: int, latency: float) -> str:
+    """The rows a second of each side that inserts, as ``python -m scripts.pictures`` reads them."""
+    rates = {
+        side: round(size / found.seconds)
+        for (what, rows, side), found in results.items()
+        if what == "insert" and rows == size
+    }
+    written = {
+        "rows": size,
+        "latency_ms": round(latency * 1000),
+        "rows_a_second": dict(sorted(rates.items(), key=lambda item: -item[1])),
+    }
+    return json.dumps(written, indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -154,7 +154,11 @@ def main(arguments: list[str] | None = None) -> int:
     wheel, sdist = only(options.folder, "*.whl"), only(options.folder, "*.tar.gz")
     source = (ROOT / "vinci_code" / "__init__.py").read_text("utf-8")
     version = source.partition('__version__ = "')[2].partition('"')[0]
-    docs = [f"docs/{path.name}" for path in (ROOT / "docs").iterdir()]
+    docs = [
+        str(path.relative_to(ROOT).as_posix())
+        for path in (ROOT / "docs").rglob("*")
+        if path.is_file()
+    ]
     problems = [
         *problems_of_wheel(files_of_wheel(wheel)),
         *problems_of_sdist(files_of_sdist(sdist), docs),

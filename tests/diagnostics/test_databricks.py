@@ -46,6 +46,7 @@ NAMES = [
     "warehouse",
     "select_1",
     "namespace",
+    "migrations",
     "scratch_table",
     "fallback",
 ]
@@ -108,7 +109,11 @@ def test_without_write_nothing_is_written(
     report = check()
     assert report.result("scratch_table").status is Status.SKIPPED
     assert report.exit_code == 0
-    assert {sql.split()[0] for sql in workspace.sql.statements} == {"SELECT", "DESCRIBE"}
+    assert {sql.split()[0] for sql in workspace.sql.statements} == {
+        "SELECT",
+        "DESCRIBE",
+        "SHOW",
+    }
 
 
 def test_wrong_token(check: Callable[..., Report]) -> None:
@@ -256,6 +261,49 @@ def test_a_schema_that_is_not_there(check: Callable[..., Report], workspace: Fak
     )
     cause, step = the_failure(check(), "namespace")
     assert "SCHEMA_NOT_FOUND" in cause
+    assert "DATABRICKS_SCHEMA" in step
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("[NO_SUCH_CATALOG_EXCEPTION] Catalog 'mian' was not found. SQLSTATE: 42704", "42704"),
+        ("[INSUFFICIENT_PERMISSIONS] User does not have USE CATALOG. SQLSTATE: 42501", "42501"),
+    ],
+)
+def test_a_catalog_that_refuses_the_session_is_told_as_the_catalog(
+    said: tuple[str, str], check: Callable[..., Report], workspace: FakeWorkspace
+) -> None:
+    workspace.sql.namespace_error = said
+    report = check(databricks_catalog="mian", write=True)
+    cause, step = the_failure(report, "namespace")
+    assert report.result("warehouse").status is Status.OK
+    assert report.result("select_1").status is Status.OK
+    assert said[0] in cause
+    assert "DATABRICKS_CATALOG" in step or "USE CATALOG" in step
+    assert workspace.sql.sessions_open == 0
+
+
+def test_pending_migrations_are_a_warning_with_the_command(
+    check: Callable[..., Report], workspace: FakeWorkspace
+) -> None:
+    workspace.sql.revision = None
+    report = check()
+    result = report.result("migrations")
+    assert result.status is Status.WARNING
+    assert "at none, 1 to be applied" in result.finding.detail
+    assert "run 'vinci db upgrade'" in (result.finding.next_step or "")
+    assert report.exit_code == 0
+    assert report.summary() == "All checks passed, with a warning: Migrations."
+    assert workspace.sql.sessions_open == 0
+
+
+def test_tables_of_another_release_are_a_failure(
+    check: Callable[..., Report], workspace: FakeWorkspace
+) -> None:
+    workspace.sql.revision = "9999"
+    cause, step = the_failure(check(), "migrations")
+    assert "revision 9999" in cause
     assert "DATABRICKS_SCHEMA" in step
 
 

@@ -56,7 +56,7 @@ from sqlalchemy.exc import CompileError
 from tests.dialect.sides import Sides, sides_of
 from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.base import VinciDialect
-from vinci_code.database.dialect.sql.functions import date_pattern
+from vinci_code.database.dialect.sql.date_functions import date_pattern
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 METADATA = MetaData()
@@ -554,7 +554,7 @@ _REFUSED: dict[str, tuple[Any, str]] = {
     "fetch with ties": (select(T.id).order_by(T.id).fetch(1, with_ties=True), "window"),
     "fetch percent": (select(T.id).order_by(T.id).fetch(1, percent=True), "window"),
     "match": (select(T.id).where(T.label.match("x")), "regexp_match"),
-    "date with modifiers": (select(func.date(I.at, "+1 day")), "timedelta"),
+    "date with modifiers of rows": (select(func.date(I.at, I.name)), "timedelta"),
 }
 
 

@@ -36,7 +36,7 @@ from vinci_code.database.dialect.driver import credentials, dbapi
 from vinci_code.database.dialect.sql import keys
 from vinci_code.database.dialect.sql.keys import KeyMaker, next_key
 from vinci_code.database.migrations import runner
-from vinci_code.database.session import _the_engine
+from vinci_code.database.session import SessionLocal
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 pytestmark = [
@@ -307,7 +307,7 @@ def test_forks_under_load() -> None:
 def _locks_of(engine: Engine) -> list[Any]:
     pool: Any = engine.pool
     dialect: Any = engine.dialect
-    known: list[Any] = [*_locked(), settings_module, hooks, ExactValues(), _the_engine]
+    known: list[Any] = [*_locked(), settings_module, hooks, ExactValues(), SessionLocal._holder]
     engines: list[Any] = [dialect.statistics, dialect.views, next_key]
     locks = [thing._lock for thing in [*known, *engines]]
     return [*locks, pool._timer_lock, pool._overflow_lock]

@@ -42,8 +42,12 @@ class SqlService:
         self.tables: dict[str, Rows] = {}
         self.catalog = "main"
         self.schema = "default"
+        self.revision: str | None = "0001"
+        """What the table of our own migrations holds; ``None``: there is none."""
         self.open_session_error: tuple[str, str] | None = None
         """Message and SQLSTATE with which a session is refused, in a reply with HTTP 200."""
+        self.namespace_error: tuple[str, str] | None = None
+        """The same for a session that is to begin in a catalog and schema."""
         self.fail_statements: dict[str, str] = {}
         """Beginning of a statement → the error it ends with."""
         self.pause_before: dict[str, float] = {}
@@ -94,6 +98,16 @@ def _describe(service: SqlService, match: re.Match[str]) -> tuple[list[str], Row
     return ["database_description_item"], [["Namespace Name"]]
 
 
+def _show_tables(service: SqlService, match: re.Match[str]) -> tuple[list[str], Rows]:
+    there = match.group(1) == "vinci_code_version" and service.revision is not None
+    rows: Rows = [[service.schema, match.group(1), "false"]] if there else []
+    return ["database", "tableName", "isTemporary"], rows
+
+
+def _version(service: SqlService, _match: re.Match[str]) -> tuple[list[str], Rows]:
+    return ["version_num"], [[service.revision]]
+
+
 def _create(service: SqlService, match: re.Match[str]) -> tuple[list[str], Rows]:
     service.tables[match.group(1)] = []
     return ["Result"], []
@@ -117,6 +131,8 @@ _STATEMENTS: list[tuple[str, Callable[[SqlService, re.Match[str]], tuple[list[st
     (r"SELECT 1", _select_one),
     (r"SELECT current_catalog\(\), current_schema\(\)", _current),
     (r"DESCRIBE SCHEMA (\S+)", _describe),
+    (r"SHOW TABLES LIKE '(\w+)'", _show_tables),
+    (r"SELECT version_num FROM vinci_code_version", _version),
     (r"CREATE TABLE (\S+) \(id BIGINT, note STRING\)", _create),
     (r"INSERT INTO (\S+) VALUES \((\d+), '([^']*)'\)", _insert),
     (r"SELECT id, note FROM (\S+)", _select),
@@ -129,8 +145,11 @@ class _Handler(TCLIService.Iface):
         self._service = service
 
     def OpenSession(self, request: Any) -> Any:  # noqa: N802
-        if self._service.open_session_error is not None:
-            message, state = self._service.open_session_error
+        refusal = self._service.open_session_error
+        if refusal is None and request.initialNamespace is not None:
+            refusal = self._service.namespace_error
+        if refusal is not None:
+            message, state = refusal
             return ttypes.TOpenSessionResp(
                 status=_failed(message, state), serverProtocolVersion=_V8
             )

@@ -39,6 +39,7 @@ class FakeWorkspace:
             ``None`` means that it never does.
         knows_users: Whether it answers the question for the current user.
         rest_status: Status with which every path but the warehouse's is answered, or ``None``.
+        rest_message: What is said with it.
         warehouse_status: Status with which the warehouse's own path is answered, or ``None``.
         delay: Seconds to wait before any answer.
         requests: Method and path of every request.
@@ -57,6 +58,7 @@ class FakeWorkspace:
         self.starts_after: int | None = None
         self.knows_users = True
         self.rest_status: int | None = None
+        self.rest_message = "as the test wants it"
         self.warehouse_status: int | None = None
         self.warehouse_message = ""
         self.delay = 0.0
@@ -187,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/sql/1.0/"):
             self._answer_sql(path, body)
         elif workspace.rest_status is not None:
-            self._json(workspace.rest_status, {"message": "as the test wants it"})
+            self._json(workspace.rest_status, {"message": workspace.rest_message})
         elif path == "/oidc/.well-known/oauth-authorization-server":
             base = f"https://{workspace.host}"
             self._json(200, {"issuer": f"{base}/oidc", "token_endpoint": f"{base}/oidc/v1/token"})

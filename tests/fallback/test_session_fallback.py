@@ -235,7 +235,7 @@ def test_what_waits_for_one_that_was_switched_off_is_reported(
     outages.end()
     monkeypatch.setenv("DATABRICKS_FALLBACK", "off")
     reload_settings()
-    with caplog.at_level(logging.WARNING, "vinci_code.database.session"):
+    with caplog.at_level(logging.WARNING, "vinci_code.database.sessionmakers"):
         get_engine()
     assert "1 units of work have not arrived" in caplog.text
 

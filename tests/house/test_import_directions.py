@@ -70,17 +70,40 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.upserts",
     },
     "vinci_code.database.migrations": {
-        "vinci_code.core.errors",
+        *COMMON,
         "vinci_code.database.models",
         "vinci_code.database.dialect",
+        "vinci_code.database.sqlite",
+    },
+    "vinci_code.database.engines": {
+        "vinci_code.core",
+        "vinci_code.database.databricks",
+        "vinci_code.database.models",
+        "vinci_code.database.sqlite",
+    },
+    "vinci_code.database.sessionmakers": {
+        "vinci_code.core",
+        "vinci_code.database.databricks",
+        "vinci_code.database.dialect",
+        "vinci_code.database.engines",
+        "vinci_code.database.fallback",
+        "vinci_code.database.migrations",
+        "vinci_code.database.sqlite",
     },
     "vinci_code.database.session": {
+        "vinci_code.core",
+        "vinci_code.database.engines",
+        "vinci_code.database.fallback",
+        "vinci_code.database.migrations",
+        "vinci_code.database.models",
+        "vinci_code.database.sessionmakers",
+    },
+    "vinci_code.database.async_session": {
         "vinci_code.core",
         "vinci_code.database.databricks",
         "vinci_code.database.sqlite",
         "vinci_code.database.migrations",
         "vinci_code.database.models",
-        "vinci_code.database.fallback",
     },
     # databricks_connector.py and the modules that it is made of
     "vinci_code.database.databricks": {

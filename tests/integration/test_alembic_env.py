@@ -136,6 +136,18 @@ def test_a_connection_of_the_caller_is_used(project: Project, engine: Engine) ->
         connection.rollback()
 
 
+def test_a_type_of_ours_is_written_with_its_import(project: Project, engine: Engine) -> None:
+    project.models(
+        "from vinci_code.database.models.types import JSON_VALUE, StrictText, UtcDateTime\n"
+        + MODELS.replace(
+            "String)", "StrictText), Column('at', UtcDateTime), Column('x', JSON_VALUE)"
+        )
+    )
+    assert "\nimport vinci_code.database.models.types\n" in project.revise("first")
+    alembic.command.upgrade(project.config, "head")
+    alembic.command.check(project.config)
+
+
 def test_options_are_those_of_alembic(project: Project, engine: Engine) -> None:
     project.write(", version_table='their_version', include_name=lambda name, *_: name != 'lines'")
     with engine.connect() as connection:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from tests.patience import PATIENCE_S
 from vinci_code import __version__
 from vinci_code.cli.app import app
+from vinci_code.core import errors
 from vinci_code.core.config import DatabaseSettings
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,9 @@ PAGES = [
     ROOT / name
     for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "RELEASING.md")
 ]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
+# Files of one application and its commands, in order: test_your_own_app.py follows them.
+FOLLOWED = frozenset({"your_own_app.md"})
 VARIABLES = DatabaseSettings.variables()
 
 
@@ -56,7 +59,7 @@ def blocks() -> Iterator[Block]:
 
 
 BLOCKS = list(blocks())
-RUN = [block for block in BLOCKS if block.reason is None]
+RUN = [block for block in BLOCKS if block.reason is None and block.page.name not in FOLLOWED]
 
 
 @pytest.fixture
@@ -113,10 +116,9 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_every_variable_is_in_the_readme() -> None:
-    rows = re.findall(
-        r"^\| `(\w+)` \|(?: `(\w+)`)? \|", (ROOT / "README.md").read_text(), re.MULTILINE
-    )
+def test_every_variable_is_in_the_page_of_the_configuration() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|(?: `(\w+)`)? \|", page, re.MULTILINE)
     assert {(name, alias or None) for name, alias in rows} == {
         (mark.name, mark.alias) for mark in VARIABLES.values()
     }
@@ -183,6 +185,24 @@ def test_exit_codes_of_the_docs_are_those_of_the_help() -> None:
     section = re.search(r"Exit codes:(.*?)\n\s*\n", shown, re.DOTALL)
     assert section is not None
     assert listed - {"2"} <= set(re.findall(r"\b\d+\b", section[1]))
+
+
+def test_every_error_is_in_the_page_of_what_to_do() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    told = {
+        name
+        for cell in re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", cell)
+    }
+    # The tree, whose base is said of all; and the one that is a warning stands below the tables.
+    drawn = set(re.findall(r"(?:├──|└──) (\w+)", errors.__doc__ or ""))
+    assert len(drawn) > 40
+    assert drawn - told == set()
+    assert "`InsecureFileWarning`" in page
+
+
+def test_readme_fits_a_screen_and_a_half() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 100
 
 
 def test_changelog_opens_with_this_version() -> None:

@@ -1,8 +1,8 @@
 """Writes ``tests/spark/recorded/*.case``: ``make record``.
 
 Each file is made by a process of its own, of what reaches a local warehouse while something runs:
-the parity suite, the tests of held writes of every form, SQLAlchemy's suite for dialects, the
-examples with their tests, ``vinci demo``.
+the parity suite, the tests of held writes of every form, the functions of SQLite, SQLAlchemy's
+suite for dialects, the examples with their tests, ``vinci demo``.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ def run_alone() -> None:
     _run_tests("tests/dialect/units/test_as_one.py")
 
 
+def run_functions() -> None:
+    """The functions of SQLite, on hostile values, and Databricks' own by their full names."""
+    chosen = "not random and not last_digits"
+    _run_tests("tests/dialect/sql/test_functions_page.py", "-k", chosen)
+
+
 def run_compliance() -> None:
     """SQLAlchemy's suite; its pytest is a child, its warehouse is here."""
     from tests.compliance.run import OURS, run
@@ -100,6 +106,7 @@ RECORDINGS: dict[str, Callable[[], None]] = {
     "parity": run_parity,
     "held": run_held,
     "alone": run_alone,
+    "functions": run_functions,
     "compliance": run_compliance,
     "examples": run_examples,
     "demo": run_demo,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,13 +18,29 @@ from vinci_code.cli.place import backend_of, place_of
 if TYPE_CHECKING:
     from vinci_code.core.config import DatabaseSettings
     from vinci_code.database.migrations import MigrationStatus
+    from vinci_code.database.migrations.project import AlembicProject, ProjectStatus, Revision
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Create, change and look at the tables.",
-    epilog=examples("vinci db status", "vinci db upgrade"),
+    epilog=examples(
+        "vinci db status",
+        "vinci db upgrade",
+        "vinci db upgrade --config alembic.ini    those of your own application",
+    ),
 )
+
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="ALEMBIC_INI",
+        help="The alembic.ini of your own application, whose migrations are meant instead.",
+        show_default="that of VINCI_ALEMBIC_CONFIG, if it is set",
+    ),
+]
 
 
 @app.command(
@@ -33,6 +52,7 @@ def upgrade(
     revision: Annotated[
         str, typer.Argument(metavar="[REVISION]", help="The revision to go up to.")
     ] = "head",
+    config: _Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Apply the migrations that are pending.
@@ -45,17 +65,19 @@ def upgrade(
     from vinci_code.database.session import create_configured_engine
 
     settings = get_settings().database
+    project = _project(config, settings)
     engine = create_configured_engine(settings)
     try:
-        applied = migrations.upgrade(engine, revision)
+        done = (project or migrations).upgrade(engine, revision)
     finally:
         engine.dispose()
+    applied = _identifiers(done)
     if applied:
         run_of(ctx).committed.append(f"Applied all the same: {listing(applied)}.")
     if as_json:
-        print_document({"applied": list(applied)})
+        print_document({"applied": applied})
     else:
-        say(f"Applied: {listing(applied)}." if applied else "Nothing to apply.")
+        _say_each("Applied", done, "Nothing to apply.")
     if settings.use_databricks:
         _tell_of_what_waits(settings)
 
@@ -77,6 +99,7 @@ def downgrade(
             metavar="REVISION", help="The revision to go down to; 'base' is before the first."
         ),
     ],
+    config: _Config = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -89,37 +112,79 @@ def downgrade(
     from vinci_code.database.session import create_configured_engine
 
     settings = get_settings().database
+    project = _project(config, settings)
     if not yes and is_terminal(sys.stdin):
         place = shown(place_of(settings))
         typer.confirm(f"Take migrations of {place} back, with their data?", abort=True, err=True)
     engine = create_configured_engine(settings)
     try:
-        taken_back = migrations.downgrade(engine, revision)
+        done = (project or migrations).downgrade(engine, revision)
     finally:
         engine.dispose()
+    taken_back = _identifiers(done)
     if taken_back:
         run_of(ctx).committed.append(f"Taken back all the same: {listing(taken_back)}.")
     if as_json:
-        print_document({"taken_back": list(taken_back)})
+        print_document({"taken_back": taken_back})
     else:
-        say(f"Taken back: {listing(taken_back)}." if taken_back else "Nothing to take back.")
+        _say_each("Taken back", done, "Nothing to take back.")
 
 
-@app.command("status", epilog=examples("vinci db status", "vinci db status --json"))
-def status(as_json: AsJson = False) -> None:
+@app.command(
+    "status",
+    epilog=examples(
+        "vinci db status", "vinci db status --json", "vinci db status --config alembic.ini"
+    ),
+)
+def status(config: _Config = None, as_json: AsJson = False) -> None:
     """Say at which revision the tables are, changing nothing."""
     from vinci_code.core.config import get_settings
 
     settings = get_settings().database
-    found, exists = _status(settings)
+    project = _project(config, settings)
+    found, exists = _status(settings, project)
     if as_json:
-        print_document(_document(settings, found))
+        print_document(_document(settings, project, found))
         return
+    current, pending = _current(found), _identifiers(found.pending)
     say(f"Database:  {place_of(settings)}{'' if exists else ' (does not exist yet)'}")
-    say(f"Revision:  {found.current or 'none'}{' (the newest)' if found.is_current else ''}")
-    say(f"Pending:   {listing(found.pending)}")
-    if found.pending:
-        say("Apply what is pending: vinci db upgrade")
+    if project is not None:
+        say(shown(f"Project:   {project.path}"))
+    say(f"Revision:  {listing(current)}{' (the newest)' if current and not pending else ''}")
+    say(f"Pending:   {listing(pending)}")
+    if pending:
+        option = "" if config is None else f" --config {shlex.quote(str(config))}"
+        say(shown(f"Apply what is pending: vinci db upgrade{option}"))
+
+
+def _project(config: Path | None, settings: DatabaseSettings) -> AlembicProject | None:
+    """The application's own project that is meant; ``None`` for the migrations of this package."""
+    path = config or settings.alembic_config
+    if path is None:
+        return None
+    from vinci_code.database.migrations.project import AlembicProject
+
+    return AlembicProject(path.absolute())
+
+
+def _identifiers(revisions: Iterable[str | Revision]) -> list[str]:
+    return [one if isinstance(one, str) else one.revision for one in revisions]
+
+
+def _say_each(done: str, revisions: Sequence[str | Revision], nothing: str) -> None:
+    """Say what was done: our revisions in a line, and one line for each that has a message."""
+    named = [one for one in revisions if not isinstance(one, str)]
+    for one in named:
+        say(shown(f"{done}: {one.revision}{f' ({one.message})' if one.message else ''}"))
+    if not named:
+        say(f"{done}: {listing(_identifiers(revisions))}." if revisions else nothing)
+
+
+def _current(found: MigrationStatus | ProjectStatus) -> list[str]:
+    """The revisions that a database is at."""
+    if isinstance(found.current, tuple):
+        return list(found.current)
+    return [] if found.current is None else [found.current]
 
 
 def _tell_of_what_waits(settings: DatabaseSettings) -> None:
@@ -135,7 +200,9 @@ def _tell_of_what_waits(settings: DatabaseSettings) -> None:
         )
 
 
-def _status(settings: DatabaseSettings) -> tuple[MigrationStatus, bool]:
+def _status(
+    settings: DatabaseSettings, project: AlembicProject | None
+) -> tuple[MigrationStatus | ProjectStatus, bool]:
     from vinci_code.database import migrations
     from vinci_code.database.session import create_configured_engine
     from vinci_code.database.sqlite import create_sqlite_engine, file_of
@@ -147,17 +214,25 @@ def _status(settings: DatabaseSettings) -> tuple[MigrationStatus, bool]:
         # Looking at a SQLite file that is not there would create it.
         engine = create_sqlite_engine("sqlite:///:memory:")
     try:
-        return migrations.status(engine), exists
+        return (project or migrations).status(engine), exists
     finally:
         engine.dispose()
 
 
-def _document(settings: DatabaseSettings, found: MigrationStatus) -> dict[str, Any]:
+def _document(
+    settings: DatabaseSettings,
+    project: AlembicProject | None,
+    found: MigrationStatus | ProjectStatus,
+) -> dict[str, Any]:
+    place = {"backend": backend_of(settings), "database": place_of(settings)}
+    if project is not None:
+        place["project"] = str(project.path)
+    # A project may have several.
+    heads = {"head": found.head} if hasattr(found, "head") else {"heads": list(found.heads)}
     return {
-        "backend": backend_of(settings),
-        "database": place_of(settings),
+        **place,
         "current": found.current,
-        "head": found.head,
-        "pending": list(found.pending),
+        **heads,
+        "pending": _identifiers(found.pending),
         "is_current": found.is_current,
     }

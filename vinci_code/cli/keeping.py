@@ -13,12 +13,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from vinci_code.cli.output import masked
+from vinci_code.cli.output import listing, masked
 from vinci_code.cli.progress import Meter, meter
 from vinci_code.core.errors import (
     ConfigurationError,
     ConfigurationProblem,
     DatabaseFileError,
+    FallbackFileError,
     JournalError,
 )
 
@@ -161,6 +162,7 @@ def sent() -> _Document:
     """
     settings = _settings()
     _require_on(settings)
+    _require_ours(settings)
     with _journal(settings) as journal:
         before = 0 if journal is None else journal.counts().done
     note = None if journal is None else _bring_back(settings)
@@ -233,6 +235,7 @@ def refreshed(tables: Sequence[str] | None) -> list[_Document]:
     """Copy tables from the warehouse, with a bar for each."""
     settings = _settings()
     _require_on(settings)
+    _require_ours(settings)
     from vinci_code.database.fallback.mirror import refresh
 
     with _fallback(settings) as fallback, _Bars() as bars:
@@ -324,12 +327,44 @@ def _require_on(settings: DatabaseSettings) -> None:
     raise ConfigurationError([problem])
 
 
+_BY_APPLICATION = (
+    "It sends what waits with its next unit of work, or by the fallback's bring_back() "
+    "(Session.fallback); vinci fallback status, list, show, export, retry and discard work here."
+)
+
+
+def _require_ours(settings: DatabaseSettings) -> None:
+    """Refuse what needs the tables themselves, in a file of an application that has its own.
+
+    Raises:
+        FallbackFileError: It is one.
+    """
+    if strange := _strange_tables(settings):
+        raise FallbackFileError(
+            f"The file of the fallback {settings.databricks_fallback_file} is that of an "
+            f"application with tables that vinci does not know: {listing(strange)}. Nothing was "
+            f"sent or read. To fix it: have the application do it. {_BY_APPLICATION} Tables are "
+            "copied by vinci_code.database.fallback.mirror.refresh(Session.fallback)."
+        )
+
+
+def _strange_tables(settings: DatabaseSettings) -> list[str]:
+    """The tables of the file that are not this package's: to send their units, they would be."""
+    from vinci_code.database.fallback.belonging import tables_of
+    from vinci_code.database.models import Base
+
+    with _journal(settings) as journal:
+        return [] if journal is None else sorted(tables_of(journal) - set(Base.metadata.tables))
+
+
 def _bring_back(settings: DatabaseSettings) -> str | None:
     """Send what waits; why it was not done, where it was not."""
     if not settings.use_databricks or settings.databricks_fallback == "off":
         return "The fallback is off: they wait until it is on (DATABRICKS_FALLBACK=sqlite)."
     from vinci_code.database.fallback.away import is_away
 
+    if strange := _strange_tables(settings):
+        return f"They wait for the application of the tables {listing(strange)}. {_BY_APPLICATION}"
     with _fallback(settings) as fallback:
         done = fallback.bring_back()
     if done is None:

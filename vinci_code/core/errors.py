@@ -32,7 +32,7 @@
     │           ├── PermissionDenied     the credentials may not do this
     │           ├── ResultExpired        rows that were not fetched are gone
     │           └── WarehouseStartTimeout  it did not start within the budget
-    ├── DatabaseFileError                the SQLite file cannot be used
+    ├── DatabaseFileError                the file of a database cannot be used
     ├── StandbyReadError                 the warehouse is away, and the standby cannot answer
     ├── MirrorError                      a table could not be copied into the standby
     ├── FallbackFileError                the file of the fallback cannot be used
@@ -47,6 +47,7 @@
     ├── InputDataError                   a line of an input file cannot be used
     ├── FaultScriptError                 (3) a fault for the local warehouse is none
     ├── SqlError                         (3) the local warehouse's answer to a statement
+    ├── PortError                        (3) the local warehouse cannot listen (also an OSError)
     └── UnsupportedSqlglotError          (3) the sqlglot that is installed lacks what it needs
 
     InsecureFileWarning                  (a warning) others can read or change a file
@@ -135,7 +136,7 @@ class MissingExtraError(ConfigurationError):
         self.extra = extra
         self.wanted_by = wanted_by
         self.missing = tuple(missing)
-        self.command = _install_command(extra)
+        self.command = install_command(extra)
         super().__init__(
             [
                 ConfigurationProblem(
@@ -177,7 +178,10 @@ class DeadlineExceededError(DatabricksConnectionError):
 
 
 class DatabaseFileError(VinciError):
-    """The SQLite file cannot be used: no folder, no rights, not a database."""
+    """The file of a database cannot be used: no folder, no rights, not a database.
+
+    That of SQLite, or that of the local warehouse.
+    """
 
     exit_code = EXIT_UNAVAILABLE
 
@@ -278,8 +282,8 @@ class InsecureFileWarning(UserWarning):
     """Other users of this machine can read a file with a secret, or change what is depended on."""
 
 
-def _install_command(extra: str) -> str:
-    """What installs an extra here.
+def install_command(extra: str) -> str:
+    """The command that installs an extra here, whether the package is installed or a checkout.
 
     No index has the package. pip takes the one that is installed, and only gets what the extra adds
     to it; where none is, the package is run from a checkout.

@@ -4,7 +4,7 @@ Other rooms import from it:
 
 - ``databricks_connector``: connector, engine and validation for Databricks
 - ``deadlines``: being back in time from calls that know no deadline
-- ``session``: sessions on the database that the configuration chooses
+- ``session``: sessions of the package's own tables, on the database that the configuration chooses
 - ``sqlite``: the engine for SQLite
 - ``table_copies``: migrating SQLite, where a table is changed by a copy of it
 - ``upserts``: rows that are inserted, or changed where they are there
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vinci_code.database.async_session import create_configured_async_engine
-    from vinci_code.database.session import create_configured_engine
+    from vinci_code.database.engines import create_configured_engine
+    from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
 
 __all__ = [
     "create_configured_async_engine",
     "create_configured_engine",
+    "create_configured_sessionmaker",
     "run_unit",
     "run_unit_async",
     "statistics",
@@ -38,13 +40,17 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
 
             return upsert
         if name == "create_configured_engine":
-            from vinci_code.database.session import create_configured_engine
+            from vinci_code.database.engines import create_configured_engine
 
             return create_configured_engine
         if name == "create_configured_async_engine":
             from vinci_code.database.async_session import create_configured_async_engine
 
             return create_configured_async_engine
+        if name == "create_configured_sessionmaker":
+            from vinci_code.database.sessionmakers import create_configured_sessionmaker
+
+            return create_configured_sessionmaker
         if name in {"run_unit", "run_unit_async", "statistics"}:
             from vinci_code.database import units_of_work
 

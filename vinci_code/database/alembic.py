@@ -15,15 +15,15 @@ on SQLite and on Databricks as they do elsewhere. The application's revisions st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Connection, MetaData
 
-from vinci_code.database.table_copies import migrating, migrating_on
+from vinci_code.database.table_copies import migrating_on
 
 _IncludeName = Callable[[Any, str, Any], bool]
+_RenderItem = Callable[[str, Any, Any], Any]
 
 
 def run_migrations(metadata: MetaData, **options: Any) -> None:
@@ -52,7 +52,8 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
     """
     from alembic import context
 
-    from vinci_code.database.session import create_configured_engine
+    from vinci_code.database.engines import create_configured_engine
+    from vinci_code.database.migrations.writing import alone
 
     given = context.config.attributes.get("connection")
     if given is not None:
@@ -68,7 +69,9 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
                 options,
             )
         else:
-            with _alone(engine, options) as connection:
+            schema = options.get("version_table_schema")
+            table = _version_table(options)
+            with alone(engine, version_table=table, schema=schema) as connection:
                 _run_on(connection, metadata, options)
     finally:
         engine.dispose()
@@ -98,6 +101,7 @@ def _run(metadata: MetaData, place: Mapping[str, Any], options: Mapping[str, Any
             **place,
             **options,
             "include_name": include_name,
+            "render_item": _with_imports(options.get("render_item")),
         }
     )
     with context.begin_transaction():
@@ -109,30 +113,31 @@ def _but_ours(metadata: MetaData, claim: str, asked: _IncludeName | None) -> _In
     from vinci_code.database.migrations import VERSION_TABLE
     from vinci_code.database.models import Base
 
-    theirs = {table.name for table in metadata.tables.values()}
-    ours = {VERSION_TABLE, claim, *Base.metadata.tables} - theirs
+    theirs = {table.name.lower() for table in metadata.tables.values()}
+    ours = {VERSION_TABLE, claim.lower(), *Base.metadata.tables} - theirs
 
     def include(name: Any, kind: str, parents: Any) -> bool:
-        if kind == "table" and name in ours and not parents.get("schema_name"):
+        if kind == "table" and name.lower() in ours and not parents.get("schema_name"):
             return False
         return asked is None or asked(name, kind, parents)
 
     return include
 
 
-@contextmanager
-def _alone(engine: Engine, options: Mapping[str, Any]) -> Iterator[Connection]:
-    """A connection for the only process that migrates this schema."""
-    if engine.dialect.name == "sqlite":
-        with migrating(engine) as connection:
-            yield connection
-        return
-    from vinci_code.database.dialect.alembic import claimed
+def _with_imports(asked: _RenderItem | None) -> _RenderItem:
+    """How autogenerate writes what it finds: a type of this package with the import that it needs.
 
-    schema = options.get("version_table_schema")
-    alone = claimed(engine, version_table=_version_table(options), schema=schema)
-    with alone, engine.connect() as connection:
-        yield connection
+    Alembic writes ``vinci_code.database.models.types.StrictText()`` and imports nothing for it.
+    """
+
+    def render(kind: str, item: Any, context: Any) -> Any:
+        found = False if asked is None else asked(kind, item, context)
+        module = type(item).__module__
+        if found is False and kind == "type" and module.startswith("vinci_code."):
+            context.imports.add(f"import {module}")
+        return found
+
+    return render
 
 
 def _version_table(options: Mapping[str, Any]) -> str:

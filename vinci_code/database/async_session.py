@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -98,8 +99,14 @@ async def async_session_scope() -> AsyncIterator[AsyncSession]:
         async with async_session_scope() as session:
             session.add(Event(event_type="login", source="web"))
     """
-    async with AsyncSessionLocal() as session, session.begin():
-        yield session
+    session = AsyncSessionLocal()
+    try:
+        async with session.begin():
+            yield session
+    finally:
+        # Not by ``async with``, which waits for a task: a cancellation that met it there would hide
+        # that the commit was successful.
+        await session.close()
 
 
 async def get_async_db() -> AsyncIterator[AsyncSession]:
@@ -139,8 +146,19 @@ class _AsyncEngineHolder:
         if current is not None:
             await current.engine.dispose()
 
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent: their threads are not in a child."""
+        current, self._current = self._current, None
+        if current is not None:
+            current.engine.sync_engine.dispose(close=False)
+            # Never collected: a connection of aiosqlite would speak to its thread.
+            _left_to_parent.append(current)
 
+
+_left_to_parent: list[_AsyncMade] = []
 _the_engine = _AsyncEngineHolder()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_the_engine.after_fork)
 
 
 class _Readiness:
@@ -246,7 +264,7 @@ def _refuse_fallback(database: DatabaseSettings) -> None:
             [
                 ConfigurationProblem(
                     variable="DATABRICKS_FALLBACK",
-                    found=f"{database.databricks_fallback}, and an engine for asyncio was asked for",
+                    found=f"{database.databricks_fallback}, with an engine for asyncio",
                     accepted="off, where sessions for asyncio are used: the fallback writes its "
                     "file, and sends what waits, in the thread of the caller",
                     fix="set DATABRICKS_FALLBACK=off, or use SessionLocal in threads "

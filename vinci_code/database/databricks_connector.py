@@ -204,9 +204,10 @@ class DatabricksConnector(HoldsSecret):
         except Exception as error:
             if _is_from_signal(error):
                 raise
-            from vinci_code.database.databricks.failures import connection_error
+            from vinci_code.database.databricks.failures import connection_error, with_checks
 
-            raise connection_error(self.explain(error)) from redact_exception(error)
+            failure = with_checks(self.explain(error))
+            raise connection_error(failure) from redact_exception(error)
 
     def open(
         self,
@@ -214,12 +215,24 @@ class DatabricksConnector(HoldsSecret):
         statement_timeout: float | None = None,
         start_timeout: float = 0.0,
         on_waiting: Callable[[Waiting], object] | None = None,
+        in_namespace: bool = True,
     ) -> Connection:
-        """Like :meth:`connect`, but raises the errors of the dialect."""
+        """Like :meth:`connect`, but raises the errors of the dialect.
+
+        Args:
+            statement_timeout: As above, like ``start_timeout`` and ``on_waiting``.
+            start_timeout: As above.
+            on_waiting: As above.
+            in_namespace: Whether the session begins in the catalog and schema of the settings, and
+                is refused where there are none such; else it begins where the workspace says.
+        """
         from vinci_code.database.dialect.driver.dbapi import connect
 
+        arguments = self.connect_arguments()
+        if not in_namespace:
+            arguments.update(catalog=None, schema=None)
         connection = connect(
-            **self.connect_arguments(),
+            **arguments,
             timeout=statement_timeout,
             start_timeout=start_timeout,
             on_waiting=on_waiting,
@@ -242,7 +255,9 @@ class DatabricksConnector(HoldsSecret):
         except Exception as error:
             if _is_from_signal(error):
                 raise  # it is about the application, and not about the connection
-            failure = self.explain(redact_exception(error))
+            from vinci_code.database.databricks.failures import with_checks
+
+            failure = with_checks(self.explain(redact_exception(error)))
             return replace(known, error=failure.cause, next_step=failure.next_step)
         return replace(known, ok=True, latency_ms=latency)
 

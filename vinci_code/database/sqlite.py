@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from vinci_code.core.errors import DatabaseFileError, MissingExtraError
@@ -107,6 +108,22 @@ def file_of(url: str | URL) -> Path | None:
 def is_in_memory(engine: Engine) -> bool:
     """Whether the engine is one on a SQLite database that ends with its process."""
     return engine.dialect.name == "sqlite" and file_of(engine.url) is None
+
+
+# Result codes that tell of a statement: an error in its text, or what it needs is not there; a
+# constraint. https://www.sqlite.org/rescode.html
+_OF_STATEMENTS = frozenset({1, 19})
+
+
+def is_of_file(error: DBAPIError) -> bool:
+    """Whether an error tells of the SQLite file, and not of the statement that was run.
+
+    Python 3.10 does not tell SQLite's code; there each error but that of a constraint is one.
+    """
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None:
+        return not isinstance(error.orig, sqlite3.IntegrityError)
+    return code & 0xFF not in _OF_STATEMENTS  # the lowest byte is the primary code
 
 
 def explain(error: Exception, path: Path | None) -> DatabaseFileError:

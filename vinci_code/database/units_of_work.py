@@ -189,10 +189,14 @@ def _once(work: Callable[[Session], _Result], sessions: Callable[[], Session]) -
 async def _once_async(
     work: Callable[[AsyncSession], Awaitable[_Result]], sessions: Callable[[], AsyncSession]
 ) -> _Result:
-    async with sessions() as session:
+    session = sessions()
+    try:
         with _whole(session.sync_session):
             async with session.begin():
                 return await work(session)
+    finally:
+        # Not by ``async with``: see ``async_session_scope``.
+        await session.close()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from vinci_code.database.databricks_connector import DatabricksConnector
 from vinci_code.diagnostics.report import Finding
 
 if TYPE_CHECKING:
+    from vinci_code.database.databricks.failures import Failure
     from vinci_code.database.dialect.driver.dbapi import Connection
 
 
@@ -27,6 +28,8 @@ class Context:
         settings: Set once they were read.
         connector: Set once the settings name a warehouse.
         connection: Set once a session was opened.
+        namespace_failure: Why no session could be opened in the catalog and schema of the settings,
+            where one was opened without them.
     """
 
     load_settings: Callable[[], Settings]
@@ -37,6 +40,7 @@ class Context:
     settings: Settings | None = None
     connector: DatabricksConnector | None = None
     connection: Connection | None = None
+    namespace_failure: Failure | None = None
 
     @property
     def backend(self) -> str | None:

@@ -8,7 +8,7 @@ import time
 
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config.normalise import warehouse_id_of
-from vinci_code.core.errors import FallbackFileError, MissingExtraError
+from vinci_code.core.errors import FallbackFileError, MissingExtraError, SchemaError
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.databricks.failures import (
     Failure,
@@ -20,14 +20,16 @@ from vinci_code.database.databricks.failures import (
 from vinci_code.database.databricks.http import Reply, request
 from vinci_code.database.databricks_connector import (
     DatabricksConnector,
+    create_databricks_engine,
     require_databricks_extra,
     select_one,
 )
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.waiting import Waiting
 from vinci_code.diagnostics.checks import SLOW_TO_LOAD, Check, Context
+from vinci_code.diagnostics.migrating import compared_with_head, unknown_revision
 from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
-from vinci_code.diagnostics.report import Finding, Status
+from vinci_code.diagnostics.report import Finding, Status, in_one_piece
 from vinci_code.diagnostics.scratch import check_scratch_table
 
 STATEMENT_TIMEOUT = 20.0
@@ -115,6 +117,10 @@ def _check_warehouse(context: Context) -> Finding:
         return refusal
     began = time.monotonic()
     failure = _open_session(context, state)
+    if failure is not None and failure.kind is Kind.NAMESPACE:
+        # The warehouse is in order; the check of catalog and schema tells what is not.
+        context.namespace_failure = failure
+        failure = _open_session(context, state, in_namespace=False)
     if failure is not None:
         return Finding(Status.FAILED, cause=failure.cause, next_step=failure.next_step)
     took = time.monotonic() - began
@@ -136,6 +142,9 @@ def _check_select(context: Context) -> Finding:
 
 
 def _check_namespace(context: Context) -> Finding:
+    failure = context.namespace_failure
+    if failure is not None:
+        return Finding(Status.FAILED, cause=failure.cause, next_step=failure.next_step)
     assert context.settings is not None  # noqa: S101 - this check needs 'settings'
     database = context.settings.database
     with context.the_connection().cursor() as cursor:
@@ -153,6 +162,26 @@ def _check_namespace(context: Context) -> Finding:
         cursor.execute(f"DESCRIBE SCHEMA {quoted(catalog)}.{quoted(schema)}")
     given = "" if database.databricks_schema else "; DATABRICKS_SCHEMA is not set"
     return Finding(Status.OK, f"{catalog}.{schema} can be used{given}")
+
+
+def _check_migrations(context: Context) -> Finding:
+    """Compare the tables with those of this release, as an application does when it begins."""
+    from vinci_code.database import migrations
+    from vinci_code.database.dialect.options import TIMEOUT
+
+    assert context.settings is not None  # noqa: S101 - this check needs 'settings'
+    engine = create_databricks_engine(context.settings.database)
+    try:
+        status = migrations.status(engine.execution_options(**{TIMEOUT: STATEMENT_TIMEOUT}))
+    except SchemaError as error:
+        return unknown_revision(error, "name another schema in DATABRICKS_SCHEMA")
+    finally:
+        engine.dispose()
+    return compared_with_head(
+        status,
+        "get_engine() and SessionLocal() refuse to begin until then; an application that has only "
+        "tables of its own needs none of these",
+    )
 
 
 def _check_fallback(context: Context) -> Finding:
@@ -181,7 +210,7 @@ def _check_fallback(context: Context) -> Finding:
             Status.WARNING,
             detail,
             cause="Units of work cannot arrive.",
-            next_step="decide about them: vinci fallback list",
+            next_step=f"decide about them: {in_one_piece('vinci fallback list')}",
         )
     if state.waiting or state.in_doubt:
         return Finding(
@@ -242,6 +271,7 @@ CHECKS = (
     ),
     Check("select_1", "SELECT 1", 60.0, _check_select, needs=("warehouse",)),
     Check("namespace", "Catalog and schema", 45.0, _check_namespace, needs=("select_1",)),
+    Check("migrations", "Migrations", 60.0, _check_migrations, needs=("namespace",)),
     Check(
         "scratch_table",
         "Scratch table",
@@ -305,7 +335,7 @@ def _refusal(reply: Reply, state: str, target: Target) -> Finding | None:
     return None
 
 
-def _open_session(context: Context, state: str) -> Failure | None:
+def _open_session(context: Context, state: str, *, in_namespace: bool = True) -> Failure | None:
     """Open the session that later checks use; a warehouse that is asked starts by itself."""
     connector = context.the_connector()
     waits: list[Waiting] = []
@@ -322,6 +352,7 @@ def _open_session(context: Context, state: str) -> Failure | None:
             statement_timeout=STATEMENT_TIMEOUT,
             start_timeout=context.start_budget,
             on_waiting=tell,
+            in_namespace=in_namespace,
         )
     except Exception as error:  # noqa: BLE001 - explained, whatever it is
         failure = connector.explain(redact_exception(error))

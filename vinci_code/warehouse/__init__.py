@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from vinci_code.core.errors import MissingExtraError
-
 if TYPE_CHECKING:
     from vinci_code.warehouse.faults import Fault
     from vinci_code.warehouse.local import LocalWarehouse
@@ -44,4 +42,7 @@ def __getattr__(name: str) -> object:
         missing = _EXTRA.get((error.name or "").partition(".")[0])
         if missing is None:
             raise
+        # Here: pytest loads this package in every project that has it installed.
+        from vinci_code.core.errors import MissingExtraError
+
         raise MissingExtraError("warehouse", "The local warehouse", [missing]) from error

@@ -95,7 +95,8 @@ class LocalWarehouse:
 
         Raises:
             RuntimeError: It runs already.
-            OSError: The port is taken.
+            PortError: The port is taken.
+            DatabaseFileError: The file cannot be used.
         """
         if self._running is not None:
             raise RuntimeError("The local warehouse runs already.")

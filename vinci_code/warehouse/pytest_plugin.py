@@ -4,18 +4,24 @@
         with databricks.sql.connect(**local_warehouse.connect_args) as connection:
             ...
 
-Nothing is started, and nothing heavy is imported, until a test asks for it.
+    def test_something_else(warehouse_engine):
+        Base.metadata.create_all(warehouse_engine)
+        ...
+
+Nothing is started, and nothing is imported beside pytest, until a test asks for it. Each process of
+pytest-xdist has a warehouse of its own.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
     from vinci_code.warehouse.faults import Fault
     from vinci_code.warehouse.local import LocalWarehouse
     from vinci_code.warehouse.wire.recording import RequestRecord
@@ -50,6 +56,16 @@ class TestWarehouse:
         return self.warehouse.env_for(self.catalog, self.schema)
 
     @property
+    def engine_url(self) -> URL:
+        """What ``sqlalchemy.create_engine`` takes in this process, with the test's schema.
+
+        There is no token in it.
+        """
+        from vinci_code.warehouse.engine_urls import engine_url_of
+
+        return engine_url_of(self.warehouse, self.catalog, self.schema)
+
+    @property
     def requests(self) -> tuple[RequestRecord, ...]:
         """The requests since the test began."""
         return self.warehouse.requests
@@ -76,6 +92,8 @@ def local_warehouse_server() -> Iterator[LocalWarehouse]:
 @pytest.fixture
 def local_warehouse(local_warehouse_server: LocalWarehouse) -> Iterator[TestWarehouse]:
     """The run's warehouse, with an empty schema for this test alone."""
+    import secrets
+
     schema = f"test_{secrets.token_hex(6)}"
     local_warehouse_server.sql(f"CREATE SCHEMA {schema}")
     try:
@@ -84,3 +102,32 @@ def local_warehouse(local_warehouse_server: LocalWarehouse) -> Iterator[TestWare
         local_warehouse_server.faults.clear()
         local_warehouse_server.credentials.reinstate()
         local_warehouse_server.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+@pytest.fixture
+def warehouse_engine(local_warehouse: TestWarehouse) -> Iterator[Engine]:
+    """An engine of SQLAlchemy's on an empty schema of the run's warehouse, for this test alone."""
+    from sqlalchemy import create_engine
+
+    engine = create_engine(local_warehouse.engine_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine_url(request: pytest.FixtureRequest) -> URL:
+    """The URL of an empty database for this test alone, for ``sqlalchemy.create_engine``.
+
+    It is a schema of the run's warehouse. A test that is to run on SQLite as well asks for both::
+
+        @pytest.mark.parametrize("engine_url", ["sqlite", "warehouse"], indirect=True)
+    """
+    database = getattr(request, "param", "warehouse")
+    if database == "warehouse":
+        found: TestWarehouse = request.getfixturevalue("local_warehouse")
+        return found.engine_url
+    if database != "sqlite":
+        raise pytest.UsageError(f"engine_url is of sqlite or warehouse, and not of {database!r}")
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(request.getfixturevalue("tmp_path") / "test.db"))

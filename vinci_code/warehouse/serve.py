@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import signal
@@ -16,6 +17,8 @@ from vinci_code.warehouse.local import LocalWarehouse
 
 RECORD_LIMIT = 10_000
 """How many requests a warehouse in the foreground remembers, since it may run for weeks."""
+
+_OUTPUT = "standard output"
 
 
 def serve(
@@ -43,8 +46,13 @@ def serve(
 
     Raises:
         FaultScriptError: The fault file cannot be understood.
-        OSError: The port is taken.
+        PortError: The port is taken.
+        DatabaseFileError: The file for the tables cannot be used.
+        OSError: How to reach it cannot be printed.
     """
+    stream = sys.stdout if out is None else out
+    if stream is None:
+        raise OSError(errno.EBADF, "it is closed, and nobody would learn the token", _OUTPUT)
     script = [] if faults is None else read_faults(faults)
     warehouse = LocalWarehouse(
         data,
@@ -54,11 +62,17 @@ def serve(
         record_limit=RECORD_LIMIT,
     )
     warehouse.faults.add(*script)
-    stream = sys.stdout if out is None else out
     with _Signals() as stopped, warehouse:
-        stream.write(_as_json(warehouse) if as_json else _as_shell(warehouse))
-        stream.flush()
+        _print(stream, _as_json(warehouse) if as_json else _as_shell(warehouse))
         stopped.wait()
+
+
+def _print(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, _OUTPUT) from error
 
 
 class _Signals:

@@ -42,6 +42,8 @@ LINES = table(
     column("quantity", Integer()),
     column("unit_price", Numeric(12, 2)),
 )
+TAGS = table("tags", column("id", INTEGER_KEY), column("name", StrictText()))
+ORDER_TAGS = table("order_tags", column("order_id", INTEGER_KEY), column("tag_id", INTEGER_KEY))
 """What the tests need of the tables as they were at revision 0002."""
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -78,6 +80,7 @@ def test_orders_of_before_get_their_totals(engine: Engine, alembic_config: Confi
             (2, Decimal("0.00"), "", 0),
             (3, Decimal("19.99"), "wein", 1),
         ]
+        assert [tag.name for tag in orders[0].tags] == ["gift"]
         user = session.scalars(select(User)).one()
         assert (user.version, user.settings, user.created_at) == (1, {"a": ["ü"]}, NOW)
         user.name = "Ada"
@@ -114,6 +117,7 @@ def fill(engine: Engine) -> None:
         connection.execute(insert(USERS), user)
         rows = [{"id": key, "note": note, **order} for key, note in notes.items()]
         connection.execute(insert(ORDERS), rows)
-        connection.execute(
-            insert(LINES), [dict(zip(LINES.c.keys(), row, strict=True)) for row in lines]
-        )
+        rows = [dict(zip(LINES.c.keys(), row, strict=True)) for row in lines]
+        connection.execute(insert(LINES), rows)
+        connection.execute(insert(TAGS), {"id": 1, "name": "gift"})
+        connection.execute(insert(ORDER_TAGS), {"order_id": 1, "tag_id": 1})

@@ -26,6 +26,7 @@ from vinci_code.database.databricks.failures import (
     Target,
     connection_error,
     refused_by_status,
+    with_checks,
 )
 
 exc: Any = driver_errors  # without types
@@ -48,9 +49,10 @@ def http(status: int, message: str = "") -> BaseException:
     return error
 
 
-def certificate_error(reason: str) -> u.SSLError:
+def certificate_error(reason: str, code: int) -> u.SSLError:
+    """As OpenSSL makes one: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/."""
     error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {reason}")
-    error.verify_message = reason
+    error.verify_message, error.verify_code = reason, code
     return u.SSLError(error)
 
 
@@ -89,16 +91,16 @@ CASES = {
     ),
     "broken server": (http(500), Kind.SERVER, "try again"),
     "unknown CA": (
-        around(certificate_error("unable to get local issuer certificate")),
+        around(certificate_error("unable to get local issuer certificate", 20)),
         Kind.TLS,
         "DATABRICKS_CA_FILE",
     ),
     "other name": (
-        around(certificate_error("Hostname mismatch, certificate is not valid for 'w'.")),
+        around(certificate_error("Hostname mismatch, certificate is not valid for 'w'.", 62)),
         Kind.TLS,
         "DATABRICKS_SERVER_HOSTNAME",
     ),
-    "expired": (around(certificate_error("certificate has expired")), Kind.TLS, "clock"),
+    "expired": (around(certificate_error("certificate has expired", 10)), Kind.TLS, "clock"),
     "not TLS": (
         around(u.SSLError(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"))),
         Kind.TLS,
@@ -128,7 +130,7 @@ CASES = {
     "no answer": (
         around(u.ReadTimeoutError(None, "/", "Read timed out.")),  # type: ignore[arg-type]
         Kind.TIMEOUT,
-        "vinci check",
+        "whoever runs the network",
     ),
     "cut off": (
         u.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset by peer")),
@@ -152,7 +154,7 @@ CASES = {
         Kind.PROTOCOL,
         "real-time",
     ),
-    "anything else": (RuntimeError("what is this"), Kind.SERVER, "vinci check"),
+    "anything else": (RuntimeError("what is this"), Kind.SERVER, "whoever runs the workspace"),
 }
 
 
@@ -166,6 +168,14 @@ def test_what_an_error_means(name: str) -> None:
     wrapped = RuntimeError("outside")
     wrapped.__cause__ = error
     assert explain(wrapped, TARGET).kind is kind or name == "anything else"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_checks_are_advised_by_what_is_not_one_of_them(name: str) -> None:
+    failure = explain(CASES[name][0], TARGET)
+    assert "vinci check" not in str(failure)
+    advised = "'vinci check' shows at which step it fails" in str(with_checks(failure))
+    assert advised == (name in ("no answer", "deadline", "anything else"))
 
 
 def test_the_innermost_reason_is_the_one_that_is_reported() -> None:

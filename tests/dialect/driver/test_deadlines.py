@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ def test_a_statement_is_cancelled_at_its_deadline(
     wait_until(lambda: "CancelOperation" in operations(local_warehouse))
     cancelled = [r for r in local_warehouse.requests if r.operation == "CancelOperation"]
     assert isinstance(caught.value.orig, dbapi.StatementTimeout)
+    assert "To fix it: raise the execution option 'databricks_timeout'" in str(caught.value.orig)
     assert [record.operation_id for record in cancelled] == [caught.value.orig.statement_id]
 
 
@@ -86,6 +88,22 @@ def test_the_option_goes_before_the_connect_argument(
         connection.execute(select(1).execution_options(databricks_timeout=None))
     engine.dispose()
     assert given == [5.0, 9.0, None]
+
+
+@pytest.mark.parametrize("way", ["connect_args", "cursor"])
+def test_what_has_set_a_deadline_is_what_is_to_be_raised(
+    way: str, connect: Callable[..., dbapi.Connection], local_warehouse: TestWarehouse
+) -> None:
+    connection = connect(**({"timeout": SHORT_S} if way == "connect_args" else {}))
+    cursor = connection.cursor()
+    if way == "cursor":
+        cursor.timeout = SHORT_S
+    local_warehouse.inject(Fault.delay(FOR_LONG_S, statement="SELECT 7"))
+    with soon(), pytest.raises(dbapi.StatementTimeout) as caught:
+        cursor.execute("SELECT 7")
+    said = "'timeout' in connect_args" if way == "connect_args" else "'timeout' of the cursor"
+    assert f"its deadline of {SHORT_S:g} s" in str(caught.value)
+    assert f"To fix it: raise {said}, or" in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["5", True, -1, float("nan")])

@@ -227,7 +227,7 @@ def test_the_reason_inside_counts() -> None:
 )
 def test_what_a_status_means(status: int, said: str, kind: type[dberrors.Error]) -> None:
     error = driver_exceptions.RequestError("Error during request", {"http-code": status})
-    translated = translate(error, Evidence(status=status, said=said, where="the warehouse"))
+    translated = translate(error, Evidence(status=status, said=said))
     assert type(translated) is kind
     assert f"status {status}" in str(translated)
 

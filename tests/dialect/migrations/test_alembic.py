@@ -67,6 +67,7 @@ context.configure(
     connection=connection,
     target_metadata=context.config.attributes.get("metadata"),
     compare_server_default=True,
+    literal_binds=context.is_offline_mode(),
 )
 with context.begin_transaction():
     context.run_migrations()
@@ -681,6 +682,52 @@ def test_rows_get_no_key_where_sqlite_would_give_none(
         op.bulk_insert(lightweight("narrow", column("g", String)), [{"g": "a"}])
 
 
+# --- what a revision writes by itself ------------------------------------------------------------
+
+OWN = """
+from sqlalchemy.orm import Session, declarative_base
+class Thing(declarative_base()):
+    __tablename__ = "t"
+    id = sa.Column(sa.Integer, primary_key=True)
+    name = sa.Column(sa.String)
+table = Thing.__table__
+"""
+
+
+ADD = "s = Session(op.get_bind()); s.add_all([Thing(id=1, name='a'), Thing(id=2, name='b')])"
+WRITES = {
+    "execute": (
+        "op.get_bind().execute(table.insert(), [dict(id=1, name='a'), dict(id=2, name='b')])"
+    ),
+    "commit": f"{ADD}; s.commit()",
+    "flush": f"{ADD}; s.flush()",
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_what_a_revision_writes_by_itself_is_there_for_what_comes_next(
+    migrations: Migrations, connection: Connection, write: str, first: bool
+) -> None:
+    migrations.revision(
+        'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True), '
+        'sa.Column("name", sa.String))'
+    )
+    if first:
+        migrations.upgrade()
+    migrations.revision(
+        f"{OWN}\n{write}\nop.execute(\"UPDATE t SET name = 'c' WHERE id = 2\")\n"
+        'op.alter_column("t", "name", new_column_name="named", existing_type=sa.String())\n'
+        "op.get_bind().execute(sa.text('INSERT INTO t VALUES (3, NULL)'))",
+        number=2,
+    )
+    migrations.upgrade()
+    connection.rollback()
+    assert migrations.version() == ["0002"]
+    found = rows(connection, "SELECT id, named FROM t ORDER BY id")
+    assert found == [(1, "a"), (2, "c"), (3, None)]
+
+
 # --- literals ------------------------------------------------------------------------------------
 
 ODD = "a;b\n\nc\t:x -- d /* e */ ; 'f' \\\\ \"g\""
@@ -865,6 +912,34 @@ def test_rows_are_not_changed_twice(migrations: Migrations, connection: Connecti
     migrations.upgrade()
     assert rows(connection, "SELECT id FROM t") == [(1,)]
     assert migrations.version() == ["0001"]
+
+
+OVER_BIND = """
+    op.create_table("n", sa.Column("id", sa.Integer, primary_key=True), sa.Column("v", sa.Integer))
+    n = sa.table("n", sa.column("id"), sa.column("v"))
+    op.get_bind().execute(sa.insert(n), [{"id": 1, "v": 1}, {"id": 2, "v": 2}])
+    op.add_column("n", sa.Column("w", sa.Integer))
+    with sa.orm.Session(op.get_bind()) as session:
+        session.execute(sa.update(n).where(n.c.v > 1).values(v=n.c.v * 10))
+        session.commit()
+    with op.batch_alter_table("n") as batch:
+        batch.alter_column("v", nullable=False)
+    op.get_bind().execute(sa.delete(n).where(n.c.id == 1))
+"""
+
+
+def test_what_a_revision_writes_over_its_connection_is_sent_before_its_next_operation(
+    migrations: Migrations, connection: Connection, local_warehouse: TestWarehouse
+) -> None:
+    migrations.revision("import sqlalchemy.orm\n" + textwrap.dedent(OVER_BIND))
+    migrations.upgrade()
+    assert rows(connection, "SELECT id, v, w FROM n") == [(2, 20, None)]
+    assert migrations.version() == ["0001"]
+    # The connection holds what it is given afterwards, as before.
+    before = len(local_warehouse.statements)
+    connection.execute(text("INSERT INTO n (id, v) VALUES (3, 3)"))
+    assert local_warehouse.statements[before:] == []
+    connection.rollback()
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from databricks import sql
 
+from tests.cli.process import shell, vinci
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
@@ -131,3 +133,23 @@ def test_a_bad_fault_file_is_an_error_before_anything_starts(tmp_path: Path) -> 
         _, errors = process.communicate(timeout=TIMEOUT)
         assert "must hold a JSON list" in errors
         assert process.returncode == 1
+
+
+def test_a_port_that_is_taken_is_told_with_another_way(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = vinci("warehouse", "serve", "--port", str(port), "--json")
+    assert ended.code == 69
+    assert ended.document()["error"]["type"] == "PortError"
+    assert f"cannot listen on port {port} of 127.0.0.1: " in ended.err
+    assert "--port (0 takes a free one)" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
+def test_nobody_who_could_learn_the_token_ends_it(output: str) -> None:
+    ended = shell(f"$VINCI warehouse serve {output}")
+    assert ended.code == 1
+    assert ended.err.startswith("Error: standard output: ")
+    assert ended.err.count("\n") == 1

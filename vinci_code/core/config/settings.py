@@ -139,6 +139,9 @@ class DatabaseSettings(BaseSettings):
     database_echo: Annotated[bool, Variable("DATABASE_ECHO")] = Field(
         default=False, description="true logs every SQL statement, without its parameters"
     )
+    alembic_config: Annotated[Path | None, Variable("VINCI_ALEMBIC_CONFIG")] = Field(
+        default=None, description="the alembic.ini that vinci db drives, instead of its own tables"
+    )
 
     _provenance: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -447,4 +450,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "databricks_fallback_reads": validation.parse_choice("mirrored", "always", "never"),
     "database_url": validation.parse_sqlite_url,
     "database_echo": validation.parse_switch,
+    "alembic_config": validation.parse_path,
 }

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from vinci_code.core.errors import ConfigurationError, DeadlineExceededError
 from vinci_code.core.redaction import redact
@@ -27,6 +28,7 @@ from vinci_code.database.databricks.failures import (
 )
 from vinci_code.database.databricks.http import ProxyRefusedError, proxy_for
 from vinci_code.database.dialect.dberrors import SessionLostError, WarehouseStartTimeout
+from vinci_code.database.dialect.driver.advice import Distrust, distrust
 from vinci_code.database.dialect.driver.translation import chain as chain_of
 from vinci_code.database.dialect.driver.translation import classify, status_in
 
@@ -44,11 +46,13 @@ def explain(error: BaseException, target: Target) -> Failure:
     for explainer in _EXPLAINERS:
         failure = explainer(chain, target)
         if failure is not None:
-            return Failure(failure.kind, redact(failure.cause), redact(failure.next_step))
+            cause, step = redact(failure.cause), redact(failure.next_step)
+            return replace(failure, cause=cause, next_step=step)
     return Failure(
         Kind.SERVER,
         redact(f"{target} could not be used: {type(error).__name__}: {_first_line(error)}"),
-        "run 'vinci check' to see at which step it fails; each step says what to do",
+        "try again; if it stays, give what it says to whoever runs the workspace",
+        checks_tell_more=True,
     )
 
 
@@ -82,15 +86,15 @@ def _certificate(chain: Chain, target: Target) -> Failure | None:
     found = next((e for e in chain if isinstance(e, ssl.SSLCertVerificationError)), None)
     if found is None:
         return None
-    reason = found.verify_message or str(found)
-    if "hostname" in reason.lower() or "ip address mismatch" in reason.lower():
+    reason, why = found.verify_message or str(found), distrust(found)
+    if why is Distrust.NAME:
         return Failure(
             Kind.TLS,
             f"The certificate that {target} shows is for another name ({reason}).",
             "check DATABRICKS_SERVER_HOSTNAME; if it is right, something between here and the "
             "workspace answers in its place: ask whoever runs the network",
         )
-    if "expired" in reason or "not yet valid" in reason:
+    if why is Distrust.TIME:
         return Failure(
             Kind.TLS,
             f"The certificate that {target} shows is out of date ({reason}).",
@@ -220,8 +224,9 @@ def _timeout(chain: Chain, target: Target) -> Failure | None:
             return Failure(
                 Kind.TIMEOUT,
                 f"{target} did not answer in time ({_first_line(error)}).",
-                "try again; if it stays, a firewall may drop the traffic silently: run "
-                "'vinci check' to see at which step it stops",
+                "try again; if it stays, a firewall may drop the traffic silently: ask whoever "
+                "runs the network",
+                checks_tell_more=True,
             )
     return None
 

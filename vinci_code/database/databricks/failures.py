@@ -67,11 +67,13 @@ class Failure:
         kind: What sort of trouble it is.
         cause: What happened, on what; without a secret.
         next_step: The one thing to do next.
+        checks_tell_more: Whether 'vinci check' finds out more than is known here.
     """
 
     kind: Kind
     cause: str
     next_step: str
+    checks_tell_more: bool = False
 
     def __str__(self) -> str:
         return f"{self.cause} To fix it: {self.next_step}"
@@ -88,6 +90,14 @@ def with_meanwhile(failure: Failure) -> Failure:
     if failure.kind not in _MAY_BE_OVER:
         return failure
     return replace(failure, next_step=f"{failure.next_step}; {MEANWHILE}")
+
+
+def with_checks(failure: Failure) -> Failure:
+    """The failure, with what 'vinci check' would tell; never for the checks themselves."""
+    if not failure.checks_tell_more:
+        return failure
+    step = f"{failure.next_step}; 'vinci check' shows at which step it fails"
+    return replace(failure, next_step=step, checks_tell_more=False)
 
 
 class ExplainedError(Exception):
@@ -150,8 +160,8 @@ def starting(status: int, said: str, target: Target) -> Failure:
     return Failure(
         Kind.STARTING,
         f"The warehouse at {target.http_path} {busy} (status {status}).{said}",
-        "wait until it runs and try again ('vinci check' waits for it); if it never starts, start "
-        "it under SQL Warehouses in the workspace, or ask its owner",
+        "wait until it runs and try again; if it never starts, start it under SQL Warehouses in "
+        "the workspace, or ask its owner",
     )
 
 

@@ -6,6 +6,7 @@ has not.
 Other rooms import from it:
 
 - ``alembic``: what Alembic gets from here, loaded where Alembic is
+- ``asynchronous``: the dialect for SQLAlchemy's asyncio
 - ``borrowed``: what is used of SQLAlchemy and Alembic that is private to them
 - ``compiler``: SELECT, INSERT, UPDATE and DELETE as text
 - ``dberrors``: the exceptions of PEP 249, and those below them

@@ -16,7 +16,8 @@ What differs from other databases:
 - Plain indexes are left out, unique ones are UNIQUE constraints.
 - There is no transaction around DDL. A revision that was interrupted between two of its statements
   is taken up where it ended: see ``migrations.progress``, ``settle_interrupted``. What a revision
-  sends by itself over ``op.get_bind()`` is not written down, and is sent again.
+  writes over ``op.get_bind()`` is held, and sent before its next operation; it is not written down,
+  and is sent again.
 - Two processes must not migrate at once: ``claimed`` lets one in and has the others wait.
 - ``alembic revision --autogenerate`` also compares ``databricks_tblproperties=`` and
   ``databricks_cluster_by=`` of the tables that declare them. Properties that Delta keeps for itself

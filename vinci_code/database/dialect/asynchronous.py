@@ -110,17 +110,30 @@ class VinciAsyncDialect(VinciDialect):
 
         return connected
 
+    def get_driver_connection(self, connection: Any) -> Any:
+        """The connection that the thread uses; it refuses to send from another one."""
+        return connection.sync_connection
+
     def run_on(self, dbapi_connection: Any, work: Callable[[], Any]) -> Any:
         """What some work on a connection gives, done in its thread."""
         return dbapi_connection.call(work)
 
     def do_rollback(self, dbapi_connection: Any) -> None:
-        """Drop what is held, which is gone already where the connection is."""
-        if not dbapi_connection.closed:
+        """Drop what is held, which is gone already where the connection is.
+
+        Where nothing is to be sent no task waits: a pool rolls back after each commit, and a
+        cancellation that met it there would hide that the commit was successful.
+        """
+        if dbapi_connection.closed:
+            return
+        opened = dbapi_connection.sync_connection
+        if opened.unit.is_open or opened.in_transaction:
             super().do_rollback(dbapi_connection)
+        else:
+            opened.unit.rollback()
 
     def do_terminate(self, dbapi_connection: Any) -> None:
-        """Close a connection, be there somebody who can wait for it or not."""
+        """Close a connection, and stop what runs on it."""
         dbapi_connection.terminate()
 
     def do_execute(

@@ -106,6 +106,7 @@ SQLALCHEMY: Used = {
     ),
     (_SELECTABLE, "HasCTE"): ("_independent_ctes",),
     (_SELECTABLE, "Select"): ("_distinct", "_having_criteria", "_raw_columns"),
+    (_SELECTABLE, "TableValuedAlias"): ("_tableval_type",),
     ("sqlalchemy.sql.sqltypes", "Enum"): ("_object_lookup",),
     (_TYPES, "TypeEngine"): (
         "_cached_bind_processor",

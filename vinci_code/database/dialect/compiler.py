@@ -12,6 +12,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 
 from vinci_code.database.dialect.sql.comparisons import Comparisons
+from vinci_code.database.dialect.sql.date_functions import DateFunctions
 from vinci_code.database.dialect.sql.functions import FunctionCompiler
 from vinci_code.database.dialect.sql.locking import LockingReads
 from vinci_code.database.dialect.sql.operators import OperatorCompiler
@@ -34,6 +35,7 @@ class VinciCompiler(
     OperatorCompiler,
     FunctionCompiler,
     ScalarFunctions,
+    DateFunctions,
     WriteCompiler,
     LockingReads,
     TablesUsed,

@@ -22,7 +22,7 @@ from vinci_code.database.dialect.dberrors import (
     NotSupportedError,
 )
 from vinci_code.database.dialect.driver.connecting import checked_seconds
-from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, UPSERT
+from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, TIMEOUT, UPSERT
 from vinci_code.database.dialect.sql.constructs import TRAITS, described
 from vinci_code.database.dialect.sql.inserts import executions
 from vinci_code.database.dialect.sql.keys import Place
@@ -75,10 +75,6 @@ if TYPE_CHECKING:
     from vinci_code.database.dialect.units.unit import Unit
     from vinci_code.database.dialect.writes.dml import Returned, Write
     from vinci_code.database.dialect.writes.returning import Returning
-
-
-_TIMEOUT_OPTION = "databricks_timeout"
-"""The execution option for a statement's deadline."""
 
 
 class VinciExecutionContext(default.DefaultExecutionContext):
@@ -198,10 +194,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def with_deadline(self, cursor: Any) -> Any:
         """A cursor, with the deadline that the execution options name."""
-        if _TIMEOUT_OPTION in self.execution_options:
-            cursor.timeout = checked_seconds(
-                _TIMEOUT_OPTION, self.execution_options[_TIMEOUT_OPTION]
-            )
+        if TIMEOUT in self.execution_options:
+            seconds = checked_seconds(TIMEOUT, self.execution_options[TIMEOUT])
+            cursor.limit_to(seconds, f"the execution option '{TIMEOUT}'")
         return cursor
 
     def pre_exec(self) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 from vinci_code.core.errors import EXIT_DATA, EXIT_UNAVAILABLE, VinciError
 from vinci_code.core.redaction import redact
 
+ADVICE = "\nTo fix it: "
+"""What stands between what happened and what to do about it."""
+
 
 class Warning(Exception):  # noqa: A001, N818 - PEP 249 gives it this name
     """An important note that is no error."""
@@ -49,6 +52,11 @@ class Error(VinciError):
         self.sqlstate = sqlstate
         self.error_class = error_class
         self.statement_id = statement_id
+
+    @property
+    def happened(self) -> str:
+        """The message without what to do: within another message that would be read as its own."""
+        return str(self).partition(ADVICE)[0]
 
 
 class InterfaceError(Error):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+TIMEOUT = "databricks_timeout"
+"""The seconds that a statement may take that is sent at once."""
+
 AT_ONCE = "vinci_at_once"
 """A write is not held, as a migration's: it is DDL for the most part, which is committed as it
 runs."""

@@ -7,6 +7,7 @@ modules of the journal know nothing of SQLAlchemy.
 Other rooms import from it:
 
 - ``away``: whether an error says that the warehouse is away
+- ``belonging``: which warehouse and which application a file belongs to
 - ``journal``: what was committed while the warehouse was away
 - ``making``: sessions with a fallback
 - ``mirror``: copies of the warehouse's tables

@@ -37,7 +37,7 @@ from vinci_code.database.dialect.interruptions import is_from_signal
 from vinci_code.database.dialect.units.held import Held, bare_name, joined
 from vinci_code.database.dialect.units.unit import Origin
 from vinci_code.database.fallback.away import is_away
-from vinci_code.database.fallback.belonging import require_same
+from vinci_code.database.fallback.belonging import require_same_application, require_same_place
 from vinci_code.database.fallback.coding import encode, keys_made
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.records import Counts, Mirror, Sent, Standing
@@ -108,7 +108,8 @@ class Fallback:
         in_child(self, Fallback._begin_anew)
         try:
             self.journal.prepare()
-            require_same(self.journal, online)
+            require_same_place(self.journal, online)
+            require_same_application(self.journal, self.tables)
         except BaseException:
             self.journal.close()
             raise

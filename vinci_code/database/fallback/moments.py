@@ -20,6 +20,7 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
 
 from vinci_code.database.dialect.compiler import VinciCompiler
+from vinci_code.database.dialect.sql.constructs import is_own_of_databricks
 from vinci_code.database.fallback.parameters import WholeRows
 
 _NAMES = frozenset({"now", "current_timestamp", "localtimestamp", "sysdate"})
@@ -28,6 +29,7 @@ _BY_CHANCE = frozenset(
     "rand random randn uniform uuid uuidv7 monotonically_increasing_id shuffle randstr "
     "randomblob unix_timestamp current_time localtime curdate unixepoch julianday".split()
 )
+_NOT_LATER = _BY_CHANCE | _NAMES | {"current_date"}
 _TO_FIX = "\nTo fix it: give the value from Python."
 
 _of_thread = threading.local()
@@ -86,20 +88,24 @@ class ShadowCompiler(WholeRows, Moments, VinciCompiler):
             CompileError: It is such a function.
         """
         name = str(func.name).lower()
-        if name in _BY_CHANCE and not func.packagenames:
+        own = is_own_of_databricks(func)
+        if (name in _BY_CHANCE and not func.packagenames) or (own and name in _NOT_LATER):
             raise CompileError(
                 f"while the warehouse is away, {func.name}() cannot be written: it would give "
                 f"something else when the write is sent; nothing was written{_TO_FIX}"
             )
         return super().visit_function(func, add_to_result_map, **kw)
 
-    def _moment_of(self, element: Any, **kw: Any) -> str:
-        if getattr(element, "value", None) == "now":
-            raise CompileError(
-                "while the warehouse is away, a date of 'now' cannot be written: it would be "
-                f"another one when the write is sent; nothing was written{_TO_FIX}"
-            )
-        return super()._moment_of(element, **kw)
+    def present_moment(self) -> str:
+        """Refuse the present of a function of dates: it would be another one later.
+
+        Raises:
+            CompileError: Each time.
+        """
+        raise CompileError(
+            "while the warehouse is away, a date of 'now' cannot be written: it would be "
+            f"another one when the write is sent; nothing was written{_TO_FIX}"
+        )
 
 
 def with_moments(statement: Insert) -> Insert:

@@ -1,6 +1,10 @@
 """The history of the tables, and the functions that move a database along it.
 
 The revisions stand in ``versions/``; Alembic is loaded only when there is something to do.
+
+Other rooms import from it:
+
+- ``project``: an application's own Alembic project
 """
 
 from vinci_code.database.migrations.runner import (

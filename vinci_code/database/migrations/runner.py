@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +13,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import MigrationsPendingError, SchemaError
-from vinci_code.database.dialect.forking import renew_lock_in_child
-from vinci_code.database.table_copies import migrating
+from vinci_code.database.migrations.writing import only_thread, writing
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,11 +39,6 @@ _FORMER_COLUMNS = frozenset(
 )
 
 _log = logging.getLogger(__name__)
-
-# Alembic keeps the migration that runs in the modules alembic.context and alembic.op: two threads,
-# each with a database of its own, would migrate one of the two twice.
-_lock = threading.RLock()
-renew_lock_in_child(sys.modules[__name__])
 
 
 @dataclass(frozen=True)
@@ -128,7 +120,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str, ...]:
 
     if revision == "head" and _is_done(engine):
         return ()
-    with _writing(engine) as connection:
+    with writing(engine, version_table=VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"upgrade to {revision}"):
             command.upgrade(_config(connection), revision)
@@ -144,7 +136,7 @@ def downgrade(engine: Engine, revision: str) -> tuple[str, ...]:
     """
     from alembic import command
 
-    with _writing(engine) as connection:
+    with writing(engine, version_table=VERSION_TABLE) as connection:
         before = _taken_over(connection)
         with _alembic_at_work(connection, f"downgrade to {revision}"):
             command.downgrade(_config(connection), revision)
@@ -240,27 +232,11 @@ def _between(lower: str | None, upper: str | None) -> list[str]:
 
 
 @contextmanager
-def _writing(engine: Engine) -> Iterator[Connection]:
-    """A connection for the only process that migrates: the others wait until it is done."""
-    if engine.dialect.name == "sqlite":
-        with migrating(engine) as connection:
-            yield connection
-        return
-    from vinci_code.database.dialect.migrations.claim import claimed
-
-    with claimed(engine, version_table=VERSION_TABLE), engine.connect() as connection:
-        # Databricks has no transaction around DDL.
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        with connection.begin():
-            yield connection
-
-
-@contextmanager
 def _alembic_at_work(connection: Connection, what: str) -> Iterator[None]:
     from alembic.util import CommandError
 
     try:
-        with _lock:
+        with only_thread():
             yield
     except (CommandError, AssertionError) as error:
         # Alembic asserts that a revision is not empty, and that there is one above "head+1".

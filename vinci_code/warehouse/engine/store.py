@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -26,6 +27,11 @@ from typing import Any
 import duckdb
 
 from vinci_code.core.files import private_files, warn_if_exposed
+from vinci_code.warehouse.engine.data_file import (
+    not_opened,
+    of_another_application,
+    require_data_file,
+)
 from vinci_code.warehouse.engine.model import (
     Commit,
     TableColumn,
@@ -83,14 +89,49 @@ class Store:
 
         A file that is made, and what DuckDB puts beside it, can be read by their owner alone; one
         that is there keeps its mode, and that others can read or change it is a warning.
+
+        Raises:
+            DatabaseFileError: The file cannot be used; it is left as it is.
         """
         self._made_private = nullcontext if path is None else private_files
-        self.root = duckdb.connect(":memory:", config={"python_enable_replacements": False})
-        target = ":memory:" if path is None else str(path)
         if path is not None:
+            require_data_file(Path(path))
             warn_if_exposed(Path(path), "the rows of its tables")
+        self.commit_lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._idle: list[duckdb.DuckDBPyConnection] = []
+        self._idle_lock = threading.Lock()
+        self._closed = False
+        # What does not fit into memory: DuckDB would put it into the working directory.
+        self._spilled = tempfile.TemporaryDirectory(prefix="vinci-warehouse-")
+        self.root = duckdb.connect(
+            ":memory:",
+            config={
+                "python_enable_replacements": False,
+                "temp_directory": self._spilled.name,
+                # Nothing is got from the network.
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        try:
+            self._attach(None if path is None else Path(path))
+        except BaseException:
+            self.root.close()
+            self._spilled.cleanup()
+            raise
+
+    def _attach(self, path: Path | None) -> None:
+        target = duckdb_literal(":memory:" if path is None else str(path))
         with self._made_private():
-            self.root.execute(f"ATTACH {duckdb_literal(target)} AS {DATABASE}")
+            try:
+                self.root.execute(f"ATTACH {target} AS {DATABASE} (TYPE duckdb)")
+            except duckdb.Error as error:
+                if path is None:
+                    raise
+                raise not_opened(path, error) from error
+            if path is not None and self._is_foreign():
+                raise of_another_application(path)
             self.root.execute(_LAYOUT)
         functions.register(self.root)
         self.root.execute("SET enable_external_access = false")
@@ -98,11 +139,15 @@ class Store:
         # DuckDB 2.0.0 takes a comparison with an aggregate that it knows to be NULL for a proof of
         # one row at most: LIMIT 1 gave three of them, and EXISTS was false.
         self.root.execute("SET disabled_optimizers = 'statistics_propagation'")
-        self.commit_lock = threading.RLock()
-        self._numbers = itertools.count(1)
-        self._idle: list[duckdb.DuckDBPyConnection] = []
-        self._idle_lock = threading.Lock()
-        self._closed = False
+
+    def _is_foreign(self) -> bool:
+        """Whether the file holds something, and nothing of a warehouse's."""
+        tables = self.root.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = ? UNION ALL "
+            "SELECT view_name FROM duckdb_views() WHERE database_name = ? AND NOT internal",
+            [DATABASE, DATABASE],
+        ).fetchall()
+        return bool(tables) and ("meta_object",) not in tables
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of one's own; each runs one statement at a time."""
@@ -136,6 +181,7 @@ class Store:
             self.root.execute(f"CHECKPOINT {DATABASE}")
             self.root.execute(f"DETACH {DATABASE}")
             self.root.close()
+            self._spilled.cleanup()
 
     @contextmanager
     def transaction(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import selectors
 import socket
 import ssl
@@ -24,6 +25,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
+
+from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -89,6 +92,12 @@ class HttpAnswer:
 Application = Callable[[Request], HttpAnswer]
 
 
+class PortError(VinciError, OSError):
+    """A port cannot be listened on: another process has it, or it takes more rights."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
 class Server:
     """Listens on a port of the loopback address until it is closed.
 
@@ -96,6 +105,9 @@ class Server:
         application: Called in the connection's thread for each request; must not raise.
         context: The TLS context.
         port: The port, or 0 for a free one.
+
+    Raises:
+        PortError: The port cannot be listened on.
     """
 
     def __init__(self, application: Application, context: ssl.SSLContext, port: int = 0) -> None:
@@ -104,7 +116,7 @@ class Server:
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._closing = False
-        self._listener = socket.create_server((HOST, port), backlog=_BACKLOG)
+        self._listener = _listener(port)
         self.port: int = self._listener.getsockname()[1]
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._acceptor = threading.Thread(
@@ -192,6 +204,19 @@ class Server:
                 connection.close()
             with self._lock:
                 self._connections.pop(threading.current_thread(), None)
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port), backlog=_BACKLOG)
+    except OSError as error:
+        # Python adds the address to the words of the system.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise PortError(
+            f"The local warehouse cannot listen on port {port} of {HOST}: {reason}\n"
+            "To fix it: choose another port with --port (0 takes a free one), or end the process "
+            "that listens there."
+        ) from error
 
 
 def _shut_down(connection: socket.socket) -> None:

@@ -40,7 +40,7 @@ def upgrade() -> None:
     with op.batch_alter_table("orders") as orders:
         orders.add_column(sa.Column("total", sa.Numeric(12, 2), nullable=True))
         orders.add_column(sa.Column("search_text", StrictText(), nullable=True))
-    _fill()
+    _fill(op.get_bind())
 
 
 def downgrade() -> None:
@@ -50,21 +50,23 @@ def downgrade() -> None:
         orders.drop_column("total")
 
 
-def _fill() -> None:
-    connection = op.get_bind()
+def _fill(connection: sa.Connection) -> None:
     lines = connection.execute(sa.select(_LINES).order_by(_LINES.c.order_id, _LINES.c.position))
     of_order = {key: list(group) for key, group in groupby(lines, attrgetter("order_id"))}
-    for order in connection.execute(sa.select(_ORDERS.c.id, _ORDERS.c.note)).all():
-        lines_of_it = of_order.get(order.id, [])
-        prices = (line.quantity * line.unit_price for line in lines_of_it)
-        op.execute(
-            sa.update(_ORDERS)
-            .where(_ORDERS.c.id == order.id)
-            .values(
-                total=sum(prices, Decimal(0)),
-                search_text=_folded([order.note, *(line.article for line in lines_of_it)]),
-            )
+    rows = []
+    for order in connection.execute(sa.select(_ORDERS.c.id, _ORDERS.c.note)):
+        its_lines = of_order.get(order.id, [])
+        rows.append(
+            {
+                "key": order.id,
+                "sum": sum((line.quantity * line.unit_price for line in its_lines), Decimal(0)),
+                "text": _folded([order.note, *(line.article for line in its_lines)]),
+            }
         )
+    if rows:
+        key, total, text = (sa.bindparam(name) for name in ("key", "sum", "text"))
+        change = sa.update(_ORDERS).where(_ORDERS.c.id == key)
+        connection.execute(change.values(total=total, search_text=text), rows)
 
 
 def _folded(texts: Iterable[str | None]) -> str:

@@ -231,15 +231,12 @@ class ThreadedConnection(AdaptedConnection):
             self.call(self._connection.rollback)
 
     def close(self) -> None:
-        """End the session, and the thread; where no task can wait for that, it ends by itself."""
-        if self._thread.is_over:
-            return
-        if in_greenlet():
-            await_only(self._thread.end())
-        else:
-            self._thread.leave()
+        """Have its thread end the session, and itself; nobody waits for that."""
+        self._thread.finish()
 
-    terminate = close
+    def terminate(self) -> None:
+        """Have its thread stop what it does, too."""
+        self._thread.leave()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._connection!r}>"
@@ -250,7 +247,7 @@ class ThreadedCursor:
 
     Attributes:
         connection: The connection that it belongs to.
-        arraysize, timeout, rowcount, description, statement_id, lastrowid: As of ``dbapi.Cursor``.
+        arraysize, rowcount, description, statement_id, lastrowid: As of ``dbapi.Cursor``.
     """
 
     lastrowid = None
@@ -258,11 +255,25 @@ class ThreadedCursor:
     def __init__(self, connection: ThreadedConnection) -> None:
         self.connection = connection
         self.arraysize = 1
-        self.timeout = connection.sync_connection.timeout
+        # The deadline of its statements, and what has set it; ``None`` for the connection's own.
+        self._limit: tuple[float | None, str] | None = None
         self.rowcount = -1
         self.description: Any = None
         self.statement_id: str | None = None
         self._rows: deque[Row] = deque()
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which a statement is cancelled; ``None`` lets it run."""
+        return self.connection.sync_connection.timeout if self._limit is None else self._limit[0]
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self.limit_to(seconds, "'timeout' of the cursor")
+
+    def limit_to(self, seconds: float | None, by: str) -> None:
+        """Set ``timeout``, and what an error is to name as what has set it."""
+        self._limit = seconds, by
 
     def run(self, work: Callable[[Cursor], object]) -> None:
         """Run something on a cursor in the connection's thread, and take its result."""
@@ -326,7 +337,9 @@ class ThreadedCursor:
 
     def _made(self) -> Cursor:
         cursor = self.connection.sync_connection.cursor()
-        cursor.arraysize, cursor.timeout = self.arraysize, self.timeout
+        cursor.arraysize = self.arraysize
+        if self._limit is not None:
+            cursor.limit_to(*self._limit)
         return cursor
 
     def _take(self, cursor: Cursor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,9 @@ class AsyncSessionPool(SessionPool, AsyncAdaptedQueuePool):
         self._number = next(_loops)
 
     def _do_get(self) -> ConnectionPoolEntry:
-        self._serve(asyncio.get_running_loop())
+        # Outside of a loop there is nobody to serve: the connection refuses to be opened.
+        with contextlib.suppress(RuntimeError):
+            self._serve(asyncio.get_running_loop())
         return super()._do_get()
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -14,6 +14,7 @@ from vinci_code import __version__
 from vinci_code.core.files import warn_if_exposed
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.dberrors import InterfaceError
+from vinci_code.database.dialect.driver.advice import HTTPS_PORT, Address
 from vinci_code.database.dialect.driver.credentials import RequestCredentials, take_credentials
 from vinci_code.database.dialect.driver.headers import checked_headers
 from vinci_code.database.dialect.driver.transport import Timeouts
@@ -26,7 +27,6 @@ CONNECT_TIMEOUT = 20.0
 READ_TIMEOUT = 900.0
 """Seconds that an answer is waited for; the driver's own default for ``_socket_timeout``."""
 
-_HTTPS_PORT = 443
 _CA_FILE = "_tls_trusted_ca_file"
 _OWN_FILE, _OWN_KEY = "_tls_client_cert_file", "_tls_client_cert_key_file"
 _INITIAL_SCHEMA = "default"
@@ -81,7 +81,7 @@ class Arguments:
     Attributes:
         for_driver: The driver's arguments; no secret that ``credentials`` can stand for is in them.
         credentials: What requests are signed with; ``None`` where the driver sees to that.
-        where: The warehouse, in words.
+        address: The warehouse, for messages.
         timeouts: How long answers are waited for.
         timeout: Seconds after which a statement is cancelled.
         start_timeout: Seconds that a warehouse is waited for.
@@ -90,7 +90,7 @@ class Arguments:
 
     for_driver: dict[str, Any] = field(repr=False)
     credentials: RequestCredentials | None
-    where: str
+    address: Address
     timeouts: Timeouts
     timeout: float | None
     start_timeout: float
@@ -130,11 +130,11 @@ def settle(arguments: dict[str, Any]) -> Arguments:
         given.pop(name, None)
     given["server_hostname"], given["http_path"] = host, http_path
     _complete(given, credentials)
-    named = host if port == _HTTPS_PORT else f"{host}:{port}"
+    ca_file = given.get(_CA_FILE)
     return Arguments(
         for_driver=given,
         credentials=credentials,
-        where=f"the SQL warehouse {http_path} of {named}",
+        address=Address(host, port, http_path, os.fspath(ca_file) if ca_file else None),
         timeouts=Timeouts(connect_timeout or CONNECT_TIMEOUT, read_timeout or READ_TIMEOUT),
         timeout=timeout,
         start_timeout=START_TIMEOUT if start_timeout is None else start_timeout,
@@ -265,7 +265,7 @@ def _http_path(given: Mapping[str, Any]) -> str:
 def _port(given: Mapping[str, Any]) -> int:
     port = given.get("_port")
     if port is None:
-        return _HTTPS_PORT
+        return HTTPS_PORT
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
         raise InterfaceError(
             f"'_port' has to be a number from 1 to 65535; found {_shown(port)}; nothing was sent\n"

@@ -58,7 +58,13 @@ from vinci_code.database.dialect.driver.rows import ResultRows, Row
 from vinci_code.database.dialect.driver.sessions import Session
 from vinci_code.database.dialect.driver.stopping import Stop
 from vinci_code.database.dialect.driver.translation import Evidence, cleaned
-from vinci_code.database.dialect.driver.transport import Answer, Call, DeadlinePassed, within
+from vinci_code.database.dialect.driver.transport import (
+    CONNECT_ARGUMENT,
+    Answer,
+    Call,
+    DeadlinePassed,
+    within,
+)
 from vinci_code.database.dialect.driver.waiting import Patience
 from vinci_code.database.dialect.interruptions import note_handlers
 from vinci_code.database.dialect.text import raw
@@ -119,6 +125,8 @@ Timestamp = dt.datetime
 
 _NO_RESULT_COLUMN = "Result"
 _Opened = TypeVar("_Opened", bound="Connection")
+# The seconds that a statement may take, and what has said so.
+_Limit = tuple[float | None, str]
 
 
 def connect(**arguments: Any) -> Connection:
@@ -186,7 +194,7 @@ class Connection:
         self._session_changed = False
         self._changed_in_use = False
         self._in_transaction = False
-        self._session = self._open(self._call(True, None))
+        self._session = self._open(self._call(True))
 
     @property
     def driver_connection(self) -> Any:
@@ -319,7 +327,7 @@ class Connection:
             OperationalError: No session could be opened.
         """
         self.give_up()
-        self._open_another(self._call(True, None))
+        self._open_another(self._call(True))
 
     def close(self) -> None:
         """End the session; closing twice does nothing, nor does closing it in a forked child."""
@@ -340,21 +348,21 @@ class Connection:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
-        return f"<Connection to {self._arguments.where}, {state}>"
+        return f"<Connection to {self._arguments.address}, {state}>"
 
     def _run(
         self,
         text: str,
         parameters: list[Parameter],
         statement: StatementTraits,
-        timeout: float | None,
+        limit: _Limit,
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
     ) -> Outcome:
         self._require_open()
         self.require_transaction()
         _refuse_autocommit(statement)
-        call = self._call(statement.reads, timeout)
+        call = self._call(statement.reads, limit)
         if self.stop is not None and not statement.reads:
             self.stop.about_to_write()
         if self._ended:
@@ -407,14 +415,14 @@ class Connection:
             statement_id=error.statement_id,
         )
 
-    def _call(self, repeatable: bool, timeout: float | None) -> Call:
+    def _call(self, repeatable: bool, limit: _Limit = (None, CONNECT_ARGUMENT)) -> Call:
         note_handlers()
+        timeout, limited_by = limit
         deadline = None if timeout is None else time.monotonic() + timeout
         settled = self._arguments
-        patience = Patience(
-            settled.where, settled.start_timeout, settled.on_waiting, deadline, self.stop
-        )
-        return Call(patience, repeatable, deadline=deadline)
+        where, budget = str(settled.address), settled.start_timeout
+        patience = Patience(where, budget, settled.on_waiting, deadline, self.stop)
+        return Call(patience, repeatable, deadline=deadline, seconds=timeout, limited_by=limited_by)
 
     def _open(self, call: Call) -> Session:
         return Session(self._arguments, call)
@@ -491,7 +499,6 @@ class Cursor:
     Attributes:
         connection: The connection that it belongs to.
         arraysize: How many rows ``fetchmany`` returns.
-        timeout: Seconds after which a statement is cancelled; ``None`` lets it run.
         rowcount: How many rows the last statement changed; -1 where that is not known.
         description: The columns of the result, as PEP 249 describes them; ``None`` where the
             statement returns no rows. The type is the driver's name for it.
@@ -504,7 +511,8 @@ class Cursor:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.arraysize = 1
-        self.timeout = connection.timeout
+        self._timeout = connection.timeout
+        self._limited_by = CONNECT_ARGUMENT
         self.rowcount = -1
         self.description: list[tuple[Any, ...]] | None = None
         self.statement_id: str | None = None
@@ -512,6 +520,19 @@ class Cursor:
         self._session: Session | None = None
         self._rows: ResultRows | None = None
         self._closed = False
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which a statement of this cursor is cancelled; ``None`` lets it run."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self.limit_to(seconds, "'timeout' of the cursor")
+
+    def limit_to(self, seconds: float | None, by: str) -> None:
+        """Set ``timeout``, and what an error is to name as what has set it."""
+        self._timeout, self._limited_by = seconds, by
 
     def execute(
         self,
@@ -549,8 +570,8 @@ class Cursor:
                 raw.about_to_write()
             if is_raw and unit.hold_raw(operation, parameters, statement, self):
                 return self
-            timeout = self.timeout
-            outcome = self.connection._run(text, bound, statement, timeout, query_tags, once)
+            limit = (self._timeout, self._limited_by)
+            outcome = self.connection._run(text, bound, statement, limit, query_tags, once)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
         except BaseException as interruption:
@@ -651,13 +672,13 @@ class Cursor:
         self._require_open()
         if self._rows is None or self._session is None:
             raise InterfaceError("there are no rows: the last statement returned none")
-        call = self.connection._call(True, self.timeout)
+        call = self.connection._call(True, (self._timeout, self._limited_by))
         call.statement_id = self.statement_id
         try:
             with self._session.channel.on_behalf_of(call):
                 yield self._rows
         except DeadlinePassed as passed:
-            raise given_up(passed, self.statement_id) from passed
+            raise given_up(passed, call) from passed
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
 

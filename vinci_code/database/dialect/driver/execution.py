@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from vinci_code.database.dialect.dberrors import (
+    ADVICE,
     AmbiguousWriteError,
     CancelledError,
     ConnectionLostError,
@@ -143,14 +144,14 @@ class Execution:
         if command is not None:
             within(_CANCEL_SECONDS, lambda: session.cancel(command))
             if call.repeatable or call.failed:
-                raise given_up(passed, call.statement_id) from passed
+                raise given_up(passed, call) from passed
             return self._settle(session, command, passed)
         if call.sent or call.in_flight:
             # Without a name, only the end of its session ends a statement.
             self._end(_CANCEL_SECONDS)
             if not call.repeatable:
                 raise ambiguous(passed, call) from passed
-        raise given_up(passed, call.statement_id) from passed
+        raise given_up(passed, call) from passed
 
     def _settle(self, session: SessionLike, command: Any, passed: DeadlinePassed) -> Outcome:
         """Find out whether a write was faster than its cancellation."""
@@ -165,7 +166,7 @@ class Execution:
                     break
                 time.sleep(_STATE_SECONDS / 5)
         if call.failed:
-            raise given_up(passed, call.statement_id) from passed
+            raise given_up(passed, call) from passed
         if call.finished:
             return self._outcome(None)
         raise ambiguous(passed, call) from passed
@@ -188,10 +189,7 @@ class Execution:
 
 def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
     """The error for a write whose fate is not known."""
-    if isinstance(error, AmbiguousWriteError) and error.statement_id == call.statement_id:
-        found = str(error)
-    else:
-        found = str(error).rstrip(".")
+    found = error.happened.rstrip(".")
     named = (
         f"statement {call.statement_id}" if call.statement_id else "a statement that has no id yet"
     )
@@ -207,15 +205,16 @@ def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
     return lost
 
 
-def given_up(passed: DeadlinePassed, statement_id: str | None) -> CancelledError:
+def given_up(passed: DeadlinePassed, call: Call) -> CancelledError:
     """The error for a statement that was cancelled at its deadline, or as somebody asked for it."""
     if isinstance(passed, StopAsked):
         return CancelledError(
             "the statement was cancelled by who waited for it; it wrote nothing",
-            statement_id=statement_id,
+            statement_id=call.statement_id,
         )
+    seconds = "" if call.seconds is None else f" of {call.seconds:g} s"
     return StatementTimeout(
-        "the statement did not finish before its deadline and was cancelled; it wrote nothing\n"
-        "To fix it: raise 'timeout', or let the statement do less.",
-        statement_id=statement_id,
+        f"the statement did not finish before its deadline{seconds}, and was cancelled; it wrote "
+        f"nothing{ADVICE}raise {call.limited_by}, or let the statement do less.",
+        statement_id=call.statement_id,
     )

@@ -199,7 +199,8 @@ class _Asking:
             if is_from_signal(error):
                 raise
             raise _RefusedError(
-                f"the query history could not be asked ({error})", is_final=not self.patient
+                f"the query history could not be asked ({error.happened})",
+                is_final=not self.patient,
             ) from error
         self.note_time(answer)
         if answer.status != _OK:

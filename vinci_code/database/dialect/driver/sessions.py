@@ -34,7 +34,7 @@ class Session:
 
         def attach(client: ThriftClient) -> contextlib.AbstractContextManager[None]:
             channels.append(
-                Channel(client, arguments.credentials, arguments.where, arguments.timeouts)
+                Channel(client, arguments.credentials, arguments.address, arguments.timeouts)
             )
             return channels[0].on_behalf_of(call)
 

@@ -63,14 +63,14 @@ class OwnedConnection(dbapi.Connection):
         self._owner = threading.get_ident()
         super().__init__(arguments, stop)
 
-    def _call(self, repeatable: bool, timeout: float | None) -> Call:
+    def _call(self, repeatable: bool, *limit: Any) -> Call:
         if threading.get_ident() != self._owner:
             raise InterfaceError(
                 "a request would have been sent from another thread than the connection's own, "
                 "and an event loop would have waited for it; nothing was sent\n"
                 "To fix it: use it through AsyncConnection or AsyncSession, or by their run_sync()."
             )
-        return super()._call(repeatable, timeout)
+        return super()._call(repeatable, *limit)
 
 
 class ConnectionThread:
@@ -153,19 +153,15 @@ class ConnectionThread:
         self._stop.ask()
         self._jobs.put(None)
 
-    async def end(self) -> None:
-        """Close the connection, and wait until the thread has ended."""
-        if self.is_over:
-            return
-        self._is_closing = True
-        last = _Job(lambda: None, is_last=True)
-        self._jobs.put(last)
-        try:
-            await asyncio.shield(last.done)
-        except asyncio.CancelledError:
-            self.leave()
-            raise
-        forking.await_end(self._thread)
+    def finish(self) -> None:
+        """Have the thread close the connection, and end, once it has done what it was given.
+
+        Nobody waits for it: a cancellation that met who waits would hide that a commit, right
+        before, was successful.
+        """
+        if not self.is_over:
+            self._is_closing = True
+            self._jobs.put(None)
 
     async def ended(self, seconds: float) -> bool:
         """Whether the thread, which was told to end, has ended within so many seconds."""
@@ -174,6 +170,7 @@ class ConnectionThread:
             if time.monotonic() >= until:
                 return False
             await asyncio.sleep(_SOON)
+        forking.await_end(self._thread)
         return True
 
     def cut(self) -> None:
@@ -220,25 +217,19 @@ class ConnectionThread:
                 continue  # once more: it is asked to end already
 
     def _work(self) -> None:
-        last: _Job | None = None
-        while not (self._loop.is_closed() or last):
+        while not self._loop.is_closed():
             try:
                 job = self._jobs.get(timeout=_LOOK_EVERY)
             except queue.Empty:
                 continue
             if job is None:
                 break
-            if job.is_last:
-                last = job
-            else:
-                self._do(job)
+            self._do(job)
             del job  # and with it what it refers to
         self._is_closing = True
         opened = getattr(self, "connection", None)
         if opened is not None:
             opened.close()
-        if last is not None:
-            last.run()
         self._refuse_what_waits()
 
     def _do(self, job: _Job) -> None:
@@ -291,11 +282,8 @@ class ThreadsOfEngine:
 class _Job:
     """Something to be done in a thread, for a task."""
 
-    def __init__(
-        self, work: Callable[[], Any], *, waited_for: bool = True, is_last: bool = False
-    ) -> None:
+    def __init__(self, work: Callable[[], Any], *, waited_for: bool = True) -> None:
         self.stop = Stop()
-        self.is_last = is_last
         self.error: BaseException | None = None
         # What of it is the task's, such as the flush that runs, is seen in the thread too.
         self._context = contextvars.copy_context()

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect import dberrors as e
+from vinci_code.database.dialect.driver.advice import Address, advice_on
 from vinci_code.database.dialect.interruptions import is_foreign
 
 
@@ -155,17 +156,6 @@ _CAUSE = re.compile(
 )
 _STATUS_IN_TEXT = re.compile(r"too many (\d{3}) error responses")
 
-_NEXT_STEPS: dict[type[e.Error], str] = {
-    e.AuthenticationFailed: "check that the credentials belong to this workspace and have neither "
-    "expired nor been revoked, and create new ones if in doubt",
-    e.PermissionDenied: "ask the owner of the warehouse for CAN USE on it, and the owner of the "
-    "data for the privilege that is missing",
-    e.SessionLostError: "run the unit of work again; it gets a new session",
-    e.ResultExpired: "fetch the rows without long pauses, or run the query again",
-    e.ProtocolUnsupported: "use a serverless, pro or classic SQL warehouse",
-    e.ConflictError: "read the rows again and repeat the whole unit of work",
-}
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -176,16 +166,20 @@ class Evidence:
         said: What its headers say.
         sqlstate: The SQLSTATE of the answer.
         statement_id: The statement that it is about.
-        where: The warehouse, for messages.
+        address: The warehouse, for messages; ``None`` where the message is that of its answer.
         answered: Whether the exception tells of an answer, and not of what lies on the way to it.
+        opening: Whether a session was being opened.
+        written: Whether the request had begun to be written, over a connection that was made.
     """
 
     status: int | None = None
     said: str = ""
     sqlstate: str | None = None
     statement_id: str | None = None
-    where: str = ""
+    address: Address | None = None
     answered: bool = True
+    opening: bool = False
+    written: bool = False
 
 
 NOTHING_KNOWN = Evidence()
@@ -229,7 +223,7 @@ def translate(error: Exception, evidence: Evidence = NOTHING_KNOWN) -> e.Error:
     error_class = condition.group(1) if condition else None
     kind = classify(reason, text, error_class, sqlstate, status, answered=evidence.answered)
     return kind(
-        _message(kind, reason, text, status, evidence),
+        _message(kind, error, text, status, error_class, evidence),
         sqlstate=sqlstate,
         error_class=error_class,
         statement_id=evidence.statement_id or _statement_of(error),
@@ -373,9 +367,26 @@ def _message(
     error: BaseException,
     text: str,
     status: int | None,
+    condition: str | None,
     evidence: Evidence,
 ) -> str:
-    where = f"{evidence.where}: " if evidence.where else ""
+    advice = advice_on(
+        kind,
+        list(chain(error)),
+        evidence.address,
+        status=status,
+        not_from_here=status == 403 and NO_ADDRESS.search(text) is not None,
+        condition=condition,
+        opening=evidence.opening,
+        written=evidence.written,
+    )
+    words = (advice and advice.what) or _words(_most_telling(error), text, status)
+    where = "" if evidence.address is None else f"{evidence.address}: "
+    return f"{where}{words}" if advice is None else f"{where}{words}{e.ADVICE}{advice.step}."
+
+
+def _words(error: BaseException, text: str, status: int | None) -> str:
+    """What the exception says, or the answer in it."""
     text = text.strip(": \n") or type(error).__name__
     context = getattr(error, "context", None) or {}
     if context.get("method") and status is None:
@@ -384,8 +395,7 @@ def _message(
         suffix = "" if reason in (None, "None", "") else f" ({reason})"
         text = f"the answer to {context['method']} was lost, or is none{suffix}"
     if status is not None:
-        text = f"the request was answered with status {status}: {text}"
-    elif not class_names(error)[0].startswith("databricks."):
-        text = f"{type(error).__name__}: {text}"
-    step = _NEXT_STEPS.get(kind)
-    return f"{where}{text}" if step is None else f"{where}{text}\nTo fix it: {step}."
+        return f"the request was answered with status {status}: {text}"
+    if not class_names(error)[0].startswith("databricks."):
+        return f"{type(error).__name__}: {text}"
+    return text

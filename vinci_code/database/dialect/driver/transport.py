@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vinci_code.database.dialect.dberrors import (
+    ADVICE,
     AmbiguousWriteError,
     AuthenticationFailed,
     CancelledError,
@@ -42,6 +43,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.adapter import ThriftClient
+from vinci_code.database.dialect.driver.advice import Address
 from vinci_code.database.dialect.driver.credentials import RequestCredentials
 from vinci_code.database.dialect.driver.translation import (
     Evidence,
@@ -82,6 +84,10 @@ _STATUS_ERRORS = frozenset({3, 4})
 _NOT_NOW = frozenset({429, 503})
 
 _log = logging.getLogger(__name__)
+
+
+CONNECT_ARGUMENT = "'timeout' in connect_args"
+"""What has set the deadline of a statement, unless something else is said."""
 
 
 class DeadlinePassed(StatementTimeout):
@@ -139,6 +145,8 @@ class Call:
         patience: The time that may be spent with waiting.
         repeatable: Whether the statement changes nothing.
         deadline: The monotonic time at which it is given up.
+        seconds: How long that was from its beginning.
+        limited_by: What has set it, in words.
         once: Whether no copy of the statement is sent where the warehouse refused it for now.
         sent: Whether the warehouse has, or may have, begun to execute the statement.
         in_flight: Whether the statement's request waits for its answer.
@@ -153,6 +161,8 @@ class Call:
     patience: Patience
     repeatable: bool = True
     deadline: float | None = None
+    seconds: float | None = None
+    limited_by: str = CONNECT_ARGUMENT
     once: bool = False
     sent: bool = False
     in_flight: bool = False
@@ -217,7 +227,7 @@ class Channel:
     Args:
         client: The driver's Thrift client, before it has sent anything.
         credentials: What the requests are signed with; ``None`` where the driver sees to that.
-        where: The warehouse, in words.
+        address: The warehouse, for messages.
         timeouts: How long answers are waited for.
     """
 
@@ -225,12 +235,12 @@ class Channel:
         self,
         client: ThriftClient,
         credentials: RequestCredentials | None,
-        where: str,
+        address: Address,
         timeouts: Timeouts,
     ) -> None:
         self._client = client
         self._credentials = credentials
-        self._where = where
+        self._address = address
         self._timeouts = timeouts
         self._call: Call | None = None
         # The request that is being sent; another thread may send one for the next.
@@ -296,7 +306,7 @@ class Channel:
                 if is_foreign(error):
                     raise
                 # The driver lets anything through.
-                known = error if isinstance(error, Error) else self._understood(error, call)
+                known = error if isinstance(error, Error) else self._understood(error, name, call)
                 self._decide(known, name, call)
 
     def get(self, path: str, seconds: float) -> Answer:
@@ -325,7 +335,7 @@ class Channel:
                 _, answer = self._get_in_time(path, until)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours, if it is none already
             failure = interruption_in(error, handled) or error
-            raise cleaned(failure, Evidence(where=self._where))  # noqa: B904 - its cause is set
+            raise cleaned(failure, Evidence(address=self._address))  # noqa: B904 - its cause is set
         return answer
 
     def _get_in_time(self, path: str, until: float) -> tuple[str | None, Answer]:
@@ -333,7 +343,7 @@ class Channel:
         seconds = max(until - time.monotonic(), 0.01)
         answer = in_time(seconds, lambda: self._get(path, seconds))
         if answer is None:
-            raise ConnectTimeout(f"{self._where} did not answer in time")
+            raise ConnectTimeout(f"{self._address} did not answer in time")
         return answer
 
     def _get(self, path: str, seconds: float) -> tuple[str | None, Answer]:
@@ -409,8 +419,8 @@ class Channel:
         )
         if response is None:
             raise ConnectTimeout(
-                f"{self._where} did not answer within {self._timeouts.connect:g} s\n"
-                "To fix it: check the network and the host's name, or raise 'connect_timeout'."
+                f"{self._address} did not answer within {self._timeouts.connect:g} s{ADVICE}"
+                "check the network and the host's name, or raise 'connect_timeout' in connect_args."
             )
         return response
 
@@ -478,7 +488,7 @@ class Channel:
                 self._interruption = error
                 raise
             # See _HOUSEKEEPING.
-            _log.debug("%s: %s failed: %s", self._where, method.__name__, type(error).__name__)
+            _log.debug("%s: %s failed: %s", self._address, method.__name__, type(error).__name__)
             return None
 
     def _timeout(self, name: str, call: Call) -> Any:
@@ -510,7 +520,7 @@ class Channel:
 
     # --- what comes of it -----------------------------------------------------------------------
 
-    def _understood(self, error: Exception, call: Call) -> Error:
+    def _understood(self, error: Exception, name: str, call: Call) -> Error:
         exchange = call.exchange
         status = exchange.refusal
         context = getattr(error, "context", None) or {}
@@ -522,8 +532,10 @@ class Channel:
                 said=str(context.get("error-message") or "") if status else "",
                 sqlstate=exchange.sqlstate,
                 statement_id=call.statement_id,
-                where=self._where if broken else "",
+                address=self._address if broken else None,
                 answered=exchange.answered or status is not None,
+                opening=name == OPEN,
+                written=exchange.written,
             ),
         )
 
@@ -563,7 +575,7 @@ class Channel:
         if name == EXECUTE and may_have_begun and not call.repeatable:
             call.sent = True
             raise AmbiguousWriteError(
-                f"{failure}\nThe answer does not say whether the statement had begun."
+                f"{failure.happened}\nThe answer does not say whether the statement had begun."
             ) from failure
         if name == EXECUTE and call.once:
             raise failure
@@ -588,7 +600,9 @@ class Channel:
         if call.exchange.ended == _TIMED_OUT:
             return StatementTimeout(
                 "the warehouse cancelled the statement, because it took longer than "
-                "STATEMENT_TIMEOUT allows",
+                f"STATEMENT_TIMEOUT allows; it wrote nothing{ADVICE}let the statement do less, or "
+                "raise it: SET STATEMENT_TIMEOUT = SECONDS, or session_configuration="
+                "{'STATEMENT_TIMEOUT': 'SECONDS'} in connect_args.",
                 statement_id=call.statement_id,
             )
         return CancelledError(

@@ -10,7 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vinci_code.database.dialect.dberrors import Error, LimitExceeded, WarehouseStartTimeout
+from vinci_code.database.dialect.dberrors import (
+    ADVICE,
+    Error,
+    LimitExceeded,
+    WarehouseStartTimeout,
+)
 from vinci_code.database.dialect.driver.stopping import Stop
 
 START_TIMEOUT = 300.0
@@ -84,7 +89,7 @@ class Patience:
             _log.info("%s is not ready; waiting for up to %.0f s", self.warehouse, self.budget)
         pause = min(pause, left)
         if self.on_waiting is not None:
-            reason = str(refusal)
+            reason = refusal.happened
             self.on_waiting(Waiting(self.warehouse, waited, pause, self.budget, reason))
         if self.stop is None:
             time.sleep(pause)
@@ -101,17 +106,20 @@ class Patience:
 
     def _spent(self, refusal: Error, waited: float, retry_after: float | None) -> Error:
         asked = "" if retry_after is None else f", and asked for {retry_after:.0f} s more"
+        said = refusal.happened
         known = {"sqlstate": refusal.sqlstate, "error_class": refusal.error_class}
         if isinstance(refusal, LimitExceeded):
             return type(refusal)(
-                f"{self.warehouse} took no request for {waited:.0f} s{asked}. It said: {refusal}\n"
-                "To fix it: send fewer statements at once, or raise 'start_timeout'.",
+                f"{self.warehouse} took no request for {waited:.0f} s{asked}. "
+                f"It said: {said}{ADVICE}"
+                "send fewer statements at once, or raise 'start_timeout' in connect_args (now "
+                f"{self.budget:.0f} s).",
                 **known,
             )
         return WarehouseStartTimeout(
-            f"{self.warehouse} was not ready within {waited:.0f} s{asked}. It said: {refusal}\n"
-            "To fix it: start it under SQL Warehouses in the workspace, or raise 'start_timeout' "
-            f"(now {self.budget:.0f} s).",
+            f"{self.warehouse} was not ready within {waited:.0f} s{asked}. It said: {said}{ADVICE}"
+            "start it under SQL Warehouses in the workspace, or ask its owner; or raise "
+            f"'start_timeout' in connect_args (now {self.budget:.0f} s).",
             **known,
         )
 

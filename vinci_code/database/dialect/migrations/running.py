@@ -10,6 +10,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
+from vinci_code.database.dialect.dberrors import Error
 from vinci_code.database.dialect.migrations.progress import (
     RevisionProgress,
     changes_rows,
@@ -44,19 +45,34 @@ class RunningImpl(DefaultImpl):
         multiparams: Any = None,
         params: Any = None,
     ) -> Any:
-        at_once = {**(execution_options or {}), AT_ONCE: True}
-        given = (at_once, multiparams, params or {})
+        given = (execution_options, multiparams, params or {})
         if isinstance(construct, ExecutableDDLElement):
             return self._run_ddl(construct)
         if self.as_sql:
             return self._write_text(construct, multiparams, params)
+        self._send_held()
         if self._progress is None:
-            return super()._exec(construct, *given)
+            return super()._exec(_at_once(construct), *given)
         if isinstance(construct, UpdateBase) and self._is_version_table(construct):
-            result = super()._exec(construct, *given)
+            result = super()._exec(_at_once(construct), *given)
             self._progress.finish()
             return result
         return self._run_text(construct, given)
+
+    def _send_held(self) -> None:
+        """Send what the revision has written over ``op.get_bind()``, and what is held so far.
+
+        There is no transaction around a migration, and its next statement takes effect at once.
+        """
+        connection = self.connection
+        assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
+        opened: Any = connection.connection
+        if not opened.dbapi_connection.unit.is_open:
+            return
+        try:
+            connection.dialect.do_commit(opened)
+        except Error as error:
+            connection._handle_dbapi_exception(error, None, None, None, None)
 
     def _write_text(self, construct: Any, multiparams: Any, params: Any) -> None:
         """Write a statement to the script, and every sign of its literals.
@@ -92,6 +108,7 @@ class RunningImpl(DefaultImpl):
             return
         connection = self.connection
         assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
+        self._send_held()
         rendered = RenderedDDL(statement, traits)
         if self._progress is None:
             connection.execute(rendered)
@@ -101,13 +118,13 @@ class RunningImpl(DefaultImpl):
     def _run_text(self, construct: Any, given: tuple[Any, ...]) -> Any:
         run = super()._exec
         if described(construct) == QUERY:
-            return run(construct, *given)
+            return run(_at_once(construct), *given)
         sql = str(construct.compile(dialect=self.dialect) if _compiles(construct) else construct)
         writes = isinstance(construct, UpdateBase)
         tables = not writes and changes_tables(sql)
         if self._progress is None or not (writes or tables or changes_rows(sql)):
-            return run(construct, *given)
-        return self._progress.run(sql, lambda: run(construct, *given), repeatable=tables)
+            return run(_at_once(construct), *given)
+        return self._progress.run(sql, lambda: run(_at_once(construct), *given), repeatable=tables)
 
     @property
     def _version_table(self) -> str:
@@ -133,6 +150,15 @@ def table_name_of(dialect: Any, table: str, schema: str | None) -> str:
     preparer = dialect.identifier_preparer
     prefix = "" if schema is None else preparer.quote_schema(schema) + "."
     return f"{prefix}{preparer.quote(table)}"
+
+
+def _at_once(construct: Any) -> Any:
+    """A statement that is sent when it is run, and not held.
+
+    The statement says it, and not the connection, which is the application's to go on with.
+    """
+    statement = text(construct) if isinstance(construct, str) else construct
+    return statement.execution_options(**{AT_ONCE: True})
 
 
 def _compiles(construct: Any) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy.sql.elements import (
     BinaryExpression,
     BindParameter,
     BooleanClauseList,
+    CollectionAggregate,
     ColumnClause,
     False_,
     Grouping,
@@ -126,10 +127,10 @@ def alike(elements: Sequence[Any], kind: Any) -> list[Any]:
         return list(elements)
     if kind._type_affinity is sqltypes.Boolean:
         return [cast(one, sqltypes.Boolean()) if _is_number(one) else one for one in elements]
-    return [_as_number(one) for one in elements]
+    return [as_number(one) for one in elements]
 
 
-def _as_number(element: Any) -> Any:
+def as_number(element: Any) -> Any:
     """An element that is computed with: a truth value is 1 or 0."""
     return cast(element, sqltypes.Integer()) if _is_truth(element) else element
 
@@ -160,12 +161,14 @@ def _counts(element: Any) -> bool:
 
 _FITTING: dict[Any, Any] = {
     operators.concat_op: as_text,
-    **dict.fromkeys(_ARITHMETIC, _as_number),
+    **dict.fromkeys(_ARITHMETIC, as_number),
     **dict.fromkeys(_JOINING, as_condition),
 }
 
 
 def _of_one_type(binary: BinaryExpression[Any]) -> BinaryExpression[Any]:
+    if isinstance(binary.right, CollectionAggregate):
+        return binary  # each value of an array is compared by itself
     if binary.operator in _COMPARING:
         left, right = binary.left, binary.right
         for side in (left, right):

@@ -54,6 +54,12 @@ def is_own_text(element: Any) -> bool:
     return any(isinstance(item, custom_op) and not _is_operator(item) for item in used)
 
 
+def is_own_of_databricks(func: Any) -> bool:
+    """Whether a function is called as one that is built in: ``func.system.builtin.log(x)``."""
+    packages = [str(name).lower() for name in getattr(func, "packagenames", None) or ()]
+    return packages == ["system", "builtin"]
+
+
 def is_own_name(name: str) -> bool:
     """Whether a name that is not to be quoted may be more than a name."""
     return getattr(name, "quote", None) is False and not name.isidentifier()

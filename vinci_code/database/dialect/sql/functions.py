@@ -6,22 +6,22 @@ with those that Databricks has for them.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import type_coerce
+from sqlalchemy import case, cast, func
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import quoted_name
+from sqlalchemy.sql.elements import FunctionFilter, quoted_name
+from sqlalchemy.sql.sqltypes import TableValueType
 
-from vinci_code.core.errors import ValueRefusedError
 from vinci_code.database.dialect.sql.comparisons import alike, as_condition
-from vinci_code.database.dialect.sql.refusals import DATE_MODIFIERS, SEQUENCE
+from vinci_code.database.dialect.sql.constructs import is_own_of_databricks
+from vinci_code.database.dialect.sql.refusals import ARGUMENTS, SEQUENCE
+from vinci_code.database.dialect.sql.refused_functions import refuse_function
 from vinci_code.database.dialect.sql.value_texts import as_text
-from vinci_code.database.dialect.types.base import Processor
-from vinci_code.database.dialect.types.texts import VinciString
 
 _EXTRACT = {
     "second": "second({0})",
@@ -33,45 +33,59 @@ _EXTRACT = {
     "epoch": "unix_seconds(CAST({0} AS TIMESTAMP))",
 }
 
-_STRFTIME = {
-    "Y": "yyyy",
-    "m": "MM",
-    "d": "dd",
-    "H": "HH",
-    "M": "mm",
-    "S": "ss",
-    "f": "ss.SSS",
-    "j": "DDD",
-    "F": "yyyy-MM-dd",
-    "T": "HH:mm:ss",
-    "R": "HH:mm",
-}
+
+# The column of a function that gives rows, where SQLAlchemy has no name for it.
+_VALUE = "value"
 
 
 class FunctionCompiler(SQLCompiler):
     """Functions."""
 
-    # Noted by ``TablesUsed``.
+    # Of ``TablesUsed``.
     tables_used: frozenset[str] | None
+    may_read: Callable[[Any], bool]
 
     def visit_function(self, func: Any, add_to_result_map: Any = None, **kw: Any) -> str:
         """Render a function of a schema by its own name, though one that is built in has it, too.
 
-        SQLAlchemy looks for ``visit_upper_func`` for ``func.shop.upper`` as well.
+        SQLAlchemy looks for ``visit_upper_func`` for ``func.shop.upper`` as well. One that is built
+        in is ``func.system.builtin.upper``: it is Databricks' own, whatever SQLite's gives.
+
+        Raises:
+            CompileError: It is one of SQLite's that has no counterpart.
         """
         if not func.packagenames:
+            refuse_function(str(func.name).lower())
             text: str = super().visit_function(func, add_to_result_map, **kw)
             return text
-        # What it does is not known, so that it may read any table.
-        self.tables_used = None
+        if self.may_read(func):
+            # What it does is not known, so that it may read any table.
+            self.tables_used = None
         if getattr(self, "_collect_params", False):
             self._add_to_params(func)
         if add_to_result_map is not None:
             add_to_result_map(func.name, func.name, (func.name,), func.type)
         kw["within_aggregate_function"] = True
-        names = [self._function_name(name) for name in (*func.packagenames, func.name)]
+        packages = () if is_own_of_databricks(func) else func.packagenames
+        names = [self._function_name(name) for name in (*packages, func.name)]
         ordinality = " WITH ORDINALITY" * bool(func._with_ordinality)
         return f"{'.'.join(names)}{self.function_argspec(func, **kw)}{ordinality}"
+
+    def visit_table_valued_alias(self, element: Any, **kw: Any) -> str:
+        """Render a function that gives rows; the column of ``column_valued()`` gets a name."""
+        text: str = super().visit_table_valued_alias(element, **kw)  # type: ignore[no-untyped-call]
+        if kw.get("asfrom") and _is_column_valued(element):
+            return f"{text}({_VALUE})"
+        return text
+
+    def visit_table_valued_column(self, element: Any, **kw: Any) -> str:
+        """Render a column of a function that gives rows, be it the one of ``column_valued()``.
+
+        SQLAlchemy names the whole row, for which Databricks has no name. The column is not called
+        as the row is: ``ORDER BY n.n`` would be a field of what is selected as ``n``.
+        """
+        text: str = super().visit_table_valued_column(element, **kw)  # type: ignore[no-untyped-call]
+        return f"{text}.{_VALUE}" if _is_column_valued(element.scalar_alias) else text
 
     def _function_name(self, name: str) -> str:
         preparer: Any = self.preparer
@@ -104,54 +118,25 @@ class FunctionCompiler(SQLCompiler):
         form = _EXTRACT.get(extract.field)
         return form.format(text) if form else f"EXTRACT({extract.field} FROM {text})"
 
-    def visit_date_func(self, fn: Any, **kw: Any) -> str:
-        """Render the day as text, as SQLite's function gives it."""
-        return self._dated(fn, "yyyy-MM-dd", **kw)
-
-    def visit_datetime_func(self, fn: Any, **kw: Any) -> str:
-        """Render the day and the time as text, as SQLite's function gives them."""
-        return self._dated(fn, "yyyy-MM-dd HH:mm:ss", **kw)
-
-    def visit_time_func(self, fn: Any, **kw: Any) -> str:
-        """Render the time as text, as SQLite's function gives it."""
-        return self._dated(fn, "HH:mm:ss", **kw)
-
-    def _dated(self, fn: Any, pattern: str, **kw: Any) -> str:
-        arguments = list(fn.clauses)
-        if len(arguments) != 1:
-            raise CompileError(DATE_MODIFIERS.format(fn.name))
-        return f"date_format({self._moment_of(arguments[0], **kw)}, '{pattern}')"
-
-    def visit_strftime_func(self, fn: Any, **kw: Any) -> str:
-        """Render date_format, with the pattern that means the same."""
-        arguments = list(fn.clauses)
-        if len(arguments) != 2:
-            raise CompileError(DATE_MODIFIERS.format(fn.name))
-        pattern = self.process(type_coerce(arguments[0], _DatePattern()), **kw)
-        return f"date_format({self._moment_of(arguments[1], **kw)}, {pattern})"
-
-    def _moment_of(self, element: Any, **kw: Any) -> str:
-        # 'now' is what SQLite calls the present.
-        if getattr(element, "value", None) == "now":
-            element = type_coerce(element, _Moment())
-            return self.process(element, **{**kw, "literal_execute": True})
-        return self.process(element, **kw)
-
     # --- text -----------------------------------------------------------------------------------
 
-    def visit_group_concat_func(self, fn: Any, **kw: Any) -> str:
-        """Render listagg."""
-        arguments = [self._text(item, **kw) for item in fn.clauses]
-        return f"listagg({', '.join([*arguments[:1], *(arguments[1:] or [repr(',')])])})"
-
     def visit_aggregate_strings_func(self, fn: Any, **kw: Any) -> str:
-        """Render listagg."""
-        arguments = list(fn.clauses)
+        """Render listagg; by default a comma stands between two texts."""
+        value, *between = self._given(fn)
         order = getattr(fn.clauses, "aggregate_order_by", None)
-        text = self._text(arguments[0], **kw)
-        delimiter = self.process(arguments[1], **{**kw, "literal_execute": True})
+        text = self._text(value, **kw)
+        constant = {**kw, "literal_execute": True}
+        delimiter = self._text(between[0], **constant) if between else "','"
         within = "" if order is None else f" WITHIN GROUP (ORDER BY {self.process(order, **kw)})"
         return f"listagg({text}, {delimiter}){within}"
+
+    visit_group_concat_func = visit_aggregate_strings_func
+    visit_string_agg_func = visit_aggregate_strings_func
+
+    def _given(self, fn: Any) -> list[Any]:
+        # With aggregate_order_by() the arguments and the order stand in one element.
+        inline = getattr(fn.clauses, "aggregate_order_by", None) is not None
+        return list(fn.clauses.element if inline else fn.clauses)
 
     def visit_concat_func(self, fn: Any, **kw: Any) -> str:
         """Render concat; what is NULL counts as empty, as in SQLite's function."""
@@ -163,8 +148,8 @@ class FunctionCompiler(SQLCompiler):
 
     visit_char_length_func = visit_length_func
     visit_concat_ws_func = visit_length_func
-    visit_instr_func = visit_length_func
     visit_lower_func = visit_length_func
+    visit_octet_length_func = visit_length_func
     visit_replace_func = visit_length_func
     visit_upper_func = visit_length_func
 
@@ -199,10 +184,28 @@ class FunctionCompiler(SQLCompiler):
 
     def visit_total_func(self, fn: Any, **kw: Any) -> str:
         """Render the sum as a float, which is 0.0 of nothing."""
-        return f"coalesce(sum(CAST({self._arguments(fn, **kw)} AS DOUBLE)), 0.0D)"
+        return f"coalesce({self._aggregate(fn, 'sum', None, 'DOUBLE', **kw)}, 0.0D)"
+
+    def visit_over(self, over: Any, **kw: Any) -> str:
+        """Render a function over a window; of ``total`` what is within coalesce()."""
+        total = _total_as_sum(over.element)
+        if total is None:
+            text: str = super().visit_over(over, **kw)  # type: ignore[no-untyped-call]
+            return text
+        made = over._clone()
+        made.element = total
+        return f"coalesce({super().visit_over(made, **kw)}, 0.0D)"  # type: ignore[no-untyped-call]
+
+    def visit_funcfilter(self, funcfilter: Any, **kw: Any) -> str:
+        """Render a function of some rows; of ``total`` what is within coalesce()."""
+        total = _total_as_sum(funcfilter)
+        if total is None:
+            text: str = super().visit_funcfilter(funcfilter, **kw)  # type: ignore[no-untyped-call]
+            return text
+        return f"coalesce({super().visit_funcfilter(total, **kw)}, 0.0D)"  # type: ignore[no-untyped-call]
 
     def _aggregate(
-        self, fn: Any, name: str, kinds: Sequence[type[Any]], cast: str, **kw: Any
+        self, fn: Any, name: str, kinds: Sequence[type[Any]] | None, cast: str, **kw: Any
     ) -> str:
         arguments = list(fn.clauses)
         distinct = ""
@@ -210,7 +213,7 @@ class FunctionCompiler(SQLCompiler):
         if getattr(getattr(argument, "operator", None), "__name__", "") == "distinct_op":
             distinct, argument = "DISTINCT ", argument.element
         text = self.process(argument, **kw)
-        if argument.type._type_affinity in kinds:
+        if kinds is None or argument.type._type_affinity in kinds:
             text = f"CAST({text} AS {cast})"
         return f"{name}({distinct}{text})"
 
@@ -231,10 +234,14 @@ class FunctionCompiler(SQLCompiler):
         return f"CASE WHEN {unknown} THEN NULL ELSE {several}({', '.join(texts)}) END"
 
     def visit_iif_func(self, fn: Any, **kw: Any) -> str:
-        """Render if()."""
+        """Render if(), or CASE where there are more conditions than one."""
+        if len(fn.clauses) != _ONE_CONDITION:
+            return self.process(_cases(fn), **kw)
         asked, *chosen = fn.clauses
         items = [as_condition(asked), *alike(chosen, fn.type)]
         return f"if({', '.join(self.process(item, **kw) for item in items)})"
+
+    visit_if_func = visit_iif_func
 
     def visit_coalesce_func(self, fn: Any, **kw: Any) -> str:
         """Render a function that gives one of its arguments, brought to one type."""
@@ -260,56 +267,36 @@ class FunctionCompiler(SQLCompiler):
         """
         raise CompileError(SEQUENCE)
 
-    def _arguments(self, fn: Any, **kw: Any) -> str:
-        return ", ".join(self.process(item, **kw) for item in fn.clauses)
+
+_ONE_CONDITION = 3
 
 
-class _DatePattern(VinciString):
-    """A pattern of ``strftime``, which becomes one of ``date_format`` as it is bound."""
-
-    cache_ok = True
-
-    def bind_processor(self, dialect: Any) -> Processor:
-        return date_pattern
-
-
-class _Moment(VinciString):
-    """The text ``now``, in place of which the present is written."""
-
-    cache_ok = True
-
-    def literal_processor(self, dialect: Any) -> Any:
-        return lambda value: "current_timestamp()" if value == "now" else f"'{value}'"
+def _cases(fn: Any) -> Any:
+    """The CASE that ``iif`` with several conditions, or without what else comes, stands for."""
+    items = list(fn.clauses)
+    if len(items) < _ONE_CONDITION - 1:
+        raise CompileError(ARGUMENTS.format(fn.name, "a condition and values", len(items), ""))
+    otherwise = items.pop() if len(items) % 2 else None
+    return case(*zip(items[::2], items[1::2], strict=True), else_=otherwise)
 
 
-def date_pattern(text: str) -> str:
-    """Return the pattern of ``date_format`` that means what one of ``strftime`` does.
-
-    Raises:
-        ValueRefusedError: It has a part for which ``date_format`` has none.
-    """
-    parts = []
-    for code, words, other in _PATTERN_PARTS.findall(text):
-        if code:
-            parts.append(_date_code(code))
-        elif words:
-            # Letters stand for parts of a date, unless they are quoted.
-            quoted = words.replace("'", "''")
-            parts.append(f"'{quoted}'")
-        else:
-            parts.append(other)
-    return "".join(parts)
+def _total_as_sum(element: Any) -> Any:
+    """The sum that ``total`` is made of, maybe with a FILTER; ``None`` for anything else."""
+    if isinstance(element, FunctionFilter):
+        total = _total_as_sum(element.func)
+        if total is None:
+            return None
+        made: Any = element._clone()
+        made.func = total
+        return made
+    if getattr(element, "packagenames", None) or str(getattr(element, "name", "")) != "total":
+        return None
+    [argument] = element.clauses
+    distinct = getattr(argument, "operator", None) is operators.distinct_op
+    value: Any = cast(argument.element if distinct else argument, sqltypes.Double())
+    return func.sum(value.distinct() if distinct else value)
 
 
-_PATTERN_PARTS = re.compile(r"%(.|\Z)|([A-Za-z']+)|([^%A-Za-z']+)", re.DOTALL)
-
-
-def _date_code(code: str) -> str:
-    if code == "%":
-        return "%"
-    if code not in _STRFTIME:
-        raise ValueRefusedError(
-            f"strftime: '%{code}' has no counterpart on Databricks; there are "
-            + ", ".join(f"%{known}" for known in _STRFTIME)
-        )
-    return _STRFTIME[code]
+def _is_column_valued(alias: Any) -> bool:
+    """Whether a function that gives rows is used for the values of its one column."""
+    return not isinstance(alias._tableval_type, TableValueType)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import and_, column, or_
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import OPERATORS, SQLCompiler
-from sqlalchemy.sql.elements import BinaryExpression, Grouping, Slice, Tuple
+from sqlalchemy.sql.elements import BinaryExpression, CollectionAggregate, Grouping, Slice, Tuple
 
 from vinci_code.database.dialect.sql.refusals import (
+    ANY_OF_QUERY,
     MATCH,
     ROW_IS,
     ROW_LENGTHS,
     ROW_WITH_OTHER,
     SLICE,
 )
+from vinci_code.database.dialect.sql.refused_functions import refuse_operator
 from vinci_code.database.dialect.sql.value_texts import as_text
 from vinci_code.database.dialect.types.documents import VARIANT
 from vinci_code.database.dialect.types.nested import STRUCT
@@ -29,6 +31,9 @@ _NO_ESCAPE = "\x01"
 
 # An Interval is kept as the moment that lies so long after this one, as on SQLite.
 _EPOCH = "TIMESTAMP_NTZ '1970-01-01 00:00:00'"
+
+# A value of an ARRAY, while all of them are looked at.
+_ITEM = "vinci_item"
 
 _MOMENTS = (sqltypes.DateTime, sqltypes.Date)
 
@@ -143,6 +148,37 @@ class OperatorCompiler(SQLCompiler):
         return self._generate_generic_binary(binary, OPERATORS[operator], **kw)
 
     visit_is_not_binary = visit_is__binary
+
+    # --- any and all of an array -----------------------------------------------------------------
+
+    def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> str:
+        """Render two operands, of which the second may be each value of an ARRAY.
+
+        Raises:
+            CompileError: It is each value of a query.
+        """
+        each = binary.right
+        if not isinstance(each, CollectionAggregate):
+            text: str = super().visit_binary(binary, *args, **kw)  # type: ignore[no-untyped-call]
+            return text
+        array = _ungrouped(each.element)
+        if not _is(array, sqltypes.ARRAY):
+            raise CompileError(ANY_OF_QUERY)
+        name = "exists" if each.operator is operators.any_op else "forall"
+        item = column(_ITEM, array.type.item_type)
+        compared = binary._clone()
+        compared.left, compared.right = binary.left.self_group(against=binary.operator), item
+        return f"{name}({self.process(array, **kw)}, {_ITEM} -> {self.process(compared, **kw)})"
+
+    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
+        """Render an operator of the application's own.
+
+        Raises:
+            CompileError: It is one that only SQLite has.
+        """
+        refuse_operator(operator.opstring)
+        text: str = super().visit_custom_op_binary(element, operator, **kw)  # type: ignore[no-untyped-call]
+        return text
 
     # --- lists ----------------------------------------------------------------------------------
 

@@ -109,9 +109,32 @@ SEVERAL_SOURCES = (
     "an UPDATE or DELETE with more than one other table is not possible on Databricks. Join those "
     "tables in a subquery: select(…).join(…).subquery()."
 )
-DATE_MODIFIERS = (
-    "SQLite's {0}() with modifiers has no counterpart on Databricks. Add a timedelta to the "
-    "column, or use extract()."
+DATE_MODIFIER = (
+    "the modifiers of {0}() decide what is sent, so each has to be a text that is given as a "
+    "value, such as func.{0}(x, '+1 day'). Add a timedelta to the column, or take parts of it "
+    "with extract()."
+)
+DATE_MODIFIER_VALUE = (
+    "the modifier {0!r} of a date has no counterpart on Databricks. There are '+1 day' and its "
+    "like of seconds, minutes, hours, months and years, 'start of day', 'start of month', 'start "
+    "of year', 'weekday 0' to 'weekday 6', and 'unixepoch' as the first one behind a number. "
+    "Compute others in Python."
+)
+DATE_OF_NUMBER = (
+    "{0}() of a number counts days since -4713 on SQLite, and Databricks has no such function. For "
+    "seconds since 1970 write func.{0}(x, 'unixepoch')."
+)
+DATE_OF_TIME = (
+    "{0}() of a Time, which has no day: SQLite takes the first of January 2000. Write "
+    "func.time(x), or give a DateTime."
+)
+DATE_PATTERN = (
+    "the pattern of strftime() is not given as a value, so it is not known what it means on "
+    "Databricks. Write it as a text: func.strftime('%Y-%m', x)."
+)
+DATE_TEXT = (
+    "the text {0!r} is no moment of the form YYYY-MM-DD HH:MM:SS that SQLite and Databricks read "
+    "alike. Give a date or a datetime."
 )
 WRITE_IN_STATEMENT = (
     "Databricks has no {0} within another statement, such as in a CTE. Run it by itself, before."
@@ -172,4 +195,27 @@ CHARACTERS = (
 HEX_OF = (
     "hex() of a {0} is that of its text on SQLite, which is not known here. Say what it is: "
     "func.hex(cast(x, String)), or func.hex(type_coerce(x, LargeBinary))."
+)
+TYPE_OF = (
+    "typeof() of {0} depends on each value on SQLite, which is not known here. Databricks' own is "
+    "func.system.builtin.typeof(x)."
+)
+LIKE_FUNCTION = (
+    "like() with an escape character has no counterpart as a function. Write column.like(pattern, "
+    "escape='/')."
+)
+ARGUMENTS = "{0}() takes {1} here, and was given {2}. {3}"
+ANY_OF_QUERY = (
+    "Databricks compares with ANY and ALL of no query. Write .in_(select(…)), or exists() with a "
+    "condition."
+)
+OPERATOR_OF_SQLITE = "Databricks has no operator {0} as SQLite has it. {1}"
+FUNCTION_OF_SQLITE = "SQLite's {0}() has no counterpart on Databricks. {1}"
+ROUND_DIGITS = (
+    "round() to a number of digits that is not given as a value: Databricks takes a constant. "
+    "Write func.round(x, 2), or case() with one for each number of digits."
+)
+INSTR_OF_BYTES = (
+    "instr() counts the bytes of BLOBs on SQLite, and characters on Databricks. Look for it in "
+    "Python."
 )

@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from vinci_code.database.dialect.sql.constructs import (
     is_compiled_elsewhere,
     is_own_name,
+    is_own_of_databricks,
     is_own_text,
 )
 from vinci_code.database.dialect.sql.identifiers import schema_parts
@@ -91,8 +92,10 @@ class TablesUsed(SQLCompiler):
     def may_read(self, func: Any) -> bool:
         """Whether a function may read tables: one that is not built in."""
         name = str(func.name).lower()
+        if func.packagenames:
+            return name not in NAMES or not is_own_of_databricks(func)
         rendered_here = hasattr(self, f"visit_{name}_func")
-        return not rendered_here and (func.packagenames or name not in NAMES)
+        return not rendered_here and name not in NAMES
 
     def _note_own(self, element: Any) -> None:
         """Note that what an application renders, or writes as text, may name tables."""

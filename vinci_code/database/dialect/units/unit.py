@@ -239,7 +239,8 @@ class Unit:
             if not unit_errors.says_unavailable(error):
                 raise
             raise NotSupportedError(
-                f"the workspace has no transactions, and transactions='on' wants them: {error}\n"
+                "the workspace has no transactions, and transactions='on' wants them: "
+                f"{error.happened}\n"
                 "To fix it: have the preview of transactions switched on for the workspace, or "
                 "choose transactions='auto' (DATABRICKS_TRANSACTIONS).",
                 sqlstate=error.sqlstate,
@@ -1210,7 +1211,7 @@ class Unit:
                 raise
             _log.debug("what became of a commit cannot be asked for: %s", failure)
             return CommitFinding(
-                CommitOutcome.UNKNOWN, f"the warehouse could not be asked ({failure})"
+                CommitOutcome.UNKNOWN, f"the warehouse could not be asked ({failure.happened})"
             )
 
     def _commit_by(self, text: str, held: Sequence[Held]) -> Commit:

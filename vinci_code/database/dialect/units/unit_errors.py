@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from vinci_code.database.dialect.dberrors import (
+    ADVICE,
     AmbiguousWriteError,
     AtomicityError,
     Error,
@@ -27,7 +28,7 @@ _UNKNOWN_WORD = re.compile(r"at or near '?(?:ATOMIC|BEGIN|TRANSACTION|WORK)\b")
 
 def not_atomic(held: Sequence[Held], error: Error | None = None) -> AtomicityError:
     """The error for a unit that takes several statements, where there are no transactions."""
-    found = f": {error}" if error is not None else " is needed, and transactions are off"
+    found = f": {error.happened}" if error is not None else " is needed, and transactions are off"
     return AtomicityError(
         f"a unit of work that writes to {', '.join(tables_of(held))} takes more than one "
         f"statement, for which a transaction{found}\nNothing was written. To fix it: make these "
@@ -53,7 +54,7 @@ def ambiguous(
     error: AmbiguousWriteError, commit: Commit, finding: CommitFinding
 ) -> AmbiguousWriteError:
     """The error for a commit of which nobody can say what became of it."""
-    what = str(error).partition("\nTo fix it:")[0]
+    what = error.happened
     made = AmbiguousWriteError(
         f"{what}\nWhether it was committed cannot be proved: {finding.reason}. Its query tag is "
         f"{TAG} = {commit.identity}: in the query history of the warehouse, FINISHED means "
@@ -97,7 +98,7 @@ def partly_committed(done: Sequence[Step], held: Sequence[Held], error: Exceptio
     rest = "the rest of " if done and not done[-1].last else ""
     first, others = f"{rest}{summary([held[failed]])}", summary(held[failed + 1 :])
     # What the statement alone says of itself would be read as said of the unit.
-    what = str(error).partition("\nTo fix it:")[0]
+    what = str(error).partition(ADVICE)[0]
     if isinstance(error, AmbiguousWriteError):
         known = f"Not known: {first}. Not written: {others or 'nothing else'}"
         way = "find out the fate of what is not known by its query tag; then "
@@ -139,7 +140,7 @@ def summary(held: Sequence[Held]) -> str:
 
 def pending(why: str, held: Iterable[Held], error: Error | None = None) -> PendingWritesError:
     """The error for held writes that cannot be sent before the commit."""
-    reason = f": {error}" if error is not None else ""
+    reason = f": {error.happened}" if error is not None else ""
     return PendingWritesError(
         f"{why}, and {', '.join(tables_of(held))} has writes that are held until the commit; "
         f"sending them before needs a transaction, which is not to be had here{reason}\n"

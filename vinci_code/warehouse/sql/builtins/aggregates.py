@@ -174,7 +174,8 @@ def build_collect_set(call: FunctionCall) -> Typed:
 def build_listagg(call: FunctionCall) -> Typed:
     """Joins the texts that are not NULL, in the order of WITHIN GROUP."""
     value = call.binder.as_string(call.args[0], call.name)
-    separator = call.text(1) if len(call.args) == 2 else "''"
+    # NULL joins as the empty text does.
+    separator = f"coalesce({call.text(1)}, '')" if len(call.args) == 2 else "''"
     order = f" ORDER BY {call.order}" if call.order else ""
     sql = f"string_agg({call.distinct}{value.sql}, {separator}{order}){call.suffix}"
     shown = call.shown if len(call.args) == 2 else f"{call.shown[:-1]}, NULL)"

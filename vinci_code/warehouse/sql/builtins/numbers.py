@@ -6,7 +6,7 @@ from vinci_code.warehouse.sql.binder import unexpected_input
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import decimal_text, let
 from vinci_code.warehouse.sql.coercion import INTEGER_DECIMALS, precision_scale
-from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow
+from vinci_code.warehouse.sql.errors import SqlError, arithmetic_overflow, unsupported
 from vinci_code.warehouse.sql.types import BIGINT, DOUBLE, INT, SqlType, decimal
 from vinci_code.warehouse.sql.values import Typed, cast_sql, fail_sql, months_sql
 
@@ -96,11 +96,11 @@ def _rounded_type(kind: SqlType, scale: int) -> SqlType:
     return decimal(min(whole + new, 38), new)
 
 
-def _scale(call: FunctionCall) -> int:
+def _scale(call: FunctionCall) -> int | None:
     if len(call.args) == 1:
         return 0
     value = call.constant(1, "scale")
-    return int(str(value))
+    return None if value is None else int(str(value))
 
 
 @function("round bround", 1, 2)
@@ -109,6 +109,9 @@ def build_round(call: FunctionCall) -> Typed:
     value = call.number("NUMERIC")
     scale = _scale(call)
     name = call.shown if len(call.args) == 2 else f"{call.name}({value.name}, 0)"
+    if scale is None:
+        kind = value.type if value.type.name != "DECIMAL" else _rounded_type(value.type, 0)
+        return Typed(cast_sql("NULL", kind), kind, name)
     mode = "up" if call.name == "round" else "even"
     if value.type.name == "DECIMAL":
         kind = _rounded_type(value.type, scale)
@@ -152,7 +155,9 @@ def build_ceil(call: FunctionCall) -> Typed:
         lambda v: (
             f"CASE WHEN isnan({v}) THEN 0 "
             f"WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
-            f"WHEN {v} IS NOT NULL THEN {fail_sql(arithmetic_overflow('overflow'))} END"
+            # As Java makes a long of a double.
+            f"WHEN {v} > 0 THEN 9223372036854775807 "
+            f"WHEN {v} < 0 THEN -9223372036854775808 END"
         ),
     )
     return Typed(f"CAST({sql} AS BIGINT)", BIGINT, name)
@@ -163,6 +168,8 @@ def _scaled_ceil(call: FunctionCall, value: Typed, verb: str, name: str) -> Type
     if value.type.name != "DECIMAL":
         holders = INTEGER_DECIMALS | {"FLOAT": decimal(14, 7), "DOUBLE": decimal(30, 15)}
         value = call.binder.cast(value, holders[value.type.name])
+    if scale is None:
+        raise unsupported(f"{verb} to NULL digits")
     kind = _rounded_type(value.type, scale)
     text = f"vinci_round_text({decimal_text(value.sql, value.type)}, {scale}, '{verb}')"
     return Typed(cast_sql(text, kind), kind, name)
