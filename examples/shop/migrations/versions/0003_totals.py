@@ -64,9 +64,9 @@ def _fill(connection: sa.Connection) -> None:
             }
         )
     if rows:
-        key, total, text = (sa.bindparam(name) for name in ("key", "sum", "text"))
-        change = sa.update(_ORDERS).where(_ORDERS.c.id == key)
-        connection.execute(change.values(total=total, search_text=text), rows)
+        change = sa.update(_ORDERS).where(_ORDERS.c.id == sa.bindparam("key"))
+        changed = {"total": sa.bindparam("sum"), "search_text": sa.bindparam("text")}
+        connection.execute(change.values(changed), rows)
 
 
 def _folded(texts: Iterable[str | None]) -> str:
