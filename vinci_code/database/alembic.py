@@ -15,13 +15,12 @@ on SQLite and on Databricks as they do elsewhere. The application's revisions st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Connection, MetaData
 
-from vinci_code.database.table_copies import migrating, migrating_on
+from vinci_code.database.table_copies import migrating_on
 
 _IncludeName = Callable[[Any, str, Any], bool]
 _RenderItem = Callable[[str, Any, Any], Any]
@@ -54,6 +53,7 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
     from alembic import context
 
     from vinci_code.database.engines import create_configured_engine
+    from vinci_code.database.migrations.writing import alone
 
     given = context.config.attributes.get("connection")
     if given is not None:
@@ -69,7 +69,9 @@ def run_migrations(metadata: MetaData, **options: Any) -> None:
                 options,
             )
         else:
-            with _alone(engine, options) as connection:
+            schema = options.get("version_table_schema")
+            table = _version_table(options)
+            with alone(engine, version_table=table, schema=schema) as connection:
                 _run_on(connection, metadata, options)
     finally:
         engine.dispose()
@@ -111,11 +113,11 @@ def _but_ours(metadata: MetaData, claim: str, asked: _IncludeName | None) -> _In
     from vinci_code.database.migrations import VERSION_TABLE
     from vinci_code.database.models import Base
 
-    theirs = {table.name for table in metadata.tables.values()}
-    ours = {VERSION_TABLE, claim, *Base.metadata.tables} - theirs
+    theirs = {table.name.lower() for table in metadata.tables.values()}
+    ours = {VERSION_TABLE, claim.lower(), *Base.metadata.tables} - theirs
 
     def include(name: Any, kind: str, parents: Any) -> bool:
-        if kind == "table" and name in ours and not parents.get("schema_name"):
+        if kind == "table" and name.lower() in ours and not parents.get("schema_name"):
             return False
         return asked is None or asked(name, kind, parents)
 
@@ -136,21 +138,6 @@ def _with_imports(asked: _RenderItem | None) -> _RenderItem:
         return found
 
     return render
-
-
-@contextmanager
-def _alone(engine: Engine, options: Mapping[str, Any]) -> Iterator[Connection]:
-    """A connection for the only process that migrates this schema."""
-    if engine.dialect.name == "sqlite":
-        with migrating(engine) as connection:
-            yield connection
-        return
-    from vinci_code.database.dialect.alembic import claimed
-
-    schema = options.get("version_table_schema")
-    alone = claimed(engine, version_table=_version_table(options), schema=schema)
-    with alone, engine.connect() as connection:
-        yield connection
 
 
 def _version_table(options: Mapping[str, Any]) -> str:

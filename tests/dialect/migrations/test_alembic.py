@@ -67,6 +67,7 @@ context.configure(
     connection=connection,
     target_metadata=context.config.attributes.get("metadata"),
     compare_server_default=True,
+    literal_binds=context.is_offline_mode(),
 )
 with context.begin_transaction():
     context.run_migrations()
@@ -681,6 +682,52 @@ def test_rows_get_no_key_where_sqlite_would_give_none(
         op.bulk_insert(lightweight("narrow", column("g", String)), [{"g": "a"}])
 
 
+# --- what a revision writes by itself ------------------------------------------------------------
+
+OWN = """
+from sqlalchemy.orm import Session, declarative_base
+class Thing(declarative_base()):
+    __tablename__ = "t"
+    id = sa.Column(sa.Integer, primary_key=True)
+    name = sa.Column(sa.String)
+table = Thing.__table__
+"""
+
+
+ADD = "s = Session(op.get_bind()); s.add_all([Thing(id=1, name='a'), Thing(id=2, name='b')])"
+WRITES = {
+    "execute": (
+        "op.get_bind().execute(table.insert(), [dict(id=1, name='a'), dict(id=2, name='b')])"
+    ),
+    "commit": f"{ADD}; s.commit()",
+    "flush": f"{ADD}; s.flush()",
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_what_a_revision_writes_by_itself_is_there_for_what_comes_next(
+    migrations: Migrations, connection: Connection, write: str, first: bool
+) -> None:
+    migrations.revision(
+        'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True), '
+        'sa.Column("name", sa.String))'
+    )
+    if first:
+        migrations.upgrade()
+    migrations.revision(
+        f"{OWN}\n{write}\nop.execute(\"UPDATE t SET name = 'c' WHERE id = 2\")\n"
+        'op.alter_column("t", "name", new_column_name="named", existing_type=sa.String())\n'
+        "op.get_bind().execute(sa.text('INSERT INTO t VALUES (3, NULL)'))",
+        number=2,
+    )
+    migrations.upgrade()
+    connection.rollback()
+    assert migrations.version() == ["0002"]
+    found = rows(connection, "SELECT id, named FROM t ORDER BY id")
+    assert found == [(1, "a"), (2, "c"), (3, None)]
+
+
 # --- literals ------------------------------------------------------------------------------------
 
 ODD = "a;b\n\nc\t:x -- d /* e */ ; 'f' \\\\ \"g\""
@@ -699,7 +746,7 @@ def test_a_literal_may_hold_anything(
         op.execute(sa.text("INSERT INTO t (id, a) VALUES (1, :odd)").bindparams(odd=odd))
         op.execute("INSERT INTO t (id, a) VALUES (2, 'x;y\\n\\n\\tz')")
         op.bulk_insert(sa.table("t", sa.column("id", sa.Integer),
-            sa.column("a", sa.String)), [dict(id=3, a=odd)])
+            sa.column("a", sa.String)), [dict(id=3, a=odd), dict(id=4, a=None)])
         op.add_column("t", sa.Column("c", sa.String, server_default=odd, comment=odd))
         op.alter_column("t", "a", comment=odd + "2", server_default=odd + "2",
             existing_type=sa.String())
@@ -708,7 +755,12 @@ def test_a_literal_may_hold_anything(
     )
     migrations.upgrade()
     everything = "SELECT id, a, b, c FROM t ORDER BY id"
-    wanted = [(1, ODD, ODD, ODD), (2, "x;y\n\n\tz", ODD, ODD), (3, ODD, ODD, ODD)]
+    wanted = [
+        (1, ODD, ODD, ODD),
+        (2, "x;y\n\n\tz", ODD, ODD),
+        (3, ODD, ODD, ODD),
+        (4, None, ODD, ODD),
+    ]
     assert rows(connection, everything) == wanted
     online = inspect(connection).get_columns("t")
     assert [item["comment"] for item in online] == [None, ODD + "2", None, ODD]
@@ -718,10 +770,11 @@ def test_a_literal_may_hold_anything(
 
     capsys.readouterr()
     command.upgrade(migrations.config, "head", sql=True)
+    connection.commit()
+    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     for statement in statements_of(capsys.readouterr().out):
         # As it stands: not even a parameter in it is looked for.
         connection.exec_driver_sql(statement)
-    connection.commit()
     assert rows(connection, everything) == wanted
     offline = inspect(connection).get_columns("t")
     assert repr(offline) == repr(online)

@@ -26,10 +26,10 @@ def only_thread() -> Iterator[None]:
 
 
 @contextmanager
-def writing(
-    engine: Engine, *, version_table: str, schema: str | None = None
-) -> Iterator[Connection]:
+def alone(engine: Engine, *, version_table: str, schema: str | None = None) -> Iterator[Connection]:
     """A connection for the only process that migrates: the others wait until it is done.
+
+    On SQLite it is in a transaction; Databricks has none around DDL.
 
     Raises:
         SchemaError: On SQLite rows would be left that refer to rows which are not there.
@@ -42,9 +42,25 @@ def writing(
         return
     from vinci_code.database.dialect.migrations.claim import claimed
 
-    alone = claimed(engine, version_table=version_table, schema=schema)
-    with alone, engine.connect() as connection:
-        # Databricks has no transaction around DDL.
+    claim = claimed(engine, version_table=version_table, schema=schema)
+    with claim, engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(
+    engine: Engine, *, version_table: str, schema: str | None = None
+) -> Iterator[Connection]:
+    """The same, for revisions of which nothing that they write on Databricks is held.
+
+    Raises:
+        SchemaError: See ``alone``.
+        MigrationRunningError: See ``alone``.
+    """
+    with alone(engine, version_table=version_table, schema=schema) as connection:
+        if engine.dialect.name == "sqlite":
+            yield connection
+            return
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             yield connection
