@@ -35,7 +35,7 @@ from vinci_code.database.dialect import forking
 from vinci_code.database.dialect.driver import credentials, dbapi
 from vinci_code.database.dialect.sql import keys
 from vinci_code.database.dialect.sql.keys import KeyMaker, next_key
-from vinci_code.database.migrations import runner
+from vinci_code.database.migrations import writing
 from vinci_code.database.session import SessionLocal
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -184,7 +184,7 @@ def _locked() -> list[Any]:
     target: Any = None
     return [
         credentials,
-        runner,
+        writing,
         OAuthTokens(target, "client", Secret("a secret of a test")),
         _UnifiedAuth(target, target),
     ]
