@@ -5,6 +5,7 @@ The revisions stand in ``versions/``; Alembic is loaded only when there is somet
 Other rooms import from it:
 
 - ``project``: an application's own Alembic project
+- ``writing``: the only process and the only thread that migrate
 """
 
 from vinci_code.database.migrations.runner import (

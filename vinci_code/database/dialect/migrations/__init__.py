@@ -6,5 +6,6 @@ Other rooms import from it:
 - ``claim``: one migration of a schema at a time
 - ``compare``: what autogenerate finds different
 - ``layout``: properties and clustering for autogenerate
+- ``names``: autogenerate by the names of the models
 - ``progress``: how far a revision has come, to be taken up again
 """

@@ -22,7 +22,7 @@ def same_default(one: str | None, other: str | None, kind: str) -> bool:
     return _meaning(one, kind) == _meaning(other, kind)
 
 
-class _Constant(NamedTuple):
+class _Written(NamedTuple):
     """A literal: a text, a number as it is written, a truth value, or NULL."""
 
     value: str | bool | None
@@ -63,7 +63,7 @@ def _closing(parts: Sequence[Part], at: int) -> int:
     return -1
 
 
-def _constant(parts: Sequence[Part], kind: str) -> _Constant | None:
+def _constant(parts: Sequence[Part], kind: str) -> _Written | None:
     """The literal that some parts are; that they are cast to the column's type changes nothing."""
     words = [part.text.upper() if part.kind == "word" else part.text for part in parts]
     if words[:1] == ["CAST"] and _closing(parts, 1) == len(parts) - 1 and "AS" in words:
@@ -76,13 +76,13 @@ def _constant(parts: Sequence[Part], kind: str) -> _Constant | None:
     if len(parts) == 1 and parts[0].kind == "literal":
         # Neighbours are joined, or one of them is a quote: which of both, differs between releases.
         text = _text_of(parts[0].text)
-        return None if text is None else _Constant(text)
+        return None if text is None else _Written(text)
     if words in (["TRUE"], ["FALSE"]):
-        return _Constant(words == ["TRUE"])
+        return _Written(words == ["TRUE"])
     if words == ["NULL"]:
-        return _Constant(None)
+        return _Written(None)
     number = "".join(words)
-    return _Constant(number, is_number=True) if _NUMBER.fullmatch(number) else None
+    return _Written(number, is_number=True) if _NUMBER.fullmatch(number) else None
 
 
 def _is_type(words: Sequence[str], kind: str) -> bool:
@@ -138,19 +138,19 @@ def _sign(match: re.Match[str]) -> str:
 # --- what a column makes of it -------------------------------------------------------------------
 
 
-def _integer(constant: _Constant) -> object:
+def _integer(constant: _Written) -> object:
     if isinstance(constant.value, str) and _INTEGER.fullmatch(constant.value.strip()):
         return int(constant.value)
     return None
 
 
-def _decimal(constant: _Constant) -> object:
+def _decimal(constant: _Written) -> object:
     if isinstance(constant.value, str) and _NUMBER.fullmatch(constant.value.strip()):
         return Decimal(constant.value.strip())
     return None
 
 
-def _truth(constant: _Constant) -> object:
+def _truth(constant: _Written) -> object:
     if isinstance(constant.value, bool):
         return constant.value
     if constant.is_number or constant.value is None:
@@ -158,7 +158,7 @@ def _truth(constant: _Constant) -> object:
     return _TRUTHS.get(constant.value.strip().lower())
 
 
-def _text(constant: _Constant) -> object:
+def _text(constant: _Written) -> object:
     if isinstance(constant.value, bool):
         return str(constant.value).lower()
     if constant.is_number:
@@ -166,7 +166,7 @@ def _text(constant: _Constant) -> object:
     return constant.value
 
 
-def _as_written(constant: _Constant) -> object:
+def _as_written(constant: _Written) -> object:
     return None if constant.is_number or isinstance(constant.value, bool) else constant.value
 
 
