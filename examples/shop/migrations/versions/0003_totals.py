@@ -64,9 +64,12 @@ def _fill(connection: sa.Connection) -> None:
             }
         )
     if rows:
-        key, total, text = (sa.bindparam(name) for name in ("key", "sum", "text"))
-        change = sa.update(_ORDERS).where(_ORDERS.c.id == key)
-        connection.execute(change.values(total=total, search_text=text), rows)
+        connection.execute(
+            sa.update(_ORDERS)
+            .where(_ORDERS.c.id == sa.bindparam("key"))
+            .values(total=sa.bindparam("sum"), search_text=sa.bindparam("text")),
+            rows,
+        )
 
 
 def _folded(texts: Iterable[str | None]) -> str:
