@@ -4,24 +4,27 @@
 
 A task asks for the time again and again; the longest pause between two answers is the lag. It is
 measured with nothing to do, with slow statements through ``databricks+vinci_async``, and with as
-many that are run in ``asyncio.to_thread`` by ``databricks+vinci``.
+many that are run in ``asyncio.to_thread`` by ``databricks+vinci``. The warehouse, of which each
+answer takes a second, is another process, as a real one would be.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import vinci_code.database.dialect  # noqa: F401 - registers databricks+vinci_async
 from vinci_code.warehouse import LocalWarehouse
-from vinci_code.warehouse.faults import Fault
 
-SLOW_S = 2.0
+SLOW_S = 1.0
 
 
 async def lag_during(work: Callable[[], Awaitable[object]]) -> float:
@@ -42,16 +45,22 @@ async def lag_during(work: Callable[[], Awaitable[object]]) -> float:
     return longest
 
 
-async def measure(warehouse: LocalWarehouse, statements: int) -> None:
+def serve(there: Connection) -> None:
+    """Serve, in a process of its own, until somebody says something."""
+    with LocalWarehouse(latency=SLOW_S) as warehouse:
+        there.send(warehouse.connect_args)
+        there.recv()
+
+
+async def measure(given: dict[str, Any], statements: int) -> None:
     """Measure, and print."""
-    query = {"http_path": warehouse.http_path, "catalog": warehouse.catalog, "schema": "default"}
+    arguments = {name: given[name] for name in ("access_token", "_tls_trusted_ca_file")}
     url = sa.URL.create(
-        "databricks+vinci_async", host=warehouse.host, port=warehouse.port, query=query
+        "databricks+vinci_async",
+        host=given["server_hostname"],
+        port=given["_port"],
+        query={"http_path": given["http_path"]},
     )
-    arguments = {
-        "access_token": warehouse.access_token,
-        "_tls_trusted_ca_file": str(warehouse.ca_file),
-    }
     engine = create_async_engine(url, connect_args=arguments, pool_size=statements)
     plain = sa.create_engine(
         url.set(drivername="databricks+vinci"), connect_args=arguments, pool_size=statements
@@ -81,14 +90,24 @@ async def measure(warehouse: LocalWarehouse, statements: int) -> None:
             ("databricks+vinci_async", all_of_them),
             ("threads of asyncio", in_threads),
         ):
-            warehouse.inject(Fault.delay(SLOW_S, operation="ExecuteStatement", times=statements))
             found = await lag_during(work)
-            warehouse.faults.clear()
             print(f"{name}, {kind}: {found * 1000:.1f} ms")
     await engine.dispose()
     plain.dispose()
 
 
+def main(statements: int) -> None:
+    """Start the warehouse, and measure."""
+    spawning = multiprocessing.get_context("spawn")
+    here, there = spawning.Pipe()
+    serving = spawning.Process(target=serve, args=(there,))
+    serving.start()
+    try:
+        asyncio.run(measure(here.recv(), statements))
+    finally:
+        here.send("end")
+        serving.join()
+
+
 if __name__ == "__main__":
-    with LocalWarehouse() as served:
-        asyncio.run(measure(served, int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)

@@ -369,6 +369,7 @@ def _engine_arguments(
         "connect_args": arguments,
         "echo": database.database_echo,
         "hide_parameters": True,
+        "keys": database.databricks_keys,
         "hide_keys": database.databricks_hide_keys,
         "transactions": database.databricks_transactions,
         "atomicity": database.databricks_atomicity,

@@ -746,7 +746,7 @@ def test_a_literal_may_hold_anything(
         op.execute(sa.text("INSERT INTO t (id, a) VALUES (1, :odd)").bindparams(odd=odd))
         op.execute("INSERT INTO t (id, a) VALUES (2, 'x;y\\n\\n\\tz')")
         op.bulk_insert(sa.table("t", sa.column("id", sa.Integer),
-            sa.column("a", sa.String)), [dict(id=3, a=odd)])
+            sa.column("a", sa.String)), [dict(id=3, a=odd), dict(id=4, a=None)])
         op.add_column("t", sa.Column("c", sa.String, server_default=odd, comment=odd))
         op.alter_column("t", "a", comment=odd + "2", server_default=odd + "2",
             existing_type=sa.String())
@@ -755,7 +755,12 @@ def test_a_literal_may_hold_anything(
     )
     migrations.upgrade()
     everything = "SELECT id, a, b, c FROM t ORDER BY id"
-    wanted = [(1, ODD, ODD, ODD), (2, "x;y\n\n\tz", ODD, ODD), (3, ODD, ODD, ODD)]
+    wanted = [
+        (1, ODD, ODD, ODD),
+        (2, "x;y\n\n\tz", ODD, ODD),
+        (3, ODD, ODD, ODD),
+        (4, None, ODD, ODD),
+    ]
     assert rows(connection, everything) == wanted
     online = inspect(connection).get_columns("t")
     assert [item["comment"] for item in online] == [None, ODD + "2", None, ODD]
@@ -765,10 +770,11 @@ def test_a_literal_may_hold_anything(
 
     capsys.readouterr()
     command.upgrade(migrations.config, "head", sql=True)
+    connection.commit()
+    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     for statement in statements_of(capsys.readouterr().out):
         # As it stands: not even a parameter in it is looked for.
         connection.exec_driver_sql(statement)
-    connection.commit()
     assert rows(connection, everything) == wanted
     offline = inspect(connection).get_columns("t")
     assert repr(offline) == repr(online)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from vinci_code.database.dialect.driver.connecting import checked_seconds
 from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, TIMEOUT, UPSERT
 from vinci_code.database.dialect.sql.constructs import TRAITS, described
 from vinci_code.database.dialect.sql.inserts import executions
+from vinci_code.database.dialect.sql.key_blocks import needing
 from vinci_code.database.dialect.sql.keys import Place
 from vinci_code.database.dialect.sql.refusals import (
     CHANGED_BEFORE,
@@ -136,7 +138,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             laid = _laid_over(connection, compiled, execution_options)
             if laid is not None:
                 compiled = compiled.over(laid.names)
-        made: Any = make(compiled, parameters, *args, **kw)
+        need = compiled.key_need(execution_options.get("schema_translate_map"), parameters)
+        with nullcontext() if need is None else needing(need):
+            made: Any = make(compiled, parameters, *args, **kw)
         made._given_parameters = parameters
         made._wanted_checks = checks
         made._add_loaded()

@@ -2,8 +2,8 @@
 
 Other rooms import from it:
 
-- ``advice``: what to do about a failure
 - ``adapter``: loading the vendor's driver
+- ``advice``: what to do about a failure
 - ``async_dbapi``: the module of PEP 249 for SQLAlchemy's asyncio
 - ``async_pooling``: the pool of an event loop
 - ``connecting``: connect arguments, checked and completed
