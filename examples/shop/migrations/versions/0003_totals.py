@@ -64,9 +64,12 @@ def _fill(connection: sa.Connection) -> None:
             }
         )
     if rows:
-        change = sa.update(_ORDERS).where(_ORDERS.c.id == sa.bindparam("key"))
-        changed = {"total": sa.bindparam("sum"), "search_text": sa.bindparam("text")}
-        connection.execute(change.values(changed), rows)
+        connection.execute(
+            sa.update(_ORDERS)
+            .where(_ORDERS.c.id == sa.bindparam("key"))
+            .values(total=sa.bindparam("sum"), search_text=sa.bindparam("text")),
+            rows,
+        )
 
 
 def _folded(texts: Iterable[str | None]) -> str:
