@@ -6,10 +6,14 @@ import ctypes
 import fcntl
 import json
 import os
+import pty
+import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +97,44 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
         env=environment(),
         preexec_fn=_heed_interrupts,
     )
+
+
+def in_a_terminal(
+    *arguments: str,
+    columns: int = 80,
+    answer: bytes = b"",
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """What a command shows in a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    running = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(**{"TERM": "xterm-256color", **(env or {})}),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    os.write(ours, answer)
+    shown = b""
+    end = time.monotonic() + PATIENCE_S
+    try:
+        while time.monotonic() < end:
+            if not select.select([ours], [], [], 1.0)[0]:
+                continue
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # EIO: the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+    finally:
+        os.close(ours)
+        running.wait(PATIENCE_S)
+    return shown.decode(errors="replace")
 
 
 def without_override() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from click.testing import Result
 from sqlalchemy import inspect
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.cli.process import vinci
 from tests.database.theirs import ENV, INI, Theirs
@@ -114,14 +114,8 @@ def test_another_process_that_migrates_is_waited_for(
     options = "version_table='their_version'"
     theirs.env(ENV.replace("metadata)", f"metadata, {options})"))
     monkeypatch.setattr(claim, "_PAUSE", 0.0)
-    monkeypatch.setattr(
-        claim.claimed.__wrapped__,
-        "__kwdefaults__",
-        {  # type: ignore[attr-defined]
-            **claim.claimed.__wrapped__.__kwdefaults__,
-            "wait": 0.0,  # type: ignore[attr-defined]
-        },
-    )
+    inner = cast("Any", claimed).__wrapped__
+    monkeypatch.setattr(inner, "__kwdefaults__", {**inner.__kwdefaults__, "wait": 0.0})
     engine = create_configured_engine()
     with claimed(engine, version_table="their_version"):
         result = db("upgrade", "--config", str(theirs.ini))

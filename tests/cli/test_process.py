@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -15,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.process import (
-    COMMAND,
     PATIENCE_S,
     SAMPLE,
     environment,
     event_line,
+    in_a_terminal,
     shell,
     start,
     vinci,
@@ -337,6 +334,36 @@ def test_a_mistake_of_ours_is_one_line_and_its_traceback_at_request(debug: str) 
         assert traceback[0] == "Traceback (most recent call last):"
 
 
+CLEANS_UP = """
+import os, signal, sys, threading
+from vinci_code.cli import process
+
+class Cleaned:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{signal})
+
+def command():
+    Cleaned()
+    threading.Event().wait({seconds})
+
+process.app = command
+sys.exit(process.run())
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_comes_while_python_cleans_up_is_not_lost(name: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLEANS_UP.format(signal=name, seconds=2 * PATIENCE_S)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == {143: "Terminated.\n", 130: "Interrupted.\n"}[code]
+
+
 def test_progress_is_silent_where_nobody_looks() -> None:
     found = vinci("events", "import", str(SAMPLE))
     assert (found.code, found.err) == (0, "")
@@ -369,8 +396,8 @@ def test_colours_stay_in_the_terminal_and_leave_with_no_color() -> None:
     escape = "\x1b["
     assert vinci("demo").out.count(escape) == 0
     assert in_a_terminal("events", "stats").count(escape) > 0
-    assert in_a_terminal("events", "stats", NO_COLOR="1").count(escape) == 0
-    plain = in_a_terminal("demo", NO_COLOR="1")
+    assert in_a_terminal("events", "stats", env={"NO_COLOR": "1"}).count(escape) == 0
+    plain = in_a_terminal("demo", env={"NO_COLOR": "1"})
     # A progress bar moves the cursor; that is no colour.
     assert re.findall(r"\x1b\[[0-9;]*m", plain) == []
 
@@ -389,35 +416,3 @@ def stored() -> int:
         return -1
     finally:
         connection.close()
-
-
-def in_a_terminal(*arguments: str, answer: bytes = b"", **extra: str) -> str:
-    """What a command shows in a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    running = subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment(TERM="xterm-256color", COLUMNS="80", LINES="24", **extra),
-        start_new_session=True,
-    )
-    os.close(theirs)
-    os.write(ours, answer)
-    shown = b""
-    end = time.monotonic() + PATIENCE_S
-    try:
-        while time.monotonic() < end:
-            if not select.select([ours], [], [], 1.0)[0]:
-                continue
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # EIO: the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-    finally:
-        os.close(ours)
-        running.wait(PATIENCE_S)
-    return shown.decode(errors="replace")

@@ -106,7 +106,7 @@ def trees() -> Iterator[ast.Module]:
 def names_of_our_own() -> Iterator[str]:
     for tree in trees():
         for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 yield node.name
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 yield node.id

@@ -35,8 +35,8 @@ from vinci_code.database.dialect import forking
 from vinci_code.database.dialect.driver import credentials, dbapi
 from vinci_code.database.dialect.sql import keys
 from vinci_code.database.dialect.sql.keys import KeyMaker, next_key
-from vinci_code.database.migrations import runner
-from vinci_code.database.session import _the_engine
+from vinci_code.database.migrations import writing
+from vinci_code.database.session import SessionLocal
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 pytestmark = [
@@ -184,7 +184,7 @@ def _locked() -> list[Any]:
     target: Any = None
     return [
         credentials,
-        runner,
+        writing,
         OAuthTokens(target, "client", Secret("a secret of a test")),
         _UnifiedAuth(target, target),
     ]
@@ -307,7 +307,7 @@ def test_forks_under_load() -> None:
 def _locks_of(engine: Engine) -> list[Any]:
     pool: Any = engine.pool
     dialect: Any = engine.dialect
-    known: list[Any] = [*_locked(), settings_module, hooks, ExactValues(), _the_engine]
+    known: list[Any] = [*_locked(), settings_module, hooks, ExactValues(), SessionLocal._holder]
     engines: list[Any] = [dialect.statistics, dialect.views, next_key]
     locks = [thing._lock for thing in [*known, *engines]]
     return [*locks, pool._timer_lock, pool._overflow_lock]

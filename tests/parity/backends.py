@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+import vinci_code.database.dialect  # noqa: F401 - registers databricks+vinci_async
 from vinci_code.warehouse import LocalWarehouse
 
-BACKENDS = ("sqlite", "warehouse")
+ASYNC = ("sqlite-async", "warehouse-async")
+"""The same two, through SQLAlchemy's asyncio."""
+
+BACKENDS = ("sqlite", "warehouse", *ASYNC)
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
@@ -17,25 +22,44 @@ def sqlite_engine(path: Path) -> sa.Engine:
     return sa.create_engine(f"sqlite:///{path}")
 
 
+def async_sqlite_engine(path: Path) -> AsyncEngine:
+    """The same, for asyncio."""
+    return create_async_engine(f"sqlite+aiosqlite:///{path}")
+
+
 def warehouse_engine(warehouse: LocalWarehouse, schema: str, **options: Any) -> sa.Engine:
     """An engine on a schema of the local warehouse, over TLS."""
-    return sa.create_engine(
-        sa.URL.create(
-            "databricks+vinci",
-            host=warehouse.host,
-            port=warehouse.port,
-            query={
-                "http_path": warehouse.http_path,
-                "catalog": warehouse.catalog,
-                "schema": schema,
-            },
-        ),
-        connect_args={
-            "access_token": warehouse.access_token,
-            "_tls_trusted_ca_file": str(warehouse.ca_file),
-        },
+    url = warehouse_url(warehouse, schema, "databricks+vinci")
+    return sa.create_engine(url, connect_args=warehouse_args(warehouse), **options)
+
+
+def async_warehouse_engine(warehouse: LocalWarehouse, schema: str, **options: Any) -> AsyncEngine:
+    """The same, for asyncio; rows are counted when they are asked for, so that as much is sent."""
+    url = warehouse_url(warehouse, schema, "databricks+vinci_async")
+    return create_async_engine(
+        url,
+        connect_args=warehouse_args(warehouse),
+        execution_options={"preserve_rowcount": False},
         **options,
     )
+
+
+def warehouse_url(warehouse: LocalWarehouse, schema: str, drivername: str) -> sa.URL:
+    """The URL of a schema; it holds no token."""
+    query = {
+        "http_path": warehouse.http_path,
+        "catalog": warehouse.catalog,
+        "schema": schema,
+    }
+    return sa.URL.create(drivername, host=warehouse.host, port=warehouse.port, query=query)
+
+
+def warehouse_args(warehouse: LocalWarehouse) -> dict[str, Any]:
+    """The ``connect_args`` that go with it."""
+    return {
+        "access_token": warehouse.access_token,
+        "_tls_trusted_ca_file": str(warehouse.ca_file),
+    }
 
 
 def same(found: object, expected: object) -> bool:

@@ -1,5 +1,8 @@
 """One switch: every test of this folder runs on a SQLite file and on the local warehouse.
 
+And on both through SQLAlchemy's asyncio: a test, with all of its fixtures, runs in a greenlet of an
+event loop then, as what is given to ``run_sync()`` does. `make test` runs a part of these.
+
 ``VINCI_PARITY_TRANSACTIONS=off pytest tests/parity`` runs them on a warehouse without transactions.
 There a unit that takes several statements is sent one by one, and one that reads what it has
 written is refused: such tests are skipped, with the error as the reason.
@@ -7,6 +10,7 @@ written is refused: such tests are skipped, with the error as the reason.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Iterator
@@ -15,9 +19,19 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from _pytest.runner import runtestprotocol
 from sqlalchemy import orm
+from sqlalchemy.util.concurrency import greenlet_spawn
 
-from tests.parity.backends import BACKENDS, sqlite_engine, warehouse_engine
+from tests.full import full
+from tests.parity.backends import (
+    ASYNC,
+    BACKENDS,
+    async_sqlite_engine,
+    async_warehouse_engine,
+    sqlite_engine,
+    warehouse_engine,
+)
 from tests.spark.guard import Guard, guarding
 from vinci_code.database.dialect import dberrors
 from vinci_code.warehouse import LocalWarehouse
@@ -31,9 +45,42 @@ ATOMICITY = "unit" if TRANSACTIONS else "per_table"
 
 _schemas = itertools.count(1)
 
+# Of so many tests through asyncio `make test` runs one.
+_ASYNC_PART = 12
+_loops: list[asyncio.AbstractEventLoop] = []
+
+
+def backend_of(item: pytest.Item) -> str | None:
+    """What a test runs on; ``None`` where it says that itself."""
+    called = getattr(item, "callspec", None)
+    return None if called is None else called.params.get("backend")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test through asyncio, where that is its backend."""
+    if backend_of(item) not in ASYNC:
+        return None
+    if not _loops:
+        _loops.append(asyncio.new_event_loop())
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    _loops[0].run_until_complete(greenlet_spawn(runtestprotocol, item, nextitem=nextitem))
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_sessionfinish() -> None:
+    """Close the event loop, which ends the threads of connections that were not closed."""
+    while _loops:
+        _loops.pop().close()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not the same yet."""
+    """Mark what is not the same yet, and what only a full run repeats through asyncio."""
+    through_asyncio = [item for item in items if backend_of(item) in ASYNC]
+    for number, item in enumerate(through_asyncio):
+        if number % _ASYNC_PART:
+            item.add_marker(full)
     for item in items:
         reason = NOT_YET.get(item.nodeid.rpartition("/")[2])
         if reason is not None:
@@ -81,13 +128,18 @@ def engine(
     backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[sa.Engine]:
     """An engine on an empty database, which the module's tests share."""
-    if backend == "sqlite":
-        made = sqlite_engine(Path(tmp_path_factory.mktemp("parity")) / "parity.db")
+    made: sa.Engine
+    if backend.startswith("sqlite"):
+        path = Path(tmp_path_factory.mktemp("parity")) / "parity.db"
+        made = async_sqlite_engine(path).sync_engine if backend in ASYNC else sqlite_engine(path)
     else:
         warehouse: LocalWarehouse = request.getfixturevalue("parity_warehouse")
         schema = f"parity_{next(_schemas)}"
         warehouse.sql(f"CREATE SCHEMA {schema}")
-        made = warehouse_engine(warehouse, schema, atomicity=ATOMICITY)
+        if backend in ASYNC:
+            made = async_warehouse_engine(warehouse, schema, atomicity=ATOMICITY).sync_engine
+        else:
+            made = warehouse_engine(warehouse, schema, atomicity=ATOMICITY)
     metadata: sa.MetaData | None = getattr(request.module, "METADATA", None)
     if metadata is not None:
         metadata.create_all(made)

@@ -42,6 +42,7 @@ def sdist(**files: bytes) -> list[str]:
 def test_what_is_as_it_should_be_passes() -> None:
     assert wheel() == []
     assert sdist() == []
+    assert sdist(**{"vinci_code-1.0/examples/shop/tests/test_users.py": b""}) == []
 
 
 @pytest.mark.parametrize(

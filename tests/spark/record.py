@@ -62,8 +62,14 @@ def run_alone() -> None:
 
 def run_functions() -> None:
     """The functions of SQLite, on hostile values, and Databricks' own by their full names."""
-    chosen = "not random"
+    chosen = "not random and not last_digits"
     _run_tests("tests/dialect/sql/test_functions_page.py", "-k", chosen)
+
+
+def run_keys() -> None:
+    """What reserves small keys."""
+    chosen = "those_of_sqlite or another_process or such_keys or 63_bits or costs_a_question"
+    _run_tests("tests/dialect/units/test_key_ranges.py", "-k", chosen)
 
 
 def run_compliance() -> None:
@@ -107,6 +113,7 @@ RECORDINGS: dict[str, Callable[[], None]] = {
     "held": run_held,
     "alone": run_alone,
     "functions": run_functions,
+    "keys": run_keys,
     "compliance": run_compliance,
     "examples": run_examples,
     "demo": run_demo,

@@ -6,7 +6,7 @@ import typer
 
 from vinci_code.cli.group import AsJson
 from vinci_code.cli.help import examples
-from vinci_code.cli.output import print_document, render, say
+from vinci_code.cli.output import print_document, say
 from vinci_code.cli.place import backend_of, place_of
 
 app = typer.Typer(
@@ -47,9 +47,9 @@ def show(as_json: AsJson = False) -> None:
             }
         )
         return
-    from vinci_code.cli.tables import table
+    from vinci_code.cli.tables import print_table
 
     say(f"The data is stored on {place_of(database)}.")
     say()
     rows = [(view.variable, view.value or "(not set)", view.source) for view in views]
-    render(table(("variable", "value", "from"), rows), wide_if_piped=True)
+    print_table(("variable", "value", "from"), rows)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from vinci_code.core.printable import in_lines, on_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -96,7 +97,7 @@ def shown(value: object) -> str:
     """A value as a cell of a table: on one line, with nothing that would steer a terminal."""
     from vinci_code.core.redaction import redact
 
-    return _CONTROL.sub(_escaped, redact("" if value is None else str(value)))
+    return on_one_line(redact("" if value is None else str(value)))
 
 
 def render(*parts: RenderableType, wide_if_piped: bool = False) -> None:
@@ -150,21 +151,11 @@ def listing(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
 
 
-# C0, DEL, C1, the marks that turn the direction of writing, and lone surrogates: bytes of the
-# environment or the command line that are no UTF-8, and that no stream can encode.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CONTROL_IN_LINES = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f"))
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return match.group().encode("unicode_escape").decode("ascii")
-
-
 def _write(stream: TextIO | None, text: str) -> None:
     from vinci_code.core.redaction import redact
 
     if stream is not None:
-        stream.write(f"{_CONTROL_IN_LINES.sub(_escaped, redact(text))}\n")
+        stream.write(f"{in_lines(redact(text))}\n")
 
 
 def _is_utf8(stream: TextIO | None) -> bool:

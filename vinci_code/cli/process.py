@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from types import FrameType
 from typing import TextIO
@@ -15,10 +16,13 @@ from vinci_code.cli.app import app
 from vinci_code.cli.failures import Interruption, report
 from vinci_code.cli.output import flush, tell
 
+_AGAIN_S = 0.05
+
 
 def run() -> int:
     """Run the command line in ``sys.argv``, and see to it that it ends with a line and a code."""
     signal.signal(signal.SIGTERM, _end)
+    sys.unraisablehook = _show_unraisable
     warnings.showwarning = _show_warning
     _make_printable(sys.stdout)
     _log_to_standard_error()
@@ -43,6 +47,23 @@ def _run_app() -> int:
 
 def _end(signum: int, _: FrameType | None) -> None:
     raise Interruption(signum)
+
+
+def _show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Let a signal come through that arrived while Python cleaned up, where nothing can be raised.
+
+    As in the callback of a weak reference while modules are imported: Python prints what is raised
+    there, and goes on.
+    """
+    error = unraisable.exc_value
+    if not isinstance(error, (Interruption, KeyboardInterrupt)):
+        sys.__unraisablehook__(unraisable)
+        return
+    number = error.signum if isinstance(error, Interruption) else signal.SIGINT
+    # Sent again from elsewhere, when the cleaning up is done: from here it would end the same way.
+    sender = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+    sender.daemon = True
+    sender.start()
 
 
 def _make_printable(stream: TextIO | None) -> None:

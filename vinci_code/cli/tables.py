@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vinci_code.cli.output import blocks, page_width, shown
+from vinci_code.cli.output import blocks, line_width, page_width, render, say, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,17 +15,35 @@ _WIDEST = 24
 """The most characters of a label or a narrow column; somebody may have pasted a book there."""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Lay out a table in which nothing is cut off; long cells take several lines."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table in which nothing is cut off, nor broken: what is copied of it is whole.
+
+    Where the lines of a terminal have too little room for it, each cell stands on a line of its
+    own, which the terminal breaks by itself.
+
+    Args:
+        header: The columns' names.
+        rows: The cells, in the order of the columns.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[Text(shown(cell)) for cell in row] for row in rows]
+    columns = list(zip(header, *cells, strict=True))
+    widths = [max(len(name), *(cell.cell_len for cell in column)) for name, *column in columns]
+    room = line_width()
+    if room is not None and sum(widths) + 2 * len(widths) > room:
+        for first, *others in cells:
+            say(first.plain)
+            for name, cell in zip(header[1:], others, strict=True):
+                say(f"  {name}: {cell.plain}")
+        return
     result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in header:
-        result.add_column(name, overflow="fold")
-    for row in rows:
-        result.add_row(*(Text(shown(cell)) for cell in row))
-    return result
+    for name, width in zip(header, widths, strict=True):
+        result.add_column(name, no_wrap=True, width=width)
+    for row in cells:
+        result.add_row(*row)
+    render(result, wide_if_piped=True)
 
 
 def one_line_table(

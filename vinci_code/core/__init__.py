@@ -4,4 +4,5 @@ Other rooms import from it:
 
 - ``errors``: the tree of errors
 - ``files``: whether others of the machine can read or change a file
+- ``printable``: text with nothing in it that would steer a terminal
 """

@@ -136,7 +136,7 @@ class MissingExtraError(ConfigurationError):
         self.extra = extra
         self.wanted_by = wanted_by
         self.missing = tuple(missing)
-        self.command = _install_command(extra)
+        self.command = install_command(extra)
         super().__init__(
             [
                 ConfigurationProblem(
@@ -282,8 +282,8 @@ class InsecureFileWarning(UserWarning):
     """Other users of this machine can read a file with a secret, or change what is depended on."""
 
 
-def _install_command(extra: str) -> str:
-    """What installs an extra here.
+def install_command(extra: str) -> str:
+    """The command that installs an extra here, whether the package is installed or a checkout.
 
     No index has the package. pip takes the one that is installed, and only gets what the extra adds
     to it; where none is, the package is run from a checkout.

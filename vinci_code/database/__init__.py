@@ -15,15 +15,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vinci_code.database.async_session import create_configured_async_engine
     from vinci_code.database.engines import create_configured_engine
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
-    from vinci_code.database.units_of_work import run_unit, statistics
+    from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
 
 __all__ = [
+    "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
     "run_unit",
+    "run_unit_async",
     "statistics",
     "upsert",
 ]
@@ -40,11 +43,15 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
             from vinci_code.database.engines import create_configured_engine
 
             return create_configured_engine
+        if name == "create_configured_async_engine":
+            from vinci_code.database.async_session import create_configured_async_engine
+
+            return create_configured_async_engine
         if name == "create_configured_sessionmaker":
             from vinci_code.database.sessionmakers import create_configured_sessionmaker
 
             return create_configured_sessionmaker
-        if name in {"run_unit", "statistics"}:
+        if name in {"run_unit", "run_unit_async", "statistics"}:
             from vinci_code.database import units_of_work
 
             return getattr(units_of_work, name)

@@ -27,7 +27,8 @@ from vinci_code.core.errors import (
 from vinci_code.core.redaction import HoldsSecret, redact, redact_exception
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from vinci_code.database.databricks.auth import CredentialsProvider
     from vinci_code.database.databricks.failures import Failure, Target
@@ -322,27 +323,58 @@ def create_databricks_engine(
         ConfigurationError: The configuration cannot be used.
         MissingExtraError: The driver is not installed.
     """
+    url, arguments = _engine_arguments(settings, options, "databricks+vinci")
+    from sqlalchemy import create_engine
+
+    return create_engine(url, **arguments)
+
+
+def create_async_databricks_engine(
+    settings: Settings | DatabaseSettings | None = None, **options: Any
+) -> AsyncEngine:
+    """The engine of ``create_databricks_engine``, for SQLAlchemy's asyncio.
+
+    Args:
+        settings: The settings to use instead of those of the environment.
+        **options: What ``create_async_engine`` takes beside.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+        MissingExtraError: The driver, or greenlet, is not installed.
+    """
+    url, arguments = _engine_arguments(settings, options, "databricks+vinci_async")
+    # The dialect is registered by it; and it refuses to be used without greenlet.
+    from vinci_code.database.dialect.asynchronous import require_greenlet
+
+    require_greenlet()
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    return create_async_engine(url, **arguments)
+
+
+def _engine_arguments(
+    settings: Settings | DatabaseSettings | None, options: dict[str, Any], drivername: str
+) -> tuple[URL, dict[str, Any]]:
+    """The URL of an engine, and what it is made with."""
     database = _database_settings(settings)
     connector = DatabricksConnector(database)
-    from sqlalchemy import URL, create_engine
+    from sqlalchemy import URL
 
     arguments = connector.connect_arguments()
     host, port = arguments.pop("server_hostname"), arguments.pop("_port", None)
     named = {name: arguments.pop(name) for name in _IN_QUERY}
     query = {name: value for name, value in named.items() if value is not None}
     # The credentials are an object that shows nothing, and no part of the URL.
-    return create_engine(
-        URL.create("databricks+vinci", host=host, port=port, query=query),
-        connect_args=arguments,
-        **{
-            "echo": database.database_echo,
-            "hide_parameters": True,
-            "hide_keys": database.databricks_hide_keys,
-            "transactions": database.databricks_transactions,
-            "atomicity": database.databricks_atomicity,
-            **options,
-        },
-    )
+    return URL.create(drivername, host=host, port=port, query=query), {
+        "connect_args": arguments,
+        "echo": database.database_echo,
+        "hide_parameters": True,
+        "keys": database.databricks_keys,
+        "hide_keys": database.databricks_hide_keys,
+        "transactions": database.databricks_transactions,
+        "atomicity": database.databricks_atomicity,
+        **options,
+    }
 
 
 def require_databricks_extra() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
@@ -13,8 +15,11 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from vinci_code.core.errors import DatabaseFileError
+from vinci_code.core.errors import DatabaseFileError, MissingExtraError
 from vinci_code.database.models.types import dump_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another process to finish writing."""
@@ -37,32 +42,56 @@ def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
     Raises:
         DatabaseFileError: The folder of the file does not exist.
     """
-    path = file_of(url)
-    options: dict[str, Any] = {}
-    if path is None:
-        # Another connection would see another, empty database. Lent to one user at a time: were it
-        # shared, as by StaticPool, the end of one transaction would be the end of both.
-        options = {
-            "poolclass": QueuePool,
-            "pool_size": 1,
-            "max_overflow": 0,
-            "pool_timeout": BUSY_TIMEOUT_S,
-            "connect_args": {"check_same_thread": False},
-        }
-    elif not path.parent.is_dir():
-        raise DatabaseFileError(
-            f"The folder of the SQLite file {path} does not exist. Create it, or set DATABASE_URL "
-            "to a file in a folder that does."
-        )
-    if "timeout" not in make_url(url).query:
-        options.setdefault("connect_args", {})["timeout"] = BUSY_TIMEOUT_S
-    engine = create_engine(
-        url, echo=echo, hide_parameters=True, json_serializer=dump_json, **options
-    )
+    options = _options(url, echo=echo)
+    if file_of(url) is None:
+        # Lent to one user at a time: were it shared, as by StaticPool, the end of one transaction
+        # would be the end of both.
+        options["poolclass"] = QueuePool
+        options["connect_args"]["check_same_thread"] = False
+    engine = create_engine(url, **options)
     event.listen(engine, "connect", _prepare_connection)
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "checkin", _checked_in)
+    _listen(engine)
     return engine
+
+
+def create_async_sqlite_engine(
+    url: str, *, echo: bool = False, fill: Callable[[sqlite3.Connection], object] | None = None
+) -> AsyncEngine:
+    """Create an engine for asyncio on a SQLite file, which behaves as that of ``create_engine``.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``sqlite:///:memory:``, as of ``create_sqlite_engine``.
+        echo: Whether SQL is logged; parameters never are.
+        fill: Is given a new connection to a database in memory, in the connection's thread.
+
+    Raises:
+        DatabaseFileError: The folder of the file does not exist.
+        MissingExtraError: aiosqlite or greenlet is not installed.
+    """
+    require_async_extra("an async engine on SQLite", ("aiosqlite", "greenlet"))
+    # Not at the top: who uses no event loop does not want it.
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+    options = _options(url, echo=echo)
+    in_memory = file_of(url) is None
+    if in_memory:
+        options["poolclass"] = AsyncAdaptedQueuePool
+    options["connect_args"]["factory"] = _prepared(fill if in_memory else None)
+    engine = create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"), **options)
+    _listen(engine.sync_engine)
+    return engine
+
+
+def require_async_extra(wanted_by: str, packages: Sequence[str]) -> None:
+    """Refuse to go on without what SQLAlchemy's asyncio needs.
+
+    Raises:
+        MissingExtraError: With what is missing, and the command that installs it.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError("async", wanted_by, missing)
 
 
 def file_of(url: str | URL) -> Path | None:
@@ -107,6 +136,56 @@ def explain(error: Exception, path: Path | None) -> DatabaseFileError:
     )
 
 
+def _options(url: str, *, echo: bool) -> dict[str, Any]:
+    """What engines on a URL are made with, be they for asyncio or not.
+
+    Raises:
+        DatabaseFileError: The folder of the file does not exist.
+    """
+    path = file_of(url)
+    options: dict[str, Any] = {
+        "echo": echo,
+        "hide_parameters": True,
+        "json_serializer": dump_json,
+        "connect_args": {},
+    }
+    if path is None:
+        # Another connection would see another, empty database.
+        options |= {"pool_size": 1, "max_overflow": 0, "pool_timeout": BUSY_TIMEOUT_S}
+    elif not path.parent.is_dir():
+        raise DatabaseFileError(
+            f"The folder of the SQLite file {path} does not exist. Create it, or set DATABASE_URL "
+            "to a file in a folder that does."
+        )
+    if "timeout" not in make_url(url).query:
+        options["connect_args"]["timeout"] = BUSY_TIMEOUT_S
+    return options
+
+
+def _listen(engine: Engine) -> None:
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "checkin", _checked_in)
+
+
+def _prepared(fill: Callable[[sqlite3.Connection], object] | None) -> type[sqlite3.Connection]:
+    """A class of connections that are set up as they are made, in the thread that makes them."""
+
+    class Prepared(sqlite3.Connection):
+        """A connection that is set up."""
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            try:
+                _set_up(self)
+                if fill is not None:
+                    fill(self)
+            except BaseException:
+                self.close()  # nobody else does
+                raise
+
+    return Prepared
+
+
 def _prepare_connection(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     try:
         _set_up(connection)
@@ -148,11 +227,14 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
 
 
-def _checked_in(connection: sqlite3.Connection | None, _: ConnectionPoolEntry) -> None:
+def _checked_in(_: Any, record: ConnectionPoolEntry) -> None:
     """Let no transaction reach the next user of a connection.
 
     SQLAlchemy rolls back nothing where a commit was stopped before it began, by a listener of
     "commit" or by a signal.
     """
-    if connection is not None and connection.in_transaction:
-        connection.rollback()
+    # sqlite3's connection, or aiosqlite's.
+    opened: Any = record.driver_connection
+    if opened is not None and opened.in_transaction:
+        adapted: Any = record.dbapi_connection
+        adapted.rollback()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import event
@@ -15,6 +16,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from vinci_code.database.dialect.units.statistics import Statistics
 
@@ -71,8 +73,7 @@ def run_unit(
     Raises:
         InvalidRequestError: The session would write by parts.
     """
-    if retries < 0:
-        raise ValueError(f"retries={retries}: it is 0 or more")
+    _require_number(retries)
     if sessions is None:
         # Not at the top: the configured database is not wanted where others are given.
         from vinci_code.database.session import SessionLocal
@@ -82,13 +83,59 @@ def run_unit(
         try:
             return _once(work, sessions)
         except (DBAPIError, StaleDataError) as error:
-            if not was_outrun(error):
-                raise
-            bound = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
-            _log.info("unit of work, attempt %d: %s; it is run again", attempt + 1, _kind(error))
-        # Of random length, so that those who collided do not collide again.
-        pause(random.uniform(0, bound))  # noqa: S311 - no secret
+            seconds = _pause_after(error, attempt)
+        pause(seconds)
     return _once(work, sessions)
+
+
+async def run_unit_async(
+    work: Callable[[AsyncSession], Awaitable[_Result]],
+    *,
+    retries: int = 5,
+    sessions: Callable[[], AsyncSession] | None = None,
+    pause: Callable[[float], Awaitable[object]] | None = None,
+) -> _Result:
+    """Run a unit of work of a task, and run it again as ``run_unit`` does.
+
+    ::
+
+        async def book(session: AsyncSession) -> int:
+            account = await session.get(Account, 7)
+            account.balance -= 10
+            return account.balance
+
+        balance = await run_unit_async(book)
+
+    A unit whose task was cancelled is never run again.
+
+    Args:
+        work: As of ``run_unit``; it is awaited.
+        retries: How often it is run again at most; 0 for never.
+        sessions: Makes the sessions; ``AsyncSessionLocal`` by default.
+        pause: Waits for so many seconds; ``asyncio.sleep`` by default.
+
+    Returns:
+        What ``work`` returned, after the commit.
+
+    Raises:
+        InvalidRequestError: The session would write by parts.
+    """
+    _require_number(retries)
+    if sessions is None:
+        from vinci_code.database.async_session import AsyncSessionLocal
+
+        sessions = AsyncSessionLocal
+    if pause is None:
+        import asyncio
+
+        pause = asyncio.sleep
+    for attempt in range(retries):
+        try:
+            return await _once_async(work, sessions)
+        except (DBAPIError, StaleDataError) as error:
+            seconds = _pause_after(error, attempt)
+        await pause(seconds)
+    return await _once_async(work, sessions)
 
 
 def was_outrun(error: Exception) -> bool:
@@ -119,15 +166,48 @@ def statistics(engine: Engine) -> Statistics:
     return counted
 
 
+def _require_number(retries: int) -> None:
+    if retries < 0:
+        raise ValueError(f"retries={retries}: it is 0 or more")
+
+
+def _pause_after(error: DBAPIError | StaleDataError, attempt: int) -> float:
+    """How many seconds to wait before a unit is run again; raises the error where it is not."""
+    if not was_outrun(error):
+        raise error
+    bound = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+    _log.info("unit of work, attempt %d: %s; it is run again", attempt + 1, _kind(error))
+    # Of random length, so that those who collided do not collide again.
+    return random.uniform(0, bound)  # noqa: S311 - no secret
+
+
 def _once(work: Callable[[Session], _Result], sessions: Callable[[], Session]) -> _Result:
-    with sessions() as session:
-        require = _Whole().require
-        event.listen(session, "after_begin", require)
-        try:
-            with session.begin():
-                return work(session)
-        finally:
-            event.remove(session, "after_begin", require)
+    with sessions() as session, _whole(session), session.begin():
+        return work(session)
+
+
+async def _once_async(
+    work: Callable[[AsyncSession], Awaitable[_Result]], sessions: Callable[[], AsyncSession]
+) -> _Result:
+    session = sessions()
+    try:
+        with _whole(session.sync_session):
+            async with session.begin():
+                return await work(session)
+    finally:
+        # Not by ``async with``: see ``async_session_scope``.
+        await session.close()
+
+
+@contextmanager
+def _whole(session: Session) -> Iterator[None]:
+    """See to it that a session writes one unit of work."""
+    require = _Whole().require
+    event.listen(session, "after_begin", require)
+    try:
+        yield
+    finally:
+        event.remove(session, "after_begin", require)
 
 
 class _Whole:

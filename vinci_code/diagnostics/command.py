@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
+from vinci_code.core.printable import in_lines
 from vinci_code.diagnostics.report import CheckResult
 from vinci_code.diagnostics.runner import START_BUDGET, run_checks
 
@@ -36,12 +38,14 @@ def main_check(
     out = sys.stdout if stdout is None else stdout
     log = sys.stderr if stderr is None else stderr
 
+    room = shutil.get_terminal_size().columns if out.isatty() else None
+
     def show(result: CheckResult) -> None:
         if not json:
-            print(result.as_text(), file=out, flush=True)
+            print(result.as_text(room), file=out, flush=True)
 
     def tell(line: str) -> None:
-        print(line, file=log, flush=True)
+        print(in_lines(line), file=log, flush=True)
 
     report = run_checks(
         write=write,

@@ -29,7 +29,7 @@ from vinci_code.database.dialect.driver.waiting import Waiting
 from vinci_code.diagnostics.checks import SLOW_TO_LOAD, Check, Context
 from vinci_code.diagnostics.migrating import compared_with_head, unknown_revision
 from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
-from vinci_code.diagnostics.report import Finding, Status
+from vinci_code.diagnostics.report import Finding, Status, in_one_piece
 from vinci_code.diagnostics.scratch import check_scratch_table
 
 STATEMENT_TIMEOUT = 20.0
@@ -210,7 +210,7 @@ def _check_fallback(context: Context) -> Finding:
             Status.WARNING,
             detail,
             cause="Units of work cannot arrive.",
-            next_step="decide about them: vinci fallback list",
+            next_step=f"decide about them: {in_one_piece('vinci fallback list')}",
         )
     if state.waiting or state.in_doubt:
         return Finding(

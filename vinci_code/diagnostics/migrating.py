@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vinci_code.core.errors import SchemaError
-from vinci_code.diagnostics.report import Finding, Status
+from vinci_code.diagnostics.report import Finding, Status, in_one_piece
 
 if TYPE_CHECKING:
     from vinci_code.database.migrations import MigrationStatus
@@ -19,7 +19,7 @@ def compared_with_head(status: MigrationStatus, meanwhile: str) -> Finding:
         Status.WARNING,
         f"at {status.current or 'none'}, {len(status.pending)} to be applied",
         cause=f"The tables are behind this release, which works with {status.head}.",
-        next_step=f"run 'vinci db upgrade'; {meanwhile}",
+        next_step=f"run '{in_one_piece('vinci db upgrade')}'; {meanwhile}",
     )
 
 

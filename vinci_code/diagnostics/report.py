@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from vinci_code import __version__
 from vinci_code.core.errors import EXIT_CONFIG, EXIT_FAILED
+from vinci_code.core.printable import in_lines
 from vinci_code.core.redaction import redact
 
 _WIDTH = 100
 _INDENT = " " * 10
+# Stands for a blank at which no line is broken: textwrap takes it for a part of a word, and no path
+# has it.
+_KEPT = "\x00"
 
 
 class Status(Enum):
@@ -34,6 +38,7 @@ class Finding:
         cause: On failure or warning, what is wrong.
         next_step: On failure or warning, the one thing to do next.
         is_configuration: Whether the configuration is at fault, and nothing else.
+        pieces: The parts of these texts that were given ``in_one_piece``.
     """
 
     status: Status
@@ -41,6 +46,15 @@ class Finding:
     cause: str | None = None
     next_step: str | None = None
     is_configuration: bool = False
+    pieces: tuple[str, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("detail", "cause", "next_step"):
+            text = getattr(self, name) or ""
+            if _KEPT in text:
+                found = [word.replace(_KEPT, " ") for word in text.split() if _KEPT in word]
+                object.__setattr__(self, "pieces", (*self.pieces, *found))
+                object.__setattr__(self, name, text.replace(_KEPT, " "))
 
 
 @dataclass(frozen=True)
@@ -76,16 +90,42 @@ class CheckResult:
             "next_step": None if self.finding.next_step is None else redact(self.finding.next_step),
         }
 
-    def as_text(self) -> str:
-        """The result as lines of text, without a secret and without a line end."""
+    def as_text(self, room: int | None = None) -> str:
+        """The result as lines of text, without a secret and without a line end.
+
+        Args:
+            room: How many characters a line of the terminal has. Words, and commands that are
+                ``in_one_piece``, are never broken: what is copied is whole. ``None``: there is no
+                terminal, and what was found stands on one line.
+        """
         mark = self.status.value if self.status is not Status.FAILED else "FAILED"
         took = "" if self.status is Status.SKIPPED else f" ({_duration(self.milliseconds)})"
         head = f"{mark:<9} {self.title}{took}"
-        lines = [f"{head}: {self.finding.detail}" if self.finding.detail else head]
+        first = f"{head}: {self.finding.detail}" if self.finding.detail else head
+        width = _WIDTH if room is None else min(_WIDTH, room)
+        lines = [first] if room is None else self._wrapped("", _INDENT, first, width)
         for label, text in (("cause", self.finding.cause), ("next", self.finding.next_step)):
             if text and text != self.finding.detail:
-                lines += _wrapped(f"{label + ':':<7}", text)
-        return redact("\n".join(lines))
+                label = f"{_INDENT}{label + ':':<7}"
+                lines += self._wrapped(label, " " * len(label), text, width)
+        return in_lines(redact("\n".join(lines).replace(_KEPT, " ")))
+
+    def _wrapped(self, label: str, indent: str, text: str, width: int) -> list[str]:
+        """The paragraphs of ``text``, the first of them behind ``label``."""
+        # A path may stand within a command.
+        for piece in sorted(self.finding.pieces, key=len, reverse=True):
+            text = text.replace(piece, in_one_piece(piece))
+        lines: list[str] = []
+        for number, paragraph in enumerate(text.splitlines()):
+            lines += textwrap.wrap(
+                paragraph,
+                width=width,
+                initial_indent=label if number == 0 else indent,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        return lines
 
 
 @dataclass(frozen=True)
@@ -153,19 +193,9 @@ class Report:
         return json.dumps(self.as_dict())  # also on a stream that is not UTF-8
 
 
-def _wrapped(label: str, text: str) -> list[str]:
-    """The paragraphs of ``text`` behind ``label``, with commands and paths left in one piece."""
-    lines: list[str] = []
-    for number, paragraph in enumerate(text.splitlines()):
-        lines += textwrap.wrap(
-            paragraph,
-            width=_WIDTH,
-            initial_indent=_INDENT + (label if number == 0 else " " * len(label)),
-            subsequent_indent=_INDENT + " " * len(label),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return lines
+def in_one_piece(command: str) -> str:
+    """A command for a finding, which no line break is to part where it is printed."""
+    return command.replace(" ", _KEPT)
 
 
 def _duration(milliseconds: float) -> str:

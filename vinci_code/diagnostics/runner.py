@@ -16,7 +16,7 @@ from vinci_code.core.redaction import redact, redact_exception
 from vinci_code.database.deadlines import run_with_deadline
 from vinci_code.diagnostics import databricks_checks, sqlite_checks
 from vinci_code.diagnostics.checks import SLOW_TO_LOAD, Check, Context
-from vinci_code.diagnostics.report import CheckResult, Finding, Report, Status
+from vinci_code.diagnostics.report import CheckResult, Finding, Report, Status, in_one_piece
 
 START_BUDGET = 300.0
 """Seconds that a warehouse which is stopped is given to start."""
@@ -136,7 +136,7 @@ def configuration_finding(error: ConfigurationError) -> Finding:
     """The finding for a configuration that cannot be used."""
     fixes = list(dict.fromkeys(problem.fix for problem in error.problems))
     if isinstance(error, MissingExtraError):
-        fixes = [f"install it: {error.command}"]
+        fixes = [f"install it: {in_one_piece(error.command)}"]
     return Finding(
         Status.FAILED,
         cause=redact(str(error)),
@@ -158,7 +158,7 @@ def _check_settings(context: Context) -> Finding:
         )
     context.settings = settings
     if not settings.database.use_databricks:
-        return Finding(Status.OK, f"SQLite, {redact(settings.database.database_url)}")
+        return Finding(Status.OK, f"SQLite, {in_one_piece(redact(settings.database.database_url))}")
     return databricks_checks.check_databricks_settings(context, settings.database)
 
 

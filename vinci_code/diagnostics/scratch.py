@@ -8,7 +8,7 @@ from vinci_code.core.redaction import redact_exception
 from vinci_code.database.databricks.failures import ExplainedError, Failure, Kind
 from vinci_code.database.deadlines import run_with_deadline
 from vinci_code.diagnostics.checks import Context
-from vinci_code.diagnostics.report import Finding, Status
+from vinci_code.diagnostics.report import Finding, Status, in_one_piece
 
 _USE_TIMEOUT = 90.0
 _DROP_TIMEOUT = 40.0
@@ -61,6 +61,6 @@ def _drop(context: Context, table: str) -> Finding | None:
         return Finding(
             Status.FAILED,
             cause=f"The scratch table {table} could not be dropped. {failure.cause}",
-            next_step=f"drop it in the SQL editor: {statement}",
+            next_step=f"drop it in the SQL editor: {in_one_piece(statement)}",
         )
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ from vinci_code.core.errors import SchemaError
 from vinci_code.database.sqlite import create_sqlite_engine, file_of
 from vinci_code.diagnostics.checks import Check, Context
 from vinci_code.diagnostics.migrating import compared_with_head, unknown_revision
-from vinci_code.diagnostics.report import Finding, Status
+from vinci_code.diagnostics.report import Finding, Status, in_one_piece
 
 _BUSY_TIMEOUT = 5.0
 _LOCKED = ("locked", "busy")
@@ -29,33 +30,33 @@ def _check_file(context: Context) -> Finding:
     if not path.parent.is_dir():
         return Finding(
             Status.FAILED,
-            cause=f"The folder {path.parent} of DATABASE_URL does not exist.",
-            next_step=f"create it (mkdir -p {path.parent}) or correct DATABASE_URL",
+            cause=f"The folder {_whole(path.parent)} of DATABASE_URL does not exist.",
+            next_step=f"create it ({_command('mkdir -p', path.parent)}) or correct DATABASE_URL",
         )
     if path.is_dir():
         return Finding(
             Status.FAILED,
-            cause=f"DATABASE_URL names {path}, which is a folder.",
+            cause=f"DATABASE_URL names {_whole(path)}, which is a folder.",
             next_step="name a file in DATABASE_URL: sqlite:///folder/vinci.db",
         )
     if not path.exists():
-        return Finding(Status.OK, f"{path} does not exist yet; the first use creates it")
+        return Finding(Status.OK, f"{_whole(path)} does not exist yet; the first use creates it")
     try:
         with path.open("rb") as stream:
             beginning = stream.read(len(_MAGIC))
     except PermissionError:
         return Finding(
             Status.FAILED,
-            cause=f"You may not read {path}.",
-            next_step=f"let its owner give you the right: chmod u+rw {path}",
+            cause=f"You may not read {_whole(path)}.",
+            next_step=f"let its owner give you the right: {_command('chmod u+rw', path)}",
         )
     if beginning not in (b"", _MAGIC):
         return Finding(
             Status.FAILED,
-            cause=f"{path} is not a SQLite database.",
+            cause=f"{_whole(path)} is not a SQLite database.",
             next_step="name another file in DATABASE_URL; this one is left as it is",
         )
-    return Finding(Status.OK, f"{path}, {path.stat().st_size:,} bytes, SQLite {_library()}")
+    return Finding(Status.OK, f"{_whole(path)}, {path.stat().st_size:,} bytes, SQLite {_library()}")
 
 
 def _check_rights(context: Context) -> Finding:
@@ -66,11 +67,12 @@ def _check_rights(context: Context) -> Finding:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         return Finding(
             Status.FAILED,
-            cause=f"You may not create files in {path.parent}, where SQLite keeps its journal.",
-            next_step=f"get the right to write there: chmod u+rwx {path.parent}",
+            cause=f"You may not create files in {_whole(path.parent)}, where SQLite keeps its "
+            "journal.",
+            next_step=f"get the right to write there: {_command('chmod u+rwx', path.parent)}",
         )
     if not path.exists():
-        return Finding(Status.OK, f"{path.parent} can be written")
+        return Finding(Status.OK, f"{_whole(path.parent)} can be written")
     if not os.access(path, os.W_OK):
         # SQLite opens such a file for reading and even gives out the write lock.
         return _not_writable(path, "permission denied")
@@ -84,7 +86,7 @@ def _check_rights(context: Context) -> Finding:
                 Status.WARNING,
                 f"another process has held the write lock for {_BUSY_TIMEOUT:g} s",
                 cause="Another process is writing, or was stopped in the middle of it.",
-                next_step=f"wait for it to end; 'fuser {path}' names it",
+                next_step=f"wait for it to end; '{_command('fuser', path)}' names it",
             )
         return _not_writable(path, str(error))
     return Finding(Status.OK, "the file and its folder can be written")
@@ -104,14 +106,15 @@ def _check_integrity(context: Context) -> Finding:
     if said != ["ok"]:
         return Finding(
             Status.FAILED,
-            cause=f"{path} is damaged: {'; '.join(said[:_MAX_ERRORS_SHOWN])}",
-            next_step=f"restore a backup, or save what is left: sqlite3 {path} .recover",
+            cause=f"{_whole(path)} is damaged: {'; '.join(said[:_MAX_ERRORS_SHOWN])}",
+            next_step="restore a backup, or save what is left: "
+            + _command("sqlite3", path, ".recover"),
         )
     if broken:
         return Finding(
             Status.FAILED,
             cause=f"{len(broken)} rows point to rows that do not exist.",
-            next_step=f"look at them: sqlite3 {path} 'PRAGMA foreign_key_check'",
+            next_step="look at them: " + _command("sqlite3", path, "'PRAGMA foreign_key_check'"),
         )
     return Finding(Status.OK, "PRAGMA integrity_check says ok")
 
@@ -142,7 +145,9 @@ CHECKS = (
         120.0,
         _check_integrity,
         needs=("rights",),
-        when_late="the file is large: run 'sqlite3 FILE \"PRAGMA integrity_check\"' and wait",
+        when_late="the file is large: run "
+        + in_one_piece("sqlite3 FILE 'PRAGMA integrity_check'")
+        + " and wait",
     ),
     Check("migrations", "Migrations", 45.0, _check_migrations, needs=("integrity",)),
 )
@@ -157,9 +162,17 @@ def _file(context: Context) -> Path | None:
 def _not_writable(path: Path, reason: str) -> Finding:
     return Finding(
         Status.FAILED,
-        cause=f"{path} cannot be written ({reason}).",
-        next_step=f"get the right to write it: chmod u+rw {path}",
+        cause=f"{_whole(path)} cannot be written ({reason}).",
+        next_step=f"get the right to write it: {_command('chmod u+rw', path)}",
     )
+
+
+def _command(words: str, path: Path, behind: str = "") -> str:
+    return in_one_piece(f"{words} {shlex.quote(str(path))} {behind}".rstrip())
+
+
+def _whole(path: Path) -> str:
+    return in_one_piece(str(path))
 
 
 def _existing_file(context: Context) -> Path | None:

@@ -61,7 +61,7 @@ class TestWarehouse:
 
         There is no token in it.
         """
-        from vinci_code.warehouse.engine_urls import engine_url_of
+        from vinci_code.warehouse.urls import engine_url_of
 
         return engine_url_of(self.warehouse, self.catalog, self.schema)
 

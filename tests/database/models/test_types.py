@@ -230,6 +230,17 @@ class TestInstants:
 
         assert "'2018-01-31 01:49:59.650000'" in str(statement)
 
+    def test_a_value_with_nanoseconds_is_refused(self, engine: Engine) -> None:
+        class Finer(datetime):
+            nanosecond = 5  # as pandas' Timestamp has it
+
+        finer = Finer(2018, 1, 31, tzinfo=timezone.utc)
+        with pytest.raises(StatementError, match="nanoseconds") as caught:
+            kept(engine, occurred_at=finer)
+
+        assert isinstance(caught.value.orig, ValueRefusedError)
+        assert count(engine) == 0
+
     @pytest.mark.parametrize(
         "value", [date(2018, 1, 31), "2018-01-31T01:49:59Z", 1517363399, 1.5], ids=repr
     )

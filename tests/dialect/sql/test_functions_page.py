@@ -75,7 +75,7 @@ COLUMNS: dict[str, list[Any]] = {
     "t": TEXTS, "u": PARTS, "i": NUMBERS, "j": PLACES, "x": FLOATS, "y": SMALL, "b": BYTES,
     "ok": [None, True, False], "d": DAYS, "m": MOMENTS, "c": TIMES, "doc": DOCUMENTS,
 }  # fmt: skip
-COUNT = 180
+COUNT = 90
 # The lists are of different lengths, so that each value meets others of the other columns.
 ROWS = [
     {"id": number, **{name: values[at % len(values)] for name, values in COLUMNS.items()}}
@@ -260,7 +260,6 @@ NOT_SHOWN = {"percentile", "percentile_cont", "percentile_disc"}
 COMPUTED = {
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "degrees", "exp",
     "ln", "log", "log10", "log2", "pow", "power", "radians", "sin", "sinh", "sqrt", "tan", "tanh",
-    "avg", "sum", "total",
 }  # fmt: skip
 
 
@@ -329,19 +328,36 @@ def test_the_page_is_shown_to_be_true() -> None:
     assert named("different") == DIFFERENT.keys() | NOT_SHOWN
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sorted(CASES.keys() - COMPUTED))
 def test_the_same_on_both(sides: Sides, name: str) -> None:
+    compare(sides, name, CASES[name], exact=True)
+
+
+@pytest.mark.parametrize("name", sorted(COMPUTED))
+def test_the_same_on_both_to_the_last_digits(sides: Sides, name: str) -> None:
+    compare(sides, name, CASES[name], exact=False)
+
+
+@pytest.mark.parametrize("name", sorted(COMPUTED))
+def test_the_same_on_both_when_rounded(sides: Sides, name: str) -> None:
+    """What Spark judges: it has another library."""
+    rounded = [sa.case((func.abs(one) < 1e5, func.round(one, 9))) for one in CASES[name]]
+    compare(sides, name, [*rounded, *(one.is_(None) for one in CASES[name])], exact=True)
+
+
+def compare(sides: Sides, name: str, expressions: list[Any], *, exact: bool) -> None:
+    """Compare what expressions give for all rows."""
     if name not in of_this_sqlite():
         pytest.skip(f"this SQLite has no {name}()")
-    query = sa.select(C.id, *(one.label(f"r{n}") for n, one in enumerate(CASES[name])))
+    query = sa.select(C.id, *(one.label(f"r{n}") for n, one in enumerate(expressions)))
     on_sqlite, on_warehouse = (
         Sides._rows(engine, query.order_by(C.id), None) for engine in sides.engines
     )
     differences = [
-        f"{CASES[name][n]} of {ROWS[row[0]]}: SQLite {row[n + 1]!r}, warehouse {other[n + 1]!r}"
+        f"{expressions[n]} of {ROWS[row[0]]}: SQLite {row[n + 1]!r}, warehouse {other[n + 1]!r}"
         for row, other in zip(on_sqlite, on_warehouse, strict=True)
-        for n in range(len(CASES[name]))
-        if not agrees(row[n + 1], other[n + 1], name not in COMPUTED)
+        for n in range(len(expressions))
+        if not agrees(row[n + 1], other[n + 1], exact)
     ]
     assert differences == []
     assert len(on_sqlite) == len(ROWS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from sqlglot import exp
 from sqlglot.parser import Parser
 
+from vinci_code.core.errors import install_command
 from vinci_code.warehouse.sql import dialect, sqlglot_parts
 from vinci_code.warehouse.sql.sqlglot_parts import PARSER, UnsupportedSqlglotError, check
 
@@ -25,7 +27,7 @@ def test_a_sqlglot_without_one_is_reported_by_a_line(
     assert str(caught.value) == (
         "The local warehouse needs sqlglot 30.29 or later; "
         f"found {version('sqlglot')}, which lacks Parser.{name}. "
-        "Install one that is supported: python -m pip install 'vinci-code[warehouse]'"
+        f"Install one that is supported: {install_command('warehouse')}"
     )
 
 
@@ -46,8 +48,26 @@ def test_a_sqlglot_that_is_too_old_is_reported_by_a_line(
         check()
     assert str(caught.value) == (
         f"The local warehouse needs sqlglot 30.29 or later; found {found}. "
-        "Install one that is supported: python -m pip install 'vinci-code[warehouse]'"
+        f"Install one that is supported: {install_command('warehouse')}"
     )
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_advice_works_for_a_package_and_for_a_checkout(
+    is_installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(name: str) -> str:
+        if not is_installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", found)
+    monkeypatch.setattr(sqlglot_parts, "version", lambda name: "29.0.1")
+    with pytest.raises(UnsupportedSqlglotError) as caught:
+        check()
+    checkout = Path(__file__).parents[3]
+    wanted = "'vinci-code[warehouse]'" if is_installed else f"-e '{checkout}[warehouse]'"
+    assert str(caught.value).endswith(f" -m pip install {wanted}")
 
 
 def test_every_private_name_is_listed_and_used() -> None:

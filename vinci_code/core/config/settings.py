@@ -107,6 +107,13 @@ class DatabaseSettings(BaseSettings):
         default="unit",
         description="unit makes a commit all or nothing, per_table one step a table",
     )
+    databricks_keys: Annotated[Literal["time_ordered", "blocks"], Variable("DATABRICKS_KEYS")] = (
+        Field(
+            default="time_ordered",
+            description="time_ordered makes integer keys of 63 bits, blocks small ones, of which "
+            "ranges are reserved on the warehouse",
+        )
+    )
     databricks_hide_keys: Annotated[bool, Variable("DATABRICKS_HIDE_KEYS")] = Field(
         default=False, description="leave the values of keys out of errors"
     )
@@ -443,6 +450,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "databricks_schema": validation.parse_object_name,
     "databricks_transactions": validation.parse_choice("auto", "on", "off"),
     "databricks_atomicity": validation.parse_choice("unit", "per_table"),
+    "databricks_keys": validation.parse_choice("time_ordered", "blocks"),
     "databricks_hide_keys": validation.parse_switch,
     "databricks_ca_file": validation.parse_ca_file,
     "databricks_fallback": validation.parse_choice("off", "sqlite"),

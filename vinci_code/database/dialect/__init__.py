@@ -6,6 +6,7 @@ has not.
 Other rooms import from it:
 
 - ``alembic``: what Alembic gets from here, loaded where Alembic is
+- ``asynchronous``: the dialect for SQLAlchemy's asyncio
 - ``borrowed``: what is used of SQLAlchemy and Alembic that is private to them
 - ``compiler``: SELECT, INSERT, UPDATE and DELETE as text
 - ``dberrors``: the exceptions of PEP 249, and those below them
@@ -79,3 +80,5 @@ def _named_databricks() -> Any:
 
 # The entry point of this name leads here too. Which of two packages' is found first is chance.
 registry.impls.setdefault("databricks", _named_databricks)
+# For a checkout that was installed before it had this dialect.
+registry.register("databricks.vinci_async", f"{__name__}.asynchronous", "VinciAsyncDialect")

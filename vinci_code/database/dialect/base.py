@@ -50,6 +50,14 @@ Arguments of ``create_engine``:
     When the ORM's writes are checked: ``"commit"`` (the default), or ``"flush"``, for applications
     that catch ``IntegrityError`` there: each flush that writes asks the warehouse once, and the
     commit checks again. The release of a savepoint checks in any case.
+``keys``
+    How the integer keys are made that SQLite would give out: ``"time_ordered"`` (the default), with
+    63 bits and no question to the warehouse; or ``"blocks"``, small ones, of which a process
+    reserves ranges on the warehouse (``key_ranges``). ``databricks_keys=`` of a ``Table`` says it
+    for one table.
+``keys_block_size``
+    How many keys the first range of a table has that a process reserves (1,000). Each further one
+    is twice as long, up to 64 times as long as the first.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -80,8 +88,11 @@ Arguments of ``Table``:
 ``databricks_tblproperties={"name": "value"}``
     Table properties. Those that a table needs, for defaults and for names with spaces, are added.
 
-Keys: a row of a table whose primary key SQLite would give out gets a key of 63 bits that is made in
-the client, and is known after the flush, also where it is declared ``Identity()``;
+``databricks_keys="blocks"``, or ``"time_ordered"``
+    How its keys are made, where that is not as the argument ``keys`` of the engine says.
+
+Keys: a row of a table whose primary key SQLite would give out gets a key that is made in the
+client, and is known after the flush, also where it is declared ``Identity()``;
 ``Identity(always=True)`` has the warehouse number the rows.
 
 Types: ``Integer`` and its kin have 64 bits, ``Float`` is a DOUBLE, ``Numeric`` without a precision
@@ -96,11 +107,13 @@ compiled, with a message that names the alternative.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event, exc, schema
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, ExceptionContext, default
 
 from vinci_code.core.redaction import redact_exception
@@ -114,16 +127,23 @@ from vinci_code.database.dialect.reflection import spelling
 from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
 from vinci_code.database.dialect.sql.ddl import VinciDDLCompiler
 from vinci_code.database.dialect.sql.identifiers import VinciIdentifierPreparer
+from vinci_code.database.dialect.sql.key_blocks import KINDS, TIME_ORDERED
 from vinci_code.database.dialect.sql.views import KnownViews
 from vinci_code.database.dialect.types import COLSPECS
 from vinci_code.database.dialect.types.typecompiler import VinciTypeCompiler
 from vinci_code.database.dialect.units import flushed_keys, flushes, loaded
 from vinci_code.database.dialect.units import unit as units
+from vinci_code.database.dialect.units.key_ranges import BLOCK_SIZE, KeyRanges, ReservedKeys
 from vinci_code.database.dialect.units.statistics import Counter, OnProgress, Progress
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
-    from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection, DBAPICursor
+    from sqlalchemy.engine.interfaces import (
+        ConnectArgsType,
+        DBAPIConnection,
+        DBAPICursor,
+        Dialect,
+    )
     from sqlalchemy.pool import Pool
 
 _TRANSACTIONS = ("auto", "on", "off")
@@ -147,7 +167,10 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     execution_ctx_cls = VinciExecutionContext
     colspecs = COLSPECS
     construct_arguments = [  # noqa: RUF012 - declared by SQLAlchemy
-        (schema.Table, {"cluster_by": None, "partition_by": None, "tblproperties": None})
+        (
+            schema.Table,
+            {"cluster_by": None, "keys": None, "partition_by": None, "tblproperties": None},
+        )
     ]
 
     # What the warehouse has.
@@ -206,6 +229,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         history_timeout: float = query_history.TIMEOUT,
         held_read_bytes: int = 500_000,
         check_at: str = "commit",
+        keys: str = TIME_ORDERED,
+        keys_block_size: int = BLOCK_SIZE,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -219,6 +244,12 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         if check_at not in _CHECK_AT:
             raise exc.ArgumentError(
                 f"check_at={check_at!r}: it is one of {', '.join(map(repr, _CHECK_AT))}"
+            )
+        if keys not in KINDS:
+            raise exc.ArgumentError(f"keys={keys!r}: it is one of {', '.join(map(repr, KINDS))}")
+        if type(keys_block_size) is not int or keys_block_size < 1:
+            raise exc.ArgumentError(
+                f"keys_block_size={keys_block_size!r}: it is a number of keys, 1 or more"
             )
         waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
@@ -242,6 +273,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
             )
         self.held_read_bytes = held_read_bytes
         self.check_at = check_at
+        self.keys = keys
+        self.key_ranges: KeyRanges | ReservedKeys = KeyRanges(keys_block_size)
         self.statistics = Counter()
         self.views = KnownViews()
         self.transactions = transactions
@@ -265,6 +298,13 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         return dbapi
 
     @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:  # noqa: ARG003 - asked by SQLAlchemy
+        """Have ``create_async_engine("databricks+vinci://…")`` take the dialect for asyncio."""
+        # By its name: it inherits from this one.
+        found: type[Dialect] = registry.load("databricks.vinci_async")
+        return found
+
+    @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:  # noqa: ARG003 - asked by SQLAlchemy
         """Use a pool that gives idle sessions back, and shows no connect arguments."""
         return SessionPool
@@ -279,6 +319,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         selfcheck.check(engine.dialect)
         pooling.require_reset(engine)
         look_after(engine)
+        engine.dialect.key_ranges.attach(engine)  # type: ignore[attr-defined]
         engine.url = urls.without_credentials(engine.url)
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
@@ -299,7 +340,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         opened: Any = connection.connection.dbapi_connection
         self.default_schema_name = opened.initial_schema
         if self.transactions == "on":
-            _unit(opened).require_transactions()
+            self.run_on(opened, _unit(opened).require_transactions)
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -349,33 +390,40 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
     # --- units of work --------------------------------------------------------------------------
 
+    def run_on(self, dbapi_connection: Any, work: Callable[[], Any]) -> Any:
+        """What some work on a connection gives, which may wait for the warehouse."""
+        return work()
+
     def do_commit(self, dbapi_connection: Any) -> None:
         """Send what is held, as a whole."""
-        _unit(dbapi_connection).commit()
+        self.run_on(dbapi_connection, _unit(dbapi_connection).commit)
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """Drop what is held; nothing is sent unless a transaction was begun."""
-        _unit(dbapi_connection).rollback()
+        self.run_on(dbapi_connection, _unit(dbapi_connection).rollback)
 
     def do_savepoint(self, connection: Connection, name: str) -> None:
         """Mark a place in what is held."""
+        opened: Any = connection.connection.dbapi_connection
         try:
-            _unit(connection.connection.dbapi_connection).savepoint(name)
+            self.run_on(opened, partial(_unit(opened).savepoint, name))
         except Error as error:
             # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
         """Drop what was held since."""
+        opened: Any = connection.connection.dbapi_connection
         try:
-            _unit(connection.connection.dbapi_connection).rollback_to(name)
+            self.run_on(opened, partial(_unit(opened).rollback_to, name))
         except Error as error:
             connection._handle_dbapi_exception(error, None, None, None, None)
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:
         """Forget the mark."""
+        opened: Any = connection.connection.dbapi_connection
         try:
-            _unit(connection.connection.dbapi_connection).release(name)
+            self.run_on(opened, partial(_unit(opened).release, name))
         except Error as error:
             connection._handle_dbapi_exception(error, None, None, None, None)
 

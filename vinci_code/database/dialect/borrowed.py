@@ -29,9 +29,12 @@ SQLALCHEMY: Used = {
         "_assert_and_set_isolation_level",
         "_on_connect_isolation_level",
     ),
-    ("sqlalchemy.engine.default", "DefaultExecutionContext"): ("_init_compiled",),
+    ("sqlalchemy.engine.default", "DefaultExecutionContext"): (
+        "_dbapi_connection",
+        "_init_compiled",
+    ),
     ("sqlalchemy.engine.row", "Row"): ("_asdict",),
-    ("sqlalchemy.event.attr", "_ListenerCollection"): ("_exec_once_mutex",),
+    ("sqlalchemy.event.attr", "_ListenerCollection"): ("_exec_once_mutex", "_is_asyncio"),
     ("sqlalchemy.orm.mapper", "Mapper"): (
         "_columntoproperty",
         "_equivalent_columns",
@@ -50,9 +53,12 @@ SQLALCHEMY: Used = {
     ),
     ("sqlalchemy.pool.impl", "QueuePool"): (
         "_dec_overflow",
+        "_do_get",
         "_do_return_conn",
         "_max_overflow",
+        "_overflow",
         "_pool",
+        "_queue_class",
     ),
     ("sqlalchemy.sql.annotation", "SupportsAnnotations"): ("_annotations", "_deannotate"),
     ("sqlalchemy.sql.base", "Executable"): ("_execution_options",),

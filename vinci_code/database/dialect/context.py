@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from vinci_code.database.dialect.driver.connecting import checked_seconds
 from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, TIMEOUT, UPSERT
 from vinci_code.database.dialect.sql.constructs import TRAITS, described
 from vinci_code.database.dialect.sql.inserts import executions
+from vinci_code.database.dialect.sql.key_blocks import needing
 from vinci_code.database.dialect.sql.keys import Place
 from vinci_code.database.dialect.sql.refusals import (
     CHANGED_BEFORE,
@@ -136,7 +138,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             laid = _laid_over(connection, compiled, execution_options)
             if laid is not None:
                 compiled = compiled.over(laid.names)
-        made: Any = make(compiled, parameters, *args, **kw)
+        need = compiled.key_need(execution_options.get("schema_translate_map"), parameters)
+        with nullcontext() if need is None else needing(need):
+            made: Any = make(compiled, parameters, *args, **kw)
         made._given_parameters = parameters
         made._wanted_checks = checks
         made._add_loaded()
@@ -190,7 +194,10 @@ class VinciExecutionContext(default.DefaultExecutionContext):
 
     def create_default_cursor(self) -> Any:
         """A cursor with the deadline that the execution options name, if they name one."""
-        cursor: Any = super().create_default_cursor()
+        return self.with_deadline(super().create_default_cursor())
+
+    def with_deadline(self, cursor: Any) -> Any:
+        """A cursor, with the deadline that the execution options name."""
         if TIMEOUT in self.execution_options:
             seconds = checked_seconds(TIMEOUT, self.execution_options[TIMEOUT])
             cursor.limit_to(seconds, f"the execution option '{TIMEOUT}'")
@@ -355,6 +362,18 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if not self._held:
             found: int = super().rowcount
             return found
+        known = self.known_rowcount
+        if known is not None:
+            return known
+        try:
+            counts = list(map(self._rowcount_of, self._held))
+        except Error as error:
+            self.root_connection._handle_dbapi_exception(error, None, None, None, self)
+        return -1 if -1 in counts else sum(counts)
+
+    @property
+    def known_rowcount(self) -> int | None:
+        """How many rows of what is held were matched; ``None`` where that has to be asked for."""
         if self._is_flush and self._may_miss:
             return -1  # as the ORM does not look at it then
         first = self._held[0]
@@ -367,20 +386,27 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             return self._held_rows
         if isinstance(first, HeldText) and first.certain is not None:
             return sum(held.certain or 0 for held in self._held if isinstance(held, HeldText))
-        try:
-            counts = list(map(self._rowcount_of, self._held))
-        except Error as error:
-            self.root_connection._handle_dbapi_exception(error, None, None, None, self)
-        return -1 if -1 in counts else sum(counts)
+        return None
+
+    def count(self) -> None:
+        """Count the rows that what is held matches, where nothing has to be sent before."""
+        for held in self._held:
+            try:
+                self._ask(lambda unit, of: unit.count(of), held)
+            except Error as error:
+                self.root_connection._handle_dbapi_exception(error, None, None, None, self)
 
     def _rowcount_of(self, held: Held) -> int:
         if held.rowcount is not None:
             return held.rowcount
         if self.root_connection.closed or self.root_connection.invalidated:
             return -1
-        connection: Any = self.root_connection.connection.dbapi_connection
-        unit: Unit = connection.unit
-        return unit.rowcount_of(held)
+        found: int = self._ask(lambda unit, of: unit.rowcount_of(of), held)
+        return found
+
+    def _ask(self, what: Callable[..., Any], *about: Any) -> Any:
+        """What the unit of work of the connection gives, which may ask the warehouse for it."""
+        return _ask(self.root_connection, what, *about)
 
     @property
     def _is_flush(self) -> bool:
@@ -431,7 +457,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if connection.closed or connection.invalidated:
             return
         try:
-            connection.connection.dbapi_connection.unit.flush_ends()
+            self._ask(lambda unit: unit.flush_ends())
         except Error as error:
             connection._handle_dbapi_exception(error, None, None, None, self)
 
@@ -636,8 +662,15 @@ def _holds(connection: Any) -> bool:
 
 def _laid_over(connection: Any, compiled: Any, options: Mapping[str, Any]) -> LaidOver | None:
     """What is held on the tables of a query, where the query is to bring it along."""
-    unit: Unit = connection.connection.dbapi_connection.unit
-    return unit.laid_over(compiled, _names(compiled, options))
+    names = _names(compiled, options)
+    found: LaidOver | None = _ask(connection, lambda unit: unit.laid_over(compiled, names))
+    return found
+
+
+def _ask(connection: Any, what: Callable[..., Any], *about: Any) -> Any:
+    """What the unit of work of a connection gives, which may ask the warehouse for it."""
+    opened = connection.connection.dbapi_connection
+    return connection.dialect.run_on(opened, partial(what, opened.unit, *about))
 
 
 def _names(compiled: Any, options: Mapping[str, Any]) -> frozenset[Name]:

@@ -21,6 +21,10 @@ class Warning(Exception):  # noqa: A001, N818 - PEP 249 gives it this name
     """An important note that is no error."""
 
 
+class WrittenAnyway(Warning):
+    """What was cancelled had been written before the warehouse was told; it is written whole."""
+
+
 class Error(VinciError):
     """The base of every exception of this module.
 

@@ -84,6 +84,14 @@ def in_helper(work: Callable[[], object], name: str, seconds: float) -> None:
             _await_exit(thread)
 
 
+def await_end(thread: threading.Thread) -> None:
+    """Wait for a thread that ends just now and has used OpenSSL, with no fork meanwhile."""
+    with undisturbed():
+        thread.join(_EXIT_SECONDS)
+        if not thread.is_alive():
+            _await_exit(thread)
+
+
 _helps = threading.local()
 
 

@@ -29,6 +29,8 @@ def run(dialect: Any, cursor: Any, script: Script) -> None:
     """
     if not script.statements:
         return
+    for statement in script.before:
+        _execute(cursor, statement, script)
     first, *others = script.statements
     _create(dialect, cursor, first, script)
     try:

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.options import UPSERT
 from vinci_code.database.dialect.text.scanning import ANY_VIEW
+from vinci_code.database.dialect.units.key_ranges import ReservedKeys
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -111,7 +112,10 @@ def shadow_engine(online: Engine, compiler: type[VinciCompiler]) -> Engine:
         json_serializer=dialect._json_serializer,
         json_deserializer=dialect._json_deserializer,
         hide_parameters=True,
+        keys=dialect.keys,
     )
+    shadow: Any = engine.dialect
+    shadow.key_ranges = ReservedKeys(dialect.key_ranges)
     engine.dialect.statement_compiler = compiler
     return engine
 

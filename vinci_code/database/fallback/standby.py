@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -36,6 +37,7 @@ from vinci_code.database.dialect.sql.inserts import (
     executions,
     generated_key,
 )
+from vinci_code.database.dialect.sql.key_blocks import needing
 from vinci_code.database.dialect.sql.tables_used import TablesUsed
 from vinci_code.database.dialect.text.scanning import describe
 from vinci_code.database.dialect.units import flushes
@@ -235,10 +237,31 @@ class StandbyContext(SQLiteExecutionContext):
     """One execution, of which the shadow holds what it writes."""
 
     @classmethod
-    def _init_compiled(cls, *args: Any, **kw: Any) -> Any:
-        """Make the execution of a compiled statement, with a present of its own."""
+    def _init_compiled(
+        cls,
+        dialect: Any,
+        connection: Any,
+        dbapi_connection: Any,
+        execution_options: Any,
+        compiled: Any,
+        parameters: Any,
+        *args: Any,
+        **kw: Any,
+    ) -> Any:
+        """Make the execution of a compiled statement, with a present and keys of its own."""
         begin_moment()
-        return super()._init_compiled(*args, **kw)
+        need = compiled.key_need(execution_options.get("schema_translate_map"), parameters)
+        with nullcontext() if need is None else needing(need):
+            return super()._init_compiled(
+                dialect,
+                connection,
+                dbapi_connection,
+                execution_options,
+                compiled,
+                parameters,
+                *args,
+                **kw,
+            )
 
     def run(self, cursor: sqlite3.Cursor, execute: Callable[[], None]) -> None:
         """Run a statement on both; ``execute`` runs it on SQLite, by ``cursor``."""

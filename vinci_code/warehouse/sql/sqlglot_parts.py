@@ -11,7 +11,7 @@ from importlib.metadata import version
 from sqlglot import exp
 from sqlglot.parser import Parser
 
-from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
+from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError, install_command
 
 # Before, PIVOT is read otherwise; 30.24 takes UNION before an INTERSECT behind it, and 30.20 loses
 # LIMIT ALL: wrong answers, with every name in its place.
@@ -74,5 +74,5 @@ def check() -> None:
     raise UnsupportedSqlglotError(
         f"The local warehouse needs sqlglot {'.'.join(map(str, OLDEST))} or later; found "
         f"{found}{lacks}. "
-        "Install one that is supported: python -m pip install 'vinci-code[warehouse]'"
+        f"Install one that is supported: {install_command('warehouse')}"
     )

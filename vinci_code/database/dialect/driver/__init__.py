@@ -2,12 +2,15 @@
 
 Other rooms import from it:
 
-- ``advice``: what to do about a failure
 - ``adapter``: loading the vendor's driver
+- ``advice``: what to do about a failure
+- ``async_dbapi``: the module of PEP 249 for SQLAlchemy's asyncio
+- ``async_pooling``: the pool of an event loop
 - ``connecting``: connect arguments, checked and completed
 - ``dbapi``: the module of PEP 249
 - ``pooling``: the pool, which gives idle sessions back
 - ``query_history``: what the warehouse's history says of a tagged statement
+- ``threads``: a thread for each connection of an event loop
 - ``translation``: what comes out of the driver, made into ``dberrors``
 - ``urls``: an engine's URL made into connect arguments
 - ``waiting``: waiting for a warehouse that starts, or that is busy

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import importlib.metadata
 import logging
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -144,6 +145,19 @@ def connect_undisturbed(connection: Any) -> None:
     pool.ConnectionCls = Undisturbed
 
 
+def cut(connection: Any) -> None:
+    """Cut a connection of urllib3's off, so that whoever reads from it in another thread goes on.
+
+    To close it would leave the reader waiting: only the end of both directions wakes it.
+    """
+    opened = getattr(connection, "sock", None)
+    opened = getattr(opened, "socket", opened)  # TLS within TLS, to a proxy
+    if isinstance(opened, socket.socket):
+        with contextlib.suppress(OSError):
+            # Not the method of ssl's own class, which takes the reader's session from it.
+            socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+
 class ThriftClient:
     """The driver's Thrift client of one session, with what the dialect does to it.
 
@@ -232,15 +246,15 @@ class ThriftClient:
         """Close the sockets, which the driver leaves to the garbage collector."""
         getattr(self._transport, _POOL).close()
 
-    def watch(self, written: Callable[[], None]) -> None:
+    def watch(self, written: Callable[[Any], None]) -> None:
         """Have it called when a request begins to be written, which is after connecting.
 
         No exception tells: where the connection to a proxy breaks, urllib3 says ProxyError, be it
         before the request or after its execution.
 
         Args:
-            written: Must not hold the client, which holds the pool: with its sockets that would
-                stay until the garbage collector comes.
+            written: Is given urllib3's connection. It must not hold the client, which holds the
+                pool: with its sockets that would stay until the garbage collector comes.
         """
         pool = getattr(self._transport, _POOL)
         if pool is self._watched:
@@ -256,7 +270,7 @@ class ThriftClient:
                 return f"{opened.__name__}(host={self.host!r}, port={self.port!r})"
 
             def request(self, *arguments: Any, **named: Any) -> None:
-                written()
+                written(self)
                 super().request(*arguments, **named)
 
         pool.ConnectionCls = Watched

@@ -19,8 +19,8 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.dberrors import (
@@ -53,9 +53,10 @@ from vinci_code.database.dialect.dberrors import (
     Warning,  # noqa: A004 - PEP 249 gives it this name
 )
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
-from vinci_code.database.dialect.driver.execution import Execution, Outcome, timed_out
+from vinci_code.database.dialect.driver.execution import Execution, Outcome, given_up
 from vinci_code.database.dialect.driver.rows import ResultRows, Row
 from vinci_code.database.dialect.driver.sessions import Session
+from vinci_code.database.dialect.driver.stopping import Stop
 from vinci_code.database.dialect.driver.translation import Evidence, cleaned
 from vinci_code.database.dialect.driver.transport import (
     CONNECT_ARGUMENT,
@@ -123,6 +124,7 @@ Time = dt.time
 Timestamp = dt.datetime
 
 _NO_RESULT_COLUMN = "Result"
+_Opened = TypeVar("_Opened", bound="Connection")
 # The seconds that a statement may take, and what has said so.
 _Limit = tuple[float | None, str]
 
@@ -145,12 +147,19 @@ def connect(**arguments: Any) -> Connection:
         WarehouseStartTimeout: The warehouse did not start in time.
         OperationalError: The session could not be opened for another reason.
     """
+    return opened(arguments, Connection)
+
+
+def opened(arguments: dict[str, Any], make: Callable[[Arguments], _Opened]) -> _Opened:
+    """Open a session as ``connect`` does, on a connection of another class.
+
+    Raises:
+        Error: As of ``connect``. The dictionary is empty afterwards.
+    """
     try:
-        settled = settle(arguments)
-        connection = Connection(settled)
+        return make(settle(arguments))
     except Exception as error:  # noqa: BLE001 - it goes on as one of ours
         raise cleaned(error)  # noqa: B904 - its cause is set
-    return connection
 
 
 class Connection:
@@ -164,9 +173,11 @@ class Connection:
         autocommit: Whether every statement is a unit of work of its own. It decides only whether a
             lost session may be replaced.
         unit: The unit of work of SQLAlchemy's dialect; ``None`` without it.
+        stop: By what another thread asks to stop what runs; ``None`` where none can.
     """
 
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: Arguments, stop: Stop | None = None) -> None:
+        self.stop = stop
         self.timeout = arguments.timeout
         self.autocommit = False
         self.unit: Any = None
@@ -253,6 +264,17 @@ class Connection:
     def begin_use(self) -> None:
         """Take what the session was changed to until now for what it is to be like."""
         self._changed_in_use = False
+
+    def settling(self) -> contextlib.AbstractContextManager[None]:
+        """Find out what became of a write, whoever asks to stop meanwhile."""
+        return contextlib.nullcontext() if self.stop is None else self.stop.settling()
+
+    def cut(self) -> None:
+        """Cut off the request that waits for its answer, from another thread: the answer is lost.
+
+        What follows is as where the network has lost it.
+        """
+        self._session.channel.cut()
 
     def cursor(self) -> Cursor:
         """A new cursor.
@@ -341,6 +363,8 @@ class Connection:
         self.require_transaction()
         _refuse_autocommit(statement)
         call = self._call(statement.reads, limit)
+        if self.stop is not None and not statement.reads:
+            self.stop.about_to_write()
         if self._ended:
             self._open_another(call)
             call.again()
@@ -397,7 +421,7 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         settled = self._arguments
         where, budget = str(settled.address), settled.start_timeout
-        patience = Patience(where, budget, settled.on_waiting, deadline)
+        patience = Patience(where, budget, settled.on_waiting, deadline, self.stop)
         return Call(patience, repeatable, deadline=deadline, seconds=timeout, limited_by=limited_by)
 
     def _open(self, call: Call) -> Session:
@@ -654,7 +678,7 @@ class Cursor:
             with self._session.channel.on_behalf_of(call):
                 yield self._rows
         except DeadlinePassed as passed:
-            raise timed_out(call) from passed
+            raise given_up(passed, call) from passed
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
 

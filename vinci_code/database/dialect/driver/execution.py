@@ -14,12 +14,13 @@ from typing import Any, Protocol
 from vinci_code.database.dialect.dberrors import (
     ADVICE,
     AmbiguousWriteError,
+    CancelledError,
     ConnectionLostError,
     Error,
     SessionLostError,
     StatementTimeout,
 )
-from vinci_code.database.dialect.driver.transport import Call, DeadlinePassed, within
+from vinci_code.database.dialect.driver.transport import Call, DeadlinePassed, StopAsked, within
 from vinci_code.database.dialect.interruptions import is_foreign
 
 _CANCEL_SECONDS = 0.4
@@ -143,28 +144,29 @@ class Execution:
         if command is not None:
             within(_CANCEL_SECONDS, lambda: session.cancel(command))
             if call.repeatable or call.failed:
-                raise timed_out(call) from passed
+                raise given_up(passed, call) from passed
             return self._settle(session, command, passed)
         if call.sent or call.in_flight:
             # Without a name, only the end of its session ends a statement.
             self._end(_CANCEL_SECONDS)
             if not call.repeatable:
                 raise ambiguous(passed, call) from passed
-        raise timed_out(call) from passed
+        raise given_up(passed, call) from passed
 
     def _settle(self, session: SessionLike, command: Any, passed: DeadlinePassed) -> Outcome:
         """Find out whether a write was faster than its cancellation."""
         call = self._call
         until = time.monotonic() + _STATE_SECONDS
         call.deadline = until
-        while not (call.finished or call.failed) and time.monotonic() < until:
-            try:
-                session.state_of(command, call)
-            except Error:
-                break
-            time.sleep(_STATE_SECONDS / 5)
+        with call.settling():
+            while not (call.finished or call.failed) and time.monotonic() < until:
+                try:
+                    session.state_of(command, call)
+                except Error:
+                    break
+                time.sleep(_STATE_SECONDS / 5)
         if call.failed:
-            raise timed_out(call) from passed
+            raise given_up(passed, call) from passed
         if call.finished:
             return self._outcome(None)
         raise ambiguous(passed, call) from passed
@@ -203,8 +205,13 @@ def ambiguous(error: Error, call: Call) -> AmbiguousWriteError:
     return lost
 
 
-def timed_out(call: Call) -> StatementTimeout:
-    """The error for a statement that was cancelled at its deadline."""
+def given_up(passed: DeadlinePassed, call: Call) -> CancelledError:
+    """The error for a statement that was cancelled at its deadline, or as somebody asked for it."""
+    if isinstance(passed, StopAsked):
+        return CancelledError(
+            "the statement was cancelled by who waited for it; it wrote nothing",
+            statement_id=call.statement_id,
+        )
     seconds = "" if call.seconds is None else f" of {call.seconds:g} s"
     return StatementTimeout(
         f"the statement did not finish before its deadline{seconds}, and was cancelled; it wrote "

@@ -16,6 +16,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.pool.base import reset_commit
 from sqlalchemy.util import queue as sqla_queue
+from sqlalchemy.util.concurrency import AsyncAdaptedLock
 
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.forking import in_child
@@ -29,7 +30,7 @@ IDLE_TIMEOUT = 600.0
 
 _IDLE_SINCE = "vinci_idle_since"
 _BEGUN = "vinci_begun"
-_PROCESS = "vinci_process"
+_LENDER = "vinci_lender"
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class SessionPool(QueuePool):
         super().__init__(creator, use_lifo=use_lifo, **arguments)
         self._idle_timeout = idle_timeout
         self._timer_lock = threading.RLock()
-        self._timer: threading.Timer | None = None
+        self._timer: Any = None
         self._disposed = False
         # SQLAlchemy's own is a plain one; see ``forking``.
         self._overflow_lock = threading.RLock()  # type: ignore[assignment]
@@ -121,6 +122,10 @@ class SessionPool(QueuePool):
         if timer is not None:
             timer.cancel()
         super().dispose()
+
+    def _lender(self) -> object:
+        """What lends connections here; one that was lent by another is not taken back."""
+        return os.getpid()
 
     def give_back_idle(self) -> int:
         """End the sessions that have been idle for too long.
@@ -163,14 +168,14 @@ class SessionPool(QueuePool):
     def _create_connection(self) -> ConnectionPoolEntry:
         record = super()._create_connection()
         assert record.record_info is not None  # noqa: S101 - entries of a pool have one
-        record.record_info[_PROCESS] = os.getpid()
+        record.record_info[_LENDER] = self._lender()
         return record
 
     def _now(self) -> float:
         return time.monotonic()
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if record.record_info is None or record.record_info.get(_PROCESS) != os.getpid():
+        if record.record_info is None or record.record_info.get(_LENDER) != self._lender():
             # Lent by the parent's pool: this one has not counted it, and its locks may be held for
             # ever.
             record.close()
@@ -201,17 +206,24 @@ class SessionPool(QueuePool):
             return
         with self._timer_lock:
             before = self._timer
-            # A timer does not survive a fork.
-            if before is not None and before.is_alive():
+            if before is not None and self._runs(before):
                 return
-            timer = threading.Timer(self._idle_timeout + 0.01, self._look)
-            timer.daemon = True
-            timer.name = "vinci: idle sessions"
+            timer = self._made_timer(self._idle_timeout + 0.01)
             # The finaliser of a session may have begun to look meanwhile, in this thread.
             if self._disposed or self._timer is not before:
                 return
             self._timer = timer
             timer.start()
+
+    def _runs(self, timer: Any) -> bool:
+        """Whether a timer is still to come: it does not survive a fork."""
+        return bool(timer.is_alive())
+
+    def _made_timer(self, seconds: float) -> Any:
+        timer = threading.Timer(seconds, self._look)
+        timer.daemon = True
+        timer.name = "vinci: idle sessions"
+        return timer
 
     def _look(self) -> None:
         with self._timer_lock:
@@ -225,7 +237,10 @@ def _checked_out(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> No
     if connection.is_foreign:
         # SQLAlchemy's recipe for forks: without them, it closes neither and opens another one.
         record.dbapi_connection = proxy.dbapi_connection = None  # type: ignore[misc]
-        raise exc.DisconnectionError("the connection was opened before this process was forked")
+        raise exc.DisconnectionError(
+            "the connection was opened before this process was forked, or by an event loop that "
+            "has ended"
+        )
     if record.info.get(_BEGUN) is not connection:
         record.info[_BEGUN] = connection
         connection.begin_use()
@@ -242,4 +257,4 @@ def _begin_anew(engine: Engine) -> None:
     opened: Any = engine.pool.dispatch.connect
     if hasattr(opened, "_exec_once_mutex"):
         # Held by a thread that was opening the engine's first connection.
-        opened._exec_once_mutex = threading.Lock()
+        opened._exec_once_mutex = AsyncAdaptedLock() if opened._is_asyncio else threading.Lock()

@@ -94,6 +94,10 @@ class DeadlinePassed(StatementTimeout):
     """The deadline of a statement has passed; whether it still runs is to be found out."""
 
 
+class StopAsked(DeadlinePassed):
+    """Who waited for a statement waits no more; whether it still runs is to be found out."""
+
+
 @dataclass
 class Exchange:
     """One request of the driver, and what was answered to it.
@@ -177,6 +181,11 @@ class Call:
         self.statement_id = self.modified = None
         self.losses.clear()
 
+    def settling(self) -> contextlib.AbstractContextManager[None]:
+        """Find out what became of the statement, whoever asks to stop meanwhile."""
+        stop = self.patience.stop
+        return contextlib.nullcontext() if stop is None else stop.settling()
+
     def left(self) -> float:
         """Seconds until the deadline."""
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
@@ -239,6 +248,8 @@ class Channel:
         # What was raised while the driver waited, and says nothing of the request: the driver makes
         # an error of its own of it, or a line in its log.
         self._interruption: Exception | None = None
+        # urllib3's connection that the last request was written to.
+        self._written_to: Callable[[], Any] = _nothing
         self.lost = False
         """Whether the warehouse no longer knows the session."""
         client.send_by(self.request)
@@ -261,6 +272,10 @@ class Channel:
     def hang_up(self) -> None:
         """Close the sockets."""
         self._client.hang_up()
+
+    def cut(self) -> None:
+        """Cut off the request that waits for its answer, from another thread."""
+        adapter.cut(self._written_to())
 
     def let_through(self) -> None:
         """Raise what a signal handler has raised in a request, and the driver has swallowed."""
@@ -483,6 +498,9 @@ class Channel:
         return self._client.timeout(connect, min(read, max(left, 0.01)))
 
     def _require_time(self, call: Call) -> None:
+        stop = call.patience.stop
+        if stop is not None and stop.asked:
+            raise StopAsked("it was cancelled by who waited for it", statement_id=call.statement_id)
         if call.left() <= 0:
             raise DeadlinePassed(
                 "the statement did not finish before its deadline", statement_id=call.statement_id
@@ -492,10 +510,11 @@ class Channel:
         """Have it noted when a request begins to be written."""
         watching = weakref.ref(self)
 
-        def written() -> None:
+        def written(connection: Any) -> None:
             channel = watching()
             if channel is not None:
                 channel._current.written = True
+                channel._written_to = weakref.ref(connection)
 
         self._client.watch(written)
 
@@ -589,6 +608,10 @@ class Channel:
         return CancelledError(
             "the statement was cancelled on the warehouse", statement_id=call.statement_id
         )
+
+
+def _nothing() -> None:
+    """Stand for a reference to what is not there."""
 
 
 def interruption_in(error: Exception, handled: BaseException | None) -> Exception | None:

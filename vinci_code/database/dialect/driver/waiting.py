@@ -16,6 +16,7 @@ from vinci_code.database.dialect.dberrors import (
     LimitExceeded,
     WarehouseStartTimeout,
 )
+from vinci_code.database.dialect.driver.stopping import Stop
 
 START_TIMEOUT = 300.0
 """Seconds that a warehouse is waited for, unless something else is asked for."""
@@ -54,17 +55,19 @@ class Patience:
         budget: Seconds that are waited altogether.
         on_waiting: Called before each pause.
         deadline: The monotonic time after which nothing is waited for, whatever the budget.
+        stop: Who may ask for the waiting to end; ``None`` where nobody can.
     """
 
     warehouse: str
     budget: float = START_TIMEOUT
     on_waiting: Callable[[Waiting], object] | None = None
     deadline: float | None = None
+    stop: Stop | None = None
     _began: float | None = field(default=None, init=False)
     _tries: int = field(default=0, init=False)
 
     def wait(self, refusal: Error, retry_after: float | None = None) -> None:
-        """Pause before the next try.
+        """Pause before the next try, or until somebody asks to stop.
 
         Args:
             refusal: What the warehouse was asked and could not do yet.
@@ -88,7 +91,10 @@ class Patience:
         if self.on_waiting is not None:
             reason = refusal.happened
             self.on_waiting(Waiting(self.warehouse, waited, pause, self.budget, reason))
-        time.sleep(pause)
+        if self.stop is None:
+            time.sleep(pause)
+        else:
+            self.stop.pause(pause)
 
     def _pause(self, retry_after: float | None) -> float:
         self._tries += 1

@@ -95,7 +95,7 @@ class RunningImpl(DefaultImpl):
             "alembic."
         )
         traits = DEFINITION if own else script.described
-        for statement in script.statements:
+        for statement in script.all:
             self.run_statement(statement.strip(), traits)
 
     def run_statement(self, statement: str, traits: StatementTraits | None = DEFINITION) -> None:

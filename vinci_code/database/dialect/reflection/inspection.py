@@ -50,6 +50,7 @@ from vinci_code.database.dialect.reflection.reflected import (
 )
 from vinci_code.database.dialect.reflection.spelling import KEY as SPELLING
 from vinci_code.database.dialect.reflection.spelling import SpellingInspector, spelling_of
+from vinci_code.database.dialect.sql.key_blocks import KEY_TABLE
 from vinci_code.database.dialect.types.typenames import UnknownTypeError, parse_type_name
 
 if TYPE_CHECKING:
@@ -257,8 +258,12 @@ class ReflectionMixin:
     def get_table_names(
         self, connection: Connection, schema: str | None = None, **kw: Any
     ) -> list[str]:
-        """The tables of a schema."""
-        return self._names(connection, schema, kw, ObjectKind.TABLE)
+        """The tables of a schema, but for the one that counts keys, which is no application's.
+
+        So neither ``reflect()`` with ``drop_all()`` nor Alembic's autogenerate drops it.
+        """
+        found = self._names(connection, schema, kw, ObjectKind.TABLE)
+        return [name for name in found if name.lower() != KEY_TABLE]
 
     def get_view_names(
         self, connection: Connection, schema: str | None = None, **kw: Any

@@ -10,6 +10,7 @@ Other rooms import from it:
 - ``held_reads``: queries in which tables stand as they come out with what is held
 - ``identifiers``: names in SQL
 - ``inserts``: the keys that an INSERT leaves to the database
+- ``key_blocks``: small keys, of which ranges are reserved on the warehouse
 - ``keys``: keys that are made in the client
 - ``locking``: SELECT … FOR UPDATE
 - ``operators``: operators that give what they give on SQLite

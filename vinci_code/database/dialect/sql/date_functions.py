@@ -114,7 +114,7 @@ class DateFunctions(SQLCompiler):
         """Write a constant of the statement; what is wrong with one of these is said as it is."""
         if isinstance(type_, _Text) and str(value).lower() == "now":
             return self.present_moment()
-        if isinstance(type_, _Constant):
+        if isinstance(type_, _WrittenAsSql):
             return type_.written(value)
         text: str = super().render_literal_value(value, type_, *args, **kw)
         return text
@@ -172,7 +172,7 @@ class _DatePattern(VinciString):
         return date_pattern
 
 
-class _Constant(VinciString):
+class _WrittenAsSql(VinciString):
     """A text that decides what is sent, in whose place SQL is written."""
 
     cache_ok = True
@@ -182,7 +182,7 @@ class _Constant(VinciString):
         raise NotImplementedError
 
 
-class _Text(_Constant):
+class _Text(_WrittenAsSql):
     """A moment given as text; ``now`` is the present."""
 
     def written(self, value: Any) -> str:
@@ -200,7 +200,7 @@ class _BoundText(VinciString):
         return lambda value: None if value is None else moment_text(value)
 
 
-class _Around(_Constant):
+class _Around(_WrittenAsSql):
     """What stands before a moment, or behind it, for a constant."""
 
     def __init__(self, form: _Form, place: int) -> None:

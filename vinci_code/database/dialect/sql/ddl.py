@@ -3,7 +3,8 @@
 A construct that Databricks cannot run in one piece is rendered as several statements, a ``Script``,
 which ``schema_changes`` runs one after the other:
 
-- CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it.
+- CHECK is not accepted in CREATE TABLE, so each becomes an ALTER TABLE behind it;
+- the table that counts keys stands before the CREATE TABLE of a table whose keys come from blocks.
 
 PRIMARY KEY, FOREIGN KEY and UNIQUE are rendered as what they are there: informational constraints,
 which ``information_schema.table_constraints`` gives back. A foreign key that does not refer to a
@@ -36,7 +37,8 @@ from sqlalchemy.sql.elements import TextClause
 from vinci_code.database.dialect.dberrors import NotSupportedError
 from vinci_code.database.dialect.sql.constructs import described
 from vinci_code.database.dialect.sql.foreign_keys import is_declared_key
-from vinci_code.database.dialect.sql.inserts import generated_key, is_narrow
+from vinci_code.database.dialect.sql.inserts import comes_from_block, generated_key, is_narrow
+from vinci_code.database.dialect.sql.key_blocks import counter_name, create_counter
 from vinci_code.database.dialect.sql.refusals import (
     COLLATION,
     CREATE_INDEX,
@@ -75,6 +77,7 @@ class Script:
             none, or may find it there already.
         without_commits: The first statement without the property for catalog commits; ``None``
             where it does not have that.
+        before: What is run first, and harms nobody where it was run before.
         described: What each statement is; ``None`` where only its text is known.
     """
 
@@ -82,11 +85,17 @@ class Script:
     made: str | None = None
     without_commits: str | None = None
     described: StatementTraits | None = None
+    before: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All statements, in order."""
+        return self.before + self.statements
 
     @property
     def text(self) -> str:
         """All statements, to be looked at."""
-        return _SEPARATOR.join(self.statements)
+        return _SEPARATOR.join(self.all)
 
     def translated(self, translate: Callable[[str], str]) -> Script:
         """The same with the schemas that stand for others."""
@@ -95,6 +104,7 @@ class Script:
             None if self.made is None else translate(self.made),
             None if self.without_commits is None else translate(self.without_commits),
             self.described,
+            tuple(map(translate, self.before)),
         )
 
     def changed(self, text: str) -> Script:
@@ -105,12 +115,13 @@ class Script:
         """
         if text == self.text:
             return self
-        if len(self.statements) > 1:
+        if len(self.all) > 1:
             raise NotSupportedError(
                 "the text of a DDL construct was changed that is several statements, by an event "
-                f"or by @compiles; nothing was sent. It begins with {self.statements[0][:80]!r}\n"
+                f"or by @compiles; nothing was sent. It begins with {self.all[0][:80]!r}\n"
                 "To fix it: leave the text of CREATE TABLE as it is where the table has CHECK "
-                "constraints, or add these with a construct of their own."
+                "constraints, or keys that come from blocks; or add the constraints with a "
+                "construct of their own."
             )
         return Script((text,) if text.strip() else (), self.made)
 
@@ -159,8 +170,15 @@ class VinciDDLCompiler(compiler.DDLCompiler):
             (text + self._layout(table, commits), *checks),
             None if create.if_not_exists else name,
             text + self._layout(table, False) if commits else None,
+            before=tuple(self._counter(table)),
         )
         return self._script.text
+
+    def _counter(self, table: Table) -> Iterator[str]:
+        """Render the table that counts the keys, if they come from blocks."""
+        column = generated_key(table)
+        if column is not None and comes_from_block(column, self.dialect):
+            yield create_counter(counter_name(table.schema, self.preparer))
 
     def create_table_constraints(self, table: Table, *args: Any, **kw: Any) -> str:
         """Render the constraints, unique indexes among them."""
@@ -265,7 +283,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         return text
 
     def _warn_of_width(self, column: Column[Any]) -> None:
-        if is_narrow(column, self.dialect):
+        if is_narrow(column, self.dialect) and not comes_from_block(column, self.dialect):
             _log.warning(
                 "the key %s has less than the 63 bits of the keys that are made by this dialect, "
                 "so each row needs a key of its own. To fix it: declare it as BigInteger or "

@@ -6,11 +6,15 @@
 - ``insert(t).from_select(…)`` makes keys of a number from here and the number of the row.
 
 A key that is given is taken as it is; ``None`` means that one is to be made, as on SQLite.
+
+Where keys come from blocks (``key_blocks``), a statement that is compiled to be looked at has none,
+and ``from_select`` is refused: how many there would have to be is known to the warehouse alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
@@ -21,8 +25,15 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import BigInteger
 
+from vinci_code.database.dialect.sql.key_blocks import (
+    BLOCKS,
+    KeyNeed,
+    block_key,
+    key_kind,
+    note_given,
+)
 from vinci_code.database.dialect.sql.keys import ROW_STEP, next_key
-from vinci_code.database.dialect.sql.refusals import NARROW_KEY, SEQUENCE
+from vinci_code.database.dialect.sql.refusals import NARROW_KEY, SELECTED_BLOCKS, SEQUENCE
 from vinci_code.database.dialect.types.base import innermost
 
 _BITS = 64
@@ -34,6 +45,7 @@ class InsertKeys(SQLCompiler):
     # The name of the parameter for which a key is made where none is given.
     _made_key: str | None = None
     _key_column: Any = None
+    _from_block = False
     # The parameters of the keys of rows that stand in the statement, in their order.
     _keys_of_rows: Sequence[BindParameter[Any]] = ()
 
@@ -52,6 +64,7 @@ class InsertKeys(SQLCompiler):
             return statement
         self._made_key = column.key
         self._key_column = column
+        self._from_block = comes_from_block(column, dialect.held_by)
         if self.column_keys is None:
             if statement._values:
                 self.column_keys = [column.key]
@@ -68,11 +81,22 @@ class InsertKeys(SQLCompiler):
             params = {**(params or {}), name: None} if self._is_parameter(name) else params
         built = super().construct_params(params, *args, **kw)
         bound = self.escaped_bind_names.get(name, name) if self.escaped_bind_names else name
+        dialect: Any = self.dialect
         if built.get(bound, 0) is None:
-            dialect: Any = self.dialect
-            require_room(self._key_column, dialect.held_by)
-            built[bound] = next_key.for_row()
+            built[bound] = _made(self._key_column, dialect.held_by)
+        elif self._from_block:
+            note_given(self._key_column, dialect.held_by, built.get(bound))
         return built
+
+    def key_need(
+        self,
+        schemas: Mapping[str | None, str | None] | None,
+        parameters: Sequence[Mapping[str, Any]] | None,
+    ) -> KeyNeed | None:
+        """What an execution with these sets of parameters needs of keys; ``None`` if of none."""
+        if self._made_key is None and not self._keys_of_rows:
+            return None
+        return KeyNeed(schemas, parameters or [{}], self._made_key, len(self._keys_of_rows))
 
     def _is_parameter(self, name: str) -> bool:
         """Whether the key is left open, and not given by ``values()``."""
@@ -128,6 +152,11 @@ def generated_key(table: Any) -> Column[Any] | None:
     return column
 
 
+def comes_from_block(column: Column[Any], dialect: Any) -> bool:
+    """Whether the keys of a column are taken from ranges that are reserved on the warehouse."""
+    return key_kind(column.table, dialect) == BLOCKS
+
+
 def require_room(column: Column[Any], dialect: Any) -> None:
     """Refuse to make a key for a column that cannot hold it.
 
@@ -141,6 +170,19 @@ def require_room(column: Column[Any], dialect: Any) -> None:
 def is_narrow(column: Column[Any], dialect: Any) -> bool:
     """Whether a column has less bits than the keys that are made here, such as one of INTEGER."""
     return bool(getattr(innermost(column.type, dialect), "bits", _BITS) < _BITS)
+
+
+def _made(column: Column[Any], dialect: Any) -> int | None:
+    """A key for a row; ``None`` where it would come from a block, and nothing is executed.
+
+    Raises:
+        CompileError: The column cannot hold it.
+        Error: No block could be reserved.
+    """
+    if comes_from_block(column, dialect):
+        return block_key(column, dialect)
+    require_room(column, dialect)
+    return next_key.for_row()
 
 
 def _given(compiled: Any, parameters: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -184,11 +226,11 @@ def _key_later(
     """Makes parameters whose values, the keys, are made at each execution; notes them."""
 
     def later(number: int) -> Any:
-        require_room(column, dialect)
         # By this name a default that looks at its row asks for the key. That of the first row gets
         # it from SQLAlchemy.
         name = f"{column.key}_m{number}" if number else None
-        key = bindparam(name, callable_=next_key.for_row, type_=column.type, unique=name is None)
+        make = partial(_made, column, dialect)
+        key = bindparam(name, callable_=make, type_=column.type, unique=name is None)
         made.append(key)
         return key
 
@@ -228,6 +270,8 @@ def _numbered(statement: Insert, column: Column[Any], dialect: Any) -> Insert:
     names = list(statement._select_names or [])
     if column.key in names or column.name in names:
         return statement
+    if comes_from_block(column, dialect):
+        raise CompileError(SELECTED_BLOCKS.format(column))
     require_room(column, dialect)
     rows = statement.select.subquery()  # type: ignore[union-attr]
     number = func.row_number().over(order_by=literal_column("1"))

@@ -10,7 +10,14 @@ SEQUENCE = (
 NARROW_KEY = (
     "the column {0} is to get a key that is made by this dialect, and cannot hold it: such keys "
     "have 63 bits. Declare it, and the columns that refer to it, as BigInteger or Integer, which "
-    "are BIGINT; or give each row a key of its own."
+    "are BIGINT; or give the table databricks_keys='blocks', which makes small keys; or give each "
+    "row a key of its own."
+)
+SELECTED_BLOCKS = (
+    "INSERT … SELECT leaves the keys {0} to be made, which come from blocks (keys='blocks'), and "
+    "how many rows the SELECT has is known to the warehouse alone. Read the rows and insert them, "
+    "or have the SELECT give the keys; or give the table databricks_keys='time_ordered', whose "
+    "keys are made from the numbers of the rows."
 )
 CREATE_INDEX = (
     "Databricks has no indexes, so {0!r} cannot be created: it skips files by their statistics. "

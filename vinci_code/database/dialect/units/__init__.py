@@ -6,6 +6,7 @@ Other rooms import from it:
 - ``flushed_keys``: keys for new objects, made before a flush
 - ``flushes``: what the ORM writes by itself, and how it is recognised
 - ``held``: the writes of a unit, joined into sets
+- ``key_ranges``: the ranges of small keys that a process has reserved
 - ``laid_over``: what is held, laid over the tables that a query reads
 - ``loaded``: what a changed object was loaded with
 - ``recovery``: whether a commit happened whose answer was lost

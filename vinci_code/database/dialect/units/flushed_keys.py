@@ -11,9 +11,16 @@ of it, and the application's own listeners come first, which see no key, and may
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 
-from vinci_code.database.dialect.sql.inserts import generated_key, require_room
+from vinci_code.database.dialect.dberrors import Error
+from vinci_code.database.dialect.sql.inserts import (
+    comes_from_block,
+    generated_key,
+    require_room,
+)
+from vinci_code.database.dialect.sql.key_blocks import translated
 from vinci_code.database.dialect.sql.keys import next_key
 from vinci_code.database.dialect.units.flushes import mappers
 
@@ -70,6 +77,37 @@ def _make_key(mapper: Any, connection: Any, state: Any) -> Any:
             continue
         name = mapper._columntoproperty[column].key
         if values.get(name) is None:
-            require_room(column, dialect)
-            values[name] = next_key.for_row()
+            values[name] = _made(column, dialect, connection, state)
+        elif comes_from_block(column, dialect):
+            dialect.key_ranges.given(column, _schema(column, connection), values[name])
     return _CONTINUE
+
+
+def _made(column: Any, dialect: Any, connection: Any, state: Any) -> int:
+    if not comes_from_block(column, dialect):
+        require_room(column, dialect)
+        return next_key.for_row()
+    schema = _schema(column, connection)
+    try:
+        key: int = dialect.key_ranges.next(column, schema, partial(_without_key, column, state))
+    except Error as error:
+        # SQLAlchemy makes its own of what cursors and commits raise, and not of this.
+        connection._handle_dbapi_exception(error, None, None, None, None)
+        raise
+    return key
+
+
+def _schema(column: Any, connection: Any) -> str | None:
+    schemas = connection.get_execution_options().get("schema_translate_map") or {}
+    return translated(column.table, schemas)
+
+
+def _without_key(column: Any, state: Any) -> int:
+    """How many new objects of the flush have no key of a column yet."""
+    from sqlalchemy import inspect
+
+    count = 0
+    for found in map(inspect, () if state.session is None else state.session.new):
+        property_ = found.mapper._columntoproperty.get(column)
+        count += property_ is not None and found.dict.get(property_.key) is None
+    return max(1, count)

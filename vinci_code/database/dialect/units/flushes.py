@@ -7,14 +7,15 @@ that is flushing knows that it is.
 
 from __future__ import annotations
 
-import threading
+import itertools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 # Caches of mappers that were met, by their identity.
 _known: dict[int, Any] = {}
-_of_thread = threading.local()
+_numbers = itertools.count(1)
 
 
 def listen() -> None:
@@ -42,12 +43,13 @@ def is_flush(options: Mapping[str, Any]) -> bool:
 
 
 def number() -> int:
-    """The number of the flush of this thread: another one for each, and another one after it."""
-    return getattr(_of_thread, "number", 0)
+    """The number of the flush that runs here: another one for each, and another one after it."""
+    flush = _here.get()
+    return 0 if flush is None else flush.number
 
 
 def asks_for_relation(table: Any) -> bool:
-    """Whether rows of a many-to-many relation are being written by a flush of this thread.
+    """Whether rows of a many-to-many relation are being written by the flush that runs here.
 
     The ORM executes these statements as any other, and asks how many rows there were.
     """
@@ -57,43 +59,58 @@ def asks_for_relation(table: Any) -> bool:
 
 
 def at_end(check: Callable[[], object]) -> None:
-    """Have the flush of this thread call something when it has written everything."""
-    _of_thread.checks = [*_checks(), check]
+    """Have the flush that runs here call something when it has written everything."""
+    flush = _here.get()
+    if flush is not None:
+        flush.checks.append(check)
 
 
 def is_running() -> bool:
-    """Whether a session of this thread is flushing."""
-    return any(_running())
+    """Whether a session is flushing here."""
+    flush = _here.get()
+    return flush is not None and bool(flush.running())
+
+
+class _Flush:
+    """A flush, with those that listeners of it have begun in other sessions."""
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
+        self.checks: list[Callable[[], object]] = []
+        self.sessions: list[weakref.ref[Any]] = []
+
+    def running(self) -> list[weakref.ref[Any]]:
+        """The sessions of it that are flushing still; one that has failed is not."""
+        return [
+            reference
+            for reference in self.sessions
+            if (session := reference()) is not None and session._flushing
+        ]
+
+
+# Of a thread, or of a task: others flush in the same thread while a task waits for its database.
+_here: ContextVar[_Flush | None] = ContextVar("vinci_flush", default=None)
 
 
 def _begun(session: Any, *_: Any) -> None:
-    running = _running()
-    if not running:
-        _of_thread.number = number() + 1
-        _of_thread.checks = []  # of a flush that has failed
-    _of_thread.sessions = [*running, weakref.ref(session)]
+    flush = _here.get()
+    if flush is None or not flush.running():
+        flush = _Flush()
+        _here.set(flush)
+    flush.sessions = [*flush.running(), weakref.ref(session)]
 
 
 def _ended(session: Any, *_: Any) -> None:
+    flush = _here.get()
+    if flush is None:
+        return  # it had begun before anybody listened
     # A listener of one flush may have another session flush: that is a part of the first.
-    _of_thread.sessions = [one for one in _running() if one() is not session]
-    if not _of_thread.sessions:
-        _of_thread.number = number() + 1
-    checks, _of_thread.checks = _checks(), []
+    flush.sessions = [one for one in flush.running() if one() is not session]
+    if not flush.sessions:
+        flush.number = next(_numbers)
+    checks, flush.checks = flush.checks, []
     for check in checks:
         check()
-
-
-def _checks() -> list[Callable[[], object]]:
-    return list(getattr(_of_thread, "checks", ()))
-
-
-def _running() -> list[weakref.ref[Any]]:
-    return [
-        reference
-        for reference in getattr(_of_thread, "sessions", ())
-        if (session := reference()) is not None and session._flushing
-    ]
 
 
 def mappers() -> Iterator[Any]:

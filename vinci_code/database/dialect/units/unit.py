@@ -65,6 +65,7 @@ from vinci_code.database.dialect.units.held import (
     new_key,
     tables_of,
 )
+from vinci_code.database.dialect.units.key_ranges import KeyRanges, ReservedKeys
 from vinci_code.database.dialect.units.laid_over import LaidOver, Laying
 from vinci_code.database.dialect.units.loaded import LoadedValues
 from vinci_code.database.dialect.units.recovery import (
@@ -150,6 +151,7 @@ class Options(Protocol):
     hide_keys: bool
     history_timeout: float
     identifier_preparer: Any
+    key_ranges: KeyRanges | ReservedKeys
     statistics: Counter
     transactions: str
     unsent: Unsent | None
@@ -535,6 +537,14 @@ class Unit:
                 "isolation_level='AUTOCOMMIT'."
             )
 
+    def count(self, write: Held) -> None:
+        """Count how many rows a held write matches, where nothing has to be sent before.
+
+        By that ``rowcount_of`` knows it.
+        """
+        if write.rowcount is None and self.held.holds(write):
+            write.rowcount = self._counted_as_held(write)
+
     def rowcount_of(self, write: Held) -> int:
         """How many rows a write has matched.
 
@@ -543,8 +553,7 @@ class Unit:
         Raises:
             PendingWritesError: That needs a transaction, and there are none.
         """
-        if write.rowcount is None and self.held.holds(write):
-            write.rowcount = self._counted_as_held(write)
+        self.count(write)
         if write.rowcount is None and self.held.holds(write):
             self._send_held("result.rowcount was asked for", counting=True)
         return -1 if write.rowcount is None else write.rowcount
@@ -856,7 +865,7 @@ class Unit:
 
     def _only_value(self, query: LaidOver) -> int:
         cursor = self._connection.cursor()
-        self._run(query.text, query.parameters, QUERY, cursor)
+        self._run(query.text, query.parameters, QUERY, cursor, held=self.held)
         return int(cursor.fetchall()[0][0])
 
     def _mark(self, name: str) -> _Savepoint:
@@ -1093,7 +1102,7 @@ class Unit:
         try:
             for step in made:
                 cursor = self._connection.cursor()
-                self._run(step.text, step.parameters, step.described, cursor)
+                self._run(step.text, step.parameters, step.described, cursor, held=[step.of])
                 if step.whole:
                     step.of.note_rowcount(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
@@ -1145,7 +1154,9 @@ class Unit:
             commit = self._commit_by(step.text, held)
             self._count_sent(statements=1, rows=step.rows, size=step.size)
             try:
-                self._run(step.text, step.parameters, step.described, cursor, commit.tags)
+                self._run(
+                    step.text, step.parameters, step.described, cursor, commit.tags, held=held
+                )
                 return
             except AmbiguousWriteError as error:
                 found = self._found_out(commit, error)
@@ -1194,9 +1205,11 @@ class Unit:
             return int(cursor.fetchall()[0][0])
 
         try:
-            if before is not None:
-                before()
-            return find_out(commit, ask_history, count)
+            # Also for who waits no more: what is not known could be written twice.
+            with connection.settling():
+                if before is not None:
+                    before()
+                return find_out(commit, ask_history, count)
         except Error as failure:
             if is_from_signal(failure):
                 raise
@@ -1222,6 +1235,7 @@ class Unit:
         described: StatementTraits,
         cursor: Cursor | None = None,
         query_tags: Mapping[str, str] | None = None,
+        held: Iterable[Held] = (),
     ) -> None:
         try:
             run = cursor or self._connection.cursor()
@@ -1232,6 +1246,9 @@ class Unit:
             raised = guards.raised(error)
             if raised is None:
                 raise
+            if isinstance(raised, IntegrityError):
+                # Somebody may have given rows the very keys that are reserved here.
+                self._dialect.key_ranges.doubt(_tables(held))
             raise raised from error
 
 
@@ -1261,6 +1278,16 @@ def refuse_several(text: str, traits: StatementTraits) -> None:
 
 def _made_in(held: Iterable[Held]) -> frozenset[int]:
     return frozenset(chain.from_iterable(w.made for w in held if isinstance(w, HeldRows)))
+
+
+def _tables(held: Iterable[Held]) -> frozenset[str] | None:
+    """The bare names of the tables that writes read and write; ``None`` where one is not known."""
+    tables: set[str] = set()
+    for write in held:
+        if write.tables is None:
+            return None
+        tables |= write.tables
+    return frozenset(tables)
 
 
 def _rows(held: Sequence[Held]) -> int:

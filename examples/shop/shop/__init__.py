@@ -1,0 +1,1 @@
+"""A small shop: users, their orders, and the mail that confirms them."""
