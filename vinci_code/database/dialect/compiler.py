@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from sqlalchemy import null
 from sqlalchemy import types as sqltypes
 from sqlalchemy.exc import CompileError
 
@@ -42,6 +43,14 @@ class VinciCompiler(
     StoredValues,
 ):
     """Compiles statements."""
+
+    def process(self, obj: Any, **kwargs: Any) -> str:
+        """Render an element.
+
+        For a NULL that is written out SQLAlchemy has a type rendered, which no part of this
+        compiler could look into.
+        """
+        return super().process(null() if isinstance(obj, sqltypes.NullType) else obj, **kwargs)
 
     # --- SELECT ---------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.types import TypeEngine
 
 from vinci_code.database.dialect.sql.constructs import (
     is_compiled_elsewhere,
@@ -47,8 +46,7 @@ class TablesUsed(SQLCompiler):
 
     def process(self, obj: Any, **kwargs: Any) -> str:
         """Note what the default of a column is made of, which the statement does not show."""
-        # SQLAlchemy has a type rendered for a literal NULL: it is no element, and names no table.
-        if self._noting and not isinstance(obj, TypeEngine):
+        if self._noting:
             self._note_own(obj)
         return super().process(obj, **kwargs)
 
