@@ -342,7 +342,7 @@ def _require_ours(settings: DatabaseSettings) -> None:
     if strange := _strange_tables(settings):
         raise FallbackFileError(
             f"The file of the fallback {settings.databricks_fallback_file} is that of an "
-            f"application with tables that vinci does not know: {listing(strange)}. Nothing was "
+            f"application with tables that are not known to vinci: {listing(strange)}. Nothing was "
             f"sent or read. To fix it: have the application do it. {_BY_APPLICATION} Tables are "
             "copied by vinci_code.database.fallback.mirror.refresh(Session.fallback)."
         )
