@@ -11,6 +11,15 @@ UNSUPPORTED: dict[str, list[str]] = {
         "BizarroCharacterTest::*[per % cent-*",
         "QuotedNameArgumentTest::*",
     ],
+    # Unity Catalog stores them as it stores those of tables.
+    "the names of constraints are stored in small letters": [
+        "ComponentReflectionTest::test_get_foreign_keys_quoted_name[FK_users_id]",
+        "ComponentReflectionTest::test_get_foreign_keys_quoted_name[mixedCaseName]",
+        "ComponentReflectionTest::test_get_pk_constraint_quoted_name[PK_test_table]",
+        "ComponentReflectionTest::test_get_pk_constraint_quoted_name[mixedCasePK]",
+        "ComponentReflectionTest::test_get_unique_constraints_quoted_name[UQ_email]",
+        "ComponentReflectionTest::test_get_unique_constraints_quoted_name[mixedCaseUQ]",
+    ],
     # Documentation, "CREATE TABLE … USING", GENERATED … AS IDENTITY: START WITH and INCREMENT BY
     # are its only options; the dialect refuses the others instead of leaving them out.
     "an identity column has no MINVALUE, MAXVALUE, CYCLE or CACHE": [

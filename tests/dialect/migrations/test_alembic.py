@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import textwrap
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from alembic.operations import Operations
 from sqlalchemy import (
     INTEGER,
     JSON,
+    URL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -45,7 +47,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import table as lightweight
-from sqlalchemy.exc import CompileError, DBAPIError
+from sqlalchemy.exc import CompileError, DBAPIError, StatementError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import NullType
 
@@ -664,6 +666,31 @@ def test_rows_without_a_key_get_one(op: Operations, connection: Connection) -> N
     op.bulk_insert(table, [])
 
 
+def test_keys_of_blocks_are_not_made_for_a_script() -> None:
+    written = io.StringIO()
+    dialect = VinciDialect(keys="blocks")
+    options = {"as_sql": True, "output_buffer": written, "literal_binds": True}
+    script = Operations(MigrationContext.configure(dialect=dialect, opts=options))
+    script.create_table("t", Column("id", Integer, primary_key=True), Column("g", String))
+    table = lightweight("t", column("g", String))
+    with pytest.raises(CompileError, match="reserved on the warehouse"):
+        script.bulk_insert(table, [{"g": "a"}])
+    assert "INSERT" not in written.getvalue()
+
+
+def test_rows_get_keys_of_blocks_where_the_engine_has_them(
+    engine_url: URL, engine_args: dict[str, Any]
+) -> None:
+    engine = create_engine(engine_url, connect_args=engine_args, keys="blocks")
+    with engine.connect() as connection:
+        op = Operations(MigrationContext.configure(connection))
+        op.create_table("t", Column("id", Integer, primary_key=True), Column("g", String))
+        op.bulk_insert(lightweight("t", column("g", String)), [{"g": "a"}, {"g": "b"}])
+        found = rows(connection, "SELECT id FROM t ORDER BY g")
+    engine.dispose()
+    assert found == [(1,), (2,)]
+
+
 def test_rows_get_no_key_where_sqlite_would_give_none(
     op: Operations, connection: Connection
 ) -> None:
@@ -678,7 +705,7 @@ def test_rows_get_no_key_where_sqlite_would_give_none(
     op.bulk_insert(lightweight("counted", column("g", String)), [{"g": "a"}])
     assert rows(connection, "SELECT id FROM counted") == [(1,)]
     op.create_table("narrow", Column("id", INTEGER, primary_key=True), Column("g", String))
-    with pytest.raises(CompileError, match="cannot hold it"):
+    with pytest.raises(StatementError, match="cannot hold it"):
         op.bulk_insert(lightweight("narrow", column("g", String)), [{"g": "a"}])
 
 

@@ -7,12 +7,13 @@ itself has made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from alembic.ddl.impl import DefaultImpl
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, column, table
-from sqlalchemy.exc import NoReferenceError, NoSuchTableError
+from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy.exc import CompileError, NoReferenceError, NoSuchTableError
 from sqlalchemy.schema import DropConstraint, ForeignKeyConstraint
 from sqlalchemy.sql.selectable import TableClause
 from sqlalchemy.types import Integer
@@ -20,6 +21,7 @@ from sqlalchemy.types import Integer
 from vinci_code.database.dialect.reflection.names import Namespace, place_of, stored
 from vinci_code.database.dialect.sql.foreign_keys import DECLARED, is_declared_key, refers_to
 from vinci_code.database.dialect.sql.inserts import generated_key, require_room
+from vinci_code.database.dialect.sql.key_blocks import TIME_ORDERED, key_kind
 from vinci_code.database.dialect.sql.keys import next_key
 
 
@@ -47,18 +49,31 @@ class KeyedImpl(DefaultImpl):
     def bulk_insert(
         self, table: TableClause | Table, rows: list[dict[str, Any]], multiinsert: bool = True
     ) -> None:
-        """Insert rows; one that has no key gets it here, where SQLite would give it out.
+        """Insert rows; one that has no key gets it, where SQLite would give it out.
 
         Raises:
-            CompileError: The key column has less than the 63 bits of such a key.
+            CompileError: The key column cannot hold such a key; or SQL is written to a file, and
+                keys are those of blocks, which have to be reserved on the warehouse.
         """
         key = self._key_to_make(table)
         # Alembic says what else is no list of rows.
         if key is not None and any(_lacks(row, key.key) for row in rows):
-            require_room(key, self.dialect)
-            rows = [_with_key(row, key.key) for row in rows]
-            table = _with_column(table, key)
+            into = _keyed_table(table, key)
+            # One of which the key is None gets it as the statement is executed.
+            made = self._key_for_script(into, key) if self.as_sql else lambda: None
+            rows = [{**row, key.key: made()} if _lacks(row, key.key) else row for row in rows]
+            table = into
         super().bulk_insert(table, rows, multiinsert)
+
+    def _key_for_script(self, table: Table, key: Column[Any]) -> Callable[[], int]:
+        require_room(key, self.dialect)
+        if key_kind(table, self.dialect) != TIME_ORDERED:
+            raise CompileError(
+                f"The rows for {table.fullname} have no key ({key.name}), and SQL is written to a "
+                "file: keys of blocks are reserved on the warehouse. To fix it: give each row its "
+                "key, or run the migration instead."
+            )
+        return next_key.for_row
 
     def _key_to_make(self, table: TableClause | Table) -> Column[Any] | None:
         if isinstance(table, Table):
@@ -193,12 +208,10 @@ def _lacks(row: Any, key: str) -> bool:
     return isinstance(row, dict) and row.get(key) is None
 
 
-def _with_key(row: dict[str, Any], key: str) -> dict[str, Any]:
-    return {**row, key: next_key.for_row()} if _lacks(row, key) else row
-
-
-def _with_column(into: TableClause | Table, key: Column[Any]) -> TableClause | Table:
-    if key.key in into.c:
+def _keyed_table(into: TableClause | Table, key: Column[Any]) -> Table:
+    """The table with its key."""
+    if isinstance(into, Table):
         return into
-    columns = [column(item.name, item.type) for item in into.c]
-    return table(into.name, *columns, column(key.name, BigInteger()), schema=into.schema)
+    columns = [Column(item.name, item.type) for item in into.c if item.key != key.key]
+    own = Column(key.name, key.type, primary_key=True)
+    return Table(into.name, MetaData(), own, *columns, schema=into.schema)
