@@ -321,9 +321,8 @@ def _require_on(settings: DatabaseSettings) -> None:
     if settings.use_databricks and settings.databricks_fallback != "off":
         return
     accepted = "true" if name == "USE_DATABRICKS" else "sqlite"
-    problem = ConfigurationProblem(
-        name, "the fallback switched off", accepted, f"set {name}={accepted}"
-    )
+    found = "SQLite" if name == "USE_DATABRICKS" else "the fallback switched off"
+    problem = ConfigurationProblem(name, found, accepted, f"set {name}={accepted}")
     raise ConfigurationError([problem])
 
 
