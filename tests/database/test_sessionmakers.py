@@ -157,8 +157,9 @@ def test_a_new_configuration_gets_a_new_engine(
     former = maker.engine
     configure({"DATABASE_URL": f"sqlite:///{tmp_path / 'other.db'}"}, monkeypatch)
     assert customers(maker) == []
-    assert maker.engine is not former
-    assert maker.engine is maker.engine
+    made = maker.engine
+    assert made is not former
+    assert maker.engine is made
 
 
 def test_an_engine_that_was_disposed_of_is_made_again(make: Make) -> None:

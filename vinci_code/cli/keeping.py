@@ -321,9 +321,8 @@ def _require_on(settings: DatabaseSettings) -> None:
     if settings.use_databricks and settings.databricks_fallback != "off":
         return
     accepted = "true" if name == "USE_DATABRICKS" else "sqlite"
-    problem = ConfigurationProblem(
-        name, "the fallback switched off", accepted, f"set {name}={accepted}"
-    )
+    found = "SQLite" if name == "USE_DATABRICKS" else "the fallback switched off"
+    problem = ConfigurationProblem(name, found, accepted, f"set {name}={accepted}")
     raise ConfigurationError([problem])
 
 
@@ -342,7 +341,7 @@ def _require_ours(settings: DatabaseSettings) -> None:
     if strange := _strange_tables(settings):
         raise FallbackFileError(
             f"The file of the fallback {settings.databricks_fallback_file} is that of an "
-            f"application with tables that vinci does not know: {listing(strange)}. Nothing was "
+            f"application with tables that are not known to vinci: {listing(strange)}. Nothing was "
             f"sent or read. To fix it: have the application do it. {_BY_APPLICATION} Tables are "
             "copied by vinci_code.database.fallback.mirror.refresh(Session.fallback)."
         )

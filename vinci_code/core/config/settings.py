@@ -147,7 +147,7 @@ class DatabaseSettings(BaseSettings):
         default=False, description="true logs every SQL statement, without its parameters"
     )
     alembic_config: Annotated[Path | None, Variable("VINCI_ALEMBIC_CONFIG")] = Field(
-        default=None, description="the alembic.ini that vinci db drives, instead of its own tables"
+        default=None, description="the alembic.ini that `vinci db` drives, and not its own tables"
     )
 
     _provenance: dict[str, str] = PrivateAttr(default_factory=dict)

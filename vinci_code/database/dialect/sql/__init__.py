@@ -4,6 +4,7 @@ Other rooms import from it:
 
 - ``comparisons``: comparisons of values of different types
 - ``constructs``: what sort of statement a construct is
+- ``date_functions``: dates and times as SQLite has them
 - ``ddl``: statements that make and change tables
 - ``foreign_keys``: which foreign keys are declared
 - ``functions``: functions that give what they give on SQLite
