@@ -44,6 +44,7 @@ from vinci_code.database.dialect.dberrors import (
     TooManyRequests,
     WarehouseStartTimeout,
     Warning,  # noqa: A004 - PEP 249 gives it this name
+    WrittenAnyway,
 )
 from vinci_code.database.dialect.driver.dbapi import (
     Binary,
@@ -93,6 +94,7 @@ __all__ = [
     "TooManyRequests",
     "WarehouseStartTimeout",
     "Warning",
+    "WrittenAnyway",
     "apilevel",
     "connect",
     "paramstyle",

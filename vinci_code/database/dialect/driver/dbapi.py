@@ -51,6 +51,7 @@ from vinci_code.database.dialect.dberrors import (
     TooManyRequests,
     WarehouseStartTimeout,
     Warning,  # noqa: A004 - PEP 249 gives it this name
+    WrittenAnyway,
 )
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.driver.execution import Execution, Outcome, given_up
@@ -108,6 +109,7 @@ __all__ = [
     "TooManyRequests",
     "WarehouseStartTimeout",
     "Warning",
+    "WrittenAnyway",
     "apilevel",
     "connect",
     "paramstyle",

@@ -147,7 +147,7 @@ class ScalarFunctions(SQLCompiler):
         """Render floor as SQLAlchemy gives it on SQLite: a whole number, or an error."""
         if len(fn.clauses) != 1:
             return self.visit_abs_func(fn, **kw)
-        # Databricks gives the greatest BIGINT of what is greater.
+        # What is greater than a BIGINT the cast refuses.
         return f"CAST({self._without_fraction(fn, 'floor({})', **kw)} AS BIGINT)"
 
     def visit_trunc_func(self, fn: Any, **kw: Any) -> str:

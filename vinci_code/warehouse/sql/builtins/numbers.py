@@ -155,9 +155,7 @@ def build_ceil(call: FunctionCall) -> Typed:
         lambda v: (
             f"CASE WHEN isnan({v}) THEN 0 "
             f"WHEN abs({v}) < 9223372036854775807 THEN CAST({verb}({v}) AS BIGINT) "
-            # As Java makes a long of a double.
-            f"WHEN {v} > 0 THEN 9223372036854775807 "
-            f"WHEN {v} < 0 THEN -9223372036854775808 END"
+            f"WHEN {v} IS NOT NULL THEN {fail_sql(arithmetic_overflow('overflow'))} END"
         ),
     )
     return Typed(f"CAST({sql} AS BIGINT)", BIGINT, name)
