@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -30,10 +31,12 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import NotSupportedError as Unsupported
 from sqlalchemy.exc import OperationalError as Operational
 from sqlalchemy.exc import ProgrammingError as Programming
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
@@ -288,7 +291,7 @@ def test_keys_that_nobody_makes_need_no_count(engine: Engine) -> None:
     metadata = MetaData()
     for column in (
         Column("id", String, primary_key=True),
-        Column("id", BigInteger, Identity(), primary_key=True),
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
         Column("id", Integer, primary_key=True, autoincrement=False),
     ):
         metadata.clear()
@@ -566,6 +569,10 @@ def test_autogenerate_leaves_it_alone(engine: Engine) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    from vinci_code.database.dialect.alembic import register
+
+    register()
+
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
@@ -703,3 +710,34 @@ def test_threads_share_a_range(engine: Engine, local_warehouse: TestWarehouse) -
     merges = [statement for statement in sent if statement.startswith("MERGE INTO vinci_keys")]
     # 10 + 20 + 40 + … keys, and nobody else reserves any.
     assert len(merges) <= (threads * each // 10).bit_length() + 1
+
+
+def test_no_event_loop_waits_for_a_range(
+    engine: Engine, engine_url: URL, engine_args: dict[str, Any]
+) -> None:
+    made: list[int] = []
+
+    async def add_row(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            session.add(row := Row())
+            await session.commit()
+            made.append(row.id)
+
+    async def add_rows() -> None:
+        url = engine_url.set(drivername="databricks+vinci_async")
+        # Nothing is checked, as in the test of threads.
+        engine = create_async_engine(
+            url, connect_args=engine_args, keys="blocks", keys_block_size=2, enforce_keys=False
+        )
+        try:
+            await add_row(engine)
+            async with engine.begin() as connection:
+                await connection.execute(insert(Row), [{}] * 4)
+            await asyncio.gather(*(add_row(engine) for _ in range(6)))
+        finally:
+            await engine.dispose()
+
+    asyncio.run(add_rows())
+    assert made[0] == 1
+    assert len(set(made)) == 7
+    assert len(set(keys_of(engine))) == len(keys_of(engine)) == 11

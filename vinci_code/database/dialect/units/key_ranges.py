@@ -314,7 +314,8 @@ class _TableKeys:
                 # longer are the ranges and the pauses, so that all come by sooner.
                 took = time.monotonic() - began
                 longest = min(_LONGEST_PAUSE, took * (2 ** min(attempt, 16) - 1))
-                time.sleep(random.uniform(0, longest))  # noqa: S311
+                pause = random.uniform(0, longest)  # noqa: S311
+                connection.run(lambda _: time.sleep(pause))  # noqa: B023 - it is run at once
         raise OperationalError(
             f"no keys of {self._name} could be reserved in {_ATTEMPTS} attempts: others have moved "
             f"the count in {self._statements.counter} each time, or the warehouse does not say how "
