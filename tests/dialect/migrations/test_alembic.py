@@ -975,6 +975,24 @@ def test_what_a_revision_writes_over_its_connection_is_sent_before_its_next_oper
     connection.rollback()
 
 
+def test_what_the_caller_has_written_is_not_committed_by_the_way(
+    migrations: Migrations, op: Operations, connection: Connection
+) -> None:
+    connection.exec_driver_sql("CREATE TABLE mine (id BIGINT)")
+    connection.commit()
+    migrations.revision('op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True))')
+    mine = lightweight("mine", column("id"))
+    ways: list[Callable[[], None]] = [migrations.upgrade, lambda: op.drop_table("mine")]
+    for run in ways:
+        connection.execute(mine.insert().values(id=1))
+        with pytest.raises(DBAPIError, match="commit first"):
+            run()
+        connection.rollback()
+        assert rows(connection, "SELECT id FROM mine") == []
+    migrations.upgrade()
+    assert migrations.version() == ["0001"]
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_whether_rows_were_changed_is_not_guessed(
     migrations: Migrations, connection: Connection, before: bool

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.ddl.base import AlterTable
 from alembic.ddl.impl import DefaultImpl
-from sqlalchemy import Table, text
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -30,9 +30,18 @@ class RunningImpl(DefaultImpl):
     _progress: RevisionProgress | None = None
 
     def start_migrations(self) -> None:
-        """Write down from here on which statements are done."""
+        """Write down from here on which statements are done.
+
+        Raises:
+            PendingWritesError: The caller's unit of work has written something, which would be
+                committed by the way; nothing was sent.
+        """
         super().start_migrations()
         if self.connection is not None and not self.as_sql:
+            try:
+                _unit(self.connection).before_other("a migration")
+            except Error as error:
+                self.connection._handle_dbapi_exception(error, None, None, None, None)
             schema = self.context_opts.get("version_table_schema")
             self._progress = RevisionProgress(
                 self.connection, self._name(self._version_table, schema)
@@ -60,15 +69,15 @@ class RunningImpl(DefaultImpl):
         return self._run_text(construct, given)
 
     def _send_held(self) -> None:
-        """Send what the revision has written over ``op.get_bind()``, and what is held so far.
+        """Send what the revision has written over ``op.get_bind()``, and is held.
 
         There is no transaction around a migration, and its next statement takes effect at once.
         """
         connection = self.connection
-        assert connection is not None  # noqa: S101 - there is one unless SQL is written to a file
-        opened: Any = connection.connection
-        if not opened.dbapi_connection.unit.is_open:
+        # Of operations outside of a migration the unit of work is the caller's, and refuses them.
+        if connection is None or self._progress is None or not _unit(connection).is_open:
             return
+        opened: Any = connection.connection
         try:
             connection.dialect.do_commit(opened)
         except Error as error:
@@ -150,6 +159,12 @@ def table_name_of(dialect: Any, table: str, schema: str | None) -> str:
     preparer = dialect.identifier_preparer
     prefix = "" if schema is None else preparer.quote_schema(schema) + "."
     return f"{prefix}{preparer.quote(table)}"
+
+
+def _unit(connection: Connection) -> Any:
+    """The unit of work of a connection."""
+    opened: Any = connection.connection.dbapi_connection
+    return opened.unit
 
 
 def _at_once(construct: Any) -> Any:
