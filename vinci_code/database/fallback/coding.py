@@ -176,6 +176,7 @@ def _text(held: HeldText) -> dict[str, Any]:
         "parameters": packed(list(held.parameters)),
         "tables": None if held.tables is None else sorted(held.tables),
         "written": held.written,
+        "changes": None if held.changes is None else sorted(held.changes),
         "certain": held.certain,
         "described": asdict(held.described),
     }
@@ -300,7 +301,7 @@ def _read_text(write: Mapping[str, Any]) -> HeldText:
         tuple(unpacked(write["parameters"])),
         _names(write["tables"]),
         write["written"],
-        None,  # nothing is read over what is replayed
+        _names(write.get("changes")),  # an earlier release did not write it down
         write["certain"],
         StatementTraits(**write["described"]),
     )
