@@ -117,7 +117,7 @@ def test_vinci_looks_at_it_and_leaves_sending_to_the_application(
     for command in ("send", "refresh"):
         refused = run("fallback", command)
         assert (refused.code, refused.out) == (69, "")
-        assert "tables that vinci does not know: lines, orders." in refused.err
+        assert "tables that are not known to vinci: lines, orders." in refused.err
         assert "bring_back()" in refused.err
     assert maker.state().waiting == 1
     assert maker.fallback is not None

@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from tests.full import part
 from tests.patience import PATIENCE_S
 from vinci_code import __version__
 from vinci_code.cli.app import app
@@ -71,6 +72,7 @@ def checkout() -> Path:
     return Path.cwd()
 
 
+@part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_block_runs(block: Block, checkout: Path) -> None:

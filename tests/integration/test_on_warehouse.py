@@ -321,6 +321,7 @@ def test_an_import_asks_for_its_keys_and_stores_the_rest(
     assert words == ["SELECT", "MERGE"] * 2
 
 
+@full
 def test_an_import_of_large_events_is_several_statements(
     migrated: TestWarehouse, tmp_path: Path
 ) -> None:

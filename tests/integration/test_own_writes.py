@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from tests.full import part
 from tests.integration.own_writes import SNIPPETS, Base, Item, Snippet, Tag
 from tests.parity.backends import sqlite_engine, warehouse_engine
 from vinci_code.database.dialect import dberrors
@@ -67,6 +68,7 @@ def on_warehouse(snippet: Snippet, warehouse: LocalWarehouse) -> object:
         assert not [text for text in sent if text.startswith("BEGIN TRANSACTION")]
 
 
+@part(2)
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.__name__)
 def test_as_on_sqlite(
     snippet: Snippet, warehouse: LocalWarehouse, request: pytest.FixtureRequest, tmp_path: Path

@@ -58,6 +58,7 @@ def test_mypy_finds_no_error_and_no_any() -> None:
     assert complaints(PROGRAM) == []
 
 
+@full
 @pytest.mark.slow
 def test_an_any_and_a_name_that_is_not_there_would_be_seen(tmp_path: Path) -> None:
     program = tmp_path / "program.py"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from databricks import sql
 
+from tests.full import part
 from tests.warehouse.corpus import compare, reader
 from tests.warehouse.corpus.binding import driver_parameters
 from tests.warehouse.corpus.reader import Case, Step
@@ -53,6 +54,7 @@ def sessions(local_warehouse: TestWarehouse) -> Iterator[Sessions]:
     opened.close()
 
 
+@part(3)
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_case(case: Case, sessions: Sessions) -> None:
     trouble = _trouble(case, sessions)

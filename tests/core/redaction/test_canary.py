@@ -208,6 +208,7 @@ REACHED = {
 }
 
 
+@part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("kind", EACH_KIND)
@@ -243,6 +244,7 @@ def test_no_channel_leaks_where_the_credentials_are_good(place: Place, kind: str
     assert "opaque-oauth-token" not in "".join(output.values())
 
 
+@full
 @pytest.mark.slow
 def test_no_channel_leaks_where_nobody_answers(place: Place) -> None:
     # The driver's frames hold the header then: only the test for a lost connection sees that.
@@ -485,6 +487,7 @@ def test_a_misplaced_secret_is_not_repeated(place: Place, name: str) -> None:
         assert leaks(output) == set()
 
 
+@part(2)
 @part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(

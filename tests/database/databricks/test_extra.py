@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import part
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -169,6 +170,7 @@ def write_wheel(folder: Path, name: str, version: str, module: str) -> None:
         wheel.writestr(f"{stem}.dist-info/RECORD", "")
 
 
+@part(3)
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the command is for a POSIX shell")
 @pytest.mark.parametrize("activated", [True, False])

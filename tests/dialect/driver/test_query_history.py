@@ -204,6 +204,7 @@ def test_a_versioned_row_that_somebody_else_has_set_to_the_same(
     assert outcome == ("committed" if added and lose.tells else "ambiguous")
 
 
+@part(2)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("key", [7, None], ids=["given", "made"])
 def test_a_message_that_is_consumed_before_anybody_asks(

@@ -264,6 +264,7 @@ def _set(engine: Engine, name: str, value: Any) -> None:
         connection.execute(update(Account).values({name: value}))
 
 
+@part(2)
 @pytest.mark.parametrize(("name", "before", "other"), CHANGES)
 def test_a_change_by_somebody_else_is_found(
     stored: Engine, name: str, before: Any, other: Any
@@ -317,6 +318,7 @@ def test_what_was_written_before_a_savepoint_is_no_lost_update(stored: Engine) -
         assert account.balance == 90
 
 
+@part(2)
 @pytest.mark.parametrize(("name", "before", "other"), CHANGES)
 def test_nobody_else_is_no_false_alarm(
     local_warehouse: TestWarehouse, stored: Engine, name: str, before: Any, other: Any

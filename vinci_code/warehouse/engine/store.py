@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -103,12 +106,14 @@ class Store:
         self._idle_lock = threading.Lock()
         self._closed = False
         # What does not fit into memory: DuckDB would put it into the working directory.
-        self._spilled = tempfile.TemporaryDirectory(prefix="vinci-warehouse-")
+        spilled = tempfile.mkdtemp(prefix="vinci-warehouse-")
+        # Also where nobody closes it.
+        self._forget_spilled = weakref.finalize(self, _remove, spilled, os.getpid())
         self.root = duckdb.connect(
             ":memory:",
             config={
                 "python_enable_replacements": False,
-                "temp_directory": self._spilled.name,
+                "temp_directory": spilled,
                 # Nothing is got from the network.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
@@ -118,7 +123,7 @@ class Store:
             self._attach(None if path is None else Path(path))
         except BaseException:
             self.root.close()
-            self._spilled.cleanup()
+            self._forget_spilled()
             raise
 
     def _attach(self, path: Path | None) -> None:
@@ -181,7 +186,7 @@ class Store:
             self.root.execute(f"CHECKPOINT {DATABASE}")
             self.root.execute(f"DETACH {DATABASE}")
             self.root.close()
-            self._spilled.cleanup()
+            self._forget_spilled()
 
     @contextmanager
     def transaction(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -331,3 +336,9 @@ def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute("ROLLBACK")
     except duckdb.TransactionException:
         return  # DuckDB has already ended the transaction by itself
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a folder; a forked child leaves that of its parent."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
