@@ -283,7 +283,17 @@ def _column_type(change: Alteration, column: TableColumn) -> None:
     wanted = read_type(change.reader)
     if wanted == column.type:
         return
-    if not change.schema.enabled("delta.enableTypeWidening") or not _widens(column.type, wanted):
+    widens = _widens(column.type, wanted)
+    if not widens and column.type.name == wanted.name == "DECIMAL":
+        # Spark refuses it before Delta sees it.
+        raise SqlError(
+            "NOT_SUPPORTED_CHANGE_COLUMN",
+            "0A000",
+            f"ALTER TABLE ALTER/CHANGE COLUMN is not supported for changing {change.table.name}'s "
+            f'column {backtick(column.name)} with type "{column.type.text}" to '
+            f'{backtick(column.name)} with type "{wanted.text}".',
+        )
+    if not change.schema.enabled("delta.enableTypeWidening") or not widens:
         raise SqlError(
             "DELTA_UNSUPPORTED_ALTER_TABLE_CHANGE_COL_OP",
             "0AKDC",
