@@ -390,7 +390,7 @@ def test_a_type_is_widened(op: Operations, connection: Connection) -> None:
     assert found["delta.enableTypeWidening"] == "true"
     assert str(columns(connection, "t")["a"]["type"]) == "DECIMAL(14, 2)"
     for narrow in (Numeric(14, 3), Numeric(10, 2), String()):
-        with pytest.raises(DBAPIError, match="not supported for changing column"):
+        with pytest.raises(DBAPIError, match="is not supported for changing"):
             op.alter_column("t", "a", type_=narrow, existing_type=Numeric(14, 2))
 
 
