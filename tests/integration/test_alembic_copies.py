@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import alembic.command
 import pytest
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.pool import Pool
 
 from vinci_code.core.config import reload_settings
 from vinci_code.core.errors import SchemaError
@@ -117,6 +120,28 @@ def test_what_was_wrong_before_stops_no_revision(engine: Engine, tmp_path: Path)
     careless.dispose()
     alembic.command.upgrade(project(tmp_path, COPY), "head")
     assert children(engine) == [*BEFORE, (4, 7)]
+    engine.dispose()
+
+
+def test_a_check_that_fails_for_another_reason_ends_the_migration(
+    engine: Engine, tmp_path: Path
+) -> None:
+    family(engine)
+
+    def break_check(connection: Any, *_: Any) -> None:
+        connection.set_authorizer(
+            lambda _action, name, *_others: (
+                sqlite3.SQLITE_DENY if name == "foreign_key_check" else sqlite3.SQLITE_OK
+            )
+        )
+
+    event.listen(Pool, "connect", break_check)
+    try:
+        with pytest.raises(DatabaseError, match="not authorized"):
+            alembic.command.upgrade(project(tmp_path, COPY), "head")
+    finally:
+        event.remove(Pool, "connect", break_check)
+    assert children(engine) == BEFORE
     engine.dispose()
 
 

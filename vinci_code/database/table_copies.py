@@ -19,6 +19,10 @@ from sqlalchemy.schema import DropTable
 
 from vinci_code.core.errors import SchemaError
 
+# How SQLite words it (https://www.sqlite.org/foreignkeys.html#fk_indexes); its error code is the
+# unspecific SQLITE_ERROR.
+_MISMATCH = "foreign key mismatch"
+
 
 @contextmanager
 def migrating(engine: Engine) -> Iterator[Connection]:
@@ -88,9 +92,11 @@ def _dangling(connection: Connection) -> Counter[tuple[str, str]]:
     for table in _tables(connection):
         try:
             rows = connection.exec_driver_sql(f"PRAGMA foreign_key_check({_quoted(table)})").all()
-        except OperationalError:
-            # "foreign key mismatch": what it refers to is no key, so that none of its rows could
-            # ever be checked, with or without a migration.
+        except OperationalError as error:
+            if _MISMATCH not in str(error.orig):
+                raise
+            # What it refers to is no key, so that none of its rows could ever be checked, with or
+            # without a migration.
             continue
         found.update((row[0], row[2]) for row in rows)
     return found

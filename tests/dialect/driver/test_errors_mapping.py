@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import ssl
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.dialect.held import run_and_commit
 from vinci_code.core.errors import VinciError
 from vinci_code.core.redaction import forget_secrets, register_secret
 from vinci_code.database.dialect import dberrors
-from vinci_code.database.dialect.driver import dbapi
+from vinci_code.database.dialect.driver import async_dbapi, dbapi
 from vinci_code.database.dialect.driver.translation import (
     RULES,
     By,
@@ -289,7 +290,8 @@ def test_a_secret_is_masked_wherever_the_error_has_it() -> None:
         forget_secrets()
 
 
-def test_every_exception_is_in_the_module() -> None:
+@pytest.mark.parametrize("module", [dbapi, async_dbapi], ids=lambda module: module.__name__)
+def test_every_exception_is_in_the_module(module: ModuleType) -> None:
     defined = [
         kind
         for _, kind in inspect.getmembers(dberrors, inspect.isclass)
@@ -297,7 +299,8 @@ def test_every_exception_is_in_the_module() -> None:
     ]
     assert len(defined) > 20
     for kind in defined:
-        assert getattr(dbapi, kind.__name__) is kind
+        assert getattr(module, kind.__name__) is kind
+        assert kind.__name__ in module.__all__
 
 
 # --- on the warehouse ----------------------------------------------------------------------------
