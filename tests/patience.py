@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +32,7 @@ SHORT_S = 3.0
 """A time limit that is to pass: all that comes before it fits in, on a busy machine too."""
 
 _PAUSE_S = 0.005
+_AGAIN_S = 1.0
 
 
 def wait_until(happened: Callable[[], object], what: str = "what is waited for") -> None:
@@ -57,22 +58,34 @@ def soon() -> Iterator[None]:
 def signal_once(happened: Callable[[], object], number: int) -> Iterator[None]:
     """Send this process's main thread a signal as soon as something has happened.
 
-    A timer would do that too early or too late on a machine that is busy.
+    A timer would do that too early or too late on a machine that is busy. It is sent again until
+    its handler has run: one that comes right before the thread waits in the system ends no waiting,
+    and its handler would run when that is over.
     """
     main = threading.main_thread().ident
     assert main is not None
-    over, late = threading.Event(), threading.Event()
+    over, late, handled = threading.Event(), threading.Event(), threading.Event()
     end = time.monotonic() + PATIENCE_S
+    handler = signal.getsignal(number)
+    assert callable(handler)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not handled.is_set():
+            handled.set()
+            handler(number, frame)
 
     def watch() -> None:
         while not over.is_set():
             if time.monotonic() > end:
                 late.set()  # and the signal comes all the same, so that nothing hangs
             if late.is_set() or happened():
-                signal.pthread_kill(main, number)
-                return
+                break
             over.wait(_PAUSE_S)
+        while not (over.is_set() or handled.is_set()):
+            signal.pthread_kill(main, number)
+            handled.wait(_AGAIN_S)
 
+    signal.signal(number, handle)
     watcher = threading.Thread(target=watch, name="test: watches")
     watcher.start()
     try:
@@ -80,6 +93,7 @@ def signal_once(happened: Callable[[], object], number: int) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+        signal.signal(number, handler)
         # Here, since the signal raises in what is done within: nothing that comes behind would run.
         late_s = f"what the signal waits for has not come within {PATIENCE_S:.0f} s"
         assert not late.is_set(), late_s
