@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from vinci_code.warehouse.engine.reader import split_atomic
+from vinci_code.warehouse.engine.reader import split_atomic, split_compound
 from vinci_code.warehouse.sql.dialect import tokenize
 
 TRANSACTIONS = "multi-statement transactions are a part of Databricks, not of open-source Spark"
@@ -103,8 +103,11 @@ def adapt(sql: str, *, plain: bool = False) -> Adapted:
     for pattern, reason in _LEFT_STATEMENTS:
         if pattern.match(sql.strip()):
             return Adapted(left=reason)
-    if re.match(r"\s*BEGIN\b", sql, re.IGNORECASE):
+    if re.match(r"\s*BEGIN\s+ATOMIC\b", sql, re.IGNORECASE):
         return _atomic(sql)
+    if re.match(r"\s*BEGIN\b", sql, re.IGNORECASE):
+        # Spark has scripts of its own. What one without a query answers is not compared.
+        return Adapted((sql,), has_result=_ANSWERS.match(split_compound(sql)[-1]) is not None)
     zone = re.fullmatch(r"\s*SET\s+TIMEZONE\s*=\s*('[^']*')\s*", sql, re.IGNORECASE)
     if zone:
         return Adapted((f"SET TIME ZONE {zone[1]}",), has_result=False)

@@ -26,7 +26,7 @@ from vinci_code.warehouse.engine.model import (
 )
 from vinci_code.warehouse.engine.names import TableName, backtick
 from vinci_code.warehouse.engine.namespace import full_name
-from vinci_code.warehouse.engine.reader import split_atomic
+from vinci_code.warehouse.engine.reader import split_atomic, split_compound
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
@@ -300,7 +300,7 @@ def targets_of(text: str) -> list[str]:
     """The tables and views that a statement writes to, as it writes them."""
     expression = _expression(text)
     if expression is None:
-        return [name for part in _atomic_parts(text) for name in targets_of(part)]
+        return [name for part in _block_parts(text) for name in targets_of(part)]
     if isinstance(expression, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
         table = expression.this.find(exp.Table)
         return [".".join(backtick(part.name) for part in table.parts)] if table else []
@@ -313,7 +313,7 @@ def _names_in(text: str) -> list[list[str]]:
     if expression is not None:
         found = [[part.name for part in table.parts] for table in expression.find_all(exp.Table)]
     else:
-        found = [name for part in _atomic_parts(text) for name in _names_in(part)]
+        found = [name for part in _block_parts(text) for name in _names_in(part)]
         found = found or list(_named_by_words(text))
     return sorted({tuple(parts): parts for parts in found if all(parts)}.values())
 
@@ -344,16 +344,18 @@ def _expression(text: str) -> exp.Expression | None:
         return None
 
 
-def _atomic_parts(text: str) -> list[str]:
-    if not re.match(r"\s*BEGIN\s+ATOMIC\b", text, re.IGNORECASE):
-        return []
-    return split_atomic(text)
+def _block_parts(text: str) -> list[str]:
+    if re.match(r"\s*BEGIN\s+ATOMIC\b", text, re.IGNORECASE):
+        return split_atomic(text)
+    if re.match(r"\s*BEGIN\s+(INSERT|UPDATE|DELETE|MERGE)\b", text, re.IGNORECASE):
+        return split_compound(text)
+    return []
 
 
 def _is_query_or_dml(text: str) -> bool:
     expression = _expression(text)
     dml = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
-    return bool(_atomic_parts(text)) or isinstance(expression, (exp.Query, *dml))
+    return bool(_block_parts(text)) or isinstance(expression, (exp.Query, *dml))
 
 
 def _check(name: str, check: CheckConstraint) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy.orm.state import InstanceState
 
 from vinci_code.database.dialect.migrations import claim as alembic_claim
 from vinci_code.database.dialect.sql import keys
+from vinci_code.database.dialect.units import key_ranges
 from vinci_code.database.models import types
 
 _SEED = 7
@@ -74,6 +75,7 @@ def apply() -> None:
     keys.next_key._renew()
     _set(types, datetime=_clock())
     _set(alembic_claim, datetime=_clock(), uuid=SimpleNamespace(uuid4=lambda: _uuid(chance)))
+    _set(key_ranges, uuid=SimpleNamespace(uuid4=lambda: _uuid(chance)))
     # SQLAlchemy takes some of what it writes, and in what order, from sets.
     vars(unitofwork)["set"] = _InOrder
     _set(alembic_claim, os=SimpleNamespace(getpid=lambda: 1))

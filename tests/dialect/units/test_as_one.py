@@ -8,7 +8,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, delete, func, insert, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from tests.dialect.units.test_laid_over import ITEM, METADATA, OTHER, OTHERS, READS, THERE, WRITES
@@ -108,6 +124,73 @@ def test_a_key_that_would_be_there_twice(what: str, engine: Engine) -> None:
     found = after(engine, TWICE[what])
     assert found[0] == "unique constraint failed"
     assert found == after(sqlite, TWICE[what])
+
+
+KEPT = Table(
+    "kept",
+    MetaData(),
+    Column("id", String, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("price", Integer, CheckConstraint("price > 0")),
+    Column("parent", String),
+)
+GOOD = {"id": "a", "kind": "x", "price": 1}
+IN_BETWEEN: dict[str, list[Any]] = {
+    "no key, deleted": [insert(KEPT).values(kind="dog"), delete(KEPT)],
+    "no key, deleted by a condition": [
+        insert(KEPT).values([{"kind": "dog"}, {"kind": "cat"}]),
+        delete(KEPT).where(KEPT.c.kind > "b"),
+    ],
+    "NULL, changed again": [
+        update(KEPT).values(kind=None),
+        update(KEPT).values(kind="y"),
+    ],
+    "NULL by an expression, changed again": [
+        update(KEPT).values(kind=func.nullif(KEPT.c.kind, "x")),
+        update(KEPT).values(kind="y"),
+    ],
+    "NULL from a query, deleted": [
+        insert(KEPT).from_select(["id", "kind"], select(KEPT.c.kind, null())),
+        delete(KEPT).where(KEPT.c.id == "x"),
+    ],
+    "a CHECK, changed again": [
+        update(KEPT).values(price=KEPT.c.price - 1),
+        update(KEPT).values(price=7),
+    ],
+    "a CHECK of a row, deleted": [
+        insert(KEPT).values(id="b", kind="x", price=0),
+        delete(KEPT).where(KEPT.c.id == "b"),
+    ],
+    "nothing": [
+        insert(KEPT).values(id="b", kind="x", price=None),
+        update(KEPT).values(price=None),
+        update(KEPT).values(price=7, parent=None),
+        delete(KEPT).where(KEPT.c.id == "b"),
+    ],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Column .kept.id. is marked as a member")
+@pytest.mark.parametrize("writes", IN_BETWEEN.values(), ids=IN_BETWEEN.keys())
+def test_what_is_broken_in_between_only_is_found(writes: list[Any], engine: Engine) -> None:
+    sqlite = create_engine("sqlite://")
+    outcomes = []
+    for each in (engine, sqlite):
+        KEPT.create(each)
+        with each.begin() as connection:
+            connection.execute(insert(KEPT), GOOD)
+        try:
+            with each.begin() as connection:
+                for write in writes:
+                    connection.execute(write)
+        except IntegrityError as error:
+            outcomes.append(str(error.orig).partition("\n")[0].partition(":")[0])
+        else:
+            outcomes.append("committed")
+        with each.connect() as connection:
+            outcomes.append(connection.execute(select(KEPT)).all())
+    sqlite.dispose()
+    assert outcomes[:2] == outcomes[2:]
 
 
 def test_a_name_may_be_given_on(engine: Engine) -> None:

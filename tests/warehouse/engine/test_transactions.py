@@ -16,6 +16,7 @@ from tests.full import part
 from tests.warehouse.engine.client import MANAGED, Client, db, engine, other
 from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parameters import Parameter
 
 pytestmark = part(2)
 
@@ -380,8 +381,65 @@ def test_malformed_atomic_blocks(db: Client, text: str) -> None:
     db.fails(text, "PARSE_SYNTAX_ERROR", "42601")
 
 
-def test_other_compound_statements_are_refused_by_name(db: Client) -> None:
-    db.fails("BEGIN SELECT 1; END", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000", "BEGIN … END")
+def test_a_compound_statement_answers_its_query(tables: Client, other: Client) -> None:
+    assert tables.run(
+        "BEGIN\n  UPDATE m SET value = CASE WHEN id = 1 THEN 'x;y' END WHERE id = :id;\n"
+        "  INSERT INTO m2 SELECT * FROM m WHERE id = 1;\n  SELECT id, value FROM m2;\nEND;",
+        [Parameter("id", "INT", "1")],
+    ) == [(1, "x;y")]
+    assert other.run("SELECT * FROM m WHERE id = 1") == [(1, "x;y")]
+    # Without a query it answers nothing, also not the number of rows.
+    result = tables.result("BEGIN DELETE FROM m; END")
+    assert result.num_modified_rows is None
+    assert other.column("SELECT id FROM m") == []
+
+
+def test_each_statement_of_a_compound_statement_commits_by_itself(tables: Client) -> None:
+    tables.fails(
+        "BEGIN DELETE FROM m WHERE id = 1; UPDATE m SET id = 1/0; END", "DIVIDE_BY_ZERO", "22012"
+    )
+    assert tables.column("SELECT id FROM m") == [2]
+
+
+@pytest.mark.parametrize(
+    ("inner", "found"),
+    [
+        ("DECLARE x INT; SELECT 1;", "DECLARE"),
+        ("DELETE FROM m; IF 1 = 1 THEN DELETE FROM m; END IF;", "IF"),
+        ("DELETE FROM m; WHILE TRUE DO DELETE FROM m; END WHILE;", "WHILE"),
+        ("DELETE FROM m; CASE WHEN TRUE THEN DELETE FROM m; END CASE;", "CASE"),
+        ("DELETE FROM m; BEGIN DELETE FROM m; END;", "BEGIN"),
+        ("DELETE FROM m; CREATE TABLE x (a INT);", "CREATE"),
+        ("DELETE FROM m; COMMIT;", "COMMIT"),
+        ("DELETE FROM m; SELECT 1; SELECT 2;", "a query before the end"),
+        ("SELECT 1; DELETE FROM m;", "a query before the end"),
+    ],
+)
+def test_what_a_compound_statement_may_not_have_here_is_refused_by_name(
+    inner: str, found: str, tables: Client
+) -> None:
+    refused = ("UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000", found)
+    tables.fails(f"BEGIN {inner} END", *refused)
+    assert tables.column("SELECT id FROM m") == [1, 2]
+
+
+@pytest.mark.parametrize("begin", ["BEGIN TRANSACTION", "SET AUTOCOMMIT = FALSE"])
+def test_a_compound_statement_in_a_transaction_is_refused(tables: Client, begin: str) -> None:
+    tables.run(begin)
+    tables.run("DELETE FROM m")
+    tables.fails(
+        "BEGIN SELECT 1; END", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000", "in a transaction"
+    )
+    tables.run("ROLLBACK")
+    assert tables.column("SELECT id FROM m") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "text", ["BEGIN DELETE FROM m; SELECT 1 END", "BEGIN DELETE FROM m;", "BEGIN ; END", "BEGIN (;"]
+)
+def test_malformed_compound_statements(tables: Client, text: str) -> None:
+    tables.fails(text, "PARSE_SYNTAX_ERROR", "42601")
+    assert tables.column("SELECT id FROM m") == [1, 2]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from vinci_code.warehouse.engine import (
     views,
 )
 from vinci_code.warehouse.engine import transaction_errors as errors
-from vinci_code.warehouse.engine.reader import Reader, split_atomic
+from vinci_code.warehouse.engine.reader import Reader, split_atomic, split_compound
 from vinci_code.warehouse.engine.result import Result, empty_result, rows_result
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transactions import Transaction
@@ -267,8 +267,8 @@ def _control(session: EngineSession, word: str, text: str) -> _Control | None:
     if word == _BEGIN:
         if reader.accept("ATOMIC"):
             return lambda parameters: _atomic(session, text, parameters)
-        if reader.accept_any("TRANSACTION", "WORK") is None:
-            raise unsupported("a compound statement: BEGIN … END")
+        if not reader.done and reader.accept_any("TRANSACTION", "WORK") is None:
+            return lambda parameters: _compound(session, text, parameters)
     else:
         reader.accept_any("TRANSACTION", "WORK")
     reader.end()
@@ -354,6 +354,36 @@ def _atomic(session: EngineSession, text: str, parameters: Sequence[Parameter]) 
     finally:
         transaction.discard()
     return result
+
+
+def _compound(session: EngineSession, text: str, parameters: Sequence[Parameter]) -> Result:
+    """Run the statements of ``BEGIN … END``, each of which commits by itself.
+
+    What they are is looked at before the first of them runs, as by Databricks, which parses a
+    script as a whole. Its answer is that of the query at its end ("Queries that return result sets
+    to the invoker of the script",
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-scripting).
+    """
+    if session.aborted:
+        raise errors.rollback_required()
+    if session.in_transaction:
+        session.abort()
+        raise unsupported("a compound statement, BEGIN … END, in a transaction")
+    statements = split_compound(text)
+    queries = [isinstance(own_expression(statement), exp.Query) for statement in statements]
+    if any(queries[:-1]):
+        raise unsupported("a query before the end of a compound statement, BEGIN … END")
+    if any(parameter.name is None for parameter in parameters):
+        raise unsupported("a parameter without a name in a compound statement, BEGIN … END")
+    answer = empty_result()
+    for statement, is_query in zip(statements, queries, strict=True):
+        session.check_interrupt()
+        result = _run_alone(session, first_word(statement), statement, parameters)
+        if is_query:
+            answer = result
+        else:
+            result.close()
+    return answer
 
 
 def _atomic_statement(

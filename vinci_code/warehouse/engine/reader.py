@@ -17,6 +17,7 @@ from vinci_code.warehouse.sql.lexemes import (
     parse_name,
     string_value,
 )
+from vinci_code.warehouse.sql.parse import DML_WORDS, QUERY_WORDS, first_word
 
 _OPEN = {"(": ")", "[": "]"}
 
@@ -265,6 +266,28 @@ def split_atomic(text: str) -> list[str]:
     reader = Reader(text)
     reader.expect("BEGIN", "ATOMIC")
     found = _block(reader)
+    reader.end()
+    return found
+
+
+def split_compound(text: str) -> list[str]:
+    """Return the statements of ``BEGIN … END``, queries and DML, in order.
+
+    Raises:
+        SqlError: ``UNSUPPORTED_BY_LOCAL_WAREHOUSE`` for any other statement, such as DECLARE or IF;
+            ``PARSE_SYNTAX_ERROR`` where a semicolon or the END is missing.
+    """
+    reader = Reader(text)
+    reader.expect("BEGIN")
+    found: list[str] = []
+    while not reader.accept("END"):
+        found.append(_block_statement(reader))
+        word = first_word(found[-1])
+        if not word:
+            raise reader.error()
+        if word not in QUERY_WORDS and word not in DML_WORDS:
+            raise unsupported(f"{word} in a compound statement, BEGIN … END")
+        reader.expect(";")
     reader.end()
     return found
 

@@ -162,8 +162,7 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         name = self.preparer.format_table(table)
         checks = (
             f"ALTER TABLE {name} ADD {self.visit_check_constraint(check)}"
-            for check in _checks(table)
-            if check._should_create_for_compiler(self)
+            for check in self.checks_of(table)
         )
         commits = self.dialect.wants_catalog_commits(table)
         self._script = Script(
@@ -341,6 +340,17 @@ class VinciDDLCompiler(compiler.DDLCompiler):
         condition = self.bare(constraint.sqltext)
         body = f"CHECK (({condition}) IS NOT FALSE)"
         return f"CONSTRAINT {self._check_name(constraint, body)} {body}"
+
+    def checks_of(self, table: Table) -> list[CheckConstraint]:
+        """The CHECK constraints that a table and its columns have on the warehouse."""
+        constraints = [*table._sorted_constraints]
+        for column in table.columns:
+            constraints += [item for item in column.constraints if item not in constraints]
+        return [
+            item
+            for item in constraints
+            if isinstance(item, CheckConstraint) and item._should_create_for_compiler(self)
+        ]
 
     def _check_name(self, constraint: CheckConstraint, body: str) -> str:
         if constraint.name is not None:
@@ -522,10 +532,3 @@ def _needed(table: Table) -> Iterator[tuple[str, str]]:
 
 def _property(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _checks(table: Table) -> list[CheckConstraint]:
-    constraints = [*table._sorted_constraints]
-    for column in table.columns:
-        constraints += [item for item in column.constraints if item not in constraints]
-    return [item for item in constraints if isinstance(item, CheckConstraint)]

@@ -5,8 +5,13 @@ that SQLite would give out taken from ranges: 1 to 1,000, 1,001 to 3,000 and so 
 tables want that, the table that counts, the statements on it, and what one execution needs of keys;
 ``units.key_ranges`` has the protocol.
 
-The counting table lies in the schema of the tables whose keys it counts, and has a row for each.
-Its row without a name is changed whenever a row is added. Two statements that add a row for one
+The counting table lies in the schema of the tables whose keys it counts, and has a row for each,
+which tells the last key that is reserved and by which request. A range is reserved by a MERGE that
+moves the count on, and by whom it was moved is asked for in the same request, a compound statement
+(BEGIN … END, https://docs.databricks.com/aws/en/sql/language-manual/control-flow/compound-stmt),
+which needs no transactions.
+
+The row without a name is changed whenever a row is added. Two statements that add a row for one
 table at the same time have both changed that row, and of two that change one row Delta lets a
 single one commit, whatever the isolation level
 (https://docs.databricks.com/aws/en/optimizations/isolation-level). Of two that only add rows it is
@@ -93,50 +98,49 @@ class KeyStatements:
 
     @property
     def look(self) -> str:
-        """Asks for the last key that was reserved, and for the largest one that is there."""
-        last = f"SELECT max(last_key) FROM {self.counter} WHERE table_name = {self.name}"  # noqa: S608
-        largest = f"SELECT max({self.column}) FROM {self.table}"  # noqa: S608
-        return f"SELECT ({last}) AS last_key, ({largest}) AS largest"
-
-    @property
-    def look_at_small(self) -> str:
-        """Asks for the largest key that is there of those that blocks may reach."""
-        return (
-            f"SELECT max({self.column}) FROM {self.table} "  # noqa: S608
-            f"WHERE {self.column} <= {LARGEST}"
-        )
+        """Asks for the largest key that is there."""
+        return f"SELECT max({self.column}) FROM {self.table}"  # noqa: S608
 
     def count(self, ranges: Sequence[tuple[int, int]]) -> str:
         """Counts the rows whose keys lie in ranges, given by their first and last keys."""
         within = " OR ".join(self._between(first, last) for first, last in ranges)
         return f"SELECT count(*) FROM {self.table} WHERE {within}"  # noqa: S608
 
-    def reserve(self, first: int, last: int) -> str:
-        """Reserves a range, by the change of one row; of none where somebody else has been there.
+    def reserve(self, size: int, behind: int, known: int, request: str) -> str:
+        """Moves the count by the size of a range, and asks where it stands and who moved it last.
 
-        Nobody has it where the count stands below it, and no row holds a key of it.
+        The range lies behind the count, behind a key, and behind each small key that is there.
+
+        Args:
+            size: How many keys the range has.
+            behind: A key that it is to be behind.
+            known: What the count is known to have reached: rows with a key up to it lie below it.
+            request: What tells this request from any other.
         """
         return (
-            f"MERGE INTO {self.counter} AS vinci_there\n"  # noqa: S608
-            f"USING (SELECT count(*) AS taken FROM {self.table} "
-            f"WHERE {self._between(first, last)}) AS vinci_new\n"
-            f"ON vinci_there.table_name = {self.name} AND vinci_there.last_key < {first} "
-            "AND vinci_new.taken = 0\n"
-            f"WHEN MATCHED THEN UPDATE SET last_key = {last}"
+            "BEGIN\n"  # noqa: S608
+            f"MERGE INTO {self.counter} AS vinci_there\n"
+            f"USING (SELECT max({self.column}) AS largest FROM {self.table} "
+            f"WHERE {self._between(known + 1, LARGEST)}) AS vinci_new\n"
+            f"ON vinci_there.table_name = {self.name}\n"
+            "WHEN MATCHED THEN UPDATE SET last_key = "
+            f"greatest(vinci_there.last_key, vinci_new.largest, {behind}) + {size}, "
+            f"request = {quote_text(request)};\n"
+            f"SELECT last_key, request FROM {self.counter} WHERE table_name = {self.name};\n"
+            "END"
         )
 
-    def reserve_first(self, first: int, last: int) -> str:
-        """Reserves the first range of a table, which has no row yet: by the change of two rows."""
+    @property
+    def begin(self) -> str:
+        """Gives the table its row, with nothing reserved, unless it has one."""
         return (
             f"MERGE INTO {self.counter} AS vinci_there\n"  # noqa: S608
-            f"USING (SELECT '' AS name, 0 AS taken UNION ALL "
-            f"SELECT {self.name}, count(*) FROM {self.table} WHERE {self._between(first, last)}) "
-            "AS vinci_new\n"
+            f"USING (SELECT '' AS name UNION ALL SELECT {self.name}) AS vinci_new\n"
             "ON vinci_there.table_name = vinci_new.name\n"
             "WHEN MATCHED AND vinci_new.name = '' "
             "THEN UPDATE SET last_key = vinci_there.last_key + 1\n"
-            "WHEN NOT MATCHED AND vinci_new.name <> '' AND vinci_new.taken = 0 "
-            f"THEN INSERT (table_name, last_key) VALUES (vinci_new.name, {last})"
+            "WHEN NOT MATCHED AND vinci_new.name <> '' "
+            "THEN INSERT (table_name, last_key) VALUES (vinci_new.name, 0)"
         )
 
     def _between(self, first: int, last: int) -> str:
@@ -157,7 +161,7 @@ def create_counter(name: str) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {name}\n"
         "COMMENT 'The last key that was reserved for each table; do not drop it'\n"
-        "AS SELECT '' AS table_name, CAST(0 AS BIGINT) AS last_key"
+        "AS SELECT '' AS table_name, CAST(0 AS BIGINT) AS last_key, CAST(NULL AS STRING) AS request"
     )
 
 

@@ -119,7 +119,7 @@ DEFINITION = StatementTraits("CREATE")
 """DDL that was made of a construct, of which the session keeps nothing."""
 BEGIN = StatementTraits("BEGIN", begins_transaction=True)
 BLOCK = StatementTraits("BEGIN")
-"""A block of writes, which is all or nothing."""
+"""A block of writes, which is all or nothing, or a script that the session keeps nothing of."""
 COMMIT, ROLLBACK = (StatementTraits(word, ends_transaction=True) for word in ("COMMIT", "ROLLBACK"))
 
 

@@ -1,20 +1,20 @@
 """Ranges of small keys, which a process reserves on the warehouse and uses up by itself.
 
-The rule: a range is used by who knows for certain that its statement has reserved it. The client
-chooses the range, behind all that it knows to be reserved or to be there, and sends one MERGE that
-moves the count of the table to the end of the range, if the count still stands below its beginning
-and no row has a key of it (``sql.key_blocks``). That it was the one who moved it says the number of
-rows that the warehouse has changed. With another number somebody else has been there: where the
-count stands now is asked for, and a range behind it is tried. Where two do it at the same moment,
-Delta refuses one of them (``ConflictError``), which tries again. Where the answer is lost, the
-range is given up, be it reserved or not, and so it is where the process dies: nobody uses it ever,
-since the count only grows, and a copy of the statement that comes late can only move it further.
+The rule: a range is used by who knows for certain that its request has reserved it. One request
+moves the count of the table on by as many keys as the range has, writes its own name beside it, and
+asks which name stands there (``sql.key_blocks``). Where it is its own, the range that ends where
+the count stands is its own too: the count only grows, and each request moves it from where the one
+before has left it. Where it is another one, somebody has moved the count in between, and the range
+is a gap; so it is where the answer is lost, and where the process dies. A copy of a request that
+comes late reserves a range that nobody uses. Of two that move the count at the same moment Delta
+refuses one (``ConflictError``), which tries again.
 
-So a range costs one statement as long as nobody else reserves keys of the table, and three where
-somebody has since; the first of a process costs two, of which one asks where the count stands.
-Each range that a process asks for is twice as long as the one before, up to 64 times the first; one
-that a unit of work needs many keys of is as long as that. Who was not the first, again and again,
-waits between two attempts, for a random part of a time that doubles.
+So a range costs one request, however many processes reserve keys of the table, and one more each
+time that another one was in between or at the same moment. The first range of a table costs three
+more: its row is made, once. Each range that a process asks for is twice as long as the one before,
+up to 64 times the first; one that a unit of work needs many keys of is as long as that. Whose
+requests were in vain again and again waits between two of them, for a random part of a time that
+doubles.
 
 The statements run on a connection of their own, so that neither a rollback nor a pool of one
 connection that is in use matters, and it is closed afterwards. Threads share the ranges of their
@@ -28,6 +28,7 @@ import os
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from operator import length_hint
@@ -50,7 +51,7 @@ from vinci_code.database.dialect.dberrors import (
 from vinci_code.database.dialect.forking import in_child, renew_lock_in_child
 from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.sql.key_blocks import LARGEST, KeyStatements
-from vinci_code.database.dialect.text.scanning import QUERY, WRITE, StatementTraits
+from vinci_code.database.dialect.text.scanning import BLOCK, QUERY, WRITE, StatementTraits
 from vinci_code.database.dialect.types.base import innermost
 
 if TYPE_CHECKING:
@@ -185,12 +186,12 @@ class _Count(NamedTuple):
     """Where the count of a table stands.
 
     Attributes:
-        is_there: Whether the table has a row in the counting table.
-        last: The last key that is reserved, or there.
+        last: The last key that is reserved.
+        is_mine: Whether it was this request that reserved it.
     """
 
-    is_there: bool
     last: int
+    is_mine: bool
 
 
 class _Span(NamedTuple):
@@ -233,7 +234,8 @@ class _TableKeys:
         self._statements = KeyStatements.of(column, schema, preparer)
         self._size, self._longest = size, size * _GROWTH
         self._spans: list[_Span] = []
-        self._count: _Count | None = None
+        # The last that is known to be reserved: rows with a key up to it are not looked for.
+        self._known = 0
         self._doubted = False
         # The largest key that this process has given a row by itself.
         self._given = 0
@@ -247,7 +249,7 @@ class _TableKeys:
         """Return the next key; see ``KeyRanges``."""
         with self._lock:
             if self._process != os.getpid():
-                self._spans, self._count, self._process = [], None, os.getpid()
+                self._spans, self._process = [], os.getpid()
             if self._doubted and reserve:
                 self._look_again()
             while (key := self._take()) is None:
@@ -280,7 +282,7 @@ class _TableKeys:
             with self._connected() as connection:
                 found = connection.ask(self._statements.count(ranges))[0]
             if found:
-                self._spans, self._count = [], None
+                self._spans = []
         self._doubted = False
 
     def _reserve(self, needed: int) -> None:
@@ -292,64 +294,57 @@ class _TableKeys:
         with self._connected() as connection:
             for attempt in range(_ATTEMPTS):
                 size, began = max(needed, self._size), time.monotonic()
-                # Before anything is sent, which may be interrupted: nothing is known until it ends.
-                count, self._count = self._count, None
-                if count is None:
-                    count = self._look(connection)
-                first = max(count.last, self._given) + 1
-                span = self._require_room(first, first + size - 1)
                 try:
-                    mine = self._send(connection, count, span)
+                    count = self._send(connection, size)
                 except ConflictError:
-                    mine = False
+                    _log.debug("keys of %s were reserved by another at the same moment", self._name)
+                    count = _Count(0, is_mine=False)
                 except AmbiguousWriteError as error:
-                    _log.info("keys %d to %d of %s are given up: %s", *span, self._name, error)
+                    _log.info("%d keys of %s are given up: %s", size, self._name, error)
                     connection.give_up()
                     continue
+                if count is None:
+                    self._begin(connection)
+                    continue
                 self._size = min(self._longest, self._size * 2)
-                if mine:
-                    self._keep(*span)
+                self._known = max(self._known, count.last)
+                if count.is_mine:
+                    self._keep(count.last - size + 1, count.last)
                     return
-                # Of many that ask at one time, one is first. The more often it was another, the
-                # longer are the ranges and the pauses, so that all come by sooner.
+                # Of many at one moment one is first. The more often it was another, the longer are
+                # the ranges and the pauses, so that all come by sooner.
                 took = time.monotonic() - began
-                longest = min(_LONGEST_PAUSE, took * (2 ** min(attempt, 16) - 1))
+                longest = min(_LONGEST_PAUSE, took * 2 ** (min(attempt, 16) + 1))
                 pause = random.uniform(0, longest)  # noqa: S311
                 connection.run(lambda _: time.sleep(pause))  # noqa: B023 - it is run at once
         raise OperationalError(
             f"no keys of {self._name} could be reserved in {_ATTEMPTS} attempts: others have moved "
-            f"the count in {self._statements.counter} each time, or the warehouse does not say how "
-            "many rows a MERGE has changed; nothing was written\nTo fix it: repeat the unit of "
-            "work; with very many processes, make keys_block_size larger."
+            f"the count in {self._statements.counter} each time, or its answers were lost; nothing "
+            "was inserted\nTo fix it: repeat the unit of work; with very many processes, make "
+            "keys_block_size larger."
         )
 
-    def _look(self, connection: _Lent) -> _Count:
-        """Ask where the count stands.
+    def _send(self, connection: _Lent, size: int) -> _Count | None:
+        """Move the count by so many keys; ``None`` where the table has none."""
+        request = uuid.uuid4().hex
+        moved = self._statements.reserve(size, self._given, self._known, request)
+        rows = connection.answered(moved)
+        return None if not rows else _Count(int(rows[0][0]), is_mine=rows[0][1] == request)
+
+    def _begin(self, connection: _Lent) -> None:
+        """Give the table a count.
 
         Raises:
-            NotSupportedError: There are keys of 63 bits, and the table has no count yet.
+            NotSupportedError: It has keys of 63 bits.
         """
-        last, largest = connection.ask(self._statements.look)
+        (largest,) = connection.ask(self._statements.look)
         if largest is not None and largest > LARGEST:
-            if last is None:
-                raise NotSupportedError(self._too_large(largest))
-            (largest,) = connection.ask(self._statements.look_at_small)
-        return _Count(last is not None, max(0, int(last or 0), int(largest or 0)))
-
-    def _send(self, connection: _Lent, count: _Count, span: tuple[int, int]) -> bool:
-        """Send the statement that reserves a range; whether it has."""
-        if count.is_there:
-            return connection.changed(self._statements.reserve(*span)) == 1
-        # The row of the table, and the one without a name.
-        return connection.changed(self._statements.reserve_first(*span)) == 2
+            raise NotSupportedError(self._too_large(largest))
+        with suppress(ConflictError, AmbiguousWriteError):
+            connection.write(self._statements.begin)
 
     def _keep(self, first: int, last: int) -> None:
-        self._count = _Count(True, last)
-        self._spans.append(_Span.of(first, last))
-        _log.debug("keys %d to %d of %s are reserved", first, last, self._name)
-
-    def _require_room(self, first: int, last: int) -> tuple[int, int]:
-        """The range, or what of it the column holds.
+        """Use what a column holds of a range.
 
         Raises:
             NotSupportedError: Nothing of it.
@@ -358,13 +353,17 @@ class _TableKeys:
             raise NotSupportedError(
                 f"the next key of {self._name} from a block would be {first}, and {self._largest} "
                 "is the largest that the column, or a number of JavaScript, holds; nothing was "
-                "sent\nTo fix it: make keys of 63 bits from now on, in a BIGINT column, with "
+                "inserted\nTo fix it: make keys of 63 bits from now on, in a BIGINT column, with "
                 "databricks_keys='time_ordered' in the arguments of the table."
             )
-        return first, min(last, self._largest)
+        self._spans.append(_Span.of(first, min(last, self._largest)))
+        _log.debug("keys %d to %d of %s are reserved", first, last, self._name)
 
     def _too_large(self, found: int) -> str:
-        begin = f"INSERT INTO {self._statements.counter} VALUES ({self._statements.name}, 0)"  # noqa: S608
+        begin = (
+            f"INSERT INTO {self._statements.counter} (table_name, last_key) "  # noqa: S608
+            f"VALUES ({self._statements.name}, 0)"
+        )
         return (
             f"keys of {self._name} are to come from blocks (keys='blocks'), and there are rows "
             f"with larger ones than {LARGEST}, such as {found}; small keys would sort before those "
@@ -478,14 +477,18 @@ class _Lent(NamedTuple):
 
         return self.run(asked)
 
-    def changed(self, statement: str) -> int:
-        """How many rows a statement has changed; -1 where the warehouse does not say."""
+    def answered(self, script: str) -> list[tuple[Any, ...]]:
+        """The rows that a script which writes answers with."""
 
-        def sent(connection: Connection) -> int:
-            with _run(connection, statement, WRITE) as cursor:
-                return cursor.rowcount
+        def sent(connection: Connection) -> list[tuple[Any, ...]]:
+            with _run(connection, script, BLOCK) as cursor:
+                return [tuple(row) for row in cursor.fetchall()]
 
         return self.run(sent)
+
+    def write(self, statement: str) -> None:
+        """Send an INSERT, UPDATE, DELETE or MERGE."""
+        self.run(lambda connection: _run(connection, statement, WRITE).close())
 
     def give_up(self) -> None:
         """End the session, and what runs in it; the next statement opens another one."""

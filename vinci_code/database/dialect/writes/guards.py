@@ -31,7 +31,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy.exc import NoReferenceError
-from sqlalchemy.schema import Column, ForeignKeyConstraint, Table
+from sqlalchemy.schema import CheckConstraint, Column, ForeignKeyConstraint, Table
 from sqlalchemy.sql.expression import FromClause
 from sqlalchemy.types import LargeBinary
 
@@ -93,6 +93,12 @@ _ButOwn = Callable[[str], str]
 
 _NEW, _THERE = "vinci_new", "vinci_there"
 _UNIQUE, _FOREIGN, _STALE, _CONFLICT = "unique", "foreign", "stale", "conflict"
+_NOT_NULL, _CHECK = "notnull", "check"
+_SQLSTATES = {_FOREIGN: "23503", _NOT_NULL: "23502", _CHECK: "23001"}
+_ADVICE = {
+    "23502": "give the column a value in each write, also of a row that is changed again later",
+    "23001": "write what fulfils the constraint in each write, also of a row that is changed later",
+}
 _ONE_ROW = " is that of several rows of the upsert, which are one row as they are stored"
 _BYTES = LargeBinary()._type_affinity
 _GUARD = "vinci_guard"
@@ -102,7 +108,8 @@ RESERVED = frozenset({ROWS, _GUARD, OWN, _NEW, _THERE, "vinci_parent", "vinci_ch
 
 # Behind the condition: another message may quote the statement, where a quote stands before it.
 _RAISED = re.compile(
-    r"USER_RAISED_EXCEPTION\] vinci:(unique|foreign|stale|conflict):(.*?)(?: SQLSTATE: \w{5}.*)?\Z",
+    r"USER_RAISED_EXCEPTION\] vinci:(unique|foreign|notnull|check|stale|conflict):(.*?)"
+    r"(?: SQLSTATE: \w{5}.*)?\Z",
     re.DOTALL,
 )
 
@@ -249,10 +256,9 @@ def in_order(shape: Shape, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 def _violation(message: str, sqlstate: str = "23505") -> IntegrityError:
     """The error for a constraint that is violated."""
+    advice = _ADVICE.get(sqlstate, "write another key, or read the row that is there and change it")
     return IntegrityError(
-        f"{message}\nTo fix it: write another key, or read the row that is there and change it; "
-        "nothing was written.",
-        sqlstate=sqlstate,
+        f"{message}\nTo fix it: {advice}; nothing was written.", sqlstate=sqlstate
     )
 
 
@@ -316,6 +322,43 @@ def twice_guards(table: Table, names: Names, rows: str) -> Iterator[str]:
     """The guards for rows of a SELECT, all of a table: no key may come twice."""
     for unique in uniques(table):
         yield _twice(unique, names, rows, " is there twice")
+
+
+def kept_guards(table: Table, names: Names, conditions: Iterable[str], rows: str) -> Iterator[str]:
+    """The guards for rows of a table that nothing stores: what the warehouse would refuse.
+
+    Args:
+        table: The table.
+        names: What they need to know.
+        conditions: Those of its CHECK constraints, which are fulfilled where they are NULL.
+        rows: What gives the rows.
+    """
+    for column in table.columns:
+        if not column.nullable and column.computed is None:
+            message = quote_text(f"NOT NULL constraint failed: {table}.{column.name}")
+            yield _guard(_NOT_NULL, message, f"FROM {rows} WHERE {names.format(column)} IS NULL")
+    for condition in conditions:
+        message = quote_text(f"CHECK constraint failed: {table}: {condition}")
+        yield _guard(_CHECK, message, f"FROM {rows} WHERE ({condition}) IS FALSE")
+
+
+def may_break_kept(shape: Shape, rows: Sequence[Row]) -> bool:
+    """Whether rows may break NOT NULL or CHECK, as far as it is known without the warehouse."""
+    table, given = shape.table, {field.column: field for field in shape.values}
+    if shape.kind is WriteKind.DELETE:
+        return False
+    constraints = [*table.constraints, *(each for c in table.columns for each in c.constraints)]
+    if any(isinstance(item, CheckConstraint) for item in constraints):
+        return True
+    if not all(field.is_plain for field in shape.values):
+        return True
+    for column in table.columns:
+        field = given.get(column)
+        if column.nullable or (field is None and shape.kind is WriteKind.UPDATE):
+            continue
+        if field is None or any(row[field.first] is None for row in rows):
+            return True
+    return False
 
 
 def _as_computed(shape: Shape, unique: Unique, names: Names, but_own: _ButOwn) -> Iterator[str]:
@@ -807,4 +850,4 @@ def raised(error: Error) -> Exception | None:
             f"{message}\nTo fix it: repeat the unit of work, as run_unit() does; nothing was "
             "written."
         )
-    return _violation(message, "23503" if kind == _FOREIGN else "23505")
+    return _violation(message, _SQLSTATES.get(kind, "23505"))

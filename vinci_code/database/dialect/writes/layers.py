@@ -63,6 +63,8 @@ class Layers:
     def __init__(self, dialect: Any, limit: int, *, apart: bool) -> None:
         self.names: dict[Table, str] = {}
         self.parameters: list[Any] = []
+        # What gives the rows of a table after each write that may break NOT NULL or CHECK.
+        self._stages: dict[Table, list[str]] = {}
         # The expressions by their names.
         self._made: dict[str, str] = {}
         self._guarded: list[str] = []
@@ -104,6 +106,15 @@ class Layers:
         text = layer.text(self._named(given), upsert)
         is_union = shape.kind is WriteKind.INSERT
         self.names[shape.table] = self._named(self._united(text) if is_union else text)
+        if guards.may_break_kept(shape, rows):
+            self._stages.setdefault(shape.table, []).append(self.names[shape.table])
+
+    def passed(self, table: Table) -> list[str]:
+        """What gives the rows of a table after each write that may break NOT NULL or CHECK.
+
+        But after the last write: what it leaves is stored, and the warehouse looks at that.
+        """
+        return [name for name in self._stages.get(table, ()) if name != self.names[table]]
 
     def add_query(self, table: Table, compiled: Any, values: Mapping[str, Any]) -> None:
         """Lay the outcome of a write over what there is of its table.
@@ -121,6 +132,7 @@ class Layers:
         text = f"WITH {text}" if over.has_with_list else text
         is_union = isinstance(compiled.statement, CompoundSelect)
         self.names[table] = self._named(self._united(text) if is_union else text)
+        self._stages.setdefault(table, []).append(self.names[table])
         self.parameters += parameters
 
     def touch(

@@ -89,6 +89,7 @@ class SetWriter:
         self._bounds: dict[str, str] = {}
         self._preparer = dialect.identifier_preparer
         compiler = dialect.ddl_compiler(dialect, None)
+        self._ddl = compiler
         self._default = compiler.get_column_default_string
         self._names = guards.Names(
             self._bound,
@@ -142,6 +143,12 @@ class SetWriter:
     def twice(self, rows: str) -> Iterator[str]:
         """Guards for the rows of a SELECT, in which what is unique may not come twice."""
         return guards.twice_guards(self._shape.table, self._names, rows)
+
+    def kept(self, rows: str) -> Iterator[str]:
+        """Guards for rows of the table that nothing stores: NOT NULL and CHECK."""
+        table = self._shape.table
+        conditions = [self._ddl.bare(check.sqltext) for check in self._ddl.checks_of(table)]
+        return guards.kept_guards(table, self._names, conditions, rows)
 
     def merge(self, source: str, checks: Sequence[str]) -> str:
         """The MERGE of rows that a SELECT gives."""

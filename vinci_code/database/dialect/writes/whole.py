@@ -48,15 +48,17 @@ def merged(layers: Layers, table: Table, dialect: Any, *, unique: bool) -> str:
     target = str(dialect.identifier_preparer.format_table(table))
     after = layers.names[table]
     source = _differing(after, target, names, keys)
-    if unique:
-        fields = tuple(
-            Field(column, name, f"{ROWS}.{name}", f"{ROWS}.{name}")
-            for column, name in zip(table.columns, names, strict=True)
-        )
-        shape = Shape(WriteKind.INSERT, table, target, fields, ())
-        checks = Checks(hide_keys=dialect.hide_keys)
-        twice = list(SetWriter(shape, checks, dialect).twice(f"SELECT * FROM {after}"))
-        source = f"SELECT {ROWS}.* {unless_raised(twice, f'({source}) AS {ROWS}')}"
+    fields = tuple(
+        Field(column, name, f"{ROWS}.{name}", f"{ROWS}.{name}")
+        for column, name in zip(table.columns, names, strict=True)
+    )
+    shape = Shape(WriteKind.INSERT, table, target, fields, ())
+    writer = SetWriter(shape, Checks(hide_keys=dialect.hide_keys), dialect)
+    # The warehouse looks at what is stored, and not at what was so in between.
+    checks = [check for name in layers.passed(table) for check in writer.kept(name)]
+    checks += writer.twice(f"SELECT * FROM {after}") if unique else ()
+    if checks:
+        source = f"SELECT {ROWS}.* {unless_raised(checks, f'({source}) AS {ROWS}')}"
     on = " AND ".join(
         f"{target}.{name} = {ROWS}.{_KEY}{number}" for number, name in enumerate(keys)
     )
