@@ -36,9 +36,18 @@ PROTOCOL_UNSUPPORTED = "protocol_unsupported"
 SLOW_POLL = "slow_poll"
 HISTORY_LATE = "history_late"
 HISTORY_HIDDEN = "history_hidden"
+LINK_EXPIRED = "link_expired"
+SHORT_FILE = "short_file"
+MISSING_ROWS = "missing_rows"
+BROKEN_FILE = "broken_file"
 
 HISTORY = "GET /api/2.0/sql/history/queries"
 """The operation of the query history, for faults such as ``Fault.http(403, operation=HISTORY)``."""
+
+RESULT_FILE = "GET result file"
+"""The operation of a link to a file of a large result (CloudFetch), for faults such as
+``Fault.http(503, operation=RESULT_FILE)``; ``statement`` is then searched in the statement whose
+result it is of."""
 
 KINDS = (
     HTTP,
@@ -53,6 +62,10 @@ KINDS = (
     SLOW_POLL,
     HISTORY_LATE,
     HISTORY_HIDDEN,
+    LINK_EXPIRED,
+    SHORT_FILE,
+    MISSING_ROWS,
+    BROKEN_FILE,
 )
 
 RESET_BEFORE = "before"
@@ -220,6 +233,26 @@ class Fault:
         """Never show the statement in the query history."""
         return cls(HISTORY_HIDDEN, **scope)
 
+    @classmethod
+    def link_expired(cls, **scope: Unpack[FaultScope]) -> Fault:
+        """Refuse a link to a file of a large result, as if it had expired."""
+        return cls(LINK_EXPIRED, **scope)
+
+    @classmethod
+    def short_file(cls, **scope: Unpack[FaultScope]) -> Fault:
+        """Send the first half of a file of a large result, as if that were all of it."""
+        return cls(SHORT_FILE, **scope)
+
+    @classmethod
+    def missing_rows(cls, **scope: Unpack[FaultScope]) -> Fault:
+        """Send a file of a large result that is whole, but has fewer rows than its link tells."""
+        return cls(MISSING_ROWS, **scope)
+
+    @classmethod
+    def broken_file(cls, **scope: Unpack[FaultScope]) -> Fault:
+        """Send a file of a large result with one bit changed."""
+        return cls(BROKEN_FILE, **scope)
+
     def matches(self, operation: str, statement: str | None) -> bool:
         """Whether a request is one of those that it is meant for."""
         if self.kind not in _REACHABLE_BY_ANY and operation not in _TARGETS[self.kind]:
@@ -265,6 +298,9 @@ _TARGETS: dict[str, frozenset[str]] = {
     HISTORY_LATE: frozenset({"ExecuteStatement"}),
     HISTORY_HIDDEN: frozenset({"ExecuteStatement"}),
     PROTOCOL_UNSUPPORTED: frozenset({"OpenSession"}),
+    **dict.fromkeys(
+        (LINK_EXPIRED, SHORT_FILE, MISSING_ROWS, BROKEN_FILE), frozenset({RESULT_FILE})
+    ),
 }
 
 
@@ -307,12 +343,14 @@ class FaultScript:
         Args:
             operation: The request's operation.
             statement: Its statement, if it has one.
-            by_name_only: Leave the request alone unless a fault names its operation. So it is for
-                the REST endpoints: a fault for "any request" means the statements' protocol.
+            by_name_only: Leave the request alone unless a fault names its operation, or is of a
+                kind that is for it alone. So it is for the REST endpoints and for files: a fault
+                for "any request" means the statements' protocol.
         """
 
         def may_hit(fault: Fault) -> bool:
-            return fault.kind not in _OF_HISTORY and not (by_name_only and fault.operation is None)
+            unnamed = fault.operation is None and fault.kind in _REACHABLE_BY_ANY
+            return fault.kind not in _OF_HISTORY and not (by_name_only and unnamed)
 
         return self._draw(operation, statement, may_hit)
 

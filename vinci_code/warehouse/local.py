@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.wire.gateway import Gateway
 from vinci_code.warehouse.wire.history import QueryHistory
+from vinci_code.warehouse.wire.operations import CloudFetch
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.rest import AcceptedCredentials, Rest, WarehouseState
+from vinci_code.warehouse.wire.result_files import CLOUD_FETCH_BYTES, LINK_LIFETIME, FileStore
 from vinci_code.warehouse.wire.server import Server
 from vinci_code.warehouse.wire.thrift_service import ThriftService
 from vinci_code.warehouse.wire.tls import LoopbackCertificate
@@ -57,6 +59,10 @@ class LocalWarehouse:
         latency: Seconds that every request waits before it is worked on.
         token_lifetime: Seconds that a token of the OAuth token endpoint is good for.
         record_limit: How many requests are remembered; ``None`` remembers all.
+        cloud_fetch_bytes: Results of more bytes than this, as Arrow and before compression, are
+            sent as links to files, where the client says that it can download results (CloudFetch);
+            ``None`` sends every result inline.
+        link_lifetime: Seconds that such a link is good for.
 
     Attributes:
         faults: The fault script: ``wh.faults.add(Fault.http(503, operation="ExecuteStatement"))``.
@@ -72,6 +78,8 @@ class LocalWarehouse:
         latency: float = 0.0,
         token_lifetime: float = 3600.0,
         record_limit: int | None = None,
+        cloud_fetch_bytes: int | None = CLOUD_FETCH_BYTES,
+        link_lifetime: float = LINK_LIFETIME,
     ) -> None:
         self.faults = FaultScript()
         self.credentials = AcceptedCredentials(token_lifetime)
@@ -82,6 +90,8 @@ class LocalWarehouse:
         self._port = port
         self._transactions = transactions
         self._latency = latency
+        self._cloud_fetch_bytes = cloud_fetch_bytes
+        self._link_lifetime = link_lifetime
         self._log = RequestLog(record_limit)
         self._log.hide(self.credentials.secrets)
         self.credentials.on_secret = lambda secret: self._log.hide([secret])
@@ -254,6 +264,7 @@ class _RunningWarehouse:
         self.service.close()
         self.server.join()
         self.executor.shutdown(wait=True)
+        self.files.close()
         self.engine.close()
         self.identity.close()
 
@@ -262,7 +273,12 @@ class _RunningWarehouse:
         identifier = warehouse.warehouse_id
         self.executor = ThreadPoolExecutor(_MAX_STATEMENTS, "warehouse-statement")
         history = QueryHistory(identifier)
-        self.service = ThriftService(self.engine.open_session, self.executor, log, history)
+        self.files = FileStore(warehouse._link_lifetime)
+        above = warehouse._cloud_fetch_bytes
+        cloud_fetch = None if above is None else CloudFetch(self.files, above)
+        self.service = ThriftService(
+            self.engine.open_session, self.executor, log, history, cloud_fetch
+        )
         endpoints = Rest(credentials, state, identifier, history.answer)
         self.gateway = Gateway(
             self.service,
@@ -273,7 +289,8 @@ class _RunningWarehouse:
             log,
             identifier,
             warehouse._latency,
+            self.files,
         )
         self.server = Server(self.gateway, self.identity.context, port)
-        endpoints.base_url = f"https://{HOST_NAME}:{self.server.port}"
+        endpoints.base_url = self.files.base_url = f"https://{HOST_NAME}:{self.server.port}"
         self.server.start()

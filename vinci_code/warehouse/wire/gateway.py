@@ -7,6 +7,7 @@ import math
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable
 
 from vinci_code.warehouse import faults
@@ -14,13 +15,17 @@ from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.wire import messages, rest
 from vinci_code.warehouse.wire.messages import ThriftCall
+from vinci_code.warehouse.wire.presigned import LinkError
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.rest import AcceptedCredentials, Refusal, Rest, WarehouseState
+from vinci_code.warehouse.wire.result_files import FileStore, NoSuchFileError, ResultFiles
 from vinci_code.warehouse.wire.server import HttpAnswer, Request
 from vinci_code.warehouse.wire.thrift_service import BadRequestError, ThriftService
 
 _THRIFT_PATH = re.compile(r"/sql/1\.0/(?:warehouses|endpoints)/([^/]+)")
 _THRIFT_HEADERS = {"Content-Type": "application/x-thrift"}
+_FILES_PATH = "/result-files/"
+_FILE_HEADERS = {"Content-Type": "application/octet-stream"}
 
 _EXECUTION_WAIT_SECONDS = 600.0
 
@@ -39,6 +44,7 @@ class Gateway:
         log: The request log.
         warehouse_id: The id in the warehouse's HTTP path.
         latency: Seconds that every request waits, as a network between would make it.
+        files: Answers the links to files of large results.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Gateway:
         log: RequestLog,
         warehouse_id: str,
         latency: float = 0.0,
+        files: FileStore | None = None,
     ) -> None:
         self._service = service
         self._endpoints = endpoints
@@ -60,6 +67,7 @@ class Gateway:
         self._log = log
         self._warehouse_id = warehouse_id
         self._latency = latency
+        self._files = FileStore() if files is None else files
         self._closing = threading.Event()
 
     def close(self) -> None:
@@ -71,17 +79,21 @@ class Gateway:
         arrived = time.perf_counter()
         match = _THRIFT_PATH.fullmatch(request.path)
         operation = f"{request.method} {request.path}"
+        is_file = request.path.startswith(_FILES_PATH)
         if match:
             operation = messages.peek_name(request.body) or operation
+        elif is_file:
+            operation = faults.RESULT_FILE
         record = self._log.open(operation, request.method, request.path, len(request.body))
         if self._latency:
             self._closing.wait(self._latency)
         try:
-            answer = (
-                self._thrift(request, record, match.group(1))
-                if match
-                else self._rest(request, record)
-            )
+            if match:
+                answer = self._thrift(request, record, match.group(1))
+            elif is_file:
+                answer = self._file(request, record)
+            else:
+                answer = self._rest(request, record)
         except Exception as error:
             # The server's outermost boundary: whatever a request brings to light, its connection
             # gets an answer and the others go on.
@@ -111,6 +123,41 @@ class Gateway:
             return _rest_refusal(fault)
         early = self._refuse_by(fault, request)
         return early or self._spoil(fault, None, self._endpoints.answer(request))
+
+    # --- files of results -----------------------------------------------------------------------
+
+    def _file(self, request: Request, record: RequestRecord) -> HttpAnswer:
+        """Answer a link, which needs no token: the client sends none to a cloud's storage."""
+        try:
+            files, number = self._files.find(request.method, request.path, request.query)
+            record.session_id = str(uuid.UUID(files.session))
+            record.operation_id = str(uuid.UUID(files.statement))
+            fault = self._script.draw(faults.RESULT_FILE, files.text, by_name_only=True)
+            if fault is not None:
+                record.fault = fault.name
+                return self._spoiled_file(fault, files, number)
+            return HttpAnswer(200, files.content(number), dict(_FILE_HEADERS))
+        except LinkError as error:
+            record.error = str(error)
+            return rest.error_answer(403, "ACCESS_DENIED", record.error)
+        except NoSuchFileError:
+            record.error = "The file is gone: its result was closed, or its session has ended."
+            return rest.error_answer(404, "NO_SUCH_FILE", record.error)
+
+    def _spoiled_file(self, fault: Fault, files: ResultFiles, number: int) -> HttpAnswer:
+        """What a fault makes of a file."""
+        if fault.kind == faults.LINK_EXPIRED:
+            raise LinkError("The link has expired.")
+        if fault.kind == faults.HTTP:
+            return _rest_refusal(fault)
+        if fault.kind == faults.RESET and fault.when == faults.RESET_BEFORE:
+            return HttpAnswer(cut="before")
+        content = files.content(number, without_last=fault.kind == faults.MISSING_ROWS)
+        if fault.kind == faults.SHORT_FILE:
+            content = content[: len(content) // 2]
+        elif fault.kind == faults.BROKEN_FILE:
+            content = _flipped(content)
+        return self._spoil(fault, None, HttpAnswer(200, content, dict(_FILE_HEADERS)))
 
     # --- Thrift ---------------------------------------------------------------------------------
 
@@ -255,6 +302,13 @@ class Gateway:
 
 def _reply(call: ThriftCall, response: object) -> HttpAnswer:
     return HttpAnswer(200, messages.encode(call, response), dict(_THRIFT_HEADERS))
+
+
+def _flipped(content: bytes) -> bytes:
+    """The bytes with one bit of the middle one changed."""
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 0x10
+    return bytes(changed)
 
 
 def _rest_refusal(fault: Fault) -> HttpAnswer:

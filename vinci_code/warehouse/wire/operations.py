@@ -26,6 +26,13 @@ from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.wire import history
+from vinci_code.warehouse.wire.result_files import (
+    FILE_BYTES,
+    LINKS_PER_REPLY,
+    FileStore,
+    ResultFile,
+    ResultFiles,
+)
 from vinci_code.warehouse.wire.results import Encoder, ResultFormat, ResultRows
 
 if TYPE_CHECKING:
@@ -73,6 +80,19 @@ class EngineSessionLike(Protocol):
 
     def catalog_view(self) -> CatalogView:
         """The read-only listing of catalogs, schemas, tables and columns."""
+
+
+@dataclass(frozen=True)
+class CloudFetch:
+    """Which results are sent as links, and where their files are.
+
+    Attributes:
+        store: Keeps the files.
+        above: Results of more bytes than this are sent as links, where the client can follow them.
+    """
+
+    store: FileStore
+    above: float
 
 
 @dataclass(frozen=True)
@@ -156,6 +176,7 @@ class Operation:
         run: Computes the result; called in a worker thread, in the session's turn.
         limit: At most this many rows are sent.
         timeout: Seconds after which it is stopped; ``None`` lets it run.
+        cloud_fetch: Which results are sent as links; ``None`` for none.
     """
 
     def __init__(
@@ -167,6 +188,7 @@ class Operation:
         *,
         limit: int | None = None,
         timeout: float | None = None,
+        cloud_fetch: CloudFetch | None = None,
     ) -> None:
         self.session = session
         self.kind = kind
@@ -200,6 +222,10 @@ class Operation:
         # The next page, encoded while the client still reads the last one.
         self._ahead: _Ahead | None = None
         self._encoder = Encoder((), form)
+        self._cloud_fetch = cloud_fetch if form.arrow and form.download else None
+        # Where its rows are sent as links; and the number of the file whose link comes next.
+        self._files: ResultFiles | None = None
+        self._next_file = 0
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -267,6 +293,9 @@ class Operation:
             self._rows.close()
             self._ahead = None
             result, self._result = self._result, None
+            files = self._files
+        if files is not None:
+            files.close()
         if result is not None:
             result.close()
 
@@ -274,17 +303,68 @@ class Operation:
 
     def metadata(self) -> ttypes.TGetResultSetMetadataResp:
         """Its schema; only when finished."""
-        return self._encoder.metadata()
+        return self._encoder.metadata(links=self._files is not None)
 
-    def fetch(self, max_rows: int, max_bytes: int) -> tuple[ttypes.TRowSet, bool]:
+    @property
+    def has_links(self) -> bool:
+        """Whether its rows are sent as links, which are good until it is closed; when finished."""
+        return self._files is not None
+
+    def fetch(
+        self, max_rows: int, max_bytes: int, start: int | None = None
+    ) -> tuple[ttypes.TRowSet, bool]:
         """The next page, and whether there is another one; only when finished.
+
+        Args:
+            max_rows: The most rows, except of links: a file has the rows that it has.
+            max_bytes: The most bytes, unless one row, or one file, is more.
+            start: Of links, the row from which on they are wanted, also again; ``None`` goes on
+                where the last page ended.
 
         Raises:
             SqlError: A row that was not read ahead could not be computed.
         """
         with self._fetch_lock:
+            if self._files is not None:
+                return self._links(self._files, max_bytes, start)
             page = self._next_page((max_rows, max_bytes))
         return page.row_set, page.more
+
+    def _links(
+        self, files: ResultFiles, max_bytes: int, start: int | None
+    ) -> tuple[ttypes.TRowSet, bool]:
+        if start is not None:
+            self._next_file = self._file_of(files, start)
+        given: list[ResultFile] = []
+        size = 0
+        while len(given) < LINKS_PER_REPLY and (not given or size < max_bytes):
+            file = self._file(files, self._next_file)
+            if file is None or (given and size + file.size > max_bytes):
+                break
+            given.append(file)
+            size += file.size
+            self._next_file += 1
+        with self._rows_lock:
+            more = self._next_file < len(files) or self._rows.has_more()
+            offset = given[0].start if given else self._rows.position
+        links = [files.link(file) for file in given]
+        return ttypes.TRowSet(startRowOffset=offset, rows=[], resultLinks=links), more
+
+    def _file_of(self, files: ResultFiles, row: int) -> int:
+        """The number of the file that has a row, or of the one after the last."""
+        while (number := files.since(row)) is None:
+            if self._file(files, len(files)) is None:
+                return len(files)
+        return number
+
+    def _file(self, files: ResultFiles, number: int) -> ResultFile | None:
+        """A file by its number, which is at most that of the next one; ``None`` after the last."""
+        if number < len(files):
+            return files[number]
+        with self._rows_lock:
+            offset = self._rows.position
+            batches = self._rows.take(_ALL_ROWS, FILE_BYTES)
+        return files.add(batches, offset) if batches else None
 
     def _next_page(self, size: tuple[int, int]) -> _Page:
         with self._rows_lock:
@@ -343,11 +423,25 @@ class Operation:
         self.num_modified_rows = result.num_modified_rows
         with self._rows_lock:
             self._rows, self._result = rows, result
+            self._files = self._files_for(rows)
         if not self._finish(OperationState.FINISHED_STATE):
             # Canceled or closed in the last moment: nobody will fetch it.
             with self._rows_lock:
                 self._rows.close()
+            if self._files is not None:
+                self._files.close()
             result.close()
+
+    def _files_for(self, rows: ResultRows) -> ResultFiles | None:
+        cloud_fetch = self._cloud_fetch
+        if cloud_fetch is None or rows.waiting_bytes <= cloud_fetch.above:
+            return None
+        return cloud_fetch.store.open(
+            self.session.handle.guid.hex(),
+            self.handle.guid.hex(),
+            None if self.entry is None else self.entry.text,
+            self._encoder,
+        )
 
     # --- states ---------------------------------------------------------------------------------
 
@@ -418,6 +512,7 @@ def _done() -> Result:
     raise RuntimeError("an operation runs once")
 
 
+_ALL_ROWS = 2**62
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "DDL", "TRANSACTION"})
 _WITH_RESULT = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "DESCRIBE"})
 NO_RESULT_COLUMN = "Result"

@@ -39,6 +39,7 @@ class ResultFormat:
     Attributes:
         arrow: As Arrow batches; otherwise as column sets.
         lz4: Compressed, for Arrow.
+        download: As links to files where it is large, for Arrow.
         native_timestamps: Timestamps as Arrow timestamps rather than text.
         native_decimals: Decimals as Arrow decimals rather than text.
         native_complex: Arrays, maps and structs as Arrow types rather than JSON text.
@@ -47,6 +48,7 @@ class ResultFormat:
 
     arrow: bool = True
     lz4: bool = False
+    download: bool = False
     native_timestamps: bool = True
     native_decimals: bool = True
     native_complex: bool = True
@@ -74,9 +76,14 @@ class ResultRows:
         self.position = 0
         """How many rows were taken so far."""
 
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of the rows that were read and not taken."""
+        return sum(batch.nbytes for batch in self._waiting)
+
     def read_ahead(self, max_bytes: float) -> None:
         """Read from the engine until it has no more or ``max_bytes`` wait to be taken."""
-        size = sum(batch.nbytes for batch in self._waiting)
+        size = self.waiting_bytes
         while self._source is not None and size < max_bytes:
             batch = self._read()
             if batch is not None:
@@ -178,18 +185,35 @@ class Encoder:
         fields = [_field(column, form) for column in shown] if form.arrow else []
         self._schema = pa.schema(fields)
 
-    def metadata(self) -> ttypes.TGetResultSetMetadataResp:
-        """The answer to GetResultSetMetadata."""
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what is sent."""
+        return self._schema
+
+    @property
+    def schema_message(self) -> bytes:
+        """The same as an IPC message."""
+        message: bytes = self._schema.serialize().to_pybytes()
+        return message
+
+    @property
+    def lz4(self) -> bool:
+        """Whether what is sent as Arrow is compressed."""
+        return self._form.lz4
+
+    def metadata(self, *, links: bool = False) -> ttypes.TGetResultSetMetadataResp:
+        """The answer to GetResultSetMetadata; ``links`` where the rows are sent as links."""
         kind = ttypes.TSparkRowSetType
+        arrow = kind.URL_BASED_SET if links else kind.ARROW_BASED_SET
         response = ttypes.TGetResultSetMetadataResp(
             status=ttypes.TStatus(statusCode=ttypes.TStatusCode.SUCCESS_STATUS),
             schema=table_schema(self._columns),
-            resultFormat=kind.ARROW_BASED_SET if self._form.arrow else kind.COLUMN_BASED_SET,
+            resultFormat=arrow if self._form.arrow else kind.COLUMN_BASED_SET,
             lz4Compressed=self._form.arrow and self._form.lz4,
             isStagingOperation=False,
         )
         if self._form.arrow:
-            response.arrowSchema = self._schema.serialize().to_pybytes()
+            response.arrowSchema = self.schema_message
         return response
 
     def row_set(self, batches: Sequence[pa.RecordBatch], offset: int) -> ttypes.TRowSet:
@@ -201,9 +225,13 @@ class Encoder:
             row_set.columns = self._column_set(batches)
         return row_set
 
-    def _arrow_batch(self, batch: pa.RecordBatch) -> ttypes.TSparkArrowBatch:
+    def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The engine's rows as the client wants them."""
         arrays = [convert(batch.column(index)) for index, convert in enumerate(self._converters)]
-        message = pa.RecordBatch.from_arrays(arrays, schema=self._schema).serialize()
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _arrow_batch(self, batch: pa.RecordBatch) -> ttypes.TSparkArrowBatch:
+        message = self.convert(batch).serialize()
         content = lz4.frame.compress(message) if self._form.lz4 else message.to_pybytes()
         return ttypes.TSparkArrowBatch(batch=content, rowCount=batch.num_rows)
 

@@ -369,5 +369,13 @@ class _HttpConnection(BaseHTTPRequestHandler):
             return self._exchange
         raise AttributeError(name)
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        # Not the request's line: the query string of a presigned URL is a secret.
+        logger.debug("A request was answered with %s", code)
+
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        # Its arguments may be the request's line.
+        logger.debug("A request was refused: %s", format)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
         logger.debug(format, *args)

@@ -23,6 +23,7 @@ from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
 from vinci_code.warehouse.wire.messages import ThriftCall, ThriftStruct
 from vinci_code.warehouse.wire.operations import (
     ClientSession,
+    CloudFetch,
     EngineSessionLike,
     Operation,
     OperationState,
@@ -72,6 +73,7 @@ class ThriftService:
         executor: Runs the statements.
         log: Masks credentials in what is written on the records.
         history: Keeps an entry of every statement.
+        cloud_fetch: Which results are sent as links; ``None`` for none.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class ThriftService:
         executor: Executor,
         log: RequestLog,
         history: QueryHistory,
+        cloud_fetch: CloudFetch | None = None,
     ) -> None:
         self._open_session = open_session
         self._executor = executor
         self._log = log
         self._history = history
+        self._cloud_fetch = cloud_fetch
         self._lock = threading.Lock()
         self._sessions: dict[bytes, ClientSession] = {}
         self._closed = False
@@ -298,6 +302,7 @@ class ThriftService:
             run,
             limit=_unless_negative(request.resultRowLimit),
             timeout=_unless_negative(request.queryTimeout) or None,
+            cloud_fetch=self._cloud_fetch,
         )
         operation.hidden_until = call.hidden_until
         record.executed = None
@@ -375,9 +380,10 @@ class ThriftService:
             return direct
         direct.resultSetMetadata = operation.metadata()
         direct.resultSet = _page(operation, wanted)
-        if not direct.resultSet.hasMoreRows:
+        if not direct.resultSet.hasMoreRows and not operation.has_links:
             # Recorded traffic: everything was delivered, so the server has closed the operation;
-            # a later CloseOperation finds an unknown handle.
+            # a later CloseOperation finds an unknown handle. Where links were
+            # delivered, the client closes it when it has followed them.
             operation.close()
             direct.closeOperation = ttypes.TCloseOperationResp(status=messages.status())
         return direct
@@ -492,6 +498,7 @@ def _format(request: ttypes.TExecuteStatementReq, session: ClientSession) -> Res
     return ResultFormat(
         arrow=bool(request.canReadArrowResult),
         lz4=bool(request.canReadArrowResult and request.canDecompressLZ4Result),
+        download=bool(request.canReadArrowResult and request.canDownloadResult),
         native_timestamps=bool(native.timestampAsArrow),
         native_decimals=bool(native.decimalAsArrow),
         native_complex=bool(native.complexTypesAsArrow),
@@ -512,6 +519,7 @@ def _page(
     row_set, more = operation.fetch(
         _at_least_one(wanted.maxRows, DEFAULT_PAGE_ROWS),
         _at_least_one(wanted.maxBytes, DEFAULT_PAGE_BYTES),
+        _unless_negative(getattr(wanted, "startRowOffset", None)),
     )
     return ttypes.TFetchResultsResp(status=messages.status(), hasMoreRows=more, results=row_set)
 
