@@ -33,9 +33,7 @@ def sign(key: bytes, method: str, path: str, expires: int) -> str:
     return urllib.parse.urlencode({EXPIRES: str(expires), SIGNATURE: signature})
 
 
-def check(
-    key: bytes, method: str, path: str, query: Sequence[tuple[str, str]], now: float
-) -> None:
+def check(key: bytes, method: str, path: str, query: Sequence[tuple[str, str]], now: float) -> None:
     """Return if a request is permitted by its query string.
 
     Args:

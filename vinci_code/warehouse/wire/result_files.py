@@ -2,9 +2,9 @@
 
 Each file is a whole Arrow IPC stream of some of the result's rows, in one LZ4 frame where the
 client can read that. A link tells the file's first row, its rows and its size before compression
-(``TSparkArrowResultLink``). A file is encoded when it is asked for, which may be several times; what
-it is made of is kept in memory as long as that is not much, and on disk beyond. All of it goes when
-the result is closed.
+(``TSparkArrowResultLink``). A file is encoded when it is asked for, which may be several times;
+what it is made of is kept in memory as long as that is not much, and on disk beyond. All of it goes
+when the result is closed.
 
 Against what is not defended: the links of a result are good for whoever has them, as they are on a
 cloud's storage.
@@ -262,7 +262,7 @@ class ResultFiles:
         file.on_disk, file.batches = path, None
 
     def _size(self, batches: Sequence[pa.RecordBatch]) -> int:
-        parts = sum(pa.ipc.get_record_batch_size(batch) for batch in batches)
+        parts: int = sum(pa.ipc.get_record_batch_size(batch) for batch in batches)
         return len(self._encoder.schema_message) + parts + _END_OF_STREAM
 
     def _stream(self, batches: Sequence[pa.RecordBatch]) -> pa.Buffer:

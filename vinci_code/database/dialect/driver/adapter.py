@@ -14,7 +14,7 @@ import importlib.metadata
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +33,7 @@ _CLIENT = "databricks.sql.client"
 _BACKEND = "databricks.sql.backend.thrift_backend"
 _HTTP = "databricks.sql.auth.thrift_http_client"
 _TELEMETRY = "databricks.sql.telemetry.telemetry_client"
+_WEB = "databricks.sql.common.unified_http_client"
 _TTYPES = "databricks.sql.thrift_api.TCLIService.ttypes"
 
 # By module and class: what is called, read or replaced of it that the driver's users are not shown.
@@ -71,6 +72,14 @@ USED: Used = {
     ),
     (_TELEMETRY, "TelemetryClientFactory"): ("_lock", "_initialized", "_flush_event"),
     (_TTYPES, "TCloseSessionReq"): ("sessionHandle",),
+    (_TTYPES, "TSparkArrowResultLink"): ("fileLink", "startRowOffset", "rowCount"),
+    (_TTYPES, "TSparkArrowBatch"): ("rowCount",),
+    (_TTYPES, "TRowSet"): ("resultLinks", "arrowBatches", "columns"),
+    (_WEB, "UnifiedHttpClient"): (
+        "request_context",
+        "_get_pool_manager_for_url",
+        "_prepare_headers",
+    ),
 }
 
 _SILENT = logging.NullHandler()
@@ -158,18 +167,45 @@ def cut(connection: Any) -> None:
             socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 
+class _Web:
+    """The driver's client for all that is not Thrift, whose links to files are fetched otherwise.
+
+    It is put in the place of the driver's own, of which it has everything else.
+    """
+
+    def __init__(self, own: Any) -> None:
+        self.own = own
+        self.fetch: Callable[[str, Mapping[str, str]], Any] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own, name)
+
+    @contextlib.contextmanager
+    def request_context(
+        self, method: Any, url: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """Answer a request; of the driver, only what fetches a file sets a time limit."""
+        if self.fetch is not None and "timeout" in options:
+            yield self.fetch(url, headers or {})
+        else:
+            with self.own.request_context(method, url, headers, **options) as response:
+                yield response
+
+
 class ThriftClient:
     """The driver's Thrift client of one session, with what the dialect does to it.
 
     Args:
         backend: It, before it has sent anything.
+        web: What the driver fetches files with.
 
     Raises:
         InterfaceError: It is none that can be used safely.
     """
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Any, web: _Web) -> None:
         self._backend = backend
+        self._web = web
         self._transport = backend._transport
         self._send = backend.make_request
         self._watched: Any = None
@@ -238,6 +274,43 @@ class ThriftClient:
         sent = (value for name, value in headers.items() if name.lower() == "authorization")
         return next(sent, None), response
 
+    def fetch_links_by(self, fetch: Callable[[str, Mapping[str, str]], Any]) -> None:
+        """Have files of a result fetched by a function, which is given a link and headers."""
+        self._web.fetch = fetch
+
+    def get_link(
+        self, link: str, headers: Mapping[str, str], timeout: Any, written: Callable[[Any], None]
+    ) -> Any:
+        """Ask for a file of a result, once, over connections that the driver uses for nothing else.
+
+        No token goes with it, and no redirect is followed.
+
+        Args:
+            link: Its address.
+            headers: What the link says is to be sent.
+            timeout: One of ``timeout``.
+            written: Is given urllib3's connection before the request is written to it.
+
+        Returns:
+            urllib3's response, not read yet.
+        """
+        manager = self._web.own._get_pool_manager_for_url(link)
+        if manager is None:
+            raise InterfaceError("the connection is closed")
+        pool = manager.connection_from_url(link)
+        if not hasattr(pool.ConnectionCls, _NOTED):
+            pool.ConnectionCls = _noting(pool.ConnectionCls)
+        _asking.written = written
+        return manager.request(
+            "GET",
+            link,
+            headers=self._web.own._prepare_headers(dict(headers)),
+            timeout=timeout,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+
     def closing(self, handle: Any) -> tuple[Any, Any]:
         """The method that ends a session, and the request for one, by its handle."""
         return self._backend._client.CloseSession, _loaded().closing(sessionHandle=handle)
@@ -279,6 +352,32 @@ class ThriftClient:
     def timeout(connect: float, read: float) -> Any:
         """How long connecting, and each part of an answer, may take, in seconds."""
         return _loaded().timeout(connect=connect, read=read)
+
+
+_NOTED = "_vinci_noted"
+_asking = threading.local()
+
+
+def _noting(opened: Any) -> Any:
+    """A class of connections that note themselves as a request is written, for their thread."""
+
+    class Noting(opened):  # type: ignore[misc]
+        """A connection of the pool's own class."""
+
+        _vinci_noted = True
+
+        def __repr__(self) -> str:
+            return f"{opened.__name__}(host={self.host!r}, port={self.port!r})"
+
+        def connect(self) -> None:
+            with undisturbed():
+                super().connect()
+
+        def request(self, *arguments: Any, **named: Any) -> None:
+            _asking.written(self)
+            super().request(*arguments, **named)
+
+    return Noting
 
 
 class _Driver(NamedTuple):
@@ -325,6 +424,8 @@ def _loaded() -> _Driver:
             kwargs: dict[str, Any],
         ) -> Any:
             attach = kwargs.pop(_ATTACH)
+            web: Any = _Web(self.http_client)
+            self.http_client = web
             # Also on the connection if opening fails: the driver's own clean-up looks for it.
             self.session = DriverSession(
                 server_hostname,
@@ -338,7 +439,7 @@ def _loaded() -> _Driver:
                 **kwargs,
             )
             in_child(self, _disown)
-            with attach(ThriftClient(self.session.backend)):
+            with attach(ThriftClient(self.session.backend, web)):
                 self.session.open()
             return self.session
 

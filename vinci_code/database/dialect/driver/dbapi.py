@@ -652,7 +652,10 @@ class Cursor:
         described = None if self._driver_cursor is None else self._driver_cursor.description
         if described and _returns_rows(statement, described):
             self.description = described
-            self._rows = ResultRows(self._driver_cursor)
+            downloads, statement_id = self._session.channel.downloads, self.statement_id
+            self._rows = ResultRows(
+                self._driver_cursor, lambda: downloads.rows_of(statement_id), statement_id
+            )
         else:
             # Only counts, which rowcount tells, or nothing at all.
             self._release()
@@ -667,7 +670,7 @@ class Cursor:
         driver_cursor, self._driver_cursor = self._driver_cursor, None
         if driver_cursor is None or self._session is None or self.connection.is_foreign:
             return
-        self._session.release(driver_cursor)
+        self._session.release(driver_cursor, self.statement_id)
 
     @contextlib.contextmanager
     def _fetching(self) -> Iterator[ResultRows]:

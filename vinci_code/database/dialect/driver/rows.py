@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vinci_code.database.dialect.dberrors import ResultExpired
+from vinci_code.database.dialect.driver.downloads import require_all, unreadable
 
 Row = tuple[Any, ...]
 
@@ -23,10 +24,24 @@ CHUNK_ROWS = 10_000
 
 
 class ResultRows:
-    """The rows of a cursor that the driver has executed, as far as they were not given out yet."""
+    """The rows of a cursor that the driver has executed, as far as they were not given out yet.
 
-    def __init__(self, driver_cursor: Any) -> None:
+    Args:
+        driver_cursor: The driver's cursor.
+        told: Gives how many rows the result has; ``None`` where that is not known, or not yet.
+        statement_id: The statement, for messages.
+    """
+
+    def __init__(
+        self,
+        driver_cursor: Any,
+        told: Callable[[], int | None] = lambda: None,
+        statement_id: str | None = None,
+    ) -> None:
         self._cursor = driver_cursor
+        self._told = told
+        self._statement_id = statement_id
+        self._arrived = 0
         self._ready: Iterator[Row] = iter(())
         # From the beginning of a fetch to its good end.
         self._broken = False
@@ -61,7 +76,17 @@ class ResultRows:
                 "those before\nTo fix it: run the query again."
             )
         self._broken = True
-        rows = self._fetched(count)
+        try:
+            rows = self._fetched(count)
+        except (AssertionError, RuntimeError) as error:
+            understood = unreadable(error)
+            if understood is None:
+                raise
+            raise understood from error
+        self._arrived += len(rows)
+        if count is None or len(rows) < count:
+            # The driver gives fewer rows without a word where a file or a batch has fewer.
+            require_all(self._arrived, self._told(), self._statement_id)
         self._broken = False
         return rows
 

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.adapter import ThriftClient
 from vinci_code.database.dialect.driver.connecting import Arguments
+from vinci_code.database.dialect.driver.downloads import unreadable
 from vinci_code.database.dialect.driver.driver_logs import unlogged
 from vinci_code.database.dialect.driver.transport import Call, Channel, interruption_in
 from vinci_code.database.dialect.forking import undisturbed
@@ -74,8 +76,9 @@ class Session:
             self._command = self.running()  # which the cursor forgets
             if is_foreign(error):
                 raise
-            understood = self.channel.understood(error, call)
-            self.release(driver_cursor)
+            understood = unreadable(error) or self.channel.understood(error, call)
+            understood.__cause__ = understood.__cause__ or redact_exception(error)
+            self.release(driver_cursor, call.statement_id)
             raise understood  # noqa: B904 - its cause is set
         return driver_cursor
 
@@ -92,8 +95,9 @@ class Session:
         with self.channel.on_behalf_of(call):
             adapter.client_of(self.driver_connection).get_query_state(command)
 
-    def release(self, driver_cursor: Any) -> None:
+    def release(self, driver_cursor: Any, statement_id: str | None = None) -> None:
         """Give a result back to the warehouse, and let the driver forget its cursor."""
+        self.channel.downloads.forget(statement_id)
         try:
             driver_cursor.close()
         except Exception as error:

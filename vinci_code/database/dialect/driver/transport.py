@@ -45,6 +45,7 @@ from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.adapter import ThriftClient
 from vinci_code.database.dialect.driver.advice import Address
 from vinci_code.database.dialect.driver.credentials import RequestCredentials
+from vinci_code.database.dialect.driver.downloads import Downloads
 from vinci_code.database.dialect.driver.translation import (
     Evidence,
     chain,
@@ -252,6 +253,7 @@ class Channel:
         self._written_to: Callable[[], Any] = _nothing
         self.lost = False
         """Whether the warehouse no longer knows the session."""
+        self.downloads = Downloads(client, timeouts.connect, self._left)
         client.send_by(self.request)
 
     @contextlib.contextmanager
@@ -276,6 +278,7 @@ class Channel:
     def cut(self) -> None:
         """Cut off the request that waits for its answer, from another thread."""
         adapter.cut(self._written_to())
+        self.downloads.cut()
 
     def let_through(self) -> None:
         """Raise what a signal handler has raised in a request, and the driver has swallowed."""
@@ -438,6 +441,7 @@ class Channel:
             try:
                 response = method(request)
                 self._note(method.__name__, response, exchange)
+                self._note_rows(request, response)
             except Exception as error:
                 self._interruption = interruption_in(error, handled)
                 raise
@@ -466,6 +470,14 @@ class Channel:
             return
         if response is not None and not refused:
             self._note_state(response, call, exchange)
+
+    def _note_rows(self, request: Any, response: Any) -> None:
+        """Keep what an answer tells of the rows of a result."""
+        direct = getattr(response, "directResults", None)
+        page = response if direct is None else getattr(direct, "resultSet", None)
+        statement_id = _statement_id(response) or _statement_id(request)
+        if statement_id is not None:
+            self.downloads.note(statement_id, page)
 
     def _note_state(self, status: Any, call: Call, exchange: Exchange) -> None:
         state = status.operationState
@@ -505,6 +517,18 @@ class Channel:
             raise DeadlinePassed(
                 "the statement did not finish before its deadline", statement_id=call.statement_id
             )
+
+    def _left(self) -> float:
+        """The seconds that there are for who waits for a file; threads of the driver's ask.
+
+        Raises:
+            DeadlinePassed: There are none any more.
+        """
+        call = self._call
+        if call is None:
+            return float("inf")  # nobody waits: the driver fetches ahead
+        self._require_time(call)
+        return call.left()
 
     def _watch(self) -> None:
         """Have it noted when a request begins to be written."""
