@@ -6,6 +6,7 @@
    server whose replies were made beforehand: the driver's floor.
 2. A million rows as Arrow through the driver, against DuckDB to Arrow in this process, and against
    the same driver reading the warehouse's own replies from a tape: what the driver costs by itself.
+   The rows come inline; ``cloud_fetch.py`` measures those that come by links.
 3. Ten thousand rows inserted behind a guard of the primary key, and as many updated by MERGE behind
    a guard of their version, each one statement through the driver that carries the rows as JSON:
    against DuckDB in this process, which inserts and updates the same rows from the same JSON and
@@ -155,7 +156,10 @@ def rows_as_arrow(rounds: int, rows: int) -> None:
         tape = Tape(warehouse)
         taped_args = stack.enter_context(bare_server(tape.record, warehouse))
         cursors = [
-            stack.enter_context(stack.enter_context(sql.connect(**args)).cursor())
+            stack.enter_context(
+                # Inline: links are good for the result that they were given for, and no other.
+                stack.enter_context(sql.connect(**args, use_cloud_fetch=False)).cursor()
+            )
             for args in (warehouse.connect_args, taped_args)
         ]
         cursors[0].execute("CREATE TABLE t AS " + TABLE.format(rows=rows))

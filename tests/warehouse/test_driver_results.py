@@ -161,8 +161,9 @@ def test_pages_smaller_than_the_result(cursor: Cursor) -> None:
 
 
 def test_pages_bounded_by_bytes(local_warehouse: TestWarehouse) -> None:
+    args = local_warehouse.connect_args | {"use_cloud_fetch": False}
     with (
-        sql.connect(**local_warehouse.connect_args) as connection,
+        sql.connect(**args) as connection,
         connection.cursor(buffer_size_bytes=100_000) as cursor,
     ):
         cursor.execute("SELECT id, repeat('x', 1000) AS s FROM range(2000) ORDER BY id")

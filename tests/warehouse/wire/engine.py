@@ -179,6 +179,8 @@ class Options(TypedDict, total=False):
     port: int
     token_lifetime: float
     record_limit: int | None
+    cloud_fetch_bytes: int | None
+    link_lifetime: float
 
 
 class FakeWarehouse(LocalWarehouse):

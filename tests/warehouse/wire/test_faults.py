@@ -434,5 +434,9 @@ def test_every_kind_has_a_way_to_make_it() -> None:
         Fault.slow_poll(1),
         Fault.history_late(1),
         Fault.history_hidden(),
+        Fault.link_expired(),
+        Fault.short_file(),
+        Fault.missing_rows(),
+        Fault.broken_file(),
     ]
     assert tuple(fault.kind for fault in made) == KINDS

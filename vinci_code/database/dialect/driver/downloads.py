@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 
 from vinci_code.database.dialect.dberrors import (
     ADVICE,
-    ConnectionLostError,
     Error,
     InternalError,
     OperationalError,
@@ -189,7 +188,7 @@ class Downloads:
             response = self._client.get_link(link, headers, timeout, written)
             try:
                 if response.status != 200:
-                    raise _RefusedError(response.status, response.headers.get("Retry-After"))
+                    raise _StorageRefusedError(response.status, response.headers.get("Retry-After"))
                 return File(200, self._body(response, link))
             except BaseException:
                 # Not back to the pool: the rest of the answer would be taken for the next one.
@@ -281,7 +280,7 @@ def unreadable(error: Exception) -> Error | None:
     return None
 
 
-class _RefusedError(Exception):
+class _StorageRefusedError(Exception):
     """The storage answered with a status that is not 200."""
 
     def __init__(self, status: int, retry_after: str | None) -> None:
@@ -307,14 +306,14 @@ class _Failure(NamedTuple):
 def _understood(error: Exception, host: str | None) -> _Failure:
     if isinstance(error, Error):
         return _Failure(error, again=False)
-    if isinstance(error, _RefusedError):
+    if isinstance(error, _StorageRefusedError):
         status = error.status
         if status in _NOT_NOW:
-            lost = ConnectionLostError(
+            busy = OperationalError(
                 f"a file of the result could not be fetched from {host}: it answered with status "
                 f"{status}, several times{_AGAIN}"
             )
-            return _Failure(lost, again=True, after=error.retry_after)
+            return _Failure(busy, again=True, after=error.retry_after)
         return _Failure(
             ResultExpired(
                 f"a file of the result could not be fetched from {host}: it answered with status "
@@ -324,17 +323,18 @@ def _understood(error: Exception, host: str | None) -> _Failure:
             ),
             again=False,
         )
-    # Not what it says: urllib3's errors quote the address.
+    # No ConnectionLostError: the session is as good as before. And not what the error says:
+    # urllib3's quote the address.
     name = type(error).__name__
     untrusted = any(isinstance(item, ssl.SSLCertVerificationError) for item in chain(error))
     if untrusted:
         what = "its certificate was not accepted"
         advice = "name the CA that signs it in '_tls_trusted_ca_file', among connect_args."
-        lost = ConnectionLostError(
+        lost = OperationalError(
             f"a file of the result could not be fetched from {host}: {what}{ADVICE}{advice}"
         )
         return _Failure(lost, again=False)
-    lost = ConnectionLostError(
+    lost = OperationalError(
         f"a file of the result could not be fetched from {host}: the connection broke ({name}), "
         f"several times{ADVICE}see that {host} can be reached from here; use_cloud_fetch=False in "
         "connect_args has rows sent without links."
