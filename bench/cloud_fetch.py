@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -70,14 +71,24 @@ def main() -> None:
             ("a query that computes its rows", ours, theirs),
         ):
             sides: dict[str, Side] = {
-                name: lambda c=cursor, s=statement: c.execute(s).fetchall_arrow()
-                for name, cursor in cursors.items()
+                name: partial(by_driver, cursor, statement) for name, cursor in cursors.items()
             }
-            sides["DuckDB"] = lambda s=peer: local.sql(s).to_arrow_table()
+            sides["DuckDB"] = partial(in_process, local, peer)
             check(sides, options.rows)
             print(f"{options.rows:,} rows of {title}, {options.rounds} rounds")
             report(take_turns(sides, options.rounds))
         counts(warehouse, cursors)
+
+
+def by_driver(cursor: sql.client.Cursor, statement: str) -> pa.Table:
+    """Read everything through the driver."""
+    cursor.execute(statement)
+    return cursor.fetchall_arrow()
+
+
+def in_process(local: duckdb.DuckDBPyConnection, statement: str) -> pa.Table:
+    """Read everything in this process."""
+    return local.sql(statement).to_arrow_table()
 
 
 def check(sides: dict[str, Side], rows: int) -> None:

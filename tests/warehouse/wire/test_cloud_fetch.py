@@ -337,11 +337,12 @@ def test_a_link_is_in_no_record_and_no_log(
         client.request("GET", link[: link.index("?")] + f"?{query}0", token=None)
         # Not a request at all: the base class would quote it.
         client.http._http_vsn_str = f"HTTP/x?{query}"  # type: ignore[attr-defined]
-        status, _, body = client.request("GET", f"/x?{query}", token=None)
+        status, _, _ = client.request("GET", f"/x?{query}", token=None)
         assert status == 400
     records = [record for record in links.requests if record.operation == RESULT_FILE]
     assert [record.status for record in records] == [200, 403]
-    assert records[0].session_id and records[0].operation_id
+    assert records[0].session_id
+    assert records[0].operation_id
     assert signature not in repr(links.requests)
     assert signature not in caplog.text
 
