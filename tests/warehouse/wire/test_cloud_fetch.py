@@ -18,6 +18,7 @@ import lz4.frame
 import pyarrow as pa
 import pytest
 
+from tests.full import part
 from tests.patience import PATIENCE_S
 from tests.warehouse.driver import sql, ttypes
 from tests.warehouse.wire.client import Struct, WireClient
@@ -369,6 +370,7 @@ def failure(warehouse: LocalWarehouse) -> str:
     return text
 
 
+@part(2)
 @pytest.mark.parametrize("name", SPOILED)
 @pytest.mark.parametrize("skip", [0, 2], ids=["first", "third"])
 def test_a_spoiled_file_is_an_error_of_the_unmodified_driver(

@@ -70,10 +70,17 @@ class _Told:
 
 @dataclass
 class _Flight:
-    """A file that is being fetched, for a statement."""
+    """A file that is being fetched, for a statement.
+
+    Attributes:
+        statement_id: The statement.
+        connection: urllib3's connection that its request is written to, from then on.
+        is_cut: Whether it was cut off, be it before it had a connection.
+    """
 
     statement_id: str
     connection: Any = None
+    is_cut: bool = False
 
 
 class Downloads:
@@ -82,11 +89,12 @@ class Downloads:
     Args:
         client: The driver's client of the session.
         connect: Seconds for a connection.
-        left: Gives the seconds that there are for what waits now; raises what ends the waiting.
+        left: Gives the seconds that there are for who waits for a statement, by its id; raises what
+            ends the waiting.
     """
 
     def __init__(
-        self, client: adapter.ThriftClient, connect: float, left: Callable[[], float]
+        self, client: adapter.ThriftClient, connect: float, left: Callable[[str], float]
     ) -> None:
         self._client = client
         self._connect = connect
@@ -136,11 +144,19 @@ class Downloads:
         if told is not None and told.links:
             self.cut(statement_id)
 
+    def end(self) -> None:
+        """Fetch nothing more at all: the session ends."""
+        with self._lock:
+            self._told.clear()
+            self._statement_of.clear()
+        self.cut()
+
     def cut(self, statement_id: str | None = None) -> None:
         """Cut off what is being fetched, of one result or of all, from any thread."""
         with self._lock:
             flights = [f for f in self._flights if statement_id in (None, f.statement_id)]
         for flight in flights:
+            flight.is_cut = True
             adapter.cut(flight.connection)
 
     def fetch(self, link: str, headers: Mapping[str, str]) -> File:
@@ -160,14 +176,13 @@ class Downloads:
         tried = 0
         while True:
             statement_id = self._statement(link)
-            connect = min(self._connect, self._left())
+            connect = min(self._connect, self._left(statement_id))
             try:
                 return self._once(link, headers, statement_id, connect)
             except Exception as error:  # noqa: BLE001 - it goes on as one of ours
                 # The statement may have ended meanwhile, by a deadline or by its closing: then that
                 # is what is reported, and not what has come of it here.
-                self._statement(link)
-                self._left()
+                self._require_wanted(link)
                 tried += 1
                 failure = _understood(error, address.hostname)
                 if tried == _TRIES or not failure.again:
@@ -183,8 +198,11 @@ class Downloads:
 
             def written(connection: Any) -> None:
                 flight.connection = connection
+                if flight.is_cut:  # while it was connecting
+                    raise ConnectionAbortedError("it was cut off before it was asked for")
 
-            timeout = self._client.timeout(max(connect, 0.01), self._read_seconds())
+            left = min(_READ_SECONDS, self._left(statement_id))
+            timeout = self._client.timeout(max(connect, 0.01), max(left, 0.01))
             response = self._client.get_link(link, headers, timeout, written)
             try:
                 if response.status != 200:
@@ -201,18 +219,17 @@ class Downloads:
         read = getattr(response, "read1", None) or response.read
         while part := read(_PIECE):
             parts.append(part)
-            self._left()
-        self._statement(link)
+            self._require_wanted(link)
         return b"".join(parts)
 
-    def _read_seconds(self) -> float:
-        return max(min(_READ_SECONDS, self._left()), 0.01)
+    def _require_wanted(self, link: str) -> None:
+        """Return if somebody wants the file, and has the time for it."""
+        self._left(self._statement(link))
 
     def _pause(self, link: str, seconds: float) -> None:
         until = time.monotonic() + min(seconds, _LONGEST_PAUSE)
         while (rest := until - time.monotonic()) > 0:
-            self._left()
-            self._statement(link)
+            self._require_wanted(link)
             time.sleep(min(rest, 0.05))
 
     def _statement(self, link: str) -> str:

@@ -111,10 +111,12 @@ class Session:
 
     def abandon(self) -> None:
         """Let nothing more be sent through the session but its end."""
+        self.channel.downloads.end()
         adapter.forget_cursors(self.driver_connection)
 
     def close(self) -> None:
         """End the session."""
+        self.channel.downloads.end()
         try:
             self.driver_connection.close()
         except Exception as error:

@@ -518,15 +518,17 @@ class Channel:
                 "the statement did not finish before its deadline", statement_id=call.statement_id
             )
 
-    def _left(self) -> float:
+    def _left(self, statement_id: str) -> float:
         """The seconds that there are for who waits for a file; threads of the driver's ask.
+
+        Of a statement's own call alone: for another one the driver fetches ahead.
 
         Raises:
             DeadlinePassed: There are none any more.
         """
         call = self._call
-        if call is None:
-            return float("inf")  # nobody waits: the driver fetches ahead
+        if call is None or call.statement_id != statement_id:
+            return float("inf")
         self._require_time(call)
         return call.left()
 
