@@ -80,6 +80,7 @@ SQLALCHEMY: Used = {
         "_process_parameters_for_postcompile",
         "_render_cte_clause",
     ),
+    ("sqlalchemy.orm.loading", ""): ("_new_runid",),
     ("sqlalchemy.sql.base", ""): ("_select_iterables",),
     ("sqlalchemy.sql.crud", ""): ("_get_crud_params",),
     (_DML, "DMLWhereBase"): ("_where_criteria",),

@@ -569,16 +569,18 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             raise NotSupportedError(OTHER_KEY.format(table))
         keys = [names[matched[column]] for column in wanted]
         assigned = [(column, key and names[key]) for column, key in write.assigned]
+        changed_at = unit.changed_at(bare_name(table))
+        since = None if unit.is_for_later else changed_at
         taken = []
         for row in self.compiled_parameters:
             key = tuple([row[name] for name in keys])
             given = {column: EXPRESSION if name is None else row[name] for column, name in assigned}
-            taken.append(unit.loaded.take(table, key, given))
-        if not unit.has_changed(bare_name(table)):
-            return taken
-        if unit.is_for_later and any(taken):
-            raise NotSupportedError(CHANGED_BEFORE.format(table))
-        return [None] * len(taken)
+            taken.append(unit.loaded.take(table, key, given, since))
+        if unit.is_for_later and changed_at is not None:
+            if any(taken):
+                raise NotSupportedError(CHANGED_BEFORE.format(table))
+            return [None] * len(taken)
+        return taken
 
     def _as_statements(
         self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks
