@@ -79,6 +79,7 @@ SQLALCHEMY: Used = {
         "_literal_execute_expanding_parameter_literal_binds",
         "_process_parameters_for_postcompile",
         "_render_cte_clause",
+        "_result_columns",
     ),
     ("sqlalchemy.sql.base", ""): ("_select_iterables",),
     ("sqlalchemy.sql.crud", ""): ("_get_crud_params",),
