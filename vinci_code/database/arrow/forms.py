@@ -196,7 +196,18 @@ def _numeric(kind: Any, _dialect: Any, is_column: bool) -> Form:
     if not 0 < precision <= MAX_DIGITS or not 0 <= scale <= precision:
         raise NoFormError(f"DECIMAL has no ({precision}, {scale})")
     target = pa.decimal128(precision, scale)
-    return Form(target, frozenset({Decimal}), _sent_as(target, pa.types.is_decimal))
+    cast = _sent_as(target, lambda kind: pa.types.is_decimal(kind) and _holds(target, kind))
+    return Form(target, frozenset({Decimal}), cast)
+
+
+def _holds(target: Any, kind: Any) -> bool:
+    """Whether a cast from one DECIMAL to another is right or an error.
+
+    Arrow's own gives wrong digits where more of them behind the point leave too little room before
+    it (``12345.5`` as ``decimal128(38, 36)``).
+    """
+    room = kind.precision - kind.scale <= target.precision - target.scale
+    return bool(kind.scale == target.scale or (kind.scale < target.scale and room))
 
 
 def _text(_kind: Any, _dialect: Any, _is_column: bool) -> Form:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import pyarrow as pa
 from sqlalchemy import Column as TableColumn
 from sqlalchemy import CursorResult, Engine
+from sqlalchemy.engine.cursor import CursorFetchStrategy
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.sql.elements import Label, TextClause
 from sqlalchemy.sql.selectable import Select, SelectBase, TextualSelect
@@ -20,8 +21,12 @@ from sqlalchemy.sql.selectable import Select, SelectBase, TextualSelect
 from vinci_code.core.errors import ColumnRefusedError
 from vinci_code.database.arrow.columns import Column, Described, column_of
 from vinci_code.database.arrow.statements import Bind, require_known
+from vinci_code.database.dialect.options import AS_ARROW
 
 _Given = TypeVar("_Given")
+
+# SQLAlchemy fetches a row in advance with these, and whoever asks the cursor would miss it.
+_UNFETCHED = {AS_ARROW: True, "stream_results": False, "yield_per": None}
 
 PORTION = 50_000
 """How many rows of Python there are at once, where a whole result is read from SQLite."""
@@ -45,9 +50,7 @@ def executed(
     """
     with contextlib.ExitStack() as stack:
         on: Any = stack.enter_context(bind.connect()) if isinstance(bind, Engine) else bind
-        # A cursor for asyncio fetches everything else at once; others take no notice of it.
-        options = {**options, "stream_results": True}
-        result = on.execute(statement, parameters, execution_options=options)
+        result = on.execute(statement, parameters, execution_options={**options, **_UNFETCHED})
         stack.callback(result.close)
         raw = _cursor_result(result, wanted_by)
         require_known(raw.context.dialect, wanted_by)
@@ -75,6 +78,12 @@ class ArrowResult:
         self._sends_arrow = dialect.name != "sqlite"
         if self._sends_arrow and self._context.given_rows is not None:
             self._sends_arrow, self._given = False, iter(self._context.given_rows)
+        elif type(result.cursor_strategy) is not CursorFetchStrategy:
+            raise InvalidRequestError(
+                f"rows of the result may be with {type(result.cursor_strategy).__name__} of "
+                "SQLAlchemy's already, and none was read\nTo fix it: leave out what fetches rows in "
+                "advance, be it an option or a listener."
+            )
         described = _described(result)
         _require_names([column.name for column in described])
         if is_raw and self._given is not None:
