@@ -81,8 +81,8 @@ class ArrowResult:
         elif type(result.cursor_strategy) is not CursorFetchStrategy:
             raise InvalidRequestError(
                 f"rows of the result may be with {type(result.cursor_strategy).__name__} of "
-                "SQLAlchemy's already, and none was read\nTo fix it: leave out what fetches rows in "
-                "advance, be it an option or a listener."
+                "SQLAlchemy's already, and none was read\nTo fix it: leave out what fetches rows "
+                "in advance, an option or a listener."
             )
         described = _described(result)
         _require_names([column.name for column in described])
