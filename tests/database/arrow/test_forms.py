@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
+from tests.full import part
 from vinci_code.core.errors import ColumnRefusedError
 from vinci_code.database import read_arrow, read_batches
 from vinci_code.database.arrow.forms import NoFormError, form_of
@@ -156,6 +157,7 @@ WRONG: dict[str, tuple[Any, Any]] = {
 }
 
 
+@part(2)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_value_of_another_type_is_refused(name: str, engine: sa.Engine) -> None:
     text, kind = WRONG[name]

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidReq
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from tests.dialect.held import sending
+from tests.full import part
 from tests.patience import FOR_LONG_S, SHORT_S, soon
 from vinci_code.core.errors import ColumnRefusedError, MissingExtraError
 from vinci_code.database import read_arrow, read_arrow_async, read_batches
@@ -503,6 +504,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+@part(2)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_read_is_refused(name: str, tables: sa.Engine) -> None:
     make, message = REFUSED[name]

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.full import some
+from tests.full import part, some
 from vinci_code.database import read_arrow, read_batches
 from vinci_code.database.dialect.types import (
     ARRAY,
@@ -226,6 +226,7 @@ EXPRESSIONS: dict[str, tuple[Any, Any]] = {
 ROWS_OF = {"a sum has more digits": 1, "greatest": 1, "count": 1}
 
 
+@part(2)
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_an_expression(name: str, engines: tuple[sa.Engine, ...]) -> None:
     expression, kind = EXPRESSIONS[name]
