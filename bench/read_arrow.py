@@ -4,8 +4,9 @@
 
 The same table of one local warehouse, of five columns that need no conversion: by the vendor's
 ``fetchall_arrow``, by ``read_arrow``, by ``read_batches``, and as rows through Core. The sides take
-turns, and medians are compared. Memory is what Arrow has allocated at most, for the result alone:
-each side is read once in a process of its own, since Arrow's pools keep a high-water mark.
+turns, and medians are compared. Memory is what a process has grown by at most that reads once and
+does nothing else; beside it stands what Arrow's pool has allocated of that: what the driver has
+received lies in bytes of Python, and columns that are as they were sent are views of it.
 """
 
 from __future__ import annotations
@@ -137,13 +138,13 @@ def resident() -> float:
 def report(times: dict[str, list[float]], memory: dict[str, tuple[float, float]]) -> None:
     """Print medians, and ratios to the vendor's cursor."""
     floor = statistics.median(times["vendor, fetchall_arrow"])
-    arrow, whole = memory["vendor, fetchall_arrow"]
+    _, whole = memory["vendor, fetchall_arrow"]
     for name, seconds in times.items():
         median = statistics.median(seconds)
         print(
             f"    {name:<24} {median * 1e3:8.0f} ms  ratio {median / floor:5.2f}   "
-            f"Arrow {memory[name][0]:7.1f} MB  ratio {memory[name][0] / arrow:5.2f}   "
-            f"process +{memory[name][1]:7.1f} MB  ratio {memory[name][1] / whole:5.2f}"
+            f"process +{memory[name][1]:7.1f} MB  ratio {memory[name][1] / whole:5.2f}   "
+            f"Arrow's pool {memory[name][0]:6.1f} MB"
         )
     ratio = statistics.median(times["read_arrow"]) / floor
     print(f"read_arrow: {'met' if ratio <= LIMIT else 'MISSED'} (at most {LIMIT})")
