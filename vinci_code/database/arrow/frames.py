@@ -54,8 +54,6 @@ def read_polars(
 ) -> Any:
     """Read the whole result of a statement as a ``polars.DataFrame``.
 
-    polars has no maps: a MAP becomes a list of structs with ``key`` and ``value``.
-
     Args:
         bind: As of ``read_arrow``.
         statement: As of ``read_arrow``.
