@@ -24,6 +24,7 @@ from tests.patience import FOR_LONG_S, SHORT_S, soon
 from vinci_code.core.errors import ColumnRefusedError, MissingExtraError
 from vinci_code.database import read_arrow, read_arrow_async, read_batches
 from vinci_code.database.dialect import dberrors
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.models.types import INTEGER_KEY, UtcDateTime
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -331,6 +332,16 @@ def test_types_of_the_warehouse_are_kept_where_there_are_no_others(
 def test_raw_is_what_the_driver_gives(tables: sa.Engine) -> None:
     query = sa.select(Author.id, sa.type_coerce(Author.name, sa.JSON).label("n"), sa.func.now())
     assert read_arrow(tables, query, raw=True)["n"].to_pylist() == ["Ada", "Bob"]
+
+
+def test_a_table_of_the_drivers_without_columns_has_those_of_the_select(
+    engines: tuple[sa.Engine, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbapi.Cursor, "fetchall_arrow", lambda _: pa.table({}))
+    query = sa.select(sa.literal(1).label("a"), sa.literal(DAY).label("b"), sa.null().label("c"))
+    assert read_arrow(engines[1], query).schema == pa.schema(
+        {"a": pa.int64(), "b": pa.date32(), "c": pa.null()}
+    )
 
 
 # --- batches --------------------------------------------------------------------------------------

@@ -358,8 +358,12 @@ def _nested(
     is_checked = any(part.is_checked for part in parts)
 
     def cast(column: Any) -> Any:
-        fits = not is_checked and _is_same(column.type, target)
-        return column.cast(target) if fits or pa.types.is_null(column.type) else None
+        if not pa.types.is_null(column.type) and (is_checked or not _is_same(column.type, target)):
+            return None
+        try:
+            return column.cast(target)
+        except pa.ArrowNotImplementedError:  # an earlier release, of a part of a map
+            return None
 
     return Form(target, kinds, cast, plain, is_checked=is_checked)
 

@@ -161,8 +161,12 @@ class ArrowResult:
         return self._context.dialect.run_on(opened, lambda: self._converted(sent))
 
     def _converted(self, sent: Any) -> Any:
+        columns = sent.columns
+        if sent.num_rows == 0 and not columns:
+            # The driver has a table without any, where nothing was sent but links to no files.
+            columns = [pa.chunked_array([], pa.null()) for _ in self._columns]
         return self._made(
-            [column.of_arrow(of) for column, of in zip(self._columns, sent.columns, strict=True)]
+            [column.of_arrow(of) for column, of in zip(self._columns, columns, strict=True)]
         )
 
     def _made(self, columns: list[Any]) -> Any:
