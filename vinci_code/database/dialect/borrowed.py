@@ -79,6 +79,7 @@ SQLALCHEMY: Used = {
         "_literal_execute_expanding_parameter_literal_binds",
         "_process_parameters_for_postcompile",
         "_render_cte_clause",
+        "_result_columns",
     ),
     ("sqlalchemy.orm.loading", ""): ("_new_runid",),
     ("sqlalchemy.sql.base", ""): ("_select_iterables",),
