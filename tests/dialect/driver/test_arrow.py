@@ -97,8 +97,9 @@ def test_no_row_is_skipped_after_a_fetch_that_failed(
 
 
 def test_a_result_that_the_warehouse_has_forgotten_is_said_to_be_gone(
-    connection: dbapi.Connection,
+    connect: Callable[..., dbapi.Connection],
 ) -> None:
+    connection = connect(use_cloud_fetch=False)
     cursor = connection.cursor().execute("SELECT id FROM range(350000)")
     assert cursor.fetchmany_arrow(10).num_rows == 10
     # As it does with a reader that sleeps for too long.
