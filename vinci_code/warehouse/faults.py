@@ -40,6 +40,9 @@ HISTORY_HIDDEN = "history_hidden"
 HISTORY = "GET /api/2.0/sql/history/queries"
 """The operation of the query history, for faults such as ``Fault.http(403, operation=HISTORY)``."""
 
+STAGING_PUT, STAGING_GET, STAGING_REMOVE = "PUT /staging", "GET /staging", "DELETE /staging"
+"""The operations of the transfers that PUT, GET and REMOVE ask the client for."""
+
 KINDS = (
     HTTP,
     COLD_START,

@@ -13,12 +13,14 @@ from vinci_code.warehouse.wire.history import QueryHistory
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.rest import AcceptedCredentials, Rest, WarehouseState
 from vinci_code.warehouse.wire.server import Server
+from vinci_code.warehouse.wire.staging import Staging, takes_file
 from vinci_code.warehouse.wire.thrift_service import ThriftService
 from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from vinci_code.warehouse.engine.volumes import Volumes
     from vinci_code.warehouse.wire.operations import EngineSessionLike
 
 HOST_NAME = "localhost"
@@ -30,6 +32,10 @@ _MAX_STATEMENTS = 256
 
 class EngineLike(Protocol):
     """What the warehouse needs of an engine."""
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes and their files."""
 
     def open_session(
         self, catalog: str | None, schema: str | None, configuration: dict[str, str]
@@ -51,7 +57,8 @@ class LocalWarehouse:
                 ...
 
     Args:
-        data: A DuckDB file in which the tables are kept; ``None`` keeps them in memory.
+        data: A DuckDB file in which the tables are kept; ``None`` keeps them in memory. The files
+            of volumes are kept in a folder beside it, ``<data>.volumes``, or in a temporary one.
         port: The port to listen on; 0 takes a free one.
         transactions: Whether multi-statement transactions are enabled.
         latency: Seconds that every request waits before it is worked on.
@@ -262,11 +269,15 @@ class _RunningWarehouse:
         identifier = warehouse.warehouse_id
         self.executor = ThreadPoolExecutor(_MAX_STATEMENTS, "warehouse-statement")
         history = QueryHistory(identifier)
-        self.service = ThriftService(self.engine.open_session, self.executor, log, history)
+        transfers = Staging(self.engine.volumes)
+        self.service = ThriftService(
+            self.engine.open_session, self.executor, log, history, transfers.rows
+        )
         endpoints = Rest(credentials, state, identifier, history.answer)
         self.gateway = Gateway(
             self.service,
             endpoints,
+            transfers,
             credentials,
             state,
             warehouse.faults,
@@ -274,6 +285,6 @@ class _RunningWarehouse:
             identifier,
             warehouse._latency,
         )
-        self.server = Server(self.gateway, self.identity.context, port)
-        endpoints.base_url = f"https://{HOST_NAME}:{self.server.port}"
+        self.server = Server(self.gateway, self.identity.context, port, takes_file)
+        endpoints.base_url = transfers.base_url = f"https://{HOST_NAME}:{self.server.port}"
         self.server.start()

@@ -19,7 +19,9 @@ from vinci_code.warehouse.engine import (
     select,
     set_statements,
     show,
+    staging,
     views,
+    volume_statements,
 )
 from vinci_code.warehouse.engine import transaction_errors as errors
 from vinci_code.warehouse.engine.reader import Reader, split_atomic, split_compound
@@ -38,9 +40,9 @@ _BEGIN, _COMMIT, _ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
 _REFUSED = frozenset(
     (
         "ANALYZE", "CACHE", "CALL", "CLEAR", "CONVERT", "COPY", "DECLARE", "DENY", "EXECUTE",
-        "EXPLAIN", "FSCK", "GENERATE", "GET", "GRANT", "KILL", "LIST", "LOAD", "MSCK", "OPTIMIZE",
-        "PUT", "REFRESH", "REMOVE", "REORG", "REPAIR", "RESTORE", "REVOKE", "SIGNAL", "SYNC",
-        "UNCACHE", "UNDROP", "UNSET", "VACUUM",
+        "EXPLAIN", "FSCK", "GENERATE", "GRANT", "KILL", "LOAD", "MSCK", "OPTIMIZE", "REFRESH",
+        "REORG", "REPAIR", "RESTORE", "REVOKE", "SIGNAL", "SYNC", "UNCACHE", "UNDROP", "UNSET",
+        "VACUUM",
     )
 )  # fmt: skip
 
@@ -153,7 +155,14 @@ def _create(work: Work, reader: Reader) -> Result:
     if reader.accept("GLOBAL"):
         raise unsupported("CREATE GLOBAL TEMPORARY VIEW")
     if reader.accept("EXTERNAL"):
-        raise unsupported("CREATE EXTERNAL TABLE")
+        kind = reader.accept_any("VOLUME")
+        raise unsupported(f"CREATE EXTERNAL {kind or 'TABLE'}")
+    if not replace and reader.accept("VOLUME"):
+        return volume_statements.create_volume(work, reader)
+    return _create_relation(work, reader, replace=replace)
+
+
+def _create_relation(work: Work, reader: Reader, *, replace: bool) -> Result:
     temporary = reader.accept_any("TEMPORARY", "TEMP") is not None
     if reader.accept("VIEW"):
         return views.create(work, reader, replace=replace, temporary=temporary)
@@ -179,6 +188,8 @@ def _drop(work: Work, reader: Reader) -> Result:
         return drop.drop_table(work, reader)
     if reader.accept("VIEW"):
         return drop.drop_view(work, reader)
+    if reader.accept("VOLUME"):
+        return volume_statements.drop_volume(work, reader)
     raise _unsupported_object(reader, "DROP")
 
 
@@ -225,6 +236,10 @@ _COMMANDS: dict[str, Callable[[Work, Reader], Result]] = {
     "SHOW": lambda work, reader: show.show(work, reader),
     "DESCRIBE": lambda work, reader: describe.describe(work, reader),
     "DESC": lambda work, reader: describe.describe(work, reader),
+    "LIST": lambda work, reader: volume_statements.list_files(work, reader),
+    "PUT": lambda work, reader: staging.put(work, reader),
+    "GET": lambda work, reader: staging.get(work, reader),
+    "REMOVE": lambda work, reader: staging.remove(work, reader),
 }
 
 

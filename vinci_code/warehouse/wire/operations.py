@@ -339,7 +339,12 @@ class Operation:
         self._row_count = rows.count
         if self._has_written:
             self._note_end(None)
-        self._encoder = Encoder(result.columns, self._form, empty_schema=_has_no_result(result))
+        self._encoder = Encoder(
+            result.columns,
+            self._form,
+            empty_schema=_has_no_result(result),
+            staging=result.staging is not None,
+        )
         self.num_modified_rows = result.num_modified_rows
         with self._rows_lock:
             self._rows, self._result = rows, result
@@ -418,8 +423,10 @@ def _done() -> Result:
     raise RuntimeError("an operation runs once")
 
 
-_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "DDL", "TRANSACTION"})
-_WITH_RESULT = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "DESCRIBE"})
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "DDL", "TRANSACTION"})
+_WITH_RESULT = frozenset(
+    {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "SHOW", "DESCRIBE", "STAGING"}
+)
 NO_RESULT_COLUMN = "Result"
 
 

@@ -42,6 +42,8 @@ _OPEN_PATHS = frozenset({_DISCOVERY, _OPENID, _HOST_METADATA, _TOKEN, "/telemetr
 
 _WAREHOUSE = re.compile(r"/api/2\.0/sql/warehouses/([^/]+)(/start|/stop)?")
 _FEATURE_FLAGS = re.compile(r"/api/2\.0/connector-service/feature-flags/[^/]+/[^/]+")
+# Those of the Files API are named without the file, which the record's path has.
+_FILES = re.compile(r"(/api/2\.0/fs/(?:files|directories))(?:/.*)?", re.DOTALL)
 _REFUSED = (
     ("/api/2.0/sql/statements", "the SQL statement execution REST API"),
     ("/api/2.0/sql/sessions", "the SQL sessions REST API (the driver's kernel and SEA backends)"),
@@ -316,6 +318,12 @@ class Rest:
                 "port": int(port or 443),
             },
         }
+
+
+def operation_of(method: str, path: str) -> str:
+    """What the request log, and a fault, calls a request."""
+    match = _FILES.fullmatch(path)
+    return f"{method} {match.group(1) if match else path}"
 
 
 def bearer_token(request: Request) -> str | None:

@@ -72,6 +72,7 @@ class ThriftService:
         executor: Runs the statements.
         log: Masks credentials in what is written on the records.
         history: Keeps an entry of every statement.
+        transfers: Turns the result of PUT, GET or REMOVE into the row that the client reads.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class ThriftService:
         executor: Executor,
         log: RequestLog,
         history: QueryHistory,
+        transfers: Callable[[Result], Result],
     ) -> None:
         self._open_session = open_session
         self._executor = executor
         self._log = log
         self._history = history
+        self._transfers = transfers
         self._lock = threading.Lock()
         self._sessions: dict[bytes, ClientSession] = {}
         self._closed = False
@@ -279,7 +282,7 @@ class ThriftService:
             raise BadRequestError(f"BAD_REQUEST: {error}") from error
 
         def run() -> Result:
-            return session.engine.execute(request.statement, bound)
+            return self._transfers(session.engine.execute(request.statement, bound))
 
         return self._run_statement(call, record, session, run)
 
