@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vinci_code.warehouse.faults import Fault, FaultScript
+from vinci_code.warehouse.wire.files_api import FilesApi
 from vinci_code.warehouse.wire.gateway import Gateway
 from vinci_code.warehouse.wire.history import QueryHistory
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
@@ -273,7 +274,8 @@ class _RunningWarehouse:
         self.service = ThriftService(
             self.engine.open_session, self.executor, log, history, transfers.rows
         )
-        endpoints = Rest(credentials, state, identifier, history.answer)
+        files = FilesApi(self.engine.volumes)
+        endpoints = Rest(credentials, state, identifier, history.answer, files.answer)
         self.gateway = Gateway(
             self.service,
             endpoints,

@@ -267,7 +267,7 @@ class _Creation:
                 "42601",
                 "Schema may not be specified in a Create Table As Select (CTAS) statement.",
             )
-        self.translated = self.work.translate_text(definition.query)
+        self.translated = self.work.translate_text(definition.query, files=True)
         return [
             TableColumn(column.name, column.type, "", comment=column.comment)
             for column in self.translated.columns

@@ -9,10 +9,12 @@ from sqlglot import exp
 from vinci_code.warehouse.engine import (
     alter,
     comments,
+    copy_into,
     create_table,
     describe,
     dml,
     drop,
+    file_relations,
     insert,
     merge,
     namespaces,
@@ -39,7 +41,7 @@ _BEGIN, _COMMIT, _ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
 # Statements that Databricks has and the local warehouse does not.
 _REFUSED = frozenset(
     (
-        "ANALYZE", "CACHE", "CALL", "CLEAR", "CONVERT", "COPY", "DECLARE", "DENY", "EXECUTE",
+        "ANALYZE", "CACHE", "CALL", "CLEAR", "CONVERT", "DECLARE", "DENY", "EXECUTE",
         "EXPLAIN", "FSCK", "GENERATE", "GRANT", "KILL", "LOAD", "MSCK", "OPTIMIZE", "REFRESH",
         "REORG", "REPAIR", "RESTORE", "REVOKE", "SIGNAL", "SYNC", "UNCACHE", "UNDROP", "UNSET",
         "VACUUM",
@@ -121,6 +123,7 @@ def run(work: Work, word: str, text: str) -> Result:
 
 def _run_query(work: Work, text: str) -> Result:
     expression = own_expression(text)
+    file_relations.stage_calls(work, expression)
     if isinstance(expression, exp.Insert):
         return insert.insert(work, expression)
     if isinstance(expression, exp.Update):
@@ -236,6 +239,7 @@ _COMMANDS: dict[str, Callable[[Work, Reader], Result]] = {
     "SHOW": lambda work, reader: show.show(work, reader),
     "DESCRIBE": lambda work, reader: describe.describe(work, reader),
     "DESC": lambda work, reader: describe.describe(work, reader),
+    "COPY": lambda work, reader: copy_into.copy_into(work, reader),
     "LIST": lambda work, reader: volume_statements.list_files(work, reader),
     "PUT": lambda work, reader: staging.put(work, reader),
     "GET": lambda work, reader: staging.get(work, reader),

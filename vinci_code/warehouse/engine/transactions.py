@@ -249,7 +249,7 @@ class Transaction:
         self._staged.append(name)
         return name, int(rows[0][0])
 
-    def stage_arrow(self, arrow: pa.Table) -> str:
+    def stage_arrow(self, arrow: pa.Table | pa.RecordBatchReader) -> str:
         """Copy rows that are at hand into a new staged relation and return its name."""
         name = self.room.store.stage_name()
         self.cursor.from_arrow(arrow).create(name)

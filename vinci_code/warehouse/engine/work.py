@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from vinci_code.warehouse.engine import information_schema
+from vinci_code.warehouse.engine import file_relations, information_schema
 from vinci_code.warehouse.engine.catalog import CatalogStore
 from vinci_code.warehouse.engine.model import TableColumn, View
 from vinci_code.warehouse.engine.names import TableName, used_binds
@@ -116,18 +116,25 @@ class Work:
         """Return a table of ``information_schema``, or ``None``."""
         return information_schema.relation(name, self.catalogs, self.cursor, self.transaction)
 
+    def files(self, name: str, path: str) -> Relation:
+        """Return the rows of the files at a path, in the format of a name."""
+        return file_relations.by_path(self.room.volumes, self.transaction, name, path)
+
     def translate(self, expression: exp.Expression) -> TranslatedQuery:
         """Translate a query; its parameters are kept for the statement that it becomes part of."""
         translated = query.translate_query(expression, self.context)
         self.binds.update(translated.binds)
         return translated
 
-    def translate_text(self, text: str) -> TranslatedQuery:
-        """Translate the text of a query."""
+    def translate_text(self, text: str, *, files: bool = False) -> TranslatedQuery:
+        """Translate the text of a query; with ``files`` it may call ``read_files``."""
         expression = parse.parse_statement(text)
         if not isinstance(expression, exp.Query):
             raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
-        return self.translate(expression.copy())
+        own = expression.copy()
+        if files:
+            file_relations.stage_calls(self, own)
+        return self.translate(own)
 
     def expression(
         self, expression: exp.Expression, *relations: tuple[str, Relation]

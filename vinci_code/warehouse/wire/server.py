@@ -111,6 +111,7 @@ class HttpAnswer:
             (not at all), ``before`` (nothing is sent), ``mid`` (the headers and half of the body).
         file: A body that is a file, open where the body begins; it is closed when it was sent.
         file_size: How many bytes of it are the body.
+        head_size: How many bytes the body would have, for the answer to HEAD.
     """
 
     status: int = 200
@@ -119,6 +120,7 @@ class HttpAnswer:
     cut: str | None = None
     file: BinaryIO | None = None
     file_size: int = 0
+    head_size: int | None = None
 
     @property
     def size(self) -> int:
@@ -474,7 +476,8 @@ class _HttpConnection(BaseHTTPRequestHandler):
         self.send_header("Date", self.date_time_string())
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(answer.size))
+        size = answer.size if answer.head_size is None else answer.head_size
+        self.send_header("Content-Length", str(size))
         self.end_headers()
         head = self._drain()
         self.connection.settimeout(SEND_SECONDS)
