@@ -292,6 +292,34 @@ def test_a_loop_is_free_while_twenty_statements_are_slow(
     assert order == ["went on", *["answered"] * 20]
 
 
+def test_openings_begin_one_after_the_other(monkeypatch: pytest.MonkeyPatch, make: Make) -> None:
+    now = [100.0]
+    with monkeypatch.context() as patched:
+        patched.setattr(threads.time, "monotonic", lambda: now[0])
+        openings = threads._Openings()
+        first = [openings.delay() for _ in range(3)]
+        now[0] += 10 * threads.OPENING_EVERY
+        later = openings.delay()
+    assert first == pytest.approx([0, threads.OPENING_EVERY, 2 * threads.OPENING_EVERY])
+    assert later == 0
+
+    # Each connection that is opened takes its turn.
+    delays: list[float] = []
+    monkeypatch.setattr(threads._openings, "delay", lambda: delays.append(0) or 0)
+
+    async def ask_at_once() -> None:
+        async def ask() -> None:
+            async with engine.connect() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+
+        await asyncio.gather(*(ask() for _ in range(3)))
+        await engine.dispose()
+
+    engine = make(pool_size=3)
+    asyncio.run(ask_at_once())
+    assert len(delays) == 3
+
+
 def test_nothing_is_sent_by_the_thread_of_the_loop(make: Make) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:

@@ -266,7 +266,7 @@ class _Run:
             elif isinstance(original(error), dbapi.PendingWritesError):
                 self.log.note(Refused(unit.number, original(error)))
             else:
-                self._end(unit, FAILED, error, during=step.does)
+                self._end(unit, FAILED, error, during=step.does, within=within)
         else:
             self._limit.lift()
             if not within and self._limit.expired:

@@ -34,6 +34,7 @@ class TimeLimit:
         # What is to be raised when it expires, and what the handler is to raise now, once.
         self._raises: type[Exception] | None = None
         self._due: type[Exception] | None = None
+        self._is_lifted = False
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -54,17 +55,19 @@ class TimeLimit:
         self._set = self._raises = RAISED[number]
 
     def lift(self) -> None:
-        """Raise nothing from here on."""
-        self._raises = self._due = None
+        """Raise nothing from here on, unless somebody else's has expired: see ``lifted``."""
+        if not self._is_lifted:
+            self._raises = self._due = None
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
         """Expire not within the block; what expired before it may still be on its way."""
         raises, self._raises = self._raises, None
+        before, self._is_lifted = self._is_lifted, True
         try:
             yield
         finally:
-            self._raises = raises
+            self._raises, self._is_lifted = raises, before
 
     def expire(self) -> None:
         """Have the handler of the signal raise its exception in the thread that waits."""

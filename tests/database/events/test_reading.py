@@ -181,6 +181,16 @@ class TestJsonLines:
             assert [found[1][0], found[3][0]] == [2, 4]
             assert "is longer than 73 bytes" in found[1][1]
 
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+    def test_a_line_without_an_end_ends_the_reading(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reading, "ENDLESS_BYTES", 3 * reading.MAX_LINE_BYTES)
+
+        with (
+            open_source("/dev/zero") as source,
+            pytest.raises(InputDataError, match="line 1: does not end within 50,331,648 bytes"),
+        ):
+            list(source.records)
+
 
 class TestCsv:
     def test_a_line_is_an_event(self) -> None:

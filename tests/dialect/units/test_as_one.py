@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.dialect.units.test_laid_over import ITEM, METADATA, OTHER, OTHERS, READS, THERE, WRITES
 from tests.full import part
@@ -191,6 +191,31 @@ def test_what_is_broken_in_between_only_is_found(writes: list[Any], engine: Engi
             outcomes.append(connection.execute(select(KEPT)).all())
     sqlite.dispose()
     assert outcomes[:2] == outcomes[2:]
+
+
+def test_a_value_that_names_a_column_is_taken_from_no_row(engine: Engine) -> None:
+    KEPT.create(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(KEPT), GOOD)
+    own = insert(KEPT).values(id="b", kind="y", price=KEPT.c.price + 1)
+    # Several statements are none; alone it is what the warehouse says of it.
+    for writes, error in (
+        ([update(KEPT).values(kind="z"), own], dberrors.AtomicityError),
+        ([own], dberrors.ProgrammingError),
+    ):
+        with engine.connect() as connection:
+            for write in writes:
+                connection.execute(write)
+            with pytest.raises(DBAPIError) as refused:
+                connection.commit()
+        assert isinstance(refused.value.orig, error)
+    # And it is no row of what is held.
+    with engine.connect() as connection:
+        connection.execute(own)
+        with pytest.raises(DBAPIError):
+            connection.execute(select(KEPT))
+    with engine.connect() as connection:
+        assert connection.execute(select(KEPT)).all() == [("a", "x", 1, None)]
 
 
 def test_a_name_may_be_given_on(engine: Engine) -> None:

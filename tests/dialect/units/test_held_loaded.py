@@ -307,6 +307,30 @@ def test_what_is_rolled_back_to_a_savepoint_leaves_the_checks(
             session.commit()
 
 
+READ: dict[str, Callable[[Session], Any]] = {
+    "by a query": lambda session: session.scalars(select(Account)).one(),
+    "by key": lambda session: session.get_one(Account, 1),
+    "by RETURNING": lambda session: session.scalars(
+        update(Account).values(balance=7).returning(Account)
+    ).one(),
+}
+
+
+@pytest.mark.parametrize("read", READ.values(), ids=list(READ))
+def test_an_object_that_was_loaded_with_what_was_undone_is_no_lost_update(
+    stored: Engine, read: Callable[[Session], Any]
+) -> None:
+    with Session(stored) as session:
+        savepoint = session.begin_nested()
+        session.connection().execute(update(Account).values(balance=5))
+        account = read(session)
+        assert account.balance in (5, 7)
+        savepoint.rollback()
+        account.balance = 90
+        session.commit()
+        assert account.balance == 90
+
+
 def test_what_was_written_before_a_savepoint_is_no_lost_update(stored: Engine) -> None:
     with Session(stored) as session:
         account = session.get_one(Account, 1)

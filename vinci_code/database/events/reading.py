@@ -28,6 +28,9 @@ Format = Literal["jsonl", "csv"]
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused instead of being held in memory."""
 
+ENDLESS_BYTES = 1024 * 1024 * 1024
+"""A line that is still longer is that of a device such as /dev/zero, or of no file of lines."""
+
 COLUMNS = ("event_key", "event_type", "source", "description", "occurred_at", "payload")
 _REQUIRED = ("event_type", "source", "occurred_at")
 
@@ -210,8 +213,15 @@ def _lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes | InputDat
         while line := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
+                length = len(line)
                 while not line.endswith(b"\n") and (line := stream.readline(MAX_LINE_BYTES)):
-                    continue
+                    length += len(line)
+                    if length > ENDLESS_BYTES:
+                        raise InputDataError(
+                            name,
+                            number,
+                            f"does not end within {ENDLESS_BYTES:,} bytes, so the rest is not read",
+                        )
                 yield (
                     number,
                     InputDataError(name, number, f"is longer than {MAX_LINE_BYTES:,} bytes"),

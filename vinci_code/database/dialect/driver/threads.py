@@ -39,6 +39,13 @@ from vinci_code.database.dialect.driver.transport import Call
 CUT_AFTER = 10.0
 """Seconds that an answer is waited for by who may have written, before it is taken for lost."""
 
+OPENING_EVERY = 0.05
+"""Seconds from the beginning of one opening to the next, in this process.
+
+The driver reads the certificates of the system for each connection, which takes about 40 ms of a
+processor. Twenty threads that did so at once held an event loop up for 300 ms.
+"""
+
 # How often a thread that has nothing to do looks whether its event loop is still there: nobody
 # tells it when a loop ends.
 _LOOK_EVERY = 1.0
@@ -54,6 +61,26 @@ _Given = TypeVar("_Given")
 
 # What a cancelled task is told instead of its cancellation: it would be taken for "not written".
 _TOLD = (AmbiguousWriteError, PartialCommitError)
+
+
+class _Openings:
+    """Has the openings of a process begin one after the other; in asyncio many come at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        forking.renew_lock_in_child(self)
+        self._next = 0.0
+
+    def delay(self) -> float:
+        """How many seconds this one is to wait."""
+        with self._lock:
+            now = time.monotonic()
+            begins = max(now, self._next)
+            self._next = begins + OPENING_EVERY
+            return begins - now
+
+
+_openings = _Openings()
 
 
 class OwnedConnection(dbapi.Connection):
@@ -97,6 +124,7 @@ class ConnectionThread:
     def open(self, arguments: dict[str, Any]) -> None:
         """Open the connection; the dictionary is empty afterwards. Work for ``run``."""
         stop = self._stop
+        stop.pause(_openings.delay())
         self.connection = dbapi.opened(arguments, lambda found: OwnedConnection(found, stop))
 
     @property

@@ -188,6 +188,8 @@ class Unit:
         self._laying = Laying(self.held, dialect)
         # The tables that were written to by other statements than a flush; ``None`` for any.
         self._changed: frozenset[str] | None = frozenset()
+        # The tables that were read with what is held, in order.
+        self._seen: list[str] = []
         self._connection = connection
         self._dialect = dialect
         self._level = DEFAULT
@@ -254,7 +256,11 @@ class Unit:
     # --- statements -----------------------------------------------------------------------------
 
     def has_changed(self, table: str) -> bool:
-        """Whether rows of a table were written by other statements than a flush, by this unit."""
+        """Whether rows of a table were written by other statements than a flush, by this unit.
+
+        Also where that was undone with a savepoint after it was read: SQLAlchemy leaves an object
+        as it was loaded in between, if nobody has changed it.
+        """
         return self._changed is None or table in self._changed
 
     def write(
@@ -343,6 +349,7 @@ class Unit:
         found: tuple[Any, ...] | None = query.row(
             key, [(write.shape, write.rows) for write in writes if isinstance(write, HeldRows)]
         )
+        self._seen.append(bare_name(query.table))
         return found
 
     def laid_over(self, query: Query, names: Collection[Name]) -> LaidOver | None:
@@ -371,7 +378,10 @@ class Unit:
             return None
         # What rows are written to is no view.
         written = set(map(bare_name, laid.names))
-        return None if self._reads_view({n for n in names if n.table not in written}) else laid
+        if self._reads_view({n for n in names if n.table not in written}):
+            return None
+        self._seen += written
+        return laid
 
     def returned(
         self, writes: Sequence[Held], returned: Returned, values: Mapping[str, Any]
@@ -393,6 +403,7 @@ class Unit:
         if not self.holds or not self._dialect.held_read_bytes or self._connection.temporary_views:
             return None
         self._begin_if_wanted()
+        self._seen += chain.from_iterable(write.tables or () for write in writes)
         return self._laying.returned(writes, returned, values)
 
     def before_lock(self) -> None:
@@ -675,6 +686,7 @@ class Unit:
         self._savepoints[name] = _Savepoint(
             self.held.mark(),
             self._changed,
+            len(self._seen),
             self.loaded.mark(),
             len(self._origins),
             len(self._locked),
@@ -698,7 +710,11 @@ class Unit:
             return
         self.held.back_to(saved.mark)
         self._before_flush = None
-        self._changed = saved.changed
+        if saved.changed is not None:
+            undone = frozenset(self._seen[saved.seen :])
+            if self._changed is not None:
+                undone &= self._changed
+            self._changed = saved.changed | undone
         self.loaded.back_to(saved.loaded)
         del self._origins[saved.origins :]
         del self._locked[saved.locked :]
@@ -877,6 +893,7 @@ class Unit:
         self.held.clear()
         self.loaded.clear()
         self._changed = frozenset()
+        self._seen.clear()
         self._sent.clear()
         self._origins.clear()
         self._savepoints.clear()
@@ -1257,6 +1274,7 @@ class _Savepoint(NamedTuple):
 
     mark: HeldMark
     changed: frozenset[str] | None
+    seen: int
     loaded: int
     origins: int
     locked: int

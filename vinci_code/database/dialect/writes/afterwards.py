@@ -162,7 +162,12 @@ def _some(table: Any, wanted: Columns) -> list[Column[Any]]:
 def _added(table: Any, row: Sequence[Any], found: Columns) -> Any:
     values = _values(row)
     made = None if values is None else _row(table, values, found)
-    return None if made is None else select(*made)
+    if made is None:
+        return None
+    query = select(*made)
+    # A value that names a column outside of a sub-select has no row to take it from. As a query it
+    # would be taken from each row of that column's table.
+    return None if query.columns_clause_froms else query
 
 
 def _row(table: Any, given: Mapping[str, Any], wanted: Columns) -> list[Any] | None:
