@@ -14,10 +14,10 @@ from vinci_code.warehouse.engine import (
     describe,
     dml,
     drop,
-    file_relations,
     insert,
     merge,
     namespaces,
+    read_files,
     select,
     set_statements,
     show,
@@ -123,7 +123,7 @@ def run(work: Work, word: str, text: str) -> Result:
 
 def _run_query(work: Work, text: str) -> Result:
     expression = own_expression(text)
-    file_relations.stage_calls(work, expression)
+    read_files.stage_calls(work, expression)
     if isinstance(expression, exp.Insert):
         return insert.insert(work, expression)
     if isinstance(expression, exp.Update):

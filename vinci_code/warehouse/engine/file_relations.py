@@ -1,110 +1,37 @@
-"""Files in FROM: ``read_files('/Volumes/…', format => 'parquet')`` and ``parquet.`/Volumes/…` ``.
-
-https://docs.databricks.com/aws/en/sql/language-manual/functions/read_files
-"""
-
-# ruff: noqa: S608 - the names in this SQL are made by the engine itself
+"""Files in FROM by their path: ``parquet.`/Volumes/…` ``."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from sqlglot import exp
 
 from vinci_code.warehouse.engine import file_reading
 from vinci_code.warehouse.engine.file_formats import format_of
 from vinci_code.warehouse.engine.file_reading import StagedFiles
-from vinci_code.warehouse.sql import query
+from vinci_code.warehouse.engine.transactions import Transaction
+from vinci_code.warehouse.engine.volumes import Volumes
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query_context import Relation
-from vinci_code.warehouse.sql.types import STRING, Column
-
-if TYPE_CHECKING:
-    from vinci_code.warehouse.engine.transactions import Transaction
-    from vinci_code.warehouse.engine.volumes import Volumes
-    from vinci_code.warehouse.engine.work import Work
-
-RESCUED = "_rescued_data"
-"""The column that ``read_files`` adds where no schema is given: what fits in no other one."""
-
-_READ_FILES = "read_files"
-
-
-def stage_calls(work: Work, expression: exp.Expression) -> None:
-    """Let a statement read what its calls of ``read_files`` give: they become names of tables."""
-    for node in list(expression.find_all(exp.Table)):
-        call = node.this
-        if isinstance(call, exp.Anonymous) and call.name.lower() == _READ_FILES:
-            known = f"known_{len(work.resolver.known)}"
-            work.resolver.known[known] = _called(work, call)
-            node.set("this", exp.to_identifier(known))
 
 
 def by_path(volumes: Volumes, transaction: Transaction, name: str, text: str) -> Relation:
     """Return the rows of ``format.`path` ``."""
-    _refuse_in_transaction(transaction)
+    refuse_in_transaction(transaction)
     file_format = format_of(name, {})
     path = file_reading.locate(volumes, text)
     files = file_reading.discover(volumes, path, recursive=False)
     if not files:
-        raise _nothing_to_read(name)
+        raise nothing_to_read(name)
     listed = file_reading.columns_of(volumes, file_format, files)
     columns = file_reading.same(listed, file_format)
-    return _relation(file_reading.stage(volumes, transaction, file_format, files, columns))
+    return relation_of(file_reading.stage(volumes, transaction, file_format, files, columns))
 
 
-def _called(work: Work, call: exp.Anonymous) -> Relation:
-    volumes, transaction = work.room.volumes, work.transaction
-    _refuse_in_transaction(transaction)
-    text, options = _arguments(work, call)
-    name = options.pop("format", None)
-    if name is None:
-        raise unsupported("read_files without format => '…'")
-    file_format = format_of(name, options)
-    path = file_reading.locate(volumes, text)
-    files = file_reading.discover(volumes, path, recursive=True)
-    if not files:
-        raise _nothing_to_read(name)
-    columns = file_reading.merged(file_reading.columns_of(volumes, file_format, files))
-    staged = file_reading.stage(volumes, transaction, file_format, files, columns)
-    return _with_rescued(_relation(staged))
-
-
-def _arguments(work: Work, call: exp.Anonymous) -> tuple[str, dict[str, str]]:
-    path: str | None = None
-    options: dict[str, str] = {}
-    for argument in call.expressions:
-        if isinstance(argument, exp.Kwarg):
-            key = argument.this.name.lower()
-            if key in options:
-                raise SqlError("DUPLICATE_KEY", "23505", f"Found duplicate keys `{key}`.")
-            options[key] = _constant(work, argument.expression)
-        elif path is None and not options:
-            path = _constant(work, argument)
-        else:
-            raise unsupported("an option of read_files without its name")
-    if path is None:
-        raise unsupported("read_files without a path")
-    return path, options
-
-
-def _constant(work: Work, expression: exp.Expression) -> str:
-    """Return what an expression without columns gives, as text: a literal or a parameter."""
-    translated = query.translate_expression(expression.copy(), work.context)
-    value: Any = work.run(f"SELECT {translated.sql}", translated.binds)[0][0]
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, (str, int)):
-        raise unsupported(f"{expression.sql(dialect='databricks')} as an argument of read_files")
-    return str(value)
-
-
-def _refuse_in_transaction(transaction: Transaction) -> None:
+def refuse_in_transaction(transaction: Transaction) -> None:
+    """Refuse to read files in a transaction: whether Databricks does is not documented."""
     if transaction.interactive:
         raise unsupported("reading files in a transaction")
 
 
-def _nothing_to_read(name: str) -> SqlError:
+def nothing_to_read(name: str) -> SqlError:
+    """Return the error for a directory without a file."""
     return SqlError(
         "UNABLE_TO_INFER_SCHEMA",
         "42KD9",
@@ -112,16 +39,6 @@ def _nothing_to_read(name: str) -> SqlError:
     )
 
 
-def _relation(staged: StagedFiles) -> Relation:
+def relation_of(staged: StagedFiles) -> Relation:
+    """Return staged files as a relation of a query."""
     return Relation(staged.relation, staged.columns, (), staged.physical)
-
-
-def _with_rescued(relation: Relation) -> Relation:
-    if any(item.name.lower() == RESCUED for item in relation.columns):
-        raise unsupported(f"a file with a column {RESCUED} in read_files")
-    return Relation(
-        f"(SELECT *, CAST(NULL AS VARCHAR) AS {RESCUED} FROM {relation.sql})",
-        (*relation.columns, Column(RESCUED, STRING)),
-        (),
-        (*relation.physical, RESCUED),
-    )

@@ -126,15 +126,12 @@ class Work:
         self.binds.update(translated.binds)
         return translated
 
-    def translate_text(self, text: str, *, files: bool = False) -> TranslatedQuery:
-        """Translate the text of a query; with ``files`` it may call ``read_files``."""
+    def translate_text(self, text: str) -> TranslatedQuery:
+        """Translate the text of a query."""
         expression = parse.parse_statement(text)
         if not isinstance(expression, exp.Query):
             raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
-        own = expression.copy()
-        if files:
-            file_relations.stage_calls(self, own)
-        return self.translate(own)
+        return self.translate(expression.copy())
 
     def expression(
         self, expression: exp.Expression, *relations: tuple[str, Relation]

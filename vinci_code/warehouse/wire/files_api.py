@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import urllib.parse
+from collections.abc import Callable
 
 from vinci_code.warehouse.engine import volume_files
 from vinci_code.warehouse.engine.volume_files import Entry, VolumeFileError
@@ -47,7 +48,7 @@ class FilesApi:
     def _answer(self, request: Request) -> HttpAnswer:
         of_files = request.path.startswith(f"{FILES}/")
         start = FILES if of_files else DIRECTORIES
-        action = (self._FILES if of_files else self._DIRECTORIES).get(request.method)
+        action = (_FILE_ACTIONS if of_files else _DIRECTORY_ACTIONS).get(request.method)
         if not request.path.startswith(f"{start}/") or action is None:
             return refused(f"{request.method} of this part of the Files REST API (volumes)")
         # Once: a path that was encoded twice has a percent sign in it.
@@ -113,13 +114,20 @@ class FilesApi:
         self._volumes.remove_directory(path)
         return HttpAnswer(204)
 
-    _FILES = {"PUT": _upload, "GET": _download, "HEAD": _describe, "DELETE": _remove}
-    _DIRECTORIES = {
-        "GET": _list,
-        "PUT": _make_directory,
-        "HEAD": _find_directory,
-        "DELETE": _remove_directory,
-    }
+
+_Action = Callable[[FilesApi, Request, VolumePath], HttpAnswer]
+_FILE_ACTIONS: dict[str, _Action] = {
+    "PUT": FilesApi._upload,
+    "GET": FilesApi._download,
+    "HEAD": FilesApi._describe,
+    "DELETE": FilesApi._remove,
+}
+_DIRECTORY_ACTIONS: dict[str, _Action] = {
+    "GET": FilesApi._list,
+    "PUT": FilesApi._make_directory,
+    "HEAD": FilesApi._find_directory,
+    "DELETE": FilesApi._remove_directory,
+}
 
 
 def _only(request: Request, *known: str) -> dict[str, str]:
