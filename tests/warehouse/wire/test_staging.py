@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import json
 import logging
@@ -19,6 +20,7 @@ from tests.warehouse.driver import sql
 from tests.warehouse.wire.client import WireClient
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.engine.result import StagingRequest
+from vinci_code.warehouse.engine.volume_files import Upload, VolumeFiles
 from vinci_code.warehouse.engine.volume_paths import parse
 from vinci_code.warehouse.faults import STAGING_GET, STAGING_PUT, STAGING_REMOVE, Fault
 from vinci_code.warehouse.wire import server, staging
@@ -150,6 +152,34 @@ def test_faults_by_name(warehouse: LocalWarehouse, cursor: Any, tmp_path: Path) 
     warehouse.inject(Fault.http(403))
     with WireClient(warehouse) as client:
         assert client.request("GET", url(warehouse, "GET", f"{V}/a"), token=None)[2] == b"here"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.http(403, operation=STAGING_GET, executed=True),
+        Fault.reset("after", operation=STAGING_GET),
+        Fault.reset("mid_reply", operation=STAGING_GET),
+    ],
+    ids=lambda fault: fault.name,
+)
+def test_an_answer_that_is_lost_leaves_no_file_open(
+    warehouse: LocalWarehouse, cursor: Any, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    put(cursor, f"{V}/a", b"x" * 100_000)
+    opened: list[Any] = []
+    files = warehouse._live.engine.volumes.files
+    monkeypatch.setattr(files, "open", lambda *of: opened.append(open_file(*of)) or opened[-1])
+    open_file = VolumeFiles.open.__get__(files)
+    warehouse.inject(fault)
+    with WireClient(warehouse) as client:
+        target = url(warehouse, "GET", f"{V}/a")
+        if fault.kind == "http":
+            assert client.request("GET", target, token=None)[0] == 403
+        else:
+            with pytest.raises((http.client.HTTPException, OSError)):
+                client.request("GET", target, token=None)
+    wait_until(lambda: bool(opened) and all(one.closed for one in opened), "the file's closing")
 
 
 def test_a_put_that_is_cut_leaves_nothing_and_can_be_repeated(
@@ -344,9 +374,18 @@ def test_a_large_file_is_streamed(
     """More than a request may have otherwise, in pieces that are never one."""
     monkeypatch.setattr(server, "MAX_BODY", 1000)
     size = 3 * server.PIECE + 5
+    write, pieces = Upload.write, []
+
+    def note(upload: Upload, piece: bytes) -> None:
+        pieces.append(len(piece))
+        write(upload, piece)
+
+    monkeypatch.setattr(Upload, "write", note)
     with WireClient(warehouse) as client:
         target = url(warehouse, "PUT", f"{V}/a")
         assert client.request("PUT", target, b"y" * size, token=None)[0] == 200
+        assert sum(pieces) == size
+        assert max(pieces) <= server.PIECE
         get_it = url(warehouse, "GET", f"{V}/a")
         _, headers, received = client.request("GET", get_it, token=None)
         assert headers["content-length"] == str(size)

@@ -258,6 +258,7 @@ class Gateway:
         if fault.kind == faults.DELAY:
             self._closing.wait(fault.seconds)
         elif fault.kind == faults.HTTP:
+            answer.forget()
             return _status_answer(fault.status, fault.message, fault.retry_after)
         elif fault.kind == faults.RESET:
             answer.cut = "before" if fault.when == faults.RESET_AFTER else "mid"
