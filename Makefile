@@ -76,6 +76,7 @@ format: $(VENV)/installed-dev ## Put the code into the project's format.
 bench: $(VENV)/installed-dev ## Measure import, reading and writing against peers, side by side.
 	$(BIN)/python bench/import_events.py
 	$(BIN)/python bench/reading.py
+	$(BIN)/python bench/read_arrow.py
 	$(BIN)/python -m bench.writes
 	$(BIN)/python -m bench.held_reads --sizes 1000
 	$(BIN)/python -m bench.fallback

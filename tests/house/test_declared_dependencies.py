@@ -29,6 +29,7 @@ DISTRIBUTIONS = {
 }
 # The parts that need more than the base, and the extra that brings it; the longest name counts.
 EXTRAS = {
+    "vinci_code.database.arrow": "databricks",
     "vinci_code.database.databricks": "databricks",
     "vinci_code.database.dialect.driver": "databricks",
     "vinci_code.diagnostics": "databricks",
@@ -42,7 +43,9 @@ def declared(extra: str | None) -> set[str]:
     lines = [*PROJECT["dependencies"]]
     if extra is not None:
         lines += PROJECT["optional-dependencies"][extra]
-    return {normal(Requirement(line).name) for line in lines}
+    wanted = [Requirement(line) for line in lines]
+    # An extra of another distribution, which has the name of what it brings: the driver's pyarrow.
+    return {normal(name) for one in wanted for name in (one.name, *one.extras)}
 
 
 def normal(name: str) -> str:

@@ -48,6 +48,8 @@ def loaded_by(statement: str) -> set[str]:
         "import vinci_code.core.config, vinci_code.core.redaction",
         "import vinci_code.database.databricks_connector",
         "import vinci_code.diagnostics",
+        "import vinci_code.database",
+        "from vinci_code.database import read_arrow, read_batches, read_pandas, read_polars",
     ],
 )
 def test_no_heavy_module_is_loaded(statement: str) -> None:

@@ -22,6 +22,7 @@ from vinci_code import __version__
 from vinci_code.cli.app import app
 from vinci_code.core import errors
 from vinci_code.core.config import DatabaseSettings
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -92,6 +93,24 @@ def test_block_runs(block: Block, checkout: Path) -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout or block.language == "python"
+
+
+@pytest.mark.slow
+def test_what_reads_as_arrow_runs_on_the_warehouse(
+    local_warehouse: TestWarehouse, checkout: Path
+) -> None:
+    of_arrow = [block.text for block in RUN if "import read_" in block.text]
+    assert len(of_arrow) == 2
+    blocks = [["-c", text] for text in of_arrow]
+    for arguments in (["-m", "vinci_code", "db", "upgrade"], *blocks):
+        run = subprocess.run(
+            [sys.executable, "-W", "error", *arguments],
+            env={**os.environ, **local_warehouse.env},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_there_are_blocks_to_run() -> None:

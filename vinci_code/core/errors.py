@@ -2,7 +2,8 @@
 
     VinciError
     ├── ConfigurationError               settings are incomplete, contradictory or not real
-    │   └── MissingExtraError            an optional part is switched on, and not installed
+    │   ├── MissingExtraError            an optional part is switched on, and not installed
+    │   └── MissingPackageError          a package of the application's choice is not installed
     ├── DatabricksConnectionError        the connector could not reach the warehouse
     │   ├── AuthenticationError          it answered, and did not accept the credentials
     │   └── DeadlineExceededError        it did not answer in time
@@ -44,6 +45,7 @@
     ├── UnknownOutcomeError              (2) a migration was broken off as it changed rows
     ├── DocumentError                    what was kept of a unit of work cannot be read
     ├── ValueRefusedError                a value cannot be stored as it is (also a ValueError)
+    ├── ColumnRefusedError               a column of a result cannot be given as Arrow
     ├── InputDataError                   a line of an input file cannot be used
     ├── FaultScriptError                 (3) a fault for the local warehouse is none
     ├── SqlError                         (3) the local warehouse's answer to a statement
@@ -163,6 +165,40 @@ class MissingExtraError(ConfigurationError):
         return f"{' and '.join(self.missing)} {'is' if len(self.missing) == 1 else 'are'}"
 
 
+class MissingPackageError(ConfigurationError):
+    """A package that vinci_code works with, and never brings along, is not installed.
+
+    Attributes:
+        wanted_by: What needs it.
+        package: The package.
+        command: What installs it here.
+    """
+
+    def __init__(self, wanted_by: str, package: str) -> None:
+        self.wanted_by = wanted_by
+        self.package = package
+        self.command = f"{_python()} -m pip install {package}"
+        super().__init__(
+            [
+                ConfigurationProblem(
+                    variable=wanted_by,
+                    found=f"called, and {package} is not installed",
+                    accepted=f"{package} installed beside vinci-code",
+                    fix=self.command,
+                )
+            ]
+        )
+
+    def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str, str]]:
+        return type(self), (self.wanted_by, self.package)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wanted_by} needs {self.package}, which is not installed. "
+            f"Install it: {self.command}"
+        )
+
+
 class DatabricksConnectionError(VinciError):
     """The warehouse could not be reached, or refused the connection."""
 
@@ -254,6 +290,30 @@ class ValueRefusedError(VinciError, ValueError):
     """A value that the database cannot hold unchanged; it was not written."""
 
     exit_code = EXIT_DATA
+
+
+class ColumnRefusedError(VinciError):
+    """A column of a result cannot be given as Arrow; the statement was run, and has only read.
+
+    Attributes:
+        column: The column's name.
+        reason: Why it cannot.
+        fix: What to do about it.
+    """
+
+    exit_code = EXIT_DATA
+
+    def __init__(self, column: str, reason: str, fix: str) -> None:
+        self.column = column
+        self.reason = reason
+        self.fix = fix
+        super().__init__(column, reason, fix)
+
+    def __str__(self) -> str:
+        return (
+            f"the column {self.column!r} cannot be given as Arrow: {self.reason}\n"
+            f"To fix it: {self.fix}."
+        )
 
 
 class InputDataError(VinciError):

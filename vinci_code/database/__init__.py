@@ -15,6 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vinci_code.database.arrow.frames import read_pandas, read_polars
+    from vinci_code.database.arrow.reading import read_arrow, read_arrow_async, read_batches
     from vinci_code.database.async_session import create_configured_async_engine
     from vinci_code.database.engines import create_configured_engine
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
@@ -25,6 +27,11 @@ __all__ = [
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
+    "read_arrow",
+    "read_arrow_async",
+    "read_batches",
+    "read_pandas",
+    "read_polars",
     "run_unit",
     "run_unit_async",
     "statistics",
@@ -55,4 +62,12 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
             from vinci_code.database import units_of_work
 
             return getattr(units_of_work, name)
+        if name in {"read_arrow", "read_arrow_async", "read_batches"}:
+            from vinci_code.database.arrow import reading
+
+            return getattr(reading, name)
+        if name in {"read_pandas", "read_polars"}:
+            from vinci_code.database.arrow import frames
+
+            return getattr(frames, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,11 +25,13 @@ START = dbapi.WarehouseStartTimeout
 REFUSED = dbapi.AuthenticationFailed
 
 CONNECT, READ, WRITE, FETCH = "connect", "read", "write", "fetch"
+ARROW = "fetch as Arrow"
 HIT = {
     CONNECT: "OpenSession",
     READ: "ExecuteStatement",
     WRITE: "ExecuteStatement",
     FETCH: "FetchResults",
+    ARROW: "FetchResults",
 }
 
 Expected = type[dbapi.Error] | None
@@ -171,7 +173,10 @@ MATRIX: dict[str, Case] = {
 CASES = [
     pytest.param(make, operation, expected, id=f"{name}: {operation}")
     for name, (make, outcomes) in MATRIX.items()
-    for operation, expected in outcomes.items()
+    # Arrow is fetched as rows are.
+    for operation, expected in (
+        {**outcomes, ARROW: outcomes[FETCH]} if FETCH in outcomes else outcomes
+    ).items()
 ]
 
 
@@ -187,8 +192,8 @@ class Scene:
         self.warehouse.warehouse.sql("CREATE TABLE t (a INT)", schema=self.warehouse.schema)
         if operation != CONNECT:
             self.connection = dbapi.connect(**self.arguments)
-            self.connection.timeout = PATIENCE_S if operation == FETCH else timeout
-        if operation == FETCH:
+            self.connection.timeout = PATIENCE_S if operation in (FETCH, ARROW) else timeout
+        if operation in (FETCH, ARROW):
             assert self.connection is not None
             # More than the driver takes along with the answer to the statement.
             self.cursor = self.connection.cursor()
@@ -202,6 +207,8 @@ class Scene:
         assert self.connection is not None
         if operation == FETCH:
             return len(self.cursor.fetchall())
+        if operation == ARROW:
+            return self.cursor.fetchall_arrow().num_rows
         cursor = self.connection.cursor()
         if operation == READ:
             return cursor.execute("SELECT 7").fetchall()
@@ -254,7 +261,7 @@ def test_a_fault_at_an_operation(
     try:
         assert error is None if expected is None else isinstance(error, expected), repr(error)
         if error is None:
-            assert result == {CONNECT: None, READ: [(7,)], WRITE: 1, FETCH: 250_000}[operation]
+            assert result == {CONNECT: None, READ: [(7,)], WRITE: 1}.get(operation, 250_000)
         runs_again(local_warehouse.warehouse)
         rows = scene.written()
         assert rows == scene.executed()

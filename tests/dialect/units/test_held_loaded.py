@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -305,6 +306,99 @@ def test_what_is_rolled_back_to_a_savepoint_leaves_the_checks(
         account.balance = 90
         with pytest.raises(StaleDataError):
             session.commit()
+
+
+def by_core(session: Session) -> None:
+    session.connection().execute(update(Account).values(balance=Account.balance + 7))
+
+
+def by_another_object(session: Session) -> None:
+    account = session.get_one(Account, 1)
+    account.balance = Account.balance + 7
+    session.flush()
+    session.expunge(account)
+
+
+OWN = [by_core, by_another_object]
+
+
+@pytest.mark.parametrize("write", OWN)
+def test_what_was_read_after_a_write_of_its_own_is_checked(
+    stored: Engine, write: Callable[[Session], None]
+) -> None:
+    with Session(stored) as session:
+        write(session)
+        account = session.get_one(Account, 1)
+        assert account.balance == 107
+        account.balance = account.balance * 2
+        session.flush()
+        _set(stored, "balance", 80)
+        with pytest.raises(StaleDataError, match="changed or deleted by somebody else"):
+            session.commit()
+    with Session(stored) as session:
+        write(session)
+        account = session.get_one(Account, 1)
+        account.balance = account.balance * 2
+        session.commit()
+        assert account.balance == 174
+
+
+def as_it_was(session: Session, account: Account) -> Account:
+    return account
+
+
+def read_in_part(session: Session, account: Account) -> Account:
+    session.refresh(account, ["note"])
+    return account
+
+
+def read_by_a_query(session: Session, account: Account) -> Account:
+    assert session.scalars(select(Account)).all() == [account]
+    return account
+
+
+def changed_in_bulk(session: Session, account: Account) -> Account:
+    # SQLAlchemy computes the balance by itself, as a float may not be computed by the warehouse.
+    session.execute(update(Account).values(balance=Account.balance + 0))
+    return account
+
+
+def from_elsewhere(session: Session, account: Account) -> Account:
+    session.expunge(account)
+    with Session(session.get_bind(), expire_on_commit=False) as other:
+        account = other.get_one(Account, 1)
+    session.add(account)
+    return account
+
+
+def pickled(session: Session, account: Account) -> Account:
+    session.expunge(account)
+    account = pickle.loads(pickle.dumps(account))
+    session.add(account)
+    return account
+
+
+SEEN = [as_it_was, read_in_part, read_by_a_query, changed_in_bulk, from_elsewhere, pickled]
+
+
+@pytest.mark.parametrize("write", OWN)
+@pytest.mark.parametrize("seen", SEEN)
+def test_what_was_read_before_a_write_of_its_own_is_no_false_alarm(
+    stored: Engine,
+    write: Callable[[Session], None],
+    seen: Callable[[Session, Account], Account],
+) -> None:
+    with Session(stored) as session:
+        account = session.get_one(Account, 1)
+        if write is by_another_object:
+            with Session(session.connection()) as second:
+                by_another_object(second)
+        else:
+            write(session)
+        account = seen(session, account)
+        account.balance = 5
+        session.commit()
+        assert account.balance == 5
 
 
 READ: dict[str, Callable[[Session], Any]] = {

@@ -28,6 +28,7 @@ from vinci_code.database.dialect.base import VinciDialect
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.driver.async_pooling import AsyncSessionPool
 from vinci_code.database.dialect.driver.threads import ThreadsOfEngine
+from vinci_code.database.dialect.options import AS_ARROW
 from vinci_code.database.dialect.units import flushes
 from vinci_code.database.dialect.units import unit as units
 
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 
 class VinciAsyncExecutionContext(VinciExecutionContext):
     """One execution, of which nothing waits in the loop's thread."""
+
+    def create_default_cursor(self) -> Any:
+        """A cursor that fetches all rows at once; one whose rows are fetched as Arrow does not."""
+        if self.execution_options.get(AS_ARROW, False):
+            return self.create_server_side_cursor()
+        return super().create_default_cursor()
 
     def create_server_side_cursor(self) -> Any:
         """A cursor for ``stream()``, with the deadline that the execution options name."""

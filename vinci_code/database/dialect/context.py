@@ -102,6 +102,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     # Whether nobody is asked for the rows of the result.
     _is_given = False
 
+    given_rows: Sequence[tuple[Any, ...]] | None = None
+    """The rows of the result where its cursor has none of them, as the driver would give them."""
+
     @classmethod
     def _init_compiled(
         cls,
@@ -170,7 +173,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
             self.cursor, description, rows
         )
-        self._is_given = True
+        self._is_given, self.given_rows = True, rows
 
     def _bring(self, laid: LaidOver) -> None:
         """Have a query bring along what is held."""
@@ -260,8 +263,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         for of in compiled.locked:
             unit.lock(self._moved(of), [row[at : at + of.width] for row in rows])
             at += of.width
+        self.given_rows = [row[:own] for row in rows]
         self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
-            cursor, description[:own], [row[:own] for row in rows]
+            cursor, description[:own], self.given_rows
         )
 
     def _moved(self, of: LockedTable) -> LockedTable:
@@ -569,16 +573,18 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             raise NotSupportedError(OTHER_KEY.format(table))
         keys = [names[matched[column]] for column in wanted]
         assigned = [(column, key and names[key]) for column, key in write.assigned]
+        changed_at = unit.changed_at(bare_name(table))
+        since = None if unit.is_for_later else changed_at
         taken = []
         for row in self.compiled_parameters:
             key = tuple([row[name] for name in keys])
             given = {column: EXPRESSION if name is None else row[name] for column, name in assigned}
-            taken.append(unit.loaded.take(table, key, given))
-        if not unit.has_changed(bare_name(table)):
-            return taken
-        if unit.is_for_later and any(taken):
-            raise NotSupportedError(CHANGED_BEFORE.format(table))
-        return [None] * len(taken)
+            taken.append(unit.loaded.take(table, key, given, since))
+        if unit.is_for_later and changed_at is not None:
+            if any(taken):
+                raise NotSupportedError(CHANGED_BEFORE.format(table))
+            return [None] * len(taken)
+        return taken
 
     def _as_statements(
         self, unit: Unit, statement: str, parameters: Sequence[Any], checks: Checks

@@ -14,3 +14,6 @@ UPSERT = "vinci_upsert"
 
 EXPECTED = "vinci_expected"
 """Of a flush that is executed again: what its rows are to hold before."""
+
+AS_ARROW = "vinci_as_arrow"
+"""The rows of a query are fetched as Arrow, by its cursor."""

@@ -10,6 +10,7 @@ Other rooms import from it:
 - ``dbapi``: the module of PEP 249
 - ``pooling``: the pool, which gives idle sessions back
 - ``query_history``: what the warehouse's history says of a tagged statement
+- ``rows``: rows of Python, and of Arrow, as the driver fetched them
 - ``threads``: a thread for each connection of an event loop
 - ``translation``: what comes out of the driver, made into ``dberrors``
 - ``urls``: an engine's URL made into connect arguments

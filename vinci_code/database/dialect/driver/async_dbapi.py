@@ -102,6 +102,10 @@ __all__ = [
 ]
 
 _Given = TypeVar("_Given")
+_ROWS_ALONE = (
+    "the rows of this cursor were fetched as values of Python when its statement ran\n"
+    "To fix it: use read_arrow_async(), or stream() and a cursor made with server_side=True."
+)
 
 
 def connect(**arguments: Any) -> ThreadedConnection:
@@ -308,6 +312,22 @@ class ThreadedCursor:
         self._rows.clear()
         return rows
 
+    def fetchmany_arrow(self, size: int | None = None) -> Any:
+        """Refuse it: the rows are there, as values of Python.
+
+        Raises:
+            NotSupportedError: Always; a cursor made with ``server_side`` has it.
+        """
+        raise NotSupportedError(_ROWS_ALONE)
+
+    def fetchall_arrow(self) -> Any:
+        """Refuse it: the rows are there, as values of Python.
+
+        Raises:
+            NotSupportedError: Always; a cursor made with ``server_side`` has it.
+        """
+        raise NotSupportedError(_ROWS_ALONE)
+
     def close(self) -> None:
         """Forget the rows."""
         self._rows.clear()
@@ -370,6 +390,16 @@ class ServerSideCursor(ThreadedCursor):
         """All rows that are left."""
         cursor = self._opened()
         return self.connection.call(cursor.fetchall)
+
+    def fetchmany_arrow(self, size: int | None = None) -> Any:
+        """The next rows, at most ``size`` of them, as a ``pyarrow.Table``."""
+        cursor = self._opened()
+        return self.connection.call(lambda: cursor.fetchmany_arrow(size))
+
+    def fetchall_arrow(self) -> Any:
+        """All rows that are left, as a ``pyarrow.Table``."""
+        cursor = self._opened()
+        return self.connection.call(cursor.fetchall_arrow)
 
     def close(self) -> None:
         """Give the result back."""

@@ -55,7 +55,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.driver.execution import Execution, Outcome, given_up
-from vinci_code.database.dialect.driver.rows import ResultRows, Row
+from vinci_code.database.dialect.driver.rows import ResultRows, Row, require_pyarrow
 from vinci_code.database.dialect.driver.sessions import Session
 from vinci_code.database.dialect.driver.stopping import Stop
 from vinci_code.database.dialect.driver.translation import Evidence, cleaned
@@ -615,6 +615,29 @@ class Cursor:
         """All rows that are left."""
         with self._fetching() as rows:
             return rows.all()
+
+    def fetchmany_arrow(self, size: int | None = None) -> Any:
+        """The next rows, at most ``size`` of them, as a ``pyarrow.Table``; as ``fetchmany``.
+
+        The types are those that the warehouse sends: a TIMESTAMP has a time zone, a VARIANT is the
+        text of its document.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed; nothing was fetched.
+        """
+        require_pyarrow("fetchmany_arrow()")
+        with self._fetching() as rows:
+            return rows.many_arrow(self.arraysize if size is None else size)
+
+    def fetchall_arrow(self) -> Any:
+        """All rows that are left, as a ``pyarrow.Table``; as ``fetchall``.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed; nothing was fetched.
+        """
+        require_pyarrow("fetchall_arrow()")
+        with self._fetching() as rows:
+            return rows.all_arrow()
 
     def cancel(self) -> None:
         """Cancel the statement that runs, from another thread."""

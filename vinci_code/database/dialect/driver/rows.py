@@ -10,13 +10,17 @@ and a STRUCT are dictionaries.
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import itertools
+import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
-from vinci_code.database.dialect.dberrors import ResultExpired
+from vinci_code.core.errors import MissingExtraError
+from vinci_code.database.dialect.dberrors import NotSupportedError, ResultExpired
 
 Row = tuple[Any, ...]
+_Given = TypeVar("_Given")
 
 CHUNK_ROWS = 10_000
 """How many rows are turned into Python values at a time, where they are asked for one by one."""
@@ -28,6 +32,8 @@ class ResultRows:
     def __init__(self, driver_cursor: Any) -> None:
         self._cursor = driver_cursor
         self._ready: Iterator[Row] = iter(())
+        # The Arrow table whose last rows are those that are ready; ``None`` before there is one.
+        self._chunk: Any = None
         # From the beginning of a fetch to its good end.
         self._broken = False
 
@@ -39,7 +45,8 @@ class ResultRows:
         """The next row."""
         row = self.ready()
         if row is None:
-            self._ready = iter(self._fetch(CHUNK_ROWS))
+            self._chunk, rows = self._fetch(CHUNK_ROWS, lambda table: (table, _rows(table)))
+            self._ready = iter(rows)
             row = self.ready()
         return row
 
@@ -47,34 +54,102 @@ class ResultRows:
         """The next rows, at most ``count`` of them."""
         found = list(itertools.islice(self._ready, count))
         if len(found) < count:
-            found += self._fetch(count - len(found))
+            found += self._fetch(count - len(found), _rows)
         return found
 
     def all(self) -> list[Row]:
         """All rows that are left."""
-        return [*self._ready, *self._fetch(None)]
+        return [*self._ready, *self._fetch(None, _rows)]
 
-    def _fetch(self, count: int | None) -> list[Row]:
+    def many_arrow(self, count: int) -> Any:
+        """The next rows, at most ``count`` of them, as an Arrow table.
+
+        Raises:
+            NotSupportedError: The warehouse did not send them as Arrow.
+        """
+        left = self._take_ready(count)
+        if left is not None and left.num_rows == count:
+            return left
+        missing = count - (0 if left is None else left.num_rows)
+        return self._fetch(missing, lambda table: _joined(left, table))
+
+    def all_arrow(self) -> Any:
+        """All rows that are left, as an Arrow table.
+
+        Raises:
+            NotSupportedError: The warehouse did not send them as Arrow.
+        """
+        left = self._take_ready(None)
+        return self._fetch(None, lambda table: _joined(left, table))
+
+    def _take_ready(self, count: int | None) -> Any:
+        """The rows that are ready, as they were fetched: at most ``count``; ``None`` for none."""
+        there = operator.length_hint(self._ready)
+        if there == 0:
+            return None
+        wanted = there if count is None else min(there, count)
+        _require_arrow(self._chunk)
+        left = self._chunk.slice(self._chunk.num_rows - there, wanted)
+        next(itertools.islice(self._ready, wanted, wanted), None)
+        return left
+
+    def _fetch(self, count: int | None, give: Callable[[Any], _Given]) -> _Given:
         if self._broken:
             raise ResultExpired(
                 "rows were lost when the last fetch failed, and the next ones would not follow on "
                 "those before\nTo fix it: run the query again."
             )
         self._broken = True
-        rows = self._fetched(count)
+        given = give(self._cursor.fetchall_arrow() if count is None else self._arrow(count))
         self._broken = False
-        return rows
-
-    def _fetched(self, count: int | None) -> list[Row]:
-        table = self._cursor.fetchall_arrow() if count is None else self._arrow(count)
-        if hasattr(table, "itercolumns"):
-            return to_rows(table)
-        # Without Arrow, the driver has tables of its own.
-        columns = getattr(table, "column_table", [])
-        return list(zip(*columns, strict=True))
+        return given
 
     def _arrow(self, count: int) -> Any:
         return self._cursor.fetchmany_arrow(count)
+
+
+def require_pyarrow(wanted_by: str) -> None:
+    """Refuse to go on without pyarrow.
+
+    Raises:
+        MissingExtraError: It is not installed; with the command that installs it.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError("databricks", wanted_by, ["pyarrow"])
+
+
+def _rows(table: Any) -> list[Row]:
+    """The rows of what the driver has fetched."""
+    if _is_arrow(table):
+        return to_rows(table)
+    # Without Arrow, the driver has tables of its own.
+    columns = getattr(table, "column_table", [])
+    return list(zip(*columns, strict=True))
+
+
+def _is_arrow(table: Any) -> bool:
+    return hasattr(table, "itercolumns")
+
+
+def _require_arrow(table: Any) -> None:
+    if not _is_arrow(table):
+        raise NotSupportedError(
+            "the warehouse has sent the rows of this result in columns of Thrift, and not as Arrow"
+            "\nTo fix it: fetch them as rows, with fetchall() or fetchmany()."
+        )
+
+
+def _joined(left: Any, fetched: Any) -> Any:
+    """The rows of two Arrow tables of one result."""
+    _require_arrow(fetched)
+    if left is None:
+        return fetched
+    # The schema of a table without rows may be a placeholder of the driver's.
+    if fetched.num_rows == 0:
+        return left
+    import pyarrow as pa
+
+    return pa.concat_tables([left, fetched])
 
 
 def to_rows(table: Any) -> list[Row]:

@@ -227,8 +227,9 @@ def sqlite_collation(kind: Any) -> str | None:
 
 
 def _bytes(value: Any) -> bytes | None:
-    if isinstance(value, str):
-        raise TypeError("bytes are wanted here, found a str")
+    # Of a whole number, bytes() would make as many zeros.
+    if isinstance(value, (str, int)):
+        raise TypeError(f"bytes are wanted here, found {named(value)}")
     return None if value is None else bytes(value)
 
 

@@ -16,9 +16,12 @@ Left out, so that no error reports a change that nobody made:
   ``TypeDecorator`` that has no attribute ``compare_and_set = True``, such as one that encrypts, and
   a type of which nothing is known, such as a ``UserDefinedType``;
 * values that can change after they were given, such as a ``bytearray``: what has no hash;
-* rows of a table that the unit of work has changed before by other statements than a flush, and
-  rows that it has changed before by ``bulk_update_mappings()`` or ``bulk_save_objects()``;
-* columns of a row that the unit of work has changed before by the flush of another object;
+* columns of a table that the unit of work has changed by other statements than a flush since they
+  were loaded, and rows that it has changed before by ``bulk_update_mappings()`` or
+  ``bulk_save_objects()``. What is loaded after such a statement is checked: it is read with what
+  the statement does, which the commit executes before;
+* columns of a row that the unit of work has changed by the flush of another object since they were
+  loaded;
 * an UPDATE of which a listener of ``before_execute`` gives every value anew by its parameters;
 * classes that are mapped to what is no ``Table``.
 """
@@ -54,7 +57,7 @@ class LoadedValues:
         self._others: dict[tuple[Table, _Key], None] = {}
         # Which object has written a column last: two sessions may share a connection, and what the
         # object of one was loaded with says nothing of what that of the other has written since.
-        self._writers: dict[tuple[Table, _Key], dict[str, Any]] = {}
+        self._writers: dict[tuple[Table, _Key], dict[str, tuple[Any, int]]] = {}
 
     def note(self, table: Table, key: _Key, row: _Noted) -> None:
         """Keep which object an UPDATE of a row will be of."""
@@ -67,11 +70,17 @@ class LoadedValues:
         self._only_of_this_flush()
         return self._keys.get(table)
 
-    def take(self, table: Table, key: _Key, given: Mapping[str, Any]) -> Expected | None:
+    def take(
+        self, table: Table, key: _Key, given: Mapping[str, Any], since: int | None = None
+    ) -> Expected | None:
         """What a row is to hold before an UPDATE; ``None`` where nothing is known.
 
-        The key is in the order of the names of its columns. ``given`` is what the UPDATE writes, by
-        names of columns; ``EXPRESSION`` for what is computed.
+        Args:
+            table: The table.
+            key: Its key, in the order of the names of its columns.
+            given: What the UPDATE writes, by names of columns; ``EXPRESSION`` for what is computed.
+            since: The moment at which the unit has changed the table by another statement: what was
+                loaded before it is not known to be stored. ``None`` if it has not.
         """
         self._only_of_this_flush()
         row = self._rows.get((table, key))
@@ -79,7 +88,7 @@ class LoadedValues:
             self._others[table, key] = None
         if row is None or (table, key) in self._others:
             return None
-        return row.expected(given, self._writers.setdefault((table, key), {}))
+        return row.expected(given, self._writers.setdefault((table, key), {}), since)
 
     def mark(self) -> int:
         """The place that a savepoint stands for."""
@@ -111,11 +120,54 @@ def listen() -> None:
     """Note what the changed objects of every mapper were loaded with, if they go to a warehouse."""
     # Not at the top: who uses Core alone does not want the ORM.
     from sqlalchemy import event
-    from sqlalchemy.orm import Mapper, QueryableAttribute
+    from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 
     if not event.contains(Mapper, "before_update", _note):
         event.listen(Mapper, "before_update", _note)
         event.listen(QueryableAttribute, "modified", _keep_flagged, raw=True)
+        event.listen(Mapper, "refresh", _note_refresh, raw=True)
+        event.listen(Session, "detached_to_persistent", _note_added, raw=True)
+
+
+def moment() -> int:
+    """A number for this moment, between those of the queries that objects are loaded by.
+
+    SQLAlchemy numbers the queries of a process by their beginning, and notes the number in what
+    they load (``InstanceState.runid``).
+    """
+    from sqlalchemy.orm.loading import _new_runid
+
+    number: int = _new_runid()
+    return number
+
+
+_PARTS = "vinci_loaded_parts"
+
+
+def _note_refresh(state: Any, context: Any, attributes: Any) -> None:
+    """Note which query has loaded parts of an object again; no attribute of the others is known.
+
+    Without a context SQLAlchemy has computed them by itself, as of an UPDATE in bulk.
+    """
+    parts = vars(state).setdefault(_PARTS, {})
+    if attributes is None:
+        parts.clear()
+    if attributes is not None:
+        parts.update(dict.fromkeys(attributes, None if context is None else context.runid))
+    elif context is not None:
+        del vars(state)[_PARTS]
+
+
+def _note_added(_session: Any, state: Any) -> None:
+    """Note of an object that a session gets as it is that nothing of it was loaded there."""
+    vars(state)[_PARTS] = {}
+
+
+def _is_loaded_since(state: Any, attribute: str, since: int) -> bool:
+    """Whether an attribute was loaded by a query that has begun after a moment."""
+    parts = vars(state).get(_PARTS)
+    number = state.runid if parts is None else parts.get(attribute)
+    return number is not None and number > since
 
 
 def _note(mapper: Any, connection: Any, target: Any) -> None:
@@ -244,11 +296,13 @@ class _Noted:
             for name, value in given.items()
         )
 
-    def expected(self, given: Mapping[str, Any], writers: dict[str, Any]) -> Expected:
+    def expected(
+        self, given: Mapping[str, Any], writers: dict[str, tuple[Any, int]], since: int | None
+    ) -> Expected:
         """What is to be stored, of the columns that an UPDATE changes and that had been loaded.
 
         By names of columns, ``given`` is what the UPDATE writes, and ``writers`` which object has
-        written a column of the row last.
+        written a column of the row last, and when. For ``since`` see ``take``.
         """
         before, found = loaded_of(self._state), {}
         for name in given:
@@ -256,13 +310,17 @@ class _Noted:
             # What this flush has written once is not what was loaded any more.
             if form is None or attribute not in before or name in self._written:
                 continue
-            if writers.get(name, self._state) is not self._state:
+            writer, written_at = writers.get(name, (self._state, 0))
+            if writer is self._state:
+                written_at = 0
+            doubtful = max(written_at, since or 0)
+            if doubtful and not _is_loaded_since(self._state, attribute, doubtful):
                 continue
             value = form(before[attribute])
             if value is not _UNKNOWN:
                 found[name] = value
         self._written.update(given)
-        writers.update(dict.fromkeys(given, self._state))
+        writers.update(dict.fromkeys(given, (self._state, moment())))
         return found
 
 

@@ -67,7 +67,7 @@ from vinci_code.database.dialect.units.held import (
 )
 from vinci_code.database.dialect.units.key_ranges import KeyRanges, ReservedKeys
 from vinci_code.database.dialect.units.laid_over import LaidOver, Laying
-from vinci_code.database.dialect.units.loaded import LoadedValues
+from vinci_code.database.dialect.units.loaded import LoadedValues, moment
 from vinci_code.database.dialect.units.recovery import (
     Commit,
     CommitFinding,
@@ -187,7 +187,8 @@ class Unit:
         self.loaded = LoadedValues()
         self._laying = Laying(self.held, dialect)
         # The tables that were written to by other statements than a flush; ``None`` for any.
-        self._changed: frozenset[str] | None = frozenset()
+        # When, by the bare names of tables; under no name that of any table.
+        self._changed: dict[str | None, int] = {}
         # The tables that were read with what is held, in order.
         self._seen: list[str] = []
         self._connection = connection
@@ -255,13 +256,19 @@ class Unit:
 
     # --- statements -----------------------------------------------------------------------------
 
-    def has_changed(self, table: str) -> bool:
-        """Whether rows of a table were written by other statements than a flush, by this unit.
+    def changed_at(self, table: str) -> int | None:
+        """When this unit has written a table last by another statement than a flush.
 
-        Also where that was undone with a savepoint after it was read: SQLAlchemy leaves an object
-        as it was loaded in between, if nobody has changed it.
+        To go back to a savepoint is one, if what is undone was read: SQLAlchemy leaves an object as
+        it was loaded in between, unless somebody has changed it.
+
+        Args:
+            table: Its bare name.
+
+        Returns:
+            The moment, as of ``loaded.moment``; ``None`` where it has not.
         """
-        return self._changed is None or table in self._changed
+        return _last(self._changed, table)
 
     def write(
         self,
@@ -501,7 +508,7 @@ class Unit:
             return self.write([HeldText(text, row, None, described=traits)], cursor)
         if traits.writes_rows:
             self._require_sound()
-            self._changed = None
+            self._changed[None] = moment()
         else:
             self.before_text(traits)
         return False
@@ -685,7 +692,7 @@ class Unit:
         self._savepoints.pop(name, None)
         self._savepoints[name] = _Savepoint(
             self.held.mark(),
-            self._changed,
+            {**self._changed},
             len(self._seen),
             self.loaded.mark(),
             len(self._origins),
@@ -710,11 +717,12 @@ class Unit:
             return
         self.held.back_to(saved.mark)
         self._before_flush = None
-        if saved.changed is not None:
-            undone = frozenset(self._seen[saved.seen :])
-            if self._changed is not None:
-                undone &= self._changed
-            self._changed = saved.changed | undone
+        undone = {
+            table
+            for table in self._seen[saved.seen :]
+            if self.changed_at(table) != _last(saved.changed, table)
+        }
+        self._changed = saved.changed | (dict.fromkeys(undone, moment()) if undone else {})
         self.loaded.back_to(saved.loaded)
         del self._origins[saved.origins :]
         del self._locked[saved.locked :]
@@ -824,10 +832,7 @@ class Unit:
         cursor.rowcount = total
 
     def _note_changed(self, held: Held) -> None:
-        if held.tables is None:
-            self._changed = None
-        elif self._changed is not None:
-            self._changed |= held.tables
+        self._changed |= dict.fromkeys([None] if held.tables is None else held.tables, moment())
 
     def _may_lock(self, of: LockedTable) -> bool:
         """Whether it is known which rows of a table the unit has written, and what of them."""
@@ -892,7 +897,7 @@ class Unit:
     def _end(self) -> None:
         self.held.clear()
         self.loaded.clear()
-        self._changed = frozenset()
+        self._changed.clear()
         self._seen.clear()
         self._sent.clear()
         self._origins.clear()
@@ -1273,7 +1278,7 @@ class _Savepoint(NamedTuple):
     """A savepoint, with what was noted of changed rows, and how much was executed."""
 
     mark: HeldMark
-    changed: frozenset[str] | None
+    changed: dict[str | None, int]
     seen: int
     loaded: int
     origins: int
@@ -1292,6 +1297,12 @@ def refuse_several(text: str, traits: StatementTraits) -> None:
             "warehouse takes one at a time, and nothing was sent\n"
             "To fix it: execute each by itself."
         )
+
+
+def _last(changed: Mapping[str | None, int], table: str) -> int | None:
+    """When a table was changed last, or any table was."""
+    moments = [changed[name] for name in (table, None) if name in changed]
+    return max(moments, default=None)
 
 
 def _made_in(held: Iterable[Held]) -> frozenset[int]:
