@@ -42,7 +42,10 @@ def load(unit: Unit, kind: type[Any], key: int) -> Any:
     """An object as the session has it, or finds it."""
     unit.snapshot |= bool(unit.writes)
     session, stored = unit.session, unit.stored_key(key)
-    known = session.identity_key(kind, stored) in session.identity_map
+    there = session.identity_map.get(session.identity_key(kind, stored))
+    known = there is not None
+    if there is None or {"log", "code"} & sa.inspect(there).expired_attributes:
+        unit.loaded(str(kind.__tablename__), key)
     found = session.get(kind, stored)
     row: Row | None = None
     if kind is Item:

@@ -43,8 +43,11 @@ class Unit:
         savepoints: Those that it has not ended, and how much it had written before each.
         snapshot: Whether it may have read from a snapshot of its own.
         mishaps: What was to go wrong during its steps.
-        others: The tables that it has written to by other statements than a flush, so that nothing
-            of them is compared, with how much it had written before the first of these.
+        others: The tables that it has written to by other statements than a flush, so that what was
+            loaded of them before is not compared: when it has done so last, and how much it had
+            written before the first of these.
+        loads: When each object was loaded last.
+        moment: The last moment of those.
         back: Whether it has gone back to a savepoint.
         kept: Objects that stay in its session.
         made: Objects that it has made.
@@ -57,8 +60,10 @@ class Unit:
     savepoints: list[tuple[orm.SessionTransaction, int]] = field(default_factory=list)
     snapshot: bool = False
     mishaps: list[str] = field(default_factory=list)
-    others: dict[str, int] = field(default_factory=dict)
+    others: dict[str, tuple[int, int]] = field(default_factory=dict)
+    loads: dict[tuple[str, int], int] = field(default_factory=dict)
     back: bool = False
+    moment: int = 0
     kept: list[Any] = field(default_factory=list)
     made: list[Note | Receipt] = field(default_factory=list)
 
@@ -81,19 +86,34 @@ class Unit:
 
     def writes_past_objects(self, table: str) -> None:
         """Note that it writes to a table by another statement than a flush."""
-        self.others.setdefault(table, len(self.writes))
+        self.others[table] = self._next(), self.others.get(table, (0, len(self.writes)))[1]
+
+    def loaded(self, table: str, key: int) -> None:
+        """Note that an object is loaded now."""
+        self.loads[table, key] = self._next()
 
     def changed(self, table: str, key: int, row: Row, before: Row) -> None:
-        """Note the change of an object, which checks what it was loaded with."""
-        if table in self.others:
+        """Note the change of an object, which checks what it was loaded with.
+
+        Unless the table was changed since by another statement.
+        """
+        if self.loads.get((table, key), 0) < self.others.get(table, (0, 0))[0]:
             self.wrote(model.CHANGE, table, key, row)
         else:
             self.wrote(model.SWAP, table, key, row, before)
 
     def goes_back(self, kept: int) -> None:
-        """Forget what it has written since."""
+        """Forget what it has written since.
+
+        An object that was loaded with it stays as it is.
+        """
         del self.writes[kept:]
-        self.others = {name: at for name, at in self.others.items() if at < kept}
+        for table, (moment, at) in list(self.others.items()):
+            if at >= kept:
+                del self.others[table]
+                seen = (when for (name, _), when in self.loads.items() if name == table)
+                if any(when > moment for when in seen):
+                    self.others[table] = self._next(), -1
 
     def wrote(
         self,
@@ -105,6 +125,10 @@ class Unit:
     ) -> None:
         """Note a change of a row: see ``model.Write``."""
         self.writes.append(Write(action, table, key, row, expected))
+
+    def _next(self) -> int:
+        self.moment += 1
+        return self.moment
 
     def has_read(self, table: str, key: int, row: Row | None) -> None:
         """Note what it was shown of a row."""
