@@ -49,6 +49,9 @@ RESULT_FILE = "GET result file"
 ``Fault.http(503, operation=RESULT_FILE)``; ``statement`` is then searched in the statement whose
 result it is of."""
 
+STAGING_PUT, STAGING_GET, STAGING_REMOVE = "PUT /staging", "GET /staging", "DELETE /staging"
+"""The operations of the transfers that PUT, GET and REMOVE ask the client for."""
+
 KINDS = (
     HTTP,
     COLD_START,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vinci_code.warehouse.faults import Fault, FaultScript
+from vinci_code.warehouse.wire.files_api import FilesApi
 from vinci_code.warehouse.wire.gateway import Gateway
 from vinci_code.warehouse.wire.history import QueryHistory
 from vinci_code.warehouse.wire.operations import CloudFetch
@@ -15,12 +16,14 @@ from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.rest import AcceptedCredentials, Rest, WarehouseState
 from vinci_code.warehouse.wire.result_files import CLOUD_FETCH_BYTES, LINK_LIFETIME, FileStore
 from vinci_code.warehouse.wire.server import Server
+from vinci_code.warehouse.wire.staging import Staging, takes_file
 from vinci_code.warehouse.wire.thrift_service import ThriftService
 from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from vinci_code.warehouse.engine.volumes import Volumes
     from vinci_code.warehouse.wire.operations import EngineSessionLike
 
 HOST_NAME = "localhost"
@@ -32,6 +35,10 @@ _MAX_STATEMENTS = 256
 
 class EngineLike(Protocol):
     """What the warehouse needs of an engine."""
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes and their files."""
 
     def open_session(
         self, catalog: str | None, schema: str | None, configuration: dict[str, str]
@@ -53,7 +60,8 @@ class LocalWarehouse:
                 ...
 
     Args:
-        data: A DuckDB file in which the tables are kept; ``None`` keeps them in memory.
+        data: A DuckDB file in which the tables are kept; ``None`` keeps them in memory. The files
+            of volumes are kept in a folder beside it, ``<data>.volumes``, or in a temporary one.
         port: The port to listen on; 0 takes a free one.
         transactions: Whether multi-statement transactions are enabled.
         latency: Seconds that every request waits before it is worked on.
@@ -276,13 +284,16 @@ class _RunningWarehouse:
         self.files = FileStore(warehouse._link_lifetime)
         above = warehouse._cloud_fetch_bytes
         cloud_fetch = None if above is None else CloudFetch(self.files, above)
+        transfers = Staging(self.engine.volumes)
         self.service = ThriftService(
-            self.engine.open_session, self.executor, log, history, cloud_fetch
+            self.engine.open_session, self.executor, log, history, transfers.rows, cloud_fetch
         )
-        endpoints = Rest(credentials, state, identifier, history.answer)
+        files_api = FilesApi(self.engine.volumes)
+        endpoints = Rest(credentials, state, identifier, history.answer, files_api.answer)
         self.gateway = Gateway(
             self.service,
             endpoints,
+            transfers,
             credentials,
             state,
             warehouse.faults,
@@ -291,6 +302,7 @@ class _RunningWarehouse:
             warehouse._latency,
             self.files,
         )
-        self.server = Server(self.gateway, self.identity.context, port)
-        endpoints.base_url = self.files.base_url = f"https://{HOST_NAME}:{self.server.port}"
+        self.server = Server(self.gateway, self.identity.context, port, takes_file)
+        base_url = f"https://{HOST_NAME}:{self.server.port}"
+        endpoints.base_url = transfers.base_url = self.files.base_url = base_url
         self.server.start()

@@ -380,11 +380,21 @@ def test_a_reader_of_batches_is_made_of_them(tables: sa.Engine) -> None:
 # --- errors ---------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def inline(engines: tuple[sa.Engine, ...]) -> sa.Engine:
+    """The warehouse's engine, to which large results come in replies, where faults meet them."""
+
+    def without_links(_dialect: Any, _record: Any, _args: Any, arguments: dict[str, Any]) -> None:
+        arguments["use_cloud_fetch"] = False
+
+    sa.event.listen(engines[1], "do_connect", without_links)
+    return engines[1]
+
+
 def test_errors_of_a_fetch_are_sqlalchemys(
-    engines: tuple[sa.Engine, ...], local_warehouse: TestWarehouse
+    inline: sa.Engine, local_warehouse: TestWarehouse
 ) -> None:
-    warehouse = engines[1]
-    with warehouse.connect() as connection:
+    with inline.connect() as connection:
         batches = read_batches(connection, sa.text("SELECT id FROM range(350000)"), batch_rows=10)
         local_warehouse.inject(Fault.session_lost(operation="FetchResults"))
         with pytest.raises(DBAPIError) as caught:
@@ -395,11 +405,9 @@ def test_errors_of_a_fetch_are_sqlalchemys(
         assert read_arrow(connection, sa.text("SELECT 1 AS a")).num_rows == 1
 
 
-def test_a_deadline_counts_for_the_fetch(
-    engines: tuple[sa.Engine, ...], local_warehouse: TestWarehouse
-) -> None:
+def test_a_deadline_counts_for_the_fetch(inline: sa.Engine, local_warehouse: TestWarehouse) -> None:
     query = sa.text("SELECT id FROM range(350000)").execution_options(databricks_timeout=SHORT_S)
-    with engines[1].connect() as connection:
+    with inline.connect() as connection:
         with read_batches(connection, query, batch_rows=10) as batches:
             local_warehouse.inject(Fault.delay(FOR_LONG_S, operation="FetchResults"))
             with soon(), pytest.raises(DBAPIError) as caught:

@@ -155,6 +155,7 @@ class FakeEngine:
         self.executed: list[str] = []
         self.sessions: list[FakeSession] = []
         self.closed = False
+        self.volumes = None  # nobody asks for a file
 
     def open_session(
         self,

@@ -10,7 +10,14 @@ from typing import Any
 import duckdb
 
 from vinci_code.warehouse.engine import model
-from vinci_code.warehouse.engine.model import Catalog, Schema, Table, TableState, View
+from vinci_code.warehouse.engine.model import (
+    Catalog,
+    Schema,
+    Table,
+    TableState,
+    View,
+    Volume,
+)
 from vinci_code.warehouse.engine.names import TableName, backtick, object_name
 from vinci_code.warehouse.engine.store import Store
 from vinci_code.warehouse.sql.errors import SqlError
@@ -23,7 +30,7 @@ SYSTEM_CATALOG = "system"
 
 
 class CatalogStore:
-    """Every catalog, schema, table and view.
+    """Every catalog, schema, table, view and volume.
 
     Readers take ``lock`` for as long as they look; whoever changes something holds the store's
     commit lock as well, writes to DuckDB first and then here.
@@ -154,6 +161,17 @@ class CatalogStore:
         }
         self.store.put(cursor, "view", str(view.name), data)
 
+    def write_volume(self, cursor: duckdb.DuckDBPyConnection, volume: Volume) -> None:
+        """Write a volume's record; its files have records of their own."""
+        data = {
+            "id": volume.id,
+            "owner": volume.owner,
+            "comment": volume.comment,
+            "created": volume.created.isoformat(),
+            "altered": volume.altered.isoformat(),
+        }
+        self.store.put(cursor, "volume", str(volume.name), data)
+
     def drop_tables(self, cursor: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> None:
         """Remove tables and their rows from the store."""
         for table in tables:
@@ -168,6 +186,8 @@ class CatalogStore:
             self.drop_tables(cursor, schema.tables.values())
             for view in schema.views.values():
                 self.store.remove(cursor, "view", str(view.name))
+            for volume in schema.volumes.values():
+                self.store.remove(cursor, "volume", str(volume.name))
             self.store.remove(cursor, "schema", f"{catalog}.{schema.name}")
 
     # ---- reading at the start
@@ -190,6 +210,8 @@ class CatalogStore:
             self._load_table(TableName(*name.split(".")), data)
         for name, data in self.store.objects("view"):
             self._load_view(TableName(*name.split(".")), data)
+        for name, data in self.store.objects("volume"):
+            self._load_volume(TableName(*name.split(".")), data)
         for number, physical, value in self.store.identities():
             self.identity[number, physical] = int(value)
 
@@ -208,6 +230,7 @@ class CatalogStore:
             commits,
             schemas,
             commits[-1].timestamp,
+            self.store.loaded(number),
         )
         self.catalogs[name.catalog].schemas[name.schema].tables[name.name] = table
         self._next_table = max(self._next_table, number + 1)
@@ -221,6 +244,12 @@ class CatalogStore:
         outputs = tuple(data.pop("outputs"))
         view = View(name=name, columns=columns, outputs=outputs, created=created, **data)
         self.catalogs[name.catalog].schemas[name.schema].views[name.name] = view
+
+    def _load_volume(self, name: TableName, data: dict[str, Any]) -> None:
+        created = datetime.fromisoformat(str(data.pop("created")))
+        altered = datetime.fromisoformat(str(data.pop("altered")))
+        volume = Volume(name=name, created=created, altered=altered, **data)
+        self.catalogs[name.catalog].schemas[name.schema].volumes[name.name] = volume
 
 
 def no_such_catalog(name: str) -> SqlError:

@@ -14,6 +14,7 @@ from vinci_code.warehouse.engine.model import (
     TableColumn,
     TableSchema,
     View,
+    Volume,
 )
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.sql.types import Column, SqlType
@@ -115,6 +116,13 @@ class CatalogView:
             listed = [_table_info(item) for item in holder.tables.values()]
             listed += [_view_info(item) for item in holder.views.values()]
         return sorted(listed, key=lambda item: item.name)
+
+    def volumes(self, catalog: str, schema: str) -> list[Volume]:
+        """Return the volumes of a schema; none for a schema that is not there."""
+        with self._catalogs.lock:
+            holder = self._holder(catalog, schema)
+            found = [] if holder is None else list(holder.volumes.values())
+        return sorted(found, key=lambda item: item.name)
 
     def columns(self, catalog: str, schema: str, table: str) -> list[ColumnInfo]:
         """Return the columns of a table or view; none where there is no such one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vinci_code.warehouse.engine import namespaces, views
+from vinci_code.warehouse.engine import namespaces, views, volume_statements
 from vinci_code.warehouse.engine.alteration import Alteration
 from vinci_code.warehouse.engine.catalog import table_not_found
 from vinci_code.warehouse.engine.namespace import full_name
@@ -17,9 +17,9 @@ from vinci_code.warehouse.sql.errors import unsupported
 def comment_on(work: Work, reader: Reader) -> Result:
     """Run COMMENT ON."""
     reader.expect("COMMENT", "ON")
-    kind = reader.accept_any("CATALOG", "SCHEMA", "DATABASE", "TABLE", "VIEW", "COLUMN")
+    kind = reader.accept_any("CATALOG", "SCHEMA", "DATABASE", "TABLE", "VIEW", "COLUMN", "VOLUME")
     if kind is None:
-        if reader.accept_any("CONNECTION", "PROVIDER", "RECIPIENT", "SHARE", "VOLUME"):
+        if reader.accept_any("CONNECTION", "PROVIDER", "RECIPIENT", "SHARE"):
             raise unsupported("COMMENT ON this kind of object")
         raise reader.error()
     parts = reader.name_parts()
@@ -32,6 +32,8 @@ def comment_on(work: Work, reader: Reader) -> Result:
         namespaces.comment_schema(work, parts, comment)
     elif kind == "COLUMN":
         _comment_on_column(work, parts, comment)
+    elif kind == "VOLUME":
+        volume_statements.comment_volume(work, parts, comment)
     else:
         _comment_on_table(work, parts, comment)
     return empty_result()

@@ -8,7 +8,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from vinci_code.warehouse.engine import properties
+from sqlglot import exp
+
+from vinci_code.warehouse.engine import properties, read_files
 from vinci_code.warehouse.engine.catalog import (
     INFORMATION_SCHEMA,
     SYSTEM_CATALOG,
@@ -40,6 +42,7 @@ from vinci_code.warehouse.engine.rows import check_rows, select_list, staged_act
 from vinci_code.warehouse.engine.store import Change
 from vinci_code.warehouse.engine.transactions import INSERT
 from vinci_code.warehouse.engine.work import Work
+from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query import TranslatedQuery
 
@@ -267,7 +270,11 @@ class _Creation:
                 "42601",
                 "Schema may not be specified in a Create Table As Select (CTAS) statement.",
             )
-        self.translated = self.work.translate_text(definition.query)
+        query = parse.parse_statement(definition.query).copy()
+        if not isinstance(query, exp.Query):
+            raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
+        read_files.stage_calls(self.work, query)
+        self.translated = self.work.translate(query)
         return [
             TableColumn(column.name, column.type, "", comment=column.comment)
             for column in self.translated.columns

@@ -20,6 +20,7 @@ from vinci_code.warehouse.engine.namespace import full_name
 from vinci_code.warehouse.engine.reader import Reader, qualify_schema
 from vinci_code.warehouse.engine.result import Result, rows_result, text_columns, typed_columns
 from vinci_code.warehouse.engine.show import key_definition, table_or_view_columns
+from vinci_code.warehouse.engine.volume_statements import describe_volume
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.types import (
@@ -47,9 +48,12 @@ def describe(work: Work, reader: Reader) -> Result:
             return action(work, reader)
     if any(reader.peek(word) for word in _QUERY_WORDS) or reader.peek("("):
         return _query(work, reader)
+    # A table may be called "volume".
+    if reader.peek("VOLUME") and len(reader.lexemes) > reader.index + 1:
+        reader.expect("VOLUME")
+        return describe_volume(work, reader)
     for word in (
         "FUNCTION",
-        "VOLUME",
         "CONNECTION",
         "PROVIDER",
         "RECIPIENT",

@@ -9,6 +9,7 @@ from sqlglot import exp
 from vinci_code.warehouse.engine import (
     alter,
     comments,
+    copy_into,
     create_table,
     describe,
     dml,
@@ -16,10 +17,13 @@ from vinci_code.warehouse.engine import (
     insert,
     merge,
     namespaces,
+    read_files,
     select,
     set_statements,
     show,
+    staging,
     views,
+    volume_statements,
 )
 from vinci_code.warehouse.engine import transaction_errors as errors
 from vinci_code.warehouse.engine.reader import Reader, split_atomic, split_compound
@@ -37,10 +41,10 @@ _BEGIN, _COMMIT, _ROLLBACK = "BEGIN", "COMMIT", "ROLLBACK"
 # Statements that Databricks has and the local warehouse does not.
 _REFUSED = frozenset(
     (
-        "ANALYZE", "CACHE", "CALL", "CLEAR", "CONVERT", "COPY", "DECLARE", "DENY", "EXECUTE",
-        "EXPLAIN", "FSCK", "GENERATE", "GET", "GRANT", "KILL", "LIST", "LOAD", "MSCK", "OPTIMIZE",
-        "PUT", "REFRESH", "REMOVE", "REORG", "REPAIR", "RESTORE", "REVOKE", "SIGNAL", "SYNC",
-        "UNCACHE", "UNDROP", "UNSET", "VACUUM",
+        "ANALYZE", "CACHE", "CALL", "CLEAR", "CONVERT", "DECLARE", "DENY", "EXECUTE",
+        "EXPLAIN", "FSCK", "GENERATE", "GRANT", "KILL", "LOAD", "MSCK", "OPTIMIZE", "REFRESH",
+        "REORG", "REPAIR", "RESTORE", "REVOKE", "SIGNAL", "SYNC", "UNCACHE", "UNDROP", "UNSET",
+        "VACUUM",
     )
 )  # fmt: skip
 
@@ -119,6 +123,7 @@ def run(work: Work, word: str, text: str) -> Result:
 
 def _run_query(work: Work, text: str) -> Result:
     expression = own_expression(text)
+    read_files.stage_calls(work, expression)
     if isinstance(expression, exp.Insert):
         return insert.insert(work, expression)
     if isinstance(expression, exp.Update):
@@ -153,7 +158,14 @@ def _create(work: Work, reader: Reader) -> Result:
     if reader.accept("GLOBAL"):
         raise unsupported("CREATE GLOBAL TEMPORARY VIEW")
     if reader.accept("EXTERNAL"):
-        raise unsupported("CREATE EXTERNAL TABLE")
+        kind = reader.accept_any("VOLUME")
+        raise unsupported(f"CREATE EXTERNAL {kind or 'TABLE'}")
+    if not replace and reader.accept("VOLUME"):
+        return volume_statements.create_volume(work, reader)
+    return _create_relation(work, reader, replace=replace)
+
+
+def _create_relation(work: Work, reader: Reader, *, replace: bool) -> Result:
     temporary = reader.accept_any("TEMPORARY", "TEMP") is not None
     if reader.accept("VIEW"):
         return views.create(work, reader, replace=replace, temporary=temporary)
@@ -179,6 +191,8 @@ def _drop(work: Work, reader: Reader) -> Result:
         return drop.drop_table(work, reader)
     if reader.accept("VIEW"):
         return drop.drop_view(work, reader)
+    if reader.accept("VOLUME"):
+        return volume_statements.drop_volume(work, reader)
     raise _unsupported_object(reader, "DROP")
 
 
@@ -225,6 +239,11 @@ _COMMANDS: dict[str, Callable[[Work, Reader], Result]] = {
     "SHOW": lambda work, reader: show.show(work, reader),
     "DESCRIBE": lambda work, reader: describe.describe(work, reader),
     "DESC": lambda work, reader: describe.describe(work, reader),
+    "COPY": lambda work, reader: copy_into.copy_into(work, reader),
+    "LIST": lambda work, reader: volume_statements.list_files(work, reader),
+    "PUT": lambda work, reader: staging.put(work, reader),
+    "GET": lambda work, reader: staging.get(work, reader),
+    "REMOVE": lambda work, reader: staging.remove(work, reader),
 }
 
 

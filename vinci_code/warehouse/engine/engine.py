@@ -11,6 +11,8 @@ from vinci_code.warehouse.engine.dispatch import execute
 from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.store import Store
 from vinci_code.warehouse.engine.transactions import Engineroom
+from vinci_code.warehouse.engine.volume_files import VolumeFiles
+from vinci_code.warehouse.engine.volumes import Volumes
 from vinci_code.warehouse.sql.query_context import USER
 
 
@@ -19,6 +21,7 @@ class Engine:
 
     Attributes:
         transactions: Whether transactions are enabled.
+        volumes: The volumes and their files.
     """
 
     def __init__(
@@ -31,14 +34,22 @@ class Engine:
         """Open the engine.
 
         Args:
-            path: The file that holds everything; ``None`` keeps it in memory.
+            path: The file that holds everything; ``None`` keeps it in memory. The files of volumes
+                lie in a folder beside it, ``<path>.volumes``, or in a temporary one.
             transactions: ``False`` for a workspace where they are not enabled.
             appends_conflict: Whether two transactions that only insert into the same table
                 conflict. Delta lets them pass; the driver's documentation says that they conflict.
         """
         self.transactions = transactions
         self._store = Store(path)
-        self._room = Engineroom(self._store, CatalogStore(self._store, USER), appends_conflict)
+        try:
+            self._files = VolumeFiles(self._store, None if path is None else Path(path))
+        except BaseException:
+            self._store.close()
+            raise
+        catalogs = CatalogStore(self._store, USER)
+        self.volumes = Volumes(catalogs, self._files)
+        self._room = Engineroom(self._store, catalogs, self.volumes, appends_conflict)
         self._sessions: set[EngineSession] = set()
         self._lock = threading.Lock()
 
@@ -78,3 +89,4 @@ class Engine:
         for session in sessions:
             session.close()
         self._store.close()
+        self._files.close()

@@ -132,6 +132,16 @@ def _views(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
             )  # fmt: skip
 
 
+def _volumes(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    for catalog in catalogs:
+        for schema in view.schemas(catalog):
+            for item in view.volumes(catalog, schema):
+                yield (
+                    catalog, schema, item.name.name, "MANAGED", item.owner, item.comment,
+                    item.created, item.owner, item.altered, item.owner, "",
+                )  # fmt: skip
+
+
 def _column_rows(view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
     for item in _all_columns(view, catalogs):
         kind, partition = item.type, item.partition_index
@@ -275,6 +285,14 @@ TABLES: dict[str, tuple[list[Column], _RowsOf]] = {
             "is_updatable", "is_insertable_into", "is_materialized", "sql_path",
         ),
         _views,
+    ),
+    "volumes": (
+        _columns(
+            "volume_catalog", "volume_schema", "volume_name", "volume_type", "volume_owner",
+            "comment", ("created", TIMESTAMP), "created_by", ("last_altered", TIMESTAMP),
+            "last_altered_by", "storage_location",
+        ),
+        _volumes,
     ),
     "columns": (
         _columns(

@@ -1,4 +1,4 @@
-"""What the catalog holds: schemas, tables with their columns and constraints, and views."""
+"""What the catalog holds: schemas, tables with columns and constraints, views, and volumes."""
 
 from __future__ import annotations
 
@@ -218,7 +218,10 @@ class TableState:
 
 @dataclass
 class Table:
-    """A table and its past; replaced states are kept for time travel."""
+    """A table and its past; replaced states are kept for time travel.
+
+    ``loaded`` are the paths of the files that COPY INTO has loaded into it.
+    """
 
     state: TableState
     created: datetime
@@ -226,6 +229,7 @@ class Table:
     commits: list[Commit] = field(default_factory=list)
     schemas: list[tuple[int, TableSchema]] = field(default_factory=list)
     altered: datetime | None = None
+    loaded: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> TableName:
@@ -276,9 +280,30 @@ class View:
     owner: str = ""
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A managed volume: a place for files.
+
+    Attributes:
+        name: Its full name.
+        id: What its files are kept by; never used again for another volume.
+        owner: Who created it.
+        comment: Its comment, if any.
+        created: When it was created.
+        altered: When its comment was changed last.
+    """
+
+    name: TableName
+    id: str
+    owner: str
+    comment: str | None
+    created: datetime
+    altered: datetime
+
+
 @dataclass
 class Schema:
-    """A schema and the tables and views in it, by name."""
+    """A schema and the tables, views and volumes in it, by name."""
 
     name: str
     owner: str
@@ -287,6 +312,12 @@ class Schema:
     created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     tables: dict[str, Table] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
+    volumes: dict[str, Volume] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        return not (self.tables or self.views or self.volumes)
 
 
 @dataclass

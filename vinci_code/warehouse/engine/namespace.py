@@ -28,6 +28,7 @@ from vinci_code.warehouse.sql.query_context import QueryContext, Relation
 from vinci_code.warehouse.sql.types import Column
 
 _MAX_VIEW_DEPTH = 100
+_FORMATS = ("delta", "parquet", "json", "csv", "text")
 
 
 class LookupContext(Protocol):
@@ -51,6 +52,9 @@ class LookupContext(Protocol):
 
     def information_schema(self, name: TableName) -> Relation | None:
         """Return a table of ``information_schema``, or ``None``."""
+
+    def files(self, name: str, path: str) -> Relation:
+        """Return the rows of the files at a path, in the format of a name."""
 
     def evaluate_timestamp(self, expression: exp.Expression) -> datetime | None:
         """Return the instant that an expression without columns means."""
@@ -81,8 +85,8 @@ class Resolver:
             view = self._scope.temporary_views.get(parts[0].lower())
             if view is not None:
                 return self._view(view, (parts[0].lower(),))
-        if len(parts) == 2 and parts[0].lower() in ("delta", "parquet", "json", "csv", "text"):
-            raise unsupported(f"reading files by path: {parts[0]}.{backtick(parts[1])}")
+        if len(parts) == 2 and parts[0].lower() in _FORMATS:
+            return self._files(parts[0].lower(), parts[1], table)
         name = full_name(parts, context.catalog, context.schema)
         if name.schema == INFORMATION_SCHEMA or name.catalog == SYSTEM_CATALOG:
             return self._information_schema(name)
@@ -94,6 +98,11 @@ class Resolver:
     def relation(self, state: TableState) -> Relation:
         """Return the rows of a table as the transaction sees them."""
         return relation(state, self._scope.transaction.rows_sql(state))
+
+    def _files(self, name: str, path: str, table: exp.Table) -> Relation:
+        if name in ("delta", "text") or table.args.get("version") is not None:
+            raise unsupported(f"reading files by path: {name}.{backtick(path)}")
+        return self._scope.files(name, path)
 
     def _present(self, name: TableName, parts: list[str]) -> Relation:
         state = self._scope.transaction.state(name)

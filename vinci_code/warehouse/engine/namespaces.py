@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vinci_code.warehouse.engine.catalog import (
@@ -94,7 +94,7 @@ def drop_catalog(work: Work, reader: Reader) -> Result:
             if tolerant:
                 return empty_result()
             raise no_such_catalog(name)
-        filled = [item for item in catalog.schemas.values() if item.tables or item.views]
+        filled = [item for item in catalog.schemas.values() if not item.is_empty]
         if not cascade and (filled or set(catalog.schemas) - {DEFAULT_SCHEMA}):
             raise SqlError(
                 "CATALOG_NOT_EMPTY",
@@ -103,14 +103,17 @@ def drop_catalog(work: Work, reader: Reader) -> Result:
                 "in it.",
             )
 
+        schemas = list(catalog.schemas.values())
+
         def persist() -> None:
-            work.catalogs.drop_schemas(work.cursor, name, catalog.schemas.values())
+            _drop_schemas(work, name, schemas)
             work.room.store.remove(work.cursor, "catalog", name)
 
         def show() -> None:
             del work.catalogs.catalogs[name]
 
         change_catalog(work, persist, show)
+        _forget_files(work, schemas)
     return empty_result()
 
 
@@ -193,7 +196,7 @@ def drop_schema(work: Work, reader: Reader) -> Result:
             if tolerant:
                 return empty_result()
             raise schema_not_found(catalog_name, name)
-        if not cascade and (schema.tables or schema.views):
+        if not cascade and not schema.is_empty:
             raise SqlError(
                 "SCHEMA_NOT_EMPTY",
                 "2BP01",
@@ -205,12 +208,23 @@ def drop_schema(work: Work, reader: Reader) -> Result:
         def show() -> None:
             del catalog.schemas[name]
 
-        change_catalog(
-            work,
-            lambda: work.catalogs.drop_schemas(work.cursor, catalog.name, [schema]),
-            show,
-        )
+        change_catalog(work, lambda: _drop_schemas(work, catalog.name, [schema]), show)
+        _forget_files(work, [schema])
     return empty_result()
+
+
+def _drop_schemas(work: Work, catalog: str, schemas: Sequence[Schema]) -> None:
+    """Remove schemas from the store, with the records of the files in their volumes."""
+    work.catalogs.drop_schemas(work.cursor, catalog, schemas)
+    for schema in schemas:
+        for volume in schema.volumes.values():
+            work.room.volumes.files.forget_records(work.cursor, volume.id)
+
+
+def _forget_files(work: Work, schemas: Sequence[Schema]) -> None:
+    for schema in schemas:
+        for volume in schema.volumes.values():
+            work.room.volumes.files.forget(volume.id)
 
 
 def alter_schema(work: Work, reader: Reader) -> Result:

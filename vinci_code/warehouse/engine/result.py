@@ -9,9 +9,25 @@ from typing import Any
 
 import pyarrow as pa
 
+from vinci_code.warehouse.engine.volume_paths import VolumePath
 from vinci_code.warehouse.sql.types import BIGINT, STRING, Column, SqlType
 
 __all__ = ["Column", "Result"]
+
+
+@dataclass(frozen=True)
+class StagingRequest:
+    """A file that the client shall transfer, or have removed.
+
+    Attributes:
+        operation: ``PUT``, ``GET`` or ``REMOVE``.
+        path: The file in the volume.
+        local_file: The file of the client's, as it was written; ``None`` for ``REMOVE``.
+    """
+
+    operation: str
+    path: VolumePath
+    local_file: str | None
 
 
 @dataclass
@@ -24,9 +40,11 @@ class Result:
         batches: Arrow record batches of the types ``SqlType.arrow()``, produced as they are read;
             a VARIANT is its JSON text. Reading may raise ``SqlError``.
         num_modified_rows: Rows that the statement changed; ``None`` unless it is DML.
-        statement_kind: ``SELECT``, ``INSERT``, ``UPDATE``, ``DELETE``, ``MERGE``, ``DDL``,
-            ``SHOW``, ``DESCRIBE``, ``SET``, ``USE`` or ``TRANSACTION``.
+        statement_kind: ``SELECT``, ``INSERT``, ``UPDATE``, ``DELETE``, ``MERGE``, ``COPY``,
+            ``DDL``, ``SHOW``, ``DESCRIBE``, ``SET``, ``USE``, ``STAGING`` or ``TRANSACTION``.
         on_close: What to do when the result is closed.
+        staging: What the client shall do with a file, for ``STAGING``; only who serves files can
+            turn it into rows, and the batches are an error.
     """
 
     columns: list[Column]
@@ -34,6 +52,7 @@ class Result:
     num_modified_rows: int | None
     statement_kind: str
     on_close: Callable[[], None] | None = field(default=None, repr=False)
+    staging: StagingRequest | None = None
 
     def close(self) -> None:
         """Free what the unread rows hold; further batches are not available."""

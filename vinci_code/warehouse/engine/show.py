@@ -20,7 +20,7 @@ from vinci_code.warehouse.engine.result import Result, rows_result, text_columns
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.builtins import FUNCTIONS
 from vinci_code.warehouse.sql.errors import unsupported
-from vinci_code.warehouse.sql.types import BOOLEAN, STRING
+from vinci_code.warehouse.sql.types import BOOLEAN, STRING, Column
 
 
 def show(work: Work, reader: Reader) -> Result:
@@ -105,6 +105,14 @@ def _views(work: Work, reader: Reader) -> Result:
         ("isTemporary", BOOLEAN),
         ("isMaterialized", BOOLEAN),
     )
+    return rows_result("SHOW", columns, rows)
+
+
+def _volumes(work: Work, reader: Reader) -> Result:
+    catalog, schema, _, matches = _schema_and_pattern(work, reader)
+    names = [item.name.name for item in CatalogView(work.catalogs).volumes(catalog, schema)]
+    rows = [[schema, name] for name in names if matches(name)]
+    columns = [Column(name, STRING, nullable=False) for name in ("database", "volumeName")]
     return rows_result("SHOW", columns, rows)
 
 
@@ -266,6 +274,7 @@ _FORMS: tuple[tuple[tuple[str, ...], Callable[[Work, Reader], Result]], ...] = (
     (("DATABASES",), _schemas),
     (("TABLES",), _tables),
     (("VIEWS",), _views),
+    (("VOLUMES",), _volumes),
     (("COLUMNS",), _columns),
     (("TBLPROPERTIES",), _properties),
     (("CREATE", "TABLE"), _create_table),

@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS {DATABASE}.meta_object (kind VARCHAR, name VARCHAR, d
 CREATE TABLE IF NOT EXISTS {DATABASE}.meta_commit (id BIGINT, version BIGINT, data VARCHAR);
 CREATE TABLE IF NOT EXISTS {DATABASE}.meta_schema (id BIGINT, version BIGINT, data VARCHAR);
 CREATE TABLE IF NOT EXISTS {DATABASE}.meta_identity (id BIGINT, physical VARCHAR, value HUGEINT);
+CREATE TABLE IF NOT EXISTS {DATABASE}.meta_loaded (id BIGINT, path VARCHAR);
 """
 
 
@@ -208,7 +209,7 @@ class Store:
     def drop(self, cursor: duckdb.DuckDBPyConnection, number: int) -> None:
         """Remove a table's rows and everything recorded about it."""
         cursor.execute(f"DROP TABLE {DATABASE}.t{number}")
-        for name in ("meta_commit", "meta_schema", "meta_identity"):
+        for name in ("meta_commit", "meta_schema", "meta_identity", "meta_loaded"):
             cursor.execute(f"DELETE FROM {DATABASE}.{name} WHERE id = ?", [number])
 
     def apply(self, cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
@@ -257,17 +258,25 @@ class Store:
                 f"INSERT INTO {DATABASE}.meta_identity VALUES (?, ?, ?)", [number, physical, value]
             )
 
+    def note_loaded(
+        self, cursor: duckdb.DuckDBPyConnection, number: int, paths: Sequence[str]
+    ) -> None:
+        """Remember files that were loaded into a table."""
+        cursor.executemany(
+            f"INSERT INTO {DATABASE}.meta_loaded VALUES (?, ?)", [[number, path] for path in paths]
+        )
+
     def put(
         self, cursor: duckdb.DuckDBPyConnection, kind: str, name: str, data: Mapping[str, Any]
     ) -> None:
-        """Write the record of a catalog, schema, table or view."""
+        """Write the record of a catalog, schema, table, view, volume or file of a volume."""
         self.remove(cursor, kind, name)
         cursor.execute(
             f"INSERT INTO {DATABASE}.meta_object VALUES (?, ?, ?)", [kind, name, json.dumps(data)]
         )
 
     def remove(self, cursor: duckdb.DuckDBPyConnection, kind: str, name: str) -> None:
-        """Remove the record of a catalog, schema, table or view."""
+        """Remove such a record."""
         cursor.execute(
             f"DELETE FROM {DATABASE}.meta_object WHERE kind = ? AND name = ?", [kind, name]
         )
@@ -293,6 +302,13 @@ class Store:
             [number],
         ).fetchall()
         return [(version, json.loads(data)) for version, data in rows]
+
+    def loaded(self, number: int) -> set[str]:
+        """Return the files that were loaded into a table."""
+        rows = self.root.execute(
+            f"SELECT path FROM {DATABASE}.meta_loaded WHERE id = ?", [number]
+        ).fetchall()
+        return {path for (path,) in rows}
 
     def identities(self) -> list[tuple[int, str, int]]:
         """Return the next value of every identity column."""

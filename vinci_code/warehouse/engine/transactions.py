@@ -23,6 +23,7 @@ from vinci_code.warehouse.engine.clock import Clock
 from vinci_code.warehouse.engine.model import Commit, Table, TableState
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.store import Change, Store, select_rows, visible
+from vinci_code.warehouse.engine.volumes import Volumes
 
 ROW_ID = "_rid"
 ACTION = "_action"
@@ -82,14 +83,18 @@ class Engineroom:
     Attributes:
         store: Rows.
         catalog: Names.
+        volumes: Files.
         clock: Commit timestamps.
         appends_conflict: Whether blind appends of two transactions to a table conflict.
         sequence: The number of the last commit to any table.
     """
 
-    def __init__(self, store: Store, catalog: CatalogStore, appends_conflict: bool) -> None:
+    def __init__(
+        self, store: Store, catalog: CatalogStore, volumes: Volumes, appends_conflict: bool
+    ) -> None:
         self.store = store
         self.catalog = catalog
+        self.volumes = volumes
         self.clock = Clock()
         self.appends_conflict = appends_conflict
         self.sequence = 0
@@ -244,7 +249,7 @@ class Transaction:
         self._staged.append(name)
         return name, int(rows[0][0])
 
-    def stage_arrow(self, arrow: pa.Table) -> str:
+    def stage_arrow(self, arrow: pa.Table | pa.RecordBatchReader) -> str:
         """Copy rows that are at hand into a new staged relation and return its name."""
         name = self.room.store.stage_name()
         self.cursor.from_arrow(arrow).create(name)

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from vinci_code.warehouse.engine import information_schema
+from vinci_code.warehouse.engine import file_relations, information_schema
 from vinci_code.warehouse.engine.catalog import CatalogStore
 from vinci_code.warehouse.engine.model import TableColumn, View
 from vinci_code.warehouse.engine.names import TableName, used_binds
@@ -115,6 +115,10 @@ class Work:
     def information_schema(self, name: TableName) -> Relation | None:
         """Return a table of ``information_schema``, or ``None``."""
         return information_schema.relation(name, self.catalogs, self.cursor, self.transaction)
+
+    def files(self, name: str, path: str) -> Relation:
+        """Return the rows of the files at a path, in the format of a name."""
+        return file_relations.by_path(self.room.volumes, self.transaction, name, path)
 
     def translate(self, expression: exp.Expression) -> TranslatedQuery:
         """Translate a query; its parameters are kept for the statement that it becomes part of."""

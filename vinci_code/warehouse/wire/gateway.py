@@ -13,13 +13,14 @@ from collections.abc import Callable
 from vinci_code.warehouse import faults
 from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.sql.errors import SqlError
-from vinci_code.warehouse.wire import messages, rest
+from vinci_code.warehouse.wire import messages, rest, staging
 from vinci_code.warehouse.wire.messages import ThriftCall
 from vinci_code.warehouse.wire.presigned import LinkError
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.rest import AcceptedCredentials, Refusal, Rest, WarehouseState
 from vinci_code.warehouse.wire.result_files import FileStore, NoSuchFileError, ResultFiles
 from vinci_code.warehouse.wire.server import HttpAnswer, Request
+from vinci_code.warehouse.wire.staging import Staging
 from vinci_code.warehouse.wire.thrift_service import BadRequestError, ThriftService
 
 _THRIFT_PATH = re.compile(r"/sql/1\.0/(?:warehouses|endpoints)/([^/]+)")
@@ -38,6 +39,7 @@ class Gateway:
     Args:
         service: Answers Thrift calls.
         endpoints: Answers the other requests.
+        transfers: Answers what URLs of PUT, GET and REMOVE ask for.
         credentials: The tokens.
         state: Whether the warehouse runs.
         script: The faults to come.
@@ -51,6 +53,7 @@ class Gateway:
         self,
         service: ThriftService,
         endpoints: Rest,
+        transfers: Staging,
         credentials: AcceptedCredentials,
         state: WarehouseState,
         script: FaultScript,
@@ -61,6 +64,7 @@ class Gateway:
     ) -> None:
         self._service = service
         self._endpoints = endpoints
+        self._transfers = transfers
         self._credentials = credentials
         self._state = state
         self._script = script
@@ -78,8 +82,10 @@ class Gateway:
         """Answer one request."""
         arrived = time.perf_counter()
         match = _THRIFT_PATH.fullmatch(request.path)
-        operation = f"{request.method} {request.path}"
         is_file = request.path.startswith(_FILES_PATH)
+        operation = rest.operation_of(request.method, request.path)
+        if staging.is_staging(request.path):
+            operation = staging.operation_of(request.method)
         if match:
             operation = messages.peek_name(request.body) or operation
         elif is_file:
@@ -92,14 +98,20 @@ class Gateway:
                 answer = self._thrift(request, record, match.group(1))
             elif is_file:
                 answer = self._file(request, record)
+            elif staging.is_staging(request.path):
+                refusal = self._transfers.check(request)
+                answer = refusal or self._beside(request, record, self._transfers.answer)
             else:
-                answer = self._rest(request, record)
+                refusal = self._endpoints.authenticate(request)
+                answer = refusal or self._beside(request, record, self._endpoints.answer)
         except Exception as error:
             # The server's outermost boundary: whatever a request brings to light, its connection
             # gets an answer and the others go on.
             logger.exception("A request failed inside the warehouse")
             record.error = f"{type(error).__name__}: {error}"
             answer = rest.error_answer(500, "INTERNAL_ERROR", "The local warehouse failed.")
+        if request.stream is not None:
+            record.bytes_in = request.stream.received
         reset = answer.cut == "before"
         self._log.finish(
             record,
@@ -109,20 +121,20 @@ class Gateway:
         )
         return answer
 
-    # --- REST -----------------------------------------------------------------------------------
+    # --- beside the statements --------------------------------------------------------------------
 
-    def _rest(self, request: Request, record: RequestRecord) -> HttpAnswer:
-        refusal = self._endpoints.authenticate(request)
-        if refusal is not None:
-            return refusal
+    def _beside(
+        self, request: Request, record: RequestRecord, answer: Callable[[Request], HttpAnswer]
+    ) -> HttpAnswer:
+        """Answer a request beside the statements' protocol, unless a fault that names it does."""
         fault = self._script.draw(record.operation, None, by_name_only=True)
         if fault is None:
-            return self._endpoints.answer(request)
+            return answer(request)
         record.fault = fault.name
         if fault.kind == faults.HTTP and not fault.executed:
             return _rest_refusal(fault)
         early = self._refuse_by(fault, request)
-        return early or self._spoil(fault, None, self._endpoints.answer(request))
+        return early or self._spoil(fault, None, answer(request))
 
     # --- files of results -----------------------------------------------------------------------
 
@@ -294,6 +306,7 @@ class Gateway:
         if fault.kind == faults.DELAY:
             self._closing.wait(fault.seconds)
         elif fault.kind == faults.HTTP:
+            answer.forget()
             return _status_answer(fault.status, fault.message, fault.retry_after)
         elif fault.kind == faults.RESET:
             answer.cut = "before" if fault.when == faults.RESET_AFTER else "mid"

@@ -419,11 +419,17 @@ class Operation:
         self._row_count = rows.count
         if self._has_written:
             self._note_end(None)
-        self._encoder = Encoder(result.columns, self._form, empty_schema=_has_no_result(result))
+        self._encoder = Encoder(
+            result.columns,
+            self._form,
+            empty_schema=_has_no_result(result),
+            staging=result.staging is not None,
+        )
         self.num_modified_rows = result.num_modified_rows
         with self._rows_lock:
             self._rows, self._result = rows, result
-            self._files = self._files_for(rows)
+            # What asks for a transfer is one row with a secret, and is no result to be downloaded.
+            self._files = None if result.staging is not None else self._files_for(rows)
         if not self._finish(OperationState.FINISHED_STATE):
             # Canceled or closed in the last moment: nobody will fetch it.
             with self._rows_lock:
@@ -513,8 +519,10 @@ def _done() -> Result:
 
 
 _ALL_ROWS = 2**62
-_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "DDL", "TRANSACTION"})
-_WITH_RESULT = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "DESCRIBE"})
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "DDL", "TRANSACTION"})
+_WITH_RESULT = frozenset(
+    {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "SHOW", "DESCRIBE", "STAGING"}
+)
 NO_RESULT_COLUMN = "Result"
 
 

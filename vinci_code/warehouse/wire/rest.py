@@ -3,7 +3,7 @@
 * OIDC discovery and the token endpoint for OAuth machine-to-machine: the paths, the Basic
   authentication and the fields are those that databricks-sdk-py uses (``oauth.py``).
 * The warehouse's state: https://docs.databricks.com/api/workspace/warehouses/get and ``/start``.
-* The query history, which ``history`` answers.
+* The query history, which ``history`` answers, and the Files API, which ``files_api`` does.
 * The feature flags and telemetry of databricks-sql-connector (``common/feature_flag.py``,
   ``telemetry/``): answered and recorded, so that a test can assert that none was asked for.
 * The statement execution API and its relatives are refused by name.
@@ -42,10 +42,11 @@ _OPEN_PATHS = frozenset({_DISCOVERY, _OPENID, _HOST_METADATA, _TOKEN, "/telemetr
 
 _WAREHOUSE = re.compile(r"/api/2\.0/sql/warehouses/([^/]+)(/start|/stop)?")
 _FEATURE_FLAGS = re.compile(r"/api/2\.0/connector-service/feature-flags/[^/]+/[^/]+")
+# Those of the Files API are named without the file, which the record's path has.
+_FILES = re.compile(r"(/api/2\.0/fs/(?:files|directories))(?:/.*)?", re.DOTALL)
 _REFUSED = (
     ("/api/2.0/sql/statements", "the SQL statement execution REST API"),
     ("/api/2.0/sql/sessions", "the SQL sessions REST API (the driver's kernel and SEA backends)"),
-    ("/api/2.0/fs/", "the Files REST API (volumes)"),
 )
 
 
@@ -184,6 +185,7 @@ class Rest:
         state: The warehouse's state.
         warehouse_id: Its id.
         history: Answers who asks for the query history.
+        files: Answers what begins with ``/api/2.0/fs/``.
 
     Attributes:
         base_url: The workspace's address, ``https://localhost:PORT``; known once it listens.
@@ -195,11 +197,13 @@ class Rest:
         state: WarehouseState,
         warehouse_id: str,
         history: Callable[[Request], HttpAnswer],
+        files: Callable[[Request], HttpAnswer],
     ) -> None:
         self._credentials = credentials
         self._state = state
         self._warehouse_id = warehouse_id
         self._history = history
+        self._files = files
         self.base_url = ""
 
     def authenticate(self, request: Request) -> HttpAnswer | None:
@@ -231,6 +235,8 @@ class Rest:
             return fixed(request)
         if method == "GET" and _FEATURE_FLAGS.fullmatch(path):
             return json_answer({"flags": [], "ttl_seconds": 900})
+        if path.startswith("/api/2.0/fs/"):
+            return self._files(request)
         match = _WAREHOUSE.fullmatch(path)
         if match:
             return self._warehouse(method, match.group(1), match.group(2))
@@ -316,6 +322,12 @@ class Rest:
                 "port": int(port or 443),
             },
         }
+
+
+def operation_of(method: str, path: str) -> str:
+    """What the request log, and a fault, calls a request."""
+    match = _FILES.fullmatch(path)
+    return f"{method} {match.group(1) if match else path}"
 
 
 def bearer_token(request: Request) -> str | None:

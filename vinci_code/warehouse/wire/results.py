@@ -173,11 +173,18 @@ class Encoder:
         empty_schema: Whether the statement has no result of its own. Its Thrift schema then names
             one column ``Result``, while its Arrow schema has no field, as Spark's thrift server
             answers (``SparkExecuteStatementOperation.getResultSetSchema``).
+        staging: Whether its row tells the client to transfer a file.
     """
 
     def __init__(
-        self, columns: Sequence[Column], form: ResultFormat, *, empty_schema: bool = False
+        self,
+        columns: Sequence[Column],
+        form: ResultFormat,
+        *,
+        empty_schema: bool = False,
+        staging: bool = False,
     ) -> None:
+        self._staging = staging
         self._columns = list(columns)
         self._form = form
         shown = [] if empty_schema else self._columns
@@ -210,7 +217,7 @@ class Encoder:
             schema=table_schema(self._columns),
             resultFormat=arrow if self._form.arrow else kind.COLUMN_BASED_SET,
             lz4Compressed=self._form.arrow and self._form.lz4,
-            isStagingOperation=False,
+            isStagingOperation=self._staging,
         )
         if self._form.arrow:
             response.arrowSchema = self.schema_message

@@ -13,6 +13,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import selectors
 import socket
 import ssl
@@ -20,11 +21,11 @@ import struct
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
 
@@ -45,7 +46,11 @@ SEND_SECONDS = 300.0
 MAX_BODY = 64 * 1024 * 1024
 """The largest request body: a statement of 16 MiB and its parameters, with room to spare."""
 
+PIECE = 1024 * 1024
+"""How much of a body that is a file is read, or sent, at a time."""
+
 _SMALL = 64 * 1024
+_LONGEST_LINE = 4096
 _BACKLOG = 512
 # struct linger {on, seconds}: closing with zero seconds sends RST instead of FIN.
 _LINGER_RESET = struct.pack("ii", 1, 0)
@@ -53,15 +58,45 @@ _LINGER_RESET = struct.pack("ii", 1, 0)
 logger = logging.getLogger(__name__)
 
 
+class IncompleteBodyError(ConnectionError):
+    """The client went away, or broke the rules of HTTP, before a body was there."""
+
+
+class FileBody:
+    """A body that is a file, in pieces that can be read once.
+
+    Reading may raise ``IncompleteBodyError`` or ``TimeoutError``.
+
+    Attributes:
+        received: How many bytes were read so far.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.received = 0
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.received += len(piece)
+            yield piece
+
+
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, wholly read."""
+    """One HTTP request, wholly read but for a body that is a file.
+
+    Query and headers hold secrets, and are no part of what it prints.
+
+    Attributes:
+        stream: A body that is a file; ``None`` where ``body`` has it all.
+    """
 
     method: str
     path: str
-    query: Sequence[tuple[str, str]]
-    headers: Message
-    body: bytes
+    query: Sequence[tuple[str, str]] = field(repr=False)
+    headers: Message = field(repr=False)
+    body: bytes = field(repr=False)
+    stream: FileBody | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -74,22 +109,41 @@ class HttpAnswer:
         headers: Further headers.
         cut: Where to cut the connection with a reset instead of finishing the answer: ``None``
             (not at all), ``before`` (nothing is sent), ``mid`` (the headers and half of the body).
+        file: A body that is a file, open where the body begins; it is closed when it was sent.
+        file_size: How many bytes of it are the body.
+        head_size: How many bytes the body would have, for the answer to HEAD.
     """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: str | None = None
+    file: BinaryIO | None = None
+    file_size: int = 0
+    head_size: int | None = None
+
+    def forget(self) -> None:
+        """Close what it would have sent: another answer takes its place."""
+        if self.file is not None:
+            self.file.close()
+
+    @property
+    def size(self) -> int:
+        """How many bytes the body has."""
+        return len(self.body) if self.file is None else self.file_size
 
     @property
     def sent(self) -> int:
         """How many bytes of the body will reach the client."""
         if self.cut is None:
-            return len(self.body)
-        return 0 if self.cut == "before" else len(self.body) // 2
+            return self.size
+        return 0 if self.cut == "before" else self.size // 2
 
 
 Application = Callable[[Request], HttpAnswer]
+
+TakesFile = Callable[[str, str], bool]
+"""Whether the body of a request, of this method and path, is a file: of any size, and streamed."""
 
 
 class PortError(VinciError, OSError):
@@ -105,13 +159,21 @@ class Server:
         application: Called in the connection's thread for each request; must not raise.
         context: The TLS context.
         port: The port, or 0 for a free one.
+        takes_file: Which bodies are files.
 
     Raises:
         PortError: The port cannot be listened on.
     """
 
-    def __init__(self, application: Application, context: ssl.SSLContext, port: int = 0) -> None:
+    def __init__(
+        self,
+        application: Application,
+        context: ssl.SSLContext,
+        port: int = 0,
+        takes_file: TakesFile = lambda _method, _path: False,
+    ) -> None:
         self._application = application
+        self._takes_file = takes_file
         self._context = context
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
@@ -194,7 +256,7 @@ class Server:
                 self._connections[threading.current_thread()] = connection
                 closing = self._closing
             if not closing:
-                _HttpConnection(connection, self._application)
+                _HttpConnection(connection, self._application, self._takes_file)
         except OSError as error:
             # A client without the CA, one that speaks no TLS, one that went away, or a connection
             # that was shut down: its own affair, and no reason to end the server.
@@ -257,8 +319,11 @@ class _HttpConnection(BaseHTTPRequestHandler):
     server_version = "vinci-warehouse"
     sys_version = ""
 
-    def __init__(self, connection: socket.socket, application: Application) -> None:
+    def __init__(
+        self, connection: socket.socket, application: Application, takes_file: TakesFile
+    ) -> None:
         self._application = application
+        self._takes_file = takes_file
         self._reader = _DeadlineReader(connection)
         super().__init__(connection, ("", 0), None)  # type: ignore[arg-type]
 
@@ -291,10 +356,6 @@ class _HttpConnection(BaseHTTPRequestHandler):
         self._exchange()
 
     def _exchange(self) -> None:
-        body = self._read_body()
-        if body is None:
-            self.close_connection = True
-            return
         try:
             target = urllib.parse.urlsplit(self.path)
         except ValueError:
@@ -302,29 +363,117 @@ class _HttpConnection(BaseHTTPRequestHandler):
             self._refuse(400, "the request's target is no URL")
             return
         query = urllib.parse.parse_qsl(target.query, keep_blank_values=True)
-        request = Request(self.command, target.path, query, self.headers, body)
-        self._send(self._application(request))
+        if self._takes_file(self.command, target.path):
+            self._exchange_file(target.path, query)
+            return
+        body = self._read_body()
+        if body is None:
+            self.close_connection = True
+            return
+        self._send(self._application(Request(self.command, target.path, query, self.headers, body)))
+
+    def _exchange_file(self, path: str, query: list[tuple[str, str]]) -> None:
+        pieces = self._pieces()
+        if pieces is None:
+            self.close_connection = True
+            return
+        request = Request(self.command, path, query, self.headers, b"", FileBody(pieces))
+        answer = self._application(request)
+        if answer.cut is None and not self._drain_pieces(pieces):
+            self.close_connection = True
+            answer.headers["Connection"] = "close"
+        self._send(answer)
+
+    def _drain_pieces(self, pieces: Iterator[bytes]) -> bool:
+        """Read what nobody wanted, within limits; whether the next request can follow.
+
+        A client that still sends would find a reset in place of the answer.
+        """
+        size = 0
+        try:
+            for piece in pieces:
+                size += len(piece)
+                if size > MAX_BODY:
+                    return False
+        except OSError:
+            return False
+        return True
+
+    def _pieces(self) -> Iterator[bytes] | None:
+        """The body in pieces; ``None`` where the headers do not say how long it is."""
+        encoding = self.headers.get("transfer-encoding")
+        if encoding is not None:
+            if encoding.strip().lower() == "chunked" and "content-length" not in self.headers:
+                return self._chunks()
+            self._refuse(411, "a request needs a Content-Length, or chunks and nothing else")
+            return None
+        length = self._length()
+        return None if length is None else self._sized(length)
+
+    def _sized(self, left: int) -> Iterator[bytes]:
+        while left:
+            piece = self._some(min(left, PIECE))
+            left -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Iterator[bytes]:
+        # RFC 9112, 7.1: a size in hexadecimal, the bytes, an empty line; a size of 0 ends them.
+        while size := self._chunk_size():
+            yield from self._sized(size)
+            if self._line():
+                raise IncompleteBodyError("a chunk is longer than its size")
+        while self._line():
+            continue  # trailers
+
+    def _chunk_size(self) -> int:
+        text = self._line().partition(b";")[0].strip()
+        if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", text):
+            raise IncompleteBodyError("a chunk has no size")
+        return int(text, 16)
+
+    def _line(self) -> bytes:
+        self._reader.allow(ARRIVAL_SECONDS)
+        line = self._input.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise IncompleteBodyError("the body ended too early")
+        return line.strip()
+
+    def _some(self, most: int) -> bytes:
+        self._reader.allow(ARRIVAL_SECONDS)
+        piece = self._input.read1(most)
+        if not piece:
+            raise IncompleteBodyError("the body ended too early")
+        return piece
 
     def _read_body(self) -> bytes | None:
         if "transfer-encoding" in self.headers:
             self._refuse(411, "a request needs a Content-Length")
             return None
-        text = self.headers.get("content-length", "0").strip()
-        if not (text.isascii() and text.isdigit()):
-            self._refuse(400, "the Content-Length is no number")
+        length = self._length()
+        if length is None:
             return None
-        length = int(text)
         if length > MAX_BODY:
             self._refuse(413, f"a request may have {MAX_BODY} bytes, not {length}")
             return None
         body = self.rfile.read(length)
         return body if len(body) == length else None
 
+    def _length(self) -> int | None:
+        text = self.headers.get("content-length", "0").strip()
+        if not (text.isascii() and text.isdigit() and len(text) < _LONGEST_LINE):
+            self._refuse(400, "the Content-Length is no number")
+            return None
+        return int(text)
+
     def _refuse(self, status: int, reason: str) -> None:
         headers = {"Content-Type": "text/plain", "Connection": "close"}
         self._send(HttpAnswer(status, reason.encode(), headers))
 
     def _send(self, answer: HttpAnswer) -> None:
+        with answer.file or contextlib.nullcontext():
+            self._send_open(answer)
+
+    def _send_open(self, answer: HttpAnswer) -> None:
         if answer.cut == "before":
             self._reset()
             return
@@ -332,20 +481,36 @@ class _HttpConnection(BaseHTTPRequestHandler):
         self.send_header("Date", self.date_time_string())
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        size = answer.size if answer.head_size is None else answer.head_size
+        self.send_header("Content-Length", str(size))
         self.end_headers()
         head = self._drain()
         self.connection.settimeout(SEND_SECONDS)
         if answer.cut == "mid":
-            self.connection.sendall(head + answer.body[: len(answer.body) // 2])
+            self.connection.sendall(head + answer.body[: answer.sent])
+            self._send_file(answer.file, answer.sent)
             self._reset()
         elif self.command == "HEAD":
             self.connection.sendall(head)
+        elif answer.file is not None:
+            self.connection.sendall(head)
+            self._send_file(answer.file, answer.size)
         elif len(answer.body) <= _SMALL:
             self.connection.sendall(head + answer.body)
         else:
             self.connection.sendall(head)
             self.connection.sendall(answer.body)
+
+    def _send_file(self, file: BinaryIO | None, left: int) -> None:
+        while file is not None and left:
+            piece = file.read(min(left, PIECE))
+            if not piece:
+                # Fewer bytes than were promised: the client must not take them for all.
+                self._reset()
+                return
+            self.connection.settimeout(SEND_SECONDS)
+            self.connection.sendall(piece)
+            left -= len(piece)
 
     def _reset(self) -> None:
         self.close_connection = True
@@ -373,9 +538,6 @@ class _HttpConnection(BaseHTTPRequestHandler):
         # Not the request's line: the query string of a presigned URL is a secret.
         logger.debug("A request was answered with %s", code)
 
-    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        # Its arguments may be the request's line.
-        logger.debug("A request was refused: %s", format)
-
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        logger.debug(format, *args)
+        # What the base class says repeats a request's first line, where a URL may hold a secret.
+        logger.debug("The HTTP server notes: %s", format)

@@ -73,6 +73,7 @@ class ThriftService:
         executor: Runs the statements.
         log: Masks credentials in what is written on the records.
         history: Keeps an entry of every statement.
+        transfers: Turns the result of PUT, GET or REMOVE into the row that the client reads.
         cloud_fetch: Which results are sent as links; ``None`` for none.
     """
 
@@ -82,12 +83,14 @@ class ThriftService:
         executor: Executor,
         log: RequestLog,
         history: QueryHistory,
+        transfers: Callable[[Result], Result],
         cloud_fetch: CloudFetch | None = None,
     ) -> None:
         self._open_session = open_session
         self._executor = executor
         self._log = log
         self._history = history
+        self._transfers = transfers
         self._cloud_fetch = cloud_fetch
         self._lock = threading.Lock()
         self._sessions: dict[bytes, ClientSession] = {}
@@ -283,7 +286,7 @@ class ThriftService:
             raise BadRequestError(f"BAD_REQUEST: {error}") from error
 
         def run() -> Result:
-            return session.engine.execute(request.statement, bound)
+            return self._transfers(session.engine.execute(request.statement, bound))
 
         return self._run_statement(call, record, session, run)
 

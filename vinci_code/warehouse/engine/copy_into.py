@@ -1,0 +1,369 @@
+"""COPY INTO: files into a table, each of them once.
+
+https://docs.databricks.com/aws/en/sql/language-manual/delta-copy-into. A table remembers the paths
+of the files that it has loaded; a file is skipped by its path, also where it was changed since.
+"""
+
+# ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from vinci_code.warehouse.engine import conflicts, file_reading
+from vinci_code.warehouse.engine.catalog import expect_table, table_not_found
+from vinci_code.warehouse.engine.columns import check_columns
+from vinci_code.warehouse.engine.file_formats import format_of
+from vinci_code.warehouse.engine.file_reading import FileFormat, StagedFiles
+from vinci_code.warehouse.engine.insert import InsertPlan, write_query
+from vinci_code.warehouse.engine.model import Table, TableColumn, TableSchema, TableState
+from vinci_code.warehouse.engine.names import TableName, backtick
+from vinci_code.warehouse.engine.reader import Reader
+from vinci_code.warehouse.engine.result import Result, counts_result
+from vinci_code.warehouse.engine.rows import refuse_identity
+from vinci_code.warehouse.engine.select import run as run_query
+from vinci_code.warehouse.engine.store import Change
+from vinci_code.warehouse.engine.transactions import Effect
+from vinci_code.warehouse.engine.volume_paths import VolumePath, VolumePathError
+from vinci_code.warehouse.engine.work import Work
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
+from vinci_code.warehouse.sql.query import TranslatedQuery
+from vinci_code.warehouse.sql.types import STRING, Column, SqlType
+
+_MAX_FILES = 1000
+_MAX_PREVIEW = 49
+"""VALIDATE n ROWS gives a preview where n is less than 50."""
+
+OPERATION = "COPY INTO"
+
+
+@dataclass
+class _Request:
+    """What a statement says; options by their names in small letters."""
+
+    table: list[str]
+    path: str
+    format: str
+    preview: int | None = None
+    files: list[str] | None = None
+    pattern: str | None = None
+    format_options: dict[str, str] = field(default_factory=dict)
+    copy_options: dict[str, str] = field(default_factory=dict)
+
+
+def copy_into(work: Work, reader: Reader) -> Result:
+    """Run COPY INTO."""
+    request = _read(reader)
+    force = _flag(request.copy_options, "force")
+    merge_table = _flag(request.copy_options, "mergeschema")
+    _refuse_left("COPY_OPTIONS", request.copy_options)
+    merge_files = _flag(request.format_options, "mergeschema")
+    file_format = format_of(request.format, request.format_options)
+    name = work.name(request.table)
+    table, state = _target(work, name)
+    files = _chosen(work, request, file_format)
+    if not force:
+        files = [path for path in files if str(path) not in table.loaded]
+    if not files:
+        return _counts(0)
+    volumes = work.room.volumes
+    listed = file_reading.columns_of(volumes, file_format, files)
+    columns = file_reading.merged(listed) if merge_files else file_reading.same(listed, file_format)
+    schema, added = _schema_for(work, state, columns, may_grow=merge_table)
+    staged = file_reading.stage(
+        volumes, work.transaction, file_format, files, columns, limit=request.preview
+    )
+    effect = _stage(work, replace(state, schema=schema), staged)
+    if request.preview is not None:
+        return _preview(work, staged)
+    load = _Load(state, schema, added, effect, [str(path) for path in files], force)
+    _commit(work, name, load)
+    return _counts(effect.inserted)
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What is to be committed."""
+
+    state: TableState
+    schema: TableSchema
+    added: list[TableColumn]
+    effect: Effect
+    files: list[str]
+    force: bool
+
+
+# ---- reading the statement
+
+
+def _read(reader: Reader) -> _Request:
+    reader.expect("COPY", "INTO")
+    table = reader.name_parts()
+    if reader.accept("BY", "POSITION") or reader.peek("("):
+        raise unsupported("COPY INTO by position, or with a list of columns")
+    reader.expect("FROM")
+    if reader.peek("("):
+        raise unsupported("COPY INTO from a query")
+    path = reader.string()
+    if reader.accept("WITH"):
+        raise unsupported("COPY INTO with a credential or an encryption")
+    reader.expect("FILEFORMAT", "=")
+    request = _Request(table, path, reader.identifier())
+    if reader.accept("VALIDATE"):
+        request.preview = _preview_rows(reader)
+    if reader.accept("FILES"):
+        reader.expect("=")
+        request.files = _strings(reader)
+    elif reader.accept("PATTERN"):
+        reader.expect("=")
+        request.pattern = reader.string()
+    if reader.accept("FORMAT_OPTIONS"):
+        request.format_options = _options(reader)
+    if reader.accept("COPY_OPTIONS"):
+        request.copy_options = _options(reader)
+    reader.end()
+    return request
+
+
+def _preview_rows(reader: Reader) -> int:
+    if reader.done or reader.at_name:
+        raise unsupported("VALIDATE of all rows, of which the answer is not documented")
+    count = reader.integer()
+    reader.expect("ROWS")
+    if count < 1:
+        raise SqlError(
+            "COPY_INTO_SYNTAX_ERROR.VALIDATE_INVALID_ROWS",
+            "42601",
+            "Failed to parse COPY INTO command. VALIDATE must be followed by a positive number of "
+            "rows.",
+        )
+    if count > _MAX_PREVIEW:
+        raise unsupported(
+            f"VALIDATE of {count} rows: from {_MAX_PREVIEW + 1} on the answer is not documented"
+        )
+    return count
+
+
+def _strings(reader: Reader) -> list[str]:
+    reader.expect("(")
+    found = [reader.string()]
+    while reader.accept(","):
+        found.append(reader.string())
+    reader.expect(")")
+    if len(found) > _MAX_FILES:
+        raise unsupported(f"COPY INTO of {len(found)} FILES; there may be {_MAX_FILES}")
+    return found
+
+
+def _options(reader: Reader) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in reader.properties().items():
+        if key.lower() in found:
+            raise SqlError("DUPLICATE_KEY", "23505", f"Found duplicate keys `{key}`.")
+        found[key.lower()] = value
+    return found
+
+
+def _flag(options: dict[str, str], name: str) -> bool:
+    """Take an option that is true or false out of the others."""
+    value = options.pop(name, "false").lower()
+    if value not in ("true", "false"):
+        raise unsupported(f"'{name}' = '{value}': it is 'true' or 'false'")
+    return value == "true"
+
+
+def _refuse_left(clause: str, options: dict[str, str]) -> None:
+    if options:
+        raise unsupported(f"the option '{next(iter(options))}' in {clause}")
+
+
+# ---- the table and the files
+
+
+def _target(work: Work, name: TableName) -> tuple[Table, TableState]:
+    if work.catalogs.find_view(name) is not None:
+        raise expect_table(name)
+    table = work.catalogs.find_table(name)
+    if table is None:
+        raise SqlError(
+            "DELTA_MISSING_DELTA_TABLE_COPY_INTO",
+            "42P01",
+            f"Table doesn't exist. Create an empty Delta table first using CREATE TABLE {name}.",
+        )
+    return table, work.transaction.target(name)
+
+
+def _chosen(work: Work, request: _Request, file_format: FileFormat) -> list[VolumePath]:
+    volumes = work.room.volumes
+    path = file_reading.locate(volumes, request.path)
+    if request.files is not None:
+        try:
+            chosen = [path.child(name) for name in dict.fromkeys(request.files)]
+        except VolumePathError as error:
+            raise unsupported(f"a path in FILES: of each one, {error}") from error
+        found = [
+            one for item in chosen for one in file_reading.discover(volumes, item, recursive=False)
+        ]
+    elif request.pattern is not None:
+        matches = _glob(request.pattern)
+        start = len(path.inner) + 1 if path.inner else 0
+        found = [
+            item
+            for item in file_reading.discover(volumes, path, recursive=True)
+            if matches.fullmatch(item.inner[start:])
+        ]
+    else:
+        found = file_reading.discover(volumes, path, recursive=False)
+    if not found:
+        raise SqlError(
+            "COPY_INTO_SOURCE_SCHEMA_INFERENCE_FAILED",
+            "42KD9",
+            "The source directory did not contain any parsable files of type "
+            f"{file_format.name}. Please check the contents of '{path}'.",
+        )
+    return found
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Return what a glob matches; no sign in it matches a slash.
+
+    Raises:
+        SqlError: It has braces, or a bracket that is never closed.
+    """
+    if "{" in pattern or "\\" in pattern or pattern.count("[") != pattern.count("]"):
+        raise unsupported(f"the PATTERN '{pattern}': of its signs *, ? and [ ] are known")
+    parts = []
+    for piece in pattern.split("/"):
+        translated = fnmatch.translate(piece.replace("[^", "[!"))
+        parts.append(translated.replace("(?s:", "(?:").removesuffix("\\Z").removesuffix("\\z"))
+    return re.compile("/".join(parts))
+
+
+# ---- the columns
+
+
+def _schema_for(
+    work: Work, state: TableState, columns: Sequence[Column], *, may_grow: bool
+) -> tuple[TableSchema, list[TableColumn]]:
+    """Return the table's metadata for these columns, and those that it gets.
+
+    Raises:
+        SqlError: ``COPY_INTO_SCHEMA_MISMATCH_WITH_TARGET_TABLE`` where a type differs, or a column
+            is missing and the table may not get it.
+    """
+    schema, added, wrong = state.schema, [], []
+    number = schema.next_physical
+    for column in columns:
+        own = schema.find(column.name)
+        if own is None and may_grow:
+            added.append(TableColumn(column.name, column.type, f"c{number}"))
+            number += 1
+        elif own is None:
+            wrong.append(f"+ {column.name}: {column.type.text}")
+        elif _plain(own.type) != _plain(column.type):
+            wrong.append(f"  {own.name}: {own.type.text} in the table, {column.type.text} in files")
+    if wrong:
+        listed = "\n".join(wrong)
+        raise SqlError(
+            "COPY_INTO_SCHEMA_MISMATCH_WITH_TARGET_TABLE",
+            "42KDG",
+            "A schema mismatch was detected while copying into the Delta table (Table: "
+            f"{state.name}).\nThis may indicate an issue with the incoming data, or the Delta "
+            "table schema can be evolved automatically by setting:\nCOPY_OPTIONS ('mergeSchema' = "
+            f"'true')\nSchema difference:\n{listed}",
+        )
+    if not added:
+        return schema, []
+    grown = replace(schema, columns=(*schema.columns, *added), next_physical=number)
+    check_columns(work, state.name, grown)
+    return grown, added
+
+
+def _plain(kind: SqlType) -> str:
+    """What two types have in common that hold the same values: the length of a text apart."""
+    return STRING.simple if kind.is_string else kind.simple.lower()
+
+
+# ---- the rows
+
+
+def _stage(work: Work, state: TableState, staged: StagedFiles) -> Effect:
+    targets = [state.schema.column(column.name) for column in staged.columns]
+    refuse_identity(targets)
+    listed = ", ".join(staged.physical)
+    # Of equal types: a field of a struct may be spelled otherwise, and nothing else.
+    columns = tuple(
+        replace(column, type=target.type if not target.type.is_string else column.type)
+        for column, target in zip(staged.columns, targets, strict=True)
+    )
+    source = TranslatedQuery(
+        f"SELECT {listed} FROM {staged.relation}", columns, {}, staged.physical
+    )
+    plan = InsertPlan(source, targets, list(range(len(targets))))
+    return write_query(work, state, plan)[1]
+
+
+def _preview(work: Work, staged: StagedFiles) -> Result:
+    listed = ", ".join(staged.physical)
+    source = TranslatedQuery(
+        f"SELECT {listed} FROM {staged.relation}", staged.columns, {}, staged.physical
+    )
+    return run_query(work.session, source)
+
+
+def _commit(work: Work, name: TableName, load: _Load) -> None:
+    room, state, effect = work.room, load.state, load.effect
+    with room.store.commit_lock:
+        table = work.catalogs.find_table(name)
+        if table is None or table.state.id != state.id:
+            raise table_not_found(name)
+        again = [path for path in load.files if path in table.loaded]
+        if again and not load.force:
+            raise SqlError(
+                "COPY_INTO_DUPLICATED_FILES_COPY_NOT_ALLOWED",
+                "25000",
+                "Duplicated files were committed in a concurrent COPY INTO operation: "
+                f"{backtick(again[0])}. Please try again later.",
+            )
+        attempt = conflicts.Attempt(state, None, False, False, True, False)
+        conflicts.check(work.cursor, table, attempt)
+        commit = replace(
+            room.next_commit(table, state, OPERATION),
+            metrics={"numFiles": str(len(load.files)), "numOutputRows": str(effect.inserted)},
+            blind_append=True,
+            added=effect.inserted,
+            inserted=bool(effect.inserted),
+            metadata=bool(load.added or effect.identity),
+        )
+        listed = ", ".join(item.physical for item in load.schema.columns)
+        change = Change(
+            state,
+            commit,
+            f"(SELECT {listed} FROM {effect.rows})",
+            schema=load.schema if load.added else None,
+            new_columns=load.added,
+            identity=effect.identity,
+        )
+        new = [path for path in load.files if path not in table.loaded]
+
+        def persist() -> None:
+            if new:
+                room.store.note_loaded(work.cursor, state.id, new)
+
+        work.session.check_interrupt()
+        with work.session.shielded():
+            room.publish(work.cursor, [change], persist, lambda: table.loaded.update(new))
+
+
+def _counts(count: int) -> Result:
+    return counts_result(
+        "COPY",
+        [
+            ("num_affected_rows", count),
+            ("num_inserted_rows", count),
+            ("num_skipped_corrupt_files", 0),
+        ],
+    )
