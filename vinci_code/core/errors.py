@@ -49,6 +49,8 @@
     ├── InputDataError                   a line of an input file cannot be used
     ├── FaultScriptError                 (3) a fault for the local warehouse is none
     ├── SqlError                         (3) the local warehouse's answer to a statement
+    ├── VolumePathError                  (3) a text is no path of a volume (also a ValueError)
+    ├── VolumeFileError                  (3) a file of a volume cannot be what was asked for
     ├── PortError                        (3) the local warehouse cannot listen (also an OSError)
     └── UnsupportedSqlglotError          (3) the sqlglot that is installed lacks what it needs
 
