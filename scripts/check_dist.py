@@ -77,6 +77,21 @@ def problems_of_wheel(files: Mapping[str, bytes]) -> Iterator[str]:
     tops = {name.partition("/")[0] for name in files}
     extra = sorted(top for top in tops if top != "vinci_code" and not top.endswith(".dist-info"))
     yield from (f"the wheel would install {top} beside vinci_code" for top in extra)
+    metadata = [data for name, data in files.items() if name.endswith(".dist-info/METADATA")]
+    yield from (
+        f"README.md is shown elsewhere, where its link {link} leads nowhere"
+        for data in metadata
+        for link in relative_links(data.decode())
+    )
+
+
+def relative_links(metadata: str) -> list[str]:
+    """The links of a README that lead to files beside it, once the project has an address."""
+    headers, _, readme = metadata.partition("\n\n")
+    if not re.search(r"^(Project-URL|Home-page):", headers, re.MULTILINE):
+        return []
+    links = re.findall(r"\]\(([^)\s]+)\)", readme)
+    return [link for link in links if "://" not in link and not link.startswith("#")]
 
 
 def problems_of_sdist(files: Mapping[str, bytes], docs: Iterable[str]) -> Iterator[str]:

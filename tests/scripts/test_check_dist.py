@@ -92,6 +92,18 @@ def test_what_would_lie_beside_the_package_is_seen() -> None:
     assert wheel(**{"scripts/a.py": b""}) == ["the wheel would install scripts beside vinci_code"]
 
 
+def test_a_link_of_the_readme_that_leads_nowhere_is_seen() -> None:
+    readme = "See [keys](docs/keys.md), ![chart](https://example.org/chart.svg), [below](#use)."
+    found = "README.md is shown elsewhere, where its link {} leads nowhere"
+    links = [found.format("docs/keys.md")]
+    for headers, expected in (
+        ("Name: vinci-code", []),
+        ("Name: vinci-code\nProject-URL: Source, https://example.org", links),
+    ):
+        metadata = f"{headers}\n\n{readme}".encode()
+        assert wheel(**{f"{INFO}/METADATA": metadata}) == expected
+
+
 def test_a_version_that_differs_is_seen() -> None:
     names = ("vinci_code-1.0-py3-none-any.whl", "vinci_code-1.0.tar.gz")
     assert list(CHECK.problems_of_version("1.0", "## 1.0 (2026-01-01)", *names)) == []
