@@ -423,12 +423,19 @@ def test_what_a_compound_statement_may_not_have_here_is_refused_by_name(
     assert tables.column("SELECT id FROM m") == [1, 2]
 
 
+@pytest.mark.parametrize("begun", ["DELETE FROM m", ""])
 @pytest.mark.parametrize("begin", ["BEGIN TRANSACTION", "SET AUTOCOMMIT = FALSE"])
-def test_a_compound_statement_in_a_transaction_is_refused(tables: Client, begin: str) -> None:
+def test_a_compound_statement_in_a_transaction_is_refused(
+    tables: Client, begin: str, begun: str
+) -> None:
     tables.run(begin)
-    tables.run("DELETE FROM m")
+    if begun:
+        tables.run(begun)
     tables.fails(
-        "BEGIN SELECT 1; END", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000", "in a transaction"
+        "BEGIN DELETE FROM m; SELECT 1; END",
+        "UNSUPPORTED_BY_LOCAL_WAREHOUSE",
+        "0A000",
+        "in a transaction",
     )
     tables.run("ROLLBACK")
     assert tables.column("SELECT id FROM m") == [1, 2]

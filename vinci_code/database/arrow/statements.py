@@ -26,8 +26,7 @@ def checked_statement(statement: Any, wanted_by: str) -> SelectBase | TextClause
         return statement
     if isinstance(statement, TextClause):
         traits = describe(statement.text)
-        # SQLite's way of telling what is there.
-        if traits.reads or traits.keyword == "PRAGMA":
+        if traits.reads:
             return statement
         found, fix = f"text that begins with {traits.keyword or 'nothing'}", _EXECUTE
     elif isinstance(statement, UpdateBase):

@@ -385,7 +385,7 @@ def _compound(session: EngineSession, text: str, parameters: Sequence[Parameter]
     """
     if session.aborted:
         raise errors.rollback_required()
-    if session.in_transaction:
+    if session.in_transaction or not session.autocommit:
         session.abort()
         raise unsupported("a compound statement, BEGIN … END, in a transaction")
     statements = split_compound(text)
