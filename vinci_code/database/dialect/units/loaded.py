@@ -149,13 +149,14 @@ def _note_refresh(state: Any, context: Any, attributes: Any) -> None:
 
     Without a context SQLAlchemy has computed them by itself, as of an UPDATE in bulk.
     """
-    parts = vars(state).setdefault(_PARTS, {})
     if attributes is None:
-        parts.clear()
-    if attributes is not None:
-        parts.update(dict.fromkeys(attributes, None if context is None else context.runid))
-    elif context is not None:
-        del vars(state)[_PARTS]
+        # All of it: what its own number says counts again, or nothing is known.
+        vars(state).pop(_PARTS, None)
+        if context is None:
+            vars(state)[_PARTS] = {}
+        return
+    parts = vars(state).setdefault(_PARTS, {})
+    parts.update(dict.fromkeys(attributes, None if context is None else context.runid))
 
 
 def _note_added(_session: Any, state: Any) -> None:
