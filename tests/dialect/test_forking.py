@@ -10,13 +10,13 @@ import signal
 import ssl
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, text
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 from tests.full import some
 from tests.history import forks
 from tests.patience import PATIENCE_S
+from tests.served_elsewhere import served_elsewhere
 from vinci_code.core.config import DatabaseSettings
 from vinci_code.core.config import settings as settings_module
 from vinci_code.core.redaction import Secret, exact, hooks
@@ -84,12 +85,20 @@ def closings(warehouse: TestWarehouse) -> int:
     return sum(record.operation == "CloseSession" for record in warehouse.requests)
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[tuple[URL, dict[str, Any]]]:
+    """A warehouse in another process: its URL, and the arguments to connect with."""
+    with served_elsewhere() as (url, arguments):
+        yield make_url(url), arguments
+
+
 @pytest.mark.parametrize("pool", [None, QueuePool, StaticPool, NullPool])
 def test_children_get_their_own_answers(
-    pool: type[Pool] | None, engine_url: URL, engine_args: dict[str, Any]
+    pool: type[Pool] | None, elsewhere: tuple[URL, dict[str, Any]]
 ) -> None:
+    url, arguments = elsewhere
     options = {} if pool is None else {"poolclass": pool}
-    engine = create_engine(engine_url, connect_args=engine_args, **options)
+    engine = create_engine(url, connect_args=arguments, **options)
     assert number_of(engine, 1) == 1
     session = session_of(engine)
 
@@ -262,8 +271,17 @@ def settings_of(warehouse: TestWarehouse) -> DatabaseSettings:
     )
 
 
-def test_the_connectors_engine(local_warehouse: TestWarehouse) -> None:
-    engine = create_databricks_engine(settings_of(local_warehouse))
+def test_the_connectors_engine(elsewhere: tuple[URL, dict[str, Any]]) -> None:
+    url, arguments = elsewhere
+    engine = create_databricks_engine(
+        DatabaseSettings(
+            use_databricks=True,
+            databricks_server_hostname=f"{url.host}:{url.port}",
+            databricks_http_path=str(url.query["http_path"]),
+            databricks_access_token=arguments["access_token"],
+            databricks_ca_file=arguments["_tls_trusted_ca_file"],
+        )
+    )
     assert number_of(engine, 1) == 1
 
     def ask(number: int) -> None:

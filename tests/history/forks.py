@@ -14,7 +14,6 @@ import argparse
 import faulthandler
 import gc
 import logging
-import multiprocessing
 import os
 import random
 import signal
@@ -23,15 +22,13 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from tests.certificates import trust_none_of_the_machine
-from vinci_code.warehouse import LocalWarehouse
+from tests.served_elsewhere import served_elsewhere
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +79,7 @@ def run(count: int, seed: int, threads: int = 3) -> Report:
     # of what a child may have to clear away: it waited for threads that it has not.
     gc.collect()
     gc.freeze()
-    with _served() as address:
+    with served_elsewhere() as address:
         engine = _engine(*address)
         load = _Load(engine, threads, seed)
         rng = random.Random(seed)
@@ -148,36 +145,6 @@ class _Load:
                     self.wrong.append(f"a thread of the parent asked for {number}, got {found}")
         except Exception:  # noqa: BLE001 - the report names it
             self.wrong.append(f"a thread of the parent: {traceback.format_exc()}")
-
-
-@contextmanager
-def _served() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A warehouse in a process of its own, as its URL and connect arguments.
-
-    In this one it would be forked with the rest.
-    """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,))
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        ours.send("stop")
-        process.join()
-
-
-def _serve(pipe: Any) -> None:
-    with LocalWarehouse(record_limit=64) as warehouse:
-        url = (
-            f"databricks+vinci://{warehouse.host}:{warehouse.port}?http_path={warehouse.http_path}"
-        )
-        arguments = {
-            "access_token": warehouse.access_token,
-            "_tls_trusted_ca_file": str(warehouse.ca_file),
-        }
-        pipe.send((url, arguments))
-        pipe.recv()
 
 
 def _engine(url: str, arguments: dict[str, Any]) -> sa.Engine:
