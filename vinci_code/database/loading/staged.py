@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -34,7 +34,7 @@ from vinci_code.database.dialect.file_loads import (
 from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.writes.sets import OnConflict
 from vinci_code.database.dialect.writes.shapes import letters
-from vinci_code.database.loading.volumes import OURS, Volume
+from vinci_code.database.loading.volumes import NO_VOLUME, OURS, Volume
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,6 @@ _LISTED = 1001
 """The most that LIST tells."""
 _NAME = re.compile(r"(?P<time>[0-9a-f]{12})-[0-9a-f]{20}-\d+\.parquet")
 _MISSING = "PATH_NOT_FOUND"
-_NO_VOLUME = "UC_VOLUME_NOT_FOUND"
 
 _log = logging.getLogger(__name__)
 
@@ -169,9 +168,7 @@ def load_staged(
     return StagedOutcome(rows, len(paths), size, mode, write)
 
 
-def remove_staged(
-    connection: Connection, volume: Volume, *, older_than: timedelta = STALE
-) -> int:
+def remove_staged(connection: Connection, volume: Volume, *, older_than: timedelta = STALE) -> int:
     """Remove the files that loads have left in a volume: those of processes that were killed.
 
     Args:
@@ -230,7 +227,7 @@ def _make_room(connection: Connection, volume: Volume, folder: str) -> None:
 
 
 def _explained(error: Error, volume: Volume) -> str:
-    if error.error_class == _NO_VOLUME:
+    if error.error_class == NO_VOLUME:
         return (
             f"the volume {volume}, in which a load stages its files, does not exist; nothing was "
             f"sent\nTo fix it: CREATE VOLUME {volume}; or name another one by volume= or "

@@ -17,6 +17,13 @@ OURS = "vinci_load"
 """What a volume is called that loads are staged in without being told to, in the schema that the
 connection begins with; and the folder in any volume."""
 
+NO_VOLUME = "UC_VOLUME_NOT_FOUND"
+"""The condition of a volume that does not exist."""
+
+_NONE = (
+    "no volume was named by volume= or DATABRICKS_VOLUME, and the connection's schema has none "
+    f"called {OURS}"
+)
 _VOLUME = re.compile(r"/Volumes/([^/]+)/([^/]+)/([^/]+)\Z")
 
 
@@ -80,17 +87,15 @@ def volume_for(connection: Connection, wanted: str | None) -> ChosenVolume:
     if dialect.volume is not None:
         return ChosenVolume(Volume.parse(dialect.volume), "it is that of the engine")
     try:
-        rows = connection.exec_driver_sql("SHOW VOLUMES").all()
+        found = connection.exec_driver_sql(f"DESCRIBE VOLUME {OURS}").one()
     except DBAPIError as error:
-        reason = str(error.orig).splitlines()[0]
-        return ChosenVolume(None, f"no volume was named, and SHOW VOLUMES failed: {reason}")
-    for _, name in rows:  # the schema and the volume
-        if str(name).lower() == OURS:
-            where = connection.exec_driver_sql("SELECT current_catalog(), current_schema()").one()
-            found = Volume.parse(f"/Volumes/{where[0]}/{where[1]}/{OURS}")
-            return ChosenVolume(found, "it is the volume of this name in the connection's schema")
-    return ChosenVolume(
-        None,
-        f"no volume was named, and the connection's schema has none called {OURS}; name one by "
-        "volume= or DATABRICKS_VOLUME",
-    )
+        if getattr(error.orig, "error_class", None) == NO_VOLUME:
+            return ChosenVolume(None, _NONE)
+        return ChosenVolume(None, f"{_NONE}, as far as it tells: {_first_line(error)}")
+    told = found._mapping
+    volume = Volume.parse(f"/Volumes/{told['catalog']}/{told['database']}/{told['name']}")
+    return ChosenVolume(volume, f"the connection's schema has a volume called {OURS}")
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).partition("\n")[0]

@@ -76,9 +76,7 @@ class Session:
         bound = [adapter.parameter(parameter) for parameter in parameters]
         try:
             with self.channel.on_behalf_of(call), unlogged(text):
-                driver_cursor.execute(
-                    text, bound or None, query_tags=query_tags, input_stream=sent
-                )
+                driver_cursor.execute(text, bound or None, query_tags=query_tags, input_stream=sent)
         except Exception as error:
             self._command = self.running()  # which the cursor forgets
             if is_foreign(error):

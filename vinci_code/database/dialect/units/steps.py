@@ -68,8 +68,7 @@ def steps(
     for write in held:
         if isinstance(write, HeldText):
             for text in (*(locking(locked) if first else ()), write):
-                rows = text.payload.rows if isinstance(text, HeldFiles) else 0
-                yield Step(text.text, text.parameters, rows, text, True, True, text, text.described)
+                yield _of_text(text)
             first = []
             continue
         given = write.settled()
@@ -85,6 +84,11 @@ def steps(
             del payload, writer
             part = write if whole else replace(write, rows=list(rows), sources=[])
             yield Step(made.text, made.parameters, made.rows, write, whole, last, part)
+
+
+def _of_text(text: HeldText) -> Step:
+    rows = text.payload.rows if isinstance(text, HeldFiles) else 0
+    return Step(text.text, text.parameters, rows, text, True, True, text, text.described)
 
 
 def locking(locked: Iterable[LockedRows]) -> list[HeldText]:

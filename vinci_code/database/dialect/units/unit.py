@@ -326,8 +326,8 @@ class Unit:
         others = [write for write in self.held if write.changes != frozenset({table})]
         if others:
             return (
-                f"the unit of work has written to {', '.join(tables_of(others))} before; both would "
-                "take a transaction, which cannot read the files of a volume"
+                f"the unit of work has written to {', '.join(tables_of(others))} before; both "
+                "would take a transaction, which cannot read the files of a volume"
             )
         return None
 

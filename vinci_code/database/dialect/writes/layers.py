@@ -266,9 +266,7 @@ class Layers:
             named += f", {BEFORE} AS (SELECT * FROM {shape.target})"
             values = tuple(replace(item, made=_laid(item)) for item in shape.values)
             shape = replace(shape, target=BEFORE, values=values)
-        writer = SetWriter(
-            shape, checks, self._dialect, self._format, rows=rows, replaces=replaces
-        )
+        writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows, replaces=replaces)
         wanted = writer.guards(upsert)
         if not wanted:
             return given
