@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -221,9 +221,7 @@ def _lines(file: _File, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]
                 reason = "it is no JSON" if not isinstance(error, _TwiceError) else str(error)
                 raise InputDataError(file.path, number, f"{reason}; nothing was loaded") from None
             if type(row) is not dict:
-                raise InputDataError(
-                    file.path, number, "it is no JSON object; nothing was loaded"
-                )
+                raise InputDataError(file.path, number, "it is no JSON object; nothing was loaded")
             yield number, row, len(line)
 
 

@@ -50,9 +50,7 @@ def source_of_frame(given: Any) -> Source:
     )
 
 
-def source_of_batches(
-    begin: Callable[[], Iterator[Any]], first: Any, *, is_once: bool
-) -> Source:
+def source_of_batches(begin: Callable[[], Iterator[Any]], first: Any, *, is_once: bool) -> Source:
     """The source of batches of Arrow, one after the other.
 
     Raises:
@@ -73,9 +71,7 @@ def source_of_batches(
             for batch in item.to_batches() if isinstance(item, pa.Table) else [item]:
                 yield from _cut(batch)
 
-    return Source(
-        "batches of Arrow", portions, schema, tuple(schema.names), is_once=is_once
-    )
+    return Source("batches of Arrow", portions, schema, tuple(schema.names), is_once=is_once)
 
 
 def _of_table(table: Any, told: str) -> Source:
@@ -120,9 +116,7 @@ def _of_pandas(frame: Any) -> Source:
         raise LoadRefusedError(
             "a pandas DataFrame", f"two columns are called {twice[0]!r}", "rename one of them"
         )
-    objects = {
-        name for name in names if frame[name].dtype == object and not _is_text(frame[name])
-    }
+    objects = {name for name in names if frame[name].dtype == object and not _is_text(frame[name])}
     typed = frame[[name for name in names if name not in objects]]
     schema = pa.Schema.from_pandas(typed.iloc[:ROWS], preserve_index=False)
     for name in typed.columns:

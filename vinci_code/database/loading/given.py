@@ -66,12 +66,22 @@ def rows_of(portion: Portion, columns: Iterable[GivenColumn], before: int) -> li
     Raises:
         RowRefusedError: A value cannot be stored.
     """
-    made = {given.column.key: _values(portion, given, before) for given in columns}
+    made = {given.column.key: values_of(portion, given, before) for given in columns}
     keys = list(made)
     return [dict(zip(keys, row, strict=True)) for row in zip(*made.values(), strict=True)]
 
 
-def _values(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
+def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
+    """The values of a column as an application gives them.
+
+    Args:
+        portion: The portion.
+        given: The column.
+        before: How many rows the source had before it.
+
+    Raises:
+        RowRefusedError: One cannot be stored.
+    """
     values = portion.columns[given.name]
     if not is_arrow(values) and not portion.texts:
         return list(values)
@@ -81,16 +91,11 @@ def _values(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
 
     kind = given.column.type
     try:
-        if not portion.texts:
+        if not portion.texts or (is_arrow(values) and given.family is Family.DOCUMENT):
             made = python_values(values, given.family, kind)
-        elif is_arrow(values):
-            texts = values.to_pylist()
-            if given.family is Family.DOCUMENT:
-                made = python_values(values, given.family, kind)
-            else:
-                made = said_values(texts, given.family, kind)
         else:
-            made = said_values(values, given.family, kind)
+            texts = values.to_pylist() if is_arrow(values) else values
+            made = said_values(texts, given.family, kind)
     except BadValueError as error:
         raise RowRefusedError(before + error.index + 1, given.name, str(error)) from None
     null = null_of(kind)

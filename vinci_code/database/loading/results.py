@@ -73,8 +73,10 @@ class LoadPlan:
     columns: tuple[str, ...]
 
     def __str__(self) -> str:
-        count = "rows, of which the end of the source tells how many" if self.rows is None else (
-            f"{self.rows:,} rows"
+        count = (
+            "rows, of which the end of the source tells how many"
+            if self.rows is None
+            else (f"{self.rows:,} rows")
         )
         keys = f" by {', '.join(self.keys)}" if self.keys else ""
         return f"{self.mode}{keys} into {self.table}: {count}, {self.way}: {self.why}"

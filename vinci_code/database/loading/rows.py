@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from vinci_code.core.errors import RowRefusedError, ValueRefusedError
 from vinci_code.database.dialect.types.base import named, write_processor
 from vinci_code.database.loading.binds import begin_writing
-from vinci_code.database.loading.given import Row, names_of, portions_within, renamed, rows_of
 from vinci_code.database.loading.given import GivenColumn as Given
+from vinci_code.database.loading.given import Row, names_of, portions_within, renamed, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
 from vinci_code.database.loading.results import Outcome
 from vinci_code.database.loading.targets import Matching
@@ -79,9 +79,7 @@ class RowLoad:
         if self._matching.mode in {"upsert", "insert_missing"}:
             statement, given = self._upsert(rows, columns), None
         try:
-            result = self._connection.execute(
-                statement, given, execution_options=self._options
-            )
+            result = self._connection.execute(statement, given, execution_options=self._options)
         except StatementError as error:
             if isinstance(error, DBAPIError):
                 raise

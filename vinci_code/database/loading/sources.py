@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstanceState
 
 from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.driver.rows import require_pyarrow
-from vinci_code.database.loading.portions import ROWS, Portion, of_batch, of_rows
+from vinci_code.database.loading.portions import ROWS, Portion, of_rows
 
 
 @dataclass(frozen=True)

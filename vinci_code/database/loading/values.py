@@ -68,7 +68,7 @@ def python_values(column: Any, family: Family, kind: TypeEngine[Any]) -> list[An
     is_wall_clock = family is Family.DATE and pa.types.is_timestamp(plain_type(column.type))
     own = plain(column)
     if family is Family.INTEGER and not pa.types.is_null(own.type):
-        own = cast(own, pa.int64(), _NO_INTEGER)
+        own = cast(own, pa.int64(), NO_INTEGER)
     elif family is Family.FLOAT and pa.types.is_integer(own.type):
         own = cast(own, pa.float64(), "a whole number with more digits than a float has")
     elif is_wall_clock:
@@ -174,8 +174,8 @@ def _converter(family: Family, kind: TypeEngine[Any], given: Any) -> Convert | N
     own: Any = undecorated(kind)
     if family is Family.UUID:
         if pa.types.is_binary(given):
-            return lambda value: uuid.UUID(bytes=value) if own.as_uuid else str(
-                uuid.UUID(bytes=value)
+            return lambda value: (
+                uuid.UUID(bytes=value) if own.as_uuid else str(uuid.UUID(bytes=value))
             )
         return _uuid if own.as_uuid else lambda value: str(_uuid(value))
     if family is Family.DOCUMENT and pa.types.is_string(given):
@@ -323,7 +323,7 @@ _SAID: dict[Family, Convert] = {
     Family.BINARY: _bytes,
 }
 
-_NO_INTEGER = "a number that is no whole number of 64 bits; make the column Numeric, or round it"
+NO_INTEGER = "a number that is no whole number of 64 bits; make the column Numeric, or round it"
 _CAST = "cast the column to a type that the table's column takes, or change the table's"
 _NAIVE = (
     "say which zone it is in: pyarrow.compute.assume_timezone, dt.tz_localize of pandas, or "
