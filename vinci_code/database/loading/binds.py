@@ -25,8 +25,8 @@ def checked_bind(bind: Any) -> Bind:
         return bind
     if type(bind).__module__.startswith("sqlalchemy.ext.asyncio"):
         raise ArgumentError(
-            f"load() takes an Engine, a Connection or a Session, found {type(bind).__name__}, which "
-            "is for asyncio; nothing was loaded\nTo fix it: await load_async(…)."
+            f"load() takes an Engine, a Connection or a Session, found {type(bind).__name__}, "
+            "which is for asyncio; nothing was loaded\nTo fix it: await load_async(…)."
         )
     raise ArgumentError(
         f"load() takes an Engine, a Connection or a Session first, found a {type(bind).__name__}; "

@@ -6,10 +6,9 @@ import glob
 import io
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -37,7 +36,7 @@ class _File:
 
     @property
     def size(self) -> int:
-        return os.stat(self.path).st_size
+        return Path(self.path).stat().st_size
 
 
 def source_of_files(paths: list[str], wanted: str | None) -> Source:
@@ -65,12 +64,12 @@ def source_of_files(paths: list[str], wanted: str | None) -> Source:
 
 
 def _found(given: str) -> list[str]:
-    if os.path.exists(given):
-        if os.path.isdir(given):
+    if Path(given).exists():
+        if Path(given).is_dir():
             raise LoadRefusedError(given, "it is a folder", f"name its files: {given}/*.parquet")
         return [given]
-    found = sorted(glob.glob(given, recursive=True))
-    files = [path for path in found if not os.path.isdir(path)]
+    found = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - its pattern is a whole path
+    files = [path for path in found if not Path(path).is_dir()]
     if not files:
         raise LoadRefusedError(given, "there is no such file", "check the path, or the pattern")
     return files
@@ -191,8 +190,6 @@ def _json_portions(files: list[_File]) -> Iterator[Portion]:
                 if names is None:
                     names = tuple(block[0][1])
                 wanted = set(names)
-                for number, row, _ in block:
-                    pass
                 yield _json_portion(file, block, names, wanted)
 
 

@@ -1,4 +1,4 @@
-"""What a column gets that a source does not give: Python's defaults, and keys that are made here."""
+"""What a column gets that a source does not give: Python's defaults, and keys made here."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,11 +105,6 @@ def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
 def names_of(portion: Portion) -> tuple[str, ...]:
     """The source's names for the columns of a portion."""
     return tuple(portion.columns)
-
-
-def renamed(columns: Iterable[GivenColumn]) -> Mapping[str, str]:
-    """The source's names for the columns of a table, by their keys."""
-    return {given.column.key: given.name for given in columns}
 
 
 def portions_within(portions: Iterable[Portion], rows: int) -> Iterator[Portion]:

@@ -77,8 +77,8 @@ class Job:
         """
         if self._source.is_once and connection.dialect.name != "sqlite":
             raise ArgumentError(
-                f"explain=True reads rows to see how large they are, and {self._source.told} can be "
-                "read once only; nothing was loaded\nTo fix it: pass a list, a table or files."
+                f"explain=True reads rows to see how large they are, and {self._source.told} can "
+                "be read once only; nothing was loaded\nTo fix it: pass a list, a table or files."
             )
         choice = self._choose(connection)
         return LoadPlan(

@@ -166,7 +166,8 @@ async def load_async(bind: Any, target: Any, source: Any, **options: Any) -> Loa
         found = await greenlet_spawn(load, bind.sync_engine, target, source, **options)
         return found
     if isinstance(bind, (AsyncConnection, AsyncSession)):
-        found = await bind.run_sync(load, target, source, **options)
+        own: Any = bind
+        found = await own.run_sync(load, target, source, **options)
         return found
     raise ArgumentError(
         "load_async() takes an AsyncEngine, an AsyncConnection or an AsyncSession, found a "
@@ -181,8 +182,8 @@ def _created(
     """Load into a table that is made where it is not there, and dropped again by a failure."""
     if not isinstance(name, str):
         raise ArgumentError(
-            "create=True makes a table of a name, and a model or a Table makes its own; nothing was "
-            "loaded\nTo fix it: call create_all() of its MetaData."
+            "create=True makes a table of a name, and a model or a Table makes its own; nothing "
+            "was loaded\nTo fix it: call create_all() of its MetaData."
         )
     with engine.connect() as connection:
         is_there = inspect(connection).has_table(name, schema=schema)

@@ -58,20 +58,22 @@ def plain_type(kind: Any) -> Any:
         return plain_type(kind.storage_type)
     if t.is_dictionary(kind) or t.is_run_end_encoded(kind):
         return plain_type(kind.value_type)
-    for accepts, plain in _SIMPLE:
-        if accepts(kind):
-            return plain
     if t.is_timestamp(kind):
         return pa.timestamp("us", None if kind.tz is None else "UTC")
-    if t.is_map(kind):
+    if any(accepts(kind) for accepts in _SAME):
+        return kind
+    found = next((made for accepts, made in _SIMPLE if accepts(kind)), None)
+    return _nested_type(kind) if found is None else found
+
+
+def _nested_type(kind: Any) -> Any:
+    if pa.types.is_map(kind):
         return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
-    if t.is_struct(kind):
+    if pa.types.is_struct(kind):
         fields = [kind.field(number) for number in range(kind.num_fields)]
         return pa.struct([pa.field(field.name, plain_type(field.type)) for field in fields])
     if any(accepts(kind) for accepts in _LISTS):
         return pa.list_(plain_type(kind.value_type))
-    if any(accepts(kind) for accepts in _SAME):
-        return kind
     raise NoPlainTypeError(f"it is of Arrow's type {kind}")
 
 
@@ -91,7 +93,7 @@ def plain(column: Any) -> Any:
     if pa.types.is_dictionary(found.type):
         found = found.dictionary_decode()
         return plain(found)
-    return _within_years(cast(found, wanted))
+    return _within_years(_valid(cast(found, wanted)))
 
 
 def cast(column: Any, wanted: Any, reason: str | None = None) -> Any:
@@ -142,6 +144,18 @@ def _reason(kind: Any, wanted: Any) -> str:
     if pa.types.is_nested(kind):
         return "a list, map or struct with a value that microseconds do not hold"
     return f"a value that {wanted} does not hold"
+
+
+def _valid(column: Any) -> Any:
+    """Refuse text that is no UTF-8, which nobody has looked at in a file or a frame."""
+    if not pa.types.is_string(column.type) and not pa.types.is_nested(column.type):
+        return column
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        index = _first(column, lambda part: part.validate(full=True))
+        raise BadValueError(index, "text that is no Unicode") from None
+    return column
 
 
 def _within_years(column: Any) -> Any:

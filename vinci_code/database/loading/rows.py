@@ -12,7 +12,7 @@ from vinci_code.core.errors import RowRefusedError, ValueRefusedError
 from vinci_code.database.dialect.types.base import named, write_processor
 from vinci_code.database.loading.binds import begin_writing
 from vinci_code.database.loading.given import GivenColumn as Given
-from vinci_code.database.loading.given import Row, names_of, portions_within, renamed, rows_of
+from vinci_code.database.loading.given import Row, names_of, portions_within, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
 from vinci_code.database.loading.results import Outcome
 from vinci_code.database.loading.targets import Matching
@@ -102,28 +102,17 @@ class RowLoad:
         Raises:
             RowRefusedError: It was found.
         """
-        sources = renamed(columns)
-        found: list[tuple[int, str, BaseException, Any]] = []
-        for given in columns:
-            process = write_processor(given.column.type, self._connection.dialect)
-            if process is None:
-                continue
-            key = given.column.key
-            for number, row in enumerate(rows):
-                try:
-                    process(row[key])
-                except Exception as refused:
-                    found.append((number, key, refused, row[key]))
-                    break
+        dialect = self._connection.dialect
+        found = [
+            (number, given, refused)
+            for given in columns
+            for number, refused in [_first_refused(rows, given, dialect)]
+            if refused is not None
+        ]
         if not found:
             return
-        number, key, refused, value = min(found, key=lambda item: item[0])
-        reason = (
-            str(refused)
-            if isinstance(refused, ValueRefusedError)
-            else f"{named(value)}, which {self._table.columns[key].type!r} does not take"
-        )
-        raise RowRefusedError(self._telling.rows + number + 1, sources[key], reason) from error
+        number, given, refused = min(found, key=lambda item: item[0])
+        raise RowRefusedError(self._telling.rows + number + 1, given.name, refused) from error
 
     def _count(self) -> int:
         return self._connection.scalar(select(func.count()).select_from(self._table)) or 0
@@ -138,3 +127,19 @@ class RowLoad:
             return Outcome(written=written, inserted=written, changed=0, skipped=read - written)
         inserted = self._count() - before
         return Outcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
+
+
+def _first_refused(rows: Sequence[Row], given: Given, dialect: Any) -> tuple[int, str | None]:
+    """Which row has the first value of a column that its type refuses, and why."""
+    process, key = write_processor(given.column.type, dialect), given.column.key
+    if process is None:
+        return 0, None
+    for number, row in enumerate(rows):
+        try:
+            process(row[key])
+        except ValueRefusedError as error:
+            return number, str(error)
+        except Exception:  # noqa: BLE001 - whatever a type of the application's raises
+            # What it says may have the value in it.
+            return number, f"{named(row[key])}, which {given.column.type!r} does not take"
+    return 0, None

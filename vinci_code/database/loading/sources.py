@@ -76,10 +76,11 @@ def _paths(given: Any) -> list[str] | None:
     """The paths that are given; ``None`` where it is something else."""
     if isinstance(given, (str, os.PathLike)):
         return [_path(given)]
-    if isinstance(given, (list, tuple)) and given:
-        if all(isinstance(item, (str, os.PathLike)) for item in given):
-            return [_path(item) for item in given]
-    return None
+    if not isinstance(given, (list, tuple)) or not given:
+        return None
+    if not all(isinstance(item, (str, os.PathLike)) for item in given):
+        return None
+    return [_path(item) for item in given]
 
 
 def _path(given: Any) -> str:
@@ -91,30 +92,68 @@ def _path(given: Any) -> str:
 
 def _of_items(given: Iterable[Any]) -> Source:
     """The source of mappings, objects or batches, by the first of them."""
-    listed = isinstance(given, Sequence)
     told = f"{_named(given)} of rows"
-    rows = len(given) if isinstance(given, Sequence) else None
-    if isinstance(given, Sequence):
-        first = given[0] if given else None
-        begin: Callable[[], Iterator[Any]] = lambda: iter(given)
-    else:
-        left = iter(given)
-        first = next(left, None)
-        taken = [] if first is None else [first]
-        begin = lambda: itertools.chain(taken, left)
-    if first is None and rows == 0:
-        return Source(told, lambda: iter(()), names=(), rows=0)
-    if first is None:
-        return Source(told, lambda: iter(()), names=(), rows=0, is_once=True)
+    items = _Listed(given) if isinstance(given, Sequence) else _Passing(given)
+    first = items.first
+    if first is None and not items.rows:
+        return Source(told, lambda: iter(()), names=(), rows=0, is_once=items.is_once)
     if type(first).__module__.partition(".")[0] == "pyarrow":
+        require_pyarrow("load() of batches")
         from vinci_code.database.loading.frames import source_of_batches
 
-        return source_of_batches(begin, first, is_once=not listed)
+        return source_of_batches(items.begin, first, is_once=items.is_once)
     read = _reader(first)
-    if read is _of_mappings:
+    return Source(
+        told,
+        lambda: read(items.begin()),
+        names=_names_of(first),
+        rows=items.rows,
+        is_once=items.is_once,
+    )
+
+
+class _Listed:
+    """Items that are all there."""
+
+    is_once = False
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self.rows: int | None = len(items)
+        self.first = items[0] if items else None
+
+    def begin(self) -> Iterator[Any]:
+        """All of them."""
+        return iter(self._items)
+
+
+class _Passing:
+    """Items that come by once."""
+
+    is_once = True
+    rows: int | None = None
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._left = iter(items)
+        self._taken = list(itertools.islice(self._left, 1))
+        self.first = self._taken[0] if self._taken else None
+
+    def begin(self) -> Iterator[Any]:
+        """All of them."""
+        taken, self._taken = self._taken, []
+        return itertools.chain(taken, self._left)
+
+
+def _names_of(first: Any) -> tuple[str, ...] | None:
+    """The names of all rows; ``None`` where these differ."""
+    if isinstance(first, Mapping):
         names = tuple(first)
-        return Source(told, lambda: read(begin()), names=names, rows=rows, is_once=not listed)
-    return Source(told, lambda: read(begin()), rows=rows, is_once=not listed)
+        if not all(type(name) is str for name in names):
+            raise LoadRefusedError("row 1", "its names are no texts", "name its columns")
+        return names
+    if _state(first) is None:
+        return tuple(field.name for field in dataclasses.fields(first))
+    return None
 
 
 def _reader(first: Any) -> Callable[[Iterator[Any]], Iterator[Portion]]:
@@ -131,15 +170,12 @@ def _reader(first: Any) -> Callable[[Iterator[Any]], Iterator[Portion]]:
 
 def _of_mappings(rows: Iterator[Any]) -> Iterator[Portion]:
     """The portions of mappings, each of which has the names of the first."""
-    names: tuple[str, ...] | None = None
-    number = 0
+    names: tuple[str, ...] = ()
+    before = 0
     while block := list(itertools.islice(rows, ROWS)):
-        if names is None:
-            names = tuple(block[0])
-            if not all(type(name) is str for name in names):
-                raise LoadRefusedError("row 1", "its names are no texts", "name its columns")
+        names = names or tuple(block[0])
         wanted = set(names)
-        for number, row in enumerate(block, number + 1):
+        for number, row in enumerate(block, before + 1):
             if not isinstance(row, Mapping) or row.keys() != wanted:
                 found = ", ".join(map(repr, row)) if isinstance(row, Mapping) else _named(row)
                 raise LoadRefusedError(
@@ -147,19 +183,21 @@ def _of_mappings(rows: Iterator[Any]) -> Iterator[Portion]:
                     f"it has {found}, and row 1 has {', '.join(map(repr, names))}",
                     "give each row the same names, with None where it has no value",
                 )
+        before += len(block)
         yield of_rows(block, names)
 
 
 def _of_dataclasses(rows: Iterator[Any]) -> Iterator[Portion]:
     kind: Any = None
     names: tuple[str, ...] = ()
-    number = 0
+    before = 0
     while block := list(itertools.islice(rows, ROWS)):
         if kind is None:
             kind = type(block[0])
             names = tuple(field.name for field in dataclasses.fields(kind))
-        for number, row in enumerate(block, number + 1):
+        for number, row in enumerate(block, before + 1):
             _require_same(number, row, kind)
+        before += len(block)
         yield Portion({name: [getattr(row, name) for row in block] for name in names}, len(block))
 
 
@@ -171,14 +209,15 @@ def _of_mapped(rows: Iterator[Any]) -> Iterator[Portion]:
     """
     kind: Any = None
     columns: dict[str, Any] = {}
-    number = 0
+    before = 0
     while block := list(itertools.islice(rows, ROWS)):
         if kind is None:
             kind = type(block[0])
             mapper: Any = inspect(kind)
             columns = {of.key: of.columns[0] for of in mapper.column_attrs}
-        for number, row in enumerate(block, number + 1):
+        for number, row in enumerate(block, before + 1):
             _require_same(number, row, kind)
+        before += len(block)
         given = [_set_attributes(row, columns) for row in block]
         for names, same in itertools.groupby(given, tuple):
             yield of_rows(list(same), names)
@@ -226,6 +265,6 @@ def _named(item: Any) -> str:
 
 
 _KNOWN = (
-    "pass a frame of pandas or polars, a table, a reader or batches of Arrow, paths of Parquet, CSV "
-    "or JSONL files, or an iterable of dicts, of dataclasses or of mapped objects"
+    "pass a frame of pandas or polars, a table, a reader or batches of Arrow, paths of Parquet, "
+    "CSV or JSONL files, or an iterable of dicts, of dataclasses or of mapped objects"
 )

@@ -1,4 +1,4 @@
-"""How a column travels in a file: its type there, and what makes of it what a commit would store."""
+"""How a column travels in a file: its type there, and what makes of it what is stored."""
 
 from __future__ import annotations
 

@@ -131,9 +131,8 @@ class _Way:
         process = self._process
         kept: list[Any] = []
         try:
-            for value in values:
-                kept.append(value if process is None else process(value))
-        except Exception as error:
+            kept.extend(values if process is None else map(process, values))
+        except Exception as error:  # whatever a type of the application's raises
             reason = (
                 str(error)
                 if isinstance(error, ValueRefusedError)
@@ -307,9 +306,10 @@ def _enum(column: Any, way: _Way) -> Any:
 
 
 def _uuid(column: Any, way: _Way) -> Any:
-    if pa.types.is_string(column.type):
-        if pc.all(pc.match_substring_regex(column, _UUID)).as_py() is False:
-            return None
+    if not pa.types.is_string(column.type):
+        return _same(column, way)
+    if pc.all(pc.match_substring_regex(column, _UUID)).as_py() is False:
+        return None
     return _same(column, way)
 
 

@@ -185,8 +185,7 @@ def _converter(family: Family, kind: TypeEngine[Any], given: Any) -> Convert | N
     if family is Family.BOOLEAN and pa.types.is_integer(given):
         return _truth
     if family is Family.NUMERIC:
-        kept = VinciNumeric(own.precision, own.scale, asdecimal=own.asdecimal).keep
-        return kept
+        return VinciNumeric(own.precision, own.scale, asdecimal=own.asdecimal).keep
     if family is Family.FLOAT and pa.types.is_decimal(given):
         return VinciFloat().keep
     return None
