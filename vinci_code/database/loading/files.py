@@ -60,7 +60,7 @@ def source_of_files(paths: list[str], wanted: str | None) -> Source:
         return _of_parquet(files, told)
     if kind == "csv":
         return _of_csv(files, told)
-    return Source(told, lambda: _json_portions(files), names=_first_names(files))
+    return Source(told, lambda: _json_portions(files), names=_first_names(files), is_text=True)
 
 
 def _found(given: str) -> list[str]:
@@ -158,7 +158,7 @@ def _of_csv(files: list[_File], told: str) -> Source:
                             part = of_batch(batch.slice(begin, ROWS))
                             yield Portion(part.columns, part.rows, part.size, texts=True)
 
-    return Source(told, portions, schema, tuple(names))
+    return Source(told, portions, schema, tuple(names), is_text=True)
 
 
 def _header(file: _File) -> list[str]:
@@ -213,7 +213,12 @@ def _lines(file: _File, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]
             if not line.strip():
                 continue
             try:
-                row = json.loads(line, parse_float=ExactFloat, object_pairs_hook=_object)
+                row = json.loads(
+                    line,
+                    parse_float=ExactFloat,
+                    parse_constant=_no_constant,
+                    object_pairs_hook=_object,
+                )
             except (ValueError, RecursionError) as error:
                 reason = "it is no JSON" if not isinstance(error, _TwiceError) else str(error)
                 raise InputDataError(file.path, number, f"{reason}; nothing was loaded") from None
@@ -224,6 +229,10 @@ def _lines(file: _File, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]
 
 class _TwiceError(ValueError):
     """An object with one name twice, of which one value would be lost."""
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -262,7 +271,9 @@ class _reading:  # noqa: N801 - used as a word
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
+        # What cannot be unpacked is an OSError without a number, which those of the system have.
+        is_damaged = isinstance(error, OSError) and error.errno is None
+        if is_damaged or isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
             raise InputDataError(
                 self._file.path,
                 None,

@@ -180,7 +180,8 @@ class Job:
             ArgumentError: They are not those of the table, or a key is not among them.
             LoadRefusedError: The type of one does not fit.
         """
-        found = given_columns(self._target, names, self._source.schema)
+        schema = None if self._source.is_text else self._source.schema
+        found = given_columns(self._target, names, schema)
         given = {item.column for item in found}
         missing = [column.name for column in self._matching.keys if column not in given]
         if missing:

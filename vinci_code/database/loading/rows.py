@@ -119,7 +119,7 @@ class RowLoad:
 
     def _outcome(self, written: int, before: int) -> Outcome:
         read, mode = self._telling.rows, self._matching.mode
-        if mode in {"append", "replace"}:
+        if mode in {"append", "replace"} or read == 0:
             return Outcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
             return Outcome()

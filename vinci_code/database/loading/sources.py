@@ -29,6 +29,7 @@ class Source:
         names: The names of its columns; ``None`` where its rows tell them.
         rows: How many rows it has; ``None`` where only its end tells.
         is_once: Whether it can be read once only.
+        is_text: Whether a text of it stands for the value that it says.
     """
 
     told: str
@@ -37,6 +38,7 @@ class Source:
     names: tuple[str, ...] | None = None
     rows: int | None = None
     is_once: bool = False
+    is_text: bool = False
 
 
 def source_of(given: Any, wanted: str | None = None) -> Source:

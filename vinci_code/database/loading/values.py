@@ -330,7 +330,8 @@ _NAIVE = (
 )
 _AWARE = (
     "say whose clock is meant: pyarrow.compute.local_timestamp, dt.tz_localize(None) of pandas, or "
-    "dt.replace_time_zone(None) of polars; or make the column a TIMESTAMP"
+    "dt.replace_time_zone(None) of polars; or pass a model or a Table in which "
+    "the column is a TIMESTAMP"
 )
 
 
