@@ -59,9 +59,7 @@ def is_left(engine: sa.Engine) -> bool:
         return False
     with engine.connect() as connection:
         path = connection.exec_driver_sql("DESCRIBE VOLUME vinci_load").one()
-        found = connection.exec_driver_sql(
-            f"LIST '/Volumes/{path[1]}/{path[2]}/vinci_load'"
-        ).all()
+        found = connection.exec_driver_sql(f"LIST '/Volumes/{path[1]}/{path[2]}/vinci_load'").all()
         inner = [
             row
             for folder in found
@@ -407,7 +405,9 @@ def test_what_the_warehouse_alone_knows_travels_as_rows(staged: sa.Engine) -> No
         sa.MetaData(),
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("at", sa.DateTime, default=sa.func.now()),
-        sa.Column("own", sa.Integer, default=lambda context: context.get_current_parameters()["id"]),
+        sa.Column(
+            "own", sa.Integer, default=lambda context: context.get_current_parameters()["id"]
+        ),
     )
     table.create(staged)
     done = load(staged, table, pa.table({"id": [1], "own": [5]}))

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Table, literal_column
 
 from vinci_code.core.errors import RowRefusedError, ValueRefusedError
-from vinci_code.database.dialect.types.base import innermost, write_processor
+from vinci_code.database.dialect.types.base import innermost, named, write_processor
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciSingle
 from vinci_code.database.dialect.types.transports import Transport, transport_of
 from vinci_code.database.dialect.writes.shapes import letters
@@ -136,7 +136,7 @@ class _Way:
             reason = (
                 str(error)
                 if isinstance(error, ValueRefusedError)
-                else f"its type does not take it ({type(error).__name__})"
+                else f"{named(values[len(kept)])}, which {self._given.column.type!r} does not take"
             )
             raise RowRefusedError(before + len(kept) + 1, self._given.name, reason) from error
         found = set(map(type, kept))
