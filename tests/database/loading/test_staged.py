@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -74,7 +76,7 @@ def connection(connect: Connect, table: sa.Table) -> Iterator[sa.Connection]:
 def sent_since(staging: Staging, begin: int) -> list[str]:
     """The operations of the requests since some, with the word of a statement."""
     return [
-        (record.statement or record.operation).split("'")[0].strip()[:12]
+        (record.statement or record.operation).split("'")[0].strip()[:11].strip()
         for record in staging.warehouse.requests[begin:]
     ]
 
@@ -92,10 +94,10 @@ def test_rows_are_appended_by_one_statement_and_no_file_is_left(
     assert sent_since(staging, begin) == [
         "LIST",
         "PUT",
-        "PUT /staging",
+        "PUT /stagin",
         "INSERT INTO",
         "REMOVE",
-        "DELETE /stag",
+        "DELETE /sta",
     ]
     assert (outcome.rows, outcome.inserted, outcome.changed, outcome.skipped) == (2500, 2500, 0, 0)
     assert all_of(connection, table) == numbered(0, 2500)
@@ -144,7 +146,7 @@ def test_rows_take_the_place_of_all_that_were_there(
     staging.load(connection, table, numbered(5, 8, "2.50"), "replace")
     assert all_of(connection, table) == numbered(5, 8, "2.50")
     connection.commit()
-    assert "INSERT OVERW" in sent_since(staging, begin)
+    assert "INSERT OVER" in sent_since(staging, begin)
     assert all_of(connection, table) == numbered(5, 8, "2.50")
 
 
@@ -228,14 +230,14 @@ def test_many_files_are_one_statement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parquet, "FILE_BYTES", 1)
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 400)
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 500)
     told: list[tuple[int, int]] = []
     outcome = staging.load(
         connection, table, numbered(0, 2000), progress=lambda rows, size: told.append((rows, size))
     )
-    assert [rows for rows, _ in told] == [400, 800, 1200, 1600, 2000]
+    assert [rows for rows, _ in told] == [500, 1000, 1500, 2000]
     listed = staging.listed()
-    assert outcome.files == len(listed) == 5
+    assert outcome.files == len(listed) == 4
     assert outcome.bytes == told[-1][1] == sum(size for _, size in listed)
     connection.commit()
     assert all_of(connection, table) == numbered(0, 2000)
@@ -249,11 +251,13 @@ def test_a_file_that_waits_to_be_sent_has_no_name_and_is_nobody_elses(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Any,
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     seen = []
 
     def put(connection: Any, path: str, file: Any, size: int) -> None:
-        seen.append((os.fstat(file.fileno()), list(tmp_path.iterdir())))
+        seen.append((os.fstat(file.fileno()), list(folder.iterdir())))
 
     monkeypatch.setattr(staged, "put_file", put)
     staging.load(connection, table, numbered(0, 10))
@@ -261,7 +265,7 @@ def test_a_file_that_waits_to_be_sent_has_no_name_and_is_nobody_elses(
     ((state, named),) = seen
     assert named == []
     assert stat.S_IMODE(state.st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -441,7 +445,7 @@ def test_a_rollback_undoes_it_and_removes_its_files(
     staging.load(connection, table, numbered(0, 10))
     begin = len(staging.warehouse.requests)
     connection.rollback()
-    assert sent_since(staging, begin) == ["REMOVE", "DELETE /stag"]
+    assert sent_since(staging, begin) == ["REMOVE", "DELETE /sta"]
     assert staging.files() == []
     assert all_of(connection, table) == []
 
@@ -618,7 +622,7 @@ def test_a_batch_of_other_types_is_refused(
 ) -> None:
     columns = stored(table, "id", "name")
     wrong = pa.record_batch([pa.array(["1"]), pa.array(["a"])], names=["a", "b"])
-    with pytest.raises(pa.ArrowException):
+    with pytest.raises(TypeError, match="a batch of a load has columns of string, string"):
         load_staged(connection, table, columns, iter([wrong]), mode="append", volume=staging.volume)
     assert staging.files() == []
 
@@ -669,7 +673,7 @@ def test_what_a_killed_process_leaves_is_removed_when_it_is_old(
     assert staging.files() == left
     # Somebody else's file stays in any case.
     opened = connection.connection.dbapi_connection
-    opened.put_file(f"{staging.volume.path}/vinci_load/mine.parquet", open(os.devnull, "rb"), 0)
+    opened.put_file(f"{staging.volume.path}/vinci_load/mine.parquet", io.BytesIO(b"x"), 1)
     staging.load(connection, table, numbered(0, 5))
     connection.rollback()
     assert staging.files() == [*left, "mine.parquet"]
@@ -691,4 +695,4 @@ def test_a_link_is_in_no_log(
         staging.load(connection, table, numbered(0, 5))
         connection.commit()
     assert "/staging/" in caplog.text
-    assert "X-Amz-Signature" not in caplog.text
+    assert re.findall(r"X-Amz-Signature=(?!<REDACTED>)", caplog.text) == []

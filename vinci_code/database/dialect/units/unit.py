@@ -44,6 +44,7 @@ from vinci_code.database.dialect.text.scanning import (
     BEGIN,
     BLOCK,
     COMMIT,
+    LOOK,
     LOOKS,
     QUERY,
     ROLLBACK,
@@ -332,6 +333,13 @@ class Unit:
                 "would take a transaction, which cannot read the files of a volume"
             )
         return None
+
+    def look(self, text: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement that looks at names, and not at rows."""
+        self._require_sound()
+        cursor = self._connection.cursor()
+        cursor.execute(text, described=LOOK)
+        return cursor.fetchall()
 
     def hold_files(self, write: HeldFiles) -> None:
         """Hold a load of files, or run it at once where nothing is held.
