@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.schema import Column, Table
 
 from vinci_code.database.dialect.dberrors import Error, NotSupportedError
+from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.units.held import HeldFiles, bare_name
 from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.unit import Unit
@@ -86,6 +87,33 @@ def require_files(connection: Connection, table: Table) -> None:
     _raised(connection, refuse)
     if not connection.in_transaction():
         connection.begin()
+
+
+def list_files(
+    connection: Connection, folder: str, limit: int, explain: Callable[[Error], Error | None]
+) -> list[tuple[Any, ...]]:
+    """What lies in a folder of a volume: path, name, size and time of change, in milliseconds.
+
+    Args:
+        connection: The connection.
+        folder: The folder, ``/Volumes/…``.
+        limit: How much is told at most.
+        explain: Gives what is to be raised of an error; ``None`` where nothing lies there then.
+
+    Raises:
+        DBAPIError: The folder cannot be listed.
+    """
+
+    def listed(unit: Unit) -> list[tuple[Any, ...]]:
+        try:
+            return unit.look(f"LIST {quote_text(folder)} LIMIT {limit}")
+        except Error as error:
+            explained = explain(error)
+            if explained is None:
+                return []
+            raise explained from error.__cause__
+
+    return _on(connection, listed)
 
 
 def put_file(connection: Connection, path: str, file: BinaryIO, size: int) -> None:

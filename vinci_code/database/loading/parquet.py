@@ -41,6 +41,9 @@ def whole_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterato
     Args:
         batches: The batches, whose columns have the types of the schema.
         schema: The columns of the files.
+
+    Raises:
+        TypeError: A batch has columns of other types.
     """
     groups = _groups(batches, schema)
     group = next(groups, None)
@@ -55,7 +58,7 @@ def whole_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterato
                 store_schema=False,
                 version="2.6",
             ) as writer:
-                while group is not None and file.tell() < FILE_BYTES:
+                while group is not None and (not rows or file.tell() < FILE_BYTES):
                     writer.write_table(group, row_group_size=GROUP_ROWS)
                     rows += group.num_rows
                     group = next(groups, None)
@@ -66,6 +69,11 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
+        if batch.schema.types != schema.types:
+            raise TypeError(
+                f"a batch of a load has columns of {', '.join(map(str, batch.schema.types))}, where "
+                f"{', '.join(map(str, schema.types))} are wanted"
+            )
         for begin in range(0, batch.num_rows, GROUP_ROWS):
             part = batch.slice(begin, GROUP_ROWS)
             if held and (rows + part.num_rows > GROUP_ROWS or size + part.nbytes > GROUP_BYTES):

@@ -66,7 +66,7 @@ from vinci_code.database.dialect.driver.transport import (
     DeadlinePassed,
     within,
 )
-from vinci_code.database.dialect.driver.uploads import LinkRefused, Sent
+from vinci_code.database.dialect.driver.uploads import LinkRefusedError, SentFile
 from vinci_code.database.dialect.driver.waiting import Patience
 from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
 from vinci_code.database.dialect.text import raw
@@ -392,7 +392,7 @@ class Connection:
         limit: _Limit,
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
-        sent: Sent | None = None,
+        sent: SentFile | None = None,
     ) -> Outcome:
         self._require_open()
         self.require_transaction()
@@ -438,11 +438,11 @@ class Connection:
     def _transfer(self, text: str, file: BinaryIO | None, size: int) -> None:
         try:
             for last in (False, False, True):
-                sent = None if file is None else Sent(file, size)
+                sent = None if file is None else SentFile(file, size)
                 limit = (self.timeout, CONNECT_ARGUMENT)
                 try:
                     outcome = self._run(text, [], TRANSFER, limit, sent=sent)
-                except LinkRefused:
+                except LinkRefusedError:
                     if last:
                         raise
                     continue
