@@ -86,7 +86,7 @@ def _what_was_loaded_is_not_compared(put: Replace) -> None:
 
 
 def _what_was_changed_otherwise_is_compared(put: Replace) -> None:
-    put(units.Unit, "has_changed", lambda *_: False)
+    put(units.Unit, "changed_at", lambda *_: None)
 
 
 # --- what became of a commit ----------------------------------------------------------------------
@@ -182,7 +182,16 @@ def _reads_miss_what_is_held(put: Replace) -> None:
 
 
 def _rollback_keeps_what_is_held(put: Replace) -> None:
-    put(HeldWrites, "clear", lambda held: setattr(held, "sent", 0))
+    rollback = units.Unit.rollback
+
+    def keeping(unit: units.Unit) -> None:
+        kept, changes = unit.held._entries, unit.held._changes
+        rollback(unit)
+        unit.held._entries, unit.held._changes = kept, changes
+
+    put(units.Unit, "rollback", keeping)
+    # The pool would close a connection that holds something.
+    put(dbapi.Connection, "is_as_found", property(lambda _: True))
 
 
 def _savepoints_keep_what_is_held(put: Replace) -> None:
