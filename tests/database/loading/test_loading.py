@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from tests.dialect.held import rows_of
 from vinci_code.core.errors import LoadRefusedError, RowRefusedError
-from vinci_code.database import LoadPlan, LoadResult, Progress, load, load_async
+from vinci_code.database import LoadPlan, LoadProgress, LoadResult, load, load_async
 from vinci_code.database.loading import choosing, rows
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -426,7 +426,7 @@ def test_objects_travel_as_rows(staged: sa.Engine) -> None:
 
 def test_progress(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "ROWS", 10)
-    told: list[Progress] = []
+    told: list[LoadProgress] = []
     load(engine, Reading, [{"number": n, "sensor": "s"} for n in range(25)], progress=told.append)
     assert told[-1].rows == told[-1].total_rows == 25
     assert [one.rows for one in told] == sorted({one.rows for one in told})

@@ -256,7 +256,7 @@ def test_a_type_is_refused_before_anything_is_read(
 def test_no_value_is_in_a_message(sqlite: sa.Engine) -> None:
     table = sa.Table("t", sa.MetaData(), sa.Column("key", sa.Uuid), sa.Column("own", Doubled))
     table.create(sqlite)
-    secret = "dapi0123456789abcdef"  # noqa: S105 - none
+    secret = "dapi0123456789abcdef"
     for rows in ([{"key": secret}], pa.table({"key": [secret]}), [{"own": decimal.Context}]):
         with pytest.raises(RowRefusedError) as caught:
             load(sqlite, table, rows)
