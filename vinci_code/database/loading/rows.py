@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from vinci_code.core.errors import RowRefusedError, ValueRefusedError
 from vinci_code.database.dialect.types.base import named, write_processor
-from vinci_code.database.loading.binds import begin_writing
+from vinci_code.database.loading.binds import begin_writing, is_counted
 from vinci_code.database.loading.given import GivenColumn as Given
 from vinci_code.database.loading.given import Row, names_of, portions_within, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
@@ -45,7 +45,7 @@ class RowLoad:
         self._matching = matching
         self._options: dict[str, Any] = {} if enforce_keys else {"enforce_keys": False}
         self._telling = telling
-        self._counts = connection.dialect.name == "sqlite"
+        self._counts = is_counted(connection.dialect)
 
     def run(self, portions: Iterable[Portion], columns_of: Any) -> LoadOutcome:
         """Write all rows.
