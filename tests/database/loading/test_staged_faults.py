@@ -90,12 +90,13 @@ def place(local_warehouse: TestWarehouse) -> Iterator[tuple[Staging, sa.Table, s
             table.insert(), [{"id": n, "name": f"name {n}", "amount": 9} for n in BEFORE]
         )
     preparing.dispose()
-    engine = engine_on(
-        local_warehouse.warehouse,
-        local_warehouse.schema,
-        history_timeout=0.5,
-        more_args={"start_timeout": 3},
-    )
+    warehouse = local_warehouse.warehouse
+    arguments = {
+        "access_token": warehouse.access_token,
+        "_tls_trusted_ca_file": str(warehouse.ca_file),
+        "start_timeout": 3,
+    }
+    engine = sa.create_engine(preparing.url, connect_args=arguments, history_timeout=0.5)
     yield Staging(local_warehouse), table, engine
     engine.dispose()
 
