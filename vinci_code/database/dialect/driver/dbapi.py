@@ -76,6 +76,7 @@ from vinci_code.database.dialect.text.scanning import (
     COMMIT,
     ROLLBACK,
     TRANSFER,
+    TRANSFERS,
     StatementTraits,
     describe,
 )
@@ -406,7 +407,7 @@ class Connection:
         if self._ended:
             self._open_another(call)
             call.again()
-        call.once = once
+        call.once, call.transfers = once, statement.keyword in TRANSFERS
         # A transfer depends on nothing that a session keeps, nor does anything on its session.
         first = self.autocommit or not self._in_unit or statement is TRANSFER
         self._in_unit |= statement is not TRANSFER
