@@ -2,6 +2,6 @@
 
 Other rooms import from it:
 
-- ``staged``: rows as files in a volume, and one statement that writes them
-- ``volumes``: the volume that files of a load are staged in
+- ``loading``: loading what a source gives into a table
+- ``results``: what a load has done, how far it is, and what it would do
 """
