@@ -390,6 +390,15 @@ class Unit:
                 failures[0].happened,
             )
 
+    def remove_file(self, path: str) -> None:
+        """Remove a file from a volume.
+
+        Raises:
+            Error: It cannot be removed.
+        """
+        self._require_sound()
+        self._connection.remove_file(path, _REMOVAL_SECONDS)
+
     def _remove(self, path: str, until: float) -> list[Error]:
         """Remove a file from a volume; what went wrong, where it could not be removed."""
         failures = []
