@@ -33,7 +33,7 @@ _UTC = dt.timezone.utc
 
 
 def _at(year: int, month: int, day: int) -> dt.datetime:
-    return dt.datetime(year, month, day, 23, 59, 59, 999_999)
+    return dt.datetime(year, month, day, 23, 59, 59, 999_999)  # noqa: DTZ001 - as the column
 
 
 def _as_it_is(column: sa.Column[Any], kind: pa.DataType) -> StoredColumn:
@@ -631,7 +631,7 @@ def test_a_volume_that_does_not_exist_is_told_with_the_fix(
     staging: Staging, connection: sa.Connection, table: sa.Table, local_warehouse: TestWarehouse
 ) -> None:
     staging.volume = Volume(f"/Volumes/main/{local_warehouse.schema}/nothing")
-    with pytest.raises(DBAPIError, match="CREATE VOLUME main.test_") as caught:
+    with pytest.raises(DBAPIError, match=r"CREATE VOLUME main\.test_") as caught:
         staging.load(connection, table, numbered(0, 5))
     assert "does not exist; nothing was sent" in str(caught.value)
 

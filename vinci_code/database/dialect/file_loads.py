@@ -75,8 +75,8 @@ def require_files(connection: Connection, table: Table) -> None:
         if reason is not None:
             raise NotSupportedError(
                 f"rows of files cannot be loaded into {table.fullname} now: {reason}; nothing was "
-                "sent\nTo fix it: commit before the load, or leave the volume out, so that its "
-                "rows travel in statements."
+                "sent\nTo fix it: commit before the load, and load on a connection with the default "
+                "isolation level."
             )
         if bare_name(table) in RESERVED:
             raise NotSupportedError(
@@ -123,6 +123,15 @@ def put_file(connection: Connection, path: str, file: BinaryIO, size: int) -> No
         DBAPIError: It could not be sent.
     """
     _on(connection, lambda unit: unit.put_file(path, file, size))
+
+
+def remove_file(connection: Connection, path: str) -> None:
+    """Remove a file from a volume; that it is not there is no error.
+
+    Raises:
+        DBAPIError: It cannot be removed.
+    """
+    _on(connection, lambda unit: unit.remove_file(path))
 
 
 def remove_files(connection: Connection, paths: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ from vinci_code.database.dialect.file_loads import (
     list_files,
     put_file,
     refuses_files,
+    remove_file,
     remove_files,
     require_files,
 )
@@ -173,7 +174,7 @@ def remove_staged(connection: Connection, volume: Volume, *, older_than: timedel
 
     Args:
         connection: A connection to Databricks.
-        volume: The volume.
+        volume: The volume, ``catalog.schema.volume`` or its path.
         older_than: How old they have to be. The load that a file belongs to fails, and writes
             nothing, if it is going on.
 
@@ -181,14 +182,15 @@ def remove_staged(connection: Connection, volume: Volume, *, older_than: timedel
         How many were removed.
 
     Raises:
-        DBAPIError: The volume is not there, or the right to it is missing.
+        ArgumentError: The text names no volume.
+        DBAPIError: The volume is not there, the right to it is missing, or a file cannot be removed.
     """
+    wanted = volume if isinstance(volume, Volume) else Volume.parse(volume)
     removed = 0
     while True:
-        found = _stale(connection, volume, older_than)
+        found = _stale(connection, wanted, older_than)
         for path in found:
-            # One by one, so that a failure is raised and not logged.
-            remove_files(connection, [path])
+            remove_file(connection, path)
         removed += len(found)
         if len(found) < _LISTED:
             return removed

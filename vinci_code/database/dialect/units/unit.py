@@ -125,10 +125,10 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
 # What stands between the statements of a block.
 _BETWEEN = "\n;\n"
-# How often a file of a load is tried to be removed, and after how many failures no other one is,
-# since the warehouse does not answer any more.
+# How often a file of a load is tried to be removed, and how long it takes at most to remove all of
+# them: what is left is removed by a later load.
 _REMOVALS = 3
-_MAX_FAILURES = 2 * _REMOVALS
+_REMOVAL_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -376,11 +376,12 @@ class Unit:
         if self._connection.closed:
             return
         failures: list[Error] = []
+        until = time.monotonic() + _REMOVAL_SECONDS
         # Whoever asks to stop meanwhile: nobody else would remove them soon.
         with self._connection.settling():
             for path in gone:
-                failures += self._remove(path)
-                if len(failures) >= _MAX_FAILURES:
+                failures += self._remove(path, until)
+                if failures and time.monotonic() > until:
                     break
         if failures:
             _log.warning(
@@ -389,12 +390,21 @@ class Unit:
                 failures[0].happened,
             )
 
-    def _remove(self, path: str) -> list[Error]:
+    def remove_file(self, path: str) -> None:
+        """Remove a file from a volume.
+
+        Raises:
+            Error: It cannot be removed.
+        """
+        self._require_sound()
+        self._connection.remove_file(path, _REMOVAL_SECONDS)
+
+    def _remove(self, path: str, until: float) -> list[Error]:
         """Remove a file from a volume; what went wrong, where it could not be removed."""
         failures = []
         for _ in range(_REMOVALS):
             try:
-                self._connection.remove_file(path)
+                self._connection.remove_file(path, max(until - time.monotonic(), 0.1))
             except Error as error:
                 if is_from_signal(error):
                     raise
@@ -402,6 +412,11 @@ class Unit:
             else:
                 return []
         return failures
+
+    def close(self) -> None:
+        """Remove the files of loads that will not be committed, since the connection is closed."""
+        if self._staged:
+            self.remove_files(list(self._staged))
 
     def flush_begins(self) -> None:
         """Note what is held before the first write of a flush."""
