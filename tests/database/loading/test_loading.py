@@ -419,9 +419,18 @@ def test_what_the_warehouse_alone_knows_travels_as_rows(staged: sa.Engine) -> No
 
 
 def test_objects_travel_as_rows(staged: sa.Engine) -> None:
-    done = load(staged, Reading, [Reading(number=1, sensor="a"), Reading(sensor="b", value=2.0)])
-    assert done.way == "rows"
-    assert sorted(name for _, name in sensors(staged)) == ["a", "b"]
+    objects = [
+        Reading(number=1, sensor="a"),
+        Reading(sensor="b", value=2.0),
+        Reading(sensor="c", kind=None),
+    ]
+    done = load(staged, Reading, objects)
+    assert (done.way, done.read) == ("rows", 3)
+    assert sorted(row[1:] for row in rows_of(staged, TABLE)) == [
+        ("a", None, "plain"),
+        ("b", 2.0, "plain"),
+        ("c", None, "plain"),
+    ]
 
 
 def test_progress(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
