@@ -26,8 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Column, Table, literal_column
 
-from vinci_code.core.errors import RowRefusedError, ValueRefusedError
-from vinci_code.database.dialect.types.base import innermost, named, write_processor
+from vinci_code.core.errors import RowRefusedError
+from vinci_code.database.dialect.types.base import innermost, write_processor
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciSingle
 from vinci_code.database.dialect.types.transports import Transport, transport_of
 from vinci_code.database.dialect.writes.shapes import letters
@@ -36,6 +36,7 @@ from vinci_code.database.loading.generated import NotStageableError, generated_c
 from vinci_code.database.loading.given import GivenColumn, values_of
 from vinci_code.database.loading.plain import BadValueError, cast, first_true, plain
 from vinci_code.database.loading.portions import Portion, is_arrow
+from vinci_code.database.loading.processing import processed
 from vinci_code.database.loading.stored import StoredColumn
 from vinci_code.database.loading.values import NO_INTEGER, midnights
 
@@ -128,17 +129,7 @@ class _Way:
         Raises:
             RowRefusedError: A value cannot be stored.
         """
-        process = self._process
-        kept: list[Any] = []
-        try:
-            kept.extend(values if process is None else map(process, values))
-        except Exception as error:  # whatever a type of the application's raises
-            reason = (
-                str(error)
-                if isinstance(error, ValueRefusedError)
-                else f"{named(values[len(kept)])}, which {self._given.column.type!r} does not take"
-            )
-            raise RowRefusedError(before + len(kept) + 1, self._given.name, reason) from error
+        kept = processed(values, self._process, self._given, before)
         found = set(map(type, kept))
         if not found <= self._transport.kinds:
             other = next(n for n, v in enumerate(kept) if type(v) not in self._transport.kinds)
