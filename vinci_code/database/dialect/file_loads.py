@@ -75,7 +75,7 @@ def require_files(connection: Connection, table: Table) -> None:
         if reason is not None:
             raise NotSupportedError(
                 f"rows of files cannot be loaded into {table.fullname} now: {reason}; nothing was "
-                "sent\nTo fix it: commit before the load, and load on a connection with the default "
+                "sent\nTo fix it: commit before the load, on a connection with the default "
                 "isolation level."
             )
         if bare_name(table) in RESERVED:

@@ -169,7 +169,9 @@ def load_staged(
     return StagedOutcome(rows, len(paths), size, mode, write)
 
 
-def remove_staged(connection: Connection, volume: Volume, *, older_than: timedelta = STALE) -> int:
+def remove_staged(
+    connection: Connection, volume: Volume | str, *, older_than: timedelta = STALE
+) -> int:
     """Remove the files that loads have left in a volume: those of processes that were killed.
 
     Args:
@@ -183,7 +185,8 @@ def remove_staged(connection: Connection, volume: Volume, *, older_than: timedel
 
     Raises:
         ArgumentError: The text names no volume.
-        DBAPIError: The volume is not there, the right to it is missing, or a file cannot be removed.
+        DBAPIError: The volume is not there, the right to it is missing, or a file could not be
+            removed.
     """
     wanted = volume if isinstance(volume, Volume) else Volume.parse(volume)
     removed = 0
