@@ -145,12 +145,12 @@ def load_staged(
     require_pyarrow("load()")
     _check_mode(mode, keys, update)
     require_files(connection, table)
-    folder = f"{volume.path}/{OURS}"
     _make_room(connection, volume)
     load = f"{int(time.time() * 1000):012x}-{secrets.token_hex(10)}"
     paths: list[str] = []
     try:
-        rows, size = _send(connection, f"{folder}/{load}", columns, batches, paths, progress)
+        begin = f"{volume.path}/{OURS}/{load}"
+        rows, size = _send(connection, volume, begin, columns, batches, paths, progress)
         if not rows:
             if mode == "replace":
                 connection.execute(table.delete().execution_options(enforce_keys=enforce_keys))
@@ -235,9 +235,9 @@ def _explained(error: Error, volume: Volume) -> Error:
         )
     elif isinstance(error, PermissionDenied):
         text = (
-            f"the volume {volume}, in which loads stage their files, may not be read "
-            f"({error.happened}); nothing was sent\nTo fix it: GRANT READ VOLUME, WRITE VOLUME ON "
-            f"VOLUME {volume} TO the user or service principal, beside USE CATALOG and USE SCHEMA."
+            f"the volume {volume}, in which loads stage their files, may not be used "
+            f"({error.happened}); nothing was loaded\nTo fix it: GRANT READ VOLUME, WRITE VOLUME "
+            f"ON VOLUME {volume} TO the user or service principal, with USE CATALOG and USE SCHEMA."
         )
     else:
         return error
@@ -272,6 +272,7 @@ def _stale(connection: Connection, volume: Volume, older_than: timedelta) -> lis
 
 def _send(
     connection: Connection,
+    volume: Volume,
     begin: str,
     columns: Sequence[StoredColumn],
     batches: Iterator[pa.RecordBatch],
@@ -288,7 +289,7 @@ def _send(
     for whole in whole_files(batches, schema):
         path = f"{begin}-{len(paths)}.parquet"
         paths.append(path)
-        put_file(connection, path, whole.file, whole.size)
+        put_file(connection, path, whole.file, whole.size, lambda e: _explained(e, volume))
         rows, size = rows + whole.rows, size + whole.size
         if progress is not None:
             progress(rows, size)
