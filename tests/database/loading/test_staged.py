@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import io
 import os
@@ -16,10 +17,15 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NotSupportedError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.database.loading.staging import Staging, all_of, batches_of, items, numbered, stored
 from tests.dialect.held import engine_on
-from vinci_code.database.dialect.dberrors import AtomicityError, PendingWritesError
+from vinci_code.database.dialect.dberrors import (
+    AtomicityError,
+    PendingWritesError,
+    PermissionDenied,
+)
 from vinci_code.database.loading import parquet, staged
 from vinci_code.database.loading.staged import load_staged, remove_staged, staging_refused
 from vinci_code.database.loading.stored import StoredColumn
@@ -256,7 +262,7 @@ def test_a_file_that_waits_to_be_sent_has_no_name_and_is_nobody_elses(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     seen = []
 
-    def put(connection: Any, path: str, file: Any, size: int) -> None:
+    def put(connection: Any, path: str, file: Any, size: int, explain: Any) -> None:
         seen.append((os.fstat(file.fileno()), list(folder.iterdir())))
 
     monkeypatch.setattr(staged, "put_file", put)
@@ -636,7 +642,27 @@ def test_a_volume_that_does_not_exist_is_told_with_the_fix(
     assert "does not exist; nothing was sent" in str(caught.value)
 
 
-def test_a_right_that_is_missing_is_told_before_anything_is_seen(
+@pytest.mark.parametrize("word", ["LIST", "PUT"])
+def test_a_right_that_is_missing_is_told_with_the_fix(
+    staging: Staging,
+    connection: sa.Connection,
+    table: sa.Table,
+    local_warehouse: TestWarehouse,
+    word: str,
+) -> None:
+    said = "[INSUFFICIENT_PERMISSIONS] Insufficient privileges: User does not have WRITE VOLUME"
+    local_warehouse.inject(
+        Fault.http(403, message=said, operation="ExecuteStatement", statement=f"^{word}")
+    )
+    with pytest.raises(DBAPIError, match="GRANT READ VOLUME, WRITE VOLUME") as caught:
+        staging.load(connection, table, numbered(0, 5))
+    assert isinstance(caught.value.orig, PermissionDenied)
+    assert staging.files() == []
+    connection.rollback()
+    assert all_of(connection, table) == []
+
+
+def test_links_that_are_refused_for_good_are_told_before_anything_is_seen(
     staging: Staging, connection: sa.Connection, table: sa.Table, local_warehouse: TestWarehouse
 ) -> None:
     local_warehouse.inject(Fault.http(403, operation=STAGING_PUT, times=9))
@@ -696,3 +722,23 @@ def test_a_link_is_in_no_log(
         connection.commit()
     assert "/staging/" in caplog.text
     assert re.findall(r"X-Amz-Signature=(?!<REDACTED>)", caplog.text) == []
+
+
+def test_an_engine_for_asyncio_stages_on_the_thread_of_its_connection(
+    staging: Staging, table: sa.Table, local_warehouse: TestWarehouse
+) -> None:
+    async def run() -> list[tuple[Any, ...]]:
+        engine = create_async_engine(local_warehouse.engine_url)
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(staging.load, table, numbered(0, 50))
+                await connection.rollback()
+                assert staging.files() == []
+                await connection.run_sync(staging.load, table, numbered(0, 5))
+                await connection.commit()
+                return await connection.run_sync(all_of, table)
+        finally:
+            await engine.dispose()
+
+    assert asyncio.run(run()) == numbered(0, 5)
+    assert staging.files() == []

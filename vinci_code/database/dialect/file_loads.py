@@ -75,7 +75,7 @@ def require_files(connection: Connection, table: Table) -> None:
         if reason is not None:
             raise NotSupportedError(
                 f"rows of files cannot be loaded into {table.fullname} now: {reason}; nothing was "
-                "sent\nTo fix it: commit before the load, and load on a connection with the default "
+                "sent\nTo fix it: commit before the load, on a connection with the default "
                 "isolation level."
             )
         if bare_name(table) in RESERVED:
@@ -116,13 +116,33 @@ def list_files(
     return _on(connection, listed)
 
 
-def put_file(connection: Connection, path: str, file: BinaryIO, size: int) -> None:
+def put_file(
+    connection: Connection,
+    path: str,
+    file: BinaryIO,
+    size: int,
+    explain: Callable[[Error], Error],
+) -> None:
     """Send a file to a volume; it is removed from there when the unit of work has ended.
+
+    Args:
+        connection: The connection.
+        path: Where to, ``/Volumes/…``.
+        file: The file, open for reading.
+        size: How many bytes it has.
+        explain: Gives what is to be raised of an error.
 
     Raises:
         DBAPIError: It could not be sent.
     """
-    _on(connection, lambda unit: unit.put_file(path, file, size))
+
+    def put(unit: Unit) -> None:
+        try:
+            unit.put_file(path, file, size)
+        except Error as error:
+            raise explain(error) from error.__cause__
+
+    _on(connection, put)
 
 
 def remove_file(connection: Connection, path: str) -> None:

@@ -145,12 +145,12 @@ def load_staged(
     require_pyarrow("load()")
     _check_mode(mode, keys, update)
     require_files(connection, table)
-    folder = f"{volume.path}/{OURS}"
     _make_room(connection, volume)
     load = f"{int(time.time() * 1000):012x}-{secrets.token_hex(10)}"
     paths: list[str] = []
     try:
-        rows, size = _send(connection, f"{folder}/{load}", columns, batches, paths, progress)
+        begin = f"{volume.path}/{OURS}/{load}"
+        rows, size = _send(connection, volume, begin, columns, batches, paths, progress)
         if not rows:
             if mode == "replace":
                 connection.execute(table.delete().execution_options(enforce_keys=enforce_keys))
@@ -169,7 +169,9 @@ def load_staged(
     return StagedOutcome(rows, len(paths), size, mode, write)
 
 
-def remove_staged(connection: Connection, volume: Volume, *, older_than: timedelta = STALE) -> int:
+def remove_staged(
+    connection: Connection, volume: Volume | str, *, older_than: timedelta = STALE
+) -> int:
     """Remove the files that loads have left in a volume: those of processes that were killed.
 
     Args:
@@ -183,7 +185,8 @@ def remove_staged(connection: Connection, volume: Volume, *, older_than: timedel
 
     Raises:
         ArgumentError: The text names no volume.
-        DBAPIError: The volume is not there, the right to it is missing, or a file cannot be removed.
+        DBAPIError: The volume is not there, the right to it is missing, or a file could not be
+            removed.
     """
     wanted = volume if isinstance(volume, Volume) else Volume.parse(volume)
     removed = 0
@@ -232,9 +235,9 @@ def _explained(error: Error, volume: Volume) -> Error:
         )
     elif isinstance(error, PermissionDenied):
         text = (
-            f"the volume {volume}, in which loads stage their files, may not be read "
-            f"({error.happened}); nothing was sent\nTo fix it: GRANT READ VOLUME, WRITE VOLUME ON "
-            f"VOLUME {volume} TO the user or service principal, beside USE CATALOG and USE SCHEMA."
+            f"the volume {volume}, in which loads stage their files, may not be used "
+            f"({error.happened}); nothing was loaded\nTo fix it: GRANT READ VOLUME, WRITE VOLUME "
+            f"ON VOLUME {volume} TO the user or service principal, with USE CATALOG and USE SCHEMA."
         )
     else:
         return error
@@ -269,6 +272,7 @@ def _stale(connection: Connection, volume: Volume, older_than: timedelta) -> lis
 
 def _send(
     connection: Connection,
+    volume: Volume,
     begin: str,
     columns: Sequence[StoredColumn],
     batches: Iterator[pa.RecordBatch],
@@ -285,7 +289,7 @@ def _send(
     for whole in whole_files(batches, schema):
         path = f"{begin}-{len(paths)}.parquet"
         paths.append(path)
-        put_file(connection, path, whole.file, whole.size)
+        put_file(connection, path, whole.file, whole.size, lambda e: _explained(e, volume))
         rows, size = rows + whole.rows, size + whole.size
         if progress is not None:
             progress(rows, size)
