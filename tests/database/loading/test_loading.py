@@ -220,7 +220,9 @@ def test_autocommit_is_refused(engine: sa.Engine) -> None:
     assert sensors(engine) == []
 
 
-def test_asyncio(tmp_path: Any, local_warehouse: TestWarehouse) -> None:
+def test_asyncio(
+    tmp_path: Any, local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warehouse = local_warehouse.warehouse
     urls: list[tuple[Any, dict[str, Any]]] = [
         (f"sqlite+aiosqlite:///{tmp_path / 'async.db'}", {}),
@@ -256,6 +258,13 @@ def test_asyncio(tmp_path: Any, local_warehouse: TestWarehouse) -> None:
                 await session.commit()
                 found = await session.scalars(sa.select(Reading.number).order_by(TABLE.c.id))
                 assert found.all() == [1, 2, 4, 5]
+            if engine.dialect.name != "sqlite":
+                monkeypatch.setattr(choosing, "LARGE_JSON_BYTES", 0)
+                async with engine.begin() as connection:
+                    await connection.exec_driver_sql("CREATE VOLUME vinci_load")
+                done = await load_async(engine, Reading, arrow(1, 9), mode="upsert")
+                assert isinstance(done, LoadResult)
+                assert (done.way, done.inserted, done.changed) == ("staged", 1, 1)
             with pytest.raises(ArgumentError, match=r"await load_async\("):
                 load(engine, Reading, arrow(6))
             with pytest.raises(ArgumentError, match=r"call load\("):

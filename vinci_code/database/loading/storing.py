@@ -159,7 +159,7 @@ def _way_of(column: Column[Any], dialect: Any) -> _Way:
 # --- in the file ----------------------------------------------------------------------------------
 
 
-class _FileForm:
+class _StoredForm:
     """How the values of one type stand in the file.
 
     Attributes:
@@ -195,14 +195,14 @@ class _FileForm:
         return pa.array(given, type=self.arrow)
 
 
-def _form_of(transport: Transport) -> _FileForm:
+def _form_of(transport: Transport) -> _StoredForm:
     known = _FORMS.get(transport.sql)
     if known is not None:
         return known
     precision, scale = map(int, transport.sql[len("DECIMAL(") : -1].split(","))
     unit = Decimal((0, (1,), -scale))
     context = _CONTEXT
-    return _FileForm(
+    return _StoredForm(
         pa.decimal128(precision, scale), python=lambda value: value.quantize(unit, None, context)
     )
 
@@ -214,21 +214,21 @@ def _wall_clock_texts(column: Any) -> Any:
 _CONTEXT = Context(prec=40)
 
 _FORMS = {
-    "BIGINT": _FileForm(pa.int64()),
-    "BOOLEAN": _FileForm(pa.bool_()),
-    "DOUBLE": _FileForm(pa.float64()),
-    "STRING": _FileForm(pa.string()),
-    "BINARY": _FileForm(pa.binary()),
-    "DATE": _FileForm(
+    "BIGINT": _StoredForm(pa.int64()),
+    "BOOLEAN": _StoredForm(pa.bool_()),
+    "DOUBLE": _StoredForm(pa.float64()),
+    "STRING": _StoredForm(pa.string()),
+    "BINARY": _StoredForm(pa.binary()),
+    "DATE": _StoredForm(
         pa.date32(), pa.int32(), "date_from_unix_date({})", lambda column: column.cast(pa.int32())
     ),
-    "TIMESTAMP": _FileForm(
+    "TIMESTAMP": _StoredForm(
         pa.timestamp("us", "UTC"),
         pa.int64(),
         "timestamp_micros({})",
         lambda column: column.cast(pa.int64()),
     ),
-    "TIMESTAMP_NTZ": _FileForm(
+    "TIMESTAMP_NTZ": _StoredForm(
         pa.timestamp("us"), pa.string(), "CAST({} AS TIMESTAMP_NTZ)", _wall_clock_texts
     ),
 }
