@@ -132,10 +132,11 @@ class RowLoad:
             return LoadOutcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
             return LoadOutcome()
-        if mode == "insert_missing":
-            return LoadOutcome(written=written, inserted=written, changed=0, skipped=read - written)
-        inserted = self._count() - before
-        return LoadOutcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
+        # Of an upsert that changes nothing, as of keys alone, SQLite counts what is new.
+        inserted = written if mode == "insert_missing" else self._count() - before
+        return LoadOutcome(
+            written=written, inserted=inserted, changed=written - inserted, skipped=read - written
+        )
 
 
 def _first_refused(rows: Sequence[Row], given: Given, dialect: Any) -> tuple[int, str | None]:
