@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from tests.history.schedules import Schedule, generate
+from tests.history.schedules import IN_A_TRANSACTION, Schedule, generate
 from vinci_code.database import units_of_work
 from vinci_code.database.dialect import interruptions
 from vinci_code.database.dialect.driver import dbapi, query_history
@@ -247,7 +247,7 @@ BREAKS = (
     Break(_silence_counts_as_not_committed, "loaded again"),
     Break(_missing_rows_prove_that_nothing_was_written, "consumed"),
     Break(_keys_that_others_hold_are_proof, "added again"),
-    Break(_the_session_is_not_ended_before_rows_are_counted, "in a transaction"),
+    Break(_the_session_is_not_ended_before_rows_are_counted, IN_A_TRANSACTION),
     Break(_the_history_is_not_asked),
     Break(_late_entries_are_not_waited_for, "loaded again"),
     Break(_ambiguous_units_are_run_again, "run again"),
