@@ -220,7 +220,9 @@ def test_autocommit_is_refused(engine: sa.Engine) -> None:
     assert sensors(engine) == []
 
 
-def test_asyncio(tmp_path: Any, local_warehouse: TestWarehouse) -> None:
+def test_asyncio(
+    tmp_path: Any, local_warehouse: TestWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warehouse = local_warehouse.warehouse
     urls: list[tuple[Any, dict[str, Any]]] = [
         (f"sqlite+aiosqlite:///{tmp_path / 'async.db'}", {}),
@@ -256,6 +258,13 @@ def test_asyncio(tmp_path: Any, local_warehouse: TestWarehouse) -> None:
                 await session.commit()
                 found = await session.scalars(sa.select(Reading.number).order_by(TABLE.c.id))
                 assert found.all() == [1, 2, 4, 5]
+            if engine.dialect.name != "sqlite":
+                monkeypatch.setattr(choosing, "LARGE_JSON_BYTES", 0)
+                async with engine.begin() as connection:
+                    await connection.exec_driver_sql("CREATE VOLUME vinci_load")
+                done = await load_async(engine, Reading, arrow(1, 9), mode="upsert")
+                assert isinstance(done, LoadResult)
+                assert (done.way, done.inserted, done.changed) == ("staged", 1, 1)
             with pytest.raises(ArgumentError, match=r"await load_async\("):
                 load(engine, Reading, arrow(6))
             with pytest.raises(ArgumentError, match=r"call load\("):
@@ -419,9 +428,18 @@ def test_what_the_warehouse_alone_knows_travels_as_rows(staged: sa.Engine) -> No
 
 
 def test_objects_travel_as_rows(staged: sa.Engine) -> None:
-    done = load(staged, Reading, [Reading(number=1, sensor="a"), Reading(sensor="b", value=2.0)])
-    assert done.way == "rows"
-    assert sorted(name for _, name in sensors(staged)) == ["a", "b"]
+    objects = [
+        Reading(number=1, sensor="a"),
+        Reading(sensor="b", value=2.0),
+        Reading(sensor="c", kind=None),
+    ]
+    done = load(staged, Reading, objects)
+    assert (done.way, done.read) == ("rows", 3)
+    assert sorted(row[1:] for row in rows_of(staged, TABLE)) == [
+        ("a", None, "plain"),
+        ("b", 2.0, "plain"),
+        ("c", None, "plain"),
+    ]
 
 
 def test_progress(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,6 +244,28 @@ def test_texts_of_files_say_values(engine: sa.Engine, tmp_path: Path) -> None:
     assert len(rows_of(engine, kinds)) == 2
 
 
+def test_numbers_of_json_have_all_their_digits(staged: sa.Engine, tmp_path: Path) -> None:
+    exact = sa.Table(
+        "exact",
+        sa.MetaData(),
+        sa.Column("number", sa.Numeric(30, 25)),
+        sa.Column("document", sa.JSON),
+    )
+    exact.create(staged)
+    line = b'{"number": 0.1234567890123456789012345, "document": {"a": [0.5]}}'
+    load(staged, exact, written(tmp_path, "a.jsonl", line))
+    assert rows_of(staged, exact) == [(Decimal("0.1234567890123456789012345"), {"a": [0.5]})]
+
+
+def test_nan_of_a_type_of_arrow_is_nothing_in_pandas(sqlite: sa.Engine) -> None:
+    pandas = pytest.importorskip("pandas")
+    kind = pandas.ArrowDtype(pa.float64())
+    numbers = pandas.arrays.ArrowExtensionArray(pa.array([0.5, float("nan")]))
+    frame = pandas.DataFrame({"id": [1, 2], "price": pandas.Series(numbers, dtype=kind)})
+    load(sqlite, TABLE, frame)
+    assert [row[2] for row in rows_of(sqlite, TABLE)] == [Decimal("0.5000"), None]
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 

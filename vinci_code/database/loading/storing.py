@@ -26,8 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Column, Table, literal_column
 
-from vinci_code.core.errors import RowRefusedError, ValueRefusedError
-from vinci_code.database.dialect.types.base import innermost, named, write_processor
+from vinci_code.core.errors import RowRefusedError
+from vinci_code.database.dialect.types.base import innermost, write_processor
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciSingle
 from vinci_code.database.dialect.types.transports import Transport, transport_of
 from vinci_code.database.dialect.writes.shapes import letters
@@ -36,6 +36,7 @@ from vinci_code.database.loading.generated import NotStageableError, generated_c
 from vinci_code.database.loading.given import GivenColumn, values_of
 from vinci_code.database.loading.plain import BadValueError, cast, first_true, plain
 from vinci_code.database.loading.portions import Portion, is_arrow
+from vinci_code.database.loading.processing import processed
 from vinci_code.database.loading.stored import StoredColumn
 from vinci_code.database.loading.values import NO_INTEGER, midnights
 
@@ -128,17 +129,7 @@ class _Way:
         Raises:
             RowRefusedError: A value cannot be stored.
         """
-        process = self._process
-        kept: list[Any] = []
-        try:
-            kept.extend(values if process is None else map(process, values))
-        except Exception as error:  # whatever a type of the application's raises
-            reason = (
-                str(error)
-                if isinstance(error, ValueRefusedError)
-                else f"{named(values[len(kept)])}, which {self._given.column.type!r} does not take"
-            )
-            raise RowRefusedError(before + len(kept) + 1, self._given.name, reason) from error
+        kept = processed(values, self._process, self._given, before)
         found = set(map(type, kept))
         if not found <= self._transport.kinds:
             other = next(n for n, v in enumerate(kept) if type(v) not in self._transport.kinds)
@@ -168,7 +159,7 @@ def _way_of(column: Column[Any], dialect: Any) -> _Way:
 # --- in the file ----------------------------------------------------------------------------------
 
 
-class _FileForm:
+class _StoredForm:
     """How the values of one type stand in the file.
 
     Attributes:
@@ -204,14 +195,14 @@ class _FileForm:
         return pa.array(given, type=self.arrow)
 
 
-def _form_of(transport: Transport) -> _FileForm:
+def _form_of(transport: Transport) -> _StoredForm:
     known = _FORMS.get(transport.sql)
     if known is not None:
         return known
     precision, scale = map(int, transport.sql[len("DECIMAL(") : -1].split(","))
     unit = Decimal((0, (1,), -scale))
     context = _CONTEXT
-    return _FileForm(
+    return _StoredForm(
         pa.decimal128(precision, scale), python=lambda value: value.quantize(unit, None, context)
     )
 
@@ -223,21 +214,21 @@ def _wall_clock_texts(column: Any) -> Any:
 _CONTEXT = Context(prec=40)
 
 _FORMS = {
-    "BIGINT": _FileForm(pa.int64()),
-    "BOOLEAN": _FileForm(pa.bool_()),
-    "DOUBLE": _FileForm(pa.float64()),
-    "STRING": _FileForm(pa.string()),
-    "BINARY": _FileForm(pa.binary()),
-    "DATE": _FileForm(
+    "BIGINT": _StoredForm(pa.int64()),
+    "BOOLEAN": _StoredForm(pa.bool_()),
+    "DOUBLE": _StoredForm(pa.float64()),
+    "STRING": _StoredForm(pa.string()),
+    "BINARY": _StoredForm(pa.binary()),
+    "DATE": _StoredForm(
         pa.date32(), pa.int32(), "date_from_unix_date({})", lambda column: column.cast(pa.int32())
     ),
-    "TIMESTAMP": _FileForm(
+    "TIMESTAMP": _StoredForm(
         pa.timestamp("us", "UTC"),
         pa.int64(),
         "timestamp_micros({})",
         lambda column: column.cast(pa.int64()),
     ),
-    "TIMESTAMP_NTZ": _FileForm(
+    "TIMESTAMP_NTZ": _StoredForm(
         pa.timestamp("us"), pa.string(), "CAST({} AS TIMESTAMP_NTZ)", _wall_clock_texts
     ),
 }

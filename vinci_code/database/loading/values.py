@@ -184,11 +184,19 @@ def _converter(family: ColumnFamily, kind: TypeEngine[Any], given: Any) -> Conve
         return _one_of(frozenset(own.enums))
     if family is ColumnFamily.BOOLEAN and pa.types.is_integer(given):
         return _truth
-    if family is ColumnFamily.NUMERIC:
+    if family is ColumnFamily.NUMERIC and not _has_room(given, own):
         return VinciNumeric(own.precision, own.scale, asdecimal=own.asdecimal).keep
     if family is ColumnFamily.FLOAT and pa.types.is_decimal(given):
         return VinciFloat().keep
     return None
+
+
+def _has_room(given: Any, kind: Any) -> bool:
+    """Whether each number of a type of Arrow's is one of a column."""
+    if not pa.types.is_decimal(given) or kind.precision is None:
+        return False
+    scale = kind.scale or 0
+    return bool(given.scale <= scale and given.precision - given.scale <= kind.precision - scale)
 
 
 def document(text: str) -> Any:
