@@ -28,6 +28,7 @@
     │           │   ├── ConnectTimeout   the warehouse did not answer in time
     │           │   └── SessionLostError it no longer knows the session
     │           ├── LimitExceeded        too many, too large, or too much at once
+    │           ├── LinkRefusedError     a storage takes the link to a file no more
     │           │   └── TooManyRequests  the workspace takes no more for now
     │           ├── PartialCommitError   of a unit that was sent in parts, one has failed
     │           ├── PermissionDenied     the credentials may not do this
