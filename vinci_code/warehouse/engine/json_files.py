@@ -13,6 +13,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from vinci_code.warehouse.engine.csv_values import FORMAT_OPTIONS
+from vinci_code.warehouse.engine.file_reading import refuse_repeated
 from vinci_code.warehouse.engine.text_files import BLANK, blocks_of_lines, excerpt, whole_text
 from vinci_code.warehouse.engine.text_options import (
     FAILFAST,
@@ -82,8 +83,7 @@ class JsonFormat:
         kinds: set[SqlType] = set()
         for text in self._texts(stream, path):
             try:
-                for value in records_of(text, whole=self._multi_line):
-                    kinds.add(row_type(value))
+                found = {row_type(value) for value in records_of(text, whole=self._multi_line)}
             except BadRecordError:
                 if self._mode == FAILFAST:
                     raise failed(text, path) from None
@@ -92,6 +92,9 @@ class JsonFormat:
                 ) from None
             except TooDeepError as error:
                 raise _too_deep(path) from error
+            for kind in found - kinds:
+                refuse_repeated([Column(item.name, item.type) for item in kind.fields])
+            kinds |= found
         return _columns(kinds)
 
     def combined(self, listed: Sequence[Sequence[Column]], *, merge: bool) -> list[Column]:
