@@ -87,7 +87,8 @@ def test_values_of_a_type(engine: Engine, volume: Client, kind: str, text: str, 
     ("kind", "text"),
     [
         ("TINYINT", "128"), ("INT", '"1"'), ("INT", "1.0"), ("BIGINT", "true"),
-        ("BOOLEAN", '"true"'), ("DOUBLE", '"1.5"'), ("DECIMAL(3,2)", "10"), ("DATE", '"x"'), ("ARRAY<INT>", "{}"),
+        ("BOOLEAN", '"true"'),
+        ("DOUBLE", '"1.5"'), ("DECIMAL(3,2)", "10"), ("DATE", '"x"'), ("ARRAY<INT>", "{}"),
         ("BINARY", '"%"'),
     ],
 )  # fmt: skip
