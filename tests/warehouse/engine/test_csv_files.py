@@ -155,13 +155,14 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
     "TIMESTAMP": [
         ("2024-02-29", dt.datetime(2024, 2, 29, tzinfo=UTC)),
         ("2024-02-29T01:02:03.5", dt.datetime(2024, 2, 29, 1, 2, 3, 500_000, UTC)),
+        ("0001-01-01 00:00:00.000001", dt.datetime(1, 1, 1, 0, 0, 0, 1, UTC)),
         ("2024-02-29 01:02:03+02:00", dt.datetime(2024, 2, 28, 23, 2, 3, 0, UTC)),
         ("2024-02-29 01:02:03Z", dt.datetime(2024, 2, 29, 1, 2, 3, 0, UTC)),
     ],
     "TIMESTAMP_NTZ": [
+        ("2024-02-29T01:02:03", dt.datetime.fromisoformat("2024-02-29 01:02:03")),
         ("2024-02-29 01:02:03.000004", dt.datetime.fromisoformat("2024-02-29 01:02:03.000004")),
     ],
-    "BINARY": [("ü", "ü".encode())],
     "STRING": [(" x ", " x "), ("null", "null")],
 }  # fmt: skip
 
@@ -180,7 +181,13 @@ UNSURE = {
     "INT": ["\u0661"],
     "DOUBLE": ["0x1p3"],
     "DATE": ["2024-2-29", "2023-02-29", "2024-02-29T00:00:00", "20240229", "0000-01-01"],
-    "TIMESTAMP": ["2024", "01:02", "2024-02-29 1:02", "2024-02-29 01:02:03 UTC"],
+    "TIMESTAMP": [
+        "2024",
+        "0000-01-01 00:00:00",
+        "01:02",
+        "2024-02-29 1:02",
+        "2024-02-29 01:02:03 UTC",
+    ],
     "TIMESTAMP_NTZ": ["2024-02-29 01:02:03Z"],
 }
 
@@ -224,7 +231,9 @@ def test_patterns_of_dates_and_times(engine: Engine, volume: Client) -> None:
     refuses(engine, volume, "2024-02-29\n", "d DATE", dateFormat="dd.MM.yyyy")
 
 
-@pytest.mark.parametrize("kind", ["ARRAY<INT>", "STRUCT<a: INT>", "VARIANT", "INTERVAL DAY"])
+@pytest.mark.parametrize(
+    "kind", ["ARRAY<INT>", "STRUCT<a: INT>", "VARIANT", "INTERVAL DAY", "BINARY"]
+)
 def test_types_that_csv_has_no_values_of(engine: Engine, volume: Client, kind: str) -> None:
     refuses(engine, volume, "1\n", f"c {kind}")
 
@@ -239,13 +248,16 @@ def typed(client: Client, statement: str) -> list[tuple[str, str]]:
 
 
 def test_types_are_inferred_as_spark_does(engine: Engine, volume: Client) -> None:
-    names = "i,l,d,f,b,s,n,m,q"
-    rows = ["1,1,1,1,true,x,,1,2024-01-01", "2,3000000000,99999999999999999999,0.5,FALSE,1,,true,5"]
+    names = "i,l,d,f,b,s,n,m,q,a"
+    rows = [
+        "1,1,1,1,true,x,,1,2024-01-01,10.0.0.1",
+        "2,3000000000,99999999999999999999,0.5,FALSE,1,,true,5,1.2.3",
+    ]
     store(engine, "f.csv", "\n".join([names, *rows]).encode())
     assert typed(volume, reading(header="true")) == [
         ("i", "int"), ("l", "bigint"), ("d", "decimal(20,0)"), ("f", "double"), ("b", "boolean"),
         ("s", "string"), ("n", "string"), ("m", "string"), ("q", "string"),
-        ("_rescued_data", "string"),
+        ("a", "string"), ("_rescued_data", "string"),
     ]  # fmt: skip
     assert volume.run(reading(header="true"))[1][:5] == (
         2, 3_000_000_000, Decimal(99999999999999999999), 0.5, False,
@@ -317,6 +329,7 @@ def test_files_together(engine: Engine, volume: Client) -> None:
         ("columnNameOfCorruptRecord => 'x'", "columnnameofcorruptrecord"),
         ("header => true, schema => 'n INT NOT NULL'", "NOT NULL"),
         ("schema => 'n VARCHAR(3)'", "VARCHAR(3)"),
+        ("schema => 'n INT, _corrupt_record STRING'", "_corrupt_record"),
         ("schema => 'n INT', schemaHints => 'n INT'", "schemaHints"),
         ("header => true, `_metadata.x` => 1", "_metadata"),
     ],

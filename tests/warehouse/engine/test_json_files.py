@@ -179,6 +179,7 @@ def test_hints_of_types(engine: Engine, volume: Client) -> None:
         ("inferColumnTypes => false", "inferColumnTypes"),
         ("schema => 'n INT', rescuedDataColumn => 'r'", "rescuedDataColumn"),
         ("encoding => 'UTF-16'", "encoding"),
+        ("schema => 'n INT, _CORRUPT_RECORD STRING'", "_CORRUPT_RECORD"),
         ("lineSep => ';'", "linesep"),
         ("readerCaseSensitive => false", "readercasesensitive"),
     ],

@@ -22,7 +22,13 @@ from vinci_code.warehouse.engine.csv_values import (
     values_of,
 )
 from vinci_code.warehouse.engine.text_files import BLANK, blocks_of_lines, whole_text
-from vinci_code.warehouse.engine.text_options import TextOptions, TextReading, drops, hinted
+from vinci_code.warehouse.engine.text_options import (
+    TextOptions,
+    TextReading,
+    check_names,
+    drops,
+    hinted,
+)
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.types import STRING, Column
 
@@ -68,6 +74,7 @@ class CsvFormat:
         for name in ("comment", "emptyvalue"):
             given.only(name, "")
         given.end()
+        check_names(reading)
         self._rules = ValueRules(null, reading.zone, formats, exact=reading.by_position)
         if reading.schema is not None:
             check_types(reading.schema)

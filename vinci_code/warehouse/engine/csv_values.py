@@ -107,21 +107,28 @@ _USUAL = {
     "DOUBLE": r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$",
     "BOOLEAN": r"^(true|false)$",
     "DATE": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    "TIMESTAMP_NTZ": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$",
 }
+_USUAL["TIMESTAMP"] = _USUAL["TIMESTAMP_NTZ"]
+_UTC = ("UTC", "Etc/UTC")
 
 
 def _at_once(given: pa.Array, kind: SqlType, rules: ValueRules) -> pa.Array | None:
     pattern = _USUAL.get(kind.name)
     if pattern is None or FORMAT_OPTIONS.get(kind.name) in rules.formats:
         return None
+    if kind.name == "TIMESTAMP" and rules.zone not in _UTC:
+        return None
     if pc.all(pc.match_substring_regex(given, pattern), min_count=0).as_py() is not True:
         return None
     try:
+        if kind.name == "TIMESTAMP":
+            given = given.cast(pa.timestamp("us"))
         found: pa.Array = given.cast(kind.arrow())
     except pa.ArrowInvalid:
         return None
     # Arrow knows the year 0, and Python's dates do not.
-    if kind.name == "DATE" and pc.any(pc.less(found, date(1, 1, 1))).as_py():
+    if kind.name in FORMAT_OPTIONS and pc.any(pc.less(pc.year(found), 1)).as_py():
         return None
     return found
 
@@ -259,10 +266,6 @@ _TIMESTAMP = re.compile(
 )
 
 
-def _binary(text: str, _kind: SqlType, _rules: ValueRules) -> bytes:
-    return text.encode()
-
-
 _READERS: dict[str, Callable[[str, SqlType, ValueRules], Any]] = {
     "FLOAT": _float,
     "DOUBLE": _float,
@@ -271,5 +274,4 @@ _READERS: dict[str, Callable[[str, SqlType, ValueRules], Any]] = {
     "DATE": _date,
     "TIMESTAMP": _timestamp,
     "TIMESTAMP_NTZ": _timestamp,
-    "BINARY": _binary,
 }

@@ -19,6 +19,7 @@ from vinci_code.warehouse.engine.text_options import (
     FAILFAST,
     TextOptions,
     TextReading,
+    check_names,
     drops,
     failed,
     hinted,
@@ -69,6 +70,7 @@ class JsonFormat:
         for name in _PLAIN_OPTIONS:
             given.only(name, "false")
         given.end()
+        check_names(reading)
         if reading.rescues and reading.schema is not None:
             raise unsupported("rescuedDataColumn of JSON with a schema")
 

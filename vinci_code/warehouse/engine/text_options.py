@@ -104,6 +104,16 @@ class TextOptions:
             raise unsupported(f"the option '{name}' = '{value}' of the format {self.format}")
 
 
+def check_names(reading: TextReading) -> None:
+    """Refuse the column that Spark fills with what is malformed."""
+    for column in (*(reading.schema or ()), *reading.hints):
+        if column.name.lower() == _CORRUPT:
+            raise unsupported(f"a column {column.name} in the schema of files")
+
+
+_CORRUPT = "_corrupt_record"
+
+
 def drops(mode: str, reading: TextReading, record: str, path: str) -> bool:
     """Say what becomes of a record that does not fit its columns: whether it is dropped.
 

@@ -2,10 +2,10 @@
 
 Each file is a whole Arrow IPC stream of some of the result's rows, in one LZ4 frame where the
 client can read that. The blocks of that frame are stored as they are: on the loopback to compress
-takes longer than what it saves, and so the parts of a file are sent from where they lie. A link tells the file's first row, its rows and its size before compression
-(``TSparkArrowResultLink``). A file is encoded when it is asked for, which may be several times;
-what it is made of is kept in memory as long as that is not much, and on disk beyond. All of it goes
-when the result is closed.
+takes longer than what it saves, and so the parts of a file are sent from where they lie. A link
+tells the file's first row, its rows and its size before compression (``TSparkArrowResultLink``). A
+file is encoded when it is asked for, which may be several times; what it is made of is kept in
+memory as long as that is not much, and on disk beyond. All of it goes when the result is closed.
 
 Against what is not defended: the links of a result are good for whoever has them, as they are on a
 cloud's storage.
