@@ -18,7 +18,7 @@ import pytest
 from tests.full import full
 from tests.warehouse.engine.client import Client, db, engine
 from tests.warehouse.engine.test_parquet_files import V, store, volume
-from vinci_code.warehouse.engine import text_files
+from vinci_code.warehouse.engine import csv_files, json_files, text_files
 from vinci_code.warehouse.engine.engine import Engine
 
 REFUSED = ("UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000")
@@ -348,6 +348,35 @@ def test_the_hidden_column_is_refused(engine: Engine, volume: Client) -> None:
     volume.fails(f"SELECT _metadata.file_path FROM csv.`{V}/f.csv`", *REFUSED, "_metadata")
     statement = reading(schema="n INT").replace("*", "*, _metadata")
     volume.fails(statement, *REFUSED, "_metadata")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"SELECT * FROM read_files('{V}/f.csv', format => 'csv', schema => 'n INT')",
+        f"SELECT * FROM csv.`{V}/f.csv`",
+        f"SELECT * FROM json.`{V}/f.csv`",
+        f"COPY INTO t FROM '{V}/f.csv' FILEFORMAT = CSV FORMAT_OPTIONS ('inferSchema' = 'true')",
+        f"COPY INTO t BY POSITION FROM '{V}/f.csv' FILEFORMAT = CSV",
+    ],
+)
+def test_reading_is_cancelled(
+    engine: Engine, volume: Client, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    volume.run("CREATE TABLE t (_c0 INT)")
+    store(engine, "f.csv", b"{}\n" * 10)
+    blocks = text_files.blocks_of_lines
+
+    def cancelled(*arguments: Any) -> Any:
+        for block in blocks(*arguments):
+            volume.session.interrupt()
+            yield block
+
+    for module in (csv_files, json_files):
+        monkeypatch.setattr(module, "blocks_of_lines", cancelled)
+    volume.fails(statement, "OPERATION_CANCELED", "HY008")
+    monkeypatch.undo()
+    assert volume.run("SELECT * FROM t") == []
 
 
 # ---- hostile files

@@ -216,13 +216,15 @@ def test_files_larger_than_a_block(
             monkeypatch.setattr(result_files, "_SMALL_PART", small)
             found = fetched(links, statement, enable_query_result_lz4_compression=lz4_wanted)
             assert found.equals(wanted)
+    monkeypatch.undo()
+    monkeypatch.setattr(operations, "FILE_BYTES", 2**30)
     with WireClient(links) as client:
-        answer = execute(client, MANY, canDecompressLZ4Result=lz4_wanted)
-        (link,) = first_links(answer)
+        large = "SELECT * FROM range(1200000)"
+        (link,) = first_links(execute(client, large, canDecompressLZ4Result=lz4_wanted))
         _, body = get(client, link)
     file = lz4.frame.decompress(body) if lz4_wanted else body
-    assert len(file) == link.bytesNum
-    assert pa.ipc.open_stream(file).read_all().num_rows == 20_000
+    assert len(file) == link.bytesNum > 2 * result_files._BLOCK
+    assert pa.ipc.open_stream(file).read_all().num_rows == 1_200_000
 
 
 def test_links_are_given_again_from_a_row(links: FakeWarehouse) -> None:

@@ -290,9 +290,9 @@ def _reading(work: Work, state: TableState, request: _Request) -> TextReading:
     Where columns go by position they are those of the table, save for those that it computes:
     https://docs.databricks.com/aws/en/sql/language-manual/delta-copy-into.
     """
-    zone = str(work.session.configuration["TIMEZONE"])
+    zone, check = str(work.session.configuration["TIMEZONE"]), work.session.check_interrupt
     if not request.by_position and request.names is None:
-        return TextReading(zone=zone, all_columns=request.select is None)
+        return TextReading(zone=zone, all_columns=request.select is None, check_interrupt=check)
     if request.select is not None:
         raise unsupported("COPY INTO by position, or with a list of columns, from a query")
     if request.format.upper() != "CSV":
@@ -305,7 +305,13 @@ def _reading(work: Work, state: TableState, request: _Request) -> TextReading:
             raise unsupported("COPY INTO with a list that has an IDENTITY or GENERATED column")
     columns = [Column(item.name, STRING if item.type.is_string else item.type) for item in targets]
     file_reading.refuse_repeated(columns)
-    return TextReading(zone=zone, schema=tuple(columns), all_columns=True, by_position=True)
+    return TextReading(
+        zone=zone,
+        schema=tuple(columns),
+        all_columns=True,
+        by_position=True,
+        check_interrupt=check,
+    )
 
 
 def _computed(column: TableColumn) -> bool:

@@ -182,6 +182,7 @@ class CsvFormat:
             yield from self._dialect.records(whole_text(stream, path))
             return
         for lines in blocks_of_lines(stream, path):
+            self._reading.check_interrupt()
             for line in lines:
                 if line.strip(BLANK):
                     yield self._dialect.fields(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vinci_code.warehouse.engine import file_reading
 from vinci_code.warehouse.engine.file_formats import format_of
 from vinci_code.warehouse.engine.file_reading import StagedFiles
@@ -12,11 +14,17 @@ from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query_context import Relation
 
 
-def by_path(volumes: Volumes, transaction: Transaction, name: str, text: str) -> Relation:
-    """Return the rows of ``format.`path` ``."""
+def by_path(
+    volumes: Volumes,
+    transaction: Transaction,
+    name: str,
+    text: str,
+    check_interrupt: Callable[[], None],
+) -> Relation:
+    """Return the rows of ``format.`path` ``; ``check_interrupt`` is called now and then."""
     refuse_in_transaction(transaction)
     # Types of CSV are not inferred here, and those of JSON always: no zone comes into it.
-    file_format = format_of(name, {}, TextReading())
+    file_format = format_of(name, {}, TextReading(check_interrupt=check_interrupt))
     path = file_reading.locate(volumes, text)
     files = file_reading.discover(volumes, path, recursive=False)
     if not files:

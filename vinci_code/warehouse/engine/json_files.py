@@ -164,6 +164,7 @@ class JsonFormat:
                 yield [text]
             return
         for lines in blocks_of_lines(stream, path):
+            self._reading.check_interrupt()
             yield [line for line in lines if line.strip(BLANK)]
 
 

@@ -98,6 +98,7 @@ def _reading(work: Work, name: str, options: dict[str, str], rescued: str | None
         hints=hints,
         infers=schema is None and infers == "true",
         rescues=schema is None or rescued is not None,
+        check_interrupt=work.session.check_interrupt,
     )
 
 

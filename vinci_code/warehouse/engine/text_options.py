@@ -7,7 +7,7 @@ options, https://docs.databricks.com/aws/en/sql/language-manual/functions/read_f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vinci_code.warehouse.engine.text_files import excerpt, unreadable
@@ -29,6 +29,7 @@ class TextReading:
         rescues: Whether what fits in no column would go to one of its own.
         all_columns: Whether every column is read, whichever a query needs.
         by_position: Whether values are for the columns of a table, one by one.
+        check_interrupt: Called now and then; raises where the statement was cancelled.
     """
 
     zone: str = "UTC"
@@ -38,6 +39,7 @@ class TextReading:
     rescues: bool = False
     all_columns: bool = False
     by_position: bool = False
+    check_interrupt: Callable[[], None] = lambda: None
 
 
 @dataclass
