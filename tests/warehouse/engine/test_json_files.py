@@ -161,7 +161,12 @@ def test_columns_are_inferred_as_spark_does(engine: Engine, volume: Client) -> N
 def test_names_that_differ_by_case(engine: Engine, volume: Client) -> None:
     for text in ('{"a": 1, "A": 2}', '{"a": 1, "a": 2}', '{"s": [{"x": 1, "X": 2}]}'):
         store(engine, "f.json", text.encode())
-        volume.fails(reading(), "COLUMN_ALREADY_EXISTS", "42711")
+        volume.fails(f"SELECT * FROM json.`{V}/f.json`", "COLUMN_ALREADY_EXISTS", "42711")
+        volume.fails(reading(), *REFUSED, "names alike")
+    store(engine, "d/a.json", b'{"a": 1}\n{"b": 1}\n')
+    store(engine, "d/b.json", b'{"A": 1}')
+    volume.fails(f"SELECT * FROM json.`{V}/d`", "COLUMN_ALREADY_EXISTS", "42711")
+    volume.fails(reading("d"), *REFUSED, "names alike")
     assert read(engine, volume, '{"a": 1, "A": 2}', "A INT") == [(2,)]
 
 

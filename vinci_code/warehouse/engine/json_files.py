@@ -95,9 +95,11 @@ class JsonFormat:
             except TooDeepError as error:
                 raise _too_deep(path) from error
             for kind in found - kinds:
-                refuse_repeated([Column(item.name, item.type) for item in kind.fields])
+                self._check_names([Column(item.name, item.type) for item in kind.fields])
             kinds |= found
-        return _columns(kinds)
+        columns = _columns(kinds)
+        self._check_names(columns)
+        return columns
 
     def combined(self, listed: Sequence[Sequence[Column]], *, merge: bool) -> list[Column]:
         """Return the columns of all files together.
@@ -112,6 +114,7 @@ class JsonFormat:
         found = [Column(item.name, item.type) for item in usable_row(merged_rows(kinds)).fields]
         if not found:
             raise unsupported("reading JSON files without a single field")
+        self._check_names(found)
         return hinted(found, self._reading.hints)
 
     def carried(self, columns: Sequence[Column]) -> pa.Schema:
@@ -142,6 +145,20 @@ class JsonFormat:
         for block in self._blocks(stream, path):
             rows = [row for text in block for row in self._rows(reader, text, path)]
             yield pa.RecordBatch.from_arrays([pa.array(rows, pa.string())], schema=schema)
+
+    def _check_names(self, columns: Sequence[Column]) -> None:
+        """Refuse names that differ by their case at most.
+
+        Raises:
+            SqlError: ``COLUMN_ALREADY_EXISTS``; where there is a column of rescued data it is not
+                known what becomes of them.
+        """
+        try:
+            refuse_repeated(columns)
+        except SqlError as error:
+            if self._reading.rescues:
+                raise unsupported(f"read_files of JSON with names alike: {error.message}") from None
+            raise
 
     def _rows(self, reader: RecordReader, text: str, path: str) -> list[str]:
         try:
