@@ -311,6 +311,7 @@ def test_files_together(engine: Engine, volume: Client) -> None:
     store(engine, "d/e.csv", b"s,n\nc,2\n")
     volume.fails(both, *REFUSED, "different columns")
     volume.fails(reading("d/c.csv", header="true"), *REFUSED, "empty")
+    assert volume.run(reading("d/c.csv", header="true", schema="n INT")) == []
 
 
 @pytest.mark.parametrize(
@@ -325,6 +326,7 @@ def test_files_together(engine: Engine, volume: Client) -> None:
         ("sep => ',', delimiter => ';'", "together"),
         ("inferSchema => true", "inferColumnTypes"),
         ("lineSep => ';'", "linesep"),
+        ("header => true, dateFormat => 'dd.MM.yyyy'", "dateformat"),
         ("badRecordsPath => '/x'", "badrecordspath"),
         ("columnNameOfCorruptRecord => 'x'", "columnnameofcorruptrecord"),
         ("header => true, schema => 'n INT NOT NULL'", "NOT NULL"),

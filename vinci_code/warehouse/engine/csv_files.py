@@ -75,6 +75,8 @@ class CsvFormat:
             given.only(name, "")
         given.end()
         check_names(reading)
+        if formats and self._infers:
+            raise unsupported(f"types of CSV that are inferred with '{min(formats)}'")
         self._rules = ValueRules(null, reading.zone, formats, exact=reading.by_position)
         if reading.schema is not None:
             check_types(reading.schema)
@@ -113,6 +115,8 @@ class CsvFormat:
             SqlError: They have different names: Spark takes those of any one file.
         """
         del merge  # it would make no difference to files of the same columns
+        if self._reading.schema is not None:
+            return list(self._reading.schema)
         filled = [columns for columns in listed if columns]
         if not filled:
             raise unsupported("reading empty CSV files, which have no columns")
