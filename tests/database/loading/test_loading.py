@@ -74,7 +74,8 @@ def is_left(engine: sa.Engine) -> bool:
 def test_append(engine: sa.Engine) -> None:
     done = load(engine, Reading, arrow(1, 2))
     assert (done.read, done.written, done.inserted, done.changed, done.skipped) == (2, 2, 2, 0, 0)
-    load(engine, Reading, arrow(3))
+    # In another order than the table's, and with a default between.
+    load(engine, Reading, arrow(3, value=pa.nulls(1)).select(["value", "sensor", "id"]))
     assert rows_of(engine, TABLE) == [(n, "s", None, "plain") for n in (1, 2, 3)]
     with pytest.raises(IntegrityError):
         load(engine, Reading, arrow(4, 2))
