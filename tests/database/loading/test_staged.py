@@ -642,6 +642,21 @@ def test_a_volume_that_does_not_exist_is_told_with_the_fix(
     assert "does not exist; nothing was sent" in str(caught.value)
 
 
+def test_a_connection_that_is_found_broken_leaves_no_file(
+    staging: Staging, connection: sa.Connection, table: sa.Table, local_warehouse: TestWarehouse
+) -> None:
+    staging.load(connection, table, numbered(0, 5))
+    local_warehouse.inject(
+        Fault.reset(operation="ExecuteStatement", statement="vinci_layer", times=2)
+    )
+    with pytest.raises(DBAPIError) as caught:
+        all_of(connection, table)
+    assert caught.value.connection_invalidated
+    assert staging.files() == []
+    connection.rollback()
+    assert all_of(connection, table) == []
+
+
 @pytest.mark.parametrize("word", ["LIST", "PUT"])
 def test_a_right_that_is_missing_is_told_with_the_fix(
     staging: Staging,
