@@ -699,6 +699,21 @@ def test_files_that_were_taken_away_fail_the_commit_and_write_nothing(
     assert all_of(connection, table) == []
 
 
+def test_a_folder_that_cannot_be_listed_is_a_warning_and_no_obstacle(
+    staging: Staging,
+    connection: sa.Connection,
+    table: sa.Table,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # As if a workspace had another word for a folder that is not there yet.
+    monkeypatch.setattr(staged, "_MISSING", "ANOTHER_WORD")
+    staging.load(connection, table, numbered(0, 5))
+    connection.commit()
+    assert len(all_of(connection, table)) == 5
+    assert "cannot be listed" in caplog.text
+
+
 def test_what_a_killed_process_leaves_is_removed_when_it_is_old(
     staging: Staging,
     connection: sa.Connection,

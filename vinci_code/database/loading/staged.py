@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from vinci_code.database.dialect.dberrors import Error, PermissionDenied
+from vinci_code.database.dialect.dberrors import Error, OperationalError, PermissionDenied
 from vinci_code.database.dialect.driver.rows import require_pyarrow
 from vinci_code.database.dialect.file_loads import (
     FileRows,
@@ -219,7 +219,7 @@ def _make_room(connection: Connection, volume: Volume) -> None:
     Raises:
         DBAPIError: It is not there, or the right to it is missing.
     """
-    found = _stale(connection, volume, STALE)
+    found = _stale(connection, volume, STALE, is_needed=False)
     if found:
         _log.info("%d files of loads that have ended are removed from %s", len(found), volume)
         remove_files(connection, found[:_MOST_REMOVED])
@@ -249,18 +249,29 @@ def _explained(error: Error, volume: Volume) -> Error:
     )
 
 
-def _stale(connection: Connection, volume: Volume, older_than: timedelta) -> list[str]:
+def _stale(
+    connection: Connection, volume: Volume, older_than: timedelta, *, is_needed: bool = True
+) -> list[str]:
     """The files of a volume's loads that are older, by their names and by when they were written.
+
+    Unless that is needed, another refusal than those below is a warning: in what words a workspace
+    says that a folder is not there is not documented, and before the first load it is not there.
 
     Raises:
         DBAPIError: The volume is not there, or the right to it is missing.
     """
-    listed = list_files(
-        connection,
-        f"{volume.path}/{OURS}",
-        _LISTED,
-        lambda error: None if error.error_class == _MISSING else _explained(error, volume),
-    )
+
+    def explain(error: Error) -> Error | None:
+        if error.error_class == _MISSING:
+            return None
+        explained = _explained(error, volume)
+        is_refused = error.error_class is not None and not isinstance(error, OperationalError)
+        if is_needed or explained is not error or not is_refused:
+            return explained
+        _log.warning("what loads have left in %s cannot be listed: %s", volume, error.happened)
+        return None
+
+    listed = list_files(connection, f"{volume.path}/{OURS}", _LISTED, explain)
     until = (time.time() - older_than.total_seconds()) * 1000
     found = []
     for path, name, _, written in listed:
