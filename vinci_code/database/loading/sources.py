@@ -126,7 +126,7 @@ def _names_of(first: Any) -> tuple[str, ...] | None:
     """The names of all rows; ``None`` where these differ."""
     if isinstance(first, Mapping):
         names = tuple(first)
-        if not all(type(name) is str for name in names):
+        if not all(isinstance(name, str) for name in names):
             raise LoadRefusedError("row 1", "its names are no texts", "name its columns")
         return names
     if _state(first) is None:
