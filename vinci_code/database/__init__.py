@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from vinci_code.database.async_session import create_configured_async_engine
     from vinci_code.database.engines import create_configured_engine
     from vinci_code.database.loading.loading import load, load_async
-    from vinci_code.database.loading.results import LoadPlan, LoadResult, Progress
+    from vinci_code.database.loading.results import LoadPlan, LoadProgress, LoadResult
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
 
 __all__ = [
     "LoadPlan",
+    "LoadProgress",
     "LoadResult",
-    "Progress",
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
@@ -69,7 +69,7 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
             from vinci_code.database.loading import loading
 
             return getattr(loading, name)
-        if name in {"LoadPlan", "LoadResult", "Progress"}:
+        if name in {"LoadPlan", "LoadResult", "LoadProgress"}:
             from vinci_code.database.loading import results
 
             return getattr(results, name)

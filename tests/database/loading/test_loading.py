@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from tests.dialect.held import rows_of
 from vinci_code.core.errors import LoadRefusedError, RowRefusedError
-from vinci_code.database import LoadPlan, LoadResult, Progress, load, load_async
+from vinci_code.database import LoadPlan, LoadProgress, LoadResult, load, load_async
 from vinci_code.database.loading import choosing, rows
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -59,9 +59,7 @@ def is_left(engine: sa.Engine) -> bool:
         return False
     with engine.connect() as connection:
         path = connection.exec_driver_sql("DESCRIBE VOLUME vinci_load").one()
-        found = connection.exec_driver_sql(
-            f"LIST '/Volumes/{path[1]}/{path[2]}/vinci_load'"
-        ).all()
+        found = connection.exec_driver_sql(f"LIST '/Volumes/{path[1]}/{path[2]}/vinci_load'").all()
         inner = [
             row
             for folder in found
@@ -407,7 +405,9 @@ def test_what_the_warehouse_alone_knows_travels_as_rows(staged: sa.Engine) -> No
         sa.MetaData(),
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("at", sa.DateTime, default=sa.func.now()),
-        sa.Column("own", sa.Integer, default=lambda context: context.get_current_parameters()["id"]),
+        sa.Column(
+            "own", sa.Integer, default=lambda context: context.get_current_parameters()["id"]
+        ),
     )
     table.create(staged)
     done = load(staged, table, pa.table({"id": [1], "own": [5]}))
@@ -426,7 +426,7 @@ def test_objects_travel_as_rows(staged: sa.Engine) -> None:
 
 def test_progress(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "ROWS", 10)
-    told: list[Progress] = []
+    told: list[LoadProgress] = []
     load(engine, Reading, [{"number": n, "sensor": "s"} for n in range(25)], progress=told.append)
     assert told[-1].rows == told[-1].total_rows == 25
     assert [one.rows for one in told] == sorted({one.rows for one in told})

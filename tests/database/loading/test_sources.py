@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Mapped(Base):
 class Stream:
     """What has an Arrow stream, and is of no package that is known."""
 
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:  # noqa: PLW3201
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return ARROW.__arrow_c_stream__(requested_schema)
 
 
@@ -102,25 +103,8 @@ DICTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     "kind",
     [
-        "table",
-        "batch",
-        "batches",
-        "reader",
-        "stream",
-        "pandas",
-        "dicts",
-        "generator",
-        "dataclasses",
-        "mapped",
-        "parquet",
-        "several",
-        "csv",
-        "csv.gz",
-        "csv.zst",
-        "jsonl",
-        "jsonl.gz",
-        "ndjson",
-        "jsonl.zst",
+        *("table batch batches reader stream pandas dicts generator dataclasses mapped".split()),
+        *("parquet several csv csv.gz csv.zst jsonl jsonl.gz ndjson jsonl.zst".split()),
     ],
 )
 def test_each_kind(engine: sa.Engine, tmp_path: Path, kind: str) -> None:
@@ -131,42 +115,40 @@ def test_each_kind(engine: sa.Engine, tmp_path: Path, kind: str) -> None:
 
 
 def source(kind: str, folder: Path) -> Any:
-    if kind == "table":
-        return ARROW
-    if kind == "batch":
-        return ARROW.to_batches()[0]
-    if kind == "batches":
-        return ARROW.to_batches(max_chunksize=1)
-    if kind == "reader":
-        return pa.RecordBatchReader.from_batches(ARROW.schema, ARROW.to_batches())
-    if kind == "stream":
-        return Stream()
-    if kind == "pandas":
-        pandas = pytest.importorskip("pandas")
-        frame = pandas.DataFrame(DICTS)
-        assert frame["document"].dtype == object
-        return frame
-    if kind == "dicts":
-        return DICTS
-    if kind == "generator":
-        return (row for row in DICTS)
-    if kind == "dataclasses":
-        return [Thing(**row) for row in DICTS]
-    if kind == "mapped":
-        return [Mapped(**DICTS[0]), Mapped(id=2)]
-    if kind == "parquet":
+    made = MADE.get(kind)
+    if made is not None:
+        return made()
+    if kind in {"parquet", "several"}:
+        for number in range(2):
+            pq.write_table(ARROW.slice(number, 1), folder / f"part-{number}.parquet")
         pq.write_table(ARROW, folder / "all.parquet")
-        return folder / "all.parquet"
-    if kind == "several":
-        pq.write_table(ARROW.slice(0, 1), folder / "part-0.parquet")
-        pq.write_table(ARROW.slice(1, 1), folder / "part-1.parquet")
-        return str(folder / "part-*.parquet")
+        return folder / "all.parquet" if kind == "parquet" else str(folder / "part-*.parquet")
     data = CSV if kind.startswith("csv") else JSONL
     if kind.endswith(".gz"):
         data = gzip.compress(data)
     if kind.endswith(".zst"):
         data = packed(data)
     return written(folder, f"things.{kind}", data)
+
+
+def frame() -> Any:
+    made = pytest.importorskip("pandas").DataFrame(DICTS)
+    assert made["document"].dtype == object
+    return made
+
+
+MADE: dict[str, Callable[[], Any]] = {
+    "table": lambda: ARROW,
+    "batch": lambda: ARROW.to_batches()[0],
+    "batches": lambda: ARROW.to_batches(max_chunksize=1),
+    "reader": lambda: pa.RecordBatchReader.from_batches(ARROW.schema, ARROW.to_batches()),
+    "stream": Stream,
+    "pandas": frame,
+    "dicts": lambda: DICTS,
+    "generator": lambda: (row for row in DICTS),
+    "dataclasses": lambda: [Thing(**row) for row in DICTS],
+    "mapped": lambda: [Mapped(**DICTS[0]), Mapped(id=2)],
+}
 
 
 def test_what_was_read_is_loaded(engine: sa.Engine, sqlite: sa.Engine) -> None:
@@ -301,8 +283,8 @@ def test_files_that_tell_too_little(sqlite: sa.Engine, tmp_path: Path) -> None:
     other = written(tmp_path, "d.csv", b"id,name\n1,a\n")
     with pytest.raises(LoadRefusedError, match="'name' is in it or in"):
         load(sqlite, TABLE, [one, other])
+    pq.write_table(ARROW, tmp_path / "e.parquet")
     with pytest.raises(LoadRefusedError, match="csv and parquet"):
-        pq.write_table(ARROW, tmp_path / "e.parquet")
         load(sqlite, TABLE, [one, tmp_path / "e.parquet"])
     assert load(sqlite, TABLE, written(tmp_path, "f.data", b"id\n1\n"), format="csv").read == 1
     with pytest.raises(LoadRefusedError, match="that of files"):

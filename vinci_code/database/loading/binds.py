@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, Table, delete, false
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, scoped_session
 
-from vinci_code.database.loading.targets import Target
+from vinci_code.database.loading.targets import LoadTarget
 
 Bind = Engine | Connection | Session
 
@@ -34,7 +34,7 @@ def checked_bind(bind: Any) -> Bind:
     )
 
 
-def connection_of(bind: Connection | Session, target: Target | None) -> Connection:
+def connection_of(bind: Connection | Session, target: LoadTarget | None) -> Connection:
     """The connection of a unit of work, which is flushed as ``execute()`` flushes it.
 
     Raises:

@@ -14,7 +14,7 @@ from vinci_code.database.loading.binds import begin_writing
 from vinci_code.database.loading.given import GivenColumn as Given
 from vinci_code.database.loading.given import Row, names_of, portions_within, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
-from vinci_code.database.loading.results import Outcome
+from vinci_code.database.loading.results import LoadOutcome
 from vinci_code.database.loading.targets import Matching
 from vinci_code.database.loading.telling import Telling
 from vinci_code.database.upserts import upsert
@@ -47,7 +47,7 @@ class RowLoad:
         self._telling = telling
         self._counts = connection.dialect.name == "sqlite"
 
-    def run(self, portions: Iterable[Portion], columns_of: Any) -> Outcome:
+    def run(self, portions: Iterable[Portion], columns_of: Any) -> LoadOutcome:
         """Write all rows.
 
         Args:
@@ -117,16 +117,16 @@ class RowLoad:
     def _count(self) -> int:
         return self._connection.scalar(select(func.count()).select_from(self._table)) or 0
 
-    def _outcome(self, written: int, before: int) -> Outcome:
+    def _outcome(self, written: int, before: int) -> LoadOutcome:
         read, mode = self._telling.rows, self._matching.mode
         if mode in {"append", "replace"} or read == 0:
-            return Outcome(written=read, inserted=read, changed=0, skipped=0)
+            return LoadOutcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
-            return Outcome()
+            return LoadOutcome()
         if mode == "insert_missing":
-            return Outcome(written=written, inserted=written, changed=0, skipped=read - written)
+            return LoadOutcome(written=written, inserted=written, changed=0, skipped=read - written)
         inserted = self._count() - before
-        return Outcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
+        return LoadOutcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
 
 
 def _first_refused(rows: Sequence[Row], given: Given, dialect: Any) -> tuple[int, str | None]:
