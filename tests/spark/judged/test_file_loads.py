@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from databricks import sql
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from tests.dialect.held import engine_on
@@ -177,7 +176,8 @@ def test_spark_does_what_the_local_warehouse_does(
         if is_well:
             spark.sql(text).collect()
         else:
-            with pytest.raises(PySparkException, match="vinci:unique"):
+            # Spark gives it as it is, or as what a thread of its own has raised.
+            with pytest.raises(Exception, match="vinci:unique"):
                 spark.sql(text).collect()
         found = spark.sql(f"SELECT {ALL} FROM {ITEM}").collect()
         assert sorted(map(tuple, found)) == expected
