@@ -77,6 +77,7 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python bench/import_events.py
 	$(BIN)/python bench/reading.py
 	$(BIN)/python bench/read_arrow.py
+	$(BIN)/python -m bench.bulk --memory 10000000
 	$(BIN)/python -m bench.writes
 	$(BIN)/python -m bench.held_reads --sizes 1000
 	$(BIN)/python -m bench.fallback
