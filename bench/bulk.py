@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import gc
+import importlib
 import importlib.util
 import json
 import multiprocessing
@@ -47,6 +48,7 @@ from vinci_code.warehouse import LocalWarehouse
 VOLUME = "main.default.bulk"
 FASTER_THAN_TO_SQL, SLOWER_THAN_BY_HAND, MOST_MEGABYTES = 10.0, 1.3, 300.0
 COLUMNS = "id BIGINT, approximate DOUBLE, amount DECIMAL(18, 2), name STRING, at TIMESTAMP_NTZ"
+OPTIONS = "TBLPROPERTIES ('delta.feature.catalogManaged' = 'supported')"
 QUERY = "SELECT id, approximate, amount, name, at FROM {table}"
 AMOUNT = sa.Numeric(18, 2)
 CHUNK = 100_000
@@ -130,7 +132,7 @@ def sides(arguments: Connect, engine: sa.Engine, folder: Path) -> Iterator[Side]
 
     yield Side("by hand", by_hand, by_fetchall_arrow)
     if importlib.util.find_spec("pandas"):
-        import pandas as pd
+        pd: Any = importlib.import_module("pandas")
 
         yield Side(
             "pandas",
@@ -142,7 +144,7 @@ def sides(arguments: Connect, engine: sa.Engine, folder: Path) -> Iterator[Side]
             lambda name: len(pd.read_sql(sa.text(QUERY.format(table=name)), engine)),
         )
     if importlib.util.find_spec("polars"):
-        import polars as pl
+        pl: Any = importlib.import_module("polars")
 
         def by_polars(rows: pa.Table, name: str) -> None:
             options = {"dtype": {"amount": AMOUNT}}
@@ -224,7 +226,7 @@ def measured(
         for side in chosen:
             name = f"bulk_{side.name.replace(' ', '_').lower()}"
             with sql.connect(**arguments) as connection, connection.cursor() as cursor:
-                cursor.execute(f"CREATE OR REPLACE TABLE {name} ({COLUMNS})")
+                cursor.execute(f"CREATE OR REPLACE TABLE {name} ({COLUMNS}) {OPTIONS}")
             gc.collect()
             requests()
             begin = time.perf_counter()
