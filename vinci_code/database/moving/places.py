@@ -1,0 +1,153 @@
+"""The two ends of a copy: a SQLite file, the configured Databricks, or a URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from sqlalchemy import Engine
+from sqlalchemy.engine.url import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from vinci_code.core.config import DatabaseSettings, Settings, get_settings
+from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
+from vinci_code.core.redaction import register_secret
+from vinci_code.database.sqlite import create_sqlite_engine, file_of
+
+DATABRICKS = "databricks"
+"""The word for the warehouse that the settings name."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database that is copied from, or to.
+
+    Attributes:
+        name: What it is called in a report, with no secret in it.
+        backend: Which of the databases that can be copied it is.
+        engine: The engine on it.
+        is_ours: Whether the engine was made here, and is disposed of here.
+    """
+
+    name: str
+    backend: Literal["sqlite", "databricks"]
+    engine: Engine
+    is_ours: bool
+
+    def close(self) -> None:
+        """Give back what was opened here."""
+        if self.is_ours:
+            self.engine.dispose()
+
+
+def place_of(
+    given: str | URL | Engine,
+    *,
+    is_target: bool,
+    settings: Settings | DatabaseSettings | None = None,
+) -> Place:
+    """Find a database; nothing is contacted.
+
+    Args:
+        given: The word ``databricks``, the name of a SQLite file, a URL, or an engine.
+        is_target: Whether it is written to; a file that is only read is opened for reading alone.
+        settings: The settings of ``databricks`` instead of those of the environment.
+
+    Raises:
+        CopyRefusedError: It is none that can be copied.
+        ConfigurationError: The settings cannot be used.
+        DatabaseFileError: The SQLite file is not there.
+    """
+    if isinstance(given, Engine):
+        return _of_engine(given)
+    if isinstance(given, str) and given.lower() == DATABRICKS:
+        return _configured(settings)
+    url = _url_of(given)
+    if url.password:
+        register_secret(str(url.password))
+    if url.get_backend_name() == "sqlite" and url.get_driver_name() in ("", "pysqlite"):
+        return _sqlite(url, is_target=is_target)
+    raise CopyRefusedError(
+        [
+            f"{url.render_as_string(hide_password=True)}: SQLite and Databricks can be copied, "
+            f"found {url.drivername}; to fix it: name a SQLite file, sqlite:///FILE, or the word "
+            "databricks, which stands for the warehouse that the settings name"
+        ]
+    )
+
+
+def require_two(source: Place, target: Place) -> None:
+    """Refuse to copy a database into itself.
+
+    Raises:
+        CopyRefusedError: Both are one.
+    """
+    files = {file_of(one.engine.url) for one in (source, target) if one.backend == "sqlite"}
+    is_one_file = source.backend == target.backend == "sqlite" and len(files) == 1
+    if source.engine is target.engine or (is_one_file and None not in files):
+        raise CopyRefusedError([f"{source.name}: it is the source and the target"])
+    if source.backend == target.backend == "databricks" and source.name == target.name:
+        raise CopyRefusedError([f"{source.name}: it is the source and the target"])
+
+
+def _url_of(given: str | URL) -> URL:
+    if isinstance(given, URL):
+        return given
+    if "://" not in given:
+        return URL.create("sqlite", database=given)
+    try:
+        return make_url(given)
+    except (ArgumentError, ValueError):
+        raise CopyRefusedError(
+            ["a URL that SQLAlchemy cannot read; to fix it: write it as sqlite:///FILE"]
+        ) from None
+
+
+def _sqlite(url: URL, *, is_target: bool) -> Place:
+    path = file_of(url)
+    if path is None:
+        raise CopyRefusedError(
+            ["a SQLite database in memory ends with its process; to fix it: name a file"]
+        )
+    if not is_target:
+        if not path.is_file():
+            raise DatabaseFileError(f"The SQLite file {path} does not exist.")
+        # https://www.sqlite.org/uri.html: nothing of it is changed, its journal mode neither.
+        only_read = f"file:{quote(str(path))}?mode=ro&uri=true"
+        url = make_url(f"sqlite:///{only_read}")
+    return Place(f"SQLite, {path}", "sqlite", create_sqlite_engine(str(url)), is_ours=True)
+
+
+def _configured(settings: Settings | DatabaseSettings | None) -> Place:
+    from vinci_code.database.databricks_connector import create_databricks_engine
+    from vinci_code.database.models.types import dump_json
+
+    found = get_settings() if settings is None else settings
+    own = found.database if isinstance(found, Settings) else found
+    engine = create_databricks_engine(own, json_serializer=dump_json)
+    return Place(_named(engine), "databricks", engine, is_ours=True)
+
+
+def _of_engine(engine: Engine) -> Place:
+    if engine.dialect.name == "sqlite" and engine.dialect.driver == "pysqlite":
+        path = file_of(engine.url)
+        name = "SQLite, in memory" if path is None else f"SQLite, {path}"
+        return Place(name, "sqlite", engine, is_ours=False)
+    if hasattr(engine.dialect, "held_by"):
+        return Place(_named(engine), "databricks", engine, is_ours=False)
+    raise CopyRefusedError(
+        [
+            f"an engine of {engine.dialect.name}+{engine.dialect.driver}: SQLite and Databricks "
+            "(databricks+vinci) can be copied"
+        ]
+    )
+
+
+def _named(engine: Engine) -> str:
+    url = engine.url
+    parts = [str(url.query[name]) for name in ("catalog", "schema") if name in url.query]
+    port = "" if url.port in (None, 443) else f":{url.port}"
+    return ", ".join([f"Databricks, {url.host}{port}", *(["".join(".".join(parts))] if parts else [])])
+
+

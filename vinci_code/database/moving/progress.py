@@ -1,0 +1,152 @@
+"""How far a copy is, kept in the target itself: what is written with the rows is true of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+from vinci_code.core.errors import CopyRefusedError
+
+NAME = "vinci_copy_progress"
+"""The table that a copy keeps in the target while it goes on."""
+
+_TABLE = Table(
+    NAME,
+    MetaData(),
+    Column("table_name", String(255), primary_key=True),
+    Column("source", String(2000), nullable=False),
+    Column("version", BigInteger),
+    Column("last_key", String(100_000)),
+    Column("copied", BigInteger, nullable=False),
+    Column("state", String(20), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a table is.
+
+    Attributes:
+        version: Of a table on Databricks, the version that is read.
+        last: The key of the last row that was copied; ``None`` before the first one.
+        copied: How many rows were copied.
+        is_done: Whether all of them were.
+    """
+
+    version: int | None
+    last: list[Any] | None
+    copied: int
+    is_done: bool
+
+
+class Progress:
+    """The table of marks in the target.
+
+    Args:
+        engine: The engine on the target.
+        source: What the source is called.
+    """
+
+    def __init__(self, engine: Engine, source: str) -> None:
+        self._engine = engine
+        self._source = source
+        self.marks: dict[str, Mark] = {}
+
+    def load(self) -> None:
+        """Read the marks that a copy before has left.
+
+        Raises:
+            CopyRefusedError: They are of a copy from elsewhere.
+        """
+        if not inspect(self._engine).has_table(NAME):
+            return
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(_TABLE)).all()
+        for row in rows:
+            if row.source != self._source:
+                raise CopyRefusedError(
+                    [
+                        f"a copy from {row.source} into this target has not come to its end; to "
+                        f"fix it: run it again until it has, or drop the table {NAME}, after "
+                        "which the tables that it has filled are in nobody's care"
+                    ]
+                )
+            last = None if row.last_key is None else [_decoded(one) for one in json.loads(row.last_key)]
+            self.marks[row.table_name] = Mark(row.version, last, row.copied, row.state == "copied")
+
+    def begin(self, tables: Sequence[tuple[str, int | None]]) -> None:
+        """Say of tables, before they are made, that they are of this copy."""
+        with self._engine.begin() as connection:
+            _TABLE.create(connection, checkfirst=True)
+        new = [(name, version) for name, version in tables if name not in self.marks]
+        if not new:
+            return
+        with self._engine.begin() as connection:
+            rows = [
+                {
+                    "table_name": name,
+                    "source": self._source,
+                    "version": version,
+                    "last_key": None,
+                    "copied": 0,
+                    "state": "copying",
+                }
+                for name, version in new
+            ]
+            connection.execute(insert(_TABLE), rows)
+        self.marks |= {name: Mark(version, None, 0, is_done=False) for name, version in new}
+
+    def note(
+        self, connection: Connection, name: str, last: Sequence[Any] | None, copied: int
+    ) -> None:
+        """Say how far a table is, in the transaction of its rows."""
+        key = None if last is None else json.dumps([_encoded(one) for one in last])
+        self._set(connection, name, last_key=key, copied=copied)
+
+    def finish(self, connection: Connection, name: str, copied: int) -> None:
+        """Say that a table is whole."""
+        self._set(connection, name, copied=copied, state="copied")
+
+    def drop(self) -> None:
+        """Take the table of marks away."""
+        with self._engine.begin() as connection:
+            _TABLE.drop(connection, checkfirst=True)
+
+    def _set(self, connection: Connection, name: str, **values: Any) -> None:
+        connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
+
+
+def _encoded(value: Any) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, dt.datetime):
+        return {"moment": value.isoformat()}
+    if isinstance(value, dt.date):
+        return {"date": value.isoformat()}
+    return {"value": value}
+
+
+def _decoded(value: dict[str, Any]) -> Any:
+    ((kind, inner),) = value.items()
+    if kind == "bytes":
+        return bytes.fromhex(inner)
+    if kind == "moment":
+        return dt.datetime.fromisoformat(inner)
+    return dt.date.fromisoformat(inner) if kind == "date" else inner
