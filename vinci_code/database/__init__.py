@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from vinci_code.database.arrow.reading import read_arrow, read_arrow_async, read_batches
     from vinci_code.database.async_session import create_configured_async_engine
     from vinci_code.database.engines import create_configured_engine
+    from vinci_code.database.moving.copying import copy_database
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
 
 __all__ = [
+    "copy_database",
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
@@ -70,4 +72,8 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
             from vinci_code.database.arrow import frames
 
             return getattr(frames, name)
+        if name == "copy_database":
+            from vinci_code.database.moving.copying import copy_database
+
+            return copy_database
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

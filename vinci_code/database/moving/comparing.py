@@ -28,13 +28,13 @@ class Difference:
         new: Keys, as the source has them, of rows that the target has not.
         changed: Keys, as the source has them, of rows that differ.
         gone: Keys, as the target has them, of rows that the source has not.
-        texts: The canonical texts of the first of these keys, in their order.
+        shown: All of these keys, as people read them.
     """
 
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
     gone: list[tuple[Any, ...]] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
 
 
 def differences(
@@ -65,7 +65,8 @@ def _compared(theirs: dict[str, Any], ours: dict[str, Any]) -> Difference:
         mark, other = theirs.get(text), ours.get(text)
         if mark is not None and other is not None and mark.number == other.number:
             continue
-        found.texts.append(text)
+        known = ours[text] if mark is None else mark
+        found.shown.append(", ".join(str(value) for value in known.key))
         if mark is None:
             found.gone.append(ours[text].key)
         elif other is None:

@@ -6,7 +6,6 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.url import URL
@@ -15,11 +14,11 @@ from sqlalchemy.exc import ArgumentError
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
-from vinci_code.database.moving.places import Place, place_of, require_two
+from vinci_code.database.moving.places import Place, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
 from vinci_code.database.moving.progress import Mark, Progress
-from vinci_code.database.moving.reports import CopyReport, Mode, TableReport
+from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
 from vinci_code.database.moving.writing import Writer
 
@@ -28,6 +27,13 @@ CHUNK_ROWS = 10_000
 
 _KEYS_AT_ONCE = 500
 _NO_KINDS: Mapping[str, str] = {}
+
+_USES: Mapping[Mode, Use] = {
+    "copy": "written",
+    "sync": "written",
+    "plan": "planned",
+    "verify": "read",
+}
 
 Told = Callable[[int, int], None]
 
@@ -90,9 +96,9 @@ def copy_database(
     if chunk_rows < 1:
         raise ArgumentError(f"chunk_rows={chunk_rows!r}: it is a number of rows, 1 or more")
     with ExitStack() as stack:
-        read = place_of(source, is_target=False, settings=settings)
+        read = place_of(source, "read", settings=settings)
         stack.callback(read.close)
-        written = place_of(target, is_target=not (dry_run or verify_only), settings=settings)
+        written = place_of(target, _USES[mode], settings=settings)
         stack.callback(written.close)
         require_two(read, written)
         wishes = Wishes(tuple(tables), kinds, timezone)
@@ -121,7 +127,6 @@ class _Copy:
         self._source, self._target, self._wishes, self._mode = source, target, wishes, mode
         self._from = side_of(source, is_target=False)
         self._to = side_of(target, is_target=True)
-        self._progress = Progress(target.engine, source.name)
         self._started = time.monotonic()
         now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
         self._report = CopyReport(source.name, target.name, mode, now)
@@ -129,9 +134,12 @@ class _Copy:
 
     def run(self) -> CopyReport:
         """Do it all."""
-        with snapshot(self._source.engine) as reading:
+        source, target = self._source, self._target
+        with snapshot(source.engine) as reading, unchecked(target.engine) as writing:
+            self._progress = Progress(writing, source.name)
             self._progress.load()
-            plan = plan_copy(self._source, self._target, self._wishes)
+            plan = plan_copy((source, reading), (target, writing), self._wishes)
+            writing.rollback()
             self._look(reading, plan)
             report = self._report
             report.views, report.cycles, report.left_out = plan.views, plan.cycles, plan.left_out
@@ -139,7 +147,7 @@ class _Copy:
                 report.tables = [TableReport(table) for table in plan.tables]
                 report.refusals = [str(one) for one in plan.refusals]
             else:
-                self._work(reading, plan)
+                self._work(reading, writing, plan)
         report.seconds = time.monotonic() - self._started
         return report
 
@@ -155,24 +163,25 @@ class _Copy:
                 fix = "copy it"
                 plan.refusals.append(Refusal(table.name, "the target has no such table", fix))
 
-    def _work(self, reading: Connection, plan: CopyPlan) -> None:
+    def _work(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
         plan.require()
         self._total = sum(table.rows for table in plan.tables)
         self._point()
-        with unchecked(self._target.engine) as writing:
-            if self._mode == "copy":
-                self._require_room(reading, writing, plan)
-            if self._mode != "verify":
-                self._make(plan)
-            writer = Writer(writing, self._to, self._progress)
-            for table in plan.tables:
-                self._report.tables.append(self._one(reading, writing, writer, table))
-            self._delete_gone(reading, writing, plan)
-            self._prove(reading, writing)
-            self._report.is_atomic = writer.is_atomic
-            self._report.dangling = _dangling(writing, plan) if self._mode != "verify" else []
-        if self._mode != "verify" and self._report.is_proved and not self.keep:
-            self._progress.drop()
+        if self._mode == "copy":
+            self._require_room(reading, writing, plan)
+        if self._mode != "verify":
+            self._make(writing, plan)
+        writer = Writer(writing, self._to, self._progress)
+        for table in plan.tables:
+            self._report.tables.append(self._one(reading, writing, writer, table))
+        if self.delete:
+            self._delete_gone(reading, writing)
+        self._prove(reading, writing)
+        self._report.is_atomic = writer.is_atomic
+        if self._mode != "verify":
+            self._report.dangling = _dangling(writing, plan)
+            if self._report.is_proved and not self.keep:
+                self._progress.drop()
 
     def _require_room(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
         """Refuse tables with rows that are not of this copy, and not the source's."""
@@ -191,13 +200,19 @@ class _Copy:
         writing.rollback()
         plan.require()
 
-    def _make(self, plan: CopyPlan) -> None:
-        waiting = [table for table in plan.tables if table.state != "copied"]
+    def _make(self, writing: Connection, plan: CopyPlan) -> None:
+        """Make tables, each with a mark that says of it that it is of this copy."""
+        waiting = []
+        for table in plan.tables:
+            rows = self._to.count(writing, table) if table.exists else 0
+            if table.state != "copied" and rows == 0:
+                waiting.append(table)
+        writing.rollback()
         self._progress.begin([(table.target_name, table.version) for table in waiting])
         for table in waiting:
             if table.made is not None:
-                with self._target.engine.begin() as connection:
-                    table.made.create(connection)
+                with writing.begin():
+                    table.made.create(writing)
 
     def _one(
         self, reading: Connection, writing: Connection, writer: Writer, table: TablePlan
@@ -238,18 +253,17 @@ class _Copy:
         self, reading: Connection, writing: Connection, writer: Writer, report: TableReport
     ) -> None:
         table = report.plan
-        stored = self._to.count(writing, table)
-        writing.rollback()
-        if stored == 0:
-            mark = replace(self._progress.marks[table.target_name], last=None, copied=0)
-            self._copy(reading, writing, writer, report, replace(mark, is_done=False))
-            return
+        mark = self._progress.marks.get(table.target_name)
+        if mark is not None and not mark.is_done:
+            self._copy(reading, writing, writer, report, mark)
+            if not report.went_on:
+                return
         if not table.key:
             report.problem = "it has no key, so that only the whole can be compared"
             return
         for part in differences(table, (self._from, reading), (self._to, writing)):
             writing.rollback()
-            report.differing += part.texts[: 5 - len(report.differing)]
+            report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
             keys = [*part.new, *part.changed]
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 some = keys[start : start + _KEYS_AT_ONCE]
@@ -261,10 +275,8 @@ class _Copy:
             report.changed += len(part.changed)
             report.gone += len(part.gone)
 
-    def _delete_gone(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
+    def _delete_gone(self, reading: Connection, writing: Connection) -> None:
         """Delete what the source has not, those first that refer to others."""
-        if not self.delete:
-            return
         for report in reversed(self._report.tables):
             if not report.gone:
                 continue
@@ -286,7 +298,7 @@ class _Copy:
                 report.differing = []
             elif table.key and not report.differing:
                 for part in differences(table, (self._from, reading), (self._to, writing)):
-                    report.differing += part.texts[: 5 - len(report.differing)]
+                    report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
             report.seconds += time.monotonic() - started
         writing.rollback()
 
@@ -314,5 +326,3 @@ def _dangling(writing: Connection, plan: CopyPlan) -> list[str]:
 
 def _tell_nobody(_rows: int, _total: int) -> None:
     """Say nothing."""
-
-

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from vinci_code.database.arrow.reading import read_batches
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
 from vinci_code.database.moving.kinds import Kind, plain_type
-from vinci_code.database.moving.plans import Chunk, RowMark, TablePlan, TableProof
+from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
 from vinci_code.database.upserts import upsert
 
 
@@ -43,7 +43,9 @@ class DatabricksSide:
 
         https://docs.databricks.com/aws/en/delta/history
         """
-        found = connection.execute(text(f"DESCRIBE HISTORY {self._table(connection, table)} LIMIT 1"))
+        found = connection.execute(
+            text(f"DESCRIBE HISTORY {self._table(connection, table)} LIMIT 1")
+        )
         return int(found.mappings().one()["version"])
 
     def chunks(
@@ -57,13 +59,15 @@ class DatabricksSide:
             statement = statement.where(_behind(keys, after))
         with read_batches(connection, statement, batch_rows=most) as batches:
             for batch in batches:
-                columns = [column.to_pylist() for column in batch.columns]
-                last = [columns[place][-1] for place in table.keys] if table.key else None
-                yield Chunk(columns, last)
+                step = max(1, batch.num_rows // (1 + batch.nbytes // CHUNK_BYTES))
+                for start in range(0, batch.num_rows, step):
+                    columns = [column.to_pylist() for column in batch.slice(start, step).columns]
+                    last = [columns[place][-1] for place in table.keys] if table.key else None
+                    yield Chunk(columns, last)
 
     def count(self, connection: Connection, table: TablePlan) -> int:
         """How many rows a table has."""
-        statement = _plain_text(f"SELECT count(*) FROM {self._at_version(connection, table)}")
+        statement = _plain_text(f"SELECT count(*) FROM {self._at_version(connection, table)}")  # noqa: S608
         return int(connection.execute(statement).scalar_one())
 
     def proof(self, connection: Connection, table: TablePlan) -> TableProof:
@@ -76,7 +80,7 @@ class DatabricksSide:
         if not table.key:
             parts.append(_summed(sql_number(sql_parts(forms))))
         row = connection.execute(
-            _plain_text(f"SELECT {', '.join(parts)} FROM {self._with_key(connection, table)}")
+            _plain_text(f"SELECT {', '.join(parts)} FROM {self._with_key(connection, table)}")  # noqa: S608
         ).one()
         rows, *rest = (int(value or 0) for value in row)
         whole = None if table.key else rest.pop()
@@ -89,7 +93,7 @@ class DatabricksSide:
         number = sql_number(sql_parts(self._forms(connection, table)))
         rows = connection.execute(
             _plain_text(
-                f"SELECT {sql_number(_KEY)} % {count} AS b, count(*), {_summed(number)} "
+                f"SELECT {sql_number(_KEY)} % {count} AS b, count(*), {_summed(number)} "  # noqa: S608
                 f"FROM {self._with_key(connection, table)} GROUP BY 1"
             )
         )
@@ -104,12 +108,16 @@ class DatabricksSide:
         listed = ", ".join(map(str, sorted(wanted)))
         rest = "" if len(wanted) == count else f" WHERE {sql_number(_KEY)} % {count} IN ({listed})"
         quoted = ", ".join(_quote(connection, name) for name in names)
+        rows_of = self._with_key(connection, table)
         statement = _plain_text(
-            f"SELECT {_KEY} AS {_KEY}, {number} AS n, {quoted} FROM {self._with_key(connection, table)}{rest}"
+            f"SELECT {_KEY}, {number} AS {_NUMBER}, {quoted} FROM {rows_of}{rest}"  # noqa: S608
         ).columns(
             Column(_KEY, plain_type(_TEXT)),
-            Column("n", plain_type(_INTEGER)),
-            *(Column(names[i], plain_type(table.columns[p].kind)) for i, p in enumerate(table.keys)),
+            Column(_NUMBER, plain_type(_INTEGER)),
+            *(
+                Column(names[i], plain_type(table.columns[p].kind))
+                for i, p in enumerate(table.keys)
+            ),
         )
         return {row[0]: RowMark(row[1], tuple(row[2:])) for row in connection.execute(statement)}
 
@@ -174,7 +182,7 @@ class DatabricksSide:
         names = self._columns(table)
         listed = ", ".join(_quote(connection, name) for name in names)
         return (
-            _plain_text(f"SELECT {listed} FROM {self._at_version(connection, table)}")
+            _plain_text(f"SELECT {listed} FROM {self._at_version(connection, table)}")  # noqa: S608
             .columns(
                 *(
                     Column(name, plain_type(one.kind))
@@ -187,7 +195,7 @@ class DatabricksSide:
     def _with_key(self, connection: Connection, table: TablePlan) -> str:
         forms = self._forms(connection, table)
         key = sql_parts([forms[place] for place in table.keys])
-        return f"(SELECT *, {key} AS {_KEY} FROM {self._at_version(connection, table)}) AS rows_of"
+        return f"(SELECT *, {key} AS {_KEY} FROM {self._at_version(connection, table)}) AS rows_of"  # noqa: S608
 
     def _forms(self, connection: Connection, table: TablePlan) -> list[str]:
         return [
@@ -208,7 +216,7 @@ class DatabricksSide:
 
 
 _TEXT, _INTEGER = Kind("text"), Kind("integer")
-_KEY = "vinci_copy_key"
+_KEY, _NUMBER = "vinci_copy_key", "vinci_copy_number"
 
 
 def _rows(names: Sequence[str], chunk: Chunk) -> list[dict[str, Any]]:
@@ -219,7 +227,10 @@ def _behind(columns: Sequence[Any], after: Sequence[Any]) -> Any:
     """Whether a key comes after another: greater in the first column that differs."""
     return or_(
         *(
-            and_(*(one == value for one, value in zip(columns[:place], after, strict=False)), column > last)
+            and_(
+                *(one == value for one, value in zip(columns[:place], after, strict=False)),
+                column > last,
+            )
             for place, (column, last) in enumerate(zip(columns, after, strict=True))
         )
     )

@@ -160,7 +160,9 @@ def _instant_reader(name: str) -> Form:
         try:
             made = local.replace(tzinfo=zone).astimezone(dt.timezone.utc)
         except OverflowError:
-            raise NoPlainValueError("found a moment outside of the years 1 to 9999 in UTC") from None
+            raise NoPlainValueError(
+                "found a moment outside of the years 1 to 9999 in UTC"
+            ) from None
         if is_fixed:
             return made
         again = made.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -1,8 +1,8 @@
 """The kinds of values that can be moved: how each is kept on SQLite and on Databricks.
 
-=============  ==============================  ======================  ==============================
+=============  ==============================  ======================  ============================
 kind           stored on SQLite                made on Databricks      in the proof
-=============  ==============================  ======================  ==============================
+=============  ==============================  ======================  ============================
 integer        INTEGER                         BIGINT (INT, …)         decimal digits
 boolean        0 and 1                         BOOLEAN                 ``true``, ``false``
 double         REAL, INTEGER                   DOUBLE                  xxHash64 of its 64 bits
@@ -15,7 +15,7 @@ date           TEXT ``YYYY-MM-DD``             DATE                    the same
 time           TEXT ``HH:MM:SS.ffffff``        STRING                  the same
 moment         TEXT ``YYYY-MM-DD HH:MM:SS.f``  TIMESTAMP_NTZ           without zeros at the end
 instant        the same, in UTC                TIMESTAMP               microseconds since 1970
-=============  ==============================  ======================  ==============================
+=============  ==============================  ======================  ============================
 
 A *plain value* is what a value is between the two: ``int``, ``bool``, ``float``, ``Decimal``,
 ``str``, ``bytes``, ``date``, ``datetime``, naive for a moment and aware for an instant.
@@ -147,10 +147,10 @@ def common_kind(source: Kind, target: Kind, zone: str | None) -> Kind | None:
     return None
 
 
-def type_on_sqlite(kind: Kind, *, is_only_key: bool = False) -> TypeEngine[Any]:
+def type_on_sqlite(kind: Kind) -> TypeEngine[Any]:
     """The type of a column that is made on SQLite."""
     if kind.name == "integer":
-        return sqltypes.Integer() if is_only_key else sqltypes.BigInteger()
+        return sqltypes.BigInteger()
     if kind.name == "decimal":
         return sqltypes.Numeric(kind.digits, kind.scale)
     if kind.name == "text":

@@ -76,9 +76,7 @@ def _of_other_classes(connection: Connection, table: TablePlan, column: ColumnPl
     )
 
 
-def _of_other_forms(
-    connection: Connection, table: TablePlan, column: ColumnPlan
-) -> list[Refusal]:
+def _of_other_forms(connection: Connection, table: TablePlan, column: ColumnPlan) -> list[Refusal]:
     read, wrong, total = reader(column.kind), Counter[str](), 0
     name = SqliteSide.quoted(column.name)
     result = connection.exec_driver_sql(

@@ -18,6 +18,9 @@ from vinci_code.database.sqlite import create_sqlite_engine, file_of
 DATABRICKS = "databricks"
 """The word for the warehouse that the settings name."""
 
+Use = Literal["read", "written", "planned"]
+"""What a place is for: it is read, it is written to, or a plan asks what it has."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -43,15 +46,16 @@ class Place:
 
 def place_of(
     given: str | URL | Engine,
+    use: Use,
     *,
-    is_target: bool,
     settings: Settings | DatabaseSettings | None = None,
 ) -> Place:
     """Find a database; nothing is contacted.
 
     Args:
         given: The word ``databricks``, the name of a SQLite file, a URL, or an engine.
-        is_target: Whether it is written to; a file that is only read is opened for reading alone.
+        use: What it is for. A file that is not written to is opened for reading alone, and one
+            that a plan looks at may be missing: it is empty then.
         settings: The settings of ``databricks`` instead of those of the environment.
 
     Raises:
@@ -67,14 +71,14 @@ def place_of(
     if url.password:
         register_secret(str(url.password))
     if url.get_backend_name() == "sqlite" and url.get_driver_name() in ("", "pysqlite"):
-        return _sqlite(url, is_target=is_target)
-    raise CopyRefusedError(
-        [
-            f"{url.render_as_string(hide_password=True)}: SQLite and Databricks can be copied, "
-            f"found {url.drivername}; to fix it: name a SQLite file, sqlite:///FILE, or the word "
-            "databricks, which stands for the warehouse that the settings name"
-        ]
+        return _sqlite(url, use)
+    shown = url.render_as_string(hide_password=True)
+    refusal = (
+        f"{shown}: SQLite and Databricks can be copied, found {url.drivername}; to fix it: name a "
+        "SQLite file, sqlite:///FILE, or the word databricks, which stands for the warehouse that "
+        "the settings name"
     )
+    raise CopyRefusedError([refusal])
 
 
 def require_two(source: Place, target: Place) -> None:
@@ -104,19 +108,24 @@ def _url_of(given: str | URL) -> URL:
         ) from None
 
 
-def _sqlite(url: URL, *, is_target: bool) -> Place:
+def _sqlite(url: URL, use: Use) -> Place:
     path = file_of(url)
     if path is None:
         raise CopyRefusedError(
             ["a SQLite database in memory ends with its process; to fix it: name a file"]
         )
-    if not is_target:
+    name = f"SQLite, {path}"
+    if use != "written":
+        if not path.is_file() and use == "planned":
+            return Place(name, "sqlite", create_sqlite_engine("sqlite://"), is_ours=True)
         if not path.is_file():
-            raise DatabaseFileError(f"The SQLite file {path} does not exist.")
+            raise DatabaseFileError(
+                f"The SQLite file {path} does not exist. To fix it: name the file of a database."
+            )
         # https://www.sqlite.org/uri.html: nothing of it is changed, its journal mode neither.
         only_read = f"file:{quote(str(path))}?mode=ro&uri=true"
         url = make_url(f"sqlite:///{only_read}")
-    return Place(f"SQLite, {path}", "sqlite", create_sqlite_engine(str(url)), is_ours=True)
+    return Place(name, "sqlite", create_sqlite_engine(str(url)), is_ours=True)
 
 
 def _configured(settings: Settings | DatabaseSettings | None) -> Place:
@@ -136,18 +145,15 @@ def _of_engine(engine: Engine) -> Place:
         return Place(name, "sqlite", engine, is_ours=False)
     if hasattr(engine.dialect, "held_by"):
         return Place(_named(engine), "databricks", engine, is_ours=False)
-    raise CopyRefusedError(
-        [
-            f"an engine of {engine.dialect.name}+{engine.dialect.driver}: SQLite and Databricks "
-            "(databricks+vinci) can be copied"
-        ]
+    refusal = (
+        f"an engine of {engine.dialect.name}+{engine.dialect.driver}: SQLite and Databricks "
+        "(databricks+vinci) can be copied; to fix it: pass an engine on one of these"
     )
+    raise CopyRefusedError([refusal])
 
 
 def _named(engine: Engine) -> str:
     url = engine.url
     parts = [str(url.query[name]) for name in ("catalog", "schema") if name in url.query]
     port = "" if url.port in (None, 443) else f":{url.port}"
-    return ", ".join([f"Databricks, {url.host}{port}", *(["".join(".".join(parts))] if parts else [])])
-
-
+    return ", ".join([f"Databricks, {url.host}{port}", *([".".join(parts)] if parts else [])])

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Column, ForeignKeyConstraint, MetaData, Table, UniqueConstraint, inspect
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    inspect,
+)
 from sqlalchemy.engine import Inspector
 
 from vinci_code.core.errors import CopyRefusedError
@@ -34,30 +43,31 @@ class Wishes:
         tables: The tables to copy; all of them where there are none.
         kinds: For columns, as ``table.column``, the kinds that they are said to have.
         zone: The time zone of moments that become instants.
-        must_exist: Whether the target has to have the tables already.
     """
 
     tables: Sequence[str] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     zone: str | None = None
-    must_exist: bool = False
 
 
-def plan_copy(source: Place, target: Place, wishes: Wishes) -> CopyPlan:
+def plan_copy(
+    source: tuple[Place, Connection], target: tuple[Place, Connection], wishes: Wishes
+) -> CopyPlan:
     """Look at both sides, and decide; nothing is written.
 
     Raises:
         CopyRefusedError: A table, a column, a kind or a time zone was named that there is not.
     """
-    return _Planner(source, target, wishes).plan()
+    planner = _Planner(source[0], target[0], wishes)
+    planner.look(inspect(source[1]), inspect(target[1]))
+    return planner.plan()
 
 
 class _Planner:
     def __init__(self, source: Place, target: Place, wishes: Wishes) -> None:
         self._source, self._target, self._wishes = source, target, wishes
-        self._from: Inspector = inspect(source.engine)
-        self._to: Inspector = inspect(target.engine)
         self._plan = CopyPlan()
+        self._used: set[str] = set()
         self._made = MetaData()
         self._kinds = _named_kinds(wishes.kinds)
         if wishes.zone is not None:
@@ -66,9 +76,12 @@ class _Planner:
             except ValueError as error:
                 raise CopyRefusedError([f"--timezone: {error}"]) from None
 
+    def look(self, source: Inspector, target: Inspector) -> None:
+        """Ask these what is there."""
+        self._from, self._to = source, target
+
     def plan(self) -> CopyPlan:
         """Make the plan."""
-        # A key of several columns, or a foreign key, may have no name.
         found = [name for name in self._from.get_table_names() if name != PROGRESS_TABLE]
         names = self._chosen(found)
         self._plan.views = sorted(self._from.get_view_names())
@@ -124,11 +137,8 @@ class _Planner:
                 del waiting[name]
         return ordered
 
-    _used: set[str]
-
     def _table(self, name: str, target_name: str | None) -> TablePlan | None:
         refused = len(self._plan.refusals)
-        self._used = getattr(self, "_used", set())
         exists = target_name is not None
         own = target_name or (name.lower() if self._target.backend == "databricks" else name)
         if not exists:
@@ -160,11 +170,9 @@ class _Planner:
     def _columns_of(self, name: str) -> dict[str, Any]:
         return {_folded(one["name"]): one for one in self._to.get_columns(name)}
 
-    def _column(
-        self, table: str, found: Any, there: dict[str, Any] | None
-    ) -> ColumnPlan | None:
+    def _column(self, table: str, found: Any, there: dict[str, Any] | None) -> ColumnPlan | None:
         name, place = str(found["name"]), f"{table}.{found['name']}"
-        self._used.add(_folded(place)) if _folded(place) in self._kinds else None
+        self._used.add(_folded(place))
         shown = _shown(found["type"])
         if found.get("computed") is not None:
             self._refuse(place, "it is computed by the database", "copy into a table without it")
@@ -199,16 +207,27 @@ class _Planner:
             return None
         if self._source.backend == "sqlite" and kind.name == "instant":
             kind = self._in_zone(place, kind)
-        made = type_on_databricks(kind) if on_databricks else type_on_sqlite(kind)
+        if on_databricks:
+            made = type_on_databricks(kind)
+        elif self._source.backend == "sqlite":
+            made = found["type"]
+        else:
+            made = type_on_sqlite(kind)
         if not on_databricks and kind.name == "instant":
             notes.append("kept in UTC, as UtcDateTime reads it")
         if not on_databricks and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
             notes.append("SQLite keeps 64 bits of it: a value with more digits is refused")
         if kind.name == "text" and on_databricks and getattr(found["type"], "length", None):
             notes.append("the length is not enforced, as SQLite enforces none")
-        typed = _typed_name(made, self._target)
         return ColumnPlan(
-            name, name, kind, _shown(found["type"]), typed, bool(found["nullable"]), tuple(notes)
+            name,
+            name,
+            kind,
+            source_type=_shown(found["type"]),
+            target_type=str(made.compile(dialect=self._target.engine.dialect)),
+            nullable=bool(found["nullable"]),
+            notes=tuple(notes),
+            made=made,
         )
 
     def _matched(
@@ -285,27 +304,24 @@ class _Planner:
 
     def _check_name(self, name: str, own: str) -> None:
         if self._target.backend == "databricks" and re.search(r"[ ./]", own):
-            self._refuse(name, "Databricks takes no such name of a table", "rename it in the source")
+            self._refuse(
+                name, "Databricks takes no such name of a table", "rename it in the source"
+            )
 
     def _to_make(self, table: TablePlan, foreign: Sequence[Any]) -> Table:
         """The table as SQLAlchemy is to make it in the target."""
-        on_databricks = self._target.backend == "databricks"
         primary = self._from.get_pk_constraint(table.name)["constrained_columns"]
-        columns: list[Any] = []
-        for one in table.columns:
-            is_only = [one.name] == primary
-            kind = type_on_databricks(one.kind) if on_databricks else type_on_sqlite(
-                one.kind, is_only_key=is_only
+        columns = [
+            Column(
+                one.target_name,
+                # SQLite numbers the rows of a table whose key is exactly an INTEGER.
+                Integer() if self._is_number(one, primary) else one.made,
+                primary_key=one.name in primary,
+                autoincrement=False,
+                nullable=one.nullable and one.name not in primary,
             )
-            columns.append(
-                Column(
-                    one.target_name,
-                    kind,
-                    primary_key=one.name in primary,
-                    autoincrement=False,
-                    nullable=one.nullable and one.name not in primary,
-                )
-            )
+            for one in table.columns
+        ]
         constraints = [
             UniqueConstraint(*one["column_names"], name=one["name"])
             for one in self._from.get_unique_constraints(table.name)
@@ -315,6 +331,10 @@ class _Planner:
             self._refer(table, made, one)
         self._note_left_out(table)
         return made
+
+    def _is_number(self, column: ColumnPlan, primary: Sequence[str]) -> bool:
+        is_only = [column.name] == list(primary) and column.kind.name == "integer"
+        return is_only and self._target.backend == "sqlite"
 
     def _refer(self, table: TablePlan, made: Table, found: Any) -> None:
         referred = found["referred_table"]
@@ -345,7 +365,7 @@ class _Planner:
             )
         )
         if parent.exists and parent.target_name not in self._made.tables:
-            Table(parent.target_name, self._made, autoload_with=self._target.engine)
+            Table(parent.target_name, self._made, autoload_with=self._to.bind)
 
     def _note_left_out(self, table: TablePlan) -> None:
         name = table.name
@@ -389,10 +409,6 @@ def _in_circles(waiting: Mapping[str, set[str]]) -> list[str]:
         return found
 
     return sorted(name for name in waiting if name in reached(name))
-
-
-def _typed_name(kind: Any, place: Place) -> str:
-    return str(kind.compile(dialect=place.engine.dialect))
 
 
 def _shown(kind: Any) -> str:

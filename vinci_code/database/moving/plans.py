@@ -9,6 +9,9 @@ from typing import Any
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving.kinds import Kind
 
+CHUNK_BYTES = 8_000_000
+"""How much text, or how many bytes, are in a chunk, where it is not one row that has more."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -40,6 +43,7 @@ class ColumnPlan:
         target_type: Its type as the target declares it, or will.
         nullable: Whether it may be NULL.
         notes: Decisions that a reader would want to know.
+        made: The SQLAlchemy type that the target makes it with, where it makes it.
     """
 
     name: str
@@ -49,6 +53,7 @@ class ColumnPlan:
     target_type: str
     nullable: bool = True
     notes: tuple[str, ...] = ()
+    made: Any = None
 
 
 @dataclass

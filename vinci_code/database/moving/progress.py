@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Engine,
     MetaData,
     String,
     Table,
@@ -60,12 +59,12 @@ class Progress:
     """The table of marks in the target.
 
     Args:
-        engine: The engine on the target.
+        connection: A connection to the target, in no transaction.
         source: What the source is called.
     """
 
-    def __init__(self, engine: Engine, source: str) -> None:
-        self._engine = engine
+    def __init__(self, connection: Connection, source: str) -> None:
+        self._connection = connection
         self._source = source
         self.marks: dict[str, Mark] = {}
 
@@ -75,30 +74,33 @@ class Progress:
         Raises:
             CopyRefusedError: They are of a copy from elsewhere.
         """
-        if not inspect(self._engine).has_table(NAME):
-            return
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(_TABLE)).all()
+        rows: Sequence[Any] = ()
+        with self._connection.begin():
+            if inspect(self._connection).has_table(NAME):
+                rows = self._connection.execute(select(_TABLE)).all()
         for row in rows:
             if row.source != self._source:
-                raise CopyRefusedError(
-                    [
-                        f"a copy from {row.source} into this target has not come to its end; to "
-                        f"fix it: run it again until it has, or drop the table {NAME}, after "
-                        "which the tables that it has filled are in nobody's care"
-                    ]
+                refusal = (
+                    f"a copy from {row.source} into this target has not come to its end; to fix "
+                    f"it: run it again until it has, or drop the table {NAME}, and the tables that "
+                    "it has filled"
                 )
-            last = None if row.last_key is None else [_decoded(one) for one in json.loads(row.last_key)]
+                raise CopyRefusedError([refusal])
+            last = (
+                None
+                if row.last_key is None
+                else [_decoded(one) for one in json.loads(row.last_key)]
+            )
             self.marks[row.table_name] = Mark(row.version, last, row.copied, row.state == "copied")
 
     def begin(self, tables: Sequence[tuple[str, int | None]]) -> None:
         """Say of tables, before they are made, that they are of this copy."""
-        with self._engine.begin() as connection:
-            _TABLE.create(connection, checkfirst=True)
+        with self._connection.begin():
+            _TABLE.create(self._connection, checkfirst=True)
         new = [(name, version) for name, version in tables if name not in self.marks]
         if not new:
             return
-        with self._engine.begin() as connection:
+        with self._connection.begin():
             rows = [
                 {
                     "table_name": name,
@@ -110,27 +112,25 @@ class Progress:
                 }
                 for name, version in new
             ]
-            connection.execute(insert(_TABLE), rows)
+            self._connection.execute(insert(_TABLE), rows)
         self.marks |= {name: Mark(version, None, 0, is_done=False) for name, version in new}
 
-    def note(
-        self, connection: Connection, name: str, last: Sequence[Any] | None, copied: int
-    ) -> None:
-        """Say how far a table is, in the transaction of its rows."""
+    def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
+        """Say how far a table is, in the transaction that is going on."""
         key = None if last is None else json.dumps([_encoded(one) for one in last])
-        self._set(connection, name, last_key=key, copied=copied)
+        self._set(name, last_key=key, copied=copied)
 
-    def finish(self, connection: Connection, name: str, copied: int) -> None:
-        """Say that a table is whole."""
-        self._set(connection, name, copied=copied, state="copied")
+    def finish(self, name: str, copied: int) -> None:
+        """Say that a table is whole, in the transaction that is going on."""
+        self._set(name, copied=copied, state="copied")
 
     def drop(self) -> None:
         """Take the table of marks away."""
-        with self._engine.begin() as connection:
-            _TABLE.drop(connection, checkfirst=True)
+        with self._connection.begin():
+            _TABLE.drop(self._connection, checkfirst=True)
 
-    def _set(self, connection: Connection, name: str, **values: Any) -> None:
-        connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
+    def _set(self, name: str, **values: Any) -> None:
+        self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
 
 
 def _encoded(value: Any) -> dict[str, Any]:

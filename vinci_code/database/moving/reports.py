@@ -9,6 +9,9 @@ from vinci_code.database.moving.plans import TablePlan, TableProof
 
 Mode = Literal["copy", "plan", "sync", "verify"]
 
+SHOWN_KEYS = 5
+"""How many keys of rows that differ are shown of a table."""
+
 
 @dataclass(frozen=True)
 class ColumnProof:
@@ -178,7 +181,6 @@ _ADVICE: dict[Mode, str] = {
     "verify": "To fix it: run it with --sync, which brings over what differs.",
     "plan": "",
 }
-_SHOWN = 5
 
 
 def _listed(what: str, names: list[str]) -> list[str]:
@@ -219,7 +221,7 @@ def _unlike(one: TableReport) -> list[str]:
             counts = f"{column.source[0]:,} and {column.target[0]:,} values"
             lines.append(f"{column.name}: the checksums differ ({counts})")
     if one.differing:
-        lines.append(f"rows that differ, by key: {', '.join(one.differing[:_SHOWN])}")
+        lines.append(f"rows that differ, by key: {', '.join(one.differing[:SHOWN_KEYS])}")
     return lines
 
 
@@ -239,7 +241,7 @@ def _table_fields(one: TableReport) -> dict[str, Any]:
         "seconds": round(one.seconds, 3),
         "proved": one.is_proved,
         "notes": plan.notes,
-        "differing": one.differing[:_SHOWN],
+        "differing": one.differing[:SHOWN_KEYS],
         "problem": None if one.is_proved else one.problem,
         "columns": [
             {

@@ -11,9 +11,17 @@ from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving import hashing
 from vinci_code.database.moving.canonical import canonical
 from vinci_code.database.moving.forms import Form, NoPlainValueError, reader, writer
-from vinci_code.database.moving.plans import Chunk, ColumnPlan, RowMark, TablePlan, TableProof
+from vinci_code.database.moving.plans import (
+    CHUNK_BYTES,
+    Chunk,
+    ColumnPlan,
+    RowMark,
+    TablePlan,
+    TableProof,
+)
 
 _AT_ONCE = 1_000
+_LONG = frozenset({"text", "json", "binary"})
 
 
 class SqliteSide:
@@ -94,7 +102,9 @@ class SqliteSide:
         """The rows with some keys."""
         where, values = self._among(table, keys)
         rows = [
-            row for part in self._selected(connection, table, where, values, _AT_ONCE) for row in part
+            row
+            for part in self._selected(connection, table, where, values, _AT_ONCE)
+            for row in part
         ]
         return Chunk(self._plain(table, self._readers(table), rows, 0))
 
@@ -126,7 +136,7 @@ class SqliteSide:
     ) -> None:
         """Delete the rows with some keys."""
         where, values = self._among(table, keys)
-        connection.exec_driver_sql(f"DELETE FROM {self._table(table)}{where}", values)
+        connection.exec_driver_sql(f"DELETE FROM {self._table(table)}{where}", values)  # noqa: S608
 
     @staticmethod
     def quoted(name: str) -> str:
@@ -143,7 +153,7 @@ class SqliteSide:
         names = ", ".join(self.quoted(name) for name in table.names(on_target=self.is_target))
         marks = ", ".join("?" * len(stored))
         connection.exec_driver_sql(
-            f"INSERT INTO {self._table(table)} ({names}) VALUES ({marks}){suffix}",
+            f"INSERT INTO {self._table(table)} ({names}) VALUES ({marks}){suffix}",  # noqa: S608
             list(zip(*stored, strict=True)),
         )
 
@@ -155,9 +165,19 @@ class SqliteSide:
             f"SELECT {names} FROM {self._table(table)}{rest}",  # noqa: S608 - quoted
             tuple(values),
         )
+        rows, size = [], 0
+        long = [place for place, one in enumerate(table.columns) if one.kind.name in _LONG]
         cursor: Any = result.cursor
         try:
-            while rows := cursor.fetchmany(most):
+            for row in cursor:
+                rows.append(row)
+                for place in long:
+                    value = row[place]
+                    size += len(value) if type(value) in (str, bytes) else 0
+                if len(rows) >= most or size >= CHUNK_BYTES:
+                    yield rows
+                    rows, size = [], 0
+            if rows:
                 yield rows
         finally:
             result.close()
@@ -178,7 +198,7 @@ class SqliteSide:
             return [None if value is None else form(value) for value in values]
         except NoPlainValueError as error:
             reason = str(error)
-        for number, value in enumerate(values, done + 1):
+        for number, value in enumerate(values, done + 1):  # noqa: B007 - it is told
             try:
                 if value is not None:
                     form(value)

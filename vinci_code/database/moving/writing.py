@@ -1,4 +1,4 @@
-"""Writing the rows of a table: each chunk with its mark, so that neither is there without the other."""
+"""Writing the rows of a table: each chunk together with its mark, or neither of them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ class Writer:
     """
 
     def __init__(self, connection: Connection, side: Side, progress: Progress) -> None:
-        self.is_atomic = True
+        # "per_table" sends a unit in parts, each on its own.
+        self.is_atomic = getattr(connection.dialect, "atomicity", "unit") == "unit"
         self._connection = connection
         self._side = side
         self._progress = progress
 
-    def by_key(
-        self, table: TablePlan, chunks: Iterator[Chunk], mark: Mark, on_moved: Moved
-    ) -> int:
+    def by_key(self, table: TablePlan, chunks: Iterator[Chunk], mark: Mark, on_moved: Moved) -> int:
         """Write the chunks of a table with a key; return how many rows are there in all."""
         copied = mark.copied
         for chunk in chunks:
@@ -61,33 +60,33 @@ class Writer:
             self._finish(table, stored)
             return stored
         if self._side.word == "Databricks" and table.rows > KEYLESS_MOST:
-            raise CopyRefusedError(
-                [
-                    f"{table.name}: it has no key and {table.rows:,} rows, of which Databricks is "
-                    f"given at most {KEYLESS_MOST:,} as one; to fix it: give it a primary key, or "
-                    "leave it out with --table of the others"
-                ]
+            refusal = (
+                f"{table.name}: it has no key and {table.rows:,} rows, of which Databricks is "
+                f"given at most {KEYLESS_MOST:,} as one; to fix it: give it a primary key, or "
+                "leave it out with --table of the others"
             )
+            raise CopyRefusedError([refusal])
         listed = list(chunks) if self._side.word == "Databricks" else None
         try:
-            rows = self._whole(table, chunks if listed is None else iter(listed), with_mark=True)
+            rows = self._whole(table, chunks if listed is None else iter(listed))
         except DBAPIError as error:
             if not isinstance(error.orig, AtomicityError):
                 raise
             self.is_atomic = False
-            rows = self._whole(table, iter(listed or ()), with_mark=False)
+            rows = self._whole(table, iter(listed or ()))
+        if not self.is_atomic:
             self._finish(table, rows)
         on_moved(rows)
         return rows
 
-    def _whole(self, table: TablePlan, chunks: Iterator[Chunk], *, with_mark: bool) -> int:
+    def _whole(self, table: TablePlan, chunks: Iterator[Chunk]) -> int:
         rows = 0
         with self._connection.begin():
             for chunk in chunks:
                 rows += chunk.rows
                 self._side.insert(self._connection, table, chunk)
-            if with_mark:
-                self._progress.finish(self._connection, table.target_name, rows)
+            if self.is_atomic:
+                self._progress.finish(table.target_name, rows)
         return rows
 
     def _keyed(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
@@ -109,9 +108,8 @@ class Writer:
             self._note(table, chunk, copied)
 
     def _note(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
-        self._progress.note(self._connection, table.target_name, chunk.last, copied)
+        self._progress.note(table.target_name, chunk.last, copied)
 
     def _finish(self, table: TablePlan, copied: int) -> None:
         with self._connection.begin():
-            self._progress.finish(self._connection, table.target_name, copied)
-
+            self._progress.finish(table.target_name, copied)
