@@ -45,6 +45,8 @@
     ├── UnknownOutcomeError              (2) a migration was broken off as it changed rows
     ├── DocumentError                    what was kept of a unit of work cannot be read
     ├── ValueRefusedError                a value cannot be stored as it is (also a ValueError)
+    │   └── RowRefusedError              of a load, with the row and the column that it is in
+    ├── LoadRefusedError                 what is to be loaded is none, or does not fit the table
     ├── ColumnRefusedError               a column of a result cannot be given as Arrow
     ├── CopyRefusedError                 a database cannot be copied as it was asked for
     ├── InputDataError                   a line of an input file cannot be used
@@ -293,6 +295,46 @@ class ValueRefusedError(VinciError, ValueError):
     """A value that the database cannot hold unchanged; it was not written."""
 
     exit_code = EXIT_DATA
+
+
+class RowRefusedError(ValueRefusedError):
+    """A value of a load that the database cannot hold unchanged; no row of the load was written.
+
+    Attributes:
+        row: The row of the source that it is in, counted from 1.
+        column: The column, by the source's name for it.
+        reason: Why it cannot.
+    """
+
+    def __init__(self, row: int, column: str, reason: str) -> None:
+        self.row = row
+        self.column = column
+        self.reason = reason
+        super().__init__(row, column, reason)
+
+    def __str__(self) -> str:
+        return f"row {self.row:,}, column {self.column!r}: {self.reason}; nothing was loaded"
+
+
+class LoadRefusedError(VinciError):
+    """What is to be loaded is of no known kind, or does not fit the table; nothing was loaded.
+
+    Attributes:
+        what: The source, or the column of it.
+        reason: Why it cannot be loaded.
+        fix: What to do about it.
+    """
+
+    exit_code = EXIT_DATA
+
+    def __init__(self, what: str, reason: str, fix: str) -> None:
+        self.what = what
+        self.reason = reason
+        self.fix = fix
+        super().__init__(what, reason, fix)
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be loaded: {self.reason}; nothing was loaded\nTo fix it: {self.fix}."
 
 
 class ColumnRefusedError(VinciError):

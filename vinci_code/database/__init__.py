@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from vinci_code.database.arrow.reading import read_arrow, read_arrow_async, read_batches
     from vinci_code.database.async_session import create_configured_async_engine
     from vinci_code.database.engines import create_configured_engine
+    from vinci_code.database.loading.loading import load, load_async
+    from vinci_code.database.loading.results import LoadPlan, LoadResult, Progress
     from vinci_code.database.moving.copying import copy_database
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
 
 __all__ = [
+    "LoadPlan",
+    "LoadResult",
+    "Progress",
     "copy_database",
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
+    "load",
+    "load_async",
     "read_arrow",
     "read_arrow_async",
     "read_batches",
@@ -60,6 +67,14 @@ if not TYPE_CHECKING:  # or every name that is not there would be one of any typ
             from vinci_code.database.sessionmakers import create_configured_sessionmaker
 
             return create_configured_sessionmaker
+        if name in {"load", "load_async"}:
+            from vinci_code.database.loading import loading
+
+            return getattr(loading, name)
+        if name in {"LoadPlan", "LoadResult", "Progress"}:
+            from vinci_code.database.loading import results
+
+            return getattr(results, name)
         if name in {"run_unit", "run_unit_async", "statistics"}:
             from vinci_code.database import units_of_work
 

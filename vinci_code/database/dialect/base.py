@@ -58,6 +58,8 @@ Arguments of ``create_engine``:
 ``keys_block_size``
     How many keys the first range of a table has that a process reserves (1,000). Each further one
     is twice as long, up to 64 times as long as the first.
+``volume``
+    The volume that ``load()`` stages files in, ``catalog.schema.volume`` or its path.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -123,6 +125,7 @@ from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.driver import connecting, pooling, query_history, urls
 from vinci_code.database.dialect.driver.pooling import SessionPool, look_after
+from vinci_code.database.dialect.driver.volume_names import FORM, volume_path
 from vinci_code.database.dialect.reflection import spelling
 from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
 from vinci_code.database.dialect.sql.ddl import VinciDDLCompiler
@@ -231,6 +234,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         check_at: str = "commit",
         keys: str = TIME_ORDERED,
         keys_block_size: int = BLOCK_SIZE,
+        volume: str | None = None,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -251,6 +255,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
             raise exc.ArgumentError(
                 f"keys_block_size={keys_block_size!r}: it is a number of keys, 1 or more"
             )
+        if volume is not None and volume_path(volume) is None:
+            raise exc.ArgumentError(f"volume={volume!r} names no volume; wanted is {FORM}")
         waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
         self.history_timeout = waited or 0.0
@@ -274,6 +280,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.held_read_bytes = held_read_bytes
         self.check_at = check_at
         self.keys = keys
+        self.volume = volume
         self.key_ranges: KeyRanges | ReservedKeys = KeyRanges(keys_block_size)
         self.statistics = Counter()
         self.views = KnownViews()

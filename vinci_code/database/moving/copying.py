@@ -17,7 +17,7 @@ from vinci_code.database.moving.looking import look_at
 from vinci_code.database.moving.places import Place, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
-from vinci_code.database.moving.progress import Mark, Progress
+from vinci_code.database.moving.marks import Mark, Marks
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
 from vinci_code.database.moving.writing import Writer
@@ -136,8 +136,8 @@ class _Copy:
         """Do it all."""
         source, target = self._source, self._target
         with snapshot(source.engine) as reading, unchecked(target.engine) as writing:
-            self._progress = Progress(writing, source.name)
-            self._progress.load()
+            self._marks = Marks(writing, source.name)
+            self._marks.load()
             plan = plan_copy((source, reading), (target, writing), self._wishes)
             writing.rollback()
             self._look(reading, plan)
@@ -153,7 +153,7 @@ class _Copy:
 
     def _look(self, reading: Connection, plan: CopyPlan) -> None:
         for table in plan.tables:
-            mark = self._progress.marks.get(table.target_name)
+            mark = self._marks.found.get(table.target_name)
             pin(self._from, reading, table, None if mark is None else mark.version)
             if self._source.backend == "sqlite":
                 plan.refusals += look_at(reading, table)
@@ -171,7 +171,7 @@ class _Copy:
             self._require_room(reading, writing, plan)
         if self._mode != "verify":
             self._make(writing, plan)
-        writer = Writer(writing, self._to, self._progress)
+        writer = Writer(writing, self._to, self._marks)
         for table in plan.tables:
             self._report.tables.append(self._one(reading, writing, writer, table))
         if self.delete:
@@ -181,12 +181,12 @@ class _Copy:
         if self._mode != "verify":
             self._report.dangling = _dangling(writing, plan)
             if self._report.is_proved and not self.keep:
-                self._progress.drop()
+                self._marks.drop()
 
     def _require_room(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
         """Refuse tables with rows that are not of this copy, and not the source's."""
         for table in plan.tables:
-            if not table.exists or table.target_name in self._progress.marks:
+            if not table.exists or table.target_name in self._marks.found:
                 continue
             rows = self._to.count(writing, table)
             if rows == 0:
@@ -208,7 +208,7 @@ class _Copy:
             if table.state != "copied" and rows == 0:
                 waiting.append(table)
         writing.rollback()
-        self._progress.begin([(table.target_name, table.version) for table in waiting])
+        self._marks.begin([(table.target_name, table.version) for table in waiting])
         for table in waiting:
             if table.made is not None:
                 with writing.begin():
@@ -218,7 +218,7 @@ class _Copy:
         self, reading: Connection, writing: Connection, writer: Writer, table: TablePlan
     ) -> TableReport:
         report, started = TableReport(table), time.monotonic()
-        mark = self._progress.marks.get(table.target_name)
+        mark = self._marks.found.get(table.target_name)
         if self._mode == "sync":
             self._sync(reading, writing, writer, report)
         elif self._mode == "copy" and table.state != "copied" and mark is not None:
@@ -253,7 +253,7 @@ class _Copy:
         self, reading: Connection, writing: Connection, writer: Writer, report: TableReport
     ) -> None:
         table = report.plan
-        mark = self._progress.marks.get(table.target_name)
+        mark = self._marks.found.get(table.target_name)
         if mark is not None and not mark.is_done:
             self._copy(reading, writing, writer, report, mark)
             if not report.went_on:

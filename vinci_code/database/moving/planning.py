@@ -32,7 +32,7 @@ from vinci_code.database.moving.kinds import (
 )
 from vinci_code.database.moving.places import Place
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
-from vinci_code.database.moving.progress import NAME as PROGRESS_TABLE
+from vinci_code.database.moving.marks import NAME as MARKS_TABLE
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Planner:
 
     def plan(self) -> CopyPlan:
         """Make the plan."""
-        found = [name for name in self._from.get_table_names() if name != PROGRESS_TABLE]
+        found = [name for name in self._from.get_table_names() if name != MARKS_TABLE]
         names = self._chosen(found)
         self._plan.views = sorted(self._from.get_view_names())
         known = {_folded(name): name for name in self._to.get_table_names()}

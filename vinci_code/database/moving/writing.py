@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.dialect.dberrors import AtomicityError
 from vinci_code.database.moving.plans import Chunk, TablePlan
-from vinci_code.database.moving.progress import Mark, Progress
+from vinci_code.database.moving.marks import Mark, Marks
 from vinci_code.database.moving.snapshots import Side
 
 KEYLESS_MOST = 1_000_000
@@ -28,12 +28,12 @@ class Writer:
             mark afterwards.
     """
 
-    def __init__(self, connection: Connection, side: Side, progress: Progress) -> None:
+    def __init__(self, connection: Connection, side: Side, marks: Marks) -> None:
         # "per_table" sends a unit in parts, each on its own.
         self.is_atomic = getattr(connection.dialect, "atomicity", "unit") == "unit"
         self._connection = connection
         self._side = side
-        self._progress = progress
+        self._marks = marks
 
     def by_key(self, table: TablePlan, chunks: Iterator[Chunk], mark: Mark, on_moved: Moved) -> int:
         """Write the chunks of a table with a key; return how many rows are there in all."""
@@ -86,7 +86,7 @@ class Writer:
                 rows += chunk.rows
                 self._side.insert(self._connection, table, chunk)
             if self.is_atomic:
-                self._progress.finish(table.target_name, rows)
+                self._marks.finish(table.target_name, rows)
         return rows
 
     def _keyed(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
@@ -108,8 +108,8 @@ class Writer:
             self._note(table, chunk, copied)
 
     def _note(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
-        self._progress.note(table.target_name, chunk.last, copied)
+        self._marks.note(table.target_name, chunk.last, copied)
 
     def _finish(self, table: TablePlan, copied: int) -> None:
         with self._connection.begin():
-            self._progress.finish(table.target_name, copied)
+            self._marks.finish(table.target_name, copied)

@@ -79,6 +79,7 @@ USED: Used = {
         "request_context",
         "_get_pool_manager_for_url",
         "_prepare_headers",
+        "request",
     ),
 }
 
@@ -89,6 +90,12 @@ _EVERYTHING = "databricks.sql.unsafe"
 _ATTACH = "_vinci_attach"
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
 _WRITTEN = "_THttpClient__wbuf"
+
+# The methods of the links that PUT and REMOVE are answered with.
+_TRANSFERS = frozenset({"PUT", "DELETE"})
+
+Transfer = Callable[[str, str, Mapping[str, str], Any], Any]
+"""Sends a file to a link, or removes it: given a method, the link, headers and the file."""
 
 Attach = Callable[["ThriftClient"], contextlib.AbstractContextManager[None]]
 """Is given the client of a session before anything is sent; its context is open meanwhile."""
@@ -168,7 +175,7 @@ def cut(connection: Any) -> None:
 
 
 class _Web:
-    """The driver's client for all that is not Thrift, whose links to files are fetched otherwise.
+    """The driver's client for all that is not Thrift, but for links to files, which go otherwise.
 
     It is put in the place of the driver's own, of which it has everything else.
     """
@@ -176,6 +183,7 @@ class _Web:
     def __init__(self, own: Any) -> None:
         self.own = own
         self.fetch: Callable[[str, Mapping[str, str]], Any] | None = None
+        self.transfer: Transfer | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.own, name)
@@ -190,6 +198,14 @@ class _Web:
         else:
             with self.own.request_context(method, url, headers, **options) as response:
                 yield response
+
+    def request(
+        self, method: Any, url: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Any:
+        """Answer a request; of the driver, only PUT and REMOVE have these methods."""
+        if self.transfer is not None and method.value in _TRANSFERS:
+            return self.transfer(method.value, url, headers or {}, options.get("body"))
+        return self.own.request(method, url, headers, **options)
 
 
 class ThriftClient:
@@ -278,18 +294,30 @@ class ThriftClient:
         """Have files of a result fetched by a function, which is given a link and headers."""
         self._web.fetch = fetch
 
-    def get_link(
-        self, link: str, headers: Mapping[str, str], timeout: Any, written: Callable[[Any], None]
+    def transfer_by(self, transfer: Transfer) -> None:
+        """Have files sent to volumes, and removed, by a function."""
+        self._web.transfer = transfer
+
+    def ask_link(
+        self,
+        method: str,
+        link: str,
+        headers: Mapping[str, str],
+        timeout: Any,
+        written: Callable[[Any], None],
+        body: Any = None,
     ) -> Any:
-        """Ask for a file of a result, once, over connections that the driver uses for nothing else.
+        """Send a request to a link, once, over connections that the driver uses for nothing else.
 
         No token goes with it, and no redirect is followed.
 
         Args:
-            link: Its address.
+            method: GET, PUT or DELETE.
+            link: The address.
             headers: What the link says is to be sent.
             timeout: One of ``timeout``.
             written: Is given urllib3's connection before the request is written to it.
+            body: What is sent: pieces of bytes, with their length among the headers.
 
         Returns:
             urllib3's response, not read yet.
@@ -302,8 +330,9 @@ class ThriftClient:
             pool.ConnectionCls = _noting(pool.ConnectionCls)
         _asking.written = written
         return manager.request(
-            "GET",
+            method,
             link,
+            body=body,
             headers=self._web.own._prepare_headers(dict(headers)),
             timeout=timeout,
             retries=False,

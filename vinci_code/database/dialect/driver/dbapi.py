@@ -20,7 +20,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from vinci_code.core.redaction import redact_exception
 from vinci_code.database.dialect.dberrors import (
@@ -66,11 +66,19 @@ from vinci_code.database.dialect.driver.transport import (
     DeadlinePassed,
     within,
 )
+from vinci_code.database.dialect.driver.uploads import LinkRefused, Sent
 from vinci_code.database.dialect.driver.waiting import Patience
-from vinci_code.database.dialect.interruptions import note_handlers
+from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
 from vinci_code.database.dialect.text import raw
 from vinci_code.database.dialect.text.binding import Parameter, bind
-from vinci_code.database.dialect.text.scanning import COMMIT, ROLLBACK, StatementTraits, describe
+from vinci_code.database.dialect.text.literals import quote_text
+from vinci_code.database.dialect.text.scanning import (
+    COMMIT,
+    ROLLBACK,
+    TRANSFER,
+    StatementTraits,
+    describe,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -278,6 +286,30 @@ class Connection:
         """
         self._session.channel.cut()
 
+    def put_file(self, path: str, file: BinaryIO, size: int) -> None:
+        """Send a file to a volume, in the place of what is there.
+
+        It belongs to no unit of work: the session may be another one afterwards. A link that the
+        storage takes no more is asked for again.
+
+        Args:
+            path: Where to, ``/Volumes/…``.
+            file: The file, open for reading.
+            size: How many bytes it has.
+
+        Raises:
+            Error: It could not be sent; whether it lies there is not known.
+        """
+        self._transfer(f"PUT '__input_stream__' INTO {quote_text(path)} OVERWRITE", file, size)
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file from a volume; that it is not there is no error.
+
+        Raises:
+            Error: It could not be removed.
+        """
+        self._transfer(f"REMOVE {quote_text(path)}", None, 0)
+
     def cursor(self) -> Cursor:
         """A new cursor.
 
@@ -360,6 +392,7 @@ class Connection:
         limit: _Limit,
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
+        sent: Sent | None = None,
     ) -> Outcome:
         self._require_open()
         self.require_transaction()
@@ -371,8 +404,9 @@ class Connection:
             self._open_another(call)
             call.again()
         call.once = once
-        first = self.autocommit or not self._in_unit
-        self._in_unit = True
+        # A transfer depends on nothing that a session keeps, nor does anything on its session.
+        first = self.autocommit or not self._in_unit or statement is TRANSFER
+        self._in_unit |= statement is not TRANSFER
         kept = self._session_changed or self._in_transaction
         replace = self._replace_session if first and not kept and not once else None
         # Before it runs: whether it had an effect is not known where its answer is lost.
@@ -385,7 +419,7 @@ class Connection:
             if statement.temporary_view is not None:
                 # Of the session that it is sent to: another one than before, where that was lost.
                 self._session.temporary_views.add(statement.temporary_view)
-            return self._session.execute(text, parameters, call, query_tags)
+            return self._session.execute(text, parameters, call, query_tags, sent)
 
         try:
             outcome = Execution(call, lambda: self._session, send, replace, self._end_session).run()
@@ -400,6 +434,22 @@ class Connection:
         if statement.ends_transaction:
             self._in_transaction = False
         return outcome
+
+    def _transfer(self, text: str, file: BinaryIO | None, size: int) -> None:
+        try:
+            for last in (False, False, True):
+                sent = None if file is None else Sent(file, size)
+                limit = (self.timeout, CONNECT_ARGUMENT)
+                try:
+                    outcome = self._run(text, [], TRANSFER, limit, sent=sent)
+                except LinkRefused:
+                    if last:
+                        raise
+                    continue
+                self._session.release(outcome.driver_cursor, outcome.statement_id)
+                return
+        except Exception as error:  # noqa: BLE001 - it goes on as one of ours
+            raise cleaned(error)  # noqa: B904 - its cause is set
 
     def _without_transaction(self, error: Error, *, begun: bool) -> OperationalError:
         """End the session, so that it is known what became of a transaction in it.
@@ -506,6 +556,9 @@ class Cursor:
             statement returns no rows. The type is the driver's name for it.
         statement_id: The last statement, as the warehouse's query history names it.
         lastrowid: Always ``None``: the warehouse generates no keys to report.
+        keeps_counts: Whether ``counts`` is kept.
+        counts: What the warehouse has said of the rows that the last write has changed, by its
+            names: ``num_inserted_rows`` and so on.
     """
 
     lastrowid = None
@@ -522,6 +575,8 @@ class Cursor:
         self._session: Session | None = None
         self._rows: ResultRows | None = None
         self._closed = False
+        self.keeps_counts = False
+        self.counts: dict[str, int] = {}
 
     @property
     def timeout(self) -> float | None:
@@ -681,6 +736,8 @@ class Cursor:
             )
         else:
             # Only counts, which rowcount tells, or nothing at all.
+            if self.keeps_counts and described:
+                self.counts = _counts(self._driver_cursor)
             self._release()
 
     def _forget(self) -> None:
@@ -688,6 +745,7 @@ class Cursor:
         self._rows = None
         self.description = None
         self.rowcount = -1
+        self.counts = {}
 
     def _release(self) -> None:
         driver_cursor, self._driver_cursor = self._driver_cursor, None
@@ -727,6 +785,20 @@ def _refuse_autocommit(statement: StatementTraits) -> None:
             "To fix it: leave it out; a unit of work is committed as a whole without it, and "
             "isolation_level='AUTOCOMMIT' commits each statement."
         )
+
+
+def _counts(driver_cursor: Any) -> dict[str, int]:
+    """The counts that a write was answered with; none where they have not come with its answer."""
+    try:
+        row = driver_cursor.fetchone()
+    except Exception as error:
+        # It was executed, and only what is told of it is lost.
+        if is_foreign(error):
+            raise
+        return {}
+    names = [column[0] for column in driver_cursor.description]
+    pairs = zip(names, row or (), strict=False)
+    return {name: value for name, value in pairs if isinstance(value, int)}
 
 
 def _returns_rows(statement: StatementTraits, description: list[tuple[Any, ...]]) -> bool:

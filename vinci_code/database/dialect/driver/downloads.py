@@ -203,7 +203,7 @@ class Downloads:
 
             left = min(_READ_SECONDS, self._left(statement_id))
             timeout = self._client.timeout(max(connect, 0.01), max(left, 0.01))
-            response = self._client.get_link(link, headers, timeout, written)
+            response = self._client.ask_link("GET", link, headers, timeout, written)
             try:
                 if response.status != 200:
                     raise _StorageRefusedError(response.status, response.headers.get("Retry-After"))

@@ -15,6 +15,7 @@ from vinci_code.database.dialect.driver.connecting import Arguments
 from vinci_code.database.dialect.driver.downloads import unreadable
 from vinci_code.database.dialect.driver.driver_logs import unlogged
 from vinci_code.database.dialect.driver.transport import Call, Channel, interruption_in
+from vinci_code.database.dialect.driver.uploads import Sent
 from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.text.binding import Parameter
@@ -64,14 +65,18 @@ class Session:
         parameters: list[Parameter],
         call: Call,
         query_tags: Mapping[str, str] | None = None,
+        sent: Sent | None = None,
     ) -> Any:
-        """Send a statement and return the driver's cursor with its result."""
+        """Send a statement and return the driver's cursor with its result.
+
+        ``sent`` is the file of a PUT from ``__input_stream__``.
+        """
         driver_cursor = self.driver_connection.cursor()
         self._command_of, self._command = driver_cursor, None
         bound = [adapter.parameter(parameter) for parameter in parameters]
         try:
             with self.channel.on_behalf_of(call), unlogged(text):
-                driver_cursor.execute(text, bound or None, query_tags=query_tags)
+                driver_cursor.execute(text, bound or None, query_tags=query_tags, input_stream=sent)
         except Exception as error:
             self._command = self.running()  # which the cursor forgets
             if is_foreign(error):

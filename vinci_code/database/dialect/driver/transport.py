@@ -53,6 +53,7 @@ from vinci_code.database.dialect.driver.translation import (
     clean,
     cleaned,
 )
+from vinci_code.database.dialect.driver.uploads import Uploads
 from vinci_code.database.dialect.driver.waiting import Patience, seconds_in
 from vinci_code.database.dialect.forking import in_helper
 from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
@@ -254,6 +255,7 @@ class Channel:
         self.lost = False
         """Whether the warehouse no longer knows the session."""
         self.downloads = Downloads(client, timeouts.connect, self._left)
+        self.uploads = Uploads(client, timeouts.connect, self._left_of_call)
         client.send_by(self.request)
 
     @contextlib.contextmanager
@@ -279,6 +281,7 @@ class Channel:
         """Cut off the request that waits for its answer, from another thread."""
         adapter.cut(self._written_to())
         self.downloads.cut()
+        self.uploads.cut()
 
     def let_through(self) -> None:
         """Raise what a signal handler has raised in a request, and the driver has swallowed."""
@@ -528,6 +531,18 @@ class Channel:
         """
         call = self._call
         if call is None or call.statement_id != statement_id:
+            return float("inf")
+        self._require_time(call)
+        return call.left()
+
+    def _left_of_call(self) -> float:
+        """The seconds that there are for the call that is served.
+
+        Raises:
+            DeadlinePassed: There are none any more.
+        """
+        call = self._call
+        if call is None:
             return float("inf")
         self._require_time(call)
         return call.left()

@@ -117,6 +117,8 @@ LOOK = StatementTraits("SHOW", reads=True)
 """SHOW or DESCRIBE."""
 DEFINITION = StatementTraits("CREATE")
 """DDL that was made of a construct, of which the session keeps nothing."""
+TRANSFER = StatementTraits("PUT", reads=True)
+"""PUT … OVERWRITE or REMOVE of a file with a name of its own, which may as well be sent twice."""
 BEGIN = StatementTraits("BEGIN", begins_transaction=True)
 BLOCK = StatementTraits("BEGIN")
 """A block of writes, which is all or nothing, or a script that the session keeps nothing of."""

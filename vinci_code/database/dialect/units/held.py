@@ -25,6 +25,7 @@ from vinci_code.database.dialect.sql.uniques import PRIMARY_KEY, uniques
 from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
 from vinci_code.database.dialect.writes.compared import still_holds
 from vinci_code.database.dialect.writes.guards import foreign_keys, in_order, referring
+from vinci_code.database.dialect.writes.payload import Payload
 from vinci_code.database.dialect.writes.sets import Checks, OnConflict
 from vinci_code.database.dialect.writes.shapes import Field, Row, Shape, WriteKind
 
@@ -193,6 +194,30 @@ class HeldText:
 
     def __len__(self) -> int:
         return 1
+
+
+@dataclass(eq=False)
+class HeldFiles(HeldText):
+    """A statement whose rows lie in files of a volume.
+
+    Its text is made already. Where the rows are read before the commit, or are a part of one
+    statement with others, they are laid over the table as those of ``HeldRows`` are.
+
+    Attributes:
+        shape: What is done to each row.
+        payload: The rows, as a query of the files.
+        checks: What the statement makes sure of.
+        upsert: What an INSERT does with a row that is there already.
+        replaces: Whether the rows take the place of all that are in the table.
+        counts: What the warehouse has said of the rows that it has written, by its names.
+    """
+
+    shape: Shape = field(kw_only=True)
+    payload: Payload = field(kw_only=True)
+    checks: Checks = field(kw_only=True)
+    upsert: OnConflict | None = None
+    replaces: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 Held = HeldRows | HeldText

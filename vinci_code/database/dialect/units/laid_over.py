@@ -14,6 +14,7 @@ from vinci_code.database.dialect.sql.held_reads import PREFIX
 from vinci_code.database.dialect.sql.uniques import uniques
 from vinci_code.database.dialect.units.held import (
     Held,
+    HeldFiles,
     HeldMark,
     HeldRows,
     HeldText,
@@ -204,7 +205,11 @@ class Laying:
         if table is None or written:
             return None
         layers = self._layers(held, {bare_name(table): table}, limit=MAX_JSON_BYTES)
-        own = [write for write in held if isinstance(write, HeldText)]
+        own = [
+            write
+            for write in held
+            if isinstance(write, HeldText) and not isinstance(write, HeldFiles)
+        ]
         # Of a correlated sub-select in the source of a MERGE, Spark says "key not found".
         if layers is None or any(map(_breaks_references, own)) or any(map(_selects_within, own)):
             return None
@@ -262,6 +267,14 @@ class Laying:
                 if isinstance(write, HeldRows):
                     checks = _checks_of(write) if checked else None
                     layers.add(write.shape, write.settled(), write.upsert, checks)
+                elif isinstance(write, HeldFiles):
+                    layers.add_files(
+                        write.shape,
+                        write.payload,
+                        write.upsert,
+                        write.checks if checked else None,
+                        replaces=write.replaces,
+                    )
                 elif write.after is not None:
                     layers.add_query(write.after.table, write.after.query, write.after.values)
         except CannotLayError as error:
@@ -300,12 +313,12 @@ def _tables_of(write: Held) -> list[Table] | None:
     """What a write reads, checks and writes; ``None`` where it is not known what it does."""
     if write.tables is None:
         return None
-    if isinstance(write, HeldText):
+    if isinstance(write, HeldText) and not isinstance(write, HeldFiles):
         after = write.after
         if after is None or after.query is None:
             return None
         return [after.table, *after.query.tables_read]
-    if write.reads_others or write.shape.schemas:
+    if write.shape.schemas or (isinstance(write, HeldRows) and write.reads_others):
         return None
     table, used = write.shape.table, [write.shape.table]
     if write.checks.foreign_keys:
@@ -318,7 +331,7 @@ def _tables_of(write: Held) -> list[Table] | None:
 
 def _written(write: Held) -> Table | None:
     """The table that a write is on; ``None`` if unknown."""
-    if isinstance(write, HeldRows):
+    if isinstance(write, (HeldRows, HeldFiles)):
         return write.shape.table
     return None if write.after is None else write.after.table
 

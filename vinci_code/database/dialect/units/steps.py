@@ -8,7 +8,7 @@ from typing import Any
 
 from vinci_code.database.dialect.text.binding import byte_length
 from vinci_code.database.dialect.text.scanning import WRITE, StatementTraits
-from vinci_code.database.dialect.units.held import Held, HeldRows, HeldText, bare_name
+from vinci_code.database.dialect.units.held import Held, HeldFiles, HeldRows, HeldText, bare_name
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.locks import LockedRows
 from vinci_code.database.dialect.writes.payload import payloads
@@ -68,7 +68,7 @@ def steps(
     for write in held:
         if isinstance(write, HeldText):
             for text in (*(locking(locked) if first else ()), write):
-                yield Step(text.text, text.parameters, 0, text, True, True, text, text.described)
+                yield _of_text(text)
             first = []
             continue
         given = write.settled()
@@ -84,6 +84,11 @@ def steps(
             del payload, writer
             part = write if whole else replace(write, rows=list(rows), sources=[])
             yield Step(made.text, made.parameters, made.rows, write, whole, last, part)
+
+
+def _of_text(text: HeldText) -> Step:
+    rows = text.payload.rows if isinstance(text, HeldFiles) else 0
+    return Step(text.text, text.parameters, rows, text, True, True, text, text.described)
 
 
 def locking(locked: Iterable[LockedRows]) -> list[HeldText]:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from vinci_code.database.dialect.dberrors import (
     AmbiguousWriteError,
@@ -55,6 +55,7 @@ from vinci_code.database.dialect.units import unit_errors
 from vinci_code.database.dialect.units.copying import settled
 from vinci_code.database.dialect.units.held import (
     Held,
+    HeldFiles,
     HeldMark,
     HeldRows,
     HeldText,
@@ -123,6 +124,8 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
 # What stands between the statements of a block.
 _BETWEEN = "\n;\n"
+# Of the files of a load, where the warehouse does not answer any more.
+_MAX_FAILURES = 2
 
 _log = logging.getLogger(__name__)
 
@@ -211,6 +214,8 @@ class Unit:
         self._before_flush: HeldMark | None = None
         # Rows that were read FOR UPDATE, of which nothing was made sure yet.
         self._locked: list[LockedRows] = []
+        # The files in volumes that its writes read.
+        self._staged: list[str] = []
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -307,6 +312,77 @@ class Unit:
             return True
         self._run_at_once(held, cursor)
         return False
+
+    def refuses_files(self, table: str) -> str | None:
+        """Why rows of files cannot be loaded now; ``None`` where they can.
+
+        Args:
+            table: The bare name of the table that they are for.
+        """
+        if self._level == REPEATABLE_READ or self._connection.in_transaction:
+            return "a transaction of the warehouse cannot read the files of a volume"
+        if self._dialect.atomicity == "per_table":
+            return None
+        others = [write for write in self.held if write.changes != frozenset({table})]
+        if others:
+            return (
+                f"the unit of work has written to {', '.join(tables_of(others))} before; both "
+                "would take a transaction, which cannot read the files of a volume"
+            )
+        return None
+
+    def hold_files(self, write: HeldFiles) -> None:
+        """Hold a load of files, or run it at once where nothing is held.
+
+        Raises:
+            Error: It failed; its files are removed, unless nobody knows what became of it.
+        """
+        cursor = self._connection.cursor()
+        try:
+            if self.write([write], cursor):
+                return
+        except AmbiguousWriteError:
+            self._staged.clear()
+            raise
+        finally:
+            if not self.held.holds(write):
+                self.remove_files(list(self._staged))
+
+    def put_file(self, path: str, file: BinaryIO, size: int) -> None:
+        """Send a file to a volume, which is removed from there when the unit has ended.
+
+        Raises:
+            Error: It could not be sent.
+        """
+        self._require_sound()
+        # Before it is sent: it may be there where the answer is lost.
+        self._staged.append(path)
+        self._connection.put_file(path, file, size)
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Remove files from a volume; what cannot be removed is logged, and stays."""
+        gone = list(paths)
+        self._staged = [path for path in self._staged if path not in gone]
+        if self._connection.closed:
+            return
+        failures: list[Error] = []
+        # Whoever asks to stop meanwhile: nobody else would remove them soon.
+        with self._connection.settling():
+            for path in gone:
+                try:
+                    self._connection.remove_file(path)
+                except Error as error:
+                    if is_from_signal(error):
+                        raise
+                    failures.append(error)
+                    if len(failures) == _MAX_FAILURES:
+                        break
+        if failures:
+            _log.warning(
+                "files of a load may be left in %s, which a later load removes: %s",
+                gone[0].rpartition("/")[0],
+                failures[0].happened,
+            )
 
     def flush_begins(self) -> None:
         """Note what is held before the first write of a flush."""
@@ -593,6 +669,13 @@ class Unit:
             self._require_sound()
             self._commit()
             self._connection.commit()
+        except AmbiguousWriteError:
+            # A statement that nobody knows the fate of may still read them.
+            self._staged.clear()
+            self._abandon_transaction()
+            if not self._connection.closed:
+                self._connection.rollback()
+            raise
         except BaseException:
             self._abandon_transaction()
             if not self._connection.closed:
@@ -818,8 +901,12 @@ class Unit:
         refuse_duplicates(parts)
         try:
             for step in steps(parts, self._dialect, split=False):
+                cursor.keeps_counts = isinstance(step.of, HeldFiles)
                 self._run_commit(step, [step.part], cursor)
                 done.append(step)
+                if isinstance(step.of, HeldFiles):
+                    step.of.note_rowcount(cursor.rowcount)
+                    step.of.counts = cursor.counts
                 counted = _counted(step.part, cursor)
                 total = -1 if -1 in (total, counted) else total + counted
         except Exception as error:
@@ -908,6 +995,8 @@ class Unit:
         self._failed = False
         self._counter = None
         self._replay = None
+        if self._staged:
+            self.remove_files(list(self._staged))
 
     def _count_sent(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
@@ -992,6 +1081,9 @@ class Unit:
             self._send_alone(first, held)
         elif self._dialect.atomicity == "per_table" and self._replay is None:
             self._send_one_by_one(chain([first, second], made), held)
+        elif any(isinstance(write, HeldFiles) for write in held):
+            # PATH_BASED_ACCESS is one of the things that a transaction does not allow.
+            self._send_alone(self._as_one(held, None), held)
         elif self._dialect.transactions == "off":
             self._send_whole(held, None)
         else:
@@ -1016,6 +1108,8 @@ class Unit:
             AtomicityError: It cannot be one; nothing was sent.
         """
         one = None if self._locked else self._laying.whole(held)
+        if one is None and any(isinstance(write, HeldFiles) for write in held):
+            raise unit_errors.not_of_files(held)
         if one is None:
             raise unit_errors.not_atomic(held, error) from error
         rows = sum(map(len, held))
@@ -1025,6 +1119,8 @@ class Unit:
         cursor = self._send(step, held)
         if step.whole:
             step.of.note_rowcount(cursor.rowcount)
+            if isinstance(step.of, HeldFiles):
+                step.of.counts = cursor.counts
 
     def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
         """Send statements as one block; where they are too large for it, as a transaction."""
@@ -1081,8 +1177,11 @@ class Unit:
     def _send_held(self, why: str, *, counting: bool = False) -> None:
         """Send what is held within a transaction, so that it can be read, or its rows counted."""
         taken = self.held.take()
-        if self._dialect.transactions == "off":
+        off = self._dialect.transactions == "off"
+        if off or any(isinstance(write, HeldFiles) for write in taken):
             self.held.put_back(taken)
+            if not off:
+                why = f"{why}, and a transaction cannot read the files of a load"
             raise unit_errors.pending(why, self.held)
         begun = self._in_transaction
         try:
@@ -1155,6 +1254,7 @@ class Unit:
     def _send(self, step: Step, held: list[Held]) -> Cursor:
         """Send a statement that is a commit, and tell of it; see ``_run_commit``."""
         cursor = self._connection.cursor()
+        cursor.keeps_counts = isinstance(step.of, HeldFiles)
         self._run_commit(step, held, cursor)
         try:
             self._dialect.tell(Progress(1, step.rows, step.rows, step.size))

@@ -17,7 +17,7 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver.query_history import TAG
 from vinci_code.database.dialect.driver.translation import Evidence, translate
-from vinci_code.database.dialect.units.held import Held, HeldRows, tables_of
+from vinci_code.database.dialect.units.held import Held, HeldFiles, HeldRows, tables_of
 from vinci_code.database.dialect.units.recovery import Commit, CommitFinding
 from vinci_code.database.dialect.units.steps import Step
 from vinci_code.database.dialect.writes import guards
@@ -39,6 +39,16 @@ def not_atomic(held: Sequence[Held], error: Error | None = None) -> AtomicityErr
         sqlstate=getattr(error, "sqlstate", None),
         error_class=getattr(error, "error_class", None),
         statement_id=getattr(error, "statement_id", None),
+    )
+
+
+def not_of_files(held: Sequence[Held]) -> AtomicityError:
+    """The error for a unit of several statements, of which one reads files of a volume."""
+    return AtomicityError(
+        f"a unit of work that writes to {', '.join(tables_of(held))} takes more than one "
+        "statement, of which one loads rows from files of a volume, and a transaction cannot read "
+        "files\nNothing was written. To fix it: commit the load by itself, before or after the "
+        "rest; or load with volume=False, so that its rows travel in statements."
     )
 
 
@@ -133,6 +143,8 @@ def summary(held: Sequence[Held]) -> str:
     for write in held:
         if isinstance(write, HeldRows):
             words.append(f"{write.shape.kind.value} {len(write):,} rows of {write.shape.target}")
+        elif isinstance(write, HeldFiles):
+            words.append(f"load {write.payload.rows:,} rows into {write.shape.target}")
         else:
             words.append(f"a statement on {write.written or 'tables not known'}")
     return ", ".join(words)

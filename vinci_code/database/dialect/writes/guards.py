@@ -297,6 +297,55 @@ def insert_guards(shape: Shape, names: Names) -> Iterator[str]:
             yield from _as_computed(shape, unique, names, _nothing)
 
 
+def replace_guards(
+    shape: Shape, names: Names, *, keys: bool, foreign_keys_too: bool
+) -> Iterator[str]:
+    """The guards of rows that take the place of all that are in a table.
+
+    Args:
+        shape: What is inserted.
+        names: What they need to know.
+        keys: Whether no key may be written twice; none is in the table any more.
+        foreign_keys_too: Whether what the rows refer to has to be there, and what others refer to
+            by the rows.
+    """
+    if keys:
+        for unique in uniques(shape.table):
+            rows = _new_rows(shape, unique.concerned, names)
+            yield _twice(unique, names, rows, " is written twice")
+    if not foreign_keys_too:
+        return
+    for constraint in foreign_keys(shape.table):
+        pairs = [(element.parent, element.column) for element in constraint.elements]
+        new = _new_rows(shape, [parent for parent, _ in pairs], names)
+        own = None
+        if constraint.referred_table is shape.table:
+            own = _new_rows(shape, [column for _, column in pairs], names)
+        yield _parent_of_computed(constraint, names, new, own, stored=own is None)
+    for constraint in referring(shape.table):
+        if constraint.table is not shape.table:
+            yield _kept_parent(shape, constraint, names)
+
+
+def _kept_parent(shape: Shape, constraint: ForeignKeyConstraint, names: Names) -> str:
+    """The guard of rows that take the place of those which others refer to."""
+    pairs = [(element.parent, element.column) for element in constraint.elements]
+    rows = _new_rows(shape, [column for _, column in pairs], names)
+    children = [f"vinci_child.{names.format(parent)}" for parent, _ in pairs]
+    same = " AND ".join(
+        f"{_NEW}.{names.format(column)} = {child}"
+        for (_, column), child in zip(pairs, children, strict=True)
+    )
+    known = " AND ".join(f"{child} IS NOT NULL" for child in children)
+    text = f"FOREIGN KEY constraint failed: {_columns(constraint)} refers to the key"
+    kinds = [column.type for _, column in pairs]
+    why = f", which is not among those that take its place{_now(constraint)}"
+    message = _message(text, kinds, children, why, names.hide_keys)
+    child = names.format(constraint.table)
+    join = f"FROM {child} AS vinci_child LEFT ANTI JOIN ({rows}) AS {_NEW} ON {same}"
+    return _guard(_FOREIGN, message, f"{join} WHERE {known}")
+
+
 def update_guards(shape: Shape, names: Names, *, matched: bool) -> Iterator[str]:
     """The guards of an UPDATE: no other row may have a key that is written.
 
@@ -616,18 +665,23 @@ def _parent_of_plain(
 
 
 def _parent_of_computed(
-    constraint: ForeignKeyConstraint, names: Names, rows: str, own: str | None
+    constraint: ForeignKeyConstraint,
+    names: Names,
+    rows: str,
+    own: str | None,
+    *,
+    stored: bool = True,
 ) -> str:
     """The guard of rows whose reference is known only when the statement is executed.
 
     ``rows`` is the SELECT of what they refer to, ``own`` that of the keys that they have
-    themselves, where these are referred to.
+    themselves, where these are referred to; ``stored`` says whether what is stored counts.
     """
     pairs = [(element.parent, element.column) for element in constraint.elements]
     keys = [f"{_NEW}.{names.format(parent)}" for parent, _ in pairs]
     referred = names.format(constraint.referred_table)
     join = f"FROM ({rows}) AS {_NEW}"
-    parents = [(f"{referred} AS vinci_parent", "vinci_parent")]
+    parents = [(f"{referred} AS vinci_parent", "vinci_parent")] if stored else []
     parents += [(f"({own}) AS {_THERE}", _THERE)] if own is not None else []
     for source, called in parents:
         same = [

@@ -109,6 +109,37 @@ class Layers:
         if guards.may_break_kept(shape, rows):
             self._stages.setdefault(shape.table, []).append(self.names[shape.table])
 
+    def add_files(
+        self,
+        shape: Shape,
+        payload: Payload,
+        upsert: OnConflict | None,
+        checks: Checks | None,
+        *,
+        replaces: bool,
+    ) -> None:
+        """Lay rows of files over what there is of their table; see ``add``.
+
+        Args:
+            shape: What is done to each.
+            payload: The rows.
+            upsert: What an INSERT does with a row that is there already.
+            checks: What is made sure of.
+            replaces: Whether they take the place of what there is.
+
+        Raises:
+            CannotLayError: They cannot be laid over it.
+        """
+        before = self.names.get(shape.table, shape.target)
+        given = payload.written
+        if checks is not None:
+            over = replace(shape, target=before)
+            given = self._checked(over, (), upsert, checks, given, replaces=replaces)
+        layer = _Layer(shape, before, self._dialect, (), replaces=replaces)
+        text = layer.text(self._named(given), upsert)
+        self.names[shape.table] = self._named(text if replaces else self._united(text))
+        self._stages.setdefault(shape.table, []).append(self.names[shape.table])
+
     def passed(self, table: Table) -> list[str]:
         """What gives the rows of a table after each write that may break NOT NULL or CHECK.
 
@@ -225,6 +256,8 @@ class Layers:
         upsert: OnConflict | None,
         checks: Checks,
         given: str,
+        *,
+        replaces: bool = False,
     ) -> str:
         """What gives the rows, and does so only where all is as it has to be."""
         named = f"{ROWS} AS ({given})"
@@ -233,7 +266,7 @@ class Layers:
             named += f", {BEFORE} AS (SELECT * FROM {shape.target})"
             values = tuple(replace(item, made=_laid(item)) for item in shape.values)
             shape = replace(shape, target=BEFORE, values=values)
-        writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows)
+        writer = SetWriter(shape, checks, self._dialect, self._format, rows=rows, replaces=replaces)
         wanted = writer.guards(upsert)
         if not wanted:
             return given
@@ -337,9 +370,19 @@ class _Layer:
         before: What gives the rows of the table as they were before.
         dialect: The dialect.
         given: The rows.
+        replaces: Whether they take the place of what there is.
     """
 
-    def __init__(self, shape: Shape, before: str, dialect: Any, given: Sequence[Row]) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        before: str,
+        dialect: Any,
+        given: Sequence[Row],
+        *,
+        replaces: bool = False,
+    ) -> None:
+        self._replaces = replaces
         self._shape = shape
         self._table = shape.table
         self._before = before
@@ -360,6 +403,10 @@ class _Layer:
             raise CannotLayError("a column is computed by the warehouse, or has a collation")
         if upsert is not None:
             return self._upserted(upsert, rows)
+        if self._replaces:
+            names = self._names.values()
+            items = [f"{made} AS {name}" for made, name in zip(self._each(), names, strict=True)]
+            return f"SELECT {', '.join(items)} FROM {rows} AS {ROWS}"
         if shape.kind is WriteKind.INSERT:
             return f"{self._passed()} UNION ALL {self._inserted()} FROM {rows} AS {ROWS}"
         if shape.kind is WriteKind.UPDATE:
@@ -371,12 +418,16 @@ class _Layer:
         return f"SELECT {columns} FROM {self._before} AS {BEFORE}"
 
     def _inserted(self) -> str:
+        return f"SELECT {', '.join(self._each())}"
+
+    def _each(self) -> list[str]:
+        """What is inserted into each column."""
         given = {item.column.name: item for item in self._shape.values}
         made = []
         for column in self._table.columns:
             item = given.get(column.name)
             made.append(self._default(column) if item is None else self._made(item))
-        return f"SELECT {', '.join(made)}"
+        return made
 
     def touched(self, rows: str, columns: Collection[str], order: str) -> str:
         """Columns of the rows that are written, or deleted, and which number each has."""

@@ -71,6 +71,7 @@ class SetWriter:
         name: Returns the name of a table or column as SQL; by default as of the dialect.
         rows: The rows, where they are known: by what is in them Delta skips files.
         locked: Guards of rows that were read before, which come before its own.
+        replaces: Whether rows that are inserted take the place of all that are in the table.
     """
 
     def __init__(
@@ -81,7 +82,10 @@ class SetWriter:
         name: Callable[[Any], str] | None = None,
         rows: Sequence[Row] = (),
         locked: Sequence[str] = (),
+        *,
+        replaces: bool = False,
     ) -> None:
+        self._replaces = replaces
         self._shape = shape
         self._checks = checks
         self._rows = rows
@@ -125,8 +129,9 @@ class SetWriter:
         shape = self._shape
         names = ", ".join(field.name for field in shape.values)
         made = ", ".join(field.made for field in shape.values)
+        word = "OVERWRITE" if self._replaces else "INTO"
         return (
-            f"INSERT INTO {shape.target} ({names}) WITH {ROWS} AS (",
+            f"INSERT {word} {shape.target} ({names}) WITH {ROWS} AS (",
             f") SELECT {made} {guards.unless_raised(self.guards())}",
         )
 
@@ -156,6 +161,14 @@ class SetWriter:
         return f"{before}{source}{after}"
 
     def _insert_guards(self) -> Iterator[str]:
+        if self._replaces:
+            yield from guards.replace_guards(
+                self._shape,
+                self._names,
+                keys=self._checks.keys,
+                foreign_keys_too=self._checks.foreign_keys,
+            )
+            return
         if self._checks.keys:
             yield from guards.insert_guards(self._shape, self._names)
         if self._checks.foreign_keys:

@@ -55,7 +55,7 @@ class Mark:
     is_done: bool
 
 
-class Progress:
+class Marks:
     """The table of marks in the target.
 
     Args:
@@ -66,7 +66,7 @@ class Progress:
     def __init__(self, connection: Connection, source: str) -> None:
         self._connection = connection
         self._source = source
-        self.marks: dict[str, Mark] = {}
+        self.found: dict[str, Mark] = {}
 
     def load(self) -> None:
         """Read the marks that a copy before has left.
@@ -91,13 +91,13 @@ class Progress:
                 if row.last_key is None
                 else [_decoded(one) for one in json.loads(row.last_key)]
             )
-            self.marks[row.table_name] = Mark(row.version, last, row.copied, row.state == "copied")
+            self.found[row.table_name] = Mark(row.version, last, row.copied, row.state == "copied")
 
     def begin(self, tables: Sequence[tuple[str, int | None]]) -> None:
         """Say of tables, before they are made, that they are of this copy."""
         with self._connection.begin():
             _TABLE.create(self._connection, checkfirst=True)
-        new = [(name, version) for name, version in tables if name not in self.marks]
+        new = [(name, version) for name, version in tables if name not in self.found]
         if not new:
             return
         with self._connection.begin():
@@ -113,7 +113,7 @@ class Progress:
                 for name, version in new
             ]
             self._connection.execute(insert(_TABLE), rows)
-        self.marks |= {name: Mark(version, None, 0, is_done=False) for name, version in new}
+        self.found |= {name: Mark(version, None, 0, is_done=False) for name, version in new}
 
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
         """Say how far a table is, in the transaction that is going on."""

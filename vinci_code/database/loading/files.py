@@ -1,0 +1,271 @@
+"""Files of Parquet, CSV and lines of JSON, one or many, packed or not, in constant memory."""
+
+from __future__ import annotations
+
+import glob
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from vinci_code.core.errors import InputDataError, LoadRefusedError
+from vinci_code.database.loading.portions import ROWS, Portion, of_batch
+from vinci_code.database.loading.sources import Source
+from vinci_code.database.loading.values import ExactFloat
+
+FORMATS = ("parquet", "csv", "jsonl")
+"""What files can be: their names end so, or ``format=`` says it."""
+
+_ENDINGS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_PACKED = {".gz": "gzip", ".zst": "zstd"}
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    format: str
+    codec: str | None
+
+    @property
+    def size(self) -> int:
+        return Path(self.path).stat().st_size
+
+
+def source_of_files(paths: list[str], wanted: str | None) -> Source:
+    """The source of files; patterns such as ``part-*.parquet`` stand for those that fit.
+
+    Raises:
+        LoadRefusedError: There are none, their names do not tell what they are, or they have not
+            the same columns.
+    """
+    if wanted is not None and wanted not in FORMATS:
+        raise LoadRefusedError(
+            f"format={wanted!r}", "it is no format that load() knows", f"pass one of {FORMATS}"
+        )
+    files = [_file(path, wanted) for given in paths for path in _found(given)]
+    told = files[0].path if len(files) == 1 else f"{len(files)} files"
+    kinds = {file.format for file in files}
+    if len(kinds) > 1:
+        raise LoadRefusedError(told, f"they are {' and '.join(sorted(kinds))}", "load each kind")
+    [kind] = kinds
+    if kind == "parquet":
+        return _of_parquet(files, told)
+    if kind == "csv":
+        return _of_csv(files, told)
+    return Source(told, lambda: _json_portions(files), names=_first_names(files))
+
+
+def _found(given: str) -> list[str]:
+    if Path(given).exists():
+        if Path(given).is_dir():
+            raise LoadRefusedError(given, "it is a folder", f"name its files: {given}/*.parquet")
+        return [given]
+    found = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - its pattern is a whole path
+    files = [path for path in found if not Path(path).is_dir()]
+    if not files:
+        raise LoadRefusedError(given, "there is no such file", "check the path, or the pattern")
+    return files
+
+
+def _file(path: str, wanted: str | None) -> _File:
+    pure = PurePath(path)
+    codec = _PACKED.get(pure.suffix.lower())
+    ending = (pure.with_suffix("") if codec else pure).suffix.lower()
+    kind = wanted or _ENDINGS.get(ending)
+    if kind is None:
+        raise LoadRefusedError(
+            path,
+            f"its name does not tell what it is; known are {', '.join(_ENDINGS)}, and .gz or .zst "
+            "behind",
+            f"say it: format= one of {FORMATS}",
+        )
+    if kind == "parquet" and codec is not None:
+        raise LoadRefusedError(
+            path, "Parquet is packed within, column by column, and cannot be read so", "unpack it"
+        )
+    return _File(path, kind, codec)
+
+
+def _opened(file: _File) -> Any:
+    return pa.input_stream(file.path, compression=file.codec)
+
+
+# --- Parquet --------------------------------------------------------------------------------------
+
+
+def _of_parquet(files: list[_File], told: str) -> Source:
+    schema: Any = None
+    rows = 0
+    for file in files:
+        with _reading(file), pq.ParquetFile(file.path) as opened:
+            own = opened.schema_arrow.remove_metadata()
+            rows += opened.metadata.num_rows
+        schema = own if schema is None else schema
+        _require_same(file, files[0], own.names, schema.names)
+        if not own.equals(schema):
+            raise LoadRefusedError(
+                file.path,
+                f"its columns are of other types than those of {files[0].path}",
+                "load it by itself",
+            )
+
+    def portions() -> Iterator[Portion]:
+        for file in files:
+            with _reading(file), pq.ParquetFile(file.path, pre_buffer=False) as opened:
+                share = file.size / max(opened.metadata.num_rows, 1)
+                for batch in opened.iter_batches(batch_size=_BATCH_ROWS):
+                    yield of_batch(batch, int(batch.num_rows * share))
+
+    return Source(told, portions, schema, tuple(schema.names), rows)
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def _of_csv(files: list[_File], told: str) -> Source:
+    names: list[str] = []
+    for file in files:
+        own = _header(file)
+        names = names or own
+        _require_same(file, files[0], own, names)
+    schema = pa.schema([pa.field(name, pa.string()) for name in names])
+
+    def portions() -> Iterator[Portion]:
+        for file in files:
+            own = _header(file)
+            with _reading(file), _opened(file) as stream:
+                options = pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(own, pa.string()),
+                    # Nothing is NULL, and "" is a text without characters.
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                )
+                parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+                with pyarrow.csv.open_csv(
+                    stream, parse_options=parse, convert_options=options
+                ) as reader:
+                    for batch in reader:
+                        for begin in range(0, batch.num_rows, ROWS):
+                            part = of_batch(batch.slice(begin, ROWS))
+                            yield Portion(part.columns, part.rows, part.size, texts=True)
+
+    return Source(told, portions, schema, tuple(names))
+
+
+def _header(file: _File) -> list[str]:
+    import csv
+
+    with _reading(file), _opened(file) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        found = next(csv.reader(text), None)
+        text.detach()
+    if not found:
+        raise LoadRefusedError(file.path, "it has no first line that names its columns", "add one")
+    if len(set(found)) < len(found):
+        twice = sorted({name for name in found if found.count(name) > 1})
+        raise LoadRefusedError(
+            file.path, f"two columns are called {twice[0]!r}", "rename one of them"
+        )
+    return found
+
+
+# --- lines of JSON --------------------------------------------------------------------------------
+
+
+def _json_portions(files: list[_File]) -> Iterator[Portion]:
+    names: tuple[str, ...] | None = None
+    for file in files:
+        with _opened(file) as stream:
+            lines = _lines(file, stream)
+            while block := list(itertools.islice(lines, ROWS)):
+                if names is None:
+                    names = tuple(block[0][1])
+                wanted = set(names)
+                yield _json_portion(file, block, names, wanted)
+
+
+def _json_portion(file: _File, block: Any, names: tuple[str, ...], wanted: set[str]) -> Portion:
+    for number, row, _ in block:
+        if row.keys() != wanted:
+            other = sorted(row.keys() ^ wanted)
+            raise InputDataError(
+                file.path,
+                number,
+                f"{other[0]!r} is in this object or in the first one, and not in both; give each "
+                "the same names, with null where it has no value; nothing was loaded",
+            )
+    columns = {name: [row[name] for _, row, _ in block] for name in names}
+    return Portion(columns, len(block), sum(size for *_, size in block), texts=True)
+
+
+def _lines(file: _File, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
+    with _reading(file):
+        for number, line in enumerate(io.BufferedReader(stream), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line, parse_float=ExactFloat, object_pairs_hook=_object)
+            except (ValueError, RecursionError) as error:
+                reason = "it is no JSON" if not isinstance(error, _TwiceError) else str(error)
+                raise InputDataError(file.path, number, f"{reason}; nothing was loaded") from None
+            if type(row) is not dict:
+                raise InputDataError(file.path, number, "it is no JSON object; nothing was loaded")
+            yield number, row, len(line)
+
+
+class _TwiceError(ValueError):
+    """An object with one name twice, of which one value would be lost."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _TwiceError("an object of it has one name twice")
+    return made
+
+
+def _first_names(files: list[_File]) -> tuple[str, ...]:
+    for file in files:
+        with _opened(file) as stream:
+            first = next(_lines(file, stream), None)
+        if first is not None:
+            return tuple(first[1])
+    return ()
+
+
+def _require_same(file: _File, first: _File, names: list[str], wanted: list[str]) -> None:
+    if set(names) != set(wanted) or len(names) != len(wanted):
+        other = sorted(set(names) ^ set(wanted))
+        raise LoadRefusedError(
+            file.path,
+            f"{', '.join(map(repr, other))} is in it or in {first.path}, and not in both",
+            "load it by itself",
+        )
+
+
+class _reading:  # noqa: N801 - used as a word
+    """Says of which file it is what cannot be read."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
+            raise InputDataError(
+                self._file.path,
+                None,
+                f"it cannot be read as {self._file.format} ({type(error).__name__}); nothing was "
+                "loaded",
+            ) from error
