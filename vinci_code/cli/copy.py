@@ -78,8 +78,8 @@ def copy(
             "--chunk-rows",
             min=1,
             max=1_000_000,
-            help="How many rows are written in one transaction.",
-            show_default="10000",
+            help="Rows in one transaction (10000 to SQLite, 50000 to Databricks).",
+            show_default=False,
         ),
     ] = None,
     report: Annotated[

@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.url import URL
@@ -14,16 +15,16 @@ from sqlalchemy.exc import ArgumentError
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
+from vinci_code.database.moving.marks import Mark, Marks
 from vinci_code.database.moving.places import Place, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
-from vinci_code.database.moving.marks import Mark, Marks
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
 from vinci_code.database.moving.writing import Writer
 
-CHUNK_ROWS = 10_000
-"""How many rows are written in one transaction by default."""
+CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000}
+"""How many rows are written in one transaction by default, by what they are written to."""
 
 _KEYS_AT_ONCE = 500
 _NO_KINDS: Mapping[str, str] = {}
@@ -39,8 +40,8 @@ Told = Callable[[int, int], None]
 
 
 def copy_database(
-    source: str | URL | Engine,
-    target: str | URL | Engine,
+    source: str | Path | URL | Engine,
+    target: str | Path | URL | Engine,
     *,
     tables: Sequence[str] = (),
     kinds: Mapping[str, str] = _NO_KINDS,
@@ -50,7 +51,7 @@ def copy_database(
     delete: bool = False,
     verify_only: bool = False,
     keep: bool = False,
-    chunk_rows: int = CHUNK_ROWS,
+    chunk_rows: int | None = None,
     settings: Settings | DatabaseSettings | None = None,
     on_progress: Told | None = None,
 ) -> CopyReport:
@@ -77,7 +78,8 @@ def copy_database(
         delete: With ``sync``, whether rows that the source has not are deleted.
         verify_only: Whether to compare only, and write nothing.
         keep: Whether to leave the marks in the target at the end.
-        chunk_rows: How many rows are written in one transaction.
+        chunk_rows: How many rows are written in one transaction, where they have not more than 32
+            MB; by default 10,000 to SQLite and 50,000 to Databricks.
         settings: The settings of ``databricks`` instead of those of the environment.
         on_progress: Is called with the rows written so far and those to write in all.
 
@@ -93,7 +95,7 @@ def copy_database(
         DBAPIError: A database has failed; the same call goes on from there.
     """
     mode = _mode(dry_run=dry_run, sync=sync, delete=delete, verify_only=verify_only)
-    if chunk_rows < 1:
+    if chunk_rows is not None and chunk_rows < 1:
         raise ArgumentError(f"chunk_rows={chunk_rows!r}: it is a number of rows, 1 or more")
     with ExitStack() as stack:
         read = place_of(source, "read", settings=settings)
@@ -103,7 +105,8 @@ def copy_database(
         require_two(read, written)
         wishes = Wishes(tuple(tables), kinds, timezone)
         copy = _Copy(read, written, wishes, mode)
-        copy.delete, copy.keep, copy.chunk_rows = delete, keep, chunk_rows
+        copy.delete, copy.keep = delete, keep
+        copy.chunk_rows = chunk_rows or CHUNK_ROWS[written.backend]
         copy.told = on_progress or _tell_nobody
         return copy.run()
 
@@ -120,7 +123,7 @@ class _Copy:
     """One run."""
 
     delete = keep = False
-    chunk_rows = CHUNK_ROWS
+    chunk_rows: int
     told: Told
 
     def __init__(self, source: Place, target: Place, wishes: Wishes, mode: Mode) -> None:
@@ -274,6 +277,7 @@ class _Copy:
             report.copied += len(part.new)
             report.changed += len(part.changed)
             report.gone += len(part.gone)
+        writing.rollback()
 
     def _delete_gone(self, reading: Connection, writing: Connection) -> None:
         """Delete what the source has not, those first that refer to others."""
@@ -288,6 +292,7 @@ class _Copy:
                     with writing.begin():
                         self._to.delete(writing, table, some)
                     report.deleted += len(some)
+            writing.rollback()
 
     def _prove(self, reading: Connection, writing: Connection) -> None:
         for report in self._report.tables:

@@ -13,17 +13,18 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
-    insert,
     or_,
     select,
     text,
 )
 
 from vinci_code.database.arrow.reading import read_batches
+from vinci_code.database.loading.loading import load
+from vinci_code.database.loading.results import Mode
+from vinci_code.database.moving.arrows import arrow_table
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
 from vinci_code.database.moving.kinds import Kind, plain_type
 from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
-from vinci_code.database.upserts import upsert
 
 
 class DatabricksSide:
@@ -133,16 +134,15 @@ class DatabricksSide:
 
     def insert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write new rows."""
-        if chunk.rows:
-            connection.execute(insert(self.plain_table(table)), _rows(self._columns(table), chunk))
+        self._load(connection, table, chunk, "append")
 
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows whose key is not there."""
-        self._upsert(connection, table, chunk, [])
+        self._load(connection, table, chunk, "insert_missing")
 
     def upsert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows, in the place of those with the same key."""
-        self._upsert(connection, table, chunk, None)
+        self._load(connection, table, chunk, "upsert")
 
     def delete(
         self, connection: Connection, table: TablePlan, keys: Sequence[tuple[Any, ...]]
@@ -169,14 +169,13 @@ class DatabricksSide:
         ]
         return Table(table.named(on_target=self.is_target), MetaData(), *columns)
 
-    def _upsert(
-        self, connection: Connection, table: TablePlan, chunk: Chunk, update: list[str] | None
-    ) -> None:
-        names = self._columns(table)
-        keys = [names[place] for place in table.keys]
-        if chunk.rows:
-            rows = _rows(names, chunk)
-            connection.execute(upsert(self.plain_table(table), rows, keys=keys, update=update))
+    def _load(self, connection: Connection, table: TablePlan, chunk: Chunk, mode: Mode) -> None:
+        if not chunk.rows:
+            return
+        target = self.plain_table(table)
+        rows = arrow_table(self._columns(table), [one.kind for one in table.columns], chunk)
+        keys = None if mode == "append" else [column.name for column in target.primary_key]
+        load(connection, target, rows, mode=mode, keys=keys)
 
     def _source(self, connection: Connection, table: TablePlan) -> Any:
         names = self._columns(table)
@@ -217,10 +216,6 @@ class DatabricksSide:
 
 _TEXT, _INTEGER = Kind("text"), Kind("integer")
 _KEY, _NUMBER = "vinci_copy_key", "vinci_copy_number"
-
-
-def _rows(names: Sequence[str], chunk: Chunk) -> list[dict[str, Any]]:
-    return [dict(zip(names, row, strict=True)) for row in zip(*chunk.columns, strict=True)]
 
 
 def _behind(columns: Sequence[Any], after: Sequence[Any]) -> Any:

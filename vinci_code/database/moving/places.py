@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
@@ -45,7 +46,7 @@ class Place:
 
 
 def place_of(
-    given: str | URL | Engine,
+    given: str | Path | URL | Engine,
     use: Use,
     *,
     settings: Settings | DatabaseSettings | None = None,
@@ -65,6 +66,8 @@ def place_of(
     """
     if isinstance(given, Engine):
         return _of_engine(given)
+    if isinstance(given, Path):
+        given = URL.create("sqlite", database=str(given))
     if isinstance(given, str) and given.lower() == DATABRICKS:
         return _configured(settings)
     url = _url_of(given)

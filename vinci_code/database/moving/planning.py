@@ -30,9 +30,9 @@ from vinci_code.database.moving.kinds import (
     type_on_databricks,
     type_on_sqlite,
 )
+from vinci_code.database.moving.marks import NAME as MARKS_TABLE
 from vinci_code.database.moving.places import Place
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
-from vinci_code.database.moving.marks import NAME as MARKS_TABLE
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,14 @@ class _Planner:
         for table in self._plan.tables:
             if not table.exists:
                 table.made = self._to_make(table, foreign[table.name])
-        unused = sorted(set(self._kinds) - self._used)
+        others = {_folded(name) for name in found} - {_folded(name) for name in names}
+        unused = [
+            f"--as {name}: there is no such column"
+            for name in sorted(set(self._kinds) - self._used)
+            if name.rpartition(".")[0] not in others
+        ]
         if unused:
-            raise CopyRefusedError([f"--as {name}: there is no such column" for name in unused])
+            raise CopyRefusedError(unused)
         return self._plan
 
     def _chosen(self, found: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving.kinds import Kind
 
-CHUNK_BYTES = 8_000_000
+CHUNK_BYTES = 32_000_000
 """How much text, or how many bytes, are in a chunk, where it is not one row that has more."""
 
 

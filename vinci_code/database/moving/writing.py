@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.dialect.dberrors import AtomicityError
-from vinci_code.database.moving.plans import Chunk, TablePlan
 from vinci_code.database.moving.marks import Mark, Marks
+from vinci_code.database.moving.plans import Chunk, TablePlan
 from vinci_code.database.moving.snapshots import Side
 
 KEYLESS_MOST = 1_000_000
