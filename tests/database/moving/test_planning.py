@@ -118,11 +118,12 @@ def test_a_table_that_does_not_match_is_refused(source: Path, tmp_path: Path) ->
     target = tmp_path / "target.db"
     execute(source, "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
     execute(target, "CREATE TABLE t (id INTEGER PRIMARY KEY, a REAL)")
-    assert refusals(source, str(target)) == [
+    first, second = refusals(source, str(target))
+    assert first == (
         "t.a: text cannot become double (REAL); to fix it: change the type of the target's "
-        "column, or say with --as what the source's holds",
-        "t.b: the target's table has no such column; to fix it: add it there",
-    ]
+        "column, or say with --as what the source's holds"
+    )
+    assert second == "t.b: the target's table has no such column; to fix it: add it there"
 
 
 def test_columns_and_keys_of_the_target_alone_are_refused(source: Path, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_value_that_sqlite_would_change_is_refused(
 ) -> None:
     with warehouse.begin() as connection:
         connection.execute(sa.text(f"CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY, c {kind})"))
-        connection.execute(sa.text(f"INSERT INTO t VALUES (1, {value})"))  # noqa: S608
+        connection.execute(sa.text(f"INSERT INTO t VALUES (1, {value})"))
     with pytest.raises(CopyRefusedError, match=r"t\.c, row 1 of those read: ") as refused:
         copy_database(warehouse, str(tmp_path / "copy.db"))
     assert reason in str(refused.value)
