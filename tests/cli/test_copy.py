@@ -80,7 +80,7 @@ def test_a_refusal_is_exit_code_65_and_writes_nothing(shop: Path, tmp_path: Path
         (("shop.db", "copy.db", "--sync", "--dry-run"), 2, "only one of them at a time"),
         (("shop.db", "copy.db", "--as", "x=y"), 2, "write it as orders.token=uuid"),
         (("shop.db", "copy.db", "--table", "nope"), 65, "has no such table"),
-        (("databricks", "copy.db"), 78, "DATABRICKS_SERVER_HOSTNAME"),
+        (("databricks", "copy.db"), 78, "set USE_DATABRICKS=true"),
         (("shop.db", "no/such/folder/copy.db"), 69, "folder of the SQLite file"),
     ],
 )

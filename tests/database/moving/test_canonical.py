@@ -9,42 +9,42 @@ from typing import Any
 import sqlalchemy as sa
 
 from vinci_code.database.moving.canonical import canonical, number_of, sql_form, sql_number
-from vinci_code.database.moving.kinds import KIND_NAMES, Kind
+from vinci_code.database.moving.kinds import KIND_NAMES, ValueKind
 
 _UTC = dt.timezone.utc
-VALUES: list[tuple[Kind, str, Any]] = [
-    (Kind("integer"), "-9223372036854775808L", -(2**63)),
-    (Kind("boolean"), "true", True),
-    (Kind("boolean"), "false", False),
-    (Kind("double"), "0.1D", 0.1),
-    (Kind("double"), "0.0D", 0.0),
-    (Kind("double"), "-0.0D", -0.0),
-    (Kind("double"), "double('NaN')", float("nan")),
-    (Kind("double"), "double('-Infinity')", float("-inf")),
-    (Kind("double"), "4.9E-324D", 5e-324),
-    (Kind("double"), "CAST(0.1 AS FLOAT)", 0.10000000149011612),
-    (Kind("decimal", 10, 2), "CAST(0 AS DECIMAL(10, 2))", Decimal(0)),
-    (Kind("decimal", 38, 18), "CAST('-1.5' AS DECIMAL(5, 1))", Decimal("-1.5")),
-    (Kind("text"), "''", ""),
-    (Kind("text"), "'ä\U0001f600'", "ä\U0001f600"),
-    (Kind("json"), "'{\"a\": 1}'", '{"a": 1}'),
+VALUES: list[tuple[ValueKind, str, Any]] = [
+    (ValueKind("integer"), "-9223372036854775808L", -(2**63)),
+    (ValueKind("boolean"), "true", True),
+    (ValueKind("boolean"), "false", False),
+    (ValueKind("double"), "0.1D", 0.1),
+    (ValueKind("double"), "0.0D", 0.0),
+    (ValueKind("double"), "-0.0D", -0.0),
+    (ValueKind("double"), "double('NaN')", float("nan")),
+    (ValueKind("double"), "double('-Infinity')", float("-inf")),
+    (ValueKind("double"), "4.9E-324D", 5e-324),
+    (ValueKind("double"), "CAST(0.1 AS FLOAT)", 0.10000000149011612),
+    (ValueKind("decimal", 10, 2), "CAST(0 AS DECIMAL(10, 2))", Decimal(0)),
+    (ValueKind("decimal", 38, 18), "CAST('-1.5' AS DECIMAL(5, 1))", Decimal("-1.5")),
+    (ValueKind("text"), "''", ""),
+    (ValueKind("text"), "'ä\U0001f600'", "ä\U0001f600"),
+    (ValueKind("json"), "'{\"a\": 1}'", '{"a": 1}'),
     (
-        Kind("uuid"),
+        ValueKind("uuid"),
         "'00000000-0000-0000-0000-00000000000a'",
         "00000000-0000-0000-0000-00000000000a",
     ),
-    (Kind("binary"), "X'00ff'", b"\x00\xff"),
-    (Kind("binary"), "X''", b""),
-    (Kind("date"), "DATE'0001-02-03'", dt.date(1, 2, 3)),
-    (Kind("time"), "'01:02:03.000000'", "01:02:03.000000"),
+    (ValueKind("binary"), "X'00ff'", b"\x00\xff"),
+    (ValueKind("binary"), "X''", b""),
+    (ValueKind("date"), "DATE'0001-02-03'", dt.date(1, 2, 3)),
+    (ValueKind("time"), "'01:02:03.000000'", "01:02:03.000000"),
     (
-        Kind("moment"),
+        ValueKind("moment"),
         "TIMESTAMP_NTZ'0001-02-03 04:05:06.120000'",
         dt.datetime(1, 2, 3, 4, 5, 6, 120_000),  # noqa: DTZ001 - a clock on the wall
     ),
-    (Kind("moment"), "TIMESTAMP_NTZ'2024-02-29 00:00:00'", dt.datetime(2024, 2, 29)),  # noqa: DTZ001
+    (ValueKind("moment"), "TIMESTAMP_NTZ'2024-02-29 00:00:00'", dt.datetime(2024, 2, 29)),  # noqa: DTZ001
     (
-        Kind("instant"),
+        ValueKind("instant"),
         "TIMESTAMP'1969-12-31 23:59:59.999999Z'",
         dt.datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=_UTC),
     ),
@@ -73,7 +73,7 @@ def test_of_null_both_have_nothing(warehouse: sa.Engine) -> None:
 
 
 def test_no_two_floats_have_one_text() -> None:
-    text = canonical(Kind("double"))
+    text = canonical(ValueKind("double"))
     numbers = [1.0, 1.0000000000000002, -1.0, 0.0, -0.0, 5e-324, 1e-323, float("inf")]
     assert len({text(number) for number in numbers}) == len(numbers)
 

@@ -122,7 +122,7 @@ def test_without_transactions_chunks_are_written_by_key(sample: Path) -> None:
             with engine.begin() as connection:
                 connection.execute(
                     sa.text(
-                        f"UPDATE {marks.NAME} SET state = 'copying', copied = 3, "
+                        f"UPDATE {marks.NAME} SET state = 'by key', copied = 3, "
                         'last_key = \'[{"value": "a0"}, {"value": 14}]\' '
                         "WHERE table_name = 'twice'"
                     )

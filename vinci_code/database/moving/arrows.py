@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vinci_code.database.moving.kinds import Kind
+from vinci_code.database.moving.kinds import ValueKind
 from vinci_code.database.moving.plans import Chunk
 
 
-def arrow_table(names: Sequence[str], kinds: Sequence[Kind], chunk: Chunk) -> Any:
+def arrow_table(names: Sequence[str], kinds: Sequence[ValueKind], chunk: Chunk) -> Any:
     """A chunk as a ``pyarrow.Table``, with the types that its kinds have in Arrow."""
     # Not at the top: what is only read, or copied to SQLite, is no Arrow.
     import pyarrow as pa
@@ -21,7 +21,7 @@ def arrow_table(names: Sequence[str], kinds: Sequence[Kind], chunk: Chunk) -> An
     return pa.Table.from_arrays(arrays, names=list(names))
 
 
-def _type_of(kind: Kind, pa: Any) -> Any:
+def _type_of(kind: ValueKind, pa: Any) -> Any:
     if kind.name == "decimal":
         return pa.decimal128(kind.digits, kind.scale)
     made = {

@@ -19,7 +19,7 @@ from decimal import Decimal
 from hashlib import md5
 from typing import Any
 
-from vinci_code.database.moving.kinds import Kind
+from vinci_code.database.moving.kinds import ValueKind
 
 Canonical = Callable[[Any], str]
 
@@ -27,7 +27,7 @@ BITS = 60
 """How many bits the number of a value has: 15 hexadecimal digits, which every BIGINT holds."""
 
 
-def canonical(kind: Kind) -> Canonical:
+def canonical(kind: ValueKind) -> Canonical:
     """What makes the canonical text of a plain value."""
     if kind.name == "decimal":
         unit = Decimal(1).scaleb(-kind.scale)
@@ -45,7 +45,7 @@ def part(text: str) -> str:
     return f"{len(text)}:{text}"
 
 
-def sql_form(kind: Kind, column: str) -> str:
+def sql_form(kind: ValueKind, column: str) -> str:
     """The canonical text of a column, in Databricks SQL.
 
     Args:

@@ -15,8 +15,8 @@ from sqlalchemy.exc import ArgumentError
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
-from vinci_code.database.moving.marks import Mark, Marks
-from vinci_code.database.moving.places import Place, Use, place_of, require_two
+from vinci_code.database.moving.marks import Marks, TableMark
+from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
@@ -126,7 +126,7 @@ class _Copy:
     chunk_rows: int
     told: Told
 
-    def __init__(self, source: Place, target: Place, wishes: Wishes, mode: Mode) -> None:
+    def __init__(self, source: CopyEnd, target: CopyEnd, wishes: Wishes, mode: Mode) -> None:
         self._source, self._target, self._wishes, self._mode = source, target, wishes, mode
         self._from = side_of(source, is_target=False)
         self._to = side_of(target, is_target=True)
@@ -175,12 +175,14 @@ class _Copy:
         if self._mode != "verify":
             self._make(writing, plan)
         writer = Writer(writing, self._to, self._marks)
+        if self._mode != "verify":
+            writer.prepare()
         for table in plan.tables:
             self._report.tables.append(self._one(reading, writing, writer, table))
         if self.delete:
             self._delete_gone(reading, writing)
         self._prove(reading, writing)
-        self._report.is_atomic = writer.is_atomic
+        self._report.is_atomic = self._marks.is_atomic
         if self._mode != "verify":
             self._report.dangling = _dangling(writing, plan)
             if self._report.is_proved and not self.keep:
@@ -235,7 +237,7 @@ class _Copy:
         writing: Connection,
         writer: Writer,
         report: TableReport,
-        mark: Mark,
+        mark: TableMark,
     ) -> None:
         table = report.plan
         report.went_on = mark.copied

@@ -23,7 +23,7 @@ from vinci_code.database.loading.loading import load
 from vinci_code.database.loading.results import Mode
 from vinci_code.database.moving.arrows import arrow_table
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
-from vinci_code.database.moving.kinds import Kind, plain_type
+from vinci_code.database.moving.kinds import ValueKind, plain_type
 from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
 
 
@@ -214,7 +214,7 @@ class DatabricksSide:
         return table.names(on_target=self.is_target)
 
 
-_TEXT, _INTEGER = Kind("text"), Kind("integer")
+_TEXT, _INTEGER = ValueKind("text"), ValueKind("integer")
 _KEY, _NUMBER = "vinci_copy_key", "vinci_copy_number"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from vinci_code.database.moving.kinds import Kind
+from vinci_code.database.moving.kinds import ValueKind
 
 Form = Callable[[Any], Any]
 
@@ -20,7 +20,7 @@ class NoPlainValueError(ValueError):
     """A stored value is none of its column's kind, or could not be stored; the message says why."""
 
 
-def reader(kind: Kind) -> Form:
+def reader(kind: ValueKind) -> Form:
     """What makes the plain value of what SQLite has stored; ``NULL`` is not given to it.
 
     It raises ``NoPlainValueError`` for a value that would be changed by it.
@@ -32,7 +32,7 @@ def reader(kind: Kind) -> Form:
     return _READERS[kind.name]
 
 
-def writer(kind: Kind) -> Form:
+def writer(kind: ValueKind) -> Form:
     """What makes of a plain value what SQLite is given to store.
 
     It raises ``NoPlainValueError`` for a value that SQLite would change.
@@ -84,7 +84,7 @@ def _double(value: Any) -> float:
     raise NoPlainValueError(f"found {_named(value)} where a number of 64 bits is wanted")
 
 
-def _decimal_reader(kind: Kind) -> Form:
+def _decimal_reader(kind: ValueKind) -> Form:
     unit = Decimal(1).scaleb(-kind.scale)
     most = Decimal(10) ** (kind.digits - kind.scale)
 

@@ -44,7 +44,7 @@ class UnknownKindError(ValueError):
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueKind:
     """A kind of values.
 
     Attributes:
@@ -74,7 +74,7 @@ class Kind:
         return self.name in _KEYS
 
 
-def kind_of(kind: TypeEngine[Any], dialect: str) -> Kind:
+def kind_of(kind: TypeEngine[Any], dialect: str) -> ValueKind:
     """The kind of a column's type.
 
     Args:
@@ -87,26 +87,26 @@ def kind_of(kind: TypeEngine[Any], dialect: str) -> Kind:
     if isinstance(kind, (VARIANT, ARRAY, MAP, STRUCT)):
         raise UnknownKindError(f"{type(kind).__name__} is known to Databricks alone")
     if isinstance(kind, (TIMESTAMP, TIMESTAMP_NTZ)):
-        return Kind("instant" if kind.timezone else "moment")
+        return ValueKind("instant" if kind.timezone else "moment")
     if isinstance(kind, sqltypes.JSON):
-        return Kind("json")
+        return ValueKind("json")
     if isinstance(kind, sqltypes.Numeric) and not isinstance(kind, sqltypes.Float):
         return _decimal(kind)
     if isinstance(kind, sqltypes.Enum):
-        return Kind("text")
+        return ValueKind("text")
     if isinstance(kind, sqltypes.String):
         # SQLite counts no characters.
         length = None if dialect == "sqlite" else kind.length
-        return Kind("text", length=length)
+        return ValueKind("text", length=length)
     for base, name in _NAMES:
         if isinstance(kind, base):
             # What SQLite declares as INTEGER or REAL has 64 bits.
             is_sized = name in ("integer", "double") and dialect != "sqlite"
-            return Kind(name, stored=type(kind).__name__ if is_sized else None)
+            return ValueKind(name, stored=type(kind).__name__ if is_sized else None)
     raise UnknownKindError("its type says nothing of its values")
 
 
-def kind_named(text: str) -> Kind:
+def kind_named(text: str) -> ValueKind:
     """The kind that a user has named: ``uuid``, ``decimal(20, 4)``.
 
     Raises:
@@ -118,11 +118,11 @@ def kind_named(text: str) -> Kind:
         if name == "decimal" and digits is not None:
             return _bounded(int(digits), int(scale))
         if name in KIND_NAMES and name != "decimal" and digits is None:
-            return Kind(name)
+            return ValueKind(name)
     raise UnknownKindError(f"the kinds are {', '.join(KIND_NAMES)}, such as decimal(20, 4)")
 
 
-def common_kind(source: Kind, target: Kind, zone: str | None) -> Kind | None:
+def common_kind(source: ValueKind, target: ValueKind, zone: str | None) -> ValueKind | None:
     """The kind that values have on both sides, where the target's column is there already.
 
     Args:
@@ -134,20 +134,20 @@ def common_kind(source: Kind, target: Kind, zone: str | None) -> Kind | None:
         ``None`` where values of the one are none of the other.
     """
     if {source.name, target.name} == {"moment", "instant"}:
-        return Kind("instant", zone=zone) if zone is not None else None
+        return ValueKind("instant", zone=zone) if zone is not None else None
     if source.name == target.name == "decimal":
         room = target.digits - target.scale >= source.digits - source.scale
         return target if target.scale >= source.scale and room else None
     if source.name == target.name:
         return replace(source, length=target.length, stored=target.stored)
     if source.name == "text" and target.name in ("uuid", "json", "time"):
-        return Kind(target.name)
+        return ValueKind(target.name)
     if target.name == "text" and source.name in ("uuid", "json", "time"):
         return replace(source, length=target.length)
     return None
 
 
-def type_on_sqlite(kind: Kind) -> TypeEngine[Any]:
+def type_on_sqlite(kind: ValueKind) -> TypeEngine[Any]:
     """The type of a column that is made on SQLite."""
     if kind.name == "integer":
         return sqltypes.BigInteger()
@@ -169,7 +169,7 @@ def type_on_sqlite(kind: Kind) -> TypeEngine[Any]:
     return made[kind.name]
 
 
-def type_on_databricks(kind: Kind) -> TypeEngine[Any]:
+def type_on_databricks(kind: ValueKind) -> TypeEngine[Any]:
     """The type of a column that is made on Databricks."""
     if kind.name == "integer":
         return _INTEGERS.get(kind.stored or "", sqltypes.BigInteger)()
@@ -191,23 +191,23 @@ def type_on_databricks(kind: Kind) -> TypeEngine[Any]:
     return made[kind.name]
 
 
-def plain_type(kind: Kind) -> TypeEngine[Any]:
+def plain_type(kind: ValueKind) -> TypeEngine[Any]:
     """The type that reads and writes plain values on Databricks."""
     if kind.name in _AS_TEXT or kind.name == "uuid":
         return sqltypes.VARCHAR(kind.length) if kind.length else sqltypes.String()
     return type_on_databricks(kind)
 
 
-def _decimal(kind: Any) -> Kind:
+def _decimal(kind: Any) -> ValueKind:
     if kind.precision is None:
-        return Kind("decimal", *UNBOUNDED)
+        return ValueKind("decimal", *UNBOUNDED)
     return _bounded(kind.precision, kind.scale or 0)
 
 
-def _bounded(digits: int, scale: int) -> Kind:
+def _bounded(digits: int, scale: int) -> ValueKind:
     if not 0 < digits <= _MOST_DIGITS or not 0 <= scale <= digits:
         raise UnknownKindError(f"a decimal({digits}, {scale}) is none that Databricks has")
-    return Kind("decimal", digits, scale)
+    return ValueKind("decimal", digits, scale)
 
 
 _MOST_DIGITS = 38

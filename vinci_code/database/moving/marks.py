@@ -26,6 +26,7 @@ from vinci_code.core.errors import CopyRefusedError
 NAME = "vinci_copy_progress"
 """The table that a copy keeps in the target while it goes on."""
 
+_COPYING, _BY_KEY, _COPIED = "copying", "by key", "copied"
 _TABLE = Table(
     NAME,
     MetaData(),
@@ -39,7 +40,7 @@ _TABLE = Table(
 
 
 @dataclass(frozen=True)
-class Mark:
+class TableMark:
     """How far a table is.
 
     Attributes:
@@ -61,12 +62,17 @@ class Marks:
     Args:
         connection: A connection to the target, in no transaction.
         source: What the source is called.
+
+    Attributes:
+        found: How far each table is, by its name in the target.
+        is_atomic: Whether a chunk and its mark are written in one transaction.
     """
 
     def __init__(self, connection: Connection, source: str) -> None:
         self._connection = connection
         self._source = source
-        self.found: dict[str, Mark] = {}
+        self.found: dict[str, TableMark] = {}
+        self.is_atomic = True
 
     def load(self) -> None:
         """Read the marks that a copy before has left.
@@ -91,7 +97,18 @@ class Marks:
                 if row.last_key is None
                 else [_decoded(one) for one in json.loads(row.last_key)]
             )
-            self.found[row.table_name] = Mark(row.version, last, row.copied, row.state == "copied")
+            self.is_atomic = self.is_atomic and row.state != _BY_KEY
+            self.found[row.table_name] = TableMark(
+                row.version, last, row.copied, row.state == _COPIED
+            )
+
+    def go_by_key(self) -> None:
+        """Say, before it is so, that chunks are written by key, and their marks afterwards."""
+        self.is_atomic = False
+        with self._connection.begin():
+            self._connection.execute(
+                update(_TABLE).where(_TABLE.c.state == _COPYING).values(state=_BY_KEY)
+            )
 
     def begin(self, tables: Sequence[tuple[str, int | None]]) -> None:
         """Say of tables, before they are made, that they are of this copy."""
@@ -108,12 +125,12 @@ class Marks:
                     "version": version,
                     "last_key": None,
                     "copied": 0,
-                    "state": "copying",
+                    "state": _COPYING if self.is_atomic else _BY_KEY,
                 }
                 for name, version in new
             ]
             self._connection.execute(insert(_TABLE), rows)
-        self.found |= {name: Mark(version, None, 0, is_done=False) for name, version in new}
+        self.found |= {name: TableMark(version, None, 0, is_done=False) for name, version in new}
 
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
         """Say how far a table is, in the transaction that is going on."""
@@ -122,7 +139,7 @@ class Marks:
 
     def finish(self, name: str, copied: int) -> None:
         """Say that a table is whole, in the transaction that is going on."""
-        self._set(name, copied=copied, state="copied")
+        self._set(name, copied=copied, state=_COPIED)
 
     def drop(self) -> None:
         """Take the table of marks away."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +26,7 @@ Use = Literal["read", "written", "planned"]
 
 
 @dataclass(frozen=True)
-class Place:
+class CopyEnd:
     """A database that is copied from, or to.
 
     Attributes:
@@ -32,17 +34,21 @@ class Place:
         backend: Which of the databases that can be copied it is.
         engine: The engine on it.
         is_ours: Whether the engine was made here, and is disposed of here.
+        made: The file that is made by writing to it, where it was not there.
     """
 
     name: str
     backend: Literal["sqlite", "databricks"]
     engine: Engine
     is_ours: bool
+    made: Path | None = None
 
     def close(self) -> None:
-        """Give back what was opened here."""
+        """Give back what was opened here; a file that was made, and is empty, is taken away."""
         if self.is_ours:
             self.engine.dispose()
+        if self.made is not None and self.made.is_file() and _is_empty(self.made):
+            self.made.unlink()
 
 
 def place_of(
@@ -50,7 +56,7 @@ def place_of(
     use: Use,
     *,
     settings: Settings | DatabaseSettings | None = None,
-) -> Place:
+) -> CopyEnd:
     """Find a database; nothing is contacted.
 
     Args:
@@ -84,7 +90,7 @@ def place_of(
     raise CopyRefusedError([refusal])
 
 
-def require_two(source: Place, target: Place) -> None:
+def require_two(source: CopyEnd, target: CopyEnd) -> None:
     """Refuse to copy a database into itself.
 
     Raises:
@@ -111,7 +117,7 @@ def _url_of(given: str | URL) -> URL:
         ) from None
 
 
-def _sqlite(url: URL, use: Use) -> Place:
+def _sqlite(url: URL, use: Use) -> CopyEnd:
     path = file_of(url)
     if path is None:
         raise CopyRefusedError(
@@ -120,7 +126,7 @@ def _sqlite(url: URL, use: Use) -> Place:
     name = f"SQLite, {path}"
     if use != "written":
         if not path.is_file() and use == "planned":
-            return Place(name, "sqlite", create_sqlite_engine("sqlite://"), is_ours=True)
+            return CopyEnd(name, "sqlite", create_sqlite_engine("sqlite://"), is_ours=True)
         if not path.is_file():
             raise DatabaseFileError(
                 f"The SQLite file {path} does not exist. To fix it: name the file of a database."
@@ -128,26 +134,34 @@ def _sqlite(url: URL, use: Use) -> Place:
         # https://www.sqlite.org/uri.html: nothing of it is changed, its journal mode neither.
         only_read = f"file:{quote(str(path))}?mode=ro&uri=true"
         url = make_url(f"sqlite:///{only_read}")
-    return Place(name, "sqlite", create_sqlite_engine(str(url)), is_ours=True)
+    made = path if use == "written" and not path.exists() else None
+    return CopyEnd(name, "sqlite", create_sqlite_engine(str(url)), is_ours=True, made=made)
 
 
-def _configured(settings: Settings | DatabaseSettings | None) -> Place:
+def _is_empty(path: Path) -> bool:
+    """Whether a SQLite file has no table."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+    return found is None
+
+
+def _configured(settings: Settings | DatabaseSettings | None) -> CopyEnd:
     from vinci_code.database.databricks_connector import create_databricks_engine
     from vinci_code.database.models.types import dump_json
 
     found = get_settings() if settings is None else settings
     own = found.database if isinstance(found, Settings) else found
     engine = create_databricks_engine(own, json_serializer=dump_json)
-    return Place(_named(engine), "databricks", engine, is_ours=True)
+    return CopyEnd(_named(engine), "databricks", engine, is_ours=True)
 
 
-def _of_engine(engine: Engine) -> Place:
+def _of_engine(engine: Engine) -> CopyEnd:
     if engine.dialect.name == "sqlite" and engine.dialect.driver == "pysqlite":
         path = file_of(engine.url)
         name = "SQLite, in memory" if path is None else f"SQLite, {path}"
-        return Place(name, "sqlite", engine, is_ours=False)
+        return CopyEnd(name, "sqlite", engine, is_ours=False)
     if hasattr(engine.dialect, "held_by"):
-        return Place(_named(engine), "databricks", engine, is_ours=False)
+        return CopyEnd(_named(engine), "databricks", engine, is_ours=False)
     refusal = (
         f"an engine of {engine.dialect.name}+{engine.dialect.driver}: SQLite and Databricks "
         "(databricks+vinci) can be copied; to fix it: pass an engine on one of these"

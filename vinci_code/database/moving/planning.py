@@ -18,12 +18,13 @@ from sqlalchemy import (
     inspect,
 )
 from sqlalchemy.engine import Inspector
+from sqlalchemy.types import NullType
 
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving.forms import zone_named
 from vinci_code.database.moving.kinds import (
-    Kind,
     UnknownKindError,
+    ValueKind,
     common_kind,
     kind_named,
     kind_of,
@@ -31,7 +32,7 @@ from vinci_code.database.moving.kinds import (
     type_on_sqlite,
 )
 from vinci_code.database.moving.marks import NAME as MARKS_TABLE
-from vinci_code.database.moving.places import Place
+from vinci_code.database.moving.places import CopyEnd
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
 
 
@@ -51,7 +52,7 @@ class Wishes:
 
 
 def plan_copy(
-    source: tuple[Place, Connection], target: tuple[Place, Connection], wishes: Wishes
+    source: tuple[CopyEnd, Connection], target: tuple[CopyEnd, Connection], wishes: Wishes
 ) -> CopyPlan:
     """Look at both sides, and decide; nothing is written.
 
@@ -64,7 +65,7 @@ def plan_copy(
 
 
 class _Planner:
-    def __init__(self, source: Place, target: Place, wishes: Wishes) -> None:
+    def __init__(self, source: CopyEnd, target: CopyEnd, wishes: Wishes) -> None:
         self._source, self._target, self._wishes = source, target, wishes
         self._plan = CopyPlan()
         self._used: set[str] = set()
@@ -202,7 +203,7 @@ class _Planner:
         return self._matched(place, kind, found, other, notes)
 
     def _new_column(
-        self, place: str, name: str, kind: Kind, found: Any, notes: list[str]
+        self, place: str, name: str, kind: ValueKind, found: Any, notes: list[str]
     ) -> ColumnPlan | None:
         on_databricks = self._target.backend == "databricks"
         if on_databricks and re.search(r"[ ,;{}()\n\t=]", name):
@@ -214,7 +215,7 @@ class _Planner:
             kind = self._in_zone(place, kind)
         if on_databricks:
             made = type_on_databricks(kind)
-        elif self._source.backend == "sqlite":
+        elif self._source.backend == "sqlite" and not isinstance(found["type"], NullType):
             made = found["type"]
         else:
             made = type_on_sqlite(kind)
@@ -236,7 +237,7 @@ class _Planner:
         )
 
     def _matched(
-        self, place: str, kind: Kind, found: Any, other: Any, notes: list[str]
+        self, place: str, kind: ValueKind, found: Any, other: Any, notes: list[str]
     ) -> ColumnPlan | None:
         name, own = str(found["name"]), str(other["name"])
         typed = _shown(other["type"])
@@ -277,7 +278,7 @@ class _Planner:
             name, own, common, _shown(found["type"]), typed, bool(other["nullable"]), tuple(notes)
         )
 
-    def _in_zone(self, place: str, kind: Kind) -> Kind:
+    def _in_zone(self, place: str, kind: ValueKind) -> ValueKind:
         if self._wishes.zone is None:
             self._refuse(
                 place,
@@ -390,8 +391,8 @@ class _Planner:
 _FLOAT_DIGITS = 15
 
 
-def _named_kinds(given: Mapping[str, str]) -> dict[str, Kind]:
-    found: dict[str, Kind] = {}
+def _named_kinds(given: Mapping[str, str]) -> dict[str, ValueKind]:
+    found: dict[str, ValueKind] = {}
     for name, text in given.items():
         try:
             found[_folded(name)] = kind_named(text)
@@ -417,10 +418,7 @@ def _in_circles(waiting: Mapping[str, set[str]]) -> list[str]:
 
 
 def _shown(kind: Any) -> str:
-    try:
-        return str(kind)
-    except Exception:  # noqa: BLE001 - a type that has no name of its own, as NullType
-        return "nothing"
+    return "nothing" if isinstance(kind, NullType) else str(kind)
 
 
 def _folded(name: str) -> str:

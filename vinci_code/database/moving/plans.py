@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vinci_code.core.errors import CopyRefusedError
-from vinci_code.database.moving.kinds import Kind
+from vinci_code.database.moving.kinds import ValueKind
 
 CHUNK_BYTES = 32_000_000
 """How much text, or how many bytes, are in a chunk, where it is not one row that has more."""
@@ -48,7 +48,7 @@ class ColumnPlan:
 
     name: str
     target_name: str
-    kind: Kind
+    kind: ValueKind
     source_type: str
     target_type: str
     nullable: bool = True

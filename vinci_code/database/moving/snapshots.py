@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from vinci_code.database.moving.databricks_side import DatabricksSide
-from vinci_code.database.moving.places import Place
+from vinci_code.database.moving.places import CopyEnd
 from vinci_code.database.moving.plans import TablePlan
 from vinci_code.database.moving.sqlite_side import SqliteSide
 
 Side = SqliteSide | DatabricksSide
 
 
-def side_of(place: Place, *, is_target: bool) -> Side:
+def side_of(place: CopyEnd, *, is_target: bool) -> Side:
     """What reads and writes the tables of a database."""
     if place.backend == "sqlite":
         return SqliteSide(is_target=is_target)

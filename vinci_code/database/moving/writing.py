@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.dialect.dberrors import AtomicityError
-from vinci_code.database.moving.marks import Mark, Marks
+from vinci_code.database.moving.marks import Marks, TableMark
 from vinci_code.database.moving.plans import Chunk, TablePlan
 from vinci_code.database.moving.snapshots import Side
 
@@ -22,20 +22,23 @@ Moved = Callable[[int], None]
 class Writer:
     """Writes chunks to the target.
 
-    Attributes:
-        is_atomic: Whether a chunk and its mark are written in one transaction. Where the target
-            has none, a chunk is written by key, so that a second time changes nothing, and its
-            mark afterwards.
+    Where the target has no transactions of several tables, a chunk is written by key, so that a
+    second time changes nothing, and its mark afterwards.
     """
 
     def __init__(self, connection: Connection, side: Side, marks: Marks) -> None:
-        # "per_table" sends a unit in parts, each on its own.
-        self.is_atomic = getattr(connection.dialect, "atomicity", "unit") == "unit"
         self._connection = connection
         self._side = side
         self._marks = marks
 
-    def by_key(self, table: TablePlan, chunks: Iterator[Chunk], mark: Mark, on_moved: Moved) -> int:
+    def prepare(self) -> None:
+        """Ask for no transaction where a unit of work is sent in parts."""
+        if getattr(self._connection.dialect, "atomicity", "unit") != "unit":
+            self._marks.go_by_key()
+
+    def by_key(
+        self, table: TablePlan, chunks: Iterator[Chunk], mark: TableMark, on_moved: Moved
+    ) -> int:
         """Write the chunks of a table with a key; return how many rows are there in all."""
         copied = mark.copied
         for chunk in chunks:
@@ -72,9 +75,9 @@ class Writer:
         except DBAPIError as error:
             if not isinstance(error.orig, AtomicityError):
                 raise
-            self.is_atomic = False
+            self._marks.go_by_key()
             rows = self._whole(table, iter(listed or ()))
-        if not self.is_atomic:
+        if not self._marks.is_atomic:
             self._finish(table, rows)
         on_moved(rows)
         return rows
@@ -85,12 +88,12 @@ class Writer:
             for chunk in chunks:
                 rows += chunk.rows
                 self._side.insert(self._connection, table, chunk)
-            if self.is_atomic:
+            if self._marks.is_atomic:
                 self._marks.finish(table.target_name, rows)
         return rows
 
     def _keyed(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
-        if self.is_atomic:
+        if self._marks.is_atomic:
             try:
                 with self._connection.begin():
                     self._side.insert(self._connection, table, chunk)
@@ -99,7 +102,7 @@ class Writer:
                 # Nothing was written: the unit was refused as a whole.
                 if not isinstance(error.orig, AtomicityError):
                     raise
-                self.is_atomic = False
+                self._marks.go_by_key()
             else:
                 return
         with self._connection.begin():
