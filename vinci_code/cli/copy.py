@@ -114,13 +114,13 @@ def copy(
     if chunk_rows is not None:
         options["chunk_rows"] = chunk_rows
     done = _run(source, target, options, run_of(ctx))
-    if report is not None:
-        _write(report, done)
     if as_json:
         print_document(done.fields())
     else:
         for line in done.lines():
             say(line)
+    if report is not None:
+        _write(report, done)
     if done.refusals or (not dry_run and not done.is_proved):
         from vinci_code.core.errors import EXIT_DATA, EXIT_FAILED
 

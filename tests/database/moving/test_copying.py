@@ -50,6 +50,20 @@ def test_marks_are_gone_at_the_end_unless_they_are_kept(sample: Path, tmp_path: 
     assert marks.NAME not in content(target)
 
 
+def test_marks_of_tables_that_are_not_copied_now_stay(sample: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    copy_database(sample, target, keep=True)
+    execute(target, f"UPDATE {marks.NAME} SET state = 'copying' WHERE table_name = 'every'")
+    assert copy_database(sample, target, tables=["twice"]).is_proved
+    assert [row[0] for row in content(target)[marks.NAME]] == ["every"]
+
+
+def test_text_that_is_no_unicode_is_named(sample: Path, tmp_path: Path) -> None:
+    execute(sample, "UPDATE twice SET vinci = CAST(x'ff41' AS TEXT) WHERE b = 3")
+    with pytest.raises(DatabaseFileError, match="The rows of the table twice cannot be read"):
+        copy_database(sample, tmp_path / "copy.db")
+
+
 def test_the_source_is_left_as_it_is(sample: Path, tmp_path: Path) -> None:
     before = sample.read_bytes()
     copy_database(sample, str(tmp_path / "copy.db"))

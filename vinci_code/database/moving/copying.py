@@ -157,7 +157,9 @@ class _Copy:
     def _look(self, reading: Connection, plan: CopyPlan) -> None:
         for table in plan.tables:
             mark = self._marks.found.get(table.target_name)
-            pin(self._from, reading, table, None if mark is None else mark.version)
+            # A copy goes on with the version that it began with; anything else wants the newest.
+            version = mark.version if mark is not None and self._mode == "copy" else None
+            pin(self._from, reading, table, version)
             if self._source.backend == "sqlite":
                 plan.refusals += look_at(reading, table)
             else:
@@ -186,7 +188,7 @@ class _Copy:
         if self._mode != "verify":
             self._report.dangling = _dangling(writing, plan)
             if self._report.is_proved and not self.keep:
-                self._marks.drop()
+                self._marks.drop([table.target_name for table in plan.tables])
 
     def _require_room(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
         """Refuse tables with rows that are not of this copy, and not the source's."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from sqlalchemy import Connection
 
 from vinci_code.database.moving.forms import NoPlainValueError, reader
 from vinci_code.database.moving.plans import ColumnPlan, Refusal, TablePlan
-from vinci_code.database.moving.sqlite_side import SqliteSide
+from vinci_code.database.moving.sqlite_side import SqliteSide, readable
 
 # The storage classes that a kind may have. https://www.sqlite.org/datatype3.html
 _CLASSES = {
@@ -22,7 +21,6 @@ _CLASSES = {
 }
 # Kinds whose stored values have to be read to know whether they are of it.
 _READ = frozenset({"boolean", "decimal", "uuid", "date", "time", "moment", "instant"})
-_AT_ONCE = 10_000
 
 
 def look_at(connection: Connection, table: TablePlan) -> list[Refusal]:
@@ -82,14 +80,12 @@ def _of_other_forms(connection: Connection, table: TablePlan, column: ColumnPlan
     result = connection.exec_driver_sql(
         f"SELECT {name} FROM {SqliteSide.quoted(table.name)} WHERE {name} IS NOT NULL"  # noqa: S608
     )
-    cursor: Any = result.cursor
-    while rows := cursor.fetchmany(_AT_ONCE):
-        for (value,) in rows:
-            try:
-                read(value)
-            except NoPlainValueError as error:
-                wrong[str(error)] += 1
-                total += 1
+    for (value,) in readable(result.cursor, table.name):
+        try:
+            read(value)
+        except NoPlainValueError as error:
+            wrong[str(error)] += 1
+            total += 1
     result.close()
     if not wrong:
         return []

@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    delete,
     insert,
     inspect,
     select,
@@ -141,10 +142,13 @@ class Marks:
         """Say that a table is whole, in the transaction that is going on."""
         self._set(name, copied=copied, state=_COPIED)
 
-    def drop(self) -> None:
-        """Take the table of marks away."""
+    def drop(self, names: Sequence[str]) -> None:
+        """Take the marks of some tables away, and with the last of them the table of marks."""
         with self._connection.begin():
-            _TABLE.drop(self._connection, checkfirst=True)
+            if self.found.keys() <= set(names):
+                _TABLE.drop(self._connection, checkfirst=True)
+            else:
+                self._connection.execute(delete(_TABLE).where(_TABLE.c.table_name.in_(names)))
 
     def _set(self, name: str, **values: Any) -> None:
         self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))

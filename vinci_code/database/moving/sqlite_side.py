@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from vinci_code.core.errors import CopyRefusedError
+from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
 from vinci_code.database.moving import hashing
 from vinci_code.database.moving.canonical import canonical
 from vinci_code.database.moving.forms import Form, NoPlainValueError, reader, writer
@@ -169,7 +170,7 @@ class SqliteSide:
         long = [place for place, one in enumerate(table.columns) if one.kind.name in _LONG]
         cursor: Any = result.cursor
         try:
-            for row in cursor:
+            for row in readable(cursor, table.named(on_target=self.is_target)):
                 rows.append(row)
                 for place in long:
                     value = row[place]
@@ -249,6 +250,22 @@ class SqliteSide:
 
     def _table(self, table: TablePlan) -> str:
         return self.quoted(table.named(on_target=self.is_target))
+
+
+def readable(cursor: Any, table: str) -> Iterator[Any]:
+    """The rows of a cursor of sqlite3, whose errors are of no statement, and named here.
+
+    Raises:
+        DatabaseFileError: A row cannot be read: the file is damaged, or a text is no Unicode.
+    """
+    try:
+        yield from cursor
+    except sqlite3.Error as error:
+        raise DatabaseFileError(
+            f"The rows of the table {table} cannot be read from the SQLite file: {error}. To fix "
+            "it: see with PRAGMA integrity_check whether the file is damaged, and store text as "
+            "UTF-8, or anything else as a BLOB."
+        ) from error
 
 
 _FIX = "change the value, or name another kind than {} for the column (--as)"
