@@ -58,15 +58,15 @@ def test_a_dry_run_writes_nothing(sample: Path, warehouse: sa.Engine, tmp_path: 
     ],
 )
 def test_a_column_that_says_little_is_refused(
-    source: Path, warehouse: sa.Engine, declared: str, value: object, reason: str
+    source: Path, tmp_path: Path, declared: str, value: object, reason: str
 ) -> None:
     execute(source, f"CREATE TABLE t (id INTEGER PRIMARY KEY, c {declared})")
     execute(source, "INSERT INTO t VALUES (1, ?)", value)
-    (refusal,) = refusals(source, warehouse)
+    (refusal,) = refusals(source, tmp_path / "copy.db")
     assert refusal.startswith("t.c: ")
     assert reason in refusal
     assert "--as t.c=text" in refusal
-    assert sa.inspect(warehouse).get_table_names() == []
+    assert not (tmp_path / "copy.db").exists()
 
 
 def test_a_kind_that_is_said_is_taken(source: Path, warehouse: sa.Engine) -> None:
@@ -106,11 +106,12 @@ def test_moments_that_become_instants_ask_for_a_zone(
 
 @pytest.mark.parametrize("moment", ["2024-10-27 02:30:00", "2024-03-31 02:30:00"])
 def test_a_moment_that_was_twice_or_never_is_refused(
-    source: Path, warehouse: sa.Engine, moment: str
+    source: Path, tmp_path: Path, moment: str
 ) -> None:
     execute(source, "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME)")
     execute(source, "INSERT INTO t VALUES (1, ?)", moment)
-    (refusal,) = refusals(source, warehouse, kinds={"t.at": "instant"}, timezone="Europe/Berlin")
+    target = tmp_path / "copy.db"
+    (refusal,) = refusals(source, target, kinds={"t.at": "instant"}, timezone="Europe/Berlin")
     assert "a moment that was twice in Europe/Berlin, or never" in refusal
 
 

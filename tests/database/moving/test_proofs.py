@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tests.database.moving.samples import KINDS, execute, make
 from tests.dialect.held import engine_on
-from tests.full import full, some
+from tests.full import full, part, some
 from vinci_code.database import copy_database
 from vinci_code.warehouse import LocalWarehouse
 
@@ -91,6 +91,7 @@ def test_a_row_that_is_there_twice_is_found_without_a_key(pair: tuple[Path, Path
     assert not report.is_proved
 
 
+@part(3)
 @pytest.mark.parametrize(
     "change",
     [
