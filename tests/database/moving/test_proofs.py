@@ -81,6 +81,16 @@ def test_values_that_two_rows_have_exchanged_are_found(pair: tuple[Path, Path]) 
     assert [one.name for one in report.tables[0].columns if not one.is_equal] == ["vinci"]
 
 
+def test_rows_without_a_key_that_have_exchanged_values_are_found(tmp_path: Path) -> None:
+    for name, rows in (("a.db", "(1, 'x'), (2, 'y')"), ("b.db", "(1, 'y'), (2, 'x')")):
+        execute(tmp_path / name, "CREATE TABLE t (n INTEGER, s TEXT)")
+        execute(tmp_path / name, f"INSERT INTO t VALUES {rows}")
+    report = copy_database(tmp_path / "a.db", tmp_path / "b.db", verify_only=True)
+    assert not report.is_proved
+    assert [one.is_equal for one in report.tables[0].columns] == [True, True]
+    assert "whole rows" in "\n".join(report.lines())
+
+
 def test_a_row_that_is_there_twice_is_found_without_a_key(pair: tuple[Path, Path]) -> None:
     source, target = pair
     changed = target.with_name("doubled.db")
