@@ -52,7 +52,7 @@ def test_out_and_in_again_is_the_same(engines: tuple[Engine, Engine], tmp_path: 
     first, second = engines
     assert load(first, SAMPLE) == 1_707
     with Session(first) as session:
-        session.add(Event(event_type="t", source="", description="", occurred_at=_AT))
+        session.add(Event(event_type="t", source="s", description="", occurred_at=_AT))
         session.add(Event(event_type="ä\U0001f600", source="s", occurred_at=_AT, payload={"n": 1}))
         session.commit()
         told: list[int] = []

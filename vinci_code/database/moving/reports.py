@@ -221,7 +221,7 @@ def _unlike(one: TableReport) -> list[str]:
             counts = f"{column.source[0]:,} and {column.target[0]:,} values"
             lines.append(f"{column.name}: the checksums differ ({counts})")
     if not lines:
-        lines.append("the checksums of the whole rows differ, and that of no column")
+        lines.append("the checksum of the whole rows differs, and that of no column")
     if one.differing:
         lines.append(f"rows that differ, by key: {', '.join(one.differing[:SHOWN_KEYS])}")
     return lines
