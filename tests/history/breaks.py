@@ -8,13 +8,14 @@ rule is for: a commit that is sent twice, say, is reported as a row that is not 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from tests.history.schedules import Schedule, generate
+from tests.history.schedules import IN_A_TRANSACTION, Schedule, generate
 from vinci_code.database import units_of_work
 from vinci_code.database.dialect import interruptions
 from vinci_code.database.dialect.driver import dbapi, query_history
@@ -62,8 +63,30 @@ class Break:
     def broken(self) -> Iterator[None]:
         """Have the rule broken within the block."""
         with ExitStack() as stack:
-            self.does(lambda *given: stack.enter_context(mock.patch.object(*given)))
+
+            def put(place: Any, name: str, other: Any) -> None:
+                _require_like(vars(place)[name], other, name)
+                stack.enter_context(mock.patch.object(place, name, other))
+
+            self.does(put)
             yield
+
+
+def _require_like(rule: Any, other: Any, name: str) -> None:
+    """Make sure that what stands in for a rule can be called as the rule is.
+
+    One that could not would be found by its own ``TypeError``, whatever the histories find.
+    """
+    if not inspect.isfunction(rule):
+        return
+    taken = inspect.signature(other).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
+        return
+    named = {
+        p.name for p in inspect.signature(rule).parameters.values() if p.kind is p.KEYWORD_ONLY
+    }
+    missing = named - {parameter.name for parameter in taken}
+    assert not missing, f"what stands in for {name}() does not take {', '.join(sorted(missing))}"
 
 
 # --- guards ---------------------------------------------------------------------------------------
@@ -86,7 +109,7 @@ def _what_was_loaded_is_not_compared(put: Replace) -> None:
 
 
 def _what_was_changed_otherwise_is_compared(put: Replace) -> None:
-    put(units.Unit, "has_changed", lambda *_: False)
+    put(units.Unit, "changed_at", lambda *_: None)
 
 
 # --- what became of a commit ----------------------------------------------------------------------
@@ -95,8 +118,8 @@ def _what_was_changed_otherwise_is_compared(put: Replace) -> None:
 def _failed_counts_as_committed(put: Replace) -> None:
     ask = query_history.ask
 
-    def believing(*given: Any) -> Verdict:
-        verdict = ask(*given)
+    def believing(*given: Any, **options: Any) -> Verdict:
+        verdict = ask(*given, **options)
         return Verdict(Fate.FINISHED, "") if verdict.fate is Fate.NOT_EXECUTED else verdict
 
     put(query_history, "ask", believing)
@@ -105,8 +128,8 @@ def _failed_counts_as_committed(put: Replace) -> None:
 def _finished_counts_as_cancelled(put: Replace) -> None:
     ask = query_history.ask
 
-    def doubting(*given: Any) -> Verdict:
-        verdict = ask(*given)
+    def doubting(*given: Any, **options: Any) -> Verdict:
+        verdict = ask(*given, **options)
         return Verdict(Fate.NOT_EXECUTED, "") if verdict.fate is Fate.FINISHED else verdict
 
     put(query_history, "ask", doubting)
@@ -136,14 +159,14 @@ def _the_session_is_not_ended_before_rows_are_counted(put: Replace) -> None:
 
 
 def _the_history_is_not_asked(put: Replace) -> None:
-    put(query_history, "ask", lambda *_: Verdict(Fate.UNKNOWN, "nobody has asked"))
+    put(query_history, "ask", lambda *_, **__: Verdict(Fate.UNKNOWN, "nobody has asked"))
 
 
 def _late_entries_are_not_waited_for(put: Replace) -> None:
     ask = query_history.ask
 
-    def hasty(get: Any, path: str, sought: Any, _seconds: float) -> Verdict:
-        return ask(get, path, sought, 0.001)
+    def hasty(get: Any, path: str, sought: Any, _seconds: float, **options: Any) -> Verdict:
+        return ask(get, path, sought, 0.001, **options)
 
     put(query_history, "ask", hasty)
 
@@ -182,7 +205,16 @@ def _reads_miss_what_is_held(put: Replace) -> None:
 
 
 def _rollback_keeps_what_is_held(put: Replace) -> None:
-    put(HeldWrites, "clear", lambda held: setattr(held, "sent", 0))
+    rollback = units.Unit.rollback
+
+    def keeping(unit: units.Unit) -> None:
+        kept, changes = unit.held._entries, unit.held._changes
+        rollback(unit)
+        unit.held._entries, unit.held._changes = kept, changes
+
+    put(units.Unit, "rollback", keeping)
+    # The pool would close a connection that holds something.
+    put(dbapi.Connection, "is_as_found", property(lambda _: True))
 
 
 def _savepoints_keep_what_is_held(put: Replace) -> None:
@@ -215,7 +247,7 @@ BREAKS = (
     Break(_silence_counts_as_not_committed, "loaded again"),
     Break(_missing_rows_prove_that_nothing_was_written, "consumed"),
     Break(_keys_that_others_hold_are_proof, "added again"),
-    Break(_the_session_is_not_ended_before_rows_are_counted, "in a transaction"),
+    Break(_the_session_is_not_ended_before_rows_are_counted, IN_A_TRANSACTION),
     Break(_the_history_is_not_asked),
     Break(_late_entries_are_not_waited_for, "loaded again"),
     Break(_ambiguous_units_are_run_again, "run again"),

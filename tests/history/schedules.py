@@ -198,7 +198,10 @@ def generate(seed: int, number: int, *, transactions: bool, about: str | None = 
         weights = [weight for weight, _ in _STORIES.values()]
         story = about or rng.choices(STORIES, weights)[0]
         story_steps = tuple(_STORIES[story][1](rng))
-        return Schedule(name, atomicity if _goes_per_table(story_steps) else UNIT, (), story_steps)
+        # By itself a read brings along what is held, and begins no transaction.
+        first = (0,) if story == IN_A_TRANSACTION and transactions else ()
+        goes = atomicity if _goes_per_table(story_steps) else UNIT
+        return Schedule(name, goes, first, story_steps)
     units = rng.randint(2, 4)
     calm = rng.random() < 0.2
     # Without transactions a unit on several tables is refused, and then there is little to see.
@@ -438,13 +441,14 @@ def _run_again(rng: random.Random) -> Iterator[Step]:
     yield Step(1, COMMIT)
 
 
+IN_A_TRANSACTION = "in a transaction"
 _STORIES: dict[str, tuple[int, Callable[[random.Random], Iterator[Step]]]] = {
     "lost update": (4, _lost_update),
     "loaded again": (2, _loaded_again),
     "consumed": (2, _consumed),
     "added again": (2, _added_again),
     "copied": (2, _copied),
-    "in a transaction": (2, _in_transaction),
+    IN_A_TRANSACTION: (2, _in_transaction),
     "forked": (2, _forked),
     "changed otherwise": (1, _changed_otherwise),
     "taken code": (1, _taken_code),

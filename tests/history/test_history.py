@@ -215,6 +215,13 @@ def test_breaks_are_the_rules_that_there_are() -> None:
     assert set(_FOUND) <= set(names)
 
 
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda b: b.name)
+def test_what_a_break_replaces_is_there(broken: Break) -> None:
+    # A rule that has another name now would be found missing by the long runs alone.
+    with broken.broken():
+        pass
+
+
 @pytest.mark.parametrize("on", [True], indirect=True, ids=["transactions"])
 def test_a_warehouse_without_conflicts_is_found(
     on: Runner, monkeypatch: pytest.MonkeyPatch
