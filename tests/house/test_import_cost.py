@@ -50,6 +50,7 @@ def loaded_by(statement: str) -> set[str]:
         "import vinci_code.diagnostics",
         "import vinci_code.database",
         "from vinci_code.database import read_arrow, read_batches, read_pandas, read_polars",
+        "from vinci_code.database import LoadPlan, LoadProgress, LoadResult, load, load_async",
     ],
 )
 def test_no_heavy_module_is_loaded(statement: str) -> None:

@@ -83,6 +83,12 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.models",
         "vinci_code.database.sqlite",
     },
+    "vinci_code.database.loading": {
+        "vinci_code.core.errors",
+        "vinci_code.database.dialect",
+        "vinci_code.database.models",
+        "vinci_code.database.upserts",
+    },
     "vinci_code.database.table_copies": {"vinci_code.core.errors"},
     "vinci_code.database.migrations": {
         *COMMON,

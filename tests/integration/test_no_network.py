@@ -40,8 +40,15 @@ import importlib, pkgutil, vinci_code
 
 # Alembic runs these; a program does not import them.
 NOT_FOR_IMPORT = ("vinci_code.__main__", "vinci_code.database.migrations.env")
-# They are made of pyarrow, which an extra brings; the room imports them when it is used.
-OF_ARROW = tuple(f"vinci_code.database.arrow.{name}" for name in ("columns", "forms", "results"))
+# They are made of pyarrow, which an extra brings; the rooms import them when they are used.
+OF_ARROW = tuple(
+    f"vinci_code.database.{room}.{name}"
+    for room, names in (
+        ("arrow", ("columns", "forms", "results")),
+        ("loading", ("files", "frames", "parquet", "plain", "storing", "values")),
+    )
+    for name in names
+)
 count = 0
 for module in pkgutil.walk_packages(
     vinci_code.__path__, "vinci_code.", onerror=lambda name: None

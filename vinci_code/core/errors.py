@@ -334,7 +334,10 @@ class LoadRefusedError(VinciError):
         super().__init__(what, reason, fix)
 
     def __str__(self) -> str:
-        return f"{self.what} cannot be loaded: {self.reason}; nothing was loaded\nTo fix it: {self.fix}."
+        return (
+            f"{self.what} cannot be loaded: {self.reason}; nothing was loaded\n"
+            f"To fix it: {self.fix}."
+        )
 
 
 class ColumnRefusedError(VinciError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vinci_code.database.async_session import create_configured_async_engine
     from vinci_code.database.engines import create_configured_engine
     from vinci_code.database.loading.loading import load, load_async
-    from vinci_code.database.loading.results import LoadPlan, LoadResult, Progress
+    from vinci_code.database.loading.results import LoadPlan, LoadProgress, LoadResult
     from vinci_code.database.moving.copying import copy_database
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LoadPlan",
+    "LoadProgress",
     "LoadResult",
-    "Progress",
     "copy_database",
     "create_configured_async_engine",
     "create_configured_engine",
@@ -51,7 +51,7 @@ __all__ = [
 _HOMES = {
     "LoadPlan": "vinci_code.database.loading.results",
     "LoadResult": "vinci_code.database.loading.results",
-    "Progress": "vinci_code.database.loading.results",
+    "LoadProgress": "vinci_code.database.loading.results",
     "copy_database": "vinci_code.database.moving.copying",
     "create_configured_async_engine": "vinci_code.database.async_session",
     "create_configured_engine": "vinci_code.database.engines",

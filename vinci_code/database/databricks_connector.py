@@ -372,6 +372,7 @@ def _engine_arguments(
         "keys": database.databricks_keys,
         "hide_keys": database.databricks_hide_keys,
         "transactions": database.databricks_transactions,
+        "volume": database.databricks_volume,
         "atomicity": database.databricks_atomicity,
         **options,
     }

@@ -457,6 +457,7 @@ MISPLACED: dict[str, dict[str, str]] = {
     "as the path": {"DATABRICKS_HTTP_PATH": TOKEN},
     "as the warehouse": {"DATABRICKS_HTTP_PATH": "", "DATABRICKS_WAREHOUSE_ID": TOKEN},
     "as the catalog": {"DATABRICKS_CATALOG": f"a.{TOKEN}"},
+    "as the volume": {"DATABRICKS_VOLUME": f"a.b.{TOKEN}"},
     "as the profile": {"DATABRICKS_PROFILE": TOKEN},
     "as the switch": {"USE_DATABRICKS": TOKEN},
     "as the CA file": {"DATABRICKS_CA_FILE": f"/nowhere/{TOKEN}"},

@@ -107,7 +107,7 @@ def test_random_tables(
     ways = [(sqlite, 0, "rows"), (online, 1 << 30, "rows"), (online, 0, "staged")]
 
     @settings(
-        max_examples=some(2000, 8),
+        max_examples=some(2000, 4),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,

@@ -348,9 +348,7 @@ class Client:
     def timeout(self, connect: float, read: float) -> tuple[float, float]:
         return connect, read
 
-    def ask_link(
-        self, method: str, link: str, headers: Any, timeout: Any, written: Any
-    ) -> Any:
+    def ask_link(self, method: str, link: str, headers: Any, timeout: Any, written: Any) -> Any:
         self.asked.append({"link": link, "headers": headers, "timeout": timeout})
         return self.answers.pop(0)
 

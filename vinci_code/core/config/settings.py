@@ -94,6 +94,11 @@ class DatabaseSettings(BaseSettings):
     databricks_schema: Annotated[str | None, Variable("DATABRICKS_SCHEMA")] = Field(
         default=None, description="schema to start in; without it, the catalog's default"
     )
+    databricks_volume: Annotated[str | None, Variable("DATABRICKS_VOLUME")] = Field(
+        default=None,
+        description="volume that loads stage their files in; without it, vinci_load of the schema "
+        "to start in, if there is one",
+    )
     databricks_transactions: Annotated[
         Literal["auto", "on", "off"], Variable("DATABRICKS_TRANSACTIONS")
     ] = Field(
@@ -448,6 +453,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "databricks_client_secret": _parse_secret,
     "databricks_catalog": validation.parse_object_name,
     "databricks_schema": validation.parse_object_name,
+    "databricks_volume": validation.parse_volume,
     "databricks_transactions": validation.parse_choice("auto", "on", "off"),
     "databricks_atomicity": validation.parse_choice("unit", "per_table"),
     "databricks_keys": validation.parse_choice("time_ordered", "blocks"),

@@ -247,6 +247,28 @@ def parse_object_name(raw: str) -> str:
     return text
 
 
+def parse_volume(raw: str) -> str:
+    """Read the name of a volume, ``catalog.schema.volume``, or its path ``/Volumes/…``.
+
+    The path has these three names in this order (https://docs.databricks.com/aws/en/volumes/paths).
+    """
+    text = unwrap(raw)
+    accepted = "catalog.schema.volume, or /Volumes/catalog/schema/volume"
+    _refuse_token(text, accepted)
+    _refuse_placeholder(text, "name", accepted)
+    is_path = text.startswith("/Volumes/")
+    parts = text.removeprefix("/Volumes/").removesuffix("/").split("/" if is_path else ".")
+    sound = all(
+        0 < len(part) <= 255 and part.isprintable() and not re.search(r"[\s./\\`'\"]", part)
+        for part in parts
+    )
+    if len(parts) != 3 or not sound:
+        raise _RefusedValueError(
+            _shown(text), accepted, "name the volume with its catalog and its schema"
+        )
+    return text
+
+
 def parse_path(raw: str) -> Path:
     """Read the name of a file; whether it exists is asked by whoever opens it."""
     text = unwrap(raw)

@@ -10,6 +10,7 @@ Other rooms import from it:
 - ``borrowed``: what is used of SQLAlchemy and Alembic that is private to them
 - ``compiler``: SELECT, INSERT, UPDATE and DELETE as text
 - ``dberrors``: the exceptions of PEP 249, and those below them
+- ``file_loads``: rows in files of a volume, written as one statement
 - ``forking``: what a forked child must not share with its parent
 - ``interruptions``: exceptions of signal handlers and of other foreign code
 - ``options``: the names of execution options

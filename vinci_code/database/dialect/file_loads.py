@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.schema import Column, Table
 
 from vinci_code.database.dialect.dberrors import Error, NotSupportedError
+from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.units.held import HeldFiles, bare_name
 from vinci_code.database.dialect.units.recovery import place_of
 from vinci_code.database.dialect.units.unit import Unit
@@ -74,8 +75,8 @@ def require_files(connection: Connection, table: Table) -> None:
         if reason is not None:
             raise NotSupportedError(
                 f"rows of files cannot be loaded into {table.fullname} now: {reason}; nothing was "
-                "sent\nTo fix it: commit before the load, or leave the volume out, so that its "
-                "rows travel in statements."
+                "sent\nTo fix it: commit before the load, on a connection with the default "
+                "isolation level."
             )
         if bare_name(table) in RESERVED:
             raise NotSupportedError(
@@ -88,13 +89,69 @@ def require_files(connection: Connection, table: Table) -> None:
         connection.begin()
 
 
-def put_file(connection: Connection, path: str, file: BinaryIO, size: int) -> None:
+def list_files(
+    connection: Connection, folder: str, limit: int, explain: Callable[[Error], Error | None]
+) -> list[tuple[Any, ...]]:
+    """What lies in a folder of a volume: path, name, size and time of change, in milliseconds.
+
+    Args:
+        connection: The connection.
+        folder: The folder, ``/Volumes/…``.
+        limit: How much is told at most.
+        explain: Gives what is to be raised of an error; ``None`` where nothing lies there then.
+
+    Raises:
+        DBAPIError: The folder cannot be listed.
+    """
+
+    def listed(unit: Unit) -> list[tuple[Any, ...]]:
+        try:
+            return unit.look(f"LIST {quote_text(folder)} LIMIT {limit}")
+        except Error as error:
+            explained = explain(error)
+            if explained is None:
+                return []
+            raise explained from error.__cause__
+
+    return _on(connection, listed)
+
+
+def put_file(
+    connection: Connection,
+    path: str,
+    file: BinaryIO,
+    size: int,
+    explain: Callable[[Error], Error],
+) -> None:
     """Send a file to a volume; it is removed from there when the unit of work has ended.
+
+    Args:
+        connection: The connection.
+        path: Where to, ``/Volumes/…``.
+        file: The file, open for reading.
+        size: How many bytes it has.
+        explain: Gives what is to be raised of an error.
 
     Raises:
         DBAPIError: It could not be sent.
     """
-    _on(connection, lambda unit: unit.put_file(path, file, size))
+
+    def put(unit: Unit) -> None:
+        try:
+            unit.put_file(path, file, size)
+        except Error as error:
+            raise explain(error) from error.__cause__
+
+    _on(connection, put)
+
+
+def remove_file(connection: Connection, path: str) -> None:
+    """Remove a file from a volume; that it is not there is no error.
+
+    Raises:
+        DBAPIError: It cannot be removed.
+    """
+    _on(connection, lambda unit: unit.remove_file(path))
 
 
 def remove_files(connection: Connection, paths: Sequence[str]) -> None:

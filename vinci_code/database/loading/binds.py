@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, Table, delete, false
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, scoped_session
 
-from vinci_code.database.loading.targets import Target
+from vinci_code.database.loading.targets import LoadTarget
 
 Bind = Engine | Connection | Session
 
@@ -34,7 +34,7 @@ def checked_bind(bind: Any) -> Bind:
     )
 
 
-def connection_of(bind: Connection | Session, target: Target | None) -> Connection:
+def connection_of(bind: Connection | Session, target: LoadTarget | None) -> Connection:
     """The connection of a unit of work, which is flushed as ``execute()`` flushes it.
 
     Raises:
@@ -86,5 +86,13 @@ def begin_writing(connection: Connection, table: Table) -> None:
     transactions by itself, before a statement that writes, the end of a savepoint that comes first
     would commit.
     """
-    if connection.dialect.name == "sqlite":
+    if is_counted(connection.dialect):
         connection.execute(delete(table).where(false()))
+
+
+def is_counted(dialect: Any) -> bool:
+    """Whether a database says at once how many rows it has written: SQLite, and no standby of it.
+
+    What a standby takes is written again by the warehouse, which has other rows.
+    """
+    return dialect.name == "sqlite" and not hasattr(dialect, "held_by")

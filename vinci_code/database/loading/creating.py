@@ -39,11 +39,11 @@ from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.dialect.types.numbers import MAX_DIGITS
 from vinci_code.database.dialect.types.times import TIMESTAMP, TIMESTAMP_NTZ
-from vinci_code.database.loading.sources import Source
-from vinci_code.database.loading.targets import Target, quoted
+from vinci_code.database.loading.portions import Source
+from vinci_code.database.loading.targets import LoadTarget, quoted
 
 
-def table_for(name: str, schema: str | None, source: Source, keys: Sequence[str]) -> Target:
+def table_for(name: str, schema: str | None, source: Source, keys: Sequence[str]) -> LoadTarget:
     """A table for what a source gives, which is not made yet.
 
     Args:
@@ -76,7 +76,7 @@ def table_for(name: str, schema: str | None, source: Source, keys: Sequence[str]
         for field in source.schema
     ]
     table = Table(name, MetaData(), *columns, schema=schema)
-    return Target(table, {column.name: column for column in table.columns})
+    return LoadTarget(table, {column.name: column for column in table.columns})
 
 
 def _type_of(name: str, given: Any) -> TypeEngine[Any]:

@@ -12,7 +12,7 @@ from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.models.types import StrictText, UtcDateTime
 
 
-class Family(Enum):
+class ColumnFamily(Enum):
     """A family of types; the value is what its columns hold, for messages."""
 
     INTEGER = "whole numbers"
@@ -33,7 +33,7 @@ class Family(Enum):
     OTHER = "values of a type of the application's"
 
 
-def family_of(kind: TypeEngine[Any]) -> Family:
+def family_of(kind: TypeEngine[Any]) -> ColumnFamily:
     """The family of a type.
 
     A ``TypeDecorator`` that makes other values of those that it is given is one of the
@@ -41,12 +41,12 @@ def family_of(kind: TypeEngine[Any]) -> Family:
     """
     own = undecorated(kind)
     if own is None:
-        return Family.OTHER
+        return ColumnFamily.OTHER
     if isinstance(own, UtcDateTime):
-        return Family.INSTANT
+        return ColumnFamily.INSTANT
     if isinstance(own, sqltypes.DateTime):
-        return Family.INSTANT if own.timezone else Family.MOMENT
-    return next((family for base, family in _FAMILIES if isinstance(own, base)), Family.OTHER)
+        return ColumnFamily.INSTANT if own.timezone else ColumnFamily.MOMENT
+    return next((family for base, family in _FAMILIES if isinstance(own, base)), ColumnFamily.OTHER)
 
 
 def undecorated(kind: TypeEngine[Any]) -> TypeEngine[Any] | None:
@@ -66,18 +66,18 @@ def undecorated(kind: TypeEngine[Any]) -> TypeEngine[Any] | None:
 _KNOWN = (sqltypes.Interval, StrictText, UtcDateTime)
 
 # Enum is a String, and Float a Numeric, by their classes.
-_FAMILIES: tuple[tuple[Any, Family], ...] = (
-    (sqltypes.Integer, Family.INTEGER),
-    (sqltypes.Boolean, Family.BOOLEAN),
-    (sqltypes.Float, Family.FLOAT),
-    (sqltypes.Numeric, Family.NUMERIC),
-    (sqltypes.Enum, Family.ENUM),
-    ((sqltypes.String, StrictText), Family.TEXT),
-    (sqltypes.Uuid, Family.UUID),
-    (sqltypes.JSON, Family.DOCUMENT),
-    (sqltypes.LargeBinary, Family.BINARY),
-    (sqltypes.Date, Family.DATE),
-    (sqltypes.Time, Family.TIME),
-    (sqltypes.Interval, Family.INTERVAL),
-    ((ARRAY, MAP, STRUCT, sqltypes.ARRAY), Family.NESTED),
+_FAMILIES: tuple[tuple[Any, ColumnFamily], ...] = (
+    (sqltypes.Integer, ColumnFamily.INTEGER),
+    (sqltypes.Boolean, ColumnFamily.BOOLEAN),
+    (sqltypes.Float, ColumnFamily.FLOAT),
+    (sqltypes.Numeric, ColumnFamily.NUMERIC),
+    (sqltypes.Enum, ColumnFamily.ENUM),
+    ((sqltypes.String, StrictText), ColumnFamily.TEXT),
+    (sqltypes.Uuid, ColumnFamily.UUID),
+    (sqltypes.JSON, ColumnFamily.DOCUMENT),
+    (sqltypes.LargeBinary, ColumnFamily.BINARY),
+    (sqltypes.Date, ColumnFamily.DATE),
+    (sqltypes.Time, ColumnFamily.TIME),
+    (sqltypes.Interval, ColumnFamily.INTERVAL),
+    ((ARRAY, MAP, STRUCT, sqltypes.ARRAY), ColumnFamily.NESTED),
 )

@@ -16,8 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from vinci_code.core.errors import InputDataError, LoadRefusedError
-from vinci_code.database.loading.portions import ROWS, Portion, of_batch
-from vinci_code.database.loading.sources import Source
+from vinci_code.database.loading.portions import ROWS, Portion, Source, of_batch
 from vinci_code.database.loading.values import ExactFloat
 
 FORMATS = ("parquet", "csv", "jsonl")
@@ -29,7 +28,7 @@ _BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
-class _File:
+class _SourceFile:
     path: str
     format: str
     codec: str | None
@@ -60,7 +59,7 @@ def source_of_files(paths: list[str], wanted: str | None) -> Source:
         return _of_parquet(files, told)
     if kind == "csv":
         return _of_csv(files, told)
-    return Source(told, lambda: _json_portions(files), names=_first_names(files))
+    return Source(told, lambda: _json_portions(files), names=_first_names(files), is_text=True)
 
 
 def _found(given: str) -> list[str]:
@@ -75,7 +74,7 @@ def _found(given: str) -> list[str]:
     return files
 
 
-def _file(path: str, wanted: str | None) -> _File:
+def _file(path: str, wanted: str | None) -> _SourceFile:
     pure = PurePath(path)
     codec = _PACKED.get(pure.suffix.lower())
     ending = (pure.with_suffix("") if codec else pure).suffix.lower()
@@ -91,17 +90,17 @@ def _file(path: str, wanted: str | None) -> _File:
         raise LoadRefusedError(
             path, "Parquet is packed within, column by column, and cannot be read so", "unpack it"
         )
-    return _File(path, kind, codec)
+    return _SourceFile(path, kind, codec)
 
 
-def _opened(file: _File) -> Any:
+def _opened(file: _SourceFile) -> Any:
     return pa.input_stream(file.path, compression=file.codec)
 
 
 # --- Parquet --------------------------------------------------------------------------------------
 
 
-def _of_parquet(files: list[_File], told: str) -> Source:
+def _of_parquet(files: list[_SourceFile], told: str) -> Source:
     schema: Any = None
     rows = 0
     for file in files:
@@ -130,7 +129,7 @@ def _of_parquet(files: list[_File], told: str) -> Source:
 # --- CSV ------------------------------------------------------------------------------------------
 
 
-def _of_csv(files: list[_File], told: str) -> Source:
+def _of_csv(files: list[_SourceFile], told: str) -> Source:
     names: list[str] = []
     for file in files:
         own = _header(file)
@@ -158,10 +157,10 @@ def _of_csv(files: list[_File], told: str) -> Source:
                             part = of_batch(batch.slice(begin, ROWS))
                             yield Portion(part.columns, part.rows, part.size, texts=True)
 
-    return Source(told, portions, schema, tuple(names))
+    return Source(told, portions, schema, tuple(names), is_text=True)
 
 
-def _header(file: _File) -> list[str]:
+def _header(file: _SourceFile) -> list[str]:
     import csv
 
     with _reading(file), _opened(file) as stream:
@@ -181,7 +180,7 @@ def _header(file: _File) -> list[str]:
 # --- lines of JSON --------------------------------------------------------------------------------
 
 
-def _json_portions(files: list[_File]) -> Iterator[Portion]:
+def _json_portions(files: list[_SourceFile]) -> Iterator[Portion]:
     names: tuple[str, ...] | None = None
     for file in files:
         with _opened(file) as stream:
@@ -193,7 +192,9 @@ def _json_portions(files: list[_File]) -> Iterator[Portion]:
                 yield _json_portion(file, block, names, wanted)
 
 
-def _json_portion(file: _File, block: Any, names: tuple[str, ...], wanted: set[str]) -> Portion:
+def _json_portion(
+    file: _SourceFile, block: Any, names: tuple[str, ...], wanted: set[str]
+) -> Portion:
     for number, row, _ in block:
         if row.keys() != wanted:
             other = sorted(row.keys() ^ wanted)
@@ -207,13 +208,18 @@ def _json_portion(file: _File, block: Any, names: tuple[str, ...], wanted: set[s
     return Portion(columns, len(block), sum(size for *_, size in block), texts=True)
 
 
-def _lines(file: _File, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
+def _lines(file: _SourceFile, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
     with _reading(file):
         for number, line in enumerate(io.BufferedReader(stream), 1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line, parse_float=ExactFloat, object_pairs_hook=_object)
+                row = json.loads(
+                    line,
+                    parse_float=ExactFloat,
+                    parse_constant=_no_constant,
+                    object_pairs_hook=_object,
+                )
             except (ValueError, RecursionError) as error:
                 reason = "it is no JSON" if not isinstance(error, _TwiceError) else str(error)
                 raise InputDataError(file.path, number, f"{reason}; nothing was loaded") from None
@@ -226,6 +232,10 @@ class _TwiceError(ValueError):
     """An object with one name twice, of which one value would be lost."""
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
@@ -233,7 +243,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _first_names(files: list[_File]) -> tuple[str, ...]:
+def _first_names(files: list[_SourceFile]) -> tuple[str, ...]:
     for file in files:
         with _opened(file) as stream:
             first = next(_lines(file, stream), None)
@@ -242,7 +252,9 @@ def _first_names(files: list[_File]) -> tuple[str, ...]:
     return ()
 
 
-def _require_same(file: _File, first: _File, names: list[str], wanted: list[str]) -> None:
+def _require_same(
+    file: _SourceFile, first: _SourceFile, names: list[str], wanted: list[str]
+) -> None:
     if set(names) != set(wanted) or len(names) != len(wanted):
         other = sorted(set(names) ^ set(wanted))
         raise LoadRefusedError(
@@ -255,14 +267,16 @@ def _require_same(file: _File, first: _File, names: list[str], wanted: list[str]
 class _reading:  # noqa: N801 - used as a word
     """Says of which file it is what cannot be read."""
 
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: _SourceFile) -> None:
         self._file = file
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
+        # What cannot be unpacked is an OSError without a number, which those of the system have.
+        is_damaged = isinstance(error, OSError) and error.errno is None
+        if is_damaged or isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
             raise InputDataError(
                 self._file.path,
                 None,

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.types.base import plain
-from vinci_code.database.loading.portions import ROWS, Portion, of_batch
-from vinci_code.database.loading.sources import Source
+from vinci_code.database.loading.portions import ROWS, Portion, Source, of_batch
 
 BATCH_ROWS = 65_536
 """How many rows of a table or a frame are taken at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Table
@@ -47,11 +48,31 @@ def generated_columns(
     Raises:
         NotStageableError: A default looks at its row, or is SQL.
     """
+    return [
+        *_made(table, given, partial(key_maker, dialect=dialect)),
+        *default_columns(table, given),
+    ]
+
+
+def default_columns(table: Table, given: Collection[Column[Any]]) -> list[Generated]:
+    """The columns of a table that are not given, and have defaults of Python's.
+
+    Raises:
+        NotStageableError: A default looks at its row, or is SQL.
+    """
+    return _made(table, given, _default_of)
+
+
+def _made(
+    table: Table,
+    given: Collection[Column[Any]],
+    maker: Callable[[Column[Any]], Callable[[], Any] | None],
+) -> list[Generated]:
     found = []
     for column in table.columns:
         if column in given or column.computed is not None:
             continue
-        make = key_maker(column, dialect) or _default_of(column)
+        make = maker(column)
         if make is not None:
             # The first is made at once: a default that looks at its row says so then.
             found.append(Generated(column, make, [make()]))
@@ -77,7 +98,7 @@ def key_maker(column: Column[Any], dialect: Any) -> Callable[[], int] | None:
 
 def _default_of(column: Column[Any]) -> Callable[[], Any] | None:
     default: Any = column.default
-    if default is None:
+    if default is None or (default.is_sequence and default.optional):
         return None
     if default.is_scalar:
         return lambda: default.arg

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Column
 
 from vinci_code.core.errors import RowRefusedError
-from vinci_code.database.loading.families import Family, family_of
+from vinci_code.database.loading.families import ColumnFamily, family_of
 from vinci_code.database.loading.portions import Portion, is_arrow
-from vinci_code.database.loading.targets import Target, columns_of
+from vinci_code.database.loading.targets import LoadTarget, columns_of
 
 Row = dict[str, Any]
 
@@ -28,10 +28,10 @@ class GivenColumn:
 
     name: str
     column: Column[Any]
-    family: Family
+    family: ColumnFamily
 
 
-def given_columns(target: Target, names: Iterable[str], schema: Any) -> tuple[GivenColumn, ...]:
+def given_columns(target: LoadTarget, names: Iterable[str], schema: Any) -> tuple[GivenColumn, ...]:
     """The columns that a source gives.
 
     Args:
@@ -91,7 +91,7 @@ def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
 
     kind = given.column.type
     try:
-        if not portion.texts or (is_arrow(values) and given.family is Family.DOCUMENT):
+        if not portion.texts or (is_arrow(values) and given.family is ColumnFamily.DOCUMENT):
             made = python_values(values, given.family, kind)
         else:
             texts = values.to_pylist() if is_arrow(values) else values

@@ -13,11 +13,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from vinci_code.database.dialect.dberrors import PermissionDenied
 from vinci_code.database.loading.choosing import Choice, Staging, choose
 from vinci_code.database.loading.given import GivenColumn, given_columns
-from vinci_code.database.loading.portions import Portion
-from vinci_code.database.loading.results import LoadPlan, LoadResult, Mode, Outcome, Report
+from vinci_code.database.loading.portions import Portion, Source
+from vinci_code.database.loading.results import LoadOutcome, LoadPlan, LoadResult, Mode, Report
 from vinci_code.database.loading.rows import RowLoad
-from vinci_code.database.loading.sources import Source
-from vinci_code.database.loading.targets import Target, matching, quoted
+from vinci_code.database.loading.targets import LoadTarget, matching, quoted
 from vinci_code.database.loading.telling import Telling
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class LoadRequest:
     """What was asked for: the arguments of ``load``."""
 
     source: Source
@@ -39,7 +38,7 @@ class Request:
     create: bool
 
 
-class Job:
+class LoadJob:
     """One load.
 
     Args:
@@ -51,7 +50,7 @@ class Job:
         LoadRefusedError: The types of the source do not fit the table.
     """
 
-    def __init__(self, request: Request, target: Target) -> None:
+    def __init__(self, request: LoadRequest, target: LoadTarget) -> None:
         self._request = request
         self._source = request.source
         self._target = target
@@ -91,7 +90,7 @@ class Job:
             tuple(given.column.name for given in self._first),
         )
 
-    def run(self, connection: Connection) -> Outcome | StagedOutcome:
+    def run(self, connection: Connection) -> LoadOutcome | StagedOutcome:
         """Write the rows, in a transaction that somebody else ends."""
         choice = self._choose(connection)
         if choice.staging is not None:
@@ -147,11 +146,11 @@ class Job:
             return matching.update
         return [item.column for item in self._first if item.column not in matching.keys]
 
-    def result(self, outcome: Outcome | StagedOutcome) -> LoadResult:
+    def result(self, outcome: LoadOutcome | StagedOutcome) -> LoadResult:
         """What came of it."""
         choice = self._choice
         assert choice is not None  # noqa: S101 - it was run
-        counted = outcome if isinstance(outcome, Outcome) else _of_staged(outcome)
+        counted = outcome if isinstance(outcome, LoadOutcome) else _of_staged(outcome)
         return LoadResult(
             self.table.fullname,
             self._request.mode,
@@ -180,7 +179,8 @@ class Job:
             ArgumentError: They are not those of the table, or a key is not among them.
             LoadRefusedError: The type of one does not fit.
         """
-        found = given_columns(self._target, names, self._source.schema)
+        schema = None if self._source.is_text else self._source.schema
+        found = given_columns(self._target, names, schema)
         given = {item.column for item in found}
         missing = [column.name for column in self._matching.keys if column not in given]
         if missing:
@@ -219,7 +219,7 @@ def _is_closed(error: DBAPIError) -> bool:
     return isinstance(own, PermissionDenied) or own.error_class == "UC_VOLUME_NOT_FOUND"
 
 
-def _of_staged(found: StagedOutcome) -> Outcome:
+def _of_staged(found: StagedOutcome) -> LoadOutcome:
     inserted, changed = found.inserted, found.changed
     written = None if inserted is None or changed is None else inserted + changed
-    return Outcome(written, inserted, changed, found.skipped, found.bytes)
+    return LoadOutcome(written, inserted, changed, found.skipped, found.bytes)

@@ -16,10 +16,10 @@ from vinci_code.database.loading.binds import (
     require_transaction,
 )
 from vinci_code.database.loading.creating import table_for
-from vinci_code.database.loading.jobs import Job, Request
+from vinci_code.database.loading.jobs import LoadJob, LoadRequest
 from vinci_code.database.loading.results import LoadPlan, LoadResult, Mode, Report
 from vinci_code.database.loading.sources import source_of
-from vinci_code.database.loading.targets import Target, reflected, target_of
+from vinci_code.database.loading.targets import LoadTarget, reflected, target_of
 
 
 @overload
@@ -123,7 +123,7 @@ def load(
     """
     on = checked_bind(bind)
     known = target_of(target, schema)
-    request = Request(
+    request = LoadRequest(
         source_of(source, format), mode, keys, update, enforce_keys, progress, volume, create
     )
     if isinstance(on, Engine):
@@ -137,7 +137,7 @@ def load(
             "its own; nothing was loaded\nTo fix it: pass an engine."
         )
     connection = connection_of(on, known)
-    job = Job(request, known or reflected(connection, target, schema))
+    job = LoadJob(request, known or reflected(connection, target, schema))
     if explain:
         return job.plan(connection)
     return _within(connection, job)
@@ -177,7 +177,7 @@ async def load_async(bind: Any, target: Any, source: Any, **options: Any) -> Loa
 
 
 def _created(
-    engine: Engine, name: Any, schema: str | None, request: Request, *, explain: bool
+    engine: Engine, name: Any, schema: str | None, request: LoadRequest, *, explain: bool
 ) -> LoadResult | LoadPlan:
     """Load into a table that is made where it is not there, and dropped again by a failure."""
     if not isinstance(name, str):
@@ -201,10 +201,10 @@ def _created(
 
 
 def _by_itself(
-    engine: Engine, target: Target, request: Request, *, explain: bool
+    engine: Engine, target: LoadTarget, request: LoadRequest, *, explain: bool
 ) -> LoadResult | LoadPlan:
     """Load in a transaction of its own."""
-    job = Job(request, target)
+    job = LoadJob(request, target)
     with engine.connect() as connection:
         require_transaction(connection)
         if explain:
@@ -214,7 +214,7 @@ def _by_itself(
     return job.result(outcome)
 
 
-def _within(connection: Connection, job: Job) -> LoadResult:
+def _within(connection: Connection, job: LoadJob) -> LoadResult:
     """Load as a part of a unit of work, which a failure leaves as it was."""
     begin_writing(connection, job.table)
     with connection.begin_nested():
@@ -222,7 +222,7 @@ def _within(connection: Connection, job: Job) -> LoadResult:
     return job.result(outcome)
 
 
-def _reflected(engine: Engine, name: str, schema: str | None) -> Target:
+def _reflected(engine: Engine, name: str, schema: str | None) -> LoadTarget:
     # In a transaction of its own: SQLite makes no writer of one that has read, once others wrote.
     with engine.connect() as connection:
         return reflected(connection, name, schema)

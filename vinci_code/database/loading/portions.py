@@ -1,8 +1,8 @@
-"""A part of a source: columns of one length, each of Arrow or of Python's values."""
+"""A source of rows, and its parts: columns of one length, of Arrow or of Python's values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,29 @@ class Portion:
     rows: int
     size: int = 0
     texts: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """What rows come from.
+
+    Attributes:
+        told: What it is, for messages.
+        portions: Reads it, from its beginning, portion by portion.
+        schema: Its ``pyarrow.Schema``; ``None`` where it has none.
+        names: The names of its columns; ``None`` where its rows tell them.
+        rows: How many rows it has; ``None`` where only its end tells.
+        is_once: Whether it can be read once only.
+        is_text: Whether a text of it stands for the value that it says.
+    """
+
+    told: str
+    portions: Callable[[], Iterator[Portion]]
+    schema: Any = None
+    names: tuple[str, ...] | None = None
+    rows: int | None = None
+    is_once: bool = False
+    is_text: bool = False
 
 
 def of_batch(batch: Any, size: int | None = None) -> Portion:

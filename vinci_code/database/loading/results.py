@@ -17,7 +17,7 @@ Way = Literal["rows", "staged"]
 
 
 @dataclass(frozen=True)
-class Progress:
+class LoadProgress:
     """How far a load is.
 
     Attributes:
@@ -46,7 +46,7 @@ class Progress:
         return max(self.total_rows - self.rows, 0) / self.rate
 
 
-Report = Callable[[Progress], object]
+Report = Callable[[LoadProgress], object]
 """Is given how far a load is, after each portion of rows."""
 
 
@@ -83,7 +83,7 @@ class LoadPlan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LoadOutcome:
     """What became of the rows; ``None`` stands for what the database has not told.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select
@@ -10,11 +11,12 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from vinci_code.core.errors import RowRefusedError, ValueRefusedError
 from vinci_code.database.dialect.types.base import named, write_processor
-from vinci_code.database.loading.binds import begin_writing
+from vinci_code.database.loading.binds import begin_writing, is_counted
 from vinci_code.database.loading.given import GivenColumn as Given
 from vinci_code.database.loading.given import Row, names_of, portions_within, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
-from vinci_code.database.loading.results import Outcome
+from vinci_code.database.loading.results import LoadOutcome
+from vinci_code.database.loading.sqlite import column_insert
 from vinci_code.database.loading.targets import Matching
 from vinci_code.database.loading.telling import Telling
 from vinci_code.database.upserts import upsert
@@ -45,9 +47,10 @@ class RowLoad:
         self._matching = matching
         self._options: dict[str, Any] = {} if enforce_keys else {"enforce_keys": False}
         self._telling = telling
-        self._counts = connection.dialect.name == "sqlite"
+        self._counts = is_counted(connection.dialect)
+        self._insert_of = cache(partial(column_insert, connection, table))
 
-    def run(self, portions: Iterable[Portion], columns_of: Any) -> Outcome:
+    def run(self, portions: Iterable[Portion], columns_of: Any) -> LoadOutcome:
         """Write all rows.
 
         Args:
@@ -65,11 +68,17 @@ class RowLoad:
         before = self._count() if self._counts and mode == "upsert" else 0
         written = 0
         for portion in portions_within(portions, ROWS):
-            columns: Sequence[Given] = columns_of(names_of(portion))
-            rows = rows_of(portion, columns, self._telling.rows)
-            written += self._write(rows, columns)
+            written += self._write_portion(portion, columns_of(names_of(portion)))
             self._telling.add(portion.rows, portion.size)
         return self._outcome(written, before)
+
+    def _write_portion(self, portion: Portion, columns: Sequence[Given]) -> int:
+        if self._matching.mode in {"append", "replace"}:
+            by_column = self._insert_of(tuple(columns))
+            if by_column is not None:
+                by_column.run(portion, self._telling.rows)
+                return portion.rows
+        return self._write(rows_of(portion, columns, self._telling.rows), columns)
 
     def _write(self, rows: Sequence[Row], columns: Sequence[Given]) -> int:
         if not rows:
@@ -117,16 +126,16 @@ class RowLoad:
     def _count(self) -> int:
         return self._connection.scalar(select(func.count()).select_from(self._table)) or 0
 
-    def _outcome(self, written: int, before: int) -> Outcome:
+    def _outcome(self, written: int, before: int) -> LoadOutcome:
         read, mode = self._telling.rows, self._matching.mode
-        if mode in {"append", "replace"}:
-            return Outcome(written=read, inserted=read, changed=0, skipped=0)
+        if mode in {"append", "replace"} or read == 0:
+            return LoadOutcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
-            return Outcome()
+            return LoadOutcome()
         if mode == "insert_missing":
-            return Outcome(written=written, inserted=written, changed=0, skipped=read - written)
+            return LoadOutcome(written=written, inserted=written, changed=0, skipped=read - written)
         inserted = self._count() - before
-        return Outcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
+        return LoadOutcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
 
 
 def _first_refused(rows: Sequence[Row], given: Given, dialect: Any) -> tuple[int, str | None]:

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import inspect
@@ -15,28 +14,7 @@ from sqlalchemy.orm import InstanceState
 
 from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.driver.rows import require_pyarrow
-from vinci_code.database.loading.portions import ROWS, Portion, of_rows
-
-
-@dataclass(frozen=True)
-class Source:
-    """What rows come from.
-
-    Attributes:
-        told: What it is, for messages.
-        portions: Reads it, from its beginning, portion by portion.
-        schema: Its ``pyarrow.Schema``; ``None`` where it has none.
-        names: The names of its columns; ``None`` where its rows tell them.
-        rows: How many rows it has; ``None`` where only its end tells.
-        is_once: Whether it can be read once only.
-    """
-
-    told: str
-    portions: Callable[[], Iterator[Portion]]
-    schema: Any = None
-    names: tuple[str, ...] | None = None
-    rows: int | None = None
-    is_once: bool = False
+from vinci_code.database.loading.portions import ROWS, Portion, Source, of_rows
 
 
 def source_of(given: Any, wanted: str | None = None) -> Source:

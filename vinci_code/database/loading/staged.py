@@ -26,12 +26,13 @@ from vinci_code.database.dialect.driver.rows import require_pyarrow
 from vinci_code.database.dialect.file_loads import (
     FileRows,
     hold_files,
+    list_files,
     put_file,
     refuses_files,
+    remove_file,
     remove_files,
     require_files,
 )
-from vinci_code.database.dialect.text.literals import quote_text
 from vinci_code.database.dialect.writes.sets import OnConflict
 from vinci_code.database.dialect.writes.shapes import letters
 from vinci_code.database.loading.volumes import NO_VOLUME, OURS, Volume
@@ -144,12 +145,12 @@ def load_staged(
     require_pyarrow("load()")
     _check_mode(mode, keys, update)
     require_files(connection, table)
-    folder = f"{volume.path}/{OURS}"
-    _make_room(connection, volume, folder)
+    _make_room(connection, volume)
     load = f"{int(time.time() * 1000):012x}-{secrets.token_hex(10)}"
     paths: list[str] = []
     try:
-        rows, size = _send(connection, f"{folder}/{load}", columns, batches, paths, progress)
+        begin = f"{volume.path}/{OURS}/{load}"
+        rows, size = _send(connection, volume, begin, columns, batches, paths, progress)
         if not rows:
             if mode == "replace":
                 connection.execute(table.delete().execution_options(enforce_keys=enforce_keys))
@@ -168,12 +169,14 @@ def load_staged(
     return StagedOutcome(rows, len(paths), size, mode, write)
 
 
-def remove_staged(connection: Connection, volume: Volume, *, older_than: timedelta = STALE) -> int:
+def remove_staged(
+    connection: Connection, volume: Volume | str, *, older_than: timedelta = STALE
+) -> int:
     """Remove the files that loads have left in a volume: those of processes that were killed.
 
     Args:
         connection: A connection to Databricks.
-        volume: The volume.
+        volume: The volume, ``catalog.schema.volume`` or its path.
         older_than: How old they have to be. The load that a file belongs to fails, and writes
             nothing, if it is going on.
 
@@ -181,14 +184,16 @@ def remove_staged(connection: Connection, volume: Volume, *, older_than: timedel
         How many were removed.
 
     Raises:
-        DBAPIError: The volume is not there, or the right to it is missing.
+        ArgumentError: The text names no volume.
+        DBAPIError: The volume is not there, the right to it is missing, or a file could not be
+            removed.
     """
+    wanted = volume if isinstance(volume, Volume) else Volume.parse(volume)
     removed = 0
     while True:
-        found = _stale(connection, f"{volume.path}/{OURS}", older_than)
+        found = _stale(connection, wanted, older_than)
         for path in found:
-            # One by one, so that a failure is raised and not logged.
-            remove_files(connection, [path])
+            remove_file(connection, path)
         removed += len(found)
         if len(found) < _LISTED:
             return removed
@@ -208,51 +213,57 @@ def _check_mode(mode: str, keys: Sequence[str], update: Sequence[str]) -> None:
         )
 
 
-def _make_room(connection: Connection, volume: Volume, folder: str) -> None:
+def _make_room(connection: Connection, volume: Volume) -> None:
     """Look whether the volume is there, and remove what others have left in it.
 
     Raises:
         DBAPIError: It is not there, or the right to it is missing.
     """
-    try:
-        found = _stale(connection, folder, STALE)
-    except DBAPIError as error:
-        own = error.orig
-        if isinstance(own, Error):
-            own.args = (_explained(own, volume), *own.args[1:])
-        raise
+    found = _stale(connection, volume, STALE)
     if found:
-        _log.info("%d files of loads that have ended are removed from %s", len(found), folder)
+        _log.info("%d files of loads that have ended are removed from %s", len(found), volume)
         remove_files(connection, found[:_MOST_REMOVED])
 
 
-def _explained(error: Error, volume: Volume) -> str:
+def _explained(error: Error, volume: Volume) -> Error:
+    """An error over the folder of a volume, with what is to be done."""
     if error.error_class == NO_VOLUME:
-        return (
-            f"the volume {volume}, in which a load stages its files, does not exist; nothing was "
+        text = (
+            f"the volume {volume}, in which loads stage their files, does not exist; nothing was "
             f"sent\nTo fix it: CREATE VOLUME {volume}; or name another one by volume= or "
             "DATABRICKS_VOLUME."
         )
-    if isinstance(error, PermissionDenied):
-        return (
-            f"the volume {volume}, in which a load stages its files, may not be read: "
-            f"{error.happened}; nothing was sent\nTo fix it: GRANT READ VOLUME, WRITE VOLUME ON "
-            f"VOLUME {volume} TO the user or service principal, beside USE CATALOG and USE SCHEMA."
+    elif isinstance(error, PermissionDenied):
+        text = (
+            f"the volume {volume}, in which loads stage their files, may not be used "
+            f"({error.happened}); nothing was loaded\nTo fix it: GRANT READ VOLUME, WRITE VOLUME "
+            f"ON VOLUME {volume} TO the user or service principal, with USE CATALOG and USE SCHEMA."
         )
-    return str(error)
+    else:
+        return error
+    return type(error)(
+        text,
+        sqlstate=error.sqlstate,
+        error_class=error.error_class,
+        statement_id=error.statement_id,
+    )
 
 
-def _stale(connection: Connection, folder: str, older_than: timedelta) -> list[str]:
-    """The files in a folder that are older, by their names and by when they were written."""
-    try:
-        rows = connection.exec_driver_sql(f"LIST {quote_text(folder)} LIMIT {_LISTED}").all()
-    except DBAPIError as error:
-        if getattr(error.orig, "error_class", None) == _MISSING:
-            return []  # nobody has loaded anything yet
-        raise
+def _stale(connection: Connection, volume: Volume, older_than: timedelta) -> list[str]:
+    """The files of a volume's loads that are older, by their names and by when they were written.
+
+    Raises:
+        DBAPIError: The volume is not there, or the right to it is missing.
+    """
+    listed = list_files(
+        connection,
+        f"{volume.path}/{OURS}",
+        _LISTED,
+        lambda error: None if error.error_class == _MISSING else _explained(error, volume),
+    )
     until = (time.time() - older_than.total_seconds()) * 1000
     found = []
-    for path, name, _, written in rows:
+    for path, name, _, written in listed:
         known = _NAME.fullmatch(name)
         if known is not None and max(int(known["time"], 16), written) < until:
             found.append(str(path))
@@ -261,6 +272,7 @@ def _stale(connection: Connection, folder: str, older_than: timedelta) -> list[s
 
 def _send(
     connection: Connection,
+    volume: Volume,
     begin: str,
     columns: Sequence[StoredColumn],
     batches: Iterator[pa.RecordBatch],
@@ -277,7 +289,7 @@ def _send(
     for whole in whole_files(batches, schema):
         path = f"{begin}-{len(paths)}.parquet"
         paths.append(path)
-        put_file(connection, path, whole.file, whole.size)
+        put_file(connection, path, whole.file, whole.size, lambda e: _explained(e, volume))
         rows, size = rows + whole.rows, size + whole.size
         if progress is not None:
             progress(rows, size)

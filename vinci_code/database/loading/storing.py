@@ -26,16 +26,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Column, Table, literal_column
 
-from vinci_code.core.errors import RowRefusedError, ValueRefusedError
+from vinci_code.core.errors import RowRefusedError
 from vinci_code.database.dialect.types.base import innermost, write_processor
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciSingle
 from vinci_code.database.dialect.types.transports import Transport, transport_of
 from vinci_code.database.dialect.writes.shapes import letters
-from vinci_code.database.loading.families import Family, family_of
+from vinci_code.database.loading.families import ColumnFamily, family_of
 from vinci_code.database.loading.generated import NotStageableError, generated_columns, key_maker
 from vinci_code.database.loading.given import GivenColumn, values_of
 from vinci_code.database.loading.plain import BadValueError, cast, first_true, plain
 from vinci_code.database.loading.portions import Portion, is_arrow
+from vinci_code.database.loading.processing import processed
 from vinci_code.database.loading.stored import StoredColumn
 from vinci_code.database.loading.values import NO_INTEGER, midnights
 
@@ -128,17 +129,7 @@ class _Way:
         Raises:
             RowRefusedError: A value cannot be stored.
         """
-        process = self._process
-        kept: list[Any] = []
-        try:
-            kept.extend(values if process is None else map(process, values))
-        except Exception as error:  # whatever a type of the application's raises
-            reason = (
-                str(error)
-                if isinstance(error, ValueRefusedError)
-                else f"its type does not take it ({type(error).__name__})"
-            )
-            raise RowRefusedError(before + len(kept) + 1, self._given.name, reason) from error
+        kept = processed(values, self._process, self._given, before)
         found = set(map(type, kept))
         if not found <= self._transport.kinds:
             other = next(n for n, v in enumerate(kept) if type(v) not in self._transport.kinds)
@@ -168,7 +159,7 @@ def _way_of(column: Column[Any], dialect: Any) -> _Way:
 # --- in the file ----------------------------------------------------------------------------------
 
 
-class _Form:
+class _StoredForm:
     """How the values of one type stand in the file.
 
     Attributes:
@@ -204,14 +195,14 @@ class _Form:
         return pa.array(given, type=self.arrow)
 
 
-def _form_of(transport: Transport) -> _Form:
+def _form_of(transport: Transport) -> _StoredForm:
     known = _FORMS.get(transport.sql)
     if known is not None:
         return known
     precision, scale = map(int, transport.sql[len("DECIMAL(") : -1].split(","))
     unit = Decimal((0, (1,), -scale))
     context = _CONTEXT
-    return _Form(
+    return _StoredForm(
         pa.decimal128(precision, scale), python=lambda value: value.quantize(unit, None, context)
     )
 
@@ -223,21 +214,21 @@ def _wall_clock_texts(column: Any) -> Any:
 _CONTEXT = Context(prec=40)
 
 _FORMS = {
-    "BIGINT": _Form(pa.int64()),
-    "BOOLEAN": _Form(pa.bool_()),
-    "DOUBLE": _Form(pa.float64()),
-    "STRING": _Form(pa.string()),
-    "BINARY": _Form(pa.binary()),
-    "DATE": _Form(
+    "BIGINT": _StoredForm(pa.int64()),
+    "BOOLEAN": _StoredForm(pa.bool_()),
+    "DOUBLE": _StoredForm(pa.float64()),
+    "STRING": _StoredForm(pa.string()),
+    "BINARY": _StoredForm(pa.binary()),
+    "DATE": _StoredForm(
         pa.date32(), pa.int32(), "date_from_unix_date({})", lambda column: column.cast(pa.int32())
     ),
-    "TIMESTAMP": _Form(
+    "TIMESTAMP": _StoredForm(
         pa.timestamp("us", "UTC"),
         pa.int64(),
         "timestamp_micros({})",
         lambda column: column.cast(pa.int64()),
     ),
-    "TIMESTAMP_NTZ": _Form(
+    "TIMESTAMP_NTZ": _StoredForm(
         pa.timestamp("us"), pa.string(), "CAST({} AS TIMESTAMP_NTZ)", _wall_clock_texts
     ),
 }
@@ -326,16 +317,16 @@ def _moment(column: Any, way: _Way) -> Any:
     return _same(column, way)
 
 
-_FAST: dict[Family, Callable[[Any, _Way], Any]] = {
-    Family.INTEGER: _integer,
-    Family.BOOLEAN: _same,
-    Family.FLOAT: _float,
-    Family.NUMERIC: _numeric,
-    Family.TEXT: _text,
-    Family.ENUM: _enum,
-    Family.UUID: _uuid,
-    Family.BINARY: _same,
-    Family.DATE: _date,
-    Family.MOMENT: _moment,
-    Family.INSTANT: _same,
+_FAST: dict[ColumnFamily, Callable[[Any, _Way], Any]] = {
+    ColumnFamily.INTEGER: _integer,
+    ColumnFamily.BOOLEAN: _same,
+    ColumnFamily.FLOAT: _float,
+    ColumnFamily.NUMERIC: _numeric,
+    ColumnFamily.TEXT: _text,
+    ColumnFamily.ENUM: _enum,
+    ColumnFamily.UUID: _uuid,
+    ColumnFamily.BINARY: _same,
+    ColumnFamily.DATE: _date,
+    ColumnFamily.MOMENT: _moment,
+    ColumnFamily.INSTANT: _same,
 }

@@ -15,7 +15,7 @@ from vinci_code.database.loading.results import MODES, Mode
 
 
 @dataclass(frozen=True)
-class Target:
+class LoadTarget:
     """A table, and its columns by the names that a source may have for them.
 
     Attributes:
@@ -44,7 +44,7 @@ class Matching:
     update: tuple[Column[Any], ...]
 
 
-def target_of(given: Any, schema: str | None = None) -> Target | None:
+def target_of(given: Any, schema: str | None = None) -> LoadTarget | None:
     """The target that a mapped class or a ``Table`` is; ``None`` for a name.
 
     Raises:
@@ -58,7 +58,7 @@ def target_of(given: Any, schema: str | None = None) -> Target | None:
             "To fix it: leave it out; it goes with the name of a table."
         )
     if isinstance(given, Table):
-        return Target(given, _named(given))
+        return LoadTarget(given, _named(given))
     try:
         found: Any = inspect(given)
     except NoInspectionAvailable:
@@ -81,20 +81,20 @@ def target_of(given: Any, schema: str | None = None) -> Target | None:
         for attribute in found.column_attrs
         if isinstance(attribute.columns[0], Column)
     }
-    return Target(table, {**_named(table), **own}, found)
+    return LoadTarget(table, {**_named(table), **own}, found)
 
 
-def reflected(connection: Connection, name: str, schema: str | None) -> Target:
+def reflected(connection: Connection, name: str, schema: str | None) -> LoadTarget:
     """The target that a name is, as the database tells it.
 
     Raises:
         NoSuchTableError: There is no such table.
     """
     table = Table(name, MetaData(), autoload_with=connection, schema=schema)
-    return Target(table, _named(table))
+    return LoadTarget(table, _named(table))
 
 
-def columns_of(target: Target, names: Sequence[str]) -> dict[str, Column[Any]]:
+def columns_of(target: LoadTarget, names: Sequence[str]) -> dict[str, Column[Any]]:
     """The columns that the names of a source stand for, in the order of these.
 
     Raises:
@@ -138,7 +138,7 @@ def columns_of(target: Target, names: Sequence[str]) -> dict[str, Column[Any]]:
 
 
 def matching(
-    target: Target, mode: Any, keys: Sequence[str] | None, update: Sequence[str] | None
+    target: LoadTarget, mode: Any, keys: Sequence[str] | None, update: Sequence[str] | None
 ) -> Matching:
     """What is done with rows whose key is there.
 
@@ -190,7 +190,7 @@ def _named(table: Table) -> dict[str, Column[Any]]:
     return {**{c.name: c for c in table.columns}, **{c.key: c for c in table.columns}}
 
 
-def _known(target: Target, names: Sequence[str]) -> tuple[Column[Any], ...]:
+def _known(target: LoadTarget, names: Sequence[str]) -> tuple[Column[Any], ...]:
     if isinstance(names, str):
         raise ArgumentError(f"a list of names is wanted, found the text {names!r}")
     unknown = [name for name in names if name not in target.names]

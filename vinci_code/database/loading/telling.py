@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from vinci_code.database.loading.results import Progress, Report
+from vinci_code.database.loading.results import LoadProgress, Report
 
 
 class Telling:
@@ -35,4 +35,4 @@ class Telling:
         self.rows += rows
         self._bytes += size
         if self._report is not None:
-            self._report(Progress(self.rows, self._bytes, self.seconds, self._total))
+            self._report(LoadProgress(self.rows, self._bytes, self.seconds, self._total))

@@ -21,7 +21,7 @@ from vinci_code.core.errors import LoadRefusedError, ValueRefusedError
 from vinci_code.database.dialect.driver.rows import to_rows
 from vinci_code.database.dialect.types.base import named
 from vinci_code.database.dialect.types.numbers import VinciFloat, VinciNumeric
-from vinci_code.database.loading.families import Family, undecorated
+from vinci_code.database.loading.families import ColumnFamily, undecorated
 from vinci_code.database.loading.plain import (
     BadValueError,
     NoPlainTypeError,
@@ -34,7 +34,7 @@ from vinci_code.database.loading.plain import (
 Convert = Callable[[Any], Any]
 
 
-def require_taken(name: str, kind: Any, family: Family) -> None:
+def require_taken(name: str, kind: Any, family: ColumnFamily) -> None:
     """Refuse a column of Arrow that no value of fits a column of a table.
 
     Raises:
@@ -47,14 +47,14 @@ def require_taken(name: str, kind: Any, family: Family) -> None:
         raise LoadRefusedError(what, str(error), _CAST) from None
     if pa.types.is_null(own) or any(accepts(own) for accepts in TAKEN[family]):
         return
-    if family is Family.OTHER:
+    if family is ColumnFamily.OTHER:
         return
-    zones = {Family.INSTANT: _NAIVE, Family.MOMENT: _AWARE, Family.DATE: _AWARE}
+    zones = {ColumnFamily.INSTANT: _NAIVE, ColumnFamily.MOMENT: _AWARE, ColumnFamily.DATE: _AWARE}
     fix = zones.get(family, _CAST) if pa.types.is_timestamp(own) else _CAST
     raise LoadRefusedError(what, f"it is {kind}, and its column holds {family.value}", fix)
 
 
-def python_values(column: Any, family: Family, kind: TypeEngine[Any]) -> list[Any]:
+def python_values(column: Any, family: ColumnFamily, kind: TypeEngine[Any]) -> list[Any]:
     """What an application would give to a commit for the values of a column of Arrow.
 
     Args:
@@ -65,11 +65,11 @@ def python_values(column: Any, family: Family, kind: TypeEngine[Any]) -> list[An
     Raises:
         BadValueError: A value of it cannot be stored.
     """
-    is_wall_clock = family is Family.DATE and pa.types.is_timestamp(plain_type(column.type))
+    is_wall_clock = family is ColumnFamily.DATE and pa.types.is_timestamp(plain_type(column.type))
     own = plain(column)
-    if family is Family.INTEGER and not pa.types.is_null(own.type):
+    if family is ColumnFamily.INTEGER and not pa.types.is_null(own.type):
         own = cast(own, pa.int64(), NO_INTEGER)
-    elif family is Family.FLOAT and pa.types.is_integer(own.type):
+    elif family is ColumnFamily.FLOAT and pa.types.is_integer(own.type):
         own = cast(own, pa.float64(), "a whole number with more digits than a float has")
     elif is_wall_clock:
         own = midnights(own)
@@ -91,7 +91,7 @@ def midnights(column: Any) -> Any:
     return days
 
 
-def said_values(values: Sequence[Any], family: Family, kind: TypeEngine[Any]) -> list[Any]:
+def said_values(values: Sequence[Any], family: ColumnFamily, kind: TypeEngine[Any]) -> list[Any]:
     """What texts of CSV and JSON say, for a column of a table.
 
     Args:
@@ -103,7 +103,7 @@ def said_values(values: Sequence[Any], family: Family, kind: TypeEngine[Any]) ->
         BadValueError: A text says nothing that can be stored.
     """
     say = _SAID.get(family)
-    if family is Family.UUID or family is Family.ENUM:
+    if family is ColumnFamily.UUID or family is ColumnFamily.ENUM:
         say = _converter(family, kind, pa.string())
 
     def convert(value: Any) -> Any:
@@ -146,10 +146,10 @@ class ExactFloat(float):
         return made
 
 
-def plain_number(value: Any, family: Family) -> Any:
+def plain_number(value: Any, family: ColumnFamily) -> Any:
     """What JSON says, with numbers that the column takes."""
     if type(value) is ExactFloat:
-        if family is Family.NUMERIC:
+        if family is ColumnFamily.NUMERIC:
             return Decimal(value.text)
         return float.__float__(value)
     if type(value) is list:
@@ -169,26 +169,34 @@ def null_of(kind: TypeEngine[Any]) -> Any:
     return None
 
 
-def _converter(family: Family, kind: TypeEngine[Any], given: Any) -> Convert | None:
+def _converter(family: ColumnFamily, kind: TypeEngine[Any], given: Any) -> Convert | None:
     """What is left to be done with the Python values that Arrow makes of a column."""
     own: Any = undecorated(kind)
-    if family is Family.UUID:
+    if family is ColumnFamily.UUID:
         if pa.types.is_binary(given):
             return lambda value: (
                 uuid.UUID(bytes=value) if own.as_uuid else str(uuid.UUID(bytes=value))
             )
         return _uuid if own.as_uuid else lambda value: str(_uuid(value))
-    if family is Family.DOCUMENT and pa.types.is_string(given):
+    if family is ColumnFamily.DOCUMENT and pa.types.is_string(given):
         return document
-    if family is Family.ENUM:
+    if family is ColumnFamily.ENUM:
         return _one_of(frozenset(own.enums))
-    if family is Family.BOOLEAN and pa.types.is_integer(given):
+    if family is ColumnFamily.BOOLEAN and pa.types.is_integer(given):
         return _truth
-    if family is Family.NUMERIC:
+    if family is ColumnFamily.NUMERIC and not _has_room(given, own):
         return VinciNumeric(own.precision, own.scale, asdecimal=own.asdecimal).keep
-    if family is Family.FLOAT and pa.types.is_decimal(given):
+    if family is ColumnFamily.FLOAT and pa.types.is_decimal(given):
         return VinciFloat().keep
     return None
+
+
+def _has_room(given: Any, kind: Any) -> bool:
+    """Whether each number of a type of Arrow's is one of a column."""
+    if not pa.types.is_decimal(given) or kind.precision is None:
+        return False
+    scale = kind.scale or 0
+    return bool(given.scale <= scale and given.precision - given.scale <= kind.precision - scale)
 
 
 def document(text: str) -> Any:
@@ -309,17 +317,17 @@ def _bytes(_text: str) -> Any:
 
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
-_SAID: dict[Family, Convert] = {
-    Family.INTEGER: _said(_whole, "whole number"),
-    Family.BOOLEAN: _said(lambda text: _TRUTH[text.lower()], "true, false, 1 or 0"),
-    Family.FLOAT: _said(_float, "number"),
-    Family.NUMERIC: _said(_decimal, "number"),
-    Family.DATE: _said(lambda text: dt.date.fromisoformat(text), "date, as 2026-01-31"),
-    Family.TIME: _said(lambda text: dt.time.fromisoformat(text), "time, as 23:59:59"),
-    Family.MOMENT: _said(_moment, "date and time, as 2026-01-31T12:00:00"),
-    Family.INSTANT: _said(_instant, "date and time, as 2026-01-31T12:00:00Z"),
-    Family.INTERVAL: _interval,
-    Family.BINARY: _bytes,
+_SAID: dict[ColumnFamily, Convert] = {
+    ColumnFamily.INTEGER: _said(_whole, "whole number"),
+    ColumnFamily.BOOLEAN: _said(lambda text: _TRUTH[text.lower()], "true, false, 1 or 0"),
+    ColumnFamily.FLOAT: _said(_float, "number"),
+    ColumnFamily.NUMERIC: _said(_decimal, "number"),
+    ColumnFamily.DATE: _said(lambda text: dt.date.fromisoformat(text), "date, as 2026-01-31"),
+    ColumnFamily.TIME: _said(lambda text: dt.time.fromisoformat(text), "time, as 23:59:59"),
+    ColumnFamily.MOMENT: _said(_moment, "date and time, as 2026-01-31T12:00:00"),
+    ColumnFamily.INSTANT: _said(_instant, "date and time, as 2026-01-31T12:00:00Z"),
+    ColumnFamily.INTERVAL: _interval,
+    ColumnFamily.BINARY: _bytes,
 }
 
 NO_INTEGER = "a number that is no whole number of 64 bits; make the column Numeric, or round it"
@@ -330,7 +338,8 @@ _NAIVE = (
 )
 _AWARE = (
     "say whose clock is meant: pyarrow.compute.local_timestamp, dt.tz_localize(None) of pandas, or "
-    "dt.replace_time_zone(None) of polars; or make the column a TIMESTAMP"
+    "dt.replace_time_zone(None) of polars; or pass a model or a Table in which "
+    "the column is a TIMESTAMP"
 )
 
 
@@ -342,29 +351,29 @@ def _aware_moment(kind: Any) -> bool:
     return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
 
 
-TAKEN: dict[Family, tuple[Callable[[Any], bool], ...]] = {
-    Family.INTEGER: (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
-    Family.BOOLEAN: (pa.types.is_boolean, pa.types.is_integer),
-    Family.FLOAT: (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal),
-    Family.NUMERIC: (pa.types.is_decimal, pa.types.is_integer, pa.types.is_floating),
-    Family.TEXT: (pa.types.is_string,),
-    Family.ENUM: (pa.types.is_string,),
-    Family.UUID: (pa.types.is_string, pa.types.is_binary),
-    Family.DOCUMENT: (
+TAKEN: dict[ColumnFamily, tuple[Callable[[Any], bool], ...]] = {
+    ColumnFamily.INTEGER: (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+    ColumnFamily.BOOLEAN: (pa.types.is_boolean, pa.types.is_integer),
+    ColumnFamily.FLOAT: (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal),
+    ColumnFamily.NUMERIC: (pa.types.is_decimal, pa.types.is_integer, pa.types.is_floating),
+    ColumnFamily.TEXT: (pa.types.is_string,),
+    ColumnFamily.ENUM: (pa.types.is_string,),
+    ColumnFamily.UUID: (pa.types.is_string, pa.types.is_binary),
+    ColumnFamily.DOCUMENT: (
         pa.types.is_string,
         pa.types.is_nested,
         pa.types.is_boolean,
         pa.types.is_integer,
         pa.types.is_floating,
     ),
-    Family.BINARY: (pa.types.is_binary,),
-    Family.DATE: (pa.types.is_date32, _naive_moment),
-    Family.TIME: (pa.types.is_time,),
-    Family.MOMENT: (_naive_moment, pa.types.is_date32),
-    Family.INSTANT: (_aware_moment,),
-    Family.INTERVAL: (pa.types.is_duration,),
-    Family.NESTED: (pa.types.is_nested,),
-    Family.OTHER: (),
+    ColumnFamily.BINARY: (pa.types.is_binary,),
+    ColumnFamily.DATE: (pa.types.is_date32, _naive_moment),
+    ColumnFamily.TIME: (pa.types.is_time,),
+    ColumnFamily.MOMENT: (_naive_moment, pa.types.is_date32),
+    ColumnFamily.INSTANT: (_aware_moment,),
+    ColumnFamily.INTERVAL: (pa.types.is_duration,),
+    ColumnFamily.NESTED: (pa.types.is_nested,),
+    ColumnFamily.OTHER: (),
 }
 """Which plain types of Arrow each family takes; ``null`` goes into every column, and values of a
 type of the application's are refused by that type alone."""

@@ -14,5 +14,6 @@ Other rooms import from it:
 - ``threads``: a thread for each connection of an event loop
 - ``translation``: what comes out of the driver, made into ``dberrors``
 - ``urls``: an engine's URL made into connect arguments
+- ``volume_names``: names and paths of volumes
 - ``waiting``: waiting for a warehouse that starts, or that is busy
 """

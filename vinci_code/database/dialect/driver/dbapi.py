@@ -66,7 +66,7 @@ from vinci_code.database.dialect.driver.transport import (
     DeadlinePassed,
     within,
 )
-from vinci_code.database.dialect.driver.uploads import LinkRefused, Sent
+from vinci_code.database.dialect.driver.uploads import LinkRefusedError, SentFile
 from vinci_code.database.dialect.driver.waiting import Patience
 from vinci_code.database.dialect.interruptions import is_foreign, note_handlers
 from vinci_code.database.dialect.text import raw
@@ -76,6 +76,7 @@ from vinci_code.database.dialect.text.scanning import (
     COMMIT,
     ROLLBACK,
     TRANSFER,
+    TRANSFERS,
     StatementTraits,
     describe,
 )
@@ -300,15 +301,16 @@ class Connection:
         Raises:
             Error: It could not be sent; whether it lies there is not known.
         """
-        self._transfer(f"PUT '__input_stream__' INTO {quote_text(path)} OVERWRITE", file, size)
+        text = f"PUT '__input_stream__' INTO {quote_text(path)} OVERWRITE"
+        self._transfer(text, file, size, self.timeout)
 
-    def remove_file(self, path: str) -> None:
-        """Remove a file from a volume; that it is not there is no error.
+    def remove_file(self, path: str, seconds: float) -> None:
+        """Remove a file from a volume, within so many seconds; that it is not there is no error.
 
         Raises:
             Error: It could not be removed.
         """
-        self._transfer(f"REMOVE {quote_text(path)}", None, 0)
+        self._transfer(f"REMOVE {quote_text(path)}", None, 0, seconds)
 
     def cursor(self) -> Cursor:
         """A new cursor.
@@ -365,6 +367,8 @@ class Connection:
 
     def close(self) -> None:
         """End the session; closing twice does nothing, nor does closing it in a forked child."""
+        if self.unit is not None and not self.closed:
+            self.unit.close()
         closed, self._closed = self.closed, True
         if closed:
             return
@@ -392,7 +396,7 @@ class Connection:
         limit: _Limit,
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
-        sent: Sent | None = None,
+        sent: SentFile | None = None,
     ) -> Outcome:
         self._require_open()
         self.require_transaction()
@@ -403,7 +407,7 @@ class Connection:
         if self._ended:
             self._open_another(call)
             call.again()
-        call.once = once
+        call.once, call.transfers = once, statement.keyword in TRANSFERS
         # A transfer depends on nothing that a session keeps, nor does anything on its session.
         first = self.autocommit or not self._in_unit or statement is TRANSFER
         self._in_unit |= statement is not TRANSFER
@@ -435,14 +439,14 @@ class Connection:
             self._in_transaction = False
         return outcome
 
-    def _transfer(self, text: str, file: BinaryIO | None, size: int) -> None:
+    def _transfer(self, text: str, file: BinaryIO | None, size: int, seconds: float | None) -> None:
         try:
             for last in (False, False, True):
-                sent = None if file is None else Sent(file, size)
-                limit = (self.timeout, CONNECT_ARGUMENT)
+                sent = None if file is None else SentFile(file, size)
+                limit = (seconds, CONNECT_ARGUMENT)
                 try:
                     outcome = self._run(text, [], TRANSFER, limit, sent=sent)
-                except LinkRefused:
+                except LinkRefusedError:
                     if last:
                         raise
                     continue

@@ -33,16 +33,18 @@ from vinci_code.database.dialect.dberrors import (
 )
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.driver_logs import hide_query
+from vinci_code.database.dialect.driver.storage import (
+    NOT_NOW,
+    StorageRefusedError,
+    TransferFailure,
+)
 from vinci_code.database.dialect.driver.translation import chain
-from vinci_code.database.dialect.driver.waiting import seconds_in
 
 _TRIES = 4
 _PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _READ_SECONDS = 60.0
 """How long a part of a file is waited for; the driver's own limit of a download."""
 _PIECE = 1024 * 1024
-# What storage says where it may be asked again.
-_NOT_NOW = frozenset({408, 429, 500, 502, 503, 504})
 _AGAIN = f"{ADVICE}run the query again."
 
 
@@ -206,7 +208,7 @@ class Downloads:
             response = self._client.ask_link("GET", link, headers, timeout, written)
             try:
                 if response.status != 200:
-                    raise _StorageRefusedError(response.status, response.headers.get("Retry-After"))
+                    raise StorageRefusedError(response.status, response.headers.get("Retry-After"))
                 return File(200, self._body(response, link))
             except BaseException:
                 # Not back to the pool: the rest of the answer would be taken for the next one.
@@ -297,41 +299,18 @@ def unreadable(error: Exception) -> Error | None:
     return None
 
 
-class _StorageRefusedError(Exception):
-    """The storage answered with a status that is not 200."""
-
-    def __init__(self, status: int, retry_after: str | None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.retry_after = seconds_in(retry_after)
-
-
-class _Failure(NamedTuple):
-    """What has come of fetching a file.
-
-    Attributes:
-        error: What to report.
-        again: Whether to try again.
-        after: How many seconds the storage asked to wait first.
-    """
-
-    error: Error
-    again: bool
-    after: float | None = None
-
-
-def _understood(error: Exception, host: str | None) -> _Failure:
+def _understood(error: Exception, host: str | None) -> TransferFailure:
     if isinstance(error, Error):
-        return _Failure(error, again=False)
-    if isinstance(error, _StorageRefusedError):
+        return TransferFailure(error, again=False)
+    if isinstance(error, StorageRefusedError):
         status = error.status
-        if status in _NOT_NOW:
+        if status in NOT_NOW:
             busy = OperationalError(
                 f"a file of the result could not be fetched from {host}: it answered with status "
                 f"{status}, several times{_AGAIN}"
             )
-            return _Failure(busy, again=True, after=error.retry_after)
-        return _Failure(
+            return TransferFailure(busy, again=True, after=error.retry_after)
+        return TransferFailure(
             ResultExpired(
                 f"a file of the result could not be fetched from {host}: it answered with status "
                 f"{status}. A link is good for some minutes{ADVICE}run the query again, and fetch "
@@ -350,10 +329,10 @@ def _understood(error: Exception, host: str | None) -> _Failure:
         lost = OperationalError(
             f"a file of the result could not be fetched from {host}: {what}{ADVICE}{advice}"
         )
-        return _Failure(lost, again=False)
+        return TransferFailure(lost, again=False)
     lost = OperationalError(
         f"a file of the result could not be fetched from {host}: the connection broke ({name}), "
         f"several times{ADVICE}see that {host} can be reached from here; use_cloud_fetch=False in "
         "connect_args has rows sent without links."
     )
-    return _Failure(lost, again=True)
+    return TransferFailure(lost, again=True)

@@ -125,6 +125,9 @@ class Execution:
         raise error
 
     def _after_write(self, error: Error) -> Outcome:
+        if self._call.finished and self._call.transfers:
+            # What was executed tells the client what to do, and that has failed.
+            raise error
         if self._call.finished:
             # It was executed; only its (empty) result did not arrive.
             return self._outcome(None)

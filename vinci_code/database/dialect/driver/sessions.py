@@ -15,7 +15,7 @@ from vinci_code.database.dialect.driver.connecting import Arguments
 from vinci_code.database.dialect.driver.downloads import unreadable
 from vinci_code.database.dialect.driver.driver_logs import unlogged
 from vinci_code.database.dialect.driver.transport import Call, Channel, interruption_in
-from vinci_code.database.dialect.driver.uploads import Sent
+from vinci_code.database.dialect.driver.uploads import SentFile
 from vinci_code.database.dialect.forking import undisturbed
 from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.text.binding import Parameter
@@ -65,7 +65,7 @@ class Session:
         parameters: list[Parameter],
         call: Call,
         query_tags: Mapping[str, str] | None = None,
-        sent: Sent | None = None,
+        sent: SentFile | None = None,
     ) -> Any:
         """Send a statement and return the driver's cursor with its result.
 

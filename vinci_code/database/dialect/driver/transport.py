@@ -150,6 +150,7 @@ class Call:
         seconds: How long that was from its beginning.
         limited_by: What has set it, in words.
         once: Whether no copy of the statement is sent where the warehouse refused it for now.
+        transfers: Whether it is PUT, GET or REMOVE, which is done when a file has been sent.
         sent: Whether the warehouse has, or may have, begun to execute the statement.
         in_flight: Whether the statement's request waits for its answer.
         finished: Whether the warehouse said that the statement is done.
@@ -166,6 +167,7 @@ class Call:
     seconds: float | None = None
     limited_by: str = CONNECT_ARGUMENT
     once: bool = False
+    transfers: bool = False
     sent: bool = False
     in_flight: bool = False
     finished: bool = False

@@ -28,8 +28,12 @@ from typing import Any, BinaryIO, NamedTuple
 from vinci_code.database.dialect.dberrors import ADVICE, Error, OperationalError
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.driver_logs import hide_query
+from vinci_code.database.dialect.driver.storage import (
+    NOT_NOW,
+    StorageRefusedError,
+    TransferFailure,
+)
 from vinci_code.database.dialect.driver.translation import chain
-from vinci_code.database.dialect.driver.waiting import seconds_in
 from vinci_code.database.dialect.interruptions import is_foreign
 
 _TRIES = 4
@@ -38,12 +42,10 @@ _READ_SECONDS = 300.0
 """How long the storage may take to say that it has a file."""
 _PIECE = 1024 * 1024
 _DONE = frozenset({200, 201, 202, 204})
-# What storage says where it may be asked again.
-_NOT_NOW = frozenset({408, 429, 500, 502, 503, 504})
 _GONE = 404
 
 
-class LinkRefused(OperationalError):
+class LinkRefusedError(OperationalError):
     """The storage takes a link no more, or never did; another one may be good."""
 
 
@@ -54,7 +56,7 @@ class Transferred(NamedTuple):
     data: bytes = b""
 
 
-class Sent:
+class SentFile:
     """A file to be sent, in the place of the bytes that the driver would read.
 
     Args:
@@ -66,7 +68,7 @@ class Sent:
         self._file = file
         self.size = size
 
-    def read(self) -> Sent:
+    def read(self) -> SentFile:
         """Itself: what the driver reads it hands on as it is."""
         return self
 
@@ -118,7 +120,7 @@ class Uploads:
         A file that is not there counts as removed.
 
         Raises:
-            LinkRefused: The link is not taken.
+            LinkRefusedError: The link is not taken.
             Error: It could not be done.
         """
         address = urllib.parse.urlsplit(link)
@@ -128,7 +130,7 @@ class Uploads:
                 f"the warehouse has answered {_word(method)} with a link to {address.hostname} "
                 f"that is no https, and was not followed{ADVICE}tell those who run the workspace."
             )
-        sent = Sent(io.BytesIO(body), len(body)) if isinstance(body, bytes) else body
+        sent = SentFile(io.BytesIO(body), len(body)) if isinstance(body, bytes) else body
         tried = 0
         while True:
             try:
@@ -144,7 +146,9 @@ class Uploads:
                     raise failure.error from None
                 self._pause(failure.after or _PAUSE * 2 ** (tried - 1))
 
-    def _once(self, method: str, link: str, headers: Mapping[str, str], sent: Sent | None) -> int:
+    def _once(
+        self, method: str, link: str, headers: Mapping[str, str], sent: SentFile | None
+    ) -> int:
         left = self._left()
         timeout = self._client.timeout(
             max(min(self._connect, left), 0.01), max(min(_READ_SECONDS, left), 0.01)
@@ -161,7 +165,7 @@ class Uploads:
                 if status in _DONE or (method == "DELETE" and status == _GONE):
                     response.read(_PIECE)
                     return status if status in _DONE else 204
-                raise _StorageRefusedError(status, response.headers.get("Retry-After"))
+                raise StorageRefusedError(status, response.headers.get("Retry-After"))
             finally:
                 # Not back to the pool: the rest of an answer would be taken for the next one.
                 response.close()
@@ -185,47 +189,26 @@ class Uploads:
             time.sleep(min(rest, 0.05))
 
 
-class _StorageRefusedError(Exception):
-    """The storage answered with a status that is none of success."""
-
-    def __init__(self, status: int, retry_after: str | None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.retry_after = seconds_in(retry_after)
-
-
-class _Failure(NamedTuple):
-    """What has come of a transfer.
-
-    Attributes:
-        error: What to report.
-        again: Whether to try again.
-        after: How many seconds the storage asked to wait first.
-    """
-
-    error: Error
-    again: bool
-    after: float | None = None
-
-
-def _understood(error: Exception, method: str, host: str | None) -> _Failure:
+def _understood(error: Exception, method: str, host: str | None) -> TransferFailure:
     if isinstance(error, Error):
-        return _Failure(error, again=False)
+        return TransferFailure(error, again=False)
     what = f"a file of a volume could not be {_done(method)} by {_word(method)} at {host}"
-    if isinstance(error, _StorageRefusedError):
+    if isinstance(error, StorageRefusedError):
         status = error.status
-        if status in _NOT_NOW:
+        if status in NOT_NOW:
             busy = OperationalError(
                 f"{what}: it answered with status {status}, several times{ADVICE}try again later."
             )
-            return _Failure(busy, again=True, after=error.retry_after)
-        refused = LinkRefused(
+            return TransferFailure(busy, again=True, after=error.retry_after)
+        refused = LinkRefusedError(
             f"{what}: it answered with status {status}{ADVICE}try again, and see that the clock of "
             "this machine is right; a link is good for some minutes."
         )
-        return _Failure(refused, again=False)
+        return TransferFailure(refused, again=False)
     if isinstance(error, EOFError):
-        return _Failure(OperationalError(f"{what}: {error}{ADVICE}leave it as it is."), again=False)
+        return TransferFailure(
+            OperationalError(f"{what}: {error}{ADVICE}leave it as it is."), again=False
+        )
     # No ConnectionLostError: the session is as good as before. And not what the error says:
     # urllib3's quote the address.
     if any(isinstance(item, ssl.SSLCertVerificationError) for item in chain(error)):
@@ -233,12 +216,12 @@ def _understood(error: Exception, method: str, host: str | None) -> _Failure:
             f"{what}: its certificate was not accepted{ADVICE}name the CA that signs it in "
             "'_tls_trusted_ca_file', among connect_args."
         )
-        return _Failure(untrusted, again=False)
+        return TransferFailure(untrusted, again=False)
     lost = OperationalError(
         f"{what}: the connection broke ({type(error).__name__}), several times{ADVICE}see that "
         f"{host} can be reached from here."
     )
-    return _Failure(lost, again=True)
+    return TransferFailure(lost, again=True)
 
 
 def _word(method: str) -> str:

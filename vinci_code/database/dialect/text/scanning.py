@@ -71,6 +71,8 @@ _KEEPS_SESSION = (
         """.split()
     )
 )
+TRANSFERS = frozenset({"PUT", "GET", "REMOVE"})
+"""The keywords of statements that ask the client for the transfer of a file."""
 ROWS = _QUERIES | LOOKS | _WRITES
 """The keywords of statements on rows: no other statement may follow in the same text."""
 ANY_VIEW = "*"

@@ -44,6 +44,7 @@ from vinci_code.database.dialect.text.scanning import (
     BEGIN,
     BLOCK,
     COMMIT,
+    LOOK,
     LOOKS,
     QUERY,
     ROLLBACK,
@@ -124,8 +125,10 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
 # What stands between the statements of a block.
 _BETWEEN = "\n;\n"
-# Of the files of a load, where the warehouse does not answer any more.
-_MAX_FAILURES = 2
+# How often a file of a load is tried to be removed, and how long it takes at most to remove all of
+# them: what is left is removed by a later load.
+_REMOVALS = 3
+_REMOVAL_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -331,6 +334,13 @@ class Unit:
             )
         return None
 
+    def look(self, text: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement that looks at names, and not at rows."""
+        self._require_sound()
+        cursor = self._connection.cursor()
+        cursor.execute(text, described=LOOK)
+        return cursor.fetchall()
+
     def hold_files(self, write: HeldFiles) -> None:
         """Hold a load of files, or run it at once where nothing is held.
 
@@ -366,23 +376,47 @@ class Unit:
         if self._connection.closed:
             return
         failures: list[Error] = []
+        until = time.monotonic() + _REMOVAL_SECONDS
         # Whoever asks to stop meanwhile: nobody else would remove them soon.
         with self._connection.settling():
             for path in gone:
-                try:
-                    self._connection.remove_file(path)
-                except Error as error:
-                    if is_from_signal(error):
-                        raise
-                    failures.append(error)
-                    if len(failures) == _MAX_FAILURES:
-                        break
+                failures += self._remove(path, until)
+                if failures and time.monotonic() > until:
+                    break
         if failures:
             _log.warning(
                 "files of a load may be left in %s, which a later load removes: %s",
                 gone[0].rpartition("/")[0],
                 failures[0].happened,
             )
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file from a volume.
+
+        Raises:
+            Error: It cannot be removed.
+        """
+        self._require_sound()
+        self._connection.remove_file(path, _REMOVAL_SECONDS)
+
+    def _remove(self, path: str, until: float) -> list[Error]:
+        """Remove a file from a volume; what went wrong, where it could not be removed."""
+        failures = []
+        for _ in range(_REMOVALS):
+            try:
+                self._connection.remove_file(path, max(until - time.monotonic(), 0.1))
+            except Error as error:
+                if is_from_signal(error):
+                    raise
+                failures.append(error)
+            else:
+                return []
+        return failures
+
+    def close(self) -> None:
+        """Remove the files of loads that will not be committed, since the connection is closed."""
+        if self._staged:
+            self.remove_files(list(self._staged))
 
     def flush_begins(self) -> None:
         """Note what is held before the first write of a flush."""

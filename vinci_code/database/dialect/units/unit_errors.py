@@ -48,7 +48,7 @@ def not_of_files(held: Sequence[Held]) -> AtomicityError:
         f"a unit of work that writes to {', '.join(tables_of(held))} takes more than one "
         "statement, of which one loads rows from files of a volume, and a transaction cannot read "
         "files\nNothing was written. To fix it: commit the load by itself, before or after the "
-        "rest; or load with volume=False, so that its rows travel in statements."
+        "rest."
     )
 
 
