@@ -60,8 +60,10 @@ def test_marks_of_tables_that_are_not_copied_now_stay(sample: Path, tmp_path: Pa
 
 def test_text_that_is_no_unicode_is_named(sample: Path, tmp_path: Path) -> None:
     execute(sample, "UPDATE twice SET vinci = CAST(x'ff41' AS TEXT) WHERE b = 3")
-    with pytest.raises(DatabaseFileError, match="The rows of the table twice cannot be read"):
+    with pytest.raises(DatabaseFileError, match="rows of the table twice cannot be read") as found:
         copy_database(sample, tmp_path / "copy.db")
+    assert "column 'vinci'" in str(found.value)
+    assert "with text" not in str(found.value)
 
 
 def test_the_source_is_left_as_it_is(sample: Path, tmp_path: Path) -> None:

@@ -261,11 +261,12 @@ def readable(cursor: Any, table: str) -> Iterator[Any]:
     try:
         yield from cursor
     except sqlite3.Error as error:
+        reason = str(error).partition(" with text ")[0]  # of what is stored, nothing is told
         raise DatabaseFileError(
-            f"The rows of the table {table} cannot be read from the SQLite file: {error}. To fix "
+            f"The rows of the table {table} cannot be read from the SQLite file: {reason}. To fix "
             "it: see with PRAGMA integrity_check whether the file is damaged, and store text as "
             "UTF-8, or anything else as a BLOB."
-        ) from error
+        ) from None
 
 
 _FIX = "change the value, or name another kind than {} for the column (--as)"
