@@ -55,7 +55,8 @@ def test_marks_of_tables_that_are_not_copied_now_stay(sample: Path, tmp_path: Pa
     copy_database(sample, target, keep=True)
     execute(target, f"UPDATE {marks.NAME} SET state = 'copying' WHERE table_name = 'every'")
     assert copy_database(sample, target, tables=["twice"]).is_proved
-    assert [row[0] for row in content(target)[marks.NAME]] == ["every"]
+    left = [row[0] for row in content(target)[marks.NAME]]
+    assert left == ["every", "keyless", "parents"]
 
 
 def test_text_that_is_no_unicode_is_named(sample: Path, tmp_path: Path) -> None:

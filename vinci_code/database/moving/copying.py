@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -246,14 +246,15 @@ class _Copy:
         self._moved += mark.copied
         if mark.is_done:
             return
-        chunks = self._from.chunks(reading, table, mark.last, self.chunk_rows)
-        if table.key:
-            copied = writer.by_key(table, chunks, mark, self._note)
-        else:
-            stored = self._to.count(writing, table)
-            writing.rollback()
-            report.went_on = stored
-            copied = writer.as_whole(table, chunks, stored, self._note)
+        # Closed as this ends, also by an error: they hold a cursor of the source.
+        with closing(self._from.chunks(reading, table, mark.last, self.chunk_rows)) as chunks:
+            if table.key:
+                copied = writer.by_key(table, chunks, mark, self._note)
+            else:
+                stored = self._to.count(writing, table)
+                writing.rollback()
+                report.went_on = stored
+                copied = writer.as_whole(table, chunks, stored, self._note)
         report.copied = copied - report.went_on
 
     def _sync(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -51,7 +51,7 @@ class DatabricksSide:
 
     def chunks(
         self, connection: Connection, table: TablePlan, after: Sequence[Any] | None, most: int
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """The rows in the order of the key, from behind a key on, some at a time."""
         source = self._source(connection, table)
         keys = [source.c[place] for place in table.keys]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -39,7 +39,7 @@ class SqliteSide:
 
     def chunks(
         self, connection: Connection, table: TablePlan, after: Sequence[Any] | None, most: int
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """The rows in the order of the key, from behind a key on, some at a time.
 
         Raises:
@@ -259,7 +259,8 @@ def readable(cursor: Any, table: str) -> Iterator[Any]:
         DatabaseFileError: A row cannot be read: the file is damaged, or a text is no Unicode.
     """
     try:
-        yield from cursor
+        for row in cursor:  # "yield from" would close the cursor, maybe after its connection
+            yield row  # noqa: UP028
     except sqlite3.Error as error:
         reason = str(error).partition(" with text ")[0]  # of what is stored, nothing is told
         raise DatabaseFileError(
