@@ -259,8 +259,9 @@ def readable(cursor: Any, table: str) -> Iterator[Any]:
         DatabaseFileError: A row cannot be read: the file is damaged, or a text is no Unicode.
     """
     try:
-        for row in cursor:  # "yield from" would close the cursor, maybe after its connection
-            yield row  # noqa: UP028
+        # "yield from" would close the cursor, maybe after its connection.
+        for row in cursor:  # noqa: UP028
+            yield row
     except sqlite3.Error as error:
         reason = str(error).partition(" with text ")[0]  # of what is stored, nothing is told
         raise DatabaseFileError(
