@@ -7,13 +7,15 @@ links, by links without LZ4, and inline; against DuckDB in this process. All of 
 then a query that computes its rows. All sides take turns, so that a busy machine slows each of them
 down, and medians are compared. Both ends of the wire run in this process: the clock of the process
 is beside the wall clock, since it depends less on who else runs. Below stands what a round of each
-side asks for, and how many bytes it is sent.
+side asks for, and how many bytes it is sent; and what as many bytes cost that are nothing but sent
+over TLS and read by the driver's HTTP library: no side that the driver reads can be below that.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import secrets
 import statistics
 import time
 from collections.abc import Callable
@@ -22,12 +24,18 @@ from functools import partial
 
 import duckdb
 import pyarrow as pa
+import urllib3
 from databricks import sql
 
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import RESULT_FILE
+from vinci_code.warehouse.wire.result_files import FILE_BYTES
+from vinci_code.warehouse.wire.server import HttpAnswer, Server
+from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
 WANTED = 0.5
+FILES = 5
+"""How many files the rows are in, by default."""
 COLUMNS = """
 SELECT id, id * 0.5D AS price, concat('name-', id) AS name, id % 7 = 0 AS lucky,
        timestamp_seconds(id) AS at
@@ -78,6 +86,7 @@ def main() -> None:
             print(f"{options.rows:,} rows of {title}, {options.rounds} rounds")
             report(take_turns(sides, options.rounds))
         counts(warehouse, cursors)
+    bytes_alone(options.rounds)
 
 
 def by_driver(cursor: sql.client.Cursor, statement: str) -> pa.Table:
@@ -137,6 +146,31 @@ def counts(warehouse: LocalWarehouse, cursors: dict[str, sql.client.Cursor]) -> 
         sent = sum(record.bytes_out for record in warehouse.requests)
         print(f"    {name:<14} {len(warehouse.requests)} requests, {len(files)} of them for files,")
         print(f"    {'':<14} {sent:,} bytes, {sum(r.bytes_out for r in files):,} of them in files")
+
+
+def bytes_alone(rounds: int) -> None:
+    """Print what the bytes of the files cost over TLS, without an engine, Arrow or LZ4."""
+    content = memoryview(secrets.token_bytes(FILE_BYTES))
+    certificate = LoopbackCertificate()
+    server = Server(lambda _request: HttpAnswer(200, parts=[content]), certificate.context)
+    server.start()
+    try:
+        with urllib3.PoolManager(ca_certs=str(certificate.ca_file)) as http:
+            times = []
+            for _ in range(rounds):
+                gc.collect()
+                wall, processor = time.perf_counter(), time.process_time()
+                address = f"https://localhost:{server.port}/"
+                kept = [http.request("GET", address).data for _ in range(FILES)]
+                times.append((time.perf_counter() - wall, time.process_time() - processor))
+                del kept
+    finally:
+        server.stop()
+        server.join()
+        certificate.close()
+    seconds, worked = (statistics.median(column) for column in zip(*times, strict=True))
+    print(f"{FILES * FILE_BYTES:,} bytes over TLS alone, one connection")
+    print(f"    wall {seconds * 1e3:7.0f} ms    processor {worked * 1e3:7.0f} ms")
 
 
 if __name__ == "__main__":

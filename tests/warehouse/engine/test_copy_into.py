@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -161,7 +163,29 @@ def test_validate_writes_nothing(engine: Engine, table: Client) -> None:
         (FROM.replace("PARQUET", "AVRO"), *REFUSED),
         (FROM.replace(" t ", " t BY POSITION "), *REFUSED),
         (FROM.replace(" t ", " t (id) "), *REFUSED),
-        (FROM.replace(f"'{V}/d'", f"(SELECT * FROM '{V}/d')"), *REFUSED),
+        (FROM.replace(f"'{V}/d'", f"(SELECT count(*) AS id FROM '{V}/d')"), *REFUSED),
+        (FROM.replace(f"'{V}/d'", f"(SELECT DISTINCT id FROM '{V}/d')"), *REFUSED),
+        (FROM.replace(f"'{V}/d'", f"(SELECT explode(array(id, id)) AS id FROM '{V}/d')"), *REFUSED),
+        (
+            FROM.replace(f"'{V}/d'", f"(SELECT (SELECT max(id) FROM t) AS id FROM '{V}/d')"),
+            *REFUSED,
+        ),
+        (FROM.replace(f"'{V}/d'", f"(SELECT _metadata.file_name AS x FROM '{V}/d')"), *REFUSED),
+        (
+            FROM.replace(f"'{V}/d'", f"(SELECT * FROM '{V}/d' WHERE id = 1)"),
+            "PARSE_SYNTAX_ERROR",
+            "42601",
+        ),
+        (
+            FROM.replace(f"'{V}/d'", f"(SELECT id, x AS ID FROM '{V}/d')"),
+            "COLUMN_ALREADY_EXISTS",
+            "42711",
+        ),
+        (
+            FROM.replace(f"'{V}/d'", f"(SELECT nope FROM '{V}/d')"),
+            "UNRESOLVED_COLUMN.WITH_SUGGESTION",
+            "42703",
+        ),
         (FROM.replace("/d'", "/d' WITH (CREDENTIAL c)"), *REFUSED),
         (f"{FROM} COPY_OPTIONS ('force' = 'perhaps')", *REFUSED),
         (f"{FROM} COPY_OPTIONS ('purge' = 'true')", *REFUSED),
@@ -177,6 +201,91 @@ def test_refusals(table: Client, statement: str, error_class: str, sqlstate: str
     table.run("CREATE VIEW w AS SELECT 1 AS id")
     table.fails(statement, error_class, sqlstate)
     assert table.run("SELECT * FROM t") == []
+
+
+CSV = f"FROM '{V}/c.csv' FILEFORMAT = CSV"
+
+
+def test_from_a_query(engine: Engine, table: Client) -> None:
+    copy = f"COPY INTO t FROM (SELECT id * 10 AS id, upper(x) AS x, id > 2 AS big FROM '{V}/d')"
+    copy += " FILEFORMAT = PARQUET"
+    table.fails(copy, "COPY_INTO_SCHEMA_MISMATCH_WITH_TARGET_TABLE", "42KDG", "+ big: BOOLEAN")
+    grown = f"{copy} COPY_OPTIONS ('mergeSchema' = 'true')"
+    preview = grown.replace("COPY_OPTIONS", "VALIDATE 2 ROWS COPY_OPTIONS")
+    assert table.run(preview) == [(10, "A", False), (20, "B", False)]
+    assert table.run(grown) == [(3, 3, 0)]
+    assert table.run("SELECT * FROM t ORDER BY id") == [
+        (10, "A", False), (20, "B", False), (30, "C", True)
+    ]  # fmt: skip
+    assert table.run(grown) == NOTHING
+    assert table.run(FROM) == NOTHING
+    store(engine, "c.csv", b"7,seven\n8,eight\n")
+    named = "SELECT _c0::bigint AS id, _c1 AS x"
+    assert table.run(f"COPY INTO t FROM ({named} FROM '{V}/c.csv') FILEFORMAT = CSV") == [(2, 2, 0)]
+    assert table.run("SELECT id, x FROM t WHERE id < 9 ORDER BY id") == [(7, "seven"), (8, "eight")]
+
+
+def test_each_file_once_in_every_format(engine: Engine, table: Client) -> None:
+    store(engine, "c.csv", b"id,x\n4,d\n")
+    store(engine, "c.json", b'{"id": 5, "x": "e"}\n')
+    header = f"COPY INTO t {CSV} FORMAT_OPTIONS ('header' = 'true')"
+    # All of CSV is STRING unless types are inferred, and an INT is no BIGINT.
+    mismatch = ("COPY_INTO_SCHEMA_MISMATCH_WITH_TARGET_TABLE", "42KDG")
+    table.fails(header, *mismatch, "STRING in files")
+    table.fails(header.replace("')", "', 'inferSchema' = 'true')"), *mismatch, "INT in files")
+    named = header.replace(f"'{V}/c.csv'", f"(SELECT id::bigint AS id, x FROM '{V}/c.csv')")
+    as_json = f"COPY INTO t FROM '{V}/c.json' FILEFORMAT = JSON"
+    for copy, count in ((named, 1), (as_json, 1), (named, 0), (as_json, 0)):
+        assert table.run(copy) == [(count, count, 0)]
+    assert table.run(f"{as_json} COPY_OPTIONS ('force' = 'true')") == [(1, 1, 0)]
+    assert table.column("SELECT id FROM t") == [4, 5, 5]
+    assert table.run(
+        f"INSERT INTO t SELECT id, x FROM read_files('{V}/c.json', format => 'json')"
+    ) == [(1, 1)]
+
+
+def test_by_position(engine: Engine, volume: Client) -> None:
+    volume.run(
+        "CREATE TABLE t (k BIGINT GENERATED ALWAYS AS IDENTITY, d DATE, n DECIMAL(5,2), "
+        "x VARCHAR(3), twice DECIMAL(6,2) GENERATED ALWAYS AS (CAST(n * 2 AS DECIMAL(6,2))))"
+    )
+    store(engine, "c.csv", b"2024-02-29,1.5,abc\n,,\n")
+    copy = f"COPY INTO t BY POSITION {CSV}"
+    assert volume.run(copy) == [(2, 2, 0)]
+    assert volume.run("SELECT d, n, x, twice FROM t ORDER BY k") == [
+        (dt.date(2024, 2, 29), Decimal("1.50"), "abc", Decimal("3.00")), (None,) * 4,
+    ]  # fmt: skip
+    assert volume.run(copy) == NOTHING
+    store(engine, "c.csv", b"1.5,xy\n")
+    listed = f"COPY INTO t (n, X) {CSV} COPY_OPTIONS ('force' = 'true')"
+    assert volume.run(listed) == [(1, 1, 0)]
+    assert volume.run("SELECT d, n, x FROM t ORDER BY k DESC LIMIT 1") == [
+        (None, Decimal("1.50"), "xy")
+    ]
+    force = "COPY_OPTIONS ('force' = 'true')"
+    for wrong in ("(n)", "(n, x, d)", "(n, twice)", "(k, n)", "(n, d)", "BY POSITION"):
+        volume.fails(f"COPY INTO t {wrong} {CSV} {force}", *REFUSED)
+    volume.fails(f"COPY INTO t (n, N) {CSV} {force}", "COLUMN_ALREADY_EXISTS", "42711")
+    for option in ("'header' = 'true'", "'inferSchema' = 'true'"):
+        volume.fails(f"COPY INTO t (n, x) {CSV} FORMAT_OPTIONS ({option}) {force}", *REFUSED)
+    store(engine, "c.csv", b"1.5,long\n")
+    volume.fails(listed, "DELTA_EXCEED_CHAR_VARCHAR_LIMIT", "22001")
+    store(engine, "c.csv", b"x,y\n")
+    volume.fails(listed, *REFUSED, "does not fit")
+
+
+def test_malformed_records(engine: Engine, volume: Client) -> None:
+    volume.run("CREATE TABLE t (a STRING, b STRING)")
+    store(engine, "c.csv", b"a,b\n1,2\n3\n4,5,6\n")
+    for mode, rows in (
+        ("DROPMALFORMED", [("1", "2")]),
+        ("PERMISSIVE", [("1", "2"), ("3", None), ("4", "5")]),
+    ):
+        volume.run("TRUNCATE TABLE t")
+        options = f"FORMAT_OPTIONS ('header' = 'true', 'mode' = '{mode}')"
+        copy = f"COPY INTO t {CSV} {options} COPY_OPTIONS ('force' = 'true')"
+        assert volume.run(copy) == [(len(rows), len(rows), 0)]
+        assert volume.run("SELECT * FROM t ORDER BY a") == rows
 
 
 def test_not_in_a_transaction(engine: Engine, volume: Client) -> None:

@@ -203,6 +203,30 @@ def test_a_link_tells_what_its_file_is(links: FakeWarehouse, lz4_wanted: bool) -
             row += link.rowCount
 
 
+@pytest.mark.parametrize("lz4_wanted", [False, True])
+def test_files_larger_than_a_block(
+    links: FakeWarehouse, monkeypatch: pytest.MonkeyPatch, lz4_wanted: bool
+) -> None:
+    """The frame of a file has several blocks, and a block holds parts of several buffers."""
+    monkeypatch.setattr(operations, "FILE_BYTES", 2**30)
+    for statement in (MANY, EVERY):
+        wanted = fetched(links, statement, use_cloud_fetch=False)
+        for block, small in ((4 * 1024 * 1024, 1), (1000, 10**9), (4096, 4096), (997, 0)):
+            monkeypatch.setattr(result_files, "_BLOCK", block)
+            monkeypatch.setattr(result_files, "_SMALL_PART", small)
+            found = fetched(links, statement, enable_query_result_lz4_compression=lz4_wanted)
+            assert found.equals(wanted)
+    monkeypatch.undo()
+    monkeypatch.setattr(operations, "FILE_BYTES", 2**30)
+    with WireClient(links) as client:
+        large = "SELECT * FROM range(1200000)"
+        (link,) = first_links(execute(client, large, canDecompressLZ4Result=lz4_wanted))
+        _, body = get(client, link)
+    file = lz4.frame.decompress(body) if lz4_wanted else body
+    assert len(file) == link.bytesNum > 2 * result_files._BLOCK
+    assert pa.ipc.open_stream(file).read_all().num_rows == 1_200_000
+
+
 def test_links_are_given_again_from_a_row(links: FakeWarehouse) -> None:
     with WireClient(links) as client:
         answer = execute(client)

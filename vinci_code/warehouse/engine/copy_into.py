@@ -13,22 +13,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from sqlglot import exp
+
 from vinci_code.warehouse.engine import conflicts, file_reading
 from vinci_code.warehouse.engine.catalog import expect_table, table_not_found
 from vinci_code.warehouse.engine.columns import check_columns
 from vinci_code.warehouse.engine.file_formats import format_of
 from vinci_code.warehouse.engine.file_reading import FileFormat, StagedFiles
+from vinci_code.warehouse.engine.file_relations import relation_of
 from vinci_code.warehouse.engine.insert import InsertPlan, write_query
 from vinci_code.warehouse.engine.model import Table, TableColumn, TableSchema, TableState
 from vinci_code.warehouse.engine.names import TableName, backtick
+from vinci_code.warehouse.engine.read_files import refuse_metadata
 from vinci_code.warehouse.engine.reader import Reader
 from vinci_code.warehouse.engine.result import Result, counts_result
 from vinci_code.warehouse.engine.rows import refuse_identity
 from vinci_code.warehouse.engine.select import run as run_query
 from vinci_code.warehouse.engine.store import Change
+from vinci_code.warehouse.engine.text_options import TextReading
 from vinci_code.warehouse.engine.transactions import Effect
 from vinci_code.warehouse.engine.volume_paths import VolumePath, VolumePathError
 from vinci_code.warehouse.engine.work import Work
+from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query import TranslatedQuery
 from vinci_code.warehouse.sql.types import STRING, Column, SqlType
@@ -42,11 +48,20 @@ OPERATION = "COPY INTO"
 
 @dataclass
 class _Request:
-    """What a statement says; options by their names in small letters."""
+    """What a statement says; options by their names in small letters.
+
+    Attributes:
+        select: The expressions that are selected from the files; ``None`` for all of their columns.
+        by_position: Whether the files' columns are for those of the table, one by one.
+        names: For which columns of the table they are, one by one.
+    """
 
     table: list[str]
-    path: str
-    format: str
+    path: str = ""
+    format: str = ""
+    select: str | None = None
+    by_position: bool = False
+    names: list[str] | None = None
     preview: int | None = None
     files: list[str] | None = None
     pattern: str | None = None
@@ -61,24 +76,27 @@ def copy_into(work: Work, reader: Reader) -> Result:
     merge_table = _flag(request.copy_options, "mergeschema")
     _refuse_left("COPY_OPTIONS", request.copy_options)
     merge_files = _flag(request.format_options, "mergeschema")
-    file_format = format_of(request.format, request.format_options)
     name = work.name(request.table)
     table, state = _target(work, name)
+    reading = _reading(work, state, request)
+    file_format = format_of(request.format, request.format_options, reading)
     files = _chosen(work, request, file_format)
     if not force:
         files = [path for path in files if str(path) not in table.loaded]
     if not files:
         return _counts(0)
     volumes = work.room.volumes
-    listed = file_reading.columns_of(volumes, file_format, files)
-    columns = file_reading.merged(listed) if merge_files else file_reading.same(listed, file_format)
-    schema, added = _schema_for(work, state, columns, may_grow=merge_table)
+    columns = file_reading.columns_of(volumes, file_format, files, merge=merge_files)
     staged = file_reading.stage(
         volumes, work.transaction, file_format, files, columns, limit=request.preview
     )
-    effect = _stage(work, replace(state, schema=schema), staged)
+    source = _source(work, request, staged)
+    schema, added = _schema_for(work, state, source.columns, may_grow=merge_table)
+    effect = _stage(work, replace(state, schema=schema), source)
+    if effect.inserted != staged.count:
+        raise unsupported("COPY INTO from a query that gives other rows than those of the files")
     if request.preview is not None:
-        return _preview(work, staged)
+        return run_query(work.session, source)
     load = _Load(state, schema, added, effect, [str(path) for path in files], force)
     _commit(work, name, load)
     return _counts(effect.inserted)
@@ -102,16 +120,18 @@ class _Load:
 def _read(reader: Reader) -> _Request:
     reader.expect("COPY", "INTO")
     table = reader.name_parts()
-    if reader.accept("BY", "POSITION") or reader.peek("("):
-        raise unsupported("COPY INTO by position, or with a list of columns")
+    request = _Request(table)
+    if reader.accept("BY", "POSITION"):
+        request.by_position = True
+    elif reader.peek("("):
+        request.names = reader.identifier_list()
     reader.expect("FROM")
     if reader.peek("("):
-        raise unsupported("COPY INTO from a query")
-    path = reader.string()
-    if reader.accept("WITH"):
-        raise unsupported("COPY INTO with a credential or an encryption")
+        request.select, request.path = _read_query(Reader(reader.enclosed()))
+    else:
+        request.path = _read_source(reader)
     reader.expect("FILEFORMAT", "=")
-    request = _Request(table, path, reader.identifier())
+    request.format = reader.identifier()
     if reader.accept("VALIDATE"):
         request.preview = _preview_rows(reader)
     if reader.accept("FILES"):
@@ -126,6 +146,25 @@ def _read(reader: Reader) -> _Request:
         request.copy_options = _options(reader)
     reader.end()
     return request
+
+
+def _read_query(reader: Reader) -> tuple[str, str]:
+    """Read ``SELECT expression_list FROM source``: the list and the path."""
+    reader.expect("SELECT")
+    if reader.peek("DISTINCT") or reader.peek("ALL"):
+        raise unsupported("COPY INTO from SELECT DISTINCT, or from SELECT ALL")
+    listed = reader.until("FROM")
+    reader.expect("FROM")
+    path = _read_source(reader)
+    reader.end()
+    return listed, path
+
+
+def _read_source(reader: Reader) -> str:
+    path = reader.string()
+    if reader.accept("WITH"):
+        raise unsupported("COPY INTO with a credential or an encryption")
+    return path
 
 
 def _preview_rows(reader: Reader) -> int:
@@ -245,6 +284,62 @@ def _glob(pattern: str) -> re.Pattern[str]:
 # ---- the columns
 
 
+def _reading(work: Work, state: TableState, request: _Request) -> TextReading:
+    """Return how files of text are read.
+
+    Where columns go by position they are those of the table, save for those that it computes:
+    https://docs.databricks.com/aws/en/sql/language-manual/delta-copy-into.
+    """
+    zone, check = str(work.session.configuration["TIMEZONE"]), work.session.check_interrupt
+    if not request.by_position and request.names is None:
+        return TextReading(zone=zone, all_columns=request.select is None, check_interrupt=check)
+    if request.select is not None:
+        raise unsupported("COPY INTO by position, or with a list of columns, from a query")
+    if request.format.upper() != "CSV":
+        raise unsupported("COPY INTO by position, or with a list of columns, of any format but CSV")
+    if request.names is None:
+        targets = [item for item in state.schema.columns if not _computed(item)]
+    else:
+        targets = [state.schema.column(name) for name in request.names]
+        if any(_computed(item) for item in targets):
+            raise unsupported("COPY INTO with a list that has an IDENTITY or GENERATED column")
+    columns = [Column(item.name, STRING if item.type.is_string else item.type) for item in targets]
+    file_reading.refuse_repeated(columns)
+    return TextReading(
+        zone=zone,
+        schema=tuple(columns),
+        all_columns=True,
+        by_position=True,
+        check_interrupt=check,
+    )
+
+
+def _computed(column: TableColumn) -> bool:
+    return column.identity is not None or column.generated is not None
+
+
+def _source(work: Work, request: _Request, staged: StagedFiles) -> TranslatedQuery:
+    """Return what is loaded as a query."""
+    relation = relation_of(staged)
+    if request.select is None:
+        listed = ", ".join(staged.physical)
+        return TranslatedQuery(
+            f"SELECT {listed} FROM {relation.sql}", staged.columns, {}, staged.physical
+        )
+    name = f"known_{len(work.resolver.known)}"
+    work.resolver.known[name] = relation
+    expression = parse.parse_statement(f"SELECT {request.select} FROM {name}")
+    if not isinstance(expression, exp.Select):
+        raise unsupported("COPY INTO from a query of this form")
+    refuse_metadata(expression)
+    for kind in (exp.AggFunc, exp.Window, exp.Subquery):
+        if expression.find(kind) is not None:
+            raise unsupported("COPY INTO from a query with an aggregate, a window or a query in it")
+    translated = work.translate(expression.copy())
+    file_reading.refuse_repeated(translated.columns)
+    return translated
+
+
 def _schema_for(
     work: Work, state: TableState, columns: Sequence[Column], *, may_grow: bool
 ) -> tuple[TableSchema, list[TableColumn]]:
@@ -290,28 +385,16 @@ def _plain(kind: SqlType) -> str:
 # ---- the rows
 
 
-def _stage(work: Work, state: TableState, staged: StagedFiles) -> Effect:
-    targets = [state.schema.column(column.name) for column in staged.columns]
+def _stage(work: Work, state: TableState, source: TranslatedQuery) -> Effect:
+    targets = [state.schema.column(column.name) for column in source.columns]
     refuse_identity(targets)
-    listed = ", ".join(staged.physical)
     # Of equal types: a field of a struct may be spelled otherwise, and nothing else.
     columns = tuple(
         replace(column, type=target.type if not target.type.is_string else column.type)
-        for column, target in zip(staged.columns, targets, strict=True)
+        for column, target in zip(source.columns, targets, strict=True)
     )
-    source = TranslatedQuery(
-        f"SELECT {listed} FROM {staged.relation}", columns, {}, staged.physical
-    )
-    plan = InsertPlan(source, targets, list(range(len(targets))))
+    plan = InsertPlan(replace(source, columns=columns), targets, list(range(len(targets))))
     return write_query(work, state, plan)[1]
-
-
-def _preview(work: Work, staged: StagedFiles) -> Result:
-    listed = ", ".join(staged.physical)
-    source = TranslatedQuery(
-        f"SELECT {listed} FROM {staged.relation}", staged.columns, {}, staged.physical
-    )
-    return run_query(work.session, source)
 
 
 def _commit(work: Work, name: TableName, load: _Load) -> None:

@@ -14,7 +14,7 @@ from vinci_code.warehouse.engine.volume_files import Entry
 from vinci_code.warehouse.engine.volume_paths import VolumePath, VolumePathError
 from vinci_code.warehouse.engine.volumes import Volumes
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.sql.types import Column
+from vinci_code.warehouse.sql.types import Column, SqlType
 
 
 class FileFormat(Protocol):
@@ -27,10 +27,19 @@ class FileFormat(Protocol):
     def columns(self, stream: BinaryIO, path: str) -> list[Column]:
         """Return the columns of a file."""
 
+    def combined(self, listed: Sequence[Sequence[Column]], *, merge: bool) -> list[Column]:
+        """Return the columns of all files together; ``merge`` is their ``mergeSchema``."""
+
+    def carried(self, columns: Sequence[Column]) -> pa.Schema:
+        """Return the form in which rows of these columns are staged."""
+
+    def relation(self, staged: str, columns: Sequence[Column]) -> str:
+        """Return staged rows as columns ``c0``, ``c1`` and so on."""
+
     def batches(
         self, stream: BinaryIO, path: str, columns: Sequence[Column]
     ) -> Iterator[pa.RecordBatch]:
-        """Return its rows, in the columns that it has."""
+        """Return a file's rows as these columns, in the form of ``carried``."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class StagedFiles:
     """The rows of files.
 
     Attributes:
-        relation: The staged relation.
+        relation: The staged relation, as it can stand in FROM.
         columns: Its columns.
         physical: Their names in it.
         count: The number of its rows.
@@ -91,57 +100,23 @@ def discover(volumes: Volumes, path: VolumePath, *, recursive: bool) -> list[Vol
 
 
 def columns_of(
-    volumes: Volumes, file_format: FileFormat, files: Sequence[VolumePath]
-) -> list[list[Column]]:
-    """Return the columns of each file.
+    volumes: Volumes, file_format: FileFormat, files: Sequence[VolumePath], *, merge: bool
+) -> list[Column]:
+    """Return the columns of all files together; ``merge`` is their ``mergeSchema``.
 
     Raises:
-        SqlError: A file cannot be read, or has two columns of one name.
+        SqlError: A file cannot be read or has two columns of one name, or the columns of the files
+            do not go together.
     """
     listed = []
     for path in files:
         with volumes.open(path) as stream:
             columns = file_format.columns(stream, str(path))
-        _refuse_repeated(columns)
+        refuse_repeated(columns)
         listed.append(columns)
-    return listed
-
-
-def merged(listed: Sequence[Sequence[Column]]) -> list[Column]:
-    """Return the columns of all files together.
-
-    Raises:
-        SqlError: ``CANNOT_MERGE_SCHEMAS`` where a column has two types.
-    """
-    found: dict[str, Column] = {}
-    for columns in listed:
-        for column in columns:
-            known = found.setdefault(column.name.lower(), column)
-            if known.type != column.type:
-                raise SqlError(
-                    "CANNOT_MERGE_SCHEMAS",
-                    "42KD9",
-                    f"Failed merging schemas: the column `{column.name}` is {known.type.text} in "
-                    f"one file and {column.type.text} in another.",
-                )
-    return list(found.values())
-
-
-def same(listed: Sequence[Sequence[Column]], file_format: FileFormat) -> list[Column]:
-    """Return the columns that all files have.
-
-    Raises:
-        SqlError: They differ: without ``mergeSchema`` Spark takes the columns of any one of them.
-    """
-    first = listed[0]
-    expected = {(item.name.lower(), item.type) for item in first}
-    for columns in listed[1:]:
-        if {(item.name.lower(), item.type) for item in columns} != expected:
-            raise unsupported(
-                f"{file_format.name} files of different columns at one path without "
-                "'mergeSchema' = 'true' in the format's options"
-            )
-    return list(first)
+    found = file_format.combined(listed, merge=merge)
+    refuse_repeated(found)
+    return found
 
 
 def stage(
@@ -158,20 +133,17 @@ def stage(
     Raises:
         SqlError: A row cannot be read.
     """
-    physical = tuple(f"c{index}" for index in range(len(columns)))
-    schema = pa.schema(
-        [pa.field(name, item.type.arrow()) for name, item in zip(physical, columns, strict=True)]
-    )
-    rows = _Rows(volumes, file_format, files, columns, schema, limit)
-    reader = pa.RecordBatchReader.from_batches(schema, iter(rows))
+    rows = _Rows(volumes, file_format, files, columns, limit)
+    reader = pa.RecordBatchReader.from_batches(file_format.carried(columns), iter(rows))
     try:
-        relation = transaction.stage_arrow(reader)
+        staged = transaction.stage_arrow(reader)
     except (duckdb.Error, pa.ArrowException):
         # What the reader has raised comes back through DuckDB as text.
         if rows.failure is not None:
             raise rows.failure from None
         raise
-    return StagedFiles(relation, tuple(columns), physical, rows.count)
+    physical = tuple(f"c{index}" for index in range(len(columns)))
+    return StagedFiles(file_format.relation(staged, columns), tuple(columns), physical, rows.count)
 
 
 class _Rows:
@@ -183,7 +155,6 @@ class _Rows:
         file_format: FileFormat,
         files: Sequence[VolumePath],
         columns: Sequence[Column],
-        schema: pa.Schema,
         limit: int | None,
     ) -> None:
         self.count = 0
@@ -192,7 +163,6 @@ class _Rows:
         self._format = file_format
         self._files = files
         self._columns = columns
-        self._schema = schema
         self._left = limit
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -214,32 +184,34 @@ class _Rows:
 
     def _of(self, path: VolumePath) -> Iterator[pa.RecordBatch]:
         with self._volumes.open(path) as stream:
-            own = self._format.columns(stream, str(path))
-            places = {item.name.lower(): index for index, item in enumerate(own)}
-            for batch in self._format.batches(stream, str(path), own):
-                arrays = []
-                for column, field in zip(self._columns, self._schema, strict=True):
-                    place = places.get(column.name.lower())
-                    arrays.append(
-                        pa.nulls(batch.num_rows, field.type)
-                        if place is None
-                        else batch.column(place)
-                    )
-                yield pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+            yield from self._format.batches(stream, str(path), self._columns)
 
 
 def _path(above: VolumePath, entry: Entry) -> VolumePath:
     return VolumePath(above.volume, entry.path)
 
 
-def _refuse_repeated(columns: Sequence[Column]) -> None:
+def refuse_repeated(columns: Sequence[Column]) -> None:
+    """Refuse columns whose names differ by their case at most, in what is nested too.
+
+    Raises:
+        SqlError: ``COLUMN_ALREADY_EXISTS``.
+    """
+    _refuse_names([(column.name, column.type) for column in columns])
+
+
+def _refuse_names(fields: Sequence[tuple[str, SqlType]]) -> None:
     seen: set[str] = set()
-    for column in columns:
-        if column.name.lower() in seen:
+    for name, kind in fields:
+        if name.lower() in seen:
             raise SqlError(
                 "COLUMN_ALREADY_EXISTS",
                 "42711",
-                f"The column `{column.name.lower()}` already exists. Choose another name or rename "
+                f"The column `{name.lower()}` already exists. Choose another name or rename "
                 "the existing column.",
             )
-        seen.add(column.name.lower())
+        seen.add(name.lower())
+        inner: SqlType | None = kind
+        while inner is not None and inner.name != "STRUCT":
+            inner = inner.element or inner.value
+        _refuse_names([(item.name, item.type) for item in inner.fields] if inner else [])

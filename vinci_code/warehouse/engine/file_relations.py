@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vinci_code.warehouse.engine import file_reading
 from vinci_code.warehouse.engine.file_formats import format_of
 from vinci_code.warehouse.engine.file_reading import StagedFiles
+from vinci_code.warehouse.engine.text_options import TextReading
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.engine.volumes import Volumes
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query_context import Relation
 
 
-def by_path(volumes: Volumes, transaction: Transaction, name: str, text: str) -> Relation:
-    """Return the rows of ``format.`path` ``."""
+def by_path(
+    volumes: Volumes,
+    transaction: Transaction,
+    name: str,
+    text: str,
+    check_interrupt: Callable[[], None],
+) -> Relation:
+    """Return the rows of ``format.`path` ``; ``check_interrupt`` is called now and then."""
     refuse_in_transaction(transaction)
-    file_format = format_of(name, {})
+    # Types of CSV are not inferred here, and those of JSON always: no zone comes into it.
+    file_format = format_of(name, {}, TextReading(check_interrupt=check_interrupt))
     path = file_reading.locate(volumes, text)
     files = file_reading.discover(volumes, path, recursive=False)
     if not files:
         raise nothing_to_read(name)
-    listed = file_reading.columns_of(volumes, file_format, files)
-    columns = file_reading.same(listed, file_format)
+    columns = file_reading.columns_of(volumes, file_format, files, merge=False)
     return relation_of(file_reading.stage(volumes, transaction, file_format, files, columns))
 
 

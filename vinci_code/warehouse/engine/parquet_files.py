@@ -60,20 +60,70 @@ class ParquetFormat:
             for field in schema
         ]
 
+    def combined(self, listed: Sequence[Sequence[Column]], *, merge: bool) -> list[Column]:
+        """Return the columns of all files together.
+
+        Raises:
+            SqlError: ``CANNOT_MERGE_SCHEMAS`` where a column has two types; without ``merge``
+                where they differ at all, since Spark takes the columns of any one of them.
+        """
+        return _merged(listed) if merge else _same(listed)
+
+    def carried(self, columns: Sequence[Column]) -> pa.Schema:
+        """Return the form in which rows are staged: as they are."""
+        return pa.schema([(f"c{place}", item.type.arrow()) for place, item in enumerate(columns)])
+
+    def relation(self, staged: str, columns: Sequence[Column]) -> str:
+        """Return staged rows as columns ``c0``, ``c1`` and so on."""
+        del columns
+        return staged
+
     def batches(
         self, stream: BinaryIO, path: str, columns: Sequence[Column]
     ) -> Iterator[pa.RecordBatch]:
-        """Return a file's rows: its own columns, as ``columns`` said."""
-        schema = pa.schema([pa.field(item.name, item.type.arrow()) for item in columns])
+        """Return a file's rows as these columns: each one that it has not is NULL."""
+        own = self.columns(stream, path)
+        places = {item.name.lower(): index for index, item in enumerate(own)}
+        schema = self.carried(columns)
+        wanted = [places.get(item.name.lower()) for item in columns]
         try:
             for batch in _opened(stream, path).iter_batches(BATCH_ROWS):
                 arrays = [
-                    _converted(item, field.type)
-                    for item, field in zip(batch.columns, schema, strict=True)
+                    pa.nulls(batch.num_rows, field.type)
+                    if place is None
+                    else _converted(batch.column(place), own[place].type.arrow())
+                    for place, field in zip(wanted, schema, strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable("NO_HINT", path, str(error)) from error
+
+
+def _merged(listed: Sequence[Sequence[Column]]) -> list[Column]:
+    found: dict[str, Column] = {}
+    for columns in listed:
+        for column in columns:
+            known = found.setdefault(column.name.lower(), column)
+            if known.type != column.type:
+                raise SqlError(
+                    "CANNOT_MERGE_SCHEMAS",
+                    "42KD9",
+                    f"Failed merging schemas: the column `{column.name}` is {known.type.text} in "
+                    f"one file and {column.type.text} in another.",
+                )
+    return list(found.values())
+
+
+def _same(listed: Sequence[Sequence[Column]]) -> list[Column]:
+    first = listed[0]
+    expected = {(item.name.lower(), item.type) for item in first}
+    for columns in listed[1:]:
+        if {(item.name.lower(), item.type) for item in columns} != expected:
+            raise unsupported(
+                "PARQUET files of different columns at one path without 'mergeSchema' = 'true' in "
+                "the format's options"
+            )
+    return list(first)
 
 
 def _opened(stream: BinaryIO, path: str) -> Any:

@@ -118,7 +118,8 @@ class Work:
 
     def files(self, name: str, path: str) -> Relation:
         """Return the rows of the files at a path, in the format of a name."""
-        return file_relations.by_path(self.room.volumes, self.transaction, name, path)
+        check = self.session.check_interrupt
+        return file_relations.by_path(self.room.volumes, self.transaction, name, path, check)
 
     def translate(self, expression: exp.Expression) -> TranslatedQuery:
         """Translate a query; its parameters are kept for the statement that it becomes part of."""

@@ -288,7 +288,7 @@ def from_json(text: str | None, schema: str, options: str, zone: str) -> str | N
     kind = _schema_type(schema)
     settings = _loaded_options(options)
     mode = settings["mode"]
-    fitter = _Fitter(zone, strict=mode == "FAILFAST", formats=settings)
+    fitter = Fitter(zone, strict=mode == "FAILFAST", formats=settings)
     try:
         if not text.strip():
             return None
@@ -326,8 +326,14 @@ def _permissive_null(kind: SqlType) -> str | None:
     return None
 
 
-class _Fitter:
-    """Fits JSON values to types as Spark's JSON reader does."""
+class Fitter:
+    """Fits JSON values to types as Spark's JSON reader does.
+
+    Args:
+        zone: The time zone of times that name none.
+        strict: Whether a value that does not fit is an error; otherwise it is NULL.
+        formats: Patterns of dates and times, by the names of their options in small letters.
+    """
 
     def __init__(self, zone: str, *, strict: bool, formats: dict[str, str] | None = None) -> None:
         self._zone = zone
@@ -366,10 +372,14 @@ class _Fitter:
                 str(_leaf(key, kind.key, self._zone)): self.fit(item, kind.value)
                 for key, item in value.items()
             }
-        pattern = self._formats.get(_FORMAT_OPTIONS.get(kind.name, ""))
+        pattern = self.pattern(kind)
         if pattern is not None and isinstance(value, str):
             return _formatted(value, pattern, kind, self._zone)
         return _leaf(value, kind, self._zone)
+
+    def pattern(self, kind: SqlType) -> str | None:
+        """Return the pattern that an option gives for the texts of a type."""
+        return self._formats.get(_FORMAT_OPTIONS.get(kind.name, ""))
 
     def _struct(self, value: Any, kind: SqlType) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -565,7 +575,7 @@ def variant_cast(text: str | None, schema: str, mode: str, zone: str) -> str | N
     return None if found is None else json.dumps(found, ensure_ascii=False)
 
 
-class _VariantFitter(_Fitter):
+class _VariantFitter(Fitter):
     """Fits VARIANT values: scalars are cast as CAST does, text to numbers too.
 
     An attempt gives NULL for each part that does not fit.

@@ -68,6 +68,18 @@ def read(text: str, *, words: bool = False) -> Any:
         return _first_value(decoder, usual)
 
 
+def read_alone(text: str) -> Any:
+    """Return the JSON value that a text is, with nothing after it; texts stand in double quotes.
+
+    Raises:
+        ValueError: It is not.
+    """
+    value, end = _WORDS.raw_decode(text, _BLANKS.match(text).end())  # type: ignore[union-attr]
+    if text[end:].strip(" \t\n\r"):
+        raise ValueError("something follows a value")
+    return value
+
+
 def pairs(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the keys and values of an object, those of a repeated key too."""
     yield from value.pairs if isinstance(value, Repeated) else value.items()
@@ -152,13 +164,17 @@ def _check_end(value: Any, text: str, end: int) -> None:
 
 _LOOSE = re.compile(
     r"""(?P<double>"(?:[^"\\]|\\.)*")|'(?P<single>(?:[^'\\]|\\.)*)'|"""
-    r"(?P<word>(?:[+-]INF|\+Infinity)(?![\w$]))",
+    r"(?P<word>(?:[+-]INF|\+Infinity)(?![\w$]))|"
+    # What is never closed goes to the end, so that it is looked through once.
+    r"""(?P<open>"(?:[^"\\]|\\.)*\\?\Z|'(?:[^'\\]|\\.)*\\?\Z)""",
     re.DOTALL,
 )
 
 
 def _usual(match: re.Match[str]) -> str:
     """Return a text in single quotes, or a word of Jackson's, as Python's reader knows it."""
+    if match["open"] is not None:
+        return match["open"]
     if match["word"] is not None:
         return "-Infinity" if match["word"].startswith("-") else "Infinity"
     if match["double"] is not None:

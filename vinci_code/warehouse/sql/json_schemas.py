@@ -6,7 +6,7 @@ https://docs.databricks.com/aws/en/sql/language-manual/functions/schema_of_varia
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
@@ -72,6 +72,21 @@ def schema_of_variant(text: str | None) -> str | None:
     return _inferred(load(text), _OF_VARIANT).text
 
 
+def row_type(value: dict[str, Any]) -> SqlType:
+    """Return the STRUCT of one record of a file; what is NULL or empty in it is VOID."""
+    return _inferred(value, _OF_JSON)
+
+
+def merged_rows(kinds: Iterable[SqlType]) -> SqlType:
+    """Return the STRUCT that records of several types are of."""
+    return reduce(lambda one, other: _merged(one, other, _OF_JSON), kinds, SqlType("STRUCT"))
+
+
+def usable_row(kind: SqlType) -> SqlType:
+    """Return a STRUCT without what no column can have; it may be left with no field."""
+    return _usable(kind) or SqlType("STRUCT")
+
+
 def _inferred(value: Any, rules: _Rules) -> SqlType:
     if value is None:
         return VOID
@@ -95,6 +110,11 @@ def _json_leaf(value: Any) -> SqlType:
     return DOUBLE if isinstance(value, Number) else STRING
 
 
+def _json_leaf_or_empty(value: Any) -> SqlType:
+    # An empty text may stand for a NULL: JsonInferSchema lets the other values decide.
+    return VOID if value == "" else _json_leaf(value)
+
+
 def _variant_leaf(value: Any) -> SqlType:
     # The end of a number tells a double from a decimal: decimals are kept without zeros at theirs.
     if isinstance(value, Number) and "e" not in value.lower() and not value.endswith(".0"):
@@ -104,7 +124,7 @@ def _variant_leaf(value: Any) -> SqlType:
     return _json_leaf(value)
 
 
-_OF_JSON = _Rules(_json_leaf, "STRUCT", STRING)
+_OF_JSON = _Rules(_json_leaf_or_empty, "STRUCT", STRING)
 _OF_VARIANT = _Rules(_variant_leaf, "OBJECT", VARIANT)
 
 

@@ -148,7 +148,7 @@ class Gateway:
             if fault is not None:
                 record.fault = fault.name
                 return self._spoiled_file(fault, files, number)
-            return HttpAnswer(200, files.content(number), dict(_FILE_HEADERS))
+            return HttpAnswer(200, headers=dict(_FILE_HEADERS), parts=files.parts(number))
         except LinkError as error:
             record.error = str(error)
             return rest.error_answer(403, "ACCESS_DENIED", record.error)

@@ -1,10 +1,11 @@
 """Large results as files that a client fetches by presigned links (CloudFetch).
 
 Each file is a whole Arrow IPC stream of some of the result's rows, in one LZ4 frame where the
-client can read that. A link tells the file's first row, its rows and its size before compression
-(``TSparkArrowResultLink``). A file is encoded when it is asked for, which may be several times;
-what it is made of is kept in memory as long as that is not much, and on disk beyond. All of it goes
-when the result is closed.
+client can read that. The blocks of that frame are stored as they are: on the loopback to compress
+takes longer than what it saves, and so the parts of a file are sent from where they lie. A link
+tells the file's first row, its rows and its size before compression (``TSparkArrowResultLink``). A
+file is encoded when it is asked for, which may be several times; what it is made of is kept in
+memory as long as that is not much, and on disk beyond. All of it goes when the result is closed.
 
 Against what is not defended: the links of a result are good for whoever has them, as they are on a
 cloud's storage.
@@ -48,9 +49,15 @@ KEPT_BYTES = 64 * 1024 * 1024
 _PATH = re.compile(r"/result-files/([0-9a-f]{32})/([0-9a-f]{32})/(0|[1-9][0-9]{0,8})")
 # The end mark of an Arrow IPC stream: a continuation mark and the length zero.
 _END_OF_STREAM = 8
-# Stores nearly everything as it is: on the loopback the compression would take longer than what it
-# saves. What a client reads is an LZ4 frame like any other.
+# Whole files are compressed at this level, which stores nearly everything as it is.
 _FASTEST = -65537
+# Of an LZ4 frame: how long a block may be, and the mark of one that is stored as it is
+# (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md).
+_BLOCK = 4 * 1024 * 1024
+_AS_IT_IS = 0x80000000
+_NO_MORE_BLOCKS = bytes(4)
+# Smaller parts are sent together: each that is sent alone is a record of TLS of its own.
+_SMALL_PART = 256 * 1024
 
 
 class NoSuchFileError(Exception):
@@ -221,8 +228,18 @@ class ResultFiles:
             httpHeaders={},
         )
 
+    def parts(self, number: int) -> list[memoryview]:
+        """The bytes of a file, in parts that are one after another; none of them is a copy.
+
+        Raises:
+            NoSuchFileError: There is none of that number any more.
+        """
+        batches, stored = self._found(number)
+        parts = [memoryview(stored)] if batches is None else self._in_parts(batches)
+        return _joined(_framed(parts) if self._encoder.lz4 else parts)
+
     def content(self, number: int, *, without_last: bool = False) -> bytes:
-        """The bytes of a file.
+        """The bytes of a file, with a checksum by which a client finds what is wrong with it.
 
         Args:
             number: Which.
@@ -231,12 +248,7 @@ class ResultFiles:
         Raises:
             NoSuchFileError: There is none of that number any more.
         """
-        with self._lock:
-            if self._closed or number >= len(self._files):
-                raise NoSuchFileError
-            file = self._files[number]
-            stored = None if file.on_disk is None else file.on_disk.read_bytes()
-            batches = file.batches
+        batches, stored = self._found(number)
         stream = stored if batches is None else self._stream(batches)
         if without_last:
             stream = _without_last(stream)
@@ -252,6 +264,14 @@ class ResultFiles:
                     file.on_disk.unlink(missing_ok=True)
         self._store.forget(self.session, self.statement)
 
+    def _found(self, number: int) -> tuple[list[pa.RecordBatch] | None, bytes]:
+        """The batches of a file, or what is on disk of it."""
+        with self._lock:
+            if self._closed or number >= len(self._files):
+                raise NoSuchFileError
+            file = self._files[number]
+            return file.batches, b"" if file.on_disk is None else file.on_disk.read_bytes()
+
     def _keep(self, file: ResultFile) -> None:
         self._kept += file.size
         if self._kept <= KEPT_BYTES or file.batches is None:
@@ -264,6 +284,13 @@ class ResultFiles:
     def _size(self, batches: Sequence[pa.RecordBatch]) -> int:
         parts: int = sum(pa.ipc.get_record_batch_size(batch) for batch in batches)
         return len(self._encoder.schema_message) + parts + _END_OF_STREAM
+
+    def _in_parts(self, batches: Sequence[pa.RecordBatch]) -> list[memoryview]:
+        sink = _Parts()
+        with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), self._encoder.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return sink.parts
 
     def _stream(self, batches: Sequence[pa.RecordBatch]) -> pa.Buffer:
         buffer = pa.allocate_buffer(self._size(batches))
@@ -286,6 +313,63 @@ class ResultFiles:
             content_checksum=True,
         )
         return frame
+
+
+class _Parts:
+    """Takes what Arrow writes: the buffers themselves."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.parts: list[memoryview] = []
+
+    def write(self, data: pa.Buffer | bytes) -> int:
+        """Keep a part."""
+        part = memoryview(data).cast("B")
+        if len(part):
+            self.parts.append(part)
+        return len(part)
+
+    def flush(self) -> None:
+        """Do nothing: all is here."""
+
+
+def _framed(parts: Sequence[memoryview]) -> list[memoryview]:
+    """An LZ4 frame that holds these parts as they are."""
+    size = sum(map(len, parts))
+    head = lz4.frame.compress_begin(
+        lz4.frame.create_compression_context(),
+        source_size=size,
+        block_size=lz4.frame.BLOCKSIZE_MAX4MB,
+        block_linked=False,
+    )
+    framed = [memoryview(head)]
+    room = 0
+    for part in parts:
+        while part:
+            if not room:
+                room = min(_BLOCK, size)
+                size -= room
+                framed.append(memoryview((room | _AS_IT_IS).to_bytes(4, "little")))
+            framed.append(part[:room])
+            part = part[room:]
+            room -= len(framed[-1])
+    return [*framed, memoryview(_NO_MORE_BLOCKS)]
+
+
+def _joined(parts: Sequence[memoryview]) -> list[memoryview]:
+    """The same with small parts put together."""
+    joined: list[memoryview] = []
+    small: list[memoryview] = []
+    for part in parts:
+        if len(part) < _SMALL_PART:
+            small.append(part)
+            continue
+        if small:
+            joined.append(memoryview(b"".join(small)))
+            small = []
+        joined.append(part)
+    return [*joined, memoryview(b"".join(small))] if small else joined
 
 
 def _without_last(stream: pa.Buffer | bytes) -> pa.Buffer:

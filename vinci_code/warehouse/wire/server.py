@@ -106,6 +106,7 @@ class HttpAnswer:
     Attributes:
         status: HTTP status.
         body: The body; its length becomes ``Content-Length``.
+        parts: A body in parts, in place of ``body``.
         headers: Further headers.
         cut: Where to cut the connection with a reset instead of finishing the answer: ``None``
             (not at all), ``before`` (nothing is sent), ``mid`` (the headers and half of the body).
@@ -118,6 +119,7 @@ class HttpAnswer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: str | None = None
+    parts: Sequence[memoryview] = ()
     file: BinaryIO | None = None
     file_size: int = 0
     head_size: int | None = None
@@ -130,7 +132,9 @@ class HttpAnswer:
     @property
     def size(self) -> int:
         """How many bytes the body has."""
-        return len(self.body) if self.file is None else self.file_size
+        if self.file is not None:
+            return self.file_size
+        return sum(map(len, self.parts)) if self.parts else len(self.body)
 
     @property
     def sent(self) -> int:
@@ -495,6 +499,11 @@ class _HttpConnection(BaseHTTPRequestHandler):
         elif answer.file is not None:
             self.connection.sendall(head)
             self._send_file(answer.file, answer.size)
+        elif answer.parts:
+            self.connection.sendall(head)
+            for part in answer.parts:
+                self.connection.settimeout(SEND_SECONDS)
+                self.connection.sendall(part)
         elif len(answer.body) <= _SMALL:
             self.connection.sendall(head + answer.body)
         else:
