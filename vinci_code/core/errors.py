@@ -29,6 +29,7 @@
     │           │   └── SessionLostError it no longer knows the session
     │           ├── LimitExceeded        too many, too large, or too much at once
     │           │   └── TooManyRequests  the workspace takes no more for now
+    │           ├── LinkRefusedError     a storage takes the link to a file no more
     │           ├── PartialCommitError   of a unit that was sent in parts, one has failed
     │           ├── PermissionDenied     the credentials may not do this
     │           ├── ResultExpired        rows that were not fetched are gone

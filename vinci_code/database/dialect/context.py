@@ -376,6 +376,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         return -1 if -1 in counts else sum(counts)
 
     @property
+    def held_writes(self) -> Sequence[Held]:
+        """What is held of it; nothing where it was run at once."""
+        return self._held
+
+    @property
     def known_rowcount(self) -> int | None:
         """How many rows of what is held were matched; ``None`` where that has to be asked for."""
         if self._is_flush and self._may_miss:

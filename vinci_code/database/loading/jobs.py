@@ -15,7 +15,7 @@ from vinci_code.database.loading.choosing import Choice, Staging, choose
 from vinci_code.database.loading.given import GivenColumn, given_columns
 from vinci_code.database.loading.portions import Portion, Source
 from vinci_code.database.loading.results import LoadOutcome, LoadPlan, LoadResult, Mode, Report
-from vinci_code.database.loading.rows import RowLoad
+from vinci_code.database.loading.rows import HeldOutcome, RowLoad
 from vinci_code.database.loading.targets import LoadTarget, matching, quoted
 from vinci_code.database.loading.telling import Telling
 
@@ -90,7 +90,7 @@ class LoadJob:
             tuple(given.column.name for given in self._first),
         )
 
-    def run(self, connection: Connection) -> LoadOutcome | StagedOutcome:
+    def run(self, connection: Connection) -> LoadOutcome | HeldOutcome | StagedOutcome:
         """Write the rows, in a transaction that somebody else ends."""
         choice = self._choose(connection)
         if choice.staging is not None:
@@ -146,11 +146,11 @@ class LoadJob:
             return matching.update
         return [item.column for item in self._first if item.column not in matching.keys]
 
-    def result(self, outcome: LoadOutcome | StagedOutcome) -> LoadResult:
-        """What came of it."""
+    def result(self, outcome: LoadOutcome | HeldOutcome | StagedOutcome) -> LoadResult:
+        """What came of it, as far as it was told until now."""
         choice = self._choice
         assert choice is not None  # noqa: S101 - it was run
-        counted = outcome if isinstance(outcome, LoadOutcome) else _of_staged(outcome)
+        counted = _told(outcome)
         return LoadResult(
             self.table.fullname,
             self._request.mode,
@@ -219,7 +219,11 @@ def _is_closed(error: DBAPIError) -> bool:
     return isinstance(own, PermissionDenied) or own.error_class == "UC_VOLUME_NOT_FOUND"
 
 
-def _of_staged(found: StagedOutcome) -> LoadOutcome:
+def _told(found: LoadOutcome | HeldOutcome | StagedOutcome) -> LoadOutcome:
+    if isinstance(found, LoadOutcome):
+        return found
+    if isinstance(found, HeldOutcome):
+        return found.told()
     inserted, changed = found.inserted, found.changed
     written = None if inserted is None or changed is None else inserted + changed
     return LoadOutcome(written, inserted, changed, found.skipped, found.bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -49,8 +50,10 @@ class RowLoad:
         self._telling = telling
         self._counts = is_counted(connection.dialect)
         self._insert_of = cache(partial(column_insert, connection, table))
+        # Upserts that are held; the warehouse tells after the commit what it has done.
+        self._held: list[Any] = []
 
-    def run(self, portions: Iterable[Portion], columns_of: Any) -> LoadOutcome:
+    def run(self, portions: Iterable[Portion], columns_of: Any) -> LoadOutcome | HeldOutcome:
         """Write all rows.
 
         Args:
@@ -67,7 +70,7 @@ class RowLoad:
             self._connection.execute(delete(self._table))
         before = self._count() if self._counts and mode == "upsert" else 0
         written = 0
-        for portion in portions_within(portions, ROWS):
+        for portion in portions_within(portions, ROWS if self._counts else _HELD_ROWS):
             written += self._write_portion(portion, columns_of(names_of(portion)))
             self._telling.add(portion.rows, portion.size)
         return self._outcome(written, before)
@@ -94,6 +97,8 @@ class RowLoad:
                 raise
             self._explain(error, rows, columns)
             raise
+        if not self._counts:
+            self._held += getattr(getattr(result, "context", None), "held_writes", ())
         return result.rowcount if self._counts else 0
 
     def _upsert(self, rows: Sequence[Row], columns: Sequence[Given]) -> Any:
@@ -126,16 +131,52 @@ class RowLoad:
     def _count(self) -> int:
         return self._connection.scalar(select(func.count()).select_from(self._table)) or 0
 
-    def _outcome(self, written: int, before: int) -> LoadOutcome:
+    def _outcome(self, written: int, before: int) -> LoadOutcome | HeldOutcome:
         read, mode = self._telling.rows, self._matching.mode
         if mode in {"append", "replace"} or read == 0:
             return LoadOutcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
+            return HeldOutcome(read, tuple(self._held))
+        # Of an upsert that changes nothing, as of keys alone, SQLite counts what is new.
+        inserted = written if mode == "insert_missing" else self._count() - before
+        return LoadOutcome(
+            written=written, inserted=inserted, changed=written - inserted, skipped=read - written
+        )
+
+
+@dataclass(frozen=True)
+class HeldOutcome:
+    """What becomes of the rows of an upsert that are held, told after their commit.
+
+    Attributes:
+        read: How many rows there were.
+        writes: The writes that hold them.
+    """
+
+    read: int
+    writes: tuple[Any, ...]
+
+    def told(self) -> LoadOutcome:
+        """What the warehouse has told; nothing where they have not gone as one statement.
+
+        Or where several have one key, of which one row was made.
+        """
+        if len(self.writes) != 1 or len(self.writes[0].settled()) != self.read:
             return LoadOutcome()
-        if mode == "insert_missing":
-            return LoadOutcome(written=written, inserted=written, changed=0, skipped=read - written)
-        inserted = self._count() - before
-        return LoadOutcome(written=read, inserted=inserted, changed=read - inserted, skipped=0)
+        counts = self.writes[0].counts
+        inserted, changed = counts.get("num_inserted_rows"), counts.get("num_updated_rows")
+        if inserted is None or changed is None:
+            return LoadOutcome()
+        return LoadOutcome(
+            written=inserted + changed,
+            inserted=inserted,
+            changed=changed,
+            skipped=self.read - inserted - changed,
+        )
+
+
+_HELD_ROWS = 65_536
+"""How many rows of Arrow are one write that is held."""
 
 
 def _first_refused(rows: Sequence[Row], given: Given, dialect: Any) -> tuple[int, str | None]:

@@ -46,6 +46,8 @@ class HeldRows:
         reads: The bare names of the other tables that it reads; ``None`` if unknown.
         made: Keys of its rows of which another process has noted that they prove it: see
             ``recovery``.
+        counts: What the warehouse has said of the rows of an upsert, by its names, where all of
+            them and nothing else went into one statement.
     """
 
     shape: Shape
@@ -58,6 +60,13 @@ class HeldRows:
     apart: bool = False
     reads: frozenset[str] | None = frozenset()
     made: frozenset[int] = frozenset()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def note_counts(self, counts: Mapping[str, int]) -> None:
+        """Keep what the warehouse has said of the rows of its statement."""
+        self.counts = counts
+        if len(self.sources) == 1 and len(self.sources[0].rows) == len(self.rows):
+            self.sources[0].counts = counts
 
     def note_rowcount(self, rowcount: int) -> None:
         """Keep how many rows a statement of its own has matched."""

@@ -1155,6 +1155,8 @@ class Unit:
             step.of.note_rowcount(cursor.rowcount)
             if isinstance(step.of, HeldFiles):
                 step.of.counts = cursor.counts
+            elif isinstance(step.of, HeldRows):
+                step.of.note_counts(cursor.counts)
 
     def _send_together(self, made: Iterator[Step], held: list[Held]) -> None:
         """Send statements as one block; where they are too large for it, as a transaction."""
@@ -1288,7 +1290,8 @@ class Unit:
     def _send(self, step: Step, held: list[Held]) -> Cursor:
         """Send a statement that is a commit, and tell of it; see ``_run_commit``."""
         cursor = self._connection.cursor()
-        cursor.keeps_counts = isinstance(step.of, HeldFiles)
+        is_upsert = isinstance(step.of, HeldRows) and step.of.upsert is not None
+        cursor.keeps_counts = is_upsert or isinstance(step.of, HeldFiles)
         self._run_commit(step, held, cursor)
         try:
             self._dialect.tell(Progress(1, step.rows, step.rows, step.size))
