@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.process import vinci
 from tests.database.moving.samples import content, execute, make
+from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 
 @pytest.fixture
@@ -116,3 +117,17 @@ def test_a_file_that_is_no_database_is_named(shop: Path, tmp_path: Path) -> None
     assert done.code == 69
     assert "file is not a database" in done.err
     assert str(other) in done.err
+
+
+def test_the_configured_warehouse_there_and_back(
+    shop: Path, tmp_path: Path, local_warehouse: TestWarehouse
+) -> None:
+    there = vinci("copy", str(shop), "databricks", "--json", env=local_warehouse.env)
+    assert there.code == 0, there.err
+    assert there.document()["target"].startswith("Databricks, localhost:")
+    token = local_warehouse.env["DATABRICKS_ACCESS_TOKEN"]
+    assert token not in there.out + there.err
+    back = vinci("copy", "databricks", str(tmp_path / "back.db"), env=local_warehouse.env)
+    assert back.code == 0, back.err
+    assert re.search(r"^every, version \d+: 40 rows copied, equal", back.out, re.MULTILINE)
+    assert len(content(tmp_path / "back.db")["every"]) == 40
