@@ -32,7 +32,9 @@ EXTRAS = {
     "vinci_code.database.arrow": "databricks",
     "vinci_code.database.databricks": "databricks",
     "vinci_code.database.dialect.driver": "databricks",
+    "vinci_code.database.events.parquet": "databricks",
     "vinci_code.database.loading": "databricks",
+    "vinci_code.database.moving.arrows": "databricks",
     "vinci_code.diagnostics": "databricks",
     "vinci_code.warehouse": "warehouse",
 }

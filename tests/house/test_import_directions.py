@@ -74,6 +74,15 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.dialect",
         "vinci_code.database.models",
     },
+    "vinci_code.database.moving": {
+        "vinci_code.core",
+        "vinci_code.database.arrow",
+        "vinci_code.database.databricks",
+        "vinci_code.database.dialect",
+        "vinci_code.database.loading",
+        "vinci_code.database.models",
+        "vinci_code.database.sqlite",
+    },
     "vinci_code.database.loading": {
         "vinci_code.core.errors",
         "vinci_code.database.dialect",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vinci_code import __version__
-from vinci_code.cli import check, config, db, demo, events, fallback, warehouse
+from vinci_code.cli import check, config, copy, db, demo, events, fallback, warehouse
 from vinci_code.cli.group import ReportingGroup
 from vinci_code.cli.help import examples
 
@@ -24,12 +24,14 @@ app = typer.Typer(
         "vinci events import examples/earthquakes.jsonl",
         "vinci events stats",
         "DATABASE_URL=sqlite:///other.db vinci db status",
+        "vinci copy shop.db databricks --dry-run     move a database, and prove it",
         "vinci warehouse serve                       a SQL warehouse, on this machine",
         "vinci --install-completion                  complete commands in your shell",
     ),
 )
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(events.app, name="events")

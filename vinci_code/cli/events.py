@@ -29,6 +29,7 @@ class _FileForm(str, Enum):
 
     jsonl = "jsonl"
     csv = "csv"
+    parquet = "parquet"
 
 
 class _OnError(str, Enum):
@@ -44,7 +45,7 @@ def _require_name(value: str) -> str:
     return value
 
 
-_FORM_HELP = "The file's form; by default by its name, .csv or .csv.gz, else JSON lines."
+_FORM_HELP = "The file's form; by default by its name: .csv, .csv.gz, .parquet, else JSON lines."
 
 
 @app.command(

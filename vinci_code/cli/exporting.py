@@ -12,7 +12,7 @@ from vinci_code.cli.output import is_terminal, to_output
 from vinci_code.cli.progress import meter
 
 
-def run_export(file: str, kind: Literal["jsonl", "csv"] | None) -> tuple[int, float]:
+def run_export(file: str, kind: Literal["jsonl", "csv", "parquet"] | None) -> tuple[int, float]:
     """Write all events to a file; return their number and the seconds that it took.
 
     Raises:

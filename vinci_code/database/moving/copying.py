@@ -1,0 +1,338 @@
+"""Copying a database: plan, tables, rows, proof."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine.url import URL
+from sqlalchemy.exc import ArgumentError
+
+from vinci_code.core.config import DatabaseSettings, Settings
+from vinci_code.database.moving.comparing import differences
+from vinci_code.database.moving.looking import look_at
+from vinci_code.database.moving.marks import Marks, TableMark
+from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
+from vinci_code.database.moving.planning import Wishes, plan_copy
+from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
+from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
+from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
+from vinci_code.database.moving.writing import Writer
+
+CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000}
+"""How many rows are written in one transaction by default, by what they are written to."""
+
+_KEYS_AT_ONCE = 500
+_NO_KINDS: Mapping[str, str] = {}
+
+_USES: Mapping[Mode, Use] = {
+    "copy": "written",
+    "sync": "written",
+    "plan": "planned",
+    "verify": "read",
+}
+
+Told = Callable[[int, int], None]
+
+
+def copy_database(
+    source: str | Path | URL | Engine,
+    target: str | Path | URL | Engine,
+    *,
+    tables: Sequence[str] = (),
+    kinds: Mapping[str, str] = _NO_KINDS,
+    timezone: str | None = None,
+    dry_run: bool = False,
+    sync: bool = False,
+    delete: bool = False,
+    verify_only: bool = False,
+    keep: bool = False,
+    chunk_rows: int | None = None,
+    settings: Settings | DatabaseSettings | None = None,
+    on_progress: Told | None = None,
+) -> CopyReport:
+    """Copy the tables of a database into another one, and prove that they are equal.
+
+    ::
+
+        report = copy_database("shop.db", "databricks")
+        assert report.is_proved
+
+    The source is read as it was at one moment. Tables that the target has not are made; those that
+    it has must match, and be empty or equal. Rows go in chunks, each in one transaction with a mark
+    of how far it is, in the table ``vinci_copy_progress`` of the target: after a failure the same
+    call goes on behind the last mark. At the end both sides compute counts and checksums.
+
+    Args:
+        source: The name of a SQLite file, a URL, the word ``databricks``, or an engine.
+        target: As of ``source``.
+        tables: The tables to copy; all of them by default. Views are left out.
+        kinds: What columns hold, as ``{"table.column": "uuid"}``, where their type does not say.
+        timezone: The time zone of moments on SQLite that become instants: ``Europe/Berlin``.
+        dry_run: Whether to plan only, and write nothing; what is refused is in the report then.
+        sync: Whether tables may have rows: those that are new or differ are brought over, by key.
+        delete: With ``sync``, whether rows that the source has not are deleted.
+        verify_only: Whether to compare only, and write nothing.
+        keep: Whether to leave the marks in the target at the end.
+        chunk_rows: How many rows are written in one transaction, where they have not more than 32
+            MB; by default 10,000 to SQLite and 50,000 to Databricks.
+        settings: The settings of ``databricks`` instead of those of the environment.
+        on_progress: Is called with the rows written so far and those to write in all.
+
+    Returns:
+        What was done. Whether all is equal is said by ``is_proved``, and not by an error.
+
+    Raises:
+        CopyRefusedError: Something cannot be copied; where it was found before the first row, as
+            nearly all is, nothing was written.
+        ArgumentError: Arguments contradict each other.
+        ConfigurationError: The settings cannot be used.
+        DatabaseFileError: A SQLite file cannot be used.
+        DBAPIError: A database has failed; the same call goes on from there.
+    """
+    mode = _mode(dry_run=dry_run, sync=sync, delete=delete, verify_only=verify_only)
+    if chunk_rows is not None and chunk_rows < 1:
+        raise ArgumentError(f"chunk_rows={chunk_rows!r}: it is a number of rows, 1 or more")
+    with ExitStack() as stack:
+        read = place_of(source, "read", settings=settings)
+        stack.callback(read.close)
+        written = place_of(target, _USES[mode], settings=settings)
+        stack.callback(written.close)
+        require_two(read, written)
+        wishes = Wishes(tuple(tables), kinds, timezone)
+        copy = _Copy(read, written, wishes, mode)
+        copy.delete, copy.keep = delete, keep
+        copy.chunk_rows = chunk_rows or CHUNK_ROWS[written.backend]
+        copy.told = on_progress or _tell_nobody
+        return copy.run()
+
+
+def _mode(*, dry_run: bool, sync: bool, delete: bool, verify_only: bool) -> Mode:
+    if dry_run + sync + verify_only > 1:
+        raise ArgumentError("dry_run, sync and verify_only exclude each other")
+    if delete and not sync:
+        raise ArgumentError("delete deletes what a sync finds gone, and there is no sync")
+    return "plan" if dry_run else "sync" if sync else "verify" if verify_only else "copy"
+
+
+class _Copy:
+    """One run."""
+
+    delete = keep = False
+    chunk_rows: int
+    told: Told
+
+    def __init__(self, source: CopyEnd, target: CopyEnd, wishes: Wishes, mode: Mode) -> None:
+        self._source, self._target, self._wishes, self._mode = source, target, wishes, mode
+        self._from = side_of(source, is_target=False)
+        self._to = side_of(target, is_target=True)
+        self._started = time.monotonic()
+        now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
+        self._report = CopyReport(source.name, target.name, mode, now)
+        self._moved = self._total = 0
+
+    def run(self) -> CopyReport:
+        """Do it all."""
+        source, target = self._source, self._target
+        with snapshot(source.engine) as reading, unchecked(target.engine) as writing:
+            self._marks = Marks(writing, source.name)
+            self._marks.load()
+            plan = plan_copy((source, reading), (target, writing), self._wishes)
+            writing.rollback()
+            self._look(reading, plan)
+            report = self._report
+            report.views, report.cycles, report.left_out = plan.views, plan.cycles, plan.left_out
+            if self._mode == "plan":
+                report.tables = [TableReport(table) for table in plan.tables]
+                report.refusals = [str(one) for one in plan.refusals]
+            else:
+                self._work(reading, writing, plan)
+        report.seconds = time.monotonic() - self._started
+        return report
+
+    def _look(self, reading: Connection, plan: CopyPlan) -> None:
+        for table in plan.tables:
+            mark = self._marks.found.get(table.target_name)
+            # A copy goes on with the version that it began with; anything else wants the newest.
+            version = mark.version if mark is not None and self._mode == "copy" else None
+            pin(self._from, reading, table, version)
+            if self._source.backend == "sqlite":
+                plan.refusals += look_at(reading, table)
+            else:
+                table.rows = self._from.count(reading, table)
+            if not table.exists and self._mode == "verify":
+                fix = "copy it"
+                plan.refusals.append(Refusal(table.name, "the target has no such table", fix))
+
+    def _work(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
+        plan.require()
+        self._total = sum(table.rows for table in plan.tables)
+        self._point()
+        if self._mode == "copy":
+            self._require_room(reading, writing, plan)
+        if self._mode != "verify":
+            self._make(writing, plan)
+        writer = Writer(writing, self._to, self._marks)
+        if self._mode != "verify":
+            writer.prepare()
+        for table in plan.tables:
+            self._report.tables.append(self._one(reading, writing, writer, table))
+        if self.delete:
+            self._delete_gone(reading, writing)
+        self._prove(reading, writing)
+        self._report.is_atomic = self._marks.is_atomic
+        if self._mode != "verify":
+            self._report.dangling = _dangling(writing, plan)
+            if self._report.is_proved and not self.keep:
+                self._marks.drop([table.target_name for table in plan.tables])
+
+    def _require_room(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
+        """Refuse tables with rows that are not of this copy, and not the source's."""
+        for table in plan.tables:
+            if not table.exists or table.target_name in self._marks.found:
+                continue
+            rows = self._to.count(writing, table)
+            if rows == 0:
+                continue
+            theirs = self._from.proof(reading, table)
+            if rows == theirs.rows and self._to.proof(writing, table) == theirs:
+                table.state = "copied"
+                continue
+            fix = "bring over what differs with --sync, or empty it"
+            plan.refusals.append(Refusal(table.name, f"the target has {rows:,} rows of it", fix))
+        writing.rollback()
+        plan.require()
+
+    def _make(self, writing: Connection, plan: CopyPlan) -> None:
+        """Make tables, each with a mark that says of it that it is of this copy."""
+        waiting = []
+        for table in plan.tables:
+            rows = self._to.count(writing, table) if table.exists else 0
+            if table.state != "copied" and rows == 0:
+                waiting.append(table)
+        writing.rollback()
+        self._marks.begin([(table.target_name, table.version) for table in waiting])
+        for table in waiting:
+            if table.made is not None:
+                with writing.begin():
+                    table.made.create(writing)
+
+    def _one(
+        self, reading: Connection, writing: Connection, writer: Writer, table: TablePlan
+    ) -> TableReport:
+        report, started = TableReport(table), time.monotonic()
+        mark = self._marks.found.get(table.target_name)
+        if self._mode == "sync":
+            self._sync(reading, writing, writer, report)
+        elif self._mode == "copy" and table.state != "copied" and mark is not None:
+            self._copy(reading, writing, writer, report, mark)
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _copy(
+        self,
+        reading: Connection,
+        writing: Connection,
+        writer: Writer,
+        report: TableReport,
+        mark: TableMark,
+    ) -> None:
+        table = report.plan
+        report.went_on = mark.copied
+        self._moved += mark.copied
+        if mark.is_done:
+            return
+        # Closed as this ends, also by an error: they hold a cursor of the source.
+        with closing(self._from.chunks(reading, table, mark.last, self.chunk_rows)) as chunks:
+            if table.key:
+                copied = writer.by_key(table, chunks, mark, self._note)
+            else:
+                stored = self._to.count(writing, table)
+                writing.rollback()
+                report.went_on = stored
+                copied = writer.as_whole(table, chunks, stored, self._note)
+        report.copied = copied - report.went_on
+
+    def _sync(
+        self, reading: Connection, writing: Connection, writer: Writer, report: TableReport
+    ) -> None:
+        table = report.plan
+        mark = self._marks.found.get(table.target_name)
+        if mark is not None and not mark.is_done:
+            self._copy(reading, writing, writer, report, mark)
+            if not report.went_on:
+                return
+        if not table.key:
+            report.problem = "it has no key, so that only the whole can be compared"
+            return
+        for part in differences(table, (self._from, reading), (self._to, writing)):
+            writing.rollback()
+            report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
+            keys = [*part.new, *part.changed]
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
+                some = keys[start : start + _KEYS_AT_ONCE]
+                chunk = self._from.fetch(reading, table, some)
+                with writing.begin():
+                    self._to.upsert(writing, table, chunk)
+                self._note(len(some))
+            report.copied += len(part.new)
+            report.changed += len(part.changed)
+            report.gone += len(part.gone)
+        writing.rollback()
+
+    def _delete_gone(self, reading: Connection, writing: Connection) -> None:
+        """Delete what the source has not, those first that refer to others."""
+        for report in reversed(self._report.tables):
+            if not report.gone:
+                continue
+            table = report.plan
+            for part in differences(table, (self._from, reading), (self._to, writing)):
+                writing.rollback()
+                for start in range(0, len(part.gone), _KEYS_AT_ONCE):
+                    some = part.gone[start : start + _KEYS_AT_ONCE]
+                    with writing.begin():
+                        self._to.delete(writing, table, some)
+                    report.deleted += len(some)
+            writing.rollback()
+
+    def _prove(self, reading: Connection, writing: Connection) -> None:
+        for report in self._report.tables:
+            started, table = time.monotonic(), report.plan
+            report.source = self._from.proof(reading, table)
+            report.target = self._to.proof(writing, table)
+            if report.is_proved:
+                report.differing = []
+            elif table.key and not report.differing:
+                for part in differences(table, (self._from, reading), (self._to, writing)):
+                    report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
+            report.seconds += time.monotonic() - started
+        writing.rollback()
+
+    def _note(self, rows: int) -> None:
+        self._moved += rows
+        self._point()
+        self.told(self._moved, self._total)
+
+    def _point(self) -> None:
+        self._report.timeline.append((time.monotonic() - self._started, self._moved))
+
+
+def _dangling(writing: Connection, plan: CopyPlan) -> list[str]:
+    if writing.dialect.name != "sqlite":
+        return []
+    found: dict[tuple[str, str], int] = {}
+    for table in plan.tables:
+        name = table.target_name.replace('"', '""')
+        for row in writing.exec_driver_sql(f'PRAGMA foreign_key_check("{name}")'):
+            place = (table.target_name, str(row[2]))
+            found[place] = found.get(place, 0) + 1
+    writing.rollback()
+    return [f"{count:,} of {name} (to {to})" for (name, to), count in sorted(found.items())]
+
+
+def _tell_nobody(_rows: int, _total: int) -> None:
+    """Say nothing."""

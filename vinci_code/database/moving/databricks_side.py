@@ -1,0 +1,254 @@
+"""Databricks as one side of a copy: rows as Arrow, and checksums that the warehouse computes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    Table,
+    and_,
+    delete,
+    or_,
+    select,
+    text,
+)
+
+from vinci_code.database.arrow.reading import read_batches
+from vinci_code.database.loading.loading import load
+from vinci_code.database.loading.results import Mode
+from vinci_code.database.moving.arrows import arrow_table
+from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
+from vinci_code.database.moving.kinds import ValueKind, plain_type
+from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
+
+
+class DatabricksSide:
+    """Reads and writes tables of a warehouse.
+
+    Attributes:
+        is_target: Whether it is the side that is written to.
+    """
+
+    word = "Databricks"
+
+    def __init__(self, *, is_target: bool) -> None:
+        self.is_target = is_target
+
+    def version(self, connection: Connection, table: TablePlan) -> int:
+        """The newest version of a table.
+
+        https://docs.databricks.com/aws/en/delta/history
+        """
+        found = connection.execute(
+            text(f"DESCRIBE HISTORY {self._table(connection, table)} LIMIT 1")
+        )
+        return int(found.mappings().one()["version"])
+
+    def chunks(
+        self, connection: Connection, table: TablePlan, after: Sequence[Any] | None, most: int
+    ) -> Generator[Chunk, None, None]:
+        """The rows in the order of the key, from behind a key on, some at a time."""
+        source = self._source(connection, table)
+        keys = [source.c[place] for place in table.keys]
+        statement = select(*source.c).order_by(*keys)
+        if after is not None:
+            statement = statement.where(_behind(keys, after))
+        with read_batches(connection, statement, batch_rows=most) as batches:
+            for batch in batches:
+                step = max(1, batch.num_rows // (1 + batch.nbytes // CHUNK_BYTES))
+                for start in range(0, batch.num_rows, step):
+                    columns = [column.to_pylist() for column in batch.slice(start, step).columns]
+                    last = [columns[place][-1] for place in table.keys] if table.key else None
+                    yield Chunk(columns, last)
+
+    def count(self, connection: Connection, table: TablePlan) -> int:
+        """How many rows a table has."""
+        statement = _plain_text(f"SELECT count(*) FROM {self._at_version(connection, table)}")  # noqa: S608
+        return int(connection.execute(statement).scalar_one())
+
+    def proof(self, connection: Connection, table: TablePlan) -> TableProof:
+        """Have the warehouse count and sum the table."""
+        forms = self._forms(connection, table)
+        parts = ["count(*)"]
+        for form in forms:
+            number = sql_number(f"concat({_KEY}, {form})" if table.key else form)
+            parts += [f"count({form})", _summed(number)]
+        if not table.key:
+            parts.append(_summed(sql_number(sql_parts(forms))))
+        row = connection.execute(
+            _plain_text(f"SELECT {', '.join(parts)} FROM {self._with_key(connection, table)}")  # noqa: S608
+        ).one()
+        rows, *rest = (int(value or 0) for value in row)
+        whole = None if table.key else rest.pop()
+        return TableProof(rows, tuple(rest[::2]), tuple(rest[1::2]), whole)
+
+    def buckets(
+        self, connection: Connection, table: TablePlan, count: int
+    ) -> dict[int, tuple[int, int]]:
+        """For each bucket of keys how many rows it has, and the sum of their numbers."""
+        number = sql_number(sql_parts(self._forms(connection, table)))
+        rows = connection.execute(
+            _plain_text(
+                f"SELECT {sql_number(_KEY)} % {count} AS b, count(*), {_summed(number)} "  # noqa: S608
+                f"FROM {self._with_key(connection, table)} GROUP BY 1"
+            )
+        )
+        return {int(bucket): (int(found), int(total)) for bucket, found, total in rows}
+
+    def marks(
+        self, connection: Connection, table: TablePlan, count: int, wanted: frozenset[int]
+    ) -> dict[str, RowMark]:
+        """The rows of some buckets, by the texts of their keys."""
+        number = sql_number(sql_parts(self._forms(connection, table)))
+        names = [self._columns(table)[place] for place in table.keys]
+        listed = ", ".join(map(str, sorted(wanted)))
+        rest = "" if len(wanted) == count else f" WHERE {sql_number(_KEY)} % {count} IN ({listed})"
+        quoted = ", ".join(_quote(connection, name) for name in names)
+        rows_of = self._with_key(connection, table)
+        statement = _plain_text(
+            f"SELECT {_KEY}, {number} AS {_NUMBER}, {quoted} FROM {rows_of}{rest}"  # noqa: S608
+        ).columns(
+            Column(_KEY, plain_type(_TEXT)),
+            Column(_NUMBER, plain_type(_INTEGER)),
+            *(
+                Column(names[i], plain_type(table.columns[p].kind))
+                for i, p in enumerate(table.keys)
+            ),
+        )
+        return {row[0]: RowMark(row[1], tuple(row[2:])) for row in connection.execute(statement)}
+
+    def fetch(
+        self, connection: Connection, table: TablePlan, keys: Sequence[tuple[Any, ...]]
+    ) -> Chunk:
+        """The rows with some keys."""
+        source = self._source(connection, table)
+        columns = [source.c[place] for place in table.keys]
+        statement = select(*source.c).where(_among(columns, keys))
+        rows = connection.execute(statement).all()
+        return Chunk([list(values) for values in zip(*rows, strict=True)] if rows else [])
+
+    def insert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
+        """Write new rows."""
+        self._load(connection, table, chunk, "append")
+
+    def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
+        """Write rows whose key is not there."""
+        self._load(connection, table, chunk, "insert_missing")
+
+    def upsert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
+        """Write rows, in the place of those with the same key."""
+        self._load(connection, table, chunk, "upsert")
+
+    def delete(
+        self, connection: Connection, table: TablePlan, keys: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Delete the rows with some keys."""
+        target = self.plain_table(table)
+        columns = [target.columns[self._columns(table)[place]] for place in table.keys]
+        connection.execute(delete(target).where(_among(columns, keys)))
+
+    def plain_table(self, table: TablePlan) -> Table:
+        """The table with the types of plain values: a document is its text."""
+        keys = set(table.keys)
+        columns: list[Column[Any]] = [
+            Column(
+                name,
+                plain_type(one.kind),
+                primary_key=place in keys,
+                autoincrement=False,
+                nullable=one.nullable and place not in keys,
+            )
+            for place, (name, one) in enumerate(
+                zip(self._columns(table), table.columns, strict=True)
+            )
+        ]
+        return Table(table.named(on_target=self.is_target), MetaData(), *columns)
+
+    def _load(self, connection: Connection, table: TablePlan, chunk: Chunk, mode: Mode) -> None:
+        if not chunk.rows:
+            return
+        target = self.plain_table(table)
+        rows = arrow_table(self._columns(table), [one.kind for one in table.columns], chunk)
+        keys = None if mode == "append" else [column.name for column in target.primary_key]
+        load(connection, target, rows, mode=mode, keys=keys)
+
+    def _source(self, connection: Connection, table: TablePlan) -> Any:
+        names = self._columns(table)
+        listed = ", ".join(_quote(connection, name) for name in names)
+        return (
+            _plain_text(f"SELECT {listed} FROM {self._at_version(connection, table)}")  # noqa: S608
+            .columns(
+                *(
+                    Column(name, plain_type(one.kind))
+                    for name, one in zip(names, table.columns, strict=True)
+                )
+            )
+            .subquery("source")
+        )
+
+    def _with_key(self, connection: Connection, table: TablePlan) -> str:
+        forms = self._forms(connection, table)
+        key = sql_parts([forms[place] for place in table.keys])
+        return f"(SELECT *, {key} AS {_KEY} FROM {self._at_version(connection, table)}) AS rows_of"  # noqa: S608
+
+    def _forms(self, connection: Connection, table: TablePlan) -> list[str]:
+        return [
+            sql_form(one.kind, _quote(connection, name))
+            for name, one in zip(self._columns(table), table.columns, strict=True)
+        ]
+
+    def _at_version(self, connection: Connection, table: TablePlan) -> str:
+        name = self._table(connection, table)
+        is_fixed = not self.is_target and table.version is not None
+        return f"{name} VERSION AS OF {table.version}" if is_fixed else name
+
+    def _table(self, connection: Connection, table: TablePlan) -> str:
+        return _quote(connection, table.named(on_target=self.is_target))
+
+    def _columns(self, table: TablePlan) -> list[str]:
+        return table.names(on_target=self.is_target)
+
+
+_TEXT, _INTEGER = ValueKind("text"), ValueKind("integer")
+_KEY, _NUMBER = "vinci_copy_key", "vinci_copy_number"
+
+
+def _behind(columns: Sequence[Any], after: Sequence[Any]) -> Any:
+    """Whether a key comes after another: greater in the first column that differs."""
+    return or_(
+        *(
+            and_(
+                *(one == value for one, value in zip(columns[:place], after, strict=False)),
+                column > last,
+            )
+            for place, (column, last) in enumerate(zip(columns, after, strict=True))
+        )
+    )
+
+
+def _among(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Any:
+    if len(columns) == 1:
+        return columns[0].in_([key[0] for key in keys])
+    return or_(
+        *(
+            and_(*(column == value for column, value in zip(columns, key, strict=True)))
+            for key in keys
+        )
+    )
+
+
+def _summed(number: str) -> str:
+    return f"sum(CAST({number} AS DECIMAL(38, 0)))"
+
+
+def _quote(connection: Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def _plain_text(statement: str) -> Any:
+    return text(re.sub(r"(?<!\\):", r"\\:", statement))  # no colon of it marks a parameter

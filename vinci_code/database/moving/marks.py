@@ -1,0 +1,173 @@
+"""How far a copy is, kept in the target itself: what is written with the rows is true of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+from vinci_code.core.errors import CopyRefusedError
+
+NAME = "vinci_copy_progress"
+"""The table that a copy keeps in the target while it goes on."""
+
+_COPYING, _BY_KEY, _COPIED = "copying", "by key", "copied"
+_TABLE = Table(
+    NAME,
+    MetaData(),
+    Column("table_name", String(255), primary_key=True),
+    Column("source", String(2000), nullable=False),
+    Column("version", BigInteger),
+    Column("last_key", String(100_000)),
+    Column("copied", BigInteger, nullable=False),
+    Column("state", String(20), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class TableMark:
+    """How far a table is.
+
+    Attributes:
+        version: Of a table on Databricks, the version that is read.
+        last: The key of the last row that was copied; ``None`` before the first one.
+        copied: How many rows were copied.
+        is_done: Whether all of them were.
+    """
+
+    version: int | None
+    last: list[Any] | None
+    copied: int
+    is_done: bool
+
+
+class Marks:
+    """The table of marks in the target.
+
+    Args:
+        connection: A connection to the target, in no transaction.
+        source: What the source is called.
+
+    Attributes:
+        found: How far each table is, by its name in the target.
+        is_atomic: Whether a chunk and its mark are written in one transaction.
+    """
+
+    def __init__(self, connection: Connection, source: str) -> None:
+        self._connection = connection
+        self._source = source
+        self.found: dict[str, TableMark] = {}
+        self.is_atomic = True
+
+    def load(self) -> None:
+        """Read the marks that a copy before has left.
+
+        Raises:
+            CopyRefusedError: They are of a copy from elsewhere.
+        """
+        rows: Sequence[Any] = ()
+        with self._connection.begin():
+            if inspect(self._connection).has_table(NAME):
+                rows = self._connection.execute(select(_TABLE)).all()
+        for row in rows:
+            if row.source != self._source:
+                refusal = (
+                    f"a copy from {row.source} into this target has not come to its end; to fix "
+                    f"it: run it again until it has, or drop the table {NAME}, and the tables that "
+                    "it has filled"
+                )
+                raise CopyRefusedError([refusal])
+            last = (
+                None
+                if row.last_key is None
+                else [_decoded(one) for one in json.loads(row.last_key)]
+            )
+            self.is_atomic = self.is_atomic and row.state != _BY_KEY
+            self.found[row.table_name] = TableMark(
+                row.version, last, row.copied, row.state == _COPIED
+            )
+
+    def go_by_key(self) -> None:
+        """Say, before it is so, that chunks are written by key, and their marks afterwards."""
+        self.is_atomic = False
+        with self._connection.begin():
+            self._connection.execute(
+                update(_TABLE).where(_TABLE.c.state == _COPYING).values(state=_BY_KEY)
+            )
+
+    def begin(self, tables: Sequence[tuple[str, int | None]]) -> None:
+        """Say of tables, before they are made, that they are of this copy."""
+        with self._connection.begin():
+            _TABLE.create(self._connection, checkfirst=True)
+        new = [(name, version) for name, version in tables if name not in self.found]
+        if not new:
+            return
+        with self._connection.begin():
+            rows = [
+                {
+                    "table_name": name,
+                    "source": self._source,
+                    "version": version,
+                    "last_key": None,
+                    "copied": 0,
+                    "state": _COPYING if self.is_atomic else _BY_KEY,
+                }
+                for name, version in new
+            ]
+            self._connection.execute(insert(_TABLE), rows)
+        self.found |= {name: TableMark(version, None, 0, is_done=False) for name, version in new}
+
+    def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
+        """Say how far a table is, in the transaction that is going on."""
+        key = None if last is None else json.dumps([_encoded(one) for one in last])
+        self._set(name, last_key=key, copied=copied)
+
+    def finish(self, name: str, copied: int) -> None:
+        """Say that a table is whole, in the transaction that is going on."""
+        self._set(name, copied=copied, state=_COPIED)
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Take the marks of some tables away, and with the last of them the table of marks."""
+        with self._connection.begin():
+            if self.found.keys() <= set(names):
+                _TABLE.drop(self._connection, checkfirst=True)
+            else:
+                self._connection.execute(delete(_TABLE).where(_TABLE.c.table_name.in_(names)))
+
+    def _set(self, name: str, **values: Any) -> None:
+        self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
+
+
+def _encoded(value: Any) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, dt.datetime):
+        return {"moment": value.isoformat()}
+    if isinstance(value, dt.date):
+        return {"date": value.isoformat()}
+    return {"value": value}
+
+
+def _decoded(value: dict[str, Any]) -> Any:
+    ((kind, inner),) = value.items()
+    if kind == "bytes":
+        return bytes.fromhex(inner)
+    if kind == "moment":
+        return dt.datetime.fromisoformat(inner)
+    return dt.date.fromisoformat(inner) if kind == "date" else inner

@@ -1,0 +1,176 @@
+"""The two ends of a copy: a SQLite file, the configured Databricks, or a URL."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from sqlalchemy import Engine
+from sqlalchemy.engine.url import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from vinci_code.core.config import DatabaseSettings, Settings, get_settings
+from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
+from vinci_code.core.redaction import register_secret
+from vinci_code.database.sqlite import create_sqlite_engine, file_of
+
+DATABRICKS = "databricks"
+"""The word for the warehouse that the settings name."""
+
+Use = Literal["read", "written", "planned"]
+"""What a place is for: it is read, it is written to, or a plan asks what it has."""
+
+
+@dataclass(frozen=True)
+class CopyEnd:
+    """A database that is copied from, or to.
+
+    Attributes:
+        name: What it is called in a report, with no secret in it.
+        backend: Which of the databases that can be copied it is.
+        engine: The engine on it.
+        is_ours: Whether the engine was made here, and is disposed of here.
+        made: The file that is made by writing to it, where it was not there.
+    """
+
+    name: str
+    backend: Literal["sqlite", "databricks"]
+    engine: Engine
+    is_ours: bool
+    made: Path | None = None
+
+    def close(self) -> None:
+        """Give back what was opened here; a file that was made, and is empty, is taken away."""
+        if self.is_ours:
+            self.engine.dispose()
+        if self.made is not None and self.made.is_file() and _is_empty(self.made):
+            self.made.unlink()
+
+
+def place_of(
+    given: str | Path | URL | Engine,
+    use: Use,
+    *,
+    settings: Settings | DatabaseSettings | None = None,
+) -> CopyEnd:
+    """Find a database; nothing is contacted.
+
+    Args:
+        given: The word ``databricks``, the name of a SQLite file, a URL, or an engine.
+        use: What it is for. A file that is not written to is opened for reading alone, and one
+            that a plan looks at may be missing: it is empty then.
+        settings: The settings of ``databricks`` instead of those of the environment.
+
+    Raises:
+        CopyRefusedError: It is none that can be copied.
+        ConfigurationError: The settings cannot be used.
+        DatabaseFileError: The SQLite file is not there.
+    """
+    if isinstance(given, Engine):
+        return _of_engine(given)
+    if isinstance(given, Path):
+        given = URL.create("sqlite", database=str(given))
+    if isinstance(given, str) and given.lower() == DATABRICKS:
+        return _configured(settings)
+    url = _url_of(given)
+    if url.password:
+        register_secret(str(url.password))
+    if url.get_backend_name() == "sqlite" and url.get_driver_name() in ("", "pysqlite"):
+        return _sqlite(url, use)
+    shown = url.render_as_string(hide_password=True)
+    refusal = (
+        f"{shown}: SQLite and Databricks can be copied, found {url.drivername}; to fix it: name a "
+        "SQLite file, sqlite:///FILE, or the word databricks, which stands for the warehouse that "
+        "the settings name"
+    )
+    raise CopyRefusedError([refusal])
+
+
+def require_two(source: CopyEnd, target: CopyEnd) -> None:
+    """Refuse to copy a database into itself.
+
+    Raises:
+        CopyRefusedError: Both are one.
+    """
+    files = {file_of(one.engine.url) for one in (source, target) if one.backend == "sqlite"}
+    is_one_file = source.backend == target.backend == "sqlite" and len(files) == 1
+    if source.engine is target.engine or (is_one_file and None not in files):
+        raise CopyRefusedError([f"{source.name}: it is the source and the target"])
+    if source.backend == target.backend == "databricks" and source.name == target.name:
+        raise CopyRefusedError([f"{source.name}: it is the source and the target"])
+
+
+def _url_of(given: str | URL) -> URL:
+    if isinstance(given, URL):
+        return given
+    if "://" not in given:
+        return URL.create("sqlite", database=given)
+    try:
+        return make_url(given)
+    except (ArgumentError, ValueError):
+        raise CopyRefusedError(
+            ["a URL that SQLAlchemy cannot read; to fix it: write it as sqlite:///FILE"]
+        ) from None
+
+
+def _sqlite(url: URL, use: Use) -> CopyEnd:
+    path = file_of(url)
+    if path is None:
+        raise CopyRefusedError(
+            ["a SQLite database in memory ends with its process; to fix it: name a file"]
+        )
+    name = f"SQLite, {path}"
+    if use != "written":
+        if not path.is_file() and use == "planned":
+            return CopyEnd(name, "sqlite", create_sqlite_engine("sqlite://"), is_ours=True)
+        if not path.is_file():
+            raise DatabaseFileError(
+                f"The SQLite file {path} does not exist. To fix it: name the file of a database."
+            )
+        # https://www.sqlite.org/uri.html: nothing of it is changed, its journal mode neither.
+        only_read = f"file:{quote(str(path))}?mode=ro&uri=true"
+        url = make_url(f"sqlite:///{only_read}")
+    made = path if use == "written" and not path.exists() else None
+    return CopyEnd(name, "sqlite", create_sqlite_engine(str(url)), is_ours=True, made=made)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a SQLite file has no table."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+    return found is None
+
+
+def _configured(settings: Settings | DatabaseSettings | None) -> CopyEnd:
+    from vinci_code.database.databricks_connector import create_databricks_engine
+    from vinci_code.database.models.types import dump_json
+
+    found = get_settings() if settings is None else settings
+    own = found.database if isinstance(found, Settings) else found
+    engine = create_databricks_engine(own, json_serializer=dump_json)
+    return CopyEnd(_named(engine), "databricks", engine, is_ours=True)
+
+
+def _of_engine(engine: Engine) -> CopyEnd:
+    if engine.dialect.name == "sqlite" and engine.dialect.driver == "pysqlite":
+        path = file_of(engine.url)
+        name = "SQLite, in memory" if path is None else f"SQLite, {path}"
+        return CopyEnd(name, "sqlite", engine, is_ours=False)
+    if hasattr(engine.dialect, "held_by"):
+        return CopyEnd(_named(engine), "databricks", engine, is_ours=False)
+    refusal = (
+        f"an engine of {engine.dialect.name}+{engine.dialect.driver}: SQLite and Databricks "
+        "(databricks+vinci) can be copied; to fix it: pass an engine on one of these"
+    )
+    raise CopyRefusedError([refusal])
+
+
+def _named(engine: Engine) -> str:
+    url = engine.url
+    parts = [str(url.query[name]) for name in ("catalog", "schema") if name in url.query]
+    port = "" if url.port in (None, 443) else f":{url.port}"
+    return ", ".join([f"Databricks, {url.host}{port}", *([".".join(parts)] if parts else [])])

@@ -1,0 +1,425 @@
+"""The plan of a copy: what is there on both sides, and what is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    inspect,
+)
+from sqlalchemy.engine import Inspector
+from sqlalchemy.types import NullType
+
+from vinci_code.core.errors import CopyRefusedError
+from vinci_code.database.moving.forms import zone_named
+from vinci_code.database.moving.kinds import (
+    UnknownKindError,
+    ValueKind,
+    common_kind,
+    kind_named,
+    kind_of,
+    type_on_databricks,
+    type_on_sqlite,
+)
+from vinci_code.database.moving.marks import NAME as MARKS_TABLE
+from vinci_code.database.moving.places import CopyEnd
+from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for.
+
+    Attributes:
+        tables: The tables to copy; all of them where there are none.
+        kinds: For columns, as ``table.column``, the kinds that they are said to have.
+        zone: The time zone of moments that become instants.
+    """
+
+    tables: Sequence[str] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+
+
+def plan_copy(
+    source: tuple[CopyEnd, Connection], target: tuple[CopyEnd, Connection], wishes: Wishes
+) -> CopyPlan:
+    """Look at both sides, and decide; nothing is written.
+
+    Raises:
+        CopyRefusedError: A table, a column, a kind or a time zone was named that there is not.
+    """
+    planner = _Planner(source[0], target[0], wishes)
+    planner.look(inspect(source[1]), inspect(target[1]))
+    return planner.plan()
+
+
+class _Planner:
+    def __init__(self, source: CopyEnd, target: CopyEnd, wishes: Wishes) -> None:
+        self._source, self._target, self._wishes = source, target, wishes
+        self._plan = CopyPlan()
+        self._used: set[str] = set()
+        self._made = MetaData()
+        self._kinds = _named_kinds(wishes.kinds)
+        if wishes.zone is not None:
+            try:
+                zone_named(wishes.zone)
+            except ValueError as error:
+                raise CopyRefusedError([f"--timezone: {error}"]) from None
+
+    def look(self, source: Inspector, target: Inspector) -> None:
+        """Ask these what is there."""
+        self._from, self._to = source, target
+
+    def plan(self) -> CopyPlan:
+        """Make the plan."""
+        found = [name for name in self._from.get_table_names() if name != MARKS_TABLE]
+        names = self._chosen(found)
+        self._plan.views = sorted(self._from.get_view_names())
+        known = {_folded(name): name for name in self._to.get_table_names()}
+        foreign = {name: self._from.get_foreign_keys(name) for name in names}
+        for name in self._ordered(names, foreign):
+            table = self._table(name, known.get(_folded(name)))
+            if table is not None:
+                self._plan.tables.append(table)
+        for table in self._plan.tables:
+            if not table.exists:
+                table.made = self._to_make(table, foreign[table.name])
+        others = {_folded(name) for name in found} - {_folded(name) for name in names}
+        unused = [
+            f"--as {name}: there is no such column"
+            for name in sorted(set(self._kinds) - self._used)
+            if name.rpartition(".")[0] not in others
+        ]
+        if unused:
+            raise CopyRefusedError(unused)
+        return self._plan
+
+    def _chosen(self, found: Sequence[str]) -> list[str]:
+        if not self._wishes.tables:
+            return sorted(found)
+        known = {_folded(name): name for name in found}
+        unknown = [name for name in self._wishes.tables if _folded(name) not in known]
+        if unknown:
+            raise CopyRefusedError(
+                [
+                    f"{name}: {self._source.name} has no such table; to fix it: name one of "
+                    f"{', '.join(sorted(found)) or 'none'}"
+                    for name in unknown
+                ]
+            )
+        return sorted({known[_folded(name)] for name in self._wishes.tables})
+
+    def _ordered(self, names: Sequence[str], foreign: Mapping[str, Sequence[Any]]) -> list[str]:
+        """The tables, each behind those that it refers to."""
+        known = {_folded(name): name for name in names}
+        waiting = {
+            name: {
+                known[_folded(one["referred_table"])]
+                for one in foreign[name]
+                if _folded(one["referred_table"]) in known
+            }
+            - {name}
+            for name in names
+        }
+        ordered: list[str] = []
+        while waiting:
+            free = [name for name, parents in waiting.items() if not parents - set(ordered)]
+            if not free:
+                self._plan.cycles = _in_circles(waiting)
+                free = [self._plan.cycles[0]]
+            ordered += free
+            for name in free:
+                del waiting[name]
+        return ordered
+
+    def _table(self, name: str, target_name: str | None) -> TablePlan | None:
+        refused = len(self._plan.refusals)
+        exists = target_name is not None
+        own = target_name or (name.lower() if self._target.backend == "databricks" else name)
+        if not exists:
+            self._check_name(name, own)
+        there = self._columns_of(own) if exists else {}
+        columns = [
+            column
+            for one in self._from.get_columns(name)
+            if (column := self._column(name, one, there if exists else None)) is not None
+        ]
+        spare = set(there) - {_folded(column.name) for column in columns}
+        if exists and spare and len(self._plan.refusals) == refused:
+            self._refuse(
+                f"{self._target.name}, {own}",
+                f"its columns {', '.join(sorted(spare))} are none of the source's",
+                "make the two tables alike, or drop the target's",
+            )
+        if not columns and len(self._plan.refusals) == refused:
+            self._refuse(name, "it has no column", "leave it out with --table of the others")
+        if len(self._plan.refusals) > refused:
+            return None
+        key = self._key(name, columns)
+        table = TablePlan(name, own, columns, key, exists=exists)
+        self._note_key(table)
+        if exists and not self._has_same_key(table):
+            return None
+        return table
+
+    def _columns_of(self, name: str) -> dict[str, Any]:
+        return {_folded(one["name"]): one for one in self._to.get_columns(name)}
+
+    def _column(self, table: str, found: Any, there: dict[str, Any] | None) -> ColumnPlan | None:
+        name, place = str(found["name"]), f"{table}.{found['name']}"
+        self._used.add(_folded(place))
+        shown = _shown(found["type"])
+        if found.get("computed") is not None:
+            self._refuse(place, "it is computed by the database", "copy into a table without it")
+            return None
+        named = self._kinds.get(_folded(place))
+        try:
+            kind = named or kind_of(found["type"], self._source.engine.dialect.name)
+        except UnknownKindError as error:
+            self._refuse(
+                place,
+                f"{error} (declared as {shown})",
+                f"say what it holds, as with --as {place}=text",
+            )
+            return None
+        notes: list[str] = [] if named is None else [f"taken as {kind}, as it was said"]
+        if there is None:
+            return self._new_column(place, name, kind, found, notes)
+        other = there.get(_folded(name))
+        if other is None:
+            self._refuse(place, "the target's table has no such column", "add it there")
+            return None
+        return self._matched(place, kind, found, other, notes)
+
+    def _new_column(
+        self, place: str, name: str, kind: ValueKind, found: Any, notes: list[str]
+    ) -> ColumnPlan | None:
+        on_databricks = self._target.backend == "databricks"
+        if on_databricks and re.search(r"[ ,;{}()\n\t=]", name):
+            self._refuse(
+                place, "Databricks takes no such name of a column", "rename it in the source"
+            )
+            return None
+        if self._source.backend == "sqlite" and kind.name == "instant":
+            kind = self._in_zone(place, kind)
+        if on_databricks:
+            made = type_on_databricks(kind)
+        elif self._source.backend == "sqlite" and not isinstance(found["type"], NullType):
+            made = found["type"]
+        else:
+            made = type_on_sqlite(kind)
+        if not on_databricks and kind.name == "instant":
+            notes.append("kept in UTC, as UtcDateTime reads it")
+        if not on_databricks and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
+            notes.append("SQLite keeps 64 bits of it: a value with more digits is refused")
+        if kind.name == "text" and on_databricks and getattr(found["type"], "length", None):
+            notes.append("the length is not enforced, as SQLite enforces none")
+        return ColumnPlan(
+            name,
+            name,
+            kind,
+            source_type=_shown(found["type"]),
+            target_type=str(made.compile(dialect=self._target.engine.dialect)),
+            nullable=bool(found["nullable"]),
+            notes=tuple(notes),
+            made=made,
+        )
+
+    def _matched(
+        self, place: str, kind: ValueKind, found: Any, other: Any, notes: list[str]
+    ) -> ColumnPlan | None:
+        name, own = str(found["name"]), str(other["name"])
+        typed = _shown(other["type"])
+        given = self._kinds.get(_folded(place)) if self._target.backend == "sqlite" else None
+        try:
+            theirs = given or kind_of(other["type"], self._target.engine.dialect.name)
+        except UnknownKindError as error:
+            self._refuse(f"{place} of the target", str(error), "give it a type that says more")
+            return None
+        zone = self._wishes.zone
+        pair = {kind.name, theirs.name}
+        if pair == {"moment", "instant"} or kind.name == theirs.name == "instant":
+            if self._target.backend == "sqlite" != self._source.backend:
+                zone = zone or "UTC"
+                notes.append(f"kept in {zone}")
+            elif self._source.backend == "sqlite" and zone is None:
+                self._refuse(
+                    place,
+                    f"moments without a zone are to become instants ({typed})",
+                    "say which zone they are in: --timezone UTC, --timezone Europe/Berlin",
+                )
+                return None
+            elif self._source.backend == self._target.backend == "databricks":
+                zone = None
+            else:
+                notes.append(f"moments are taken to be in {zone}")
+        common = common_kind(kind, theirs, zone)
+        if common is not None and common.name == "instant":
+            common = replace(common, zone=zone)
+        if common is None:
+            self._refuse(
+                place,
+                f"{kind} cannot become {theirs} ({typed})",
+                "change the type of the target's column, or say with --as what the source's holds",
+            )
+            return None
+        return ColumnPlan(
+            name, own, common, _shown(found["type"]), typed, bool(other["nullable"]), tuple(notes)
+        )
+
+    def _in_zone(self, place: str, kind: ValueKind) -> ValueKind:
+        if self._wishes.zone is None:
+            self._refuse(
+                place,
+                "SQLite keeps no zone with a moment",
+                "say which zone they are in: --timezone UTC, --timezone Europe/Berlin",
+            )
+        return replace(kind, zone=self._wishes.zone)
+
+    def _key(self, name: str, columns: Sequence[ColumnPlan]) -> tuple[str, ...]:
+        found = [str(one) for one in self._from.get_pk_constraint(name)["constrained_columns"]]
+        kinds = {column.name: column.kind for column in columns}
+        return tuple(found) if all(kinds[one].is_key for one in found) else ()
+
+    def _note_key(self, table: TablePlan) -> None:
+        if not table.key:
+            table.notes.append("it has no key to go on behind: it is copied as a whole, or not")
+
+    def _has_same_key(self, table: TablePlan) -> bool:
+        theirs = self._to.get_pk_constraint(table.target_name)["constrained_columns"]
+        if not table.key or {_folded(one) for one in theirs} == {_folded(one) for one in table.key}:
+            return True
+        self._refuse(
+            table.name,
+            f"its key is ({', '.join(table.key)}), and that of the target's table is "
+            f"({', '.join(theirs) or 'none'})",
+            "make the two keys alike",
+        )
+        return False
+
+    def _check_name(self, name: str, own: str) -> None:
+        if self._target.backend == "databricks" and re.search(r"[ ./]", own):
+            self._refuse(
+                name, "Databricks takes no such name of a table", "rename it in the source"
+            )
+
+    def _to_make(self, table: TablePlan, foreign: Sequence[Any]) -> Table:
+        """The table as SQLAlchemy is to make it in the target."""
+        primary = self._from.get_pk_constraint(table.name)["constrained_columns"]
+        columns = [
+            Column(
+                one.target_name,
+                # SQLite numbers the rows of a table whose key is exactly an INTEGER.
+                Integer() if self._is_number(one, primary) else one.made,
+                primary_key=one.name in primary,
+                autoincrement=False,
+                nullable=one.nullable and one.name not in primary,
+            )
+            for one in table.columns
+        ]
+        constraints = [
+            UniqueConstraint(*one["column_names"], name=one["name"])
+            for one in self._from.get_unique_constraints(table.name)
+        ]
+        made = Table(table.target_name, self._made, *columns, *constraints)
+        for one in foreign:
+            self._refer(table, made, one)
+        self._note_left_out(table)
+        return made
+
+    def _is_number(self, column: ColumnPlan, primary: Sequence[str]) -> bool:
+        is_only = [column.name] == list(primary) and column.kind.name == "integer"
+        return is_only and self._target.backend == "sqlite"
+
+    def _refer(self, table: TablePlan, made: Table, found: Any) -> None:
+        referred = found["referred_table"]
+        order = [one.name for one in self._plan.tables]
+        known = {_folded(one.name): one for one in self._plan.tables}
+        parent = known.get(_folded(referred))
+        columns = ", ".join(found["constrained_columns"])
+        if parent is None:
+            self._plan.left_out.append(
+                f"{table.name}: the foreign key ({columns}) to {referred}, which is not copied"
+            )
+            return
+        is_later = order.index(parent.name) > order.index(table.name)
+        if is_later and self._target.backend == "databricks":
+            self._plan.left_out.append(
+                f"{table.name}: the foreign key ({columns}) to {referred}, which is made later"
+            )
+            return
+        remote = found["referred_columns"] or list(parent.key)
+        made.append_constraint(
+            ForeignKeyConstraint(
+                found["constrained_columns"],
+                [f"{parent.target_name}.{name}" for name in remote],
+                name=found["name"],
+                ondelete=found.get("options", {}).get("ondelete"),
+                # The parent may be there already, and not be of this MetaData.
+                link_to_name=True,
+            )
+        )
+        if parent.exists and parent.target_name not in self._made.tables:
+            Table(parent.target_name, self._made, autoload_with=self._to.bind)
+
+    def _note_left_out(self, table: TablePlan) -> None:
+        name = table.name
+        for one in self._from.get_columns(name):
+            if one.get("default") is not None:
+                self._plan.left_out.append(f"{name}.{one['name']}: its DEFAULT")
+        if self._source.backend == "sqlite":
+            for check in self._from.get_check_constraints(name):
+                self._plan.left_out.append(f"{name}: CHECK ({check['sqltext']})")
+            for index in self._from.get_indexes(name):
+                self._plan.left_out.append(f"{name}: the index {index['name']}")
+
+    def _refuse(self, place: str, reason: str, fix: str) -> None:
+        self._plan.refusals.append(Refusal(place, reason, fix))
+
+
+_FLOAT_DIGITS = 15
+
+
+def _named_kinds(given: Mapping[str, str]) -> dict[str, ValueKind]:
+    found: dict[str, ValueKind] = {}
+    for name, text in given.items():
+        try:
+            found[_folded(name)] = kind_named(text)
+        except UnknownKindError as error:
+            raise CopyRefusedError([f"--as {name}={text}: {error}"]) from None
+    return found
+
+
+def _in_circles(waiting: Mapping[str, set[str]]) -> list[str]:
+    """The tables that are in a circle themselves, and do not only refer to one."""
+
+    def reached(name: str) -> set[str]:
+        found: set[str] = set()
+        open_ends = [name]
+        while open_ends:
+            for one in waiting.get(open_ends.pop(), ()):
+                if one in waiting and one not in found:
+                    found.add(one)
+                    open_ends.append(one)
+        return found
+
+    return sorted(name for name in waiting if name in reached(name))
+
+
+def _shown(kind: Any) -> str:
+    return "nothing" if isinstance(kind, NullType) else str(kind)
+
+
+def _folded(name: str) -> str:
+    return name.lower()

@@ -1,0 +1,118 @@
+"""Writing the rows of a table: each chunk together with its mark, or neither of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from vinci_code.core.errors import CopyRefusedError
+from vinci_code.database.dialect.dberrors import AtomicityError
+from vinci_code.database.moving.marks import Marks, TableMark
+from vinci_code.database.moving.plans import Chunk, TablePlan
+from vinci_code.database.moving.snapshots import Side
+
+KEYLESS_MOST = 1_000_000
+"""How many rows of a table without a key are written to Databricks, as one unit."""
+
+Moved = Callable[[int], None]
+
+
+class Writer:
+    """Writes chunks to the target.
+
+    Where the target has no transactions of several tables, a chunk is written by key, so that a
+    second time changes nothing, and its mark afterwards.
+    """
+
+    def __init__(self, connection: Connection, side: Side, marks: Marks) -> None:
+        self._connection = connection
+        self._side = side
+        self._marks = marks
+
+    def prepare(self) -> None:
+        """Ask for no transaction where a unit of work is sent in parts."""
+        if getattr(self._connection.dialect, "atomicity", "unit") != "unit":
+            self._marks.go_by_key()
+
+    def by_key(
+        self, table: TablePlan, chunks: Iterator[Chunk], mark: TableMark, on_moved: Moved
+    ) -> int:
+        """Write the chunks of a table with a key; return how many rows are there in all."""
+        copied = mark.copied
+        for chunk in chunks:
+            copied += chunk.rows
+            self._keyed(table, chunk, copied)
+            on_moved(chunk.rows)
+        self._finish(table, copied)
+        return copied
+
+    def as_whole(
+        self, table: TablePlan, chunks: Iterator[Chunk], stored: int, on_moved: Moved
+    ) -> int:
+        """Write a table without a key, all of it or nothing.
+
+        Args:
+            table: The table.
+            chunks: All of its rows.
+            stored: How many rows the target has: where there are some, it is whole already.
+            on_moved: Is told how many rows were written.
+        """
+        if stored:
+            self._finish(table, stored)
+            return stored
+        if self._side.word == "Databricks" and table.rows > KEYLESS_MOST:
+            refusal = (
+                f"{table.name}: it has no key and {table.rows:,} rows, of which Databricks is "
+                f"given at most {KEYLESS_MOST:,} as one; to fix it: give it a primary key, or "
+                "leave it out with --table of the others"
+            )
+            raise CopyRefusedError([refusal])
+        listed = list(chunks) if self._side.word == "Databricks" else None
+        try:
+            rows = self._whole(table, chunks if listed is None else iter(listed))
+        except DBAPIError as error:
+            if not isinstance(error.orig, AtomicityError):
+                raise
+            self._marks.go_by_key()
+            rows = self._whole(table, iter(listed or ()))
+        if not self._marks.is_atomic:
+            self._finish(table, rows)
+        on_moved(rows)
+        return rows
+
+    def _whole(self, table: TablePlan, chunks: Iterator[Chunk]) -> int:
+        rows = 0
+        with self._connection.begin():
+            for chunk in chunks:
+                rows += chunk.rows
+                self._side.insert(self._connection, table, chunk)
+            if self._marks.is_atomic:
+                self._marks.finish(table.target_name, rows)
+        return rows
+
+    def _keyed(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
+        if self._marks.is_atomic:
+            try:
+                with self._connection.begin():
+                    self._side.insert(self._connection, table, chunk)
+                    self._note(table, chunk, copied)
+            except DBAPIError as error:
+                # Nothing was written: the unit was refused as a whole.
+                if not isinstance(error.orig, AtomicityError):
+                    raise
+                self._marks.go_by_key()
+            else:
+                return
+        with self._connection.begin():
+            self._side.insert_missing(self._connection, table, chunk)
+        with self._connection.begin():
+            self._note(table, chunk, copied)
+
+    def _note(self, table: TablePlan, chunk: Chunk, copied: int) -> None:
+        self._marks.note(table.target_name, chunk.last, copied)
+
+    def _finish(self, table: TablePlan, copied: int) -> None:
+        with self._connection.begin():
+            self._marks.finish(table.target_name, copied)
