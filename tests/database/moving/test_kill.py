@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from tests.database.moving.samples import KINDS, content, make
 from tests.full import some
 from vinci_code.database import copy_database
 from vinci_code.database.moving import marks
-from vinci_code.database.moving.reports import CopyReport
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 SEED = 20_261_130
@@ -138,15 +135,6 @@ def test_killed_at_many_moments_between_files(copies: Copies, small: Path, tmp_p
     assert halves > KILLS / 3
 
 
-def run_again(source: Path, target: sa.Engine) -> CopyReport:
-    """Copy again, as often as what the killed process has sent is still being executed."""
-    for _ in range(5):
-        with contextlib.suppress(sa.exc.DBAPIError):
-            return copy_database(source, target, kinds=KINDS, chunk_rows=CHUNK_ROWS)
-        time.sleep(1)
-    return copy_database(source, target, kinds=KINDS, chunk_rows=CHUNK_ROWS)
-
-
 @pytest.mark.slow
 def test_killed_on_the_way_to_a_warehouse(
     copies: Copies, small: Path, warehouse: sa.Engine, local_warehouse: TestWarehouse
@@ -162,7 +150,7 @@ def test_killed_on_the_way_to_a_warehouse(
         status = copies.run(small, (url, arguments), kill)
         assert status in (0, -signal.SIGALRM), f"seed {SEED}, copy {number}, {kill}"
         killed += status != 0
-        report = run_again(small, warehouse)
+        report = copy_database(small, warehouse, kinds=KINDS, chunk_rows=CHUNK_ROWS)
         assert report.is_proved, (f"seed {SEED}, copy {number}, {kill}", report.lines())
         names = sa.inspect(warehouse).get_table_names()
         assert marks.NAME not in names

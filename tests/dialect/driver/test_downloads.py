@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.full import part
 from tests.patience import PATIENCE_S
 from vinci_code.database.dialect.driver import dbapi, downloads
+from vinci_code.database.dialect.driver.connecting import DOWNLOADS_AHEAD
 from vinci_code.database.dialect.driver.downloads import Downloads, require_all
 from vinci_code.warehouse import LocalWarehouse
 from vinci_code.warehouse.faults import RESULT_FILE, Fault
@@ -459,3 +460,13 @@ def test_many_threads_read_at_once(links: LocalWarehouse, opened: Connect) -> No
     for thread in threads:
         thread.join()
     assert found == [True] * 6
+
+
+def test_few_files_are_fetched_ahead_unless_more_are_asked_for(opened: Connect) -> None:
+    # The driver's own 10 take more than 300 MB while rows are read in batches.
+    def ahead(**arguments: Any) -> int:
+        backend = opened(**arguments).driver_connection.session.backend
+        return int(backend.max_download_threads)
+
+    assert ahead() == DOWNLOADS_AHEAD < 10
+    assert ahead(max_download_threads=7) == 7

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.url import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from vinci_code.core.config import DatabaseSettings, Settings
+from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
 from vinci_code.database.moving.marks import Marks, TableMark
@@ -22,11 +23,13 @@ from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
 from vinci_code.database.moving.writing import Writer
+from vinci_code.database.units_of_work import was_outrun
 
 CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000}
 """How many rows are written in one transaction by default, by what they are written to."""
 
 _KEYS_AT_ONCE = 500
+_TIMES_OUTRUN, _OUTRUN_PAUSE_S = 10, 1.0
 _NO_KINDS: Mapping[str, str] = {}
 
 _USES: Mapping[Mode, Use] = {
@@ -246,16 +249,40 @@ class _Copy:
         self._moved += mark.copied
         if mark.is_done:
             return
-        # Closed as this ends, also by an error: they hold a cursor of the source.
-        with closing(self._from.chunks(reading, table, mark.last, self.chunk_rows)) as chunks:
-            if table.key:
-                copied = writer.by_key(table, chunks, mark, self._note)
-            else:
-                stored = self._to.count(writing, table)
-                writing.rollback()
-                report.went_on = stored
-                copied = writer.as_whole(table, chunks, stored, self._note)
-        report.copied = copied - report.went_on
+        if table.key:
+            report.copied = self._by_key(reading, writer, table, mark) - mark.copied
+            return
+        with closing(self._from.chunks(reading, table, None, self.chunk_rows)) as chunks:
+            stored = self._to.count(writing, table)
+            writing.rollback()
+            report.went_on = stored
+            report.copied = writer.as_whole(table, chunks, stored, self._note) - stored
+
+    def _by_key(
+        self, reading: Connection, writer: Writer, table: TablePlan, mark: TableMark
+    ) -> int:
+        """Copy a table from its mark on; return how many rows are there in all.
+
+        What a process has sent that was killed may be executed only now: then it has taken the
+        place of a chunk of this one, which is refused, and has moved the mark.
+        """
+        for _ in range(_TIMES_OUTRUN):
+            # Closed as this ends, also by an error: they hold a cursor of the source.
+            with closing(self._from.chunks(reading, table, mark.last, self.chunk_rows)) as chunks:
+                try:
+                    return writer.by_key(table, chunks, mark, self._note)
+                except DBAPIError as error:
+                    found = self._marks.read(table.target_name)
+                    has_moved = found != mark and isinstance(error, IntegrityError)
+                    if found is None or not (has_moved or was_outrun(error)):
+                        raise
+                    mark = found
+            time.sleep(_OUTRUN_PAUSE_S)
+        refusal = (
+            f"{table.name}: another process writes to it, and was faster {_TIMES_OUTRUN} times; "
+            "to fix it: end the other copy into this target, and run this one again"
+        )
+        raise CopyRefusedError([refusal])
 
     def _sync(
         self, reading: Connection, writing: Connection, writer: Writer, report: TableReport

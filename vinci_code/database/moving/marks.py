@@ -93,15 +93,15 @@ class Marks:
                     "it has filled"
                 )
                 raise CopyRefusedError([refusal])
-            last = (
-                None
-                if row.last_key is None
-                else [_decoded(one) for one in json.loads(row.last_key)]
-            )
             self.is_atomic = self.is_atomic and row.state != _BY_KEY
-            self.found[row.table_name] = TableMark(
-                row.version, last, row.copied, row.state == _COPIED
-            )
+            self.found[row.table_name] = _mark_of(row)
+
+    def read(self, name: str) -> TableMark | None:
+        """How far a table is now; ``None`` where its mark is gone."""
+        wanted = select(_TABLE).where(_TABLE.c.table_name == name)
+        with self._connection.begin():
+            row = self._connection.execute(wanted).one_or_none()
+        return None if row is None else _mark_of(row)
 
     def go_by_key(self) -> None:
         """Say, before it is so, that chunks are written by key, and their marks afterwards."""
@@ -152,6 +152,11 @@ class Marks:
 
     def _set(self, name: str, **values: Any) -> None:
         self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
+
+
+def _mark_of(row: Any) -> TableMark:
+    last = None if row.last_key is None else [_decoded(one) for one in json.loads(row.last_key)]
+    return TableMark(row.version, last, row.copied, row.state == _COPIED)
 
 
 def _encoded(value: Any) -> dict[str, Any]:

@@ -21,6 +21,12 @@ from vinci_code.database.dialect.driver.transport import Timeouts
 from vinci_code.database.dialect.driver.waiting import START_TIMEOUT, Waiting
 from vinci_code.database.dialect.forking import undisturbed
 
+DOWNLOADS_AHEAD = 4
+"""How many files of a large result are fetched before they are read.
+
+The driver's own 10 take more than 300 MB while rows are read in batches.
+"""
+
 CONNECT_TIMEOUT = 20.0
 """Seconds after which a host that does not answer is given up."""
 
@@ -166,6 +172,7 @@ def _complete(given: dict[str, Any], credentials: RequestCredentials | None) -> 
     given.setdefault("user_agent_entry", f"vinci_code/{__version__}")
     # On by default, and then asks port 443 of the host at every connect, whatever the port.
     given.setdefault("enable_telemetry", False)
+    given.setdefault("max_download_threads", DOWNLOADS_AHEAD)
     given["_retry_stop_after_attempts_count"] = 1
 
 
