@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.schema import CreateTable
 
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.core.errors import CopyRefusedError
@@ -222,7 +223,8 @@ class _Copy:
         for table in waiting:
             if table.made is not None:
                 with writing.begin():
-                    table.made.create(writing)
+                    # Also where what a killed process has sent makes it now: its mark says so.
+                    writing.execute(CreateTable(table.made, if_not_exists=True))
 
     def _one(
         self, reading: Connection, writing: Connection, writer: Writer, table: TablePlan

@@ -16,13 +16,14 @@ from sqlalchemy import (
     String,
     Table,
     delete,
-    insert,
     inspect,
     select,
     update,
 )
+from sqlalchemy.schema import CreateTable
 
 from vinci_code.core.errors import CopyRefusedError
+from vinci_code.database.upserts import upsert
 
 NAME = "vinci_copy_progress"
 """The table that a copy keeps in the target while it goes on."""
@@ -112,9 +113,12 @@ class Marks:
             )
 
     def begin(self, tables: Sequence[tuple[str, int | None]]) -> None:
-        """Say of tables, before they are made, that they are of this copy."""
+        """Say of tables, before they are made, that they are of this copy.
+
+        What a process has sent that was killed may be executed meanwhile, and says the same.
+        """
         with self._connection.begin():
-            _TABLE.create(self._connection, checkfirst=True)
+            self._connection.execute(CreateTable(_TABLE, if_not_exists=True))
         new = [(name, version) for name, version in tables if name not in self.found]
         if not new:
             return
@@ -130,8 +134,8 @@ class Marks:
                 }
                 for name, version in new
             ]
-            self._connection.execute(insert(_TABLE), rows)
-        self.found |= {name: TableMark(version, None, 0, is_done=False) for name, version in new}
+            self._connection.execute(upsert(_TABLE, rows, keys=["table_name"], update=[]))
+        self.load()
 
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
         """Say how far a table is, in the transaction that is going on."""
