@@ -17,8 +17,13 @@ import pyarrow.parquet as pq
 
 from vinci_code.core.errors import InputDataError, LoadRefusedError
 from vinci_code.database.loading.delimited import DelimitedError, DelimitedRows
+from vinci_code.database.loading.documents import (
+    ExactFloat,
+    TwiceError,
+    names_once,
+    no_constant,
+)
 from vinci_code.database.loading.portions import ROWS, Portion, Source, of_batch
-from vinci_code.database.loading.values import ExactFloat
 
 FORMATS = ("parquet", "csv", "jsonl")
 """What files can be: their names end so, or ``format=`` says it."""
@@ -267,30 +272,15 @@ def _lines(file: _SourceFile, stream: Any) -> Iterator[tuple[int, dict[str, Any]
                 row = json.loads(
                     line,
                     parse_float=ExactFloat,
-                    parse_constant=_no_constant,
-                    object_pairs_hook=_object,
+                    parse_constant=no_constant,
+                    object_pairs_hook=names_once,
                 )
             except (ValueError, RecursionError) as error:
-                reason = "it is no JSON" if not isinstance(error, _TwiceError) else str(error)
+                reason = "it is no JSON" if not isinstance(error, TwiceError) else str(error)
                 raise InputDataError(file.path, number, f"{reason}; nothing was loaded") from None
             if type(row) is not dict:
                 raise InputDataError(file.path, number, "it is no JSON object; nothing was loaded")
             yield number, row, len(line)
-
-
-class _TwiceError(ValueError):
-    """An object with one name twice, of which one value would be lost."""
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise _TwiceError("an object of it has one name twice")
-    return made
 
 
 def _first_names(files: list[_SourceFile]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Column
 
-from vinci_code.core.errors import RowRefusedError
+from vinci_code.core.errors import RowRefusedError, ValueRefusedError
+from vinci_code.database.loading.documents import require_finite
 from vinci_code.database.loading.families import ColumnFamily, family_of
 from vinci_code.database.loading.portions import Portion, is_arrow
 from vinci_code.database.loading.targets import LoadTarget, columns_of
@@ -84,10 +85,11 @@ def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
     """
     values = portion.columns[given.name]
     if not is_arrow(values) and not portion.texts:
-        return list(values)
+        return _python_documents(values, given, before)
     # Not at the top: rows of Python are loaded into SQLite without pyarrow.
     from vinci_code.database.loading.plain import BadValueError
-    from vinci_code.database.loading.values import null_of, python_values, said_values
+    from vinci_code.database.loading.said import said_values
+    from vinci_code.database.loading.values import null_of, python_values
 
     kind = given.column.type
     try:
@@ -100,6 +102,17 @@ def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
         raise RowRefusedError(before + error.index + 1, given.name, str(error)) from None
     null = null_of(kind)
     return made if null is None else [null if value is None else value for value in made]
+
+
+def _python_documents(values: Any, given: GivenColumn, before: int) -> list[Any]:
+    """Values of Python as they are, in which no document has what JSON has no form for."""
+    if given.family is ColumnFamily.DOCUMENT:
+        for index, value in enumerate(values):
+            try:
+                require_finite(value)
+            except ValueRefusedError as error:
+                raise RowRefusedError(before + index + 1, given.name, str(error)) from None
+    return list(values)
 
 
 def names_of(portion: Portion) -> tuple[str, ...]:

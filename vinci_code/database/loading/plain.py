@@ -134,7 +134,15 @@ def _first(column: Any, attempt: Callable[[Any], object]) -> int:
 
 
 def _reason(kind: Any, wanted: Any) -> str:
-    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
+    if pa.types.is_timestamp(kind) and kind.unit != "ns":
+        return "a time outside of the years 1 to 9999"
+    if pa.types.is_timestamp(kind):
+        return (
+            "a time with nanoseconds, and microseconds are kept; round it first, as with "
+            "pyarrow.compute.round_temporal. INT96 of Parquet of before 1677 or after 2262 is read "
+            "so, too: write it as TIMESTAMP_MICROS"
+        )
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
         return (
             "a time that microseconds do not hold, and microseconds are kept; round it first, as "
             "with pyarrow.compute.round_temporal"

@@ -150,7 +150,7 @@ def _of_mappings(rows: Iterator[Any]) -> Iterator[Portion]:
     """The portions of mappings, each of which has the names of the first."""
     names: tuple[str, ...] = ()
     before = 0
-    while block := list(itertools.islice(rows, ROWS)):
+    while block := [_copied(row) for row in itertools.islice(rows, ROWS)]:
         names = names or tuple(block[0])
         wanted = set(names)
         for number, row in enumerate(block, before + 1):
@@ -163,6 +163,11 @@ def _of_mappings(rows: Iterator[Any]) -> Iterator[Portion]:
                 )
         before += len(block)
         yield of_rows(block, names)
+
+
+def _copied(row: Any) -> Any:
+    """A row as it is now: a generator may give one dict again and again, with other values."""
+    return dict(row) if isinstance(row, Mapping) else row
 
 
 def _of_dataclasses(rows: Iterator[Any]) -> Iterator[Portion]:

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import uuid
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +18,7 @@ from vinci_code.core.errors import LoadRefusedError, ValueRefusedError
 from vinci_code.database.dialect.driver.rows import to_rows
 from vinci_code.database.dialect.types.base import named
 from vinci_code.database.dialect.types.numbers import VinciFloat, VinciNumeric
+from vinci_code.database.loading.documents import document, require_finite
 from vinci_code.database.loading.families import ColumnFamily, undecorated
 from vinci_code.database.loading.plain import (
     BadValueError,
@@ -73,9 +71,47 @@ def python_values(column: Any, family: ColumnFamily, kind: TypeEngine[Any]) -> l
         own = cast(own, pa.float64(), "a whole number with more digits than a float has")
     elif is_wall_clock:
         own = midnights(own)
+    elif _has_maps(own.type):
+        _require_keys_once(own)
     values = [value for (value,) in to_rows(pa.table([own], ["value"]))]
-    convert = _converter(family, kind, own.type)
+    convert = converter(family, kind, own.type)
     return values if convert is None else converted(values, convert)
+
+
+def _has_maps(kind: Any) -> bool:
+    if pa.types.is_map(kind):
+        return True
+    if not pa.types.is_nested(kind):
+        return False
+    return any(_has_maps(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _require_keys_once(column: Any) -> None:
+    """Refuse a map that has a key twice, of which one value would be lost.
+
+    Raises:
+        BadValueError: There is one.
+    """
+    for index, value in enumerate(column.to_pylist()):
+        if _has_a_key_twice(value, column.type):
+            raise BadValueError(index, "a map that has one key twice")
+
+
+def _has_a_key_twice(value: Any, kind: Any) -> bool:
+    if value is None or not _has_maps(kind):
+        return False
+    if pa.types.is_struct(kind):
+        return any(
+            _has_a_key_twice(value[field.name], field.type)
+            for field in (kind.field(number) for number in range(kind.num_fields))
+        )
+    if not pa.types.is_map(kind):
+        return any(_has_a_key_twice(item, kind.value_type) for item in value)
+    # A key may be a list or a struct, which has no hash.
+    keys = [repr(key) for key, _ in value]
+    return len(set(keys)) < len(keys) or any(
+        _has_a_key_twice(item, kind.item_type) for _, item in value
+    )
 
 
 def midnights(column: Any) -> Any:
@@ -89,29 +125,6 @@ def midnights(column: Any) -> Any:
     if index is not None:
         raise BadValueError(index, "a time of day, which a column of days would lose")
     return days
-
-
-def said_values(values: Sequence[Any], family: ColumnFamily, kind: TypeEngine[Any]) -> list[Any]:
-    """What texts of CSV and JSON say, for a column of a table.
-
-    Args:
-        values: The texts; what is none is what JSON says by itself.
-        family: The family of the table's column.
-        kind: The type of the table's column.
-
-    Raises:
-        BadValueError: A text says nothing that can be stored.
-    """
-    say = _SAID.get(family)
-    if family is ColumnFamily.UUID or family is ColumnFamily.ENUM:
-        say = _converter(family, kind, pa.string())
-
-    def convert(value: Any) -> Any:
-        if type(value) is str and say is not None:
-            return say(value)
-        return plain_number(value, family)
-
-    return converted(values, convert)
 
 
 def converted(values: Sequence[Any], convert: Convert) -> list[Any]:
@@ -134,31 +147,6 @@ def converted(values: Sequence[Any], convert: Convert) -> list[Any]:
     return made
 
 
-class ExactFloat(float):
-    """A number of JSON with a point, and the text that it was written as."""
-
-    text: str
-
-    def __new__(cls, text: str) -> ExactFloat:
-        """Make it of its text."""
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
-
-
-def plain_number(value: Any, family: ColumnFamily) -> Any:
-    """What JSON says, with numbers that the column takes."""
-    if type(value) is ExactFloat:
-        if family is ColumnFamily.NUMERIC:
-            return Decimal(value.text)
-        return float.__float__(value)
-    if type(value) is list:
-        return [plain_number(item, family) for item in value]
-    if type(value) is dict:
-        return {key: plain_number(item, family) for key, item in value.items()}
-    return value
-
-
 def null_of(kind: TypeEngine[Any]) -> Any:
     """What stands for NULL of Arrow, as JSON makes a document of ``None``."""
     own = undecorated(kind)
@@ -169,8 +157,14 @@ def null_of(kind: TypeEngine[Any]) -> Any:
     return None
 
 
-def _converter(family: ColumnFamily, kind: TypeEngine[Any], given: Any) -> Convert | None:
-    """What is left to be done with the Python values that Arrow makes of a column."""
+def converter(family: ColumnFamily, kind: TypeEngine[Any], given: Any) -> Convert | None:
+    """What is left to be done with the Python values that Arrow makes of a column.
+
+    Args:
+        family: The family of the table's column.
+        kind: The type of the table's column.
+        given: The type of Arrow.
+    """
     own: Any = undecorated(kind)
     if family is ColumnFamily.UUID:
         if pa.types.is_binary(given):
@@ -178,8 +172,8 @@ def _converter(family: ColumnFamily, kind: TypeEngine[Any], given: Any) -> Conve
                 uuid.UUID(bytes=value) if own.as_uuid else str(uuid.UUID(bytes=value))
             )
         return _uuid if own.as_uuid else lambda value: str(_uuid(value))
-    if family is ColumnFamily.DOCUMENT and pa.types.is_string(given):
-        return document
+    if family is ColumnFamily.DOCUMENT:
+        return document if pa.types.is_string(given) else require_finite
     if family is ColumnFamily.ENUM:
         return _one_of(frozenset(own.enums))
     if family is ColumnFamily.BOOLEAN and pa.types.is_integer(given):
@@ -197,24 +191,6 @@ def _has_room(given: Any, kind: Any) -> bool:
         return False
     scale = kind.scale or 0
     return bool(given.scale <= scale and given.precision - given.scale <= kind.precision - scale)
-
-
-def document(text: str) -> Any:
-    """The JSON document that a text is.
-
-    Raises:
-        ValueRefusedError: It is none.
-    """
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise ValueRefusedError(
-            "a text that is no JSON document; a text within one stands in quotes: json.dumps(text)"
-        ) from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _one_of(names: frozenset[str]) -> Convert:
@@ -241,94 +217,6 @@ def _truth(value: int) -> bool:
         raise ValueRefusedError("True, False, 1 or 0 is wanted here, found another number")
     return bool(value)
 
-
-# --- what texts say -------------------------------------------------------------------------------
-
-
-def _said(read: Convert, wanted: str) -> Convert:
-    def say(text: str) -> Any:
-        try:
-            return read(text)
-        except (ValueError, ArithmeticError, KeyError):
-            raise ValueRefusedError(f"a text that is no {wanted}") from None
-
-    return say
-
-
-def _moment(text: str) -> dt.datetime:
-    value = _iso(text)
-    if value.tzinfo is not None:
-        raise ValueRefusedError(
-            "a date and time with a zone, and its column has none; load it into TIMESTAMP, or "
-            "leave the zone out"
-        )
-    return value
-
-
-def _instant(text: str) -> dt.datetime:
-    value = _iso(text)
-    if value.tzinfo is None:
-        raise ValueRefusedError(
-            "a date and time without a zone, and its column names instants; write it with one, as "
-            "in 2026-01-31T12:00:00Z"
-        )
-    return value.astimezone(dt.timezone.utc)
-
-
-def _iso(text: str) -> dt.datetime:
-    own = text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text
-    head, point, rest = own.partition(".")
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    if point:
-        # Python before 3.11 takes three digits or six, and later ones cut what is behind them.
-        kept, beyond = rest[:digits][:6], rest[:digits][6:]
-        if beyond.strip("0"):
-            raise ValueRefusedError("a time with nanoseconds, and microseconds are kept")
-        own = f"{head}.{kept.ljust(6, '0')}{rest[digits:]}"
-    return dt.datetime.fromisoformat(own)
-
-
-def _whole(text: str) -> int:
-    if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit():
-        raise ValueError(text)
-    return int(text)
-
-
-def _decimal(text: str) -> Decimal:
-    value = Decimal(text)
-    if "_" in text:
-        raise InvalidOperation
-    return value
-
-
-def _float(text: str) -> float:
-    if "_" in text:
-        raise ValueError(text)
-    return float(text)
-
-
-def _interval(_text: str) -> Any:
-    raise ValueRefusedError("a length of time, for which texts have no form; load it as a duration")
-
-
-def _bytes(_text: str) -> Any:
-    raise ValueRefusedError("bytes, for which texts have no form; load them from Parquet")
-
-
-_TRUTH = {"true": True, "false": False, "1": True, "0": False}
-
-_SAID: dict[ColumnFamily, Convert] = {
-    ColumnFamily.INTEGER: _said(_whole, "whole number"),
-    ColumnFamily.BOOLEAN: _said(lambda text: _TRUTH[text.lower()], "true, false, 1 or 0"),
-    ColumnFamily.FLOAT: _said(_float, "number"),
-    ColumnFamily.NUMERIC: _said(_decimal, "number"),
-    ColumnFamily.DATE: _said(lambda text: dt.date.fromisoformat(text), "date, as 2026-01-31"),
-    ColumnFamily.TIME: _said(lambda text: dt.time.fromisoformat(text), "time, as 23:59:59"),
-    ColumnFamily.MOMENT: _said(_moment, "date and time, as 2026-01-31T12:00:00"),
-    ColumnFamily.INSTANT: _said(_instant, "date and time, as 2026-01-31T12:00:00Z"),
-    ColumnFamily.INTERVAL: _interval,
-    ColumnFamily.BINARY: _bytes,
-}
 
 NO_INTEGER = "a number that is no whole number of 64 bits; make the column Numeric, or round it"
 _CAST = "cast the column to a type that the table's column takes, or change the table's"
