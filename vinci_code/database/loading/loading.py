@@ -124,7 +124,14 @@ def load(
     on = checked_bind(bind)
     known = target_of(target, schema)
     request = LoadRequest(
-        source_of(source, format), mode, keys, update, enforce_keys, progress, volume, create
+        source_of(source, format, again=explain),
+        mode,
+        keys,
+        update,
+        enforce_keys,
+        progress,
+        volume,
+        create,
     )
     if isinstance(on, Engine):
         require_known(on.dialect)

@@ -16,7 +16,7 @@ from vinci_code.database.loading.binds import begin_writing, is_counted
 from vinci_code.database.loading.given import GivenColumn as Given
 from vinci_code.database.loading.given import Row, names_of, portions_within, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
-from vinci_code.database.loading.results import LoadOutcome
+from vinci_code.database.loading.results import LoadOutcome, left_over
 from vinci_code.database.loading.sqlite import column_insert
 from vinci_code.database.loading.targets import Matching
 from vinci_code.database.loading.telling import Telling
@@ -136,7 +136,7 @@ class RowLoad:
         if mode in {"append", "replace"} or read == 0:
             return LoadOutcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
-            return HeldOutcome(read, tuple(self._held))
+            return HeldOutcome(read, tuple(self._held), not self._options)
         # Of an upsert that changes nothing, as of keys alone, SQLite counts what is new.
         inserted = written if mode == "insert_missing" else self._count() - before
         return LoadOutcome(
@@ -151,10 +151,12 @@ class HeldOutcome:
     Attributes:
         read: How many rows there were.
         writes: The writes that hold them.
+        is_checked: Whether each key stands for one row.
     """
 
     read: int
     writes: tuple[Any, ...]
+    is_checked: bool = True
 
     def told(self) -> LoadOutcome:
         """What the warehouse has told; nothing where they have not gone as one statement.
@@ -171,7 +173,7 @@ class HeldOutcome:
             written=inserted + changed,
             inserted=inserted,
             changed=changed,
-            skipped=self.read - inserted - changed,
+            skipped=left_over(self.read, inserted, changed, is_checked=self.is_checked),
         )
 
 
