@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Connection, Table
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.dberrors import PermissionDenied
 from vinci_code.database.loading.choosing import Choice, Staging, choose
 from vinci_code.database.loading.given import GivenColumn, given_columns
@@ -161,6 +162,13 @@ class LoadJob:
         )
 
     def _choose(self, connection: Connection) -> Choice:
+        if self._source.is_result and connection.dialect.name == "sqlite":
+            raise LoadRefusedError(
+                self._source.told,
+                "SQLite would give it rows that the load has written, where both are of one "
+                "connection",
+                "call its all()",
+            )
         return choose(connection, self.table, self._first, self._portions(), self._request.volume)
 
     def _portions(self) -> Iterator[Portion]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
+from sqlalchemy.engine import FilterResult, Result
 from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.orm import InstanceState
 
@@ -112,6 +113,7 @@ def _of_items(given: Iterable[Any]) -> Source:
         names=_names_of(first),
         rows=items.rows,
         is_once=items.is_once,
+        is_result=isinstance(given, (Result, FilterResult)),
     )
 
 
