@@ -81,11 +81,3 @@ def test_rows_of_a_key_that_is_there_twice_are_not_counted(online: sa.Engine, st
     source = pa.table({"id": [1, 2, 3], "x": ["b"] * 3})
     done = load(online, table, source, mode="upsert", enforce_keys=False)
     assert (done.inserted, done.changed, done.skipped) == (2, 2, None)
-
-
-def test_mappings_of_a_result_are_taken(engine: sa.Engine, table: sa.Table) -> None:
-    load(engine, table, [{"id": 1, "x": "a"}, {"id": 2, "x": None}])
-    with engine.connect() as connection:
-        found = connection.execute(sa.select(table).order_by(table.c.id)).mappings().all()
-    load(engine, table, found, mode="replace")
-    assert rows_of(engine, table) == [(1, "a"), (2, None)]

@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from vinci_code.database.dialect.dberrors import Error, OperationalError, PermissionDenied
+from vinci_code.database.dialect.dberrors import (
+    AmbiguousWriteError,
+    Error,
+    OperationalError,
+    PermissionDenied,
+)
 from vinci_code.database.dialect.driver.rows import require_pyarrow
 from vinci_code.database.dialect.file_loads import (
     FileRows,
@@ -160,6 +165,10 @@ def load_staged(
             if mode == "replace":
                 connection.execute(table.delete().execution_options(enforce_keys=enforce_keys))
             return StagedOutcome(0, 0, 0, mode, enforce_keys)
+    except BaseException:
+        _remove_after_error(connection, paths)
+        raise
+    try:
         write = hold_files(
             connection,
             table,
@@ -168,8 +177,10 @@ def load_staged(
             replaces=mode == "replace",
             enforce_keys=enforce_keys,
         )
-    except BaseException:
-        _remove_after_error(connection, paths)
+    except Exception as error:
+        # It is sent at once where nothing is held, and may be executed still.
+        if not isinstance(getattr(error, "orig", error), AmbiguousWriteError):
+            _remove_after_error(connection, paths)
         raise
     return StagedOutcome(rows, len(paths), size, mode, enforce_keys, write)
 
