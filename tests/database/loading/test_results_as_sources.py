@@ -64,10 +64,13 @@ def test_an_error_does_not_tell_the_rows(sqlite: sa.Engine, mode: Any) -> None:
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("name", sa.String, unique=True),
     )
-    table.create(sqlite)
+    # One of the application's: those that are made here hide rows by themselves.
+    engine = sa.create_engine(sqlite.url)
+    table.create(engine)
     rows = [{"id": number, "name": "hunter2secret"} for number in (1, 2)]
-    with pytest.raises(IntegrityError, match="people.name") as caught:
-        load(sqlite, table, rows, mode=mode)
+    with pytest.raises(IntegrityError, match=r"people\.name") as caught:
+        load(engine, table, rows, mode=mode)
+    engine.dispose()
     assert "hunter2" not in str(caught.value)
 
 

@@ -22,12 +22,14 @@ class Portion:
         rows: How many rows there are.
         size: How many bytes were read for them.
         texts: Whether a text stands for the value that it says, as in CSV and JSON.
+        objects: Whether lists are columns of objects of pandas: ``None`` is NULL there.
     """
 
     columns: Mapping[str, Values]
     rows: int
     size: int = 0
     texts: bool = False
+    objects: bool = False
 
 
 @dataclass(frozen=True)
