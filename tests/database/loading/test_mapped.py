@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -50,18 +50,18 @@ class Employee(Key, Base):
 
     kind: orm.Mapped[str | None]
     name: orm.Mapped[str | None]
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "employee"}
+    __mapper_args__: ClassVar[Any] = {"polymorphic_on": "kind", "polymorphic_identity": "employee"}
 
 
 class Manager(Employee):
-    __mapper_args__ = {"polymorphic_identity": "manager"}
+    __mapper_args__: ClassVar[Any] = {"polymorphic_identity": "manager"}
 
 
 class Versioned(Key, Base):
     __tablename__ = "versioned"
 
     version: orm.Mapped[int | None] = orm.mapped_column()
-    __mapper_args__ = {"version_id_col": version}
+    __mapper_args__: ClassVar[Any] = {"version_id_col": version}
 
 
 Base.registry.configure()

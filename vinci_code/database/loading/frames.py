@@ -170,9 +170,9 @@ def _is_missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", 0):
-        return value.tolist()
-    found = plain(value)
+    found: Any = plain(value)
+    if type(found).__name__ == "ndarray" and type(found).__module__ == "numpy":
+        return found.tolist()
     return None if _is_missing(found) else found
 
 
