@@ -319,7 +319,7 @@ def test_files_that_tell_too_little(sqlite: sa.Engine, tmp_path: Path) -> None:
     ("name", "data", "line"),
     [
         ("a.parquet", b"PAR1 and nothing", None),
-        ("a.csv", b"id,name\n1,a,3\n", None),
+        ("a.csv", b"id,name\n1,a,3\n", 2),
         ("a.csv.gz", b"no gzip", None),
         ("a.jsonl", b'{"id": 1}\nnothing\n', 2),
         ("a.jsonl", b'{"id": 1}\n[1]\n', 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import io
 import itertools
@@ -12,10 +13,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from vinci_code.core.errors import InputDataError, LoadRefusedError
+from vinci_code.database.loading.delimited import DelimitedError, DelimitedRows
 from vinci_code.database.loading.portions import ROWS, Portion, Source, of_batch
 from vinci_code.database.loading.values import ExactFloat
 
@@ -25,6 +26,7 @@ FORMATS = ("parquet", "csv", "jsonl")
 _ENDINGS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _BATCH_ROWS = 65_536
+_BLOCK_CHARACTERS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def source_of_files(paths: list[str], wanted: str | None) -> Source:
             f"format={wanted!r}", "it is no format that load() knows", f"pass one of {FORMATS}"
         )
     files = [_file(path, wanted) for given in paths for path in _found(given)]
+    _require_once(files)
     told = files[0].path if len(files) == 1 else f"{len(files)} files"
     kinds = {file.format for file in files}
     if len(kinds) > 1:
@@ -67,11 +70,36 @@ def _found(given: str) -> list[str]:
         if Path(given).is_dir():
             raise LoadRefusedError(given, "it is a folder", f"name its files: {given}/*.parquet")
         return [given]
-    found = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - its pattern is a whole path
+    pattern = _pattern(given)
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - it is a whole path
     files = [path for path in found if not Path(path).is_dir()]
     if not files:
         raise LoadRefusedError(given, "there is no such file", "check the path, or the pattern")
     return files
+
+
+def _pattern(given: str) -> str:
+    """A pattern, in which folders that are there, such as ``a[1]``, stand for themselves."""
+    parts = PurePath(given).parts
+    known = 0
+    while known < len(parts) and Path(*parts[: known + 1]).exists():
+        known += 1
+    if not known:
+        return given
+    return str(PurePath(glob.escape(str(PurePath(*parts[:known]))), *parts[known:]))
+
+
+def _require_once(files: list[_SourceFile]) -> None:
+    seen: dict[Path, str] = {}
+    for file in files:
+        own = Path(file.path).resolve()
+        if own in seen:
+            raise LoadRefusedError(
+                file.path,
+                f"it is named twice, here and as {seen[own]}, and its rows would be loaded twice",
+                "name each file once",
+            )
+        seen[own] = file.path
 
 
 def _file(path: str, wanted: str | None) -> _SourceFile:
@@ -139,42 +167,64 @@ def _of_csv(files: list[_SourceFile], told: str) -> Source:
 
     def portions() -> Iterator[Portion]:
         for file in files:
-            own = _header(file)
-            with _reading(file), _opened(file) as stream:
-                options = pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(own, pa.string()),
-                    # Nothing is NULL, and "" is a text without characters.
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                )
-                parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-                with pyarrow.csv.open_csv(
-                    stream, parse_options=parse, convert_options=options
-                ) as reader:
-                    for batch in reader:
-                        for begin in range(0, batch.num_rows, ROWS):
-                            part = of_batch(batch.slice(begin, ROWS))
-                            yield Portion(part.columns, part.rows, part.size, texts=True)
+            yield from _csv_portions(file)
 
     return Source(told, portions, schema, tuple(names), is_text=True)
 
 
-def _header(file: _SourceFile) -> list[str]:
-    import csv
+def _csv_portions(file: _SourceFile) -> Iterator[Portion]:
+    with _opened(file) as stream, _decoded(stream) as text:
+        reader = DelimitedRows(text)
+        rows = reader.rows()
+        with _reading(file, reader):
+            names = [name or "" for name in next(rows)]
+        schema = pa.schema([pa.field(name, pa.string()) for name in names])
+        rows = reader.rows(len(names))
+        while True:
+            before = reader.size
+            with _reading(file, reader):
+                block = []
+                for row in rows:
+                    block.append(row)
+                    if len(block) == ROWS or reader.size - before > _BLOCK_CHARACTERS:
+                        break
+            if not block:
+                return
+            columns = [pa.array(column, pa.string()) for column in zip(*block, strict=True)]
+            part = of_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            yield Portion(part.columns, part.rows, reader.size - before, texts=True)
 
-    with _reading(file), _opened(file) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        found = next(csv.reader(text), None)
-        text.detach()
+
+def _header(file: _SourceFile) -> list[str]:
+    with _opened(file) as stream, _decoded(stream) as text:
+        reader = DelimitedRows(text)
+        with _reading(file, reader):
+            found = next(reader.rows(), None)
     if not found:
         raise LoadRefusedError(file.path, "it has no first line that names its columns", "add one")
-    if len(set(found)) < len(found):
-        twice = sorted({name for name in found if found.count(name) > 1})
+    names = [name or "" for name in found]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise LoadRefusedError(
             file.path, f"two columns are called {twice[0]!r}", "rename one of them"
         )
-    return found
+    if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), None)):
+        raise LoadRefusedError(
+            file.path,
+            f"its first line names one column, with {other!r} in it; columns are separated by "
+            "commas here",
+            "write it with commas",
+        )
+    return names
+
+
+@contextlib.contextmanager
+def _decoded(stream: Any) -> Iterator[io.TextIOWrapper]:
+    text = io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), encoding="utf-8-sig", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()
 
 
 # --- lines of JSON --------------------------------------------------------------------------------
@@ -265,21 +315,35 @@ def _require_same(
 
 
 class _reading:  # noqa: N801 - used as a word
-    """Says of which file it is what cannot be read."""
+    """Says of which file it is what cannot be read, and in which line of CSV."""
 
-    def __init__(self, file: _SourceFile) -> None:
+    def __init__(self, file: _SourceFile, reader: DelimitedRows | None = None) -> None:
         self._file = file
+        self._reader = reader
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, DelimitedError):
+            raise InputDataError(
+                self._file.path, error.line, f"{error}; nothing was loaded"
+            ) from None
         # What cannot be unpacked is an OSError without a number, which those of the system have.
         is_damaged = isinstance(error, OSError) and error.errno is None
         if is_damaged or isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
+            line = self._reader.line if self._reader is not None else 0
+            where = f" behind line {line}" if line else ""
             raise InputDataError(
                 self._file.path,
                 None,
-                f"it cannot be read as {self._file.format} ({type(error).__name__}); nothing was "
+                f"it cannot be read as {self._file.format}{where}: {self._why(error)}; nothing was "
                 "loaded",
             ) from error
+
+    def _why(self, error: BaseException | None) -> str:
+        if isinstance(error, UnicodeDecodeError):
+            return "it is no UTF-8; write it as UTF-8"
+        if self._file.codec is not None:
+            return f"it is no whole {self._file.codec}, or was cut off"
+        return f"it is none, or was cut off or changed ({type(error).__name__})"
