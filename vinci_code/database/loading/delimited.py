@@ -1,8 +1,8 @@
 """The rows of CSV, as RFC 4180 has it, read strictly and in constant memory.
 
-Fields are separated by commas, and one that has a comma, a quote or the end of a line in it stands in
-double quotes, of which each within is doubled. A quote at any other place is an error: it may be what
-is left of a file that was cut off, and with it two rows would be read as one.
+Fields are separated by commas, and one that has a comma, a quote or the end of a line in it stands
+in double quotes, of which each within is doubled. A quote at any other place is an error: it may be
+what is left of a file that was cut off, and with it two rows would be read as one.
 """
 
 from __future__ import annotations
