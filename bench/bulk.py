@@ -272,7 +272,7 @@ def _report(
         ratio = medians["pandas"][0] / medians["load"][0]
         print(f"    to_sql beside load: {ratio:.1f}")
     return [
-        {"rows": count, "side": name, "in": write, "out": read, "requests": asked[name]}
+        {"rows": count, "side": name, "write_s": write, "read_s": read, "requests": asked[name]}
         for name, (write, read) in medians.items()
     ]
 

@@ -53,6 +53,23 @@ class Figures(TypedDict):
     rows_a_second: dict[str, float]
 
 
+class LoadFigure(TypedDict):
+    """Of one side, in seconds: rows that it has written, and read."""
+
+    rows: int
+    side: str
+    write_s: float
+    read_s: float
+    requests: list[int]
+
+
+class LoadFigures(TypedDict):
+    """What `python -m bench.bulk --figures` has measured, with so many seconds a request."""
+
+    latency: float
+    figures: list[LoadFigure]
+
+
 OBJECTS = 5
 """How many objects the picture of a commit has; `tests/integration/test_affected.py` counts."""
 
@@ -186,6 +203,22 @@ def writes(figures: Figures, ours: str) -> str:
         f"{figures['latency_ms']} ms a statement (logarithmic)",
     )
     return bars("writes", heading, values, lambda rate: f"{rate:,.0f}", _decades)
+
+
+def loads(figures: LoadFigures, ours: str) -> str:
+    """Rows a second of each side that loads, on a logarithmic scale."""
+    (size,) = {one["rows"] for one in figures["figures"]}
+    rates = sorted(
+        ((size / one["write_s"], one["side"]) for one in figures["figures"]), reverse=True
+    )
+    values: list[tuple[str, float, Role]] = [
+        (side, rate, "ours" if side == ours else "other") for rate, side in rates
+    ]
+    heading = (
+        f"Rows a second: {size:,} rows are loaded,",
+        f"{figures['latency'] * 1000:.0f} ms a request (logarithmic)",
+    )
+    return bars("loads", heading, values, lambda rate: f"{rate:,.0f}", _decades)
 
 
 def _decades(rate: float) -> float:
@@ -327,12 +360,14 @@ def fallback_day() -> str:
 def pictures() -> dict[str, str]:
     """Each picture, by the name of its file."""
     figures = json.loads((ROOT / "bench" / "figures" / "writes.json").read_text("utf-8"))
+    loaded = json.loads((ROOT / "bench" / "figures" / "loads.json").read_text("utf-8"))
     page = (ROOT / "docs" / "units_of_work.md").read_text("utf-8")
     return {
         "commit.svg": commit(),
         "fallback_day.svg": fallback_day(),
         "fallback_states.svg": fallback_states(),
         "held_reads.svg": held_reads(page),
+        "loads.svg": loads(loaded, "load"),
         "writes.svg": writes(figures, "databricks+vinci"),
     }
 

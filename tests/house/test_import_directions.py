@@ -82,6 +82,8 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.loading",
         "vinci_code.database.models",
         "vinci_code.database.sqlite",
+        "vinci_code.database.units_of_work",
+        "vinci_code.database.upserts",
     },
     "vinci_code.database.loading": {
         "vinci_code.core.errors",

@@ -7,6 +7,7 @@ Other rooms import from it:
 - ``session``: sessions of the package's own tables, on the database that the configuration chooses
 - ``sqlite``: the engine for SQLite
 - ``table_copies``: migrating SQLite, where a table is changed by a copy of it
+- ``units_of_work``: work that is run again where somebody else was faster
 - ``upserts``: rows that are inserted, or changed where they are there
 """
 

@@ -318,6 +318,7 @@ def test_a_hook_that_shows_locals_has_none_to_show(place: Place) -> None:
 COMMANDS: dict[str, list[str]] = {
     "demo": [],
     "check": ["--write"],
+    "copy": ["databricks", "copied.db"],
     "config show": [],
     "db upgrade": [],
     "db downgrade": ["base", "--yes"],

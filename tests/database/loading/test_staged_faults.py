@@ -223,3 +223,26 @@ def test_a_volume_that_does_not_answer_any_more_holds_nobody_up_for_long(
     with engine.connect() as connection:
         assert all_of(connection, table) == before_and_after("append")[1]
         assert remove_staged(connection, staging.volume, older_than=-staged.STALE) == 2
+
+
+def test_files_are_kept_where_a_commit_is_interrupted(
+    place: tuple[Staging, sa.Table, sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has been sent may be executed after the interrupt, and reads its files then."""
+    staging, table, engine = place
+    run = unit.Unit._run
+
+    def interrupted(self: Any, text: str, *given: Any, **named: Any) -> Any:
+        run(self, text, *given, **named)
+        if text.startswith("INSERT"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unit.Unit, "_run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load(staging, engine, table, "append")
+    assert len(staging.files()) == 2
+    with engine.connect() as connection:
+        assert all_of(connection, table) == before_and_after("append")[1]
+        remove_staged(connection, staging.volume, older_than=-staged.STALE)
+    assert staging.files() == []

@@ -23,6 +23,17 @@ def source_of_frame(given: Any) -> Source:
     Raises:
         LoadRefusedError: It is none.
     """
+    try:
+        return _source_of(given)
+    except pa.ArrowException as error:
+        raise LoadRefusedError(
+            f"{type(given).__module__}.{type(given).__name__}",
+            f"Arrow does not have the types of all its columns ({type(error).__name__})",
+            "cast these to other types",
+        ) from error
+
+
+def _source_of(given: Any) -> Source:
     kind = type(given)
     package = kind.__module__.partition(".")[0]
     if package == "pandas":
@@ -133,7 +144,7 @@ def _of_pandas(frame: Any) -> Source:
                 else:
                     columns[name] = _array(part[name], schema.field(name).type)
             size = int(part.memory_usage(index=False).sum())
-            yield Portion(columns, len(part), size)
+            yield Portion(columns, len(part), size, objects=True)
 
     told = "a pandas DataFrame"
     own = schema if not objects else None
@@ -159,7 +170,10 @@ def _is_missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return None if _is_missing(value) else plain(value)
+    found: Any = plain(value)
+    if type(found).__name__ == "ndarray" and type(found).__module__ == "numpy":
+        return found.tolist()
+    return None if _is_missing(found) else found
 
 
 def _array(column: Any, wanted: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ColumnDefault, Table
 
 from vinci_code.database.dialect.sql.inserts import comes_from_block, generated_key, require_room
 from vinci_code.database.dialect.sql.keys import next_key
@@ -24,18 +24,15 @@ class Generated:
     Attributes:
         column: The column.
         make: Makes the value of a row.
-        ready: Values that were made already.
     """
 
     column: Column[Any]
     make: Callable[[], Any]
-    ready: list[Any]
 
     def values(self, rows: int) -> list[Any]:
         """The values of so many rows."""
-        make, taken = self.make, self.ready[:rows]
-        del self.ready[:rows]
-        return [*taken, *(make() for _ in range(rows - len(taken)))]
+        make = self.make
+        return [make() for _ in range(rows)]
 
 
 def generated_columns(
@@ -74,8 +71,7 @@ def _made(
             continue
         make = maker(column)
         if make is not None:
-            # The first is made at once: a default that looks at its row says so then.
-            found.append(Generated(column, make, [make()]))
+            found.append(Generated(column, make))
     return found
 
 
@@ -103,15 +99,15 @@ def _default_of(column: Column[Any]) -> Callable[[], Any] | None:
     if default.is_scalar:
         return lambda: default.arg
     if default.is_callable:
-        return lambda: default.arg(_NoRow(column))
+        if not _is_wrapped(default.arg):
+            raise NotStageableError(f"the default of {column.name} may look at its row")
+        return lambda: default.arg(None)
     raise NotStageableError(f"the default of {column.name} is computed by the warehouse")
 
 
-class _NoRow:
-    """Stands for the row that a default may look at, and has none."""
+def _is_wrapped(function: Any) -> bool:
+    """Whether a default's function is one of SQLAlchemy's, around one that takes no row.
 
-    def __init__(self, column: Column[Any]) -> None:
-        self._column = column
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotStageableError(f"the default of {self._column.name} looks at its row")
+    It is told without a call: to explain a load calls nothing.
+    """
+    return getattr(function, "__globals__", {}).get("__name__") == ColumnDefault.__module__

@@ -84,7 +84,7 @@ def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
         RowRefusedError: One cannot be stored.
     """
     values = portion.columns[given.name]
-    if not is_arrow(values) and not portion.texts:
+    if not is_arrow(values) and not portion.texts and not portion.objects:
         return _python_documents(values, given, before)
     # Not at the top: rows of Python are loaded into SQLite without pyarrow.
     from vinci_code.database.loading.plain import BadValueError
@@ -93,7 +93,11 @@ def values_of(portion: Portion, given: GivenColumn, before: int) -> list[Any]:
 
     kind = given.column.type
     try:
-        if not portion.texts or (is_arrow(values) and given.family is ColumnFamily.DOCUMENT):
+        if portion.objects and not is_arrow(values):
+            from vinci_code.database.loading.objects import object_values
+
+            made = object_values(values, given.family)
+        elif not portion.texts or (is_arrow(values) and given.family is ColumnFamily.DOCUMENT):
             made = python_values(values, given.family, kind)
         else:
             texts = values.to_pylist() if is_arrow(values) else values
@@ -133,4 +137,4 @@ def portions_within(portions: Iterable[Portion], rows: int) -> Iterator[Portion]
                 for name, values in portion.columns.items()
             }
             size = portion.size * (end - begin) // portion.rows
-            yield Portion(columns, end - begin, size, portion.texts)
+            yield Portion(columns, end - begin, size, portion.texts, portion.objects)

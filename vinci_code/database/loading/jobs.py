@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Connection, Table
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.dberrors import PermissionDenied
 from vinci_code.database.loading.choosing import Choice, Staging, choose
 from vinci_code.database.loading.given import GivenColumn, given_columns
+from vinci_code.database.loading.mapped import require_identity, require_loadable
 from vinci_code.database.loading.portions import Portion, Source
 from vinci_code.database.loading.results import LoadOutcome, LoadPlan, LoadResult, Mode, Report
 from vinci_code.database.loading.rows import HeldOutcome, RowLoad
@@ -58,6 +60,8 @@ class LoadJob:
         # With create=True they are the primary key of the table.
         keys = None if request.create and not asks else request.keys
         self._matching = matching(target, request.mode, keys, request.update)
+        if target.mapper is not None:
+            require_loadable(target.mapper, request.mode)
         self._columns = cache(self._given)
         self._first = self._columns(self._source.names) if self._source.names else ()
         self._telling = Telling(request.report, self._source.rows)
@@ -69,16 +73,7 @@ class LoadJob:
         return self._target.table
 
     def plan(self, connection: Connection) -> LoadPlan:
-        """What would be done; nothing is.
-
-        Raises:
-            ArgumentError: The source can be read once only, and had to be read for that.
-        """
-        if self._source.is_once and connection.dialect.name != "sqlite":
-            raise ArgumentError(
-                f"explain=True reads rows to see how large they are, and {self._source.told} can "
-                "be read once only; nothing was loaded\nTo fix it: pass a list, a table or files."
-            )
+        """What would be done; nothing is."""
         choice = self._choose(connection)
         return LoadPlan(
             self.table.fullname,
@@ -167,6 +162,13 @@ class LoadJob:
         )
 
     def _choose(self, connection: Connection) -> Choice:
+        if self._source.is_result and connection.dialect.name == "sqlite":
+            raise LoadRefusedError(
+                self._source.told,
+                "SQLite would give it rows that the load has written, where both are of one "
+                "connection",
+                "call its all()",
+            )
         return choose(connection, self.table, self._first, self._portions(), self._request.volume)
 
     def _portions(self) -> Iterator[Portion]:
@@ -182,6 +184,8 @@ class LoadJob:
         schema = None if self._source.is_text else self._source.schema
         found = given_columns(self._target, names, schema)
         given = {item.column for item in found}
+        if self._target.mapper is not None:
+            require_identity(self._target.mapper, given)
         missing = [column.name for column in self._matching.keys if column not in given]
         if missing:
             raise ArgumentError(

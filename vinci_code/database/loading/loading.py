@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from traceback import clear_frames
 from typing import Any, Literal, overload
 
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, StatementError
 
 from vinci_code.database.loading.binds import (
+    Bind,
     begin_writing,
     checked_bind,
     connection_of,
@@ -124,23 +126,28 @@ def load(
     on = checked_bind(bind)
     known = target_of(target, schema)
     request = LoadRequest(
-        source_of(source, format), mode, keys, update, enforce_keys, progress, volume, create
+        source_of(source, format, again=explain),
+        mode,
+        keys,
+        update,
+        enforce_keys,
+        progress,
+        volume,
+        create,
     )
-    if isinstance(on, Engine):
-        require_known(on.dialect)
-        if create:
-            return _created(on, target, schema, request, explain=explain)
-        return _by_itself(on, known or _reflected(on, target, schema), request, explain=explain)
-    if create:
-        raise ArgumentError(
-            "create=True commits, as DDL does, and a connection or a session has a unit of work of "
-            "its own; nothing was loaded\nTo fix it: pass an engine."
-        )
-    connection = connection_of(on, known)
-    job = LoadJob(request, known or reflected(connection, target, schema))
-    if explain:
-        return job.plan(connection)
-    return _within(connection, job)
+    try:
+        return _loaded(on, target, known, schema, request, explain=explain)
+    except StatementError as error:
+        # Rows may be secret, and the database's own message tells what it refuses.
+        error.hide_parameters = True
+        raise
+    except Exception:
+        raise
+    except BaseException as interrupt:
+        # SQLAlchemy's frames refer to it, and it to them; with them SQLite's cursor would live on,
+        # and the file stay locked, until the garbage is collected.
+        clear_frames(interrupt.__traceback__)
+        raise
 
 
 async def load_async(bind: Any, target: Any, source: Any, **options: Any) -> LoadResult | LoadPlan:
@@ -174,6 +181,33 @@ async def load_async(bind: Any, target: Any, source: Any, **options: Any) -> Loa
         f"{type(bind).__name__}; nothing was loaded\n"
         "To fix it: call load(), where it is one that is not for asyncio."
     )
+
+
+def _loaded(
+    on: Bind,
+    target: Any,
+    known: LoadTarget | None,
+    schema: str | None,
+    request: LoadRequest,
+    *,
+    explain: bool,
+) -> LoadResult | LoadPlan:
+    """Load on an engine, or within a unit of work."""
+    if isinstance(on, Engine):
+        require_known(on.dialect)
+        if request.create:
+            return _created(on, target, schema, request, explain=explain)
+        return _by_itself(on, known or _reflected(on, target, schema), request, explain=explain)
+    if request.create:
+        raise ArgumentError(
+            "create=True commits, as DDL does, and a connection or a session has a unit of work of "
+            "its own; nothing was loaded\nTo fix it: pass an engine."
+        )
+    connection = connection_of(on, known)
+    job = LoadJob(request, known or reflected(connection, target, schema))
+    if explain:
+        return job.plan(connection)
+    return _within(connection, job)
 
 
 def _created(

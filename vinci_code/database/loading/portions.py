@@ -22,12 +22,14 @@ class Portion:
         rows: How many rows there are.
         size: How many bytes were read for them.
         texts: Whether a text stands for the value that it says, as in CSV and JSON.
+        objects: Whether lists are columns of objects of pandas: ``None`` is NULL there.
     """
 
     columns: Mapping[str, Values]
     rows: int
     size: int = 0
     texts: bool = False
+    objects: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Source:
         rows: How many rows it has; ``None`` where only its end tells.
         is_once: Whether it can be read once only.
         is_text: Whether a text of it stands for the value that it says.
+        is_result: Whether it is a result of SQLAlchemy's that is read while rows are written.
     """
 
     told: str
@@ -51,6 +54,7 @@ class Source:
     rows: int | None = None
     is_once: bool = False
     is_text: bool = False
+    is_result: bool = False
 
 
 def of_batch(batch: Any, size: int | None = None) -> Portion:

@@ -137,3 +137,17 @@ class LoadResult:
     seconds: float
     bytes: int | None = None
     requests: int | None = None
+
+
+def left_over(read: int, inserted: int, changed: int, *, is_checked: bool) -> int | None:
+    """How many of the rows that were read were left out; ``None`` where that is not known.
+
+    Args:
+        read: How many rows the source had.
+        inserted: How many rows are new.
+        changed: How many rows of the table are changed.
+        is_checked: Whether each key stands for one row. Else one row of the source may have changed
+            several of the table.
+    """
+    found = read - inserted - changed
+    return None if found < 0 or (changed and not is_checked) else found

@@ -8,7 +8,8 @@ from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, InterfaceError, ProgrammingError, StatementError
+from sqlalchemy.sql import ClauseElement
 
 from vinci_code.core.errors import RowRefusedError, ValueRefusedError
 from vinci_code.database.dialect.types.base import named, write_processor
@@ -16,8 +17,8 @@ from vinci_code.database.loading.binds import begin_writing, is_counted
 from vinci_code.database.loading.given import GivenColumn as Given
 from vinci_code.database.loading.given import Row, names_of, portions_within, rows_of
 from vinci_code.database.loading.portions import ROWS, Portion
-from vinci_code.database.loading.results import LoadOutcome
-from vinci_code.database.loading.sqlite import column_insert
+from vinci_code.database.loading.results import LoadOutcome, left_over
+from vinci_code.database.loading.sqlite import column_insert, unbound
 from vinci_code.database.loading.targets import Matching
 from vinci_code.database.loading.telling import Telling
 from vinci_code.database.upserts import upsert
@@ -92,8 +93,9 @@ class RowLoad:
             statement, given = self._upsert(rows, columns), None
         try:
             result = self._connection.execute(statement, given, execution_options=self._options)
-        except StatementError as error:
-            if isinstance(error, DBAPIError):
+        except (StatementError, OverflowError, UnicodeError) as error:
+            is_unbound = self._counts and isinstance(error, (InterfaceError, ProgrammingError))
+            if isinstance(error, DBAPIError) and not is_unbound:
                 raise
             self._explain(error, rows, columns)
             raise
@@ -108,9 +110,7 @@ class RowLoad:
             update = [given.column.key for given in columns if given.column.key not in keys]
         return upsert(self._table, rows, keys=keys, update=update)
 
-    def _explain(
-        self, error: StatementError, rows: Sequence[Row], columns: Sequence[Given]
-    ) -> None:
+    def _explain(self, error: Exception, rows: Sequence[Row], columns: Sequence[Given]) -> None:
         """Say in which row a value is that a type has refused.
 
         Raises:
@@ -136,7 +136,7 @@ class RowLoad:
         if mode in {"append", "replace"} or read == 0:
             return LoadOutcome(written=read, inserted=read, changed=0, skipped=0)
         if not self._counts:
-            return HeldOutcome(read, tuple(self._held))
+            return HeldOutcome(read, tuple(self._held), not self._options)
         # Of an upsert that changes nothing, as of keys alone, SQLite counts what is new.
         inserted = written if mode == "insert_missing" else self._count() - before
         return LoadOutcome(
@@ -151,10 +151,12 @@ class HeldOutcome:
     Attributes:
         read: How many rows there were.
         writes: The writes that hold them.
+        is_checked: Whether each key stands for one row.
     """
 
     read: int
     writes: tuple[Any, ...]
+    is_checked: bool = True
 
     def told(self) -> LoadOutcome:
         """What the warehouse has told; nothing where they have not gone as one statement.
@@ -171,7 +173,7 @@ class HeldOutcome:
             written=inserted + changed,
             inserted=inserted,
             changed=changed,
-            skipped=self.read - inserted - changed,
+            skipped=left_over(self.read, inserted, changed, is_checked=self.is_checked),
         )
 
 
@@ -182,14 +184,18 @@ _HELD_ROWS = 65_536
 def _first_refused(rows: Sequence[Row], given: Given, dialect: Any) -> tuple[int, str | None]:
     """Which row has the first value of a column that its type refuses, and why."""
     process, key = write_processor(given.column.type, dialect), given.column.key
-    if process is None:
+    is_sqlite = dialect.name == "sqlite"
+    if process is None and not is_sqlite:
         return 0, None
     for number, row in enumerate(rows):
         try:
-            process(row[key])
+            found = row[key] if process is None else process(row[key])
         except ValueRefusedError as error:
             return number, str(error)
         except Exception:  # noqa: BLE001 - whatever a type of the application's raises
             # What it says may have the value in it.
             return number, f"{named(row[key])}, which {given.column.type!r} does not take"
+        reason = unbound(found) if is_sqlite and not isinstance(found, ClauseElement) else None
+        if reason is not None:
+            return number, reason
     return 0, None

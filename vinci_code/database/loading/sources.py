@@ -9,22 +9,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.engine import FilterResult, Result
+from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.orm import InstanceState
 
 from vinci_code.core.errors import LoadRefusedError
 from vinci_code.database.dialect.driver.rows import require_pyarrow
+from vinci_code.database.loading.mapped import FlushedParts
 from vinci_code.database.loading.portions import ROWS, Portion, Source, of_rows
 
 
-def source_of(given: Any, wanted: str | None = None) -> Source:
+def source_of(given: Any, wanted: str | None = None, *, again: bool = False) -> Source:
     """The source that something is.
 
     Args:
         given: A frame, something of Arrow, one path or several, or an iterable of rows.
         wanted: The format of files whose names do not tell it.
+        again: Whether it has to be there afterwards.
 
     Raises:
+        ArgumentError: It can be read once only, and is wanted afterwards; none of it was taken.
         LoadRefusedError: It is of no known kind.
         MissingExtraError: pyarrow is not installed, and it takes that.
     """
@@ -39,6 +43,8 @@ def source_of(given: Any, wanted: str | None = None) -> Source:
         raise LoadRefusedError(
             f"format={wanted!r}", "it is that of files, and the source is none", "leave it out"
         )
+    if again:
+        _require_again(given)
     package = type(given).__module__.partition(".")[0]
     if package in {"pandas", "polars", "pyarrow"} or hasattr(given, "__arrow_c_stream__"):
         require_pyarrow(f"load() of {_named(given)}")
@@ -48,6 +54,26 @@ def source_of(given: Any, wanted: str | None = None) -> Source:
     if isinstance(given, (Mapping, bytes, bytearray)) or not isinstance(given, Iterable):
         raise LoadRefusedError(f"{_named(given)}", "it is no source that load() knows", _KNOWN)
     return _of_items(given)
+
+
+def _require_again(given: Any) -> None:
+    """Refuse what may be empty after it has been read.
+
+    Raises:
+        ArgumentError: It may.
+    """
+    name = f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}"
+    if isinstance(given, Sequence) or name in _KEPT:
+        return
+    if not isinstance(given, Iterable) and not hasattr(given, "__arrow_c_stream__"):
+        return
+    raise ArgumentError(
+        f"explain=True reads rows to see how large they are, and a {_named(given)} can be read "
+        "once only; nothing was taken from it\nTo fix it: pass a list, a table or files."
+    )
+
+
+_KEPT = {"pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch"}
 
 
 def _paths(given: Any) -> list[str] | None:
@@ -87,6 +113,7 @@ def _of_items(given: Iterable[Any]) -> Source:
         names=_names_of(first),
         rows=items.rows,
         is_once=items.is_once,
+        is_result=isinstance(given, (Result, FilterResult)),
     )
 
 
@@ -154,7 +181,8 @@ def _of_mappings(rows: Iterator[Any]) -> Iterator[Portion]:
         names = names or tuple(block[0])
         wanted = set(names)
         for number, row in enumerate(block, before + 1):
-            if not isinstance(row, Mapping) or row.keys() != wanted:
+            # Not of keys(): SQLAlchemy's are a sequence, which equals no set.
+            if not isinstance(row, Mapping) or len(row) != len(wanted) or set(row) != wanted:
                 found = ", ".join(map(repr, row)) if isinstance(row, Mapping) else _named(row)
                 raise LoadRefusedError(
                     f"row {number:,}",
@@ -198,8 +226,10 @@ def _of_mapped(rows: Iterator[Any]) -> Iterator[Portion]:
             kind = type(block[0])
             mapper: Any = inspect(kind)
             columns = {of.key: of.columns[0] for of in mapper.column_attrs}
+            beside = FlushedParts(kind)
         for number, row in enumerate(block, before + 1):
             _require_same(number, row, kind)
+            beside.require_none(number, row)
         before += len(block)
         given = [_set_attributes(row, columns) for row in block]
         for names, same in itertools.groupby(given, tuple):

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, literal_column
+from sqlalchemy.exc import InterfaceError, ProgrammingError
 
-from vinci_code.database.dialect.types.base import write_processor
+from vinci_code.core.errors import RowRefusedError
+from vinci_code.database.dialect.types.base import named, write_processor
 from vinci_code.database.loading.binds import is_counted
 from vinci_code.database.loading.families import family_of
 from vinci_code.database.loading.generated import Generated, NotStageableError, default_columns
@@ -71,7 +73,16 @@ class ColumnInsert:
             for item, column, process in self._made
         ]
         ordered = [columns[place] for place in self._places]
-        self._connection.exec_driver_sql(self._text, list(zip(*ordered, strict=True)))
+        try:
+            self._connection.exec_driver_sql(self._text, list(zip(*ordered, strict=True)))
+        except (OverflowError, UnicodeError, InterfaceError, ProgrammingError) as error:
+            # The columns that are given come first.
+            for (item, _), values in zip(self._given, columns, strict=False):
+                for number, value in enumerate(values, before + 1):
+                    reason = unbound(value)
+                    if reason is not None:
+                        raise RowRefusedError(number, item.name, reason) from error
+            raise
 
 
 def column_insert(
@@ -103,6 +114,19 @@ def column_insert(
     if sorted(order) != sorted(by_key):
         return None
     return ColumnInsert(connection, given, made, str(compiled), [by_key[key] for key in order])
+
+
+def unbound(value: Any) -> str | None:
+    """Why sqlite3 binds no such value; ``None`` where it does."""
+    if isinstance(value, int):
+        fits = -(1 << 63) <= value < 1 << 63
+        return None if fits else "a whole number that 64 bits do not hold"
+    if isinstance(value, str):
+        is_text = not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return None if is_text else "text that is no Unicode"
+    if value is None or isinstance(value, (float, bytes, bytearray, memoryview)):
+        return None
+    return f"{named(value)}, which SQLite does not store"
 
 
 def _processor(item: GivenColumn, connection: Connection) -> Any:

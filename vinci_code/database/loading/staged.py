@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from vinci_code.database.dialect.dberrors import Error, OperationalError, PermissionDenied
+from vinci_code.database.dialect.dberrors import (
+    AmbiguousWriteError,
+    Error,
+    OperationalError,
+    PermissionDenied,
+)
 from vinci_code.database.dialect.driver.rows import require_pyarrow
 from vinci_code.database.dialect.file_loads import (
     FileRows,
@@ -35,6 +40,7 @@ from vinci_code.database.dialect.file_loads import (
 )
 from vinci_code.database.dialect.writes.sets import OnConflict
 from vinci_code.database.dialect.writes.shapes import letters
+from vinci_code.database.loading.results import left_over
 from vinci_code.database.loading.volumes import NO_VOLUME, OURS, Volume
 
 if TYPE_CHECKING:
@@ -70,12 +76,14 @@ class StagedOutcome:
         files: How many files.
         bytes: How many bytes these had.
         mode: What became of rows whose key is there.
+        is_checked: Whether each key stands for one row.
     """
 
     rows: int
     files: int
     bytes: int
     mode: str
+    is_checked: bool = True
     _write: HeldFiles | None = None
 
     @property
@@ -96,7 +104,9 @@ class StagedOutcome:
     def skipped(self) -> int | None:
         """How many rows were there and are as before; ``None`` where that is not known."""
         inserted, changed = self.inserted, self.changed
-        return None if inserted is None or changed is None else self.rows - inserted - changed
+        if inserted is None or changed is None:
+            return None
+        return left_over(self.rows, inserted, changed, is_checked=self.is_checked)
 
     def _counted(self, name: str) -> int | None:
         return None if self._write is None else self._write.counts.get(name)
@@ -154,7 +164,11 @@ def load_staged(
         if not rows:
             if mode == "replace":
                 connection.execute(table.delete().execution_options(enforce_keys=enforce_keys))
-            return StagedOutcome(0, 0, 0, mode)
+            return StagedOutcome(0, 0, 0, mode, enforce_keys)
+    except BaseException:
+        _remove_after_error(connection, paths)
+        raise
+    try:
         write = hold_files(
             connection,
             table,
@@ -163,10 +177,12 @@ def load_staged(
             replaces=mode == "replace",
             enforce_keys=enforce_keys,
         )
-    except BaseException:
-        _remove_after_error(connection, paths)
+    except Exception as error:
+        # It is sent at once where nothing is held, and may be executed still.
+        if not isinstance(getattr(error, "orig", error), AmbiguousWriteError):
+            _remove_after_error(connection, paths)
         raise
-    return StagedOutcome(rows, len(paths), size, mode, write)
+    return StagedOutcome(rows, len(paths), size, mode, enforce_keys, write)
 
 
 def remove_staged(

@@ -179,7 +179,11 @@ def converter(family: ColumnFamily, kind: TypeEngine[Any], given: Any) -> Conver
     if family is ColumnFamily.BOOLEAN and pa.types.is_integer(given):
         return _truth
     if family is ColumnFamily.NUMERIC and not _has_room(given, own):
-        return VinciNumeric(own.precision, own.scale, asdecimal=own.asdecimal).keep
+        keep = VinciNumeric(own.precision, own.scale, asdecimal=own.asdecimal).keep
+        if pa.types.is_floating(given):
+            # Its digits are those by which it is known from other floats.
+            return lambda value: keep(Decimal(repr(value)))
+        return keep
     if family is ColumnFamily.FLOAT and pa.types.is_decimal(given):
         return VinciFloat().keep
     return None

@@ -1308,6 +1308,15 @@ class Unit:
         Raises:
             AmbiguousWriteError: That could not be found out.
         """
+        try:
+            self._run_until_known(step, held, cursor)
+        except BaseException as error:
+            if not isinstance(error, Exception) or is_from_signal(error):
+                # The statement may be executed all the same, and still read its files.
+                self._staged.clear()
+            raise
+
+    def _run_until_known(self, step: Step, held: list[Held], cursor: Cursor) -> None:
         last = 2 if self._replay is None else 1
         for attempt in range(1, last + 1):
             commit = self._commit_by(step.text, held)
