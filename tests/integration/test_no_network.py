@@ -45,7 +45,8 @@ OF_ARROW = tuple(
     f"vinci_code.database.{room}.{name}"
     for room, names in (
         ("arrow", ("columns", "forms", "results")),
-        ("loading", ("files", "frames", "objects", "parquet", "plain", "said", "storing", "values")),
+        ("loading", ("files", "frames", "objects", "parquet", "plain", "said")),
+        ("loading", ("storing", "values")),
     )
     for name in names
 )

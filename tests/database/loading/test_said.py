@@ -177,7 +177,7 @@ def test_what_is_no_document(engine: sa.Engine) -> None:
 def test_a_frame_has_no_document_with_nan(engine: sa.Engine) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"document": [{"a": 1}, {"a": math.nan}]})
-    with pytest.raises(RowRefusedError, match="NaN or an infinity|JSON compliant"):
+    with pytest.raises(RowRefusedError, match=r"NaN or an infinity|JSON compliant"):
         load(engine, TABLE, frame)
 
 
