@@ -18,6 +18,7 @@ from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 import vinci_code.database.dialect  # noqa: F401 - registers databricks+vinci_async
+from tests.client_sockets import closing_those_left
 from tests.full import some
 from tests.patience import PATIENCE_S, wait_until
 from vinci_code.database.dialect import dberrors
@@ -139,6 +140,7 @@ def test_what_cancelled_tasks_are_told_is_true(local_warehouse: TestWarehouse) -
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 def test_a_warehouse_that_dies_takes_no_task_and_no_thread_with_it(tmp_path: Path) -> None:
     data = tmp_path / "kept.duckdb"
     tasks_at_once = some(60, 20)
@@ -165,7 +167,8 @@ def test_a_warehouse_that_dies_takes_no_task_and_no_thread_with_it(tmp_path: Pat
         return [told(outcome) for outcome in outcomes]
 
     try:
-        words = asyncio.run(main())
+        with closing_those_left():
+            words = asyncio.run(main())
     finally:
         first.close()
     with LocalWarehouse(data) as again:

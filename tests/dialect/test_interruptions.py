@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import gc
 import signal
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from databricks.sql import session as driver_session
 from pydantic import SecretStr
 from sqlalchemy import Column, Engine, Integer, MetaData, Table
 
+from tests.client_sockets import closing_those_left
 from tests.dialect.held import run_and_commit
 from tests.fakes.certificates import Authority
 from tests.fakes.dead_ends import silent_server
@@ -425,41 +424,32 @@ def test_an_error_that_is_handled_meanwhile_is_none_of_it(
     connection.close()
 
 
-def client_sockets() -> set[ssl.SSLSocket]:
-    """The sockets of clients that are open, whoever still knows them."""
-    found = [each for each in gc.get_objects() if type(each) is ssl.SSLSocket]
-    return {each for each in found if each.fileno() >= 0 and not each.server_side}
-
-
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 @pytest.mark.parametrize("raised", RAISED)
 def test_a_connector_that_waits_lets_it_through(raised: type[Exception], tmp_path: Path) -> None:
     """A soft limit is no trouble with the connection, which ``validate()`` would tell of."""
 
-    earlier, sockets = set(threading.enumerate()), client_sockets()
+    earlier = set(threading.enumerate())
 
     def opening() -> set[threading.Thread]:
         of_requests = {t for t in threading.enumerate() if t.name == "vinci: a request"}
         return of_requests - earlier
 
-    with silent_server() as port:
-        settings = DatabaseSettings(
-            use_databricks=True,
-            databricks_server_hostname=f"localhost:{port}",
-            databricks_http_path="/sql/1.0/warehouses/0123456789abcdef",
-            databricks_access_token=SecretStr("dapi" + "3" * 30 + "ef"),
-            databricks_ca_file=Authority(tmp_path).file,
-        )
-        connector = DatabricksConnector(settings)
-        for wait in (connector.connect, connector.validate):
-            before = opening()  # and not their numbers, which the system gives out again
-            with (
-                pytest.raises(raised, match="time is up"),
-                limit(raised, once=lambda: opening() - before),  # noqa: B023 - asked within
-            ):
-                wait()
-    wait_until(lambda: not opening(), "the end of what nobody waits for any more")
-    # A socket whose handshake is broken off by anything but an OSError is closed by Python only as
-    # it is collected (SSLSocket._create), which would be a warning in whatever test comes next.
-    for left in client_sockets() - sockets:
-        left.close()
+    with closing_those_left():
+        with silent_server() as port:
+            settings = DatabaseSettings(
+                use_databricks=True,
+                databricks_server_hostname=f"localhost:{port}",
+                databricks_http_path="/sql/1.0/warehouses/0123456789abcdef",
+                databricks_access_token=SecretStr("dapi" + "3" * 30 + "ef"),
+                databricks_ca_file=Authority(tmp_path).file,
+            )
+            connector = DatabricksConnector(settings)
+            for wait in (connector.connect, connector.validate):
+                before = opening()  # and not their numbers, which the system gives out again
+                with (
+                    pytest.raises(raised, match="time is up"),
+                    limit(raised, once=lambda: opening() - before),  # noqa: B023 - asked within
+                ):
+                    wait()
+        wait_until(lambda: not opening(), "the end of what nobody waits for any more")
