@@ -33,6 +33,20 @@ def test_a_file_is_copied_and_the_report_is_written(shop: Path, tmp_path: Path) 
     assert text.count("<details>") == 4
 
 
+@pytest.mark.parametrize("name", ["shop.db", "none/report.html", "folder.json"])
+def test_a_report_that_cannot_be_written_is_refused_at_once(
+    name: str, shop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.json").mkdir()
+    before = shop.read_bytes()
+    target = tmp_path / "copy.db"
+    done = vinci("copy", str(shop), str(target), "--report", str(tmp_path / name))
+    assert done.code == 2
+    assert "nothing was copied" in done.err
+    assert shop.read_bytes() == before
+    assert not target.exists()
+
+
 def test_the_report_as_json_names_proofs_and_decisions(shop: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     done = vinci("copy", str(shop), str(tmp_path / "copy.db"), "--json", "--report", str(file))

@@ -24,6 +24,9 @@ EXAMPLES = examples(
 )
 
 
+_REPORTS = (".html", ".json", ".txt")
+
+
 def copy(
     ctx: typer.Context,
     source: Annotated[
@@ -87,7 +90,7 @@ def copy(
         typer.Option(
             "--report",
             metavar="FILE",
-            help="Write the report to a file too: .html, .json, or text.",
+            help="Write the report to a file too: .html, .json or .txt.",
             show_default=False,
         ),
     ] = None,
@@ -101,6 +104,8 @@ def copy(
     _require_one_of(dry_run=dry_run, sync=sync, verify_only=verify_only)
     if delete and not sync:
         raise typer.BadParameter("it needs --sync", param_hint="--delete")
+    if report is not None:
+        _require_place(report)
     options: dict[str, Any] = {
         "tables": table or (),
         "kinds": _named(kinds or []),
@@ -131,6 +136,17 @@ def _require_one_of(**modes: bool) -> None:
     chosen = [f"--{name.replace('_', '-')}" for name, is_on in modes.items() if is_on]
     if len(chosen) > 1:
         raise typer.BadParameter("only one of them at a time", param_hint=", ".join(chosen))
+
+
+def _require_place(report: Path) -> None:
+    """Refuse a report that cannot be written, or would take the place of a database, at once."""
+    if report.suffix.lower() not in _REPORTS:
+        reason = f"found {str(report)!r}; the name of a report ends with {', '.join(_REPORTS)}"
+    elif report.is_dir() or not report.parent.is_dir():
+        reason = f"{str(report)!r} is a folder, or lies in none; name a file in a folder"
+    else:
+        return
+    raise typer.BadParameter(f"{reason}; nothing was copied", param_hint="--report")
 
 
 def _named(given: list[str]) -> dict[str, str]:
@@ -182,11 +198,11 @@ def _run(source: str, target: str, options: dict[str, Any], run: CommandRun) -> 
 def _write(file: Path, report: CopyReport) -> None:
     from vinci_code.core.redaction import redact
 
-    if file.suffix in (".html", ".htm"):
+    if file.suffix.lower() == ".html":
         from vinci_code.database.moving.pages import page
 
         text = redact(page(report))
-    elif file.suffix == ".json":
+    elif file.suffix.lower() == ".json":
         import json
 
         text = json.dumps(masked(report.fields()), indent=2) + "\n"

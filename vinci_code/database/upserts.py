@@ -156,13 +156,20 @@ def _table_of(model: type[object] | Table) -> tuple[Table, dict[str, Column[Any]
     }
 
 
-def _require_unique(table: Table, columns: Sequence[Column[Any]]) -> None:
-    wanted = set(columns)
+def is_unique(table: Table, columns: Iterable[Column[Any]]) -> bool:
+    """Whether columns say which row is meant: the primary key, or what is declared unique as it is.
+
+    An index of a part of the rows, or of an expression, does not say which row a value stands for.
+    """
     unique = [set(table.primary_key.columns)]
     unique += [set(c.columns) for c in table.constraints if isinstance(c, UniqueConstraint)]
-    # Of a part of the rows, or of an expression, it does not say which row a value stands for.
     unique += [set(index.columns) for index in table.indexes if index.unique and is_declared(index)]
-    if not wanted or wanted not in unique:
+    wanted = set(columns)
+    return bool(wanted) and wanted in unique
+
+
+def _require_unique(table: Table, columns: Sequence[Column[Any]]) -> None:
+    if not is_unique(table, columns):
         raise ArgumentError(
             f"{_quoted(column.name for column in columns)} of {table.fullname} is neither its "
             "primary key nor declared unique as it is, in all rows, so that it does not say which "

@@ -725,7 +725,7 @@ def test_what_a_killed_process_leaves_is_removed_when_it_is_old(
         staging.load(killed, table, numbered(0, 5))
         left = staging.files()
         opened: Any = killed.connection.dbapi_connection
-        opened.unit._staged.clear()
+        opened.unit._files.leave()
     assert staging.files() == left
     # Somebody else's file stays in any case.
     opened = connection.connection.dbapi_connection

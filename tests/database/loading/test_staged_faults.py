@@ -14,7 +14,7 @@ from tests.dialect.held import engine_on
 from tests.full import part
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
 from vinci_code.database.dialect.driver import uploads
-from vinci_code.database.dialect.units import unit
+from vinci_code.database.dialect.units import staged_files, unit
 from vinci_code.database.loading import parquet, staged
 from vinci_code.database.loading.staged import remove_staged
 from vinci_code.warehouse.faults import (
@@ -214,7 +214,7 @@ def test_a_volume_that_does_not_answer_any_more_holds_nobody_up_for_long(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     staging, table, engine = place
-    monkeypatch.setattr(unit, "_REMOVAL_SECONDS", 0.3)
+    monkeypatch.setattr(staged_files, "REMOVAL_SECONDS", 0.3)
     staging.warehouse.inject(Fault.http(503, operation=STAGING_REMOVE, times=1000))
     load(staging, engine, table, "append")
     assert f"files of a load may be left in {staging.volume.path}/vinci_load" in caplog.text

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, Table, UniqueConstraint, inspect
+from sqlalchemy import Column, Connection, MetaData, Table, inspect
 from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 
-from vinci_code.database.dialect.sql.uniques import is_declared
 from vinci_code.database.loading.results import MODES, Mode
+from vinci_code.database.upserts import is_unique
 
 
 @dataclass(frozen=True)
@@ -215,11 +215,7 @@ def _is_needed(column: Column[Any]) -> bool:
 
 
 def _require_unique(table: Table, columns: Sequence[Column[Any]]) -> None:
-    wanted = set(columns)
-    unique = [set(table.primary_key.columns)]
-    unique += [set(c.columns) for c in table.constraints if isinstance(c, UniqueConstraint)]
-    unique += [set(index.columns) for index in table.indexes if index.unique and is_declared(index)]
-    if not wanted or wanted not in unique:
+    if not is_unique(table, columns):
         named = quoted(column.name for column in columns)
         raise ArgumentError(
             f"the keys of {table.fullname} are {named}, and neither its primary key nor declared "

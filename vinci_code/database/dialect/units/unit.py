@@ -78,6 +78,7 @@ from vinci_code.database.dialect.units.recovery import (
     is_new_key,
     note_keys,
 )
+from vinci_code.database.dialect.units.staged_files import REMOVAL_SECONDS, StagedFiles
 from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
 from vinci_code.database.dialect.units.steps import Step, locking, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
@@ -125,10 +126,6 @@ LEVELS = (DEFAULT, REPEATABLE_READ, AUTOCOMMIT)
 _MAX_BLOCK_BYTES = MAX_STATEMENT_BYTES - 64 * 1024
 # What stands between the statements of a block.
 _BETWEEN = "\n;\n"
-# How often a file of a load is tried to be removed, and how long it takes at most to remove all of
-# them: what is left is removed by a later load.
-_REMOVALS = 3
-_REMOVAL_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -218,7 +215,7 @@ class Unit:
         # Rows that were read FOR UPDATE, of which nothing was made sure yet.
         self._locked: list[LockedRows] = []
         # The files in volumes that its writes read.
-        self._staged: list[str] = []
+        self._files = StagedFiles(connection)
 
     # --- levels ---------------------------------------------------------------------------------
 
@@ -352,11 +349,11 @@ class Unit:
             if self.write([write], cursor):
                 return
         except AmbiguousWriteError:
-            self._staged.clear()
+            self._files.leave()
             raise
         finally:
             if not self.held.holds(write):
-                self.remove_files(list(self._staged))
+                self._files.remove_all()
 
     def put_file(self, path: str, file: BinaryIO, size: int) -> None:
         """Send a file to a volume, which is removed from there when the unit has ended.
@@ -365,30 +362,11 @@ class Unit:
             Error: It could not be sent.
         """
         self._require_sound()
-        # Before it is sent: it may be there where the answer is lost.
-        self._staged.append(path)
-        self._connection.put_file(path, file, size)
+        self._files.put(path, file, size)
 
     def remove_files(self, paths: Iterable[str]) -> None:
         """Remove files from a volume; what cannot be removed is logged, and stays."""
-        gone = list(paths)
-        self._staged = [path for path in self._staged if path not in gone]
-        if self._connection.closed:
-            return
-        failures: list[Error] = []
-        until = time.monotonic() + _REMOVAL_SECONDS
-        # Whoever asks to stop meanwhile: nobody else would remove them soon.
-        with self._connection.settling():
-            for path in gone:
-                failures += self._remove(path, until)
-                if failures and time.monotonic() > until:
-                    break
-        if failures:
-            _log.warning(
-                "files of a load may be left in %s, which a later load removes: %s",
-                gone[0].rpartition("/")[0],
-                failures[0].happened,
-            )
+        self._files.remove(paths)
 
     def remove_file(self, path: str) -> None:
         """Remove a file from a volume.
@@ -397,26 +375,11 @@ class Unit:
             Error: It cannot be removed.
         """
         self._require_sound()
-        self._connection.remove_file(path, _REMOVAL_SECONDS)
-
-    def _remove(self, path: str, until: float) -> list[Error]:
-        """Remove a file from a volume; what went wrong, where it could not be removed."""
-        failures = []
-        for _ in range(_REMOVALS):
-            try:
-                self._connection.remove_file(path, max(until - time.monotonic(), 0.1))
-            except Error as error:
-                if is_from_signal(error):
-                    raise
-                failures.append(error)
-            else:
-                return []
-        return failures
+        self._connection.remove_file(path, REMOVAL_SECONDS)
 
     def close(self) -> None:
         """Remove the files of loads that will not be committed, since the connection is closed."""
-        if self._staged:
-            self.remove_files(list(self._staged))
+        self._files.remove_all()
 
     def flush_begins(self) -> None:
         """Note what is held before the first write of a flush."""
@@ -704,8 +667,7 @@ class Unit:
             self._commit()
             self._connection.commit()
         except AmbiguousWriteError:
-            # A statement that nobody knows the fate of may still read them.
-            self._staged.clear()
+            self._files.leave()
             self._abandon_transaction()
             if not self._connection.closed:
                 self._connection.rollback()
@@ -1029,8 +991,7 @@ class Unit:
         self._failed = False
         self._counter = None
         self._replay = None
-        if self._staged:
-            self.remove_files(list(self._staged))
+        self._files.remove_all()
 
     def _count_sent(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
@@ -1313,7 +1274,7 @@ class Unit:
         except BaseException as error:
             if not isinstance(error, Exception) or is_from_signal(error):
                 # The statement may be executed all the same, and still read its files.
-                self._staged.clear()
+                self._files.leave()
             raise
 
     def _run_until_known(self, step: Step, held: list[Held], cursor: Cursor) -> None:
