@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from tests.database.loading.staging import Staging
 from tests.dialect.held import engine_on
 from vinci_code.core.config import ConfigurationError, reload_settings
 from vinci_code.database.dialect.driver.volume_names import volume_path
 from vinci_code.database.loading.volumes import Volume, volume_for
+from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
 PATH = "/Volumes/main/default/landing"
@@ -97,6 +98,16 @@ def complete(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("complete")
+def test_a_warehouse_that_cannot_be_asked_has_not_said_that_there_is_none(
+    local_warehouse: TestWarehouse, engine: sa.Engine
+) -> None:
+    with engine.connect() as connection:
+        hurried = connection.execution_options(databricks_timeout=0.3)
+        local_warehouse.inject(Fault.delay(30.0, operation="ExecuteStatement", times=1))
+        with pytest.raises(OperationalError):
+            volume_for(hurried, None)
+
+
 @pytest.mark.parametrize("text", [*GOOD[:2], f"{PATH}/"])
 def test_the_setting_takes_names_and_paths(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABRICKS_VOLUME", text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from vinci_code.database.dialect.dberrors import OperationalError, PermissionDenied
 from vinci_code.database.dialect.driver.volume_names import FORM, volume_path
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def volume_for(connection: Connection, wanted: str | None) -> ChosenVolume:
 
     Raises:
         ArgumentError: What is asked for names no volume.
+        DBAPIError: The warehouse could not be asked.
     """
     if wanted is not None:
         return ChosenVolume(Volume.parse(wanted), "it was asked for")
@@ -91,6 +93,10 @@ def volume_for(connection: Connection, wanted: str | None) -> ChosenVolume:
     except DBAPIError as error:
         if getattr(error.orig, "error_class", None) == NO_VOLUME:
             return ChosenVolume(None, _NONE)
+        if isinstance(error.orig, OperationalError) and not isinstance(
+            error.orig, PermissionDenied
+        ):
+            raise  # the connection, or time: it says nothing of the volume
         return ChosenVolume(None, f"{_NONE}, as far as it tells: {_first_line(error)}")
     told = found._mapping
     volume = Volume.parse(f"/Volumes/{told['catalog']}/{told['database']}/{told['name']}")
