@@ -29,6 +29,7 @@ from sqlalchemy import Column, Table, literal_column
 from vinci_code.core.errors import RowRefusedError
 from vinci_code.database.dialect.types.base import innermost, write_processor
 from vinci_code.database.dialect.types.numbers import VinciInteger, VinciSingle
+from vinci_code.database.dialect.types.texts import VinciVarchar
 from vinci_code.database.dialect.types.transports import Transport, transport_of
 from vinci_code.database.dialect.writes.shapes import letters
 from vinci_code.database.loading.families import ColumnFamily, family_of
@@ -284,8 +285,10 @@ def _numeric(column: Any, way: _Way) -> Any:
 
 
 def _text(column: Any, way: _Way) -> Any:
-    length = way.innermost.length if type(way.innermost).__name__ == "VinciVarchar" else None
-    return _same(column, way) if length is None else None
+    own = way.innermost
+    if isinstance(own, VinciVarchar) and own.length is not None:
+        return None  # how long each is, is looked at in Python
+    return _same(column, way)
 
 
 def _enum(column: Any, way: _Way) -> Any:
