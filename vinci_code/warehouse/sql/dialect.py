@@ -109,6 +109,13 @@ class WarehouseParser(DatabricksParser):
             return _typed_literal(result)
         return result
 
+    def _parse_insert_table(self) -> exp.Expr | None:
+        table = super()._parse_insert_table()
+        # INSERT INTO t SET a = 1 would be read as INSERT INTO t (a) VALUES (1).
+        if self._match(TokenType.SET, advance=False):
+            self.raise_error("Expected a query")
+        return table
+
     def _parse_function_args(self, alias: bool = False) -> list[exp.Expr]:
         # EXTRACT(f FROM x), SUBSTRING(x FROM a FOR n), TRIM(BOTH y FROM x), POSITION(a IN b),
         # OVERLAY(x PLACING y FROM a FOR n): the words become arguments named by keyword.

@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from vinci_code.warehouse.sql.dialect import UnexpectedTokenError, parse_tokens, tokenize
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
 from vinci_code.warehouse.sql.lexemes import lexemes
+from vinci_code.warehouse.sql.node_parts import require_known_parts
 
 # https://docs.databricks.com/api/workspace/statementexecution: "query text ≤ 16 MiB".
 MAX_STATEMENT_BYTES = 16 * 1024 * 1024
@@ -120,6 +121,7 @@ def _read(tokens: list[Token], text: str) -> exp.Expression:
         isinstance(expression, exp.Select) and not expression.expressions
     ):
         raise _unexpected(None, text)
+    require_known_parts(expression, text)
     _forget_places(expression)
     return expression
 

@@ -34,6 +34,7 @@ READING = (
 # What is overridden: sqlglot calls it by this name.
 OVERRIDDEN = (
     "_parse_function_args",
+    "_parse_insert_table",
     "_parse_interval",
     "_parse_placeholder",
     "_parse_type",
