@@ -18,15 +18,16 @@ from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
 from vinci_code.database.moving.marks import Marks, TableMark
+from vinci_code.database.moving.other_side import OtherSide
 from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
-from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
+from vinci_code.database.moving.snapshots import Side, pin, side_of, snapshot, told_of, unchecked
 from vinci_code.database.moving.writing import Writer
 from vinci_code.database.units_of_work import was_outrun
 
-CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000}
+CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000, "other": 10_000}
 """How many rows are written in one transaction by default, by what they are written to."""
 
 _KEYS_AT_ONCE = 500
@@ -72,7 +73,8 @@ def copy_database(
     call goes on behind the last mark. At the end both sides compute counts and checksums.
 
     Args:
-        source: The name of a SQLite file, a URL, the word ``databricks``, or an engine.
+        source: The name of a SQLite file, the word ``databricks``, any URL of SQLAlchemy's whose
+            driver is installed, or an engine.
         target: As of ``source``.
         tables: The tables to copy; all of them by default. Views are left out.
         kinds: What columns hold, as ``{"table.column": "uuid"}``, where their type does not say.
@@ -83,7 +85,7 @@ def copy_database(
         verify_only: Whether to compare only, and write nothing.
         keep: Whether to leave the marks in the target at the end.
         chunk_rows: How many rows are written in one transaction, where they have not more than 32
-            MB; by default 10,000 to SQLite and 50,000 to Databricks.
+            MB; by default 50,000 to Databricks and 10,000 to others.
         settings: The settings of ``databricks`` instead of those of the environment.
         on_progress: Is called with the rows written so far and those to write in all.
 
@@ -149,6 +151,7 @@ class _Copy:
             writing.rollback()
             self._look(reading, plan)
             report = self._report
+            report.notes = told_of(source)
             report.views, report.cycles, report.left_out = plan.views, plan.cycles, plan.left_out
             if self._mode == "plan":
                 report.tables = [TableReport(table) for table in plan.tables]
@@ -340,6 +343,8 @@ class _Copy:
                     report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
             report.seconds += time.monotonic() - started
         writing.rollback()
+        for place, side in ((self._source, self._from), (self._target, self._to)):
+            self._report.notes += _summed_here(place, side)
 
     def _note(self, rows: int) -> None:
         self._moved += rows
@@ -348,6 +353,20 @@ class _Copy:
 
     def _point(self) -> None:
         self._report.timeline.append((time.monotonic() - self._started, self._moved))
+
+
+def _summed_here(place: CopyEnd, side: Side) -> list[str]:
+    """Of which tables the checksums were not computed by the database that has them."""
+    if not isinstance(side, OtherSide):
+        return []
+    reasons: dict[str, list[str]] = {}
+    for table, reason in side.summed_here.items():
+        reasons.setdefault(reason, []).append(table)
+    return [
+        f"{place.name}: the checksums of {', '.join(tables)} were computed here, from a second "
+        f"read, since {reason}"
+        for reason, tables in reasons.items()
+    ]
 
 
 def _dangling(writing: Connection, plan: CopyPlan) -> list[str]:

@@ -11,9 +11,7 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Table,
-    and_,
     delete,
-    or_,
     select,
     text,
 )
@@ -25,6 +23,7 @@ from vinci_code.database.moving.arrows import arrow_table
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
 from vinci_code.database.moving.kinds import ValueKind, plain_type
 from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
+from vinci_code.database.moving.selecting import among, behind
 
 
 class DatabricksSide:
@@ -57,7 +56,7 @@ class DatabricksSide:
         keys = [source.c[place] for place in table.keys]
         statement = select(*source.c).order_by(*keys)
         if after is not None:
-            statement = statement.where(_behind(keys, after))
+            statement = statement.where(behind(keys, after))
         with read_batches(connection, statement, batch_rows=most) as batches:
             for batch in batches:
                 step = max(1, batch.num_rows // (1 + batch.nbytes // CHUNK_BYTES))
@@ -128,7 +127,7 @@ class DatabricksSide:
         """The rows with some keys."""
         source = self._source(connection, table)
         columns = [source.c[place] for place in table.keys]
-        statement = select(*source.c).where(_among(columns, keys))
+        statement = select(*source.c).where(among(columns, keys))
         rows = connection.execute(statement).all()
         return Chunk([list(values) for values in zip(*rows, strict=True)] if rows else [])
 
@@ -150,7 +149,7 @@ class DatabricksSide:
         """Delete the rows with some keys."""
         target = self.plain_table(table)
         columns = [target.columns[self._columns(table)[place]] for place in table.keys]
-        connection.execute(delete(target).where(_among(columns, keys)))
+        connection.execute(delete(target).where(among(columns, keys)))
 
     def plain_table(self, table: TablePlan) -> Table:
         """The table with the types of plain values: a document is its text."""
@@ -216,30 +215,6 @@ class DatabricksSide:
 
 _TEXT, _INTEGER = ValueKind("text"), ValueKind("integer")
 _KEY, _NUMBER = "vinci_copy_key", "vinci_copy_number"
-
-
-def _behind(columns: Sequence[Any], after: Sequence[Any]) -> Any:
-    """Whether a key comes after another: greater in the first column that differs."""
-    return or_(
-        *(
-            and_(
-                *(one == value for one, value in zip(columns[:place], after, strict=False)),
-                column > last,
-            )
-            for place, (column, last) in enumerate(zip(columns, after, strict=True))
-        )
-    )
-
-
-def _among(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Any:
-    if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
-    return or_(
-        *(
-            and_(*(column == value for column, value in zip(columns, key, strict=True)))
-            for key in keys
-        )
-    )
 
 
 def _summed(number: str) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     inspect,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Inspector
 from sqlalchemy.types import NullType
 
@@ -29,6 +30,7 @@ from vinci_code.database.moving.kinds import (
     kind_named,
     kind_of,
     type_on_databricks,
+    type_on_other,
     type_on_sqlite,
 )
 from vinci_code.database.moving.marks import NAME as MARKS_TABLE
@@ -213,17 +215,19 @@ class _Planner:
             return None
         if self._source.backend == "sqlite" and kind.name == "instant":
             kind = self._in_zone(place, kind)
-        if on_databricks:
-            made = type_on_databricks(kind)
-        elif self._source.backend == "sqlite" and not isinstance(found["type"], NullType):
-            made = found["type"]
-        else:
-            made = type_on_sqlite(kind)
-        if not on_databricks and kind.name == "instant":
+        try:
+            made = self._made_type(kind, found["type"])
+        except UnknownKindError as error:
+            fix = "make the target's table yourself, with a type that holds these values"
+            self._refuse(f"{place} of the target", str(error), fix)
+            return None
+        is_sqlite = self._target.backend == "sqlite"
+        if is_sqlite and kind.name == "instant":
             notes.append("kept in UTC, as UtcDateTime reads it")
-        if not on_databricks and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
+        if is_sqlite and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
             notes.append("SQLite keeps 64 bits of it: a value with more digits is refused")
-        if kind.name == "text" and on_databricks and getattr(found["type"], "length", None):
+        is_unbound = self._source.backend == "sqlite" != self._target.backend
+        if kind.name == "text" and is_unbound and getattr(found["type"], "length", None):
             notes.append("the length is not enforced, as SQLite enforces none")
         return ColumnPlan(
             name,
@@ -235,6 +239,15 @@ class _Planner:
             notes=tuple(notes),
             made=made,
         )
+
+    def _made_type(self, kind: ValueKind, found: Any) -> Any:
+        """The type that the target's column is made with."""
+        if self._target.backend == "databricks":
+            return type_on_databricks(kind)
+        if self._target.backend == "other":
+            return type_on_other(kind, self._target.engine.dialect.name)
+        is_known = self._source.backend == "sqlite" and not isinstance(found, NullType)
+        return found if is_known else type_on_sqlite(kind)
 
     def _matched(
         self, place: str, kind: ValueKind, found: Any, other: Any, notes: list[str]
@@ -248,19 +261,26 @@ class _Planner:
             self._refuse(f"{place} of the target", str(error), "give it a type that says more")
             return None
         zone = self._wishes.zone
+        if theirs.name == "json" and not self._keeps_text(other["type"]):
+            self._refuse(
+                f"{place} of the target",
+                f"{typed} keeps a document in a form of its own, and not its text",
+                "make it a JSON or a TEXT",
+            )
+            return None
         pair = {kind.name, theirs.name}
         if pair == {"moment", "instant"} or kind.name == theirs.name == "instant":
             if self._target.backend == "sqlite" != self._source.backend:
                 zone = zone or "UTC"
                 notes.append(f"kept in {zone}")
-            elif self._source.backend == "sqlite" and zone is None:
+            elif zone is None and self._must_have_zone(kind, theirs):
                 self._refuse(
                     place,
                     f"moments without a zone are to become instants ({typed})",
                     "say which zone they are in: --timezone UTC, --timezone Europe/Berlin",
                 )
                 return None
-            elif self._source.backend == self._target.backend == "databricks":
+            elif not self._must_have_zone(kind, theirs):
                 zone = None
             else:
                 notes.append(f"moments are taken to be in {zone}")
@@ -277,6 +297,20 @@ class _Planner:
         return ColumnPlan(
             name, own, common, _shown(found["type"]), typed, bool(other["nullable"]), tuple(notes)
         )
+
+    def _must_have_zone(self, kind: ValueKind, theirs: ValueKind) -> bool:
+        """Whether moments of the source are without a zone, and become instants."""
+        if self._source.backend == "sqlite":
+            return True
+        is_read = self._source.backend == "other" and kind.name == "moment"
+        return is_read and theirs.name == "instant"
+
+    def _keeps_text(self, kind: Any) -> bool:
+        """Whether a column of documents is known to give back the text that it was given."""
+        if self._target.backend != "other":
+            return True
+        is_postgres = self._target.engine.dialect.name == "postgresql"
+        return is_postgres and not isinstance(kind, JSONB)
 
     def _in_zone(self, place: str, kind: ValueKind) -> ValueKind:
         if self._wishes.zone is None:
@@ -354,9 +388,14 @@ class _Planner:
             )
             return
         is_later = order.index(parent.name) > order.index(table.name)
-        if is_later and self._target.backend == "databricks":
+        if is_later and self._target.backend != "sqlite":
             self._plan.left_out.append(
                 f"{table.name}: the foreign key ({columns}) to {referred}, which is made later"
+            )
+            return
+        if parent is table and self._target.backend == "other":
+            self._plan.left_out.append(
+                f"{table.name}: the foreign key ({columns}) to itself, which chunks would break"
             )
             return
         remote = found["referred_columns"] or list(parent.key)
@@ -378,7 +417,7 @@ class _Planner:
         for one in self._from.get_columns(name):
             if one.get("default") is not None:
                 self._plan.left_out.append(f"{name}.{one['name']}: its DEFAULT")
-        if self._source.backend == "sqlite":
+        if self._source.backend != "databricks":
             for check in self._from.get_check_constraints(name):
                 self._plan.left_out.append(f"{name}: CHECK ({check['sqltext']})")
             for index in self._from.get_indexes(name):

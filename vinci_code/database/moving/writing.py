@@ -16,6 +16,9 @@ from vinci_code.database.moving.snapshots import Side
 KEYLESS_MOST = 1_000_000
 """How many rows of a table without a key are written to Databricks, as one unit."""
 
+# Each table that they make is of an engine with transactions.
+_TRANSACTIONAL = ("sqlite", "databricks", "postgresql", "oracle", "mssql")
+
 Moved = Callable[[int], None]
 
 
@@ -33,7 +36,9 @@ class Writer:
 
     def prepare(self) -> None:
         """Ask for no transaction where a unit of work is sent in parts."""
-        if getattr(self._connection.dialect, "atomicity", "unit") != "unit":
+        dialect = self._connection.dialect
+        is_known = dialect.name in _TRANSACTIONAL
+        if getattr(dialect, "atomicity", "unit") != "unit" or not is_known:
             self._marks.go_by_key()
 
     def by_key(
@@ -62,6 +67,14 @@ class Writer:
         if stored:
             self._finish(table, stored)
             return stored
+        name = self._connection.dialect.name
+        if name not in _TRANSACTIONAL:
+            refusal = (
+                f"{table.name}: it has no key, and it is not known whether {name} writes all of "
+                "its rows or none; to fix it: give it a primary key, or leave it out with --table "
+                "of the others"
+            )
+            raise CopyRefusedError([refusal])
         if self._side.word == "Databricks" and table.rows > KEYLESS_MOST:
             refusal = (
                 f"{table.name}: it has no key and {table.rows:,} rows, of which Databricks is "
