@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from vinci_code.database.moving.marks import Marks, TableMark
 from vinci_code.database.moving.other_side import OtherSide
 from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
-from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
+from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan, TableProof
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import Side, pin, side_of, snapshot, told_of, unchecked
 from vinci_code.database.moving.writing import Writer
@@ -334,8 +335,7 @@ class _Copy:
     def _prove(self, reading: Connection, writing: Connection) -> None:
         for report in self._report.tables:
             started, table = time.monotonic(), report.plan
-            report.source = self._from.proof(reading, table)
-            report.target = self._to.proof(writing, table)
+            report.source, report.target = self._both(reading, writing, table)
             if report.is_proved:
                 report.differing = []
             elif table.key and not report.differing:
@@ -345,6 +345,22 @@ class _Copy:
         writing.rollback()
         for place, side in ((self._source, self._from), (self._target, self._to)):
             self._report.notes += _summed_here(place, side)
+
+    def _both(
+        self, reading: Connection, writing: Connection, table: TablePlan
+    ) -> tuple[TableProof, TableProof]:
+        """What both sides compute of a table: at the same time, but for two files of SQLite."""
+        # A connection of SQLite's stays in the thread that has opened it.
+        if self._target.backend != "sqlite":
+            with ThreadPoolExecutor(1, "vinci-copy") as pool:
+                later = pool.submit(self._to.proof, writing, table)
+                return self._from.proof(reading, table), later.result()
+        if self._source.backend != "sqlite":
+            with ThreadPoolExecutor(1, "vinci-copy") as pool:
+                other = pool.submit(self._from.proof, reading, table)
+                target = self._to.proof(writing, table)
+                return other.result(), target
+        return self._from.proof(reading, table), self._to.proof(writing, table)
 
     def _note(self, rows: int) -> None:
         self._moved += rows

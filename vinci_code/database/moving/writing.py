@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -45,12 +46,41 @@ class Writer:
         self, table: TablePlan, chunks: Iterator[Chunk], mark: TableMark, on_moved: Moved
     ) -> int:
         """Write the chunks of a table with a key; return how many rows are there in all."""
-        copied = mark.copied
+        if self._connection.dialect.name == "sqlite":
+            copied = self._one_by_one(table, chunks, mark.copied, on_moved)
+        else:
+            copied = self._meanwhile(table, chunks, mark.copied, on_moved)
+        self._finish(table, copied)
+        return copied
+
+    def _one_by_one(
+        self, table: TablePlan, chunks: Iterator[Chunk], copied: int, on_moved: Moved
+    ) -> int:
         for chunk in chunks:
             copied += chunk.rows
             self._keyed(table, chunk, copied)
             on_moved(chunk.rows)
-        self._finish(table, copied)
+        return copied
+
+    def _meanwhile(
+        self, table: TablePlan, chunks: Iterator[Chunk], copied: int, on_moved: Moved
+    ) -> int:
+        """Write each chunk while the next one is read.
+
+        One chunk is written at a time, in their order: a mark says of all before it that they are
+        there. What is written by another thread, is on no connection that is used meanwhile.
+        """
+        waiting: tuple[Future[None], int] | None = None
+        with ThreadPoolExecutor(1, "vinci-copy") as pool:
+            for chunk in chunks:
+                if waiting is not None:
+                    waiting[0].result()
+                    on_moved(waiting[1])
+                copied += chunk.rows
+                waiting = pool.submit(self._keyed, table, chunk, copied), chunk.rows
+            if waiting is not None:
+                waiting[0].result()
+                on_moved(waiting[1])
         return copied
 
     def as_whole(
