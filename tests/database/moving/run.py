@@ -119,7 +119,9 @@ def fill(path: Path, meta: sa.MetaData, rows: int, seed: int) -> None:
     engine = sa.create_engine(f"sqlite:///{path}")
     meta.create_all(engine)
     engine.dispose()
-    pools = {name: list(_pool(name, random.Random(f"{seed} {name}"))) for name in _KINDS if name != "f"}
+    pools = {
+        name: list(_pool(name, random.Random(f"{seed} {name}"))) for name in _KINDS if name != "f"
+    }
     with closing(sqlite3.connect(path)) as connection:
         for place, table in enumerate(meta.sorted_tables):
             names = [column.name for column in table.columns]
@@ -162,7 +164,7 @@ def warehouse() -> Iterator[sa.Engine]:
         )
         try:
             with engine.begin() as connection:
-                connection.execute(sa.text("CREATE VOLUME IF NOT EXISTS staged"))
+                connection.execute(sa.text("CREATE VOLUME IF NOT EXISTS vinci_load"))
             yield engine
         finally:
             engine.dispose()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.core.errors import CopyRefusedError
@@ -22,7 +22,7 @@ from vinci_code.database.moving.marks import Marks, TableMark
 from vinci_code.database.moving.other_side import OtherSide
 from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
-from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan, TableProof
+from vinci_code.database.moving.plans import Chunk, CopyPlan, Refusal, TablePlan, TableProof
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import Side, pin, side_of, snapshot, told_of, unchecked
 from vinci_code.database.moving.writing import Writer
@@ -182,10 +182,10 @@ class _Copy:
         self._point()
         if self._mode == "copy":
             self._require_room(reading, writing, plan)
-        if self._mode != "verify":
-            self._make(writing, plan)
         writer = Writer(writing, self._to, self._marks)
         if self._mode != "verify":
+            self._require_whole(writer, plan)
+            self._make(writing, plan)
             writer.prepare()
         for table in plan.tables:
             self._report.tables.append(self._one(reading, writing, writer, table))
@@ -215,6 +215,14 @@ class _Copy:
         writing.rollback()
         plan.require()
 
+    def _require_whole(self, writer: Writer, plan: CopyPlan) -> None:
+        """Refuse tables without a key that cannot be written as one, before anything is."""
+        for table in plan.tables:
+            mark = self._marks.found.get(table.target_name)
+            is_done = table.state == "copied" or (mark is not None and mark.is_done)
+            if not table.key and not is_done:
+                writer.require_whole(table)
+
     def _make(self, writing: Connection, plan: CopyPlan) -> None:
         """Make tables, each with a mark that says of it that it is of this copy."""
         waiting = []
@@ -225,10 +233,14 @@ class _Copy:
         writing.rollback()
         self._marks.begin([(table.target_name, table.version) for table in waiting])
         for table in waiting:
-            if table.made is not None:
-                with writing.begin():
+            with writing.begin():
+                if table.statements:
+                    _make_as_it_is(writing, table)
+                elif table.made is not None:
                     # Also where what a killed process has sent makes it now: its mark says so.
                     writing.execute(CreateTable(table.made, if_not_exists=True))
+                    for index in sorted(table.made.indexes, key=lambda one: str(one.name)):
+                        writing.execute(CreateIndex(index, if_not_exists=True))
 
     def _one(
         self, reading: Connection, writing: Connection, writer: Writer, table: TablePlan
@@ -258,11 +270,14 @@ class _Copy:
         if table.key:
             report.copied = self._by_key(reading, writer, table, mark) - mark.copied
             return
-        with closing(self._from.chunks(reading, table, None, self.chunk_rows)) as chunks:
-            stored = self._to.count(writing, table)
-            writing.rollback()
-            report.went_on = stored
-            report.copied = writer.as_whole(table, chunks, stored, self._note) - stored
+        stored = self._to.count(writing, table)
+        writing.rollback()
+        report.went_on = stored
+
+        def chunks() -> Generator[Chunk, None, None]:
+            return self._from.chunks(reading, table, None, self.chunk_rows)
+
+        report.copied = writer.as_whole(table, chunks, stored, self._note) - stored
 
     def _by_key(
         self, reading: Connection, writer: Writer, table: TablePlan, mark: TableMark
@@ -369,6 +384,13 @@ class _Copy:
 
     def _point(self) -> None:
         self._report.timeline.append((time.monotonic() - self._started, self._moved))
+
+
+def _make_as_it_is(writing: Connection, table: TablePlan) -> None:
+    """Make a table by the statements of its source, unless it has been made meanwhile."""
+    if not inspect(writing).has_table(table.target_name):
+        for statement in table.statements:
+            writing.exec_driver_sql(statement)
 
 
 def _summed_here(place: CopyEnd, side: Side) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -134,6 +134,24 @@ class DatabricksSide:
     def insert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write new rows."""
         self._load(connection, table, chunk, "append")
+
+    def insert_all(self, connection: Connection, table: TablePlan, chunks: Iterable[Chunk]) -> int:
+        """Write all rows of a table as one load: whatever their number, memory has one chunk."""
+        import pyarrow as pa
+
+        names, kinds = self._columns(table), [one.kind for one in table.columns]
+        empty = arrow_table(names, kinds, Chunk([[] for _ in names]))
+        rows = 0
+
+        def batches() -> Iterator[Any]:
+            nonlocal rows
+            for chunk in chunks:
+                rows += chunk.rows
+                yield from arrow_table(names, kinds, chunk).to_batches()
+
+        reader = pa.RecordBatchReader.from_batches(empty.schema, batches())
+        load(connection, self.plain_table(table), reader, mode="append")
+        return rows
 
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows whose key is not there."""

@@ -87,13 +87,7 @@ def kind_of(kind: TypeEngine[Any], dialect: str) -> ValueKind:
     Raises:
         UnknownKindError: Its values cannot be moved.
     """
-    if isinstance(kind, (VARIANT, ARRAY, MAP, STRUCT)):
-        raise UnknownKindError(f"{type(kind).__name__} is known to Databricks alone")
-    if isinstance(kind, sqltypes.TIMESTAMP) and dialect in ("mysql", "mariadb"):
-        # https://dev.mysql.com/doc/refman/8.4/en/datetime.html
-        raise UnknownKindError("what it shows depends on the time zone of the session")
-    if isinstance(kind, sqltypes.Time) and kind.timezone:
-        raise UnknownKindError("a time of day with a zone is none of the kinds")
+    _require_known(kind, dialect)
     if isinstance(kind, (TIMESTAMP, TIMESTAMP_NTZ)):
         return ValueKind("instant" if kind.timezone else "moment")
     if isinstance(kind, sqltypes.JSON):
@@ -232,6 +226,16 @@ def plain_type(kind: ValueKind) -> TypeEngine[Any]:
     if kind.name in _AS_TEXT or kind.name == "uuid":
         return sqltypes.VARCHAR(kind.length) if kind.length else sqltypes.String()
     return type_on_databricks(kind)
+
+
+def _require_known(kind: TypeEngine[Any], dialect: str) -> None:
+    if isinstance(kind, (VARIANT, ARRAY, MAP, STRUCT)):
+        raise UnknownKindError(f"{type(kind).__name__} is known to Databricks alone")
+    if isinstance(kind, sqltypes.TIMESTAMP) and dialect in ("mysql", "mariadb"):
+        # https://dev.mysql.com/doc/refman/8.4/en/datetime.html
+        raise UnknownKindError("what it shows depends on the time zone of the session")
+    if isinstance(kind, sqltypes.Time) and kind.timezone:
+        raise UnknownKindError("a time of day with a zone is none of the kinds")
 
 
 def _sized(kind: Any, name: str, dialect: str) -> str | None:

@@ -6,7 +6,7 @@ at, and one of another class than its column's kind has is refused.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -147,6 +147,14 @@ class OtherSide:
         """
         self._insert(connection, table, self._rows(connection, table, chunk))
 
+    def insert_all(self, connection: Connection, table: TablePlan, chunks: Iterable[Chunk]) -> int:
+        """Write all rows of a table in the transaction that is going on; return their number."""
+        rows = 0
+        for chunk in chunks:
+            rows += chunk.rows
+            self.insert(connection, table, chunk)
+        return rows
+
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows whose key is not there."""
         new, _ = self._told_apart(connection, table, chunk)
@@ -158,8 +166,10 @@ class OtherSide:
         stored = self._stored(connection, table)
         others = [column for column in stored.c if not column.primary_key]
         if there and others:
-            keys = [column for column in stored.c if column.primary_key]
-            changed = {column.name: bindparam(f"new_{column.name}") for column in others}
+            keys: list[Any] = [column for column in stored.c if column.primary_key]
+            changed: dict[str, Any] = {
+                column.name: bindparam(f"new_{column.name}") for column in others
+            }
             statement = (
                 update(stored)
                 .where(and_(*(key == bindparam(f"key_{key.name}") for key in keys)))
@@ -203,9 +213,7 @@ class OtherSide:
         new = [row for row, key in zip(rows, keys, strict=True) if key not in there]
         return new, [row for row, key in zip(rows, keys, strict=True) if key in there]
 
-    def _rows(
-        self, connection: Connection, table: TablePlan, chunk: Chunk
-    ) -> list[dict[str, Any]]:
+    def _rows(self, connection: Connection, table: TablePlan, chunk: Chunk) -> list[dict[str, Any]]:
         """The rows of a chunk as the driver is given them."""
         names = self._names(table)
         columns = [
@@ -251,10 +259,7 @@ class OtherSide:
 
     def _wanted(self, stored: Table, table: TablePlan) -> Any:
         return select(
-            *(
-                _read(column, one.kind)
-                for column, one in zip(stored.c, table.columns, strict=True)
-            )
+            *(_read(column, one.kind) for column, one in zip(stored.c, table.columns, strict=True))
         )
 
     def _plain(self, table: TablePlan, rows: list[Any], done: int) -> list[list[Any]]:
@@ -269,17 +274,13 @@ class OtherSide:
     ) -> list[Any]:
         made: list[Any] = []
         try:
-            for value in values:
-                made.append(None if value is None else form(value))
+            made.extend(None if value is None else form(value) for value in values)
         except NoPlainValueError as error:
             place = f"{table.named(on_target=False)}.{column.name}"
-            number = done + len(made) + 1
-            raise CopyRefusedError(
-                [
-                    f"{place}, row {number:,} of those read: {error}; to fix it: "
-                    f"{_FIX.format(column.kind)}"
-                ]
-            ) from None
+            # extend() has taken what came before.
+            refusal = f"{place}, row {done + len(made) + 1:,} of those read: {error}"
+            fix = _FIX.format(column.kind)
+            raise CopyRefusedError([f"{refusal}; to fix it: {fix}"]) from None
         return made
 
     def _texts(

@@ -70,6 +70,7 @@ class TablePlan:
         version: Of a table on Databricks, the version that is read.
         notes: Decisions that a reader would want to know.
         made: The table as the target is to make it, of SQLAlchemy's.
+        statements: The statements that make it instead, between two SQLite files.
         state: ``new``, or ``copying`` and ``copied`` where the target says so.
     """
 
@@ -82,6 +83,7 @@ class TablePlan:
     version: int | None = None
     notes: list[str] = field(default_factory=list)
     made: Any = None
+    statements: Sequence[str] = ()
     state: str = "new"
 
     @property

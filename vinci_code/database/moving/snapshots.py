@@ -64,10 +64,11 @@ def told_of(place: CopyEnd) -> list[str]:
     name = place.engine.dialect.name
     level = _LEVELS.get(name)
     if level is None:
-        return [
+        told = (
             f"{name} is not known to read several tables as they were at one moment: each "
             "statement has read what was there as it began"
-        ]
+        )
+        return [told]
     return [f"{name} was read in one transaction of the level {level}"]
 
 

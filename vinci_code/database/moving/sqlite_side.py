@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -116,6 +116,14 @@ class SqliteSide:
             CopyRefusedError: SQLite would change a value.
         """
         self._write(connection, table, chunk, "")
+
+    def insert_all(self, connection: Connection, table: TablePlan, chunks: Iterable[Chunk]) -> int:
+        """Write all rows of a table in the transaction that is going on; return their number."""
+        rows = 0
+        for chunk in chunks:
+            rows += chunk.rows
+            self.insert(connection, table, chunk)
+        return rows
 
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows whose key is not there."""
