@@ -14,7 +14,7 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
-  test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
+  test-newest coverage test-spark test-spark-fast spark-page record moves test-postgres lint typing format lock bench history \
   fallback-history differential reads mutations compliance docs pictures dist clean
 
 help: ## List every target.
@@ -64,6 +64,15 @@ lint: $(VENV)/installed-dev ## Check format, rules and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+moves: $(VENV)/installed-dev ## Move 20 tables of 5,000,000 rows to the local warehouse and back, kill 200 copies, corrupt 200 values.
+	$(BIN)/python -m tests.database.moving.run --tables 20 --rows 5000000 --seed 7
+	VINCI_FULL=1 $(BIN)/python -m pytest tests/database/moving/test_kill.py tests/database/moving/test_proofs.py
+
+test-postgres: $(VENV)/installed-dev ## Copy from and to the PostgreSQL server that VINCI_POSTGRES names, as of an administrator.
+	$(if $(VINCI_POSTGRES),,$(error VINCI_POSTGRES names no server, such as postgresql+psycopg://postgres@localhost/postgres))
+	$(PIP) install --quiet "psycopg[binary]>=3.2,<4"
+	$(BIN)/python -m pytest tests/database/moving/test_postgresql.py
 
 typing: $(VENV)/installed-dev ## Check the types that users see, in a strict program: mypy, and pyright from npm.
 	$(BIN)/python -m pytest tests/typed

@@ -20,7 +20,7 @@ from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
 from vinci_code.database.moving.marks import Marks, TableMark
 from vinci_code.database.moving.other_side import OtherSide
-from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
+from vinci_code.database.moving.places import CopyEnd, Use, hidden, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import Chunk, CopyPlan, Refusal, TablePlan, TableProof
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
@@ -101,6 +101,7 @@ def copy_database(
         DatabaseFileError: A SQLite file cannot be used.
         DBAPIError: A database has failed; the same call goes on from there.
     """
+    source, target = hidden(source), hidden(target)
     mode = _mode(dry_run=dry_run, sync=sync, delete=delete, verify_only=verify_only)
     if chunk_rows is not None and chunk_rows < 1:
         raise ArgumentError(f"chunk_rows={chunk_rows!r}: it is a number of rows, 1 or more")

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import types as sqltypes
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.types import TypeEngine
 
 from vinci_code.database.dialect.types.documents import VARIANT
@@ -100,8 +100,9 @@ def kind_of(kind: TypeEngine[Any], dialect: str) -> ValueKind:
         # SQLite counts no characters.
         length = None if dialect == "sqlite" else kind.length
         return ValueKind("text", length=length)
-    if isinstance(kind, sqltypes.DateTime) and kind.timezone and dialect != "sqlite":
-        return ValueKind("instant")
+    if isinstance(kind, sqltypes.DateTime) and dialect != "sqlite":
+        has_zone = kind.timezone or isinstance(kind, mssql.DATETIMEOFFSET)
+        return ValueKind("instant" if has_zone else "moment")
     for base, name in _NAMES:
         if isinstance(kind, base):
             return ValueKind(name, stored=_sized(kind, name, dialect))

@@ -51,6 +51,25 @@ class CopyEnd:
             self.made.unlink()
 
 
+def hidden(given: str | Path | URL | Engine) -> str | Path | URL | Engine:
+    """The same, with a URL as an object of which no password is seen in a traceback's frames.
+
+    Raises:
+        CopyRefusedError: SQLAlchemy cannot read the URL.
+    """
+    if not isinstance(given, str) or "://" not in given:
+        return given
+    try:
+        given = make_url(given)
+    except (ArgumentError, ValueError):
+        given = ""
+    if isinstance(given, str):
+        raise CopyRefusedError(
+            ["a URL that SQLAlchemy cannot read; to fix it: write it as sqlite:///FILE"]
+        )
+    return given
+
+
 def place_of(
     given: str | Path | URL | Engine,
     use: Use,
@@ -70,6 +89,7 @@ def place_of(
         ConfigurationError: The settings cannot be used.
         DatabaseFileError: The SQLite file is not there.
     """
+    given = hidden(given)
     if isinstance(given, Engine):
         return _of_engine(given)
     if isinstance(given, Path):
@@ -101,14 +121,7 @@ def require_two(source: CopyEnd, target: CopyEnd) -> None:
 def _url_of(given: str | URL) -> URL:
     if isinstance(given, URL):
         return given
-    if "://" not in given:
-        return URL.create("sqlite", database=given)
-    try:
-        return make_url(given)
-    except (ArgumentError, ValueError):
-        raise CopyRefusedError(
-            ["a URL that SQLAlchemy cannot read; to fix it: write it as sqlite:///FILE"]
-        ) from None
+    return URL.create("sqlite", database=given)
 
 
 def _sqlite(url: URL, use: Use) -> CopyEnd:
