@@ -16,13 +16,22 @@ from sqlalchemy import (
     text,
 )
 
+from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.arrow.reading import read_batches
 from vinci_code.database.loading.loading import load
 from vinci_code.database.loading.results import Mode
 from vinci_code.database.moving.arrows import arrow_table
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
+from vinci_code.database.moving.forms import NoPlainValueError
 from vinci_code.database.moving.kinds import ValueKind, plain_type
-from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
+from vinci_code.database.moving.plans import (
+    CHUNK_BYTES,
+    Chunk,
+    ColumnPlan,
+    RowMark,
+    TablePlan,
+    TableProof,
+)
 from vinci_code.database.moving.selecting import among, behind
 
 
@@ -139,15 +148,14 @@ class DatabricksSide:
         """Write all rows of a table as one load: whatever their number, memory has one chunk."""
         import pyarrow as pa
 
-        names, kinds = self._columns(table), [one.kind for one in table.columns]
-        empty = arrow_table(names, kinds, Chunk([[] for _ in names]))
+        empty = self._arrow(table, Chunk([[] for _ in table.columns]))
         rows = 0
 
         def batches() -> Iterator[Any]:
             nonlocal rows
             for chunk in chunks:
                 rows += chunk.rows
-                yield from arrow_table(names, kinds, chunk).to_batches()
+                yield from self._arrow(table, chunk).to_batches()
 
         reader = pa.RecordBatchReader.from_batches(empty.schema, batches())
         load(connection, self.plain_table(table), reader, mode="append")
@@ -175,7 +183,7 @@ class DatabricksSide:
         columns: list[Column[Any]] = [
             Column(
                 name,
-                plain_type(one.kind),
+                self._nested(one) or plain_type(one.kind),
                 primary_key=place in keys,
                 autoincrement=False,
                 nullable=one.nullable and place not in keys,
@@ -190,13 +198,18 @@ class DatabricksSide:
         if not chunk.rows:
             return
         target = self.plain_table(table)
-        rows = arrow_table(self._columns(table), [one.kind for one in table.columns], chunk)
+        rows = self._arrow(table, chunk)
         keys = None if mode == "append" else [column.name for column in target.primary_key]
         load(connection, target, rows, mode=mode, keys=keys)
 
     def _source(self, connection: Connection, table: TablePlan) -> Any:
         names = self._columns(table)
-        listed = ", ".join(_quote(connection, name) for name in names)
+        listed = ", ".join(
+            quoted if self._nested(one) is None else f"to_json({quoted}) AS {quoted}"
+            for quoted, one in zip(
+                (_quote(connection, name) for name in names), table.columns, strict=True
+            )
+        )
         return (
             _plain_text(f"SELECT {listed} FROM {self._at_version(connection, table)}")  # noqa: S608
             .columns(
@@ -214,10 +227,30 @@ class DatabricksSide:
         return f"(SELECT *, {key} AS {_KEY} FROM {self._at_version(connection, table)}) AS rows_of"  # noqa: S608
 
     def _forms(self, connection: Connection, table: TablePlan) -> list[str]:
-        return [
-            sql_form(one.kind, _quote(connection, name))
+        forms = []
+        for name, one in zip(self._columns(table), table.columns, strict=True):
+            quoted = _quote(connection, name)
+            is_nested = self._nested(one) is not None
+            forms.append(f"to_json({quoted})" if is_nested else sql_form(one.kind, quoted))
+        return forms
+
+    def _nested(self, column: ColumnPlan) -> Any:
+        """The nested type that a column of documents is on this side."""
+        return column.nested[1 if self.is_target else 0]
+
+    def _arrow(self, table: TablePlan, chunk: Chunk) -> Any:
+        columns = [
+            (name, one.kind, self._nested(one))
             for name, one in zip(self._columns(table), table.columns, strict=True)
         ]
+        try:
+            return arrow_table(columns, chunk)
+        except NoPlainValueError as error:
+            refusal = (
+                f"{table.name}: {error}; to fix it: change the document, or make the column a "
+                "STRING in the target"
+            )
+            raise CopyRefusedError([refusal]) from None
 
     def _at_version(self, connection: Connection, table: TablePlan) -> str:
         name = self._table(connection, table)

@@ -9,9 +9,10 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vinci_code.database.moving.kinds import ValueKind
+if TYPE_CHECKING:
+    from vinci_code.database.moving.kinds import ValueKind
 
 Form = Callable[[Any], Any]
 

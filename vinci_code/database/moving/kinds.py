@@ -26,7 +26,7 @@ A *plain value* is what a value is between the two: ``int``, ``bool``, ``float``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import types as sqltypes
@@ -34,9 +34,9 @@ from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.types import TypeEngine
 
 from vinci_code.database.dialect.types.documents import VARIANT
-from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.dialect.types.numbers import TINYINT, UNBOUNDED
 from vinci_code.database.dialect.types.times import TIMESTAMP, TIMESTAMP_NTZ
+from vinci_code.database.moving.nested import NESTED, inexact_part
 
 _KEYS = frozenset({"integer", "text", "uuid", "binary", "date", "time", "moment", "instant"})
 _AS_TEXT = frozenset({"text", "json", "time"})
@@ -57,6 +57,7 @@ class ValueKind:
         length: Of a text, how many characters it may have where the database sees to that.
         zone: The time zone that moments of a SQLite column are in, which is kept as an instant.
         stored: The SQLAlchemy type that the source says, for a type of the same values.
+        nested: Of a document that Databricks keeps as an ARRAY, a MAP or a STRUCT, that type.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ValueKind:
     length: int | None = None
     zone: str | None = None
     stored: str | None = None
+    nested: TypeEngine[Any] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         if self.name == "decimal":
@@ -88,6 +90,8 @@ def kind_of(kind: TypeEngine[Any], dialect: str) -> ValueKind:
         UnknownKindError: Its values cannot be moved.
     """
     _require_known(kind, dialect)
+    if isinstance(kind, NESTED):
+        return ValueKind("json", nested=kind)
     if isinstance(kind, (TIMESTAMP, TIMESTAMP_NTZ)):
         return ValueKind("instant" if kind.timezone else "moment")
     if isinstance(kind, sqltypes.JSON):
@@ -174,6 +178,8 @@ def type_on_sqlite(kind: ValueKind) -> TypeEngine[Any]:
 
 def type_on_databricks(kind: ValueKind) -> TypeEngine[Any]:
     """The type of a column that is made on Databricks."""
+    if kind.nested is not None:
+        return kind.nested
     if kind.name == "integer":
         return _INTEGERS.get(kind.stored or "", sqltypes.BigInteger)()
     if kind.name == "double":
@@ -230,8 +236,13 @@ def plain_type(kind: ValueKind) -> TypeEngine[Any]:
 
 
 def _require_known(kind: TypeEngine[Any], dialect: str) -> None:
-    if isinstance(kind, (VARIANT, ARRAY, MAP, STRUCT)):
-        raise UnknownKindError(f"{type(kind).__name__} is known to Databricks alone")
+    if isinstance(kind, VARIANT):
+        raise UnknownKindError("the JSON of a VARIANT does not tell its dates and bytes from text")
+    if isinstance(kind, NESTED):
+        part = inexact_part(kind)
+        if part is not None:
+            name = type(kind).__name__
+            raise UnknownKindError(f"JSON has no exact form for a part of this {name}: {part}")
     if isinstance(kind, sqltypes.TIMESTAMP) and dialect in ("mysql", "mariadb"):
         # https://dev.mysql.com/doc/refman/8.4/en/datetime.html
         raise UnknownKindError("what it shows depends on the time zone of the session")

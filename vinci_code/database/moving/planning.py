@@ -42,6 +42,7 @@ from vinci_code.database.moving.kinds import (
     type_on_sqlite,
 )
 from vinci_code.database.moving.marks import NAME as MARKS_TABLE
+from vinci_code.database.moving.nested import NESTED
 from vinci_code.database.moving.places import CopyEnd
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
 
@@ -204,7 +205,9 @@ class _Planner:
         shown = _shown(found["type"])
         named = self._kinds.get(_folded(place))
         try:
-            kind = named or kind_of(found["type"], self._source.engine.dialect.name)
+            is_nested = isinstance(found["type"], NESTED)
+            own = None if is_nested else named
+            kind = own or kind_of(found["type"], self._source.engine.dialect.name)
         except UnknownKindError as error:
             self._refuse(
                 place,
@@ -261,6 +264,7 @@ class _Planner:
             nullable=bool(found["nullable"]),
             notes=tuple(notes),
             made=made,
+            nested=(kind.nested, kind.nested if on_databricks else None),
         )
 
     def _computed(self, name: str) -> set[str]:
@@ -337,7 +341,14 @@ class _Planner:
             )
             return None
         return ColumnPlan(
-            name, own, common, _shown(found["type"]), typed, bool(other["nullable"]), tuple(notes)
+            name,
+            own,
+            common,
+            _shown(found["type"]),
+            typed,
+            bool(other["nullable"]),
+            tuple(notes),
+            nested=(kind.nested, theirs.nested),
         )
 
     def _must_have_zone(self, kind: ValueKind, theirs: ValueKind) -> bool:

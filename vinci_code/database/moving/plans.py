@@ -44,6 +44,7 @@ class ColumnPlan:
         nullable: Whether it may be NULL.
         notes: Decisions that a reader would want to know.
         made: The SQLAlchemy type that the target makes it with, where it makes it.
+        nested: The ARRAY, MAP or STRUCT that it is in the source, and in the target.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ColumnPlan:
     nullable: bool = True
     notes: tuple[str, ...] = ()
     made: Any = None
+    nested: tuple[Any, Any] = (None, None)
 
 
 @dataclass
