@@ -12,7 +12,7 @@ from tests.database.moving.samples import content, execute
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database import copy_database
 from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
-from vinci_code.database.moving.forms import NoPlainValueError
+from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.nested import inexact_part, value_of
 
 _COLUMNS = (

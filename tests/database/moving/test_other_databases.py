@@ -20,7 +20,7 @@ from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database import copy_database
 from vinci_code.database.moving import copying, places
 from vinci_code.database.moving.driver_forms import driver_reader, driver_writer
-from vinci_code.database.moving.forms import NoPlainValueError
+from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.kinds import (
     UnknownKindError,
     ValueKind,

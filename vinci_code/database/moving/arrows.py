@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vinci_code.database.moving.forms import NoPlainValueError
+from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.kinds import ValueKind
 from vinci_code.database.moving.nested import arrow_type, value_of
 from vinci_code.database.moving.plans import Chunk
@@ -29,6 +29,19 @@ def arrow_table(columns: Sequence[tuple[str, ValueKind, Any]], chunk: Chunk) -> 
         for values, (_, kind, nested) in zip(chunk.columns, columns, strict=True)
     ]
     return pa.Table.from_arrays(arrays, names=[name for name, _, _ in columns])
+
+
+def arrow_reader(tables: Iterator[Any]) -> Any:
+    """Tables, one after the other, as a ``pyarrow.RecordBatchReader``.
+
+    Args:
+        tables: At least one, all with the same columns.
+    """
+    import pyarrow as pa
+
+    first = next(tables)
+    batches = (batch for one in tables for batch in one.to_batches())
+    return pa.RecordBatchReader.from_batches(first.schema, batches)
 
 
 def _array(values: Sequence[Any], kind: ValueKind, nested: Any, pa: Any) -> Any:

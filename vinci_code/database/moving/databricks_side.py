@@ -20,9 +20,9 @@ from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.arrow.reading import read_batches
 from vinci_code.database.loading.loading import load
 from vinci_code.database.loading.results import Mode
-from vinci_code.database.moving.arrows import arrow_table
+from vinci_code.database.moving.arrows import arrow_reader, arrow_table
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
-from vinci_code.database.moving.forms import NoPlainValueError
+from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.kinds import ValueKind, plain_type
 from vinci_code.database.moving.plans import (
     CHUNK_BYTES,
@@ -146,19 +146,16 @@ class DatabricksSide:
 
     def insert_all(self, connection: Connection, table: TablePlan, chunks: Iterable[Chunk]) -> int:
         """Write all rows of a table as one load: whatever their number, memory has one chunk."""
-        import pyarrow as pa
-
-        empty = self._arrow(table, Chunk([[] for _ in table.columns]))
         rows = 0
 
-        def batches() -> Iterator[Any]:
+        def tables() -> Iterator[Any]:
             nonlocal rows
+            yield self._arrow(table, Chunk([[] for _ in table.columns]))
             for chunk in chunks:
                 rows += chunk.rows
-                yield from self._arrow(table, chunk).to_batches()
+                yield self._arrow(table, chunk)
 
-        reader = pa.RecordBatchReader.from_batches(empty.schema, batches())
-        load(connection, self.plain_table(table), reader, mode="append")
+        load(connection, self.plain_table(table), arrow_reader(tables()), mode="append")
         return rows
 
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import types as sqltypes
 
-from vinci_code.database.moving.forms import Form, NoPlainValueError, in_zone
+from vinci_code.database.moving.errors import NoPlainValueError
+from vinci_code.database.moving.forms import Form, in_zone
 from vinci_code.database.moving.kinds import ValueKind
 
 

@@ -9,16 +9,12 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from vinci_code.database.moving.kinds import ValueKind
+from vinci_code.database.moving.errors import NoPlainValueError
+from vinci_code.database.moving.kinds import ValueKind
 
 Form = Callable[[Any], Any]
-
-
-class NoPlainValueError(ValueError):
-    """A stored value is none of its column's kind, or could not be stored; the message says why."""
 
 
 def reader(kind: ValueKind) -> Form:

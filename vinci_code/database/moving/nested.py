@@ -17,7 +17,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeEngine
 
 from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
-from vinci_code.database.moving.forms import NoPlainValueError
+from vinci_code.database.moving.errors import NoPlainValueError
 
 NESTED = (ARRAY, MAP, STRUCT)
 

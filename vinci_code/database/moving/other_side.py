@@ -32,7 +32,8 @@ from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving import hashing
 from vinci_code.database.moving.canonical import canonical
 from vinci_code.database.moving.driver_forms import driver_reader, driver_writer
-from vinci_code.database.moving.forms import Form, NoPlainValueError
+from vinci_code.database.moving.errors import NoPlainValueError
+from vinci_code.database.moving.forms import Form
 from vinci_code.database.moving.kinds import ValueKind
 from vinci_code.database.moving.plans import (
     CHUNK_BYTES,

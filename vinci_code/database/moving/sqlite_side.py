@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
 from vinci_code.database.moving import hashing
 from vinci_code.database.moving.canonical import canonical
-from vinci_code.database.moving.forms import Form, NoPlainValueError, reader, writer
+from vinci_code.database.moving.errors import NoPlainValueError
+from vinci_code.database.moving.forms import Form, reader, writer
 from vinci_code.database.moving.plans import (
     CHUNK_BYTES,
     Chunk,
