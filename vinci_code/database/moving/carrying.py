@@ -10,6 +10,7 @@ is not known: these are left out, and named.
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from sqlalchemy import Index, MetaData, Table
 from sqlalchemy.engine import Inspector
 from sqlalchemy.exc import SAWarning
 
+# https://www.sqlite.org/pragma.html#pragma_table_list
+_TELLS_TABLES = (3, 37)
 _WITH_INDEXES = ("sqlite", "postgresql")
 
 
@@ -29,6 +32,8 @@ def own_statements(source: Inspector, name: str) -> list[str]:
         The table's first; nothing of a virtual table, of what belongs to one, or where SQLite is
         too old to tell (before 3.37).
     """
+    if sqlite3.sqlite_version_info < _TELLS_TABLES:
+        return []
     found = _driver(source, "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'", name)
     if [row[0] for row in found] != ["table"]:
         return []
