@@ -216,3 +216,30 @@ def test_types_that_say_little_are_refused_in_the_plan(
     report = copy_database(databases[0], tmp_path / "copy.db")
     assert report.is_proved, report.lines()
     assert content(tmp_path / "copy.db")["t"][0][4] == "ab  "
+
+
+def test_indexes_of_columns_are_made_and_others_named(tmp_path: Path, databases: list[str]) -> None:
+    first, second = databases
+    source = tmp_path / "source.db"
+    execute(source, "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, b INTEGER)")
+    execute(source, "CREATE INDEX plain ON t (b, id)")
+    execute(source, "CREATE INDEX down ON t (b DESC)")
+    execute(source, "CREATE UNIQUE INDEX folded ON t (a)")
+    execute(source, "CREATE INDEX some ON t (b) WHERE b > 1")
+    report = copy_database(source, first)
+    assert report.is_proved, report.lines()
+    assert sorted(report.left_out) == [
+        "t: the index down",
+        "t: the index folded",
+        "t: the index some",
+    ]
+    run(first, "CREATE INDEX p1 ON t (b) WHERE b > 1", "CREATE INDEX p2 ON t (b) INCLUDE (id)")
+    run(first, "CREATE INDEX p3 ON t USING hash (b)", "CREATE INDEX p4 ON t (b DESC)")
+    run(first, "CREATE INDEX p5 ON t (lower(a))")
+    report = copy_database(first, second)
+    assert report.is_proved, report.lines()
+    assert sorted(report.left_out) == [f"t: the index p{number}" for number in range(1, 6)]
+    engine = sa.create_engine(second)
+    (found,) = sa.inspect(engine).get_indexes("t")
+    engine.dispose()
+    assert (found["name"], found["column_names"]) == ("plain", ["b", "id"])
