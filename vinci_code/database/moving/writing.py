@@ -95,17 +95,22 @@ class Writer:
         One chunk is written at a time, in their order: a mark says of all before it that they are
         there. What is written by another thread, is on no connection that is used meanwhile.
         """
-        waiting: tuple[Future[None], int] | None = None
+        waiting: list[tuple[Future[None], int]] = []
+
+        def settle() -> None:
+            while waiting:
+                written, rows = waiting.pop()
+                written.result()
+                on_moved(rows)
+
         with ThreadPoolExecutor(1, "vinci-copy") as pool:
-            for chunk in chunks:
-                if waiting is not None:
-                    waiting[0].result()
-                    on_moved(waiting[1])
-                copied += chunk.rows
-                waiting = pool.submit(self._keyed, table, chunk, copied), chunk.rows
-            if waiting is not None:
-                waiting[0].result()
-                on_moved(waiting[1])
+            try:
+                for chunk in chunks:
+                    settle()
+                    copied += chunk.rows
+                    waiting.append((pool.submit(self._keyed, table, chunk, copied), chunk.rows))
+            finally:
+                settle()  # also where the next one could not be read: it is told of what is there
         return copied
 
     def as_whole(
