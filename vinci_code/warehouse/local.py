@@ -17,6 +17,8 @@ from vinci_code.warehouse.wire.rest import AcceptedCredentials, Rest, WarehouseS
 from vinci_code.warehouse.wire.result_files import CLOUD_FETCH_BYTES, LINK_LIFETIME, FileStore
 from vinci_code.warehouse.wire.server import Server
 from vinci_code.warehouse.wire.staging import Staging, takes_file
+from vinci_code.warehouse.wire.statement_api import StatementApi
+from vinci_code.warehouse.wire.statements import StatementService
 from vinci_code.warehouse.wire.thrift_service import ThriftService
 from vinci_code.warehouse.wire.tls import LoopbackCertificate
 
@@ -282,16 +284,16 @@ class _RunningWarehouse:
         self.executor = ThreadPoolExecutor(_MAX_STATEMENTS, "warehouse-statement")
         history = QueryHistory(identifier)
         self.files = FileStore(warehouse._link_lifetime)
-        above = warehouse._cloud_fetch_bytes
-        cloud_fetch = None if above is None else CloudFetch(self.files, above)
+        cloud_fetch = CloudFetch(self.files, warehouse._cloud_fetch_bytes)
         transfers = Staging(self.engine.volumes)
-        self.service = ThriftService(
+        self.service = StatementService(
             self.engine.open_session, self.executor, log, history, transfers.rows, cloud_fetch
         )
         files_api = FilesApi(self.engine.volumes)
         endpoints = Rest(credentials, state, identifier, history.answer, files_api.answer)
         self.gateway = Gateway(
-            self.service,
+            ThriftService(self.service, log),
+            StatementApi(self.service, self.files, log, identifier),
             endpoints,
             transfers,
             credentials,

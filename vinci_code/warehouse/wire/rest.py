@@ -6,7 +6,6 @@
 * The query history, which ``history`` answers, and the Files API, which ``files_api`` does.
 * The feature flags and telemetry of databricks-sql-connector (``common/feature_flag.py``,
   ``telemetry/``): answered and recorded, so that a test can assert that none was asked for.
-* The statement execution API and its relatives are refused by name.
 """
 
 from __future__ import annotations
@@ -44,10 +43,6 @@ _WAREHOUSE = re.compile(r"/api/2\.0/sql/warehouses/([^/]+)(/start|/stop)?")
 _FEATURE_FLAGS = re.compile(r"/api/2\.0/connector-service/feature-flags/[^/]+/[^/]+")
 # Those of the Files API are named without the file, which the record's path has.
 _FILES = re.compile(r"(/api/2\.0/fs/(?:files|directories))(?:/.*)?", re.DOTALL)
-_REFUSED = (
-    ("/api/2.0/sql/statements", "the SQL statement execution REST API"),
-    ("/api/2.0/sql/sessions", "the SQL sessions REST API (the driver's kernel and SEA backends)"),
-)
 
 
 class AcceptedCredentials:
@@ -240,9 +235,6 @@ class Rest:
         match = _WAREHOUSE.fullmatch(path)
         if match:
             return self._warehouse(method, match.group(1), match.group(2))
-        for prefix, name in _REFUSED:
-            if path.startswith(prefix):
-                return refused(name)
         return error_answer(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path}'")
 
     def _discovery(self, _request: Request) -> HttpAnswer:
