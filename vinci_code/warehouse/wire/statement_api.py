@@ -61,6 +61,12 @@ _PATH = re.compile(
     r"/api/2\.0/sql/(?P<kind>statements|sessions)"
     r"(?:/(?P<id>[^/]+)(?P<rest>/cancel|/result/chunks/(?P<chunk>[^/]+))?)?/?"
 )
+# Since its version 3.4, databricks-jdbc asks for sessions and their statements below the warehouse.
+_PATH_OF_WAREHOUSE = re.compile(
+    r"/api/2\.0/sql/warehouses/(?P<warehouse>[^/]+)/sessions"
+    r"(?:/(?P<session>[^/]+)(?P<statements>/statements"
+    r"(?:/(?P<id>[^/]+)(?P<rest>/cancel|/result/chunks/(?P<chunk>[^/]+))?)?)?)?/?"
+)
 # The Thrift call that does the same, by what is asked for.
 _CALLS = {
     ("POST", "sessions", False, ""): "OpenSession",
@@ -93,6 +99,7 @@ class ApiCall:
         identifier: The id of the statement or session that it names.
         chunk: The number of the chunk that it names.
         body: Its fields, once read.
+        named: The fields that its path has.
         operation: The operation that it started or named, once known.
         hidden_until: Until when a statement that it starts is reported as running.
         client: The program that sent it, by its ``User-Agent``.
@@ -104,6 +111,7 @@ class ApiCall:
     identifier: str | None
     chunk: str | None
     body: dict[str, Any] = field(default_factory=dict, repr=False)
+    named: dict[str, str] = field(default_factory=dict)
     operation: Operation | None = None
     hidden_until: float = 0.0
     client: str = ""
@@ -116,19 +124,32 @@ class ApiCall:
         return text if isinstance(text, str) else None
 
 
-def is_statement_api(path: str) -> bool:
-    """Whether a path is one of this API."""
-    return _PATH.fullmatch(path) is not None
-
-
 def call_of(request: Request) -> ApiCall | None:
     """The call that a request is; ``None`` where the API has no such one."""
     match = _PATH.fullmatch(request.path)
+    if match is not None:
+        return _call(request, match, match["kind"], match["id"])
+    match = _PATH_OF_WAREHOUSE.fullmatch(request.path)
     if match is None:
         return None
-    rest = "chunk" if match["chunk"] else "cancel" if match["rest"] else ""
-    name = _CALLS.get((request.method, match["kind"], match["id"] is not None, rest))
-    return None if name is None else ApiCall(name, request, match["id"], match["chunk"])
+    if match["statements"] is None:
+        call = _call(request, match, "sessions", match["session"])
+    else:
+        call = _call(request, match, "statements", match["id"])
+    if call is not None:
+        call.named = {"warehouse_id": match["warehouse"]}
+        if match["statements"] is not None:
+            call.named["session_id"] = match["session"]
+    return call
+
+
+def _call(
+    request: Request, match: re.Match[str], kind: str, identifier: str | None
+) -> ApiCall | None:
+    is_rest = kind == "statements" and match["rest"]
+    rest = "" if not is_rest else "chunk" if match["chunk"] else "cancel"
+    name = _CALLS.get((request.method, kind, identifier is not None, rest))
+    return None if name is None else ApiCall(name, request, identifier, match["chunk"])
 
 
 @dataclass(eq=False)
@@ -174,6 +195,11 @@ class StatementApi:
             ApiError: The body is no JSON object.
         """
         call.body = statement_request.read_body(call.request.body)
+        for name, value in call.named.items():
+            if call.body.setdefault(name, value) != value:
+                raise ApiError(
+                    400, "INVALID_PARAMETER_VALUE", f"Path and body name another {name}."
+                )
         session = call.identifier if call.name == "CloseSession" else call.body.get("session_id")
         record.session_id = session if isinstance(session, str) else None
         if call.name == "OpenSession":
