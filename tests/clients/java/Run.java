@@ -11,15 +11,15 @@ import java.util.Properties;
 
 /**
  * Runs statements through databricks-jdbc and prints one JSON object a line: its columns and rows, or
- * its error. Arguments: the JDBC URL, the token, and a file with one statement a line.
+ * its error. Arguments: the JDBC URL and a file with one statement a line; the token is in TOKEN.
  */
 public final class Run {
   public static void main(String[] arguments) throws Exception {
     Properties properties = new Properties();
     properties.put("UID", "token");
-    properties.put("PWD", arguments[1]);
+    properties.put("PWD", System.getenv("TOKEN"));
     try (Connection connection = DriverManager.getConnection(arguments[0], properties)) {
-      for (String statement : Files.readAllLines(Path.of(arguments[2]), StandardCharsets.UTF_8)) {
+      for (String statement : Files.readAllLines(Path.of(arguments[1]), StandardCharsets.UTF_8)) {
         System.out.println("RESULT " + run(connection, statement));
         System.out.flush();
       }

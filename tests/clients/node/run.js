@@ -1,9 +1,9 @@
 // Runs statements through @databricks/sql and prints one JSON object a line: columns and rows, or
-// the error. Arguments: host, port, path, file with one statement a line; the token is in TOKEN.
+// the error. Arguments: host, port, path, schema, file with one statement a line; the token is in TOKEN.
 const fs = require("fs");
 const { DBSQLClient } = require("@databricks/sql");
 
-const [host, port, path, file] = process.argv.slice(2);
+const [host, port, path, schema, file] = process.argv.slice(2);
 
 function shown(value) {
   if (value === null || value === undefined) return null;
@@ -14,6 +14,7 @@ function shown(value) {
   if (typeof value === "object") {
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shown(item)]));
   }
+  if (Object.is(value, -0)) return "-0.0"; // JSON has no such number
   if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   return value;
 }
@@ -40,7 +41,7 @@ async function main() {
   const client = new DBSQLClient();
   client.on("error", () => {});
   await client.connect({ host, port: Number(port), path, token: process.env.TOKEN, telemetryEnabled: false });
-  const session = await client.openSession({ initialCatalog: "main", initialSchema: "default" });
+  const session = await client.openSession({ initialCatalog: "main", initialSchema: schema });
   for (const statement of fs.readFileSync(file, "utf8").split("\n").filter(Boolean)) {
     console.log(`RESULT ${JSON.stringify(await run(session, statement))}`);
   }
