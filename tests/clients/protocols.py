@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -58,16 +58,20 @@ _EXPRESSIONS = (
 _ON_TABLES = (
     "CREATE TABLE t (a INT, b STRING, c DECIMAL(10, 2), d TIMESTAMP, e ARRAY<INT>)",
     "SELECT * FROM t",
-    "INSERT INTO t VALUES (1, 'x', 1.5, TIMESTAMP'2024-01-01 00:00:00', array(1)), "
-    "(2, NULL, NULL, NULL, NULL), (3, 'z', -0.25, TIMESTAMP'1999-12-31 23:59:59', array())",
+    (
+        "INSERT INTO t VALUES (1, 'x', 1.5, TIMESTAMP'2024-01-01 00:00:00', array(1)), "
+        "(2, NULL, NULL, NULL, NULL), (3, 'z', -0.25, TIMESTAMP'1999-12-31 23:59:59', array())"
+    ),
     "SELECT * FROM t ORDER BY a",
     "SELECT count(*) AS n, sum(a) AS s, avg(c) AS m, min(b) AS low, max(d) AS high FROM t",
     "UPDATE t SET b = 'y' WHERE a = 2",
     "UPDATE t SET b = 'y' WHERE a = 99",
     "DELETE FROM t WHERE a = 3",
     "SELECT a, b FROM t ORDER BY a DESC",
-    "MERGE INTO t USING (SELECT 1 AS a, 'm' AS b) s ON t.a = s.a WHEN MATCHED THEN UPDATE SET "
-    "b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)",
+    (
+        "MERGE INTO t USING (SELECT 1 AS a, 'm' AS b) s ON t.a = s.a WHEN MATCHED THEN UPDATE SET "
+        "b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)"
+    ),
     "SELECT a, b FROM t ORDER BY a",
     "CREATE VIEW v AS SELECT a, upper(b) AS u FROM t",
     "SELECT * FROM v ORDER BY a",
@@ -78,8 +82,10 @@ _ON_TABLES = (
     "SELECT a, row_number() OVER (ORDER BY a DESC) AS r FROM t ORDER BY a",
     "WITH x AS (SELECT a FROM t) SELECT a FROM x UNION ALL SELECT a FROM u ORDER BY a",
     "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a) ORDER BY a",
-    "SELECT table_name FROM main.information_schema.tables WHERE table_schema = current_schema() "
-    "ORDER BY table_name",
+    (
+        "SELECT table_name FROM main.information_schema.tables "
+        "WHERE table_schema = current_schema() ORDER BY table_name"
+    ),
     "DESCRIBE t", "SHOW COLUMNS IN t", "SHOW CATALOGS LIKE 'ma*'",
     "ALTER TABLE t ADD COLUMN f DOUBLE", "SELECT * FROM t ORDER BY a", "TRUNCATE TABLE u",
     "SELECT * FROM u", "DROP VIEW v", "DROP TABLE u", "DROP TABLE IF EXISTS u",
@@ -155,25 +161,8 @@ def text_of(value: Any, kind: str) -> str | None:
     """A value as text, whatever the client holds it in."""
     if value is None:
         return None
-    if kind in ("array", "map", "struct"):
-        return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
-    if kind == "boolean":
-        return str(value).lower()
-    if kind in _WHOLE:
-        return str(int(value))
-    if kind == "float":
-        return repr(struct.unpack("f", struct.pack("f", float(value)))[0])
-    if kind == "double":
-        return repr(float(value))
-    if kind == "decimal":
-        return f"{Decimal(str(value)).normalize():f}"
-    if kind == "binary":
-        return value if isinstance(value, str) else bytes(value).hex()
-    if kind == "date":
-        return str(value)[:10]
-    if kind == "timestamp":
-        return _moment(value)
-    return str(value)
+    reader = _READERS.get("whole" if kind in _WHOLE else kind, str)
+    return reader(value)
 
 
 def as_javascript(outcome: Outcome) -> Outcome:
@@ -241,3 +230,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return str(value).lower() if isinstance(value, bool) else None if value is None else str(value)
+
+
+_READERS: dict[str, Callable[[Any], str]] = {
+    "whole": lambda value: str(int(value)),
+    "boolean": lambda value: str(value).lower(),
+    "float": lambda value: repr(struct.unpack("f", struct.pack("f", float(value)))[0]),
+    "double": lambda value: repr(float(value)),
+    "decimal": lambda value: f"{Decimal(str(value)).normalize():f}",
+    "binary": lambda value: value if isinstance(value, str) else bytes(value).hex(),
+    "date": lambda value: str(value)[:10],
+    "timestamp": _moment,
+    **dict.fromkeys(
+        ("array", "map", "struct"),
+        lambda value: json.dumps(_plain(value), sort_keys=True, ensure_ascii=False),
+    ),
+}

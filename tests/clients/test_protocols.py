@@ -131,8 +131,10 @@ def test_jdbc(
         pytest.skip("Java or databricks-jdbc is not here: run it with 'make clients'")
     store = tmp_path / "trusted.p12"
     subprocess.run(
-        [keytool, "-importcert", "-noprompt", "-alias", "vinci", "-storetype", "PKCS12"]
-        + ["-file", str(warehouse.ca_file), "-keystore", str(store), "-storepass", "changeit"],
+        [
+            *(keytool, "-importcert", "-noprompt", "-alias", "vinci", "-storetype", "PKCS12"),
+            *("-file", str(warehouse.ca_file), "-keystore", str(store), "-storepass", "changeit"),
+        ],
         check=True,
         capture_output=True,
         timeout=TIMEOUT_S,
@@ -191,14 +193,14 @@ def _sdk(warehouse: LocalWarehouse, schema: str, links: bool) -> list[Outcome]:
             continue
         assert answer.status.state == StatementState.SUCCEEDED
         # As JSON: the SDK's own enumeration of types has no VARIANT.
-        columns = [
-            (item.name, item.type_text) for item in answer.manifest.schema.columns or ()
-        ]
+        columns = [(item.name, item.type_text) for item in answer.manifest.schema.columns or ()]
         rows: list[list[str | None]] = []
         part = answer.result
         while part is not None:
             linked = part.external_links
-            rows += _followed(warehouse, linked[0].external_link) if linked else part.data_array or []
+            rows += (
+                _followed(warehouse, linked[0].external_link) if linked else part.data_array or []
+            )
             following = linked[0].next_chunk_index if linked else part.next_chunk_index
             part = following and client.statement_execution.get_statement_result_chunk_n(
                 answer.statement_id, following

@@ -15,7 +15,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 
-from tests.patience import hold_clock, soon
+from tests.patience import hold_clock
 from tests.warehouse.wire.client import TIMEOUT, WireClient, message
 from tests.warehouse.wire.engine import FakeWarehouse
 from vinci_code.warehouse.wire import rest
@@ -324,7 +324,6 @@ def test_what_is_not_there_is_refused_by_name(wire: FakeWarehouse, path: str, na
     assert answer["error_code"] == "UNSUPPORTED_BY_LOCAL_WAREHOUSE"
     assert name in answer["message"]
     assert "SQLSTATE: 0A000" in answer["message"]
-
 
 
 def test_an_unknown_path_is_not_found(wire: FakeWarehouse) -> None:

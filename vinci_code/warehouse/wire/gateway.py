@@ -89,34 +89,14 @@ class Gateway:
     def __call__(self, request: Request) -> HttpAnswer:
         """Answer one request."""
         arrived = time.perf_counter()
-        match = _THRIFT_PATH.fullmatch(request.path)
-        is_file = request.path.startswith(_FILES_PATH)
-        api_call = statement_api.call_of(request)
-        operation = rest.operation_of(request.method, request.path)
-        if staging.is_staging(request.path):
-            operation = staging.operation_of(request.method)
-        if match:
-            operation = messages.peek_name(request.body) or operation
-        elif api_call is not None:
-            operation = api_call.name
-        elif is_file:
-            operation = faults.RESULT_FILE
-        record = self._log.open(operation, request.method, request.path, len(request.body))
+        call = statement_api.call_of(request)
+        record = self._log.open(
+            _operation_of(request, call), request.method, request.path, len(request.body)
+        )
         if self._latency:
             self._closing.wait(self._latency)
         try:
-            if match:
-                answer = self._thrift(request, record, match.group(1))
-            elif api_call is not None:
-                answer = self._api(api_call, request, record)
-            elif is_file:
-                answer = self._file(request, record)
-            elif staging.is_staging(request.path):
-                refusal = self._transfers.check(request)
-                answer = refusal or self._beside(request, record, self._transfers.answer)
-            else:
-                refusal = self._endpoints.authenticate(request)
-                answer = refusal or self._beside(request, record, self._endpoints.answer)
+            answer = self._answer(request, call, record)
         except Exception as error:
             # The server's outermost boundary: whatever a request brings to light, its connection
             # gets an answer and the others go on.
@@ -133,6 +113,20 @@ class Gateway:
             answer.sent,
         )
         return answer
+
+    def _answer(self, request: Request, call: ApiCall | None, record: RequestRecord) -> HttpAnswer:
+        match = _THRIFT_PATH.fullmatch(request.path)
+        if match:
+            return self._thrift(request, record, match.group(1))
+        if call is not None:
+            return self._api(call, request, record)
+        if request.path.startswith(_FILES_PATH):
+            return self._file(request, record)
+        if staging.is_staging(request.path):
+            refusal = self._transfers.check(request)
+            return refusal or self._beside(request, record, self._transfers.answer)
+        refusal = self._endpoints.authenticate(request)
+        return refusal or self._beside(request, record, self._endpoints.answer)
 
     # --- beside the statements --------------------------------------------------------------------
 
@@ -382,6 +376,20 @@ class Gateway:
         elif fault.kind == faults.RESET:
             answer.cut = "before" if fault.when == faults.RESET_AFTER else "mid"
         return answer
+
+
+def _operation_of(request: Request, call: ApiCall | None) -> str:
+    """What the request log, and a fault, calls a request."""
+    operation = rest.operation_of(request.method, request.path)
+    if call is not None:
+        return call.name
+    if _THRIFT_PATH.fullmatch(request.path):
+        return messages.peek_name(request.body) or operation
+    if request.path.startswith(_FILES_PATH):
+        return faults.RESULT_FILE
+    if staging.is_staging(request.path):
+        return staging.operation_of(request.method)
+    return operation
 
 
 def _conflict_error(fault: Fault) -> SqlError:
