@@ -111,6 +111,14 @@ STATEMENTS: tuple[str, ...] = (
 )
 """The statements, to be run in this order in an empty schema."""
 
+SOME: tuple[str, ...] = (
+    *(f"SELECT {literal} AS a" for literal in _LITERALS[::4]),
+    *(f"SELECT {expression} AS a" for expression in _EXPRESSIONS[::8]),
+    *_ON_TABLES,
+    *_FAILING,
+)
+"""A part of them, likewise."""
+
 _CLASS = re.compile(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\]")
 _STATE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
 _WHOLE = frozenset({"tinyint", "smallint", "int", "bigint"})

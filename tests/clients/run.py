@@ -23,7 +23,7 @@ KERNEL = "databricks-sql-kernel==1.3.0"
 
 def main(arguments: list[str]) -> int:
     """Fetch what can be had, and run the tests of the clients."""
-    environment = dict(os.environ)
+    environment = {**os.environ, "VINCI_FULL": "1"}
     if fetch_kernel(FETCHED / "kernel"):
         paths = [str(FETCHED / "kernel"), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
