@@ -1,7 +1,7 @@
 """The same 200 statements through Thrift, SEA, the kernel, the SDK, Node and JDBC.
 
-``make test`` runs a part of them through what pip installs for development; the kernel, Node and JDBC run
-where ``make clients`` has fetched them, all 200, and are skipped by name elsewhere.
+``make test`` runs a part of them through what pip installs for development; the kernel, Node and
+JDBC run where ``make clients`` has fetched them, all 200, and are skipped by name elsewhere.
 """
 
 from __future__ import annotations

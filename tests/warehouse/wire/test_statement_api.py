@@ -8,6 +8,7 @@ import io
 import json
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import lz4.frame
@@ -17,7 +18,7 @@ import pytest
 from tests.patience import wait_until
 from tests.warehouse.wire.client import WireClient
 from tests.warehouse.wire.engine import FakeWarehouse
-from vinci_code.warehouse import Fault
+from vinci_code.warehouse import Fault, LocalWarehouse
 from vinci_code.warehouse.wire import statement_api
 
 STATEMENTS = "/api/2.0/sql/statements"
@@ -226,6 +227,40 @@ def test_a_statement_alone_leaves_no_session(api: ApiClient) -> None:
     for _ in range(3):
         api.run("SELECT 1")
     assert api.warehouse.session_count == 0
+
+
+def test_a_statement_that_nobody_asks_for_lets_its_session_go(api: ApiClient) -> None:
+    identifier = api.run("SELECT 1", wait_timeout="0s")["statement_id"]
+    wait_until(lambda: api.warehouse.requests[0].executed is True)
+    api.run("SELECT 2")
+    assert api.warehouse.session_count == 0
+    assert api.json("GET", f"{STATEMENTS}/{identifier}")[1]["result"]["data_array"] == [["1"]]
+
+
+def test_many_who_poll_at_once_see_the_whole_result(api: ApiClient) -> None:
+    begun = api.run("SELECT * FROM range(300000)", wait_timeout="0s")
+    path = f"{STATEMENTS}/{begun['statement_id']}"
+
+    def rows(_number: int) -> int:
+        with ApiClient(api.warehouse) as client:
+            while True:
+                answer = client.json("GET", path)[1]
+                if answer["status"]["state"] == "SUCCEEDED":
+                    return len(answer["result"]["data_array"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(rows, range(8))) == {300_000}
+
+
+def test_a_setting_that_is_not_there_is_refused_by_name() -> None:
+    with LocalWarehouse() as warehouse, ApiClient(warehouse) as client:
+        body = {"warehouse_id": warehouse.warehouse_id, "session_confs": {"ANSI_MODE": "false"}}
+        status, answer = client.json("POST", SESSIONS, json.dumps(body).encode())
+        assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert "[UNSUPPORTED_BY_LOCAL_WAREHOUSE]" in answer["message"]
+        assert "ANSI_MODE = false" in answer["message"]
+        refused = client.run("PUT '/tmp/x' INTO '/Volumes/main/default/v/x'")["status"]
+        assert refused["state"] == "FAILED"
 
 
 def test_results_are_kept_for_so_many_statements(

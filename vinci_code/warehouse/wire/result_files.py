@@ -208,6 +208,8 @@ class ResultFiles:
 
     def __getitem__(self, number: int) -> ResultFile:
         with self._lock:
+            if number >= len(self._files):
+                raise NoSuchFileError
             return self._files[number]
 
     def __len__(self) -> int:

@@ -34,7 +34,12 @@ from vinci_code.warehouse.wire.operations import (
 )
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.rest import error_answer, json_answer
-from vinci_code.warehouse.wire.result_files import FileStore, ResultFile, ResultFiles
+from vinci_code.warehouse.wire.result_files import (
+    FileStore,
+    NoSuchFileError,
+    ResultFile,
+    ResultFiles,
+)
 from vinci_code.warehouse.wire.results import ResultFormat, api_type
 from vinci_code.warehouse.wire.server import HttpAnswer, Request
 from vinci_code.warehouse.wire.statement_request import (
@@ -164,6 +169,8 @@ class _Kept:
     files: ResultFiles | None = None
     truncated: bool = False
     failure: SqlError | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever sees first that it has ended, until its files are there."""
 
 
 class StatementApi:
@@ -219,6 +226,9 @@ class StatementApi:
         except ApiError as error:
             record.error = error.message
             return error_answer(error.status, error.code, error.message)
+        except NoSuchFileError:
+            record.error = "The result is gone: it was closed, or its session has ended."
+            return error_answer(404, "NOT_FOUND", record.error)
         except ClosingError as error:
             record.error = str(error)
             return error_answer(503, "TEMPORARILY_UNAVAILABLE", str(error))
@@ -385,6 +395,10 @@ class StatementApi:
 
     def _forget_old(self) -> None:
         """Make room: what has ended long ago, and the oldest of too many."""
+        with self._lock:
+            running = [kept for kept in self._kept.values() if kept.ended is None]
+        for kept in running:
+            self._settle(kept)  # nobody may have asked for it since it has ended
         now = time.monotonic()
         with self._lock:
             ended = [
@@ -409,16 +423,22 @@ class StatementApi:
         state = _STATES[operation.state]
         if state in ("PENDING", "RUNNING"):
             return state
-        with self._lock:
-            is_new, kept.ended = kept.ended is None, kept.ended or time.monotonic()
-        if is_new and state == "SUCCEEDED" and operation.has_links:
-            self._read_all(kept)
-        elif is_new and state == "SUCCEEDED" and operation.is_transfer:
+        with kept.lock:
+            if kept.ended is None:
+                self._take_over(kept, state)
+                kept.ended = time.monotonic()
+        return "FAILED" if kept.failure is not None else state
+
+    def _take_over(self, kept: _Kept, state: str) -> None:
+        """Keep the result of a statement that has ended, and let its session go."""
+        operation = kept.operation
+        if state == "SUCCEEDED" and operation.is_transfer:
             kept.failure = unsupported("PUT, GET and REMOVE over the statement execution API")
-        if is_new and kept.is_alone:
+        elif state == "SUCCEEDED":
+            self._read_all(kept)
+        if kept.is_alone:
             kept.session.operations.pop(operation.handle.guid, None)
             self._statements.end(kept.session)
-        return "FAILED" if kept.failure is not None else state
 
     def _read_all(self, kept: _Kept) -> None:
         try:
