@@ -14,8 +14,8 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
-  test-newest coverage test-spark test-spark-fast spark-page record moves test-postgres lint typing format lock bench history \
-  fallback-history differential reads mutations compliance docs pictures dist clean
+  test-newest coverage test-spark test-spark-fast spark-page record moves test-postgres lint typing format lock bench \
+  history fallback-history differential reads mutations clients compliance docs pictures dist clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -113,6 +113,9 @@ reads: $(VENV)/installed-dev ## Run 20,000 random reads of what is held, beside 
 
 mutations: $(VENV)/installed-dev ## Break the package at 60 random places; the nearest tests have to see 55.
 	$(BIN)/python -m tests.mutations.run
+
+clients: $(VENV)/installed-dev ## Run others' clients on the local warehouse: those of Node, Java and the vendor's; says which cannot be had.
+	$(BIN)/python -m tests.clients.run
 
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare

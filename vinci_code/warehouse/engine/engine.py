@@ -62,12 +62,12 @@ class Engine:
         """Open a session.
 
         Args:
-            catalog: The first current catalog.
-            schema: The first current schema.
+            catalog: The first current catalog; it may be created later.
+            schema: The first current schema; it may be created later.
             configuration: Session parameters.
 
         Raises:
-            SqlError: For a catalog, schema or parameter that cannot be taken.
+            SqlError: For a parameter that cannot be taken.
         """
         session = EngineSession(
             self._room,

@@ -67,19 +67,17 @@ class EngineSession:
         """Open a session, as ``Engine.open_session`` says; ``run`` runs a statement of it.
 
         Raises:
-            SqlError: For a catalog or schema that is not there, or a parameter that cannot be
-                taken.
+            SqlError: For a parameter that cannot be taken.
         """
         self.room = room
         self.run = run
         self.user = user
         self.transactions = transactions
         self.configuration = settings.initial(configuration or {})
-        self.catalog, self.schema = DEFAULT_CATALOG, DEFAULT_SCHEMA
-        if catalog is not None:
-            self.use_catalog(catalog)
-        if schema is not None:
-            self.use_schema(self.catalog, schema)
+        # Not looked up: clients open a session in a schema that they are about to create (the
+        # tests of databricks-sql-python, dbt). The first statement that needs it finds out.
+        self.catalog = DEFAULT_CATALOG if catalog is None else catalog.lower()
+        self.schema = DEFAULT_SCHEMA if schema is None else schema.lower()
         self.autocommit = True
         self.temporary_views: dict[str, View] = {}
         self.open_transaction: Transaction | None = None
