@@ -46,6 +46,10 @@ from vinci_code.warehouse.engine.names import duckdb_literal, duckdb_name
 from vinci_code.warehouse.sql import functions
 
 DATABASE = "wh"
+MEMORY_LIMIT = 512 * 1024 * 1024
+"""How many bytes of memory tables, sorts, joins and aggregates may take, where nothing is said."""
+TEMPORARY_LIMIT = 16 * 1024**3
+"""How many bytes temporary files may take."""
 ADDED = "_added"
 REMOVED = "_removed"
 
@@ -88,8 +92,16 @@ class Change:
 class Store:
     """The DuckDB instance of an engine."""
 
-    def __init__(self, path: str | Path | None) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        memory_limit: int = MEMORY_LIMIT,
+        temporary_limit: int = TEMPORARY_LIMIT,
+    ) -> None:
         """Open the store in a file; without one it is kept in memory.
+
+        What exceeds ``memory_limit`` bytes lies in temporary files, of ``temporary_limit`` bytes
+        together; a statement that needs more fails.
 
         A file that is made, and what DuckDB puts beside it, can be read by their owner alone; one
         that is there keeps its mode, and that others can read or change it is a warning.
@@ -115,6 +127,8 @@ class Store:
             config={
                 "python_enable_replacements": False,
                 "temp_directory": spilled,
+                "memory_limit": f"{memory_limit}B",
+                "max_temp_directory_size": f"{temporary_limit}B",
                 # Nothing is got from the network.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,

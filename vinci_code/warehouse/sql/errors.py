@@ -247,6 +247,13 @@ def _scalar_subquery(_match: re.Match[str]) -> SqlError:
     )
 
 
+def _out_of_memory() -> SqlError:
+    return unsupported(
+        "a statement that needs more memory, or more temporary files, than it may have; the option "
+        "memory_limit of the warehouse says how much memory that is"
+    )
+
+
 def _date_range(_match: re.Match[str]) -> SqlError:
     return unsupported("a date or timestamp that is so far from today")
 
@@ -273,6 +280,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlEr
         r".*",
         lambda _: SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled."),
     ),
+    (duckdb.OutOfMemoryException, r".*", lambda _: _out_of_memory()),
     (
         duckdb.OutOfRangeException,
         r"Overflow in (\w+) of (INT8|INT16) \(([^)]*)\)",

@@ -8,12 +8,14 @@ from dataclasses import replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, data_diff_types, unexpected_input
+from vinci_code.warehouse.sql.bounds import bytes_checked, items_checked, weight
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function
 from vinci_code.warehouse.sql.casts import let, variable
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable, tightest_of_two
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
 from vinci_code.warehouse.sql.types import (
+    BINARY,
     BOOLEAN,
     INT,
     STRING,
@@ -287,9 +289,26 @@ def build_array_compact(call: FunctionCall) -> Typed:
 def build_array_repeat(call: FunctionCall) -> Typed:
     """One value several times."""
     value = call.args[0]
-    count = call.argument(1, INT).sql
     one = value.sql if value.sql != "NULL" else cast_sql("NULL", value.type)
-    sql = f"list_transform(range(CASE WHEN {count} < 0 THEN 0 ELSE {count} END), lambda i: {one})"
+
+    def body(times: str, item: str) -> str:
+        checked = items_checked("array_repeat", times, times)
+        heavy = value.type.is_nested or value.type.is_string or value.type == BINARY
+        if heavy and not value.is_constant:
+            # A NULL is repeated as any other item.
+            size = f"{weight(item, value.type)} * {times}"
+            checked = bytes_checked("array_repeat", size, checked)
+        return (
+            f"list_transform(range(CASE WHEN {times} < 0 THEN 0 ELSE {checked} END), "
+            f"lambda i: {item})"
+        )
+
+    number = call.argument(1, INT)
+    sql = let(
+        number.sql,
+        lambda times: let(one, lambda item: body(times, item), atom=value.is_atom),
+        atom=number.is_atom,
+    )
     return Typed(sql, array(value.type), call.shown)
 
 
