@@ -306,7 +306,9 @@ class _RunningWarehouse:
             warehouse._latency,
             self.files,
         )
-        self.server = Server(self.gateway, self.identity.context, port, takes_file)
+        self.server = Server(
+            self.gateway, self.identity.context, port, takes_file, self.gateway.admits
+        )
         base_url = f"https://{HOST_NAME}:{self.server.port}"
         endpoints.base_url = transfers.base_url = self.files.base_url = base_url
         self.server.start()

@@ -64,6 +64,26 @@ def bytes_checked(function: str, size: str, value: str) -> str:
     return f"(CASE WHEN ({size}) <= {_SMALL_BYTES} OR {room} THEN {value} END)"
 
 
+def result_checked(value: str, kind: SqlType) -> str:
+    """Return SQL of a column of a result, of which each vector must be within bounds.
+
+    A constant is made once, whatever its size, and repeated for every row only as it leaves.
+    """
+    size = weight(value, kind)
+    room = f"vinci_room_result('the result', CAST({size} AS DOUBLE))"
+    return f"CASE WHEN {size} <= {_SMALL_BYTES} OR {room} THEN {value} END"
+
+
+def makes_much(sql: str) -> bool:
+    """Whether DuckDB SQL has a function whose result may be larger than its arguments."""
+    return "vinci_room_" in sql
+
+
+def has_variable_size(kind: SqlType) -> bool:
+    """Whether values of a type have no fixed size."""
+    return kind.is_nested or kind.is_string or kind.name in ("BINARY", "VARIANT")
+
+
 def items_checked(function: str, size: str, value: str) -> str:
     """Return SQL of an argument from which a list of ``size`` items is made, if it is in bounds."""
     room = f"vinci_room_items('{function}', CAST({size} AS DOUBLE))"

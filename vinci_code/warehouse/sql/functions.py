@@ -83,6 +83,15 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
             type="arrow",
             null_handling="special",
         )
+    connection.create_function(  # type: ignore[call-overload]  # the stubs lack these strings
+        "vinci_room_result",
+        _by_vector(bounds.room_bytes),
+        ["VARCHAR", "DOUBLE"],
+        "BOOLEAN",
+        type="arrow",
+        null_handling="special",
+        side_effects=True,  # else DuckDB would ask once for a column that is constant
+    )
 
 
 def _by_vector(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -77,10 +77,14 @@ def _compute(one: Decimal, two: Decimal, symbol: str) -> Decimal:
     return whole if symbol == "div" else one - two * whole
 
 
+_MOST_DIGITS = 350  # of a DOUBLE, before its point
+
+
 def round_text(text: str, scale: int, mode: str) -> str:
     """Return a number, given and returned as text, rounded at a digit."""
     if not text.lstrip("-")[:1].isdigit():
         return text
+    scale = max(scale, -_MOST_DIGITS)  # before the first digit everything is rounded away
     with localcontext() as context:
         context.prec = 400
         value = Decimal(text) or Decimal(0)  # Java's BigDecimal has no -0
