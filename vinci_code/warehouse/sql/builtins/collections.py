@@ -8,7 +8,14 @@ from dataclasses import replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, data_diff_types, unexpected_input
-from vinci_code.warehouse.sql.bounds import bytes_checked, items_checked, weight
+from vinci_code.warehouse.sql.bounds import (
+    bytes_checked,
+    has_variable_size,
+    items_checked,
+    makes_much,
+    result_checked,
+    weight,
+)
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function
 from vinci_code.warehouse.sql.casts import let, variable
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable, tightest_of_two
@@ -556,8 +563,21 @@ def build_transform(call: FunctionCall) -> Typed:
     inner = body.sql
     if len(names) == 2:
         inner = inner.replace(names[1], f"({names[1]} - 1)")
-    sql = f"list_transform({items.sql}, lambda {', '.join(names)}: {inner})"
+    given = items.sql
+    if has_variable_size(body.type) and makes_much(inner):
+        # DuckDB computes the items in vectors of 2,048, too, and each may be full.
+        inner = result_checked(inner, body.type)
+        given = let(
+            given,
+            lambda one: items_checked("transform", f"len({one}) * {_FULL_ITEMS}", one),
+            atom=items.is_atom,
+        )
+    sql = f"list_transform({given}, lambda {', '.join(names)}: {inner})"
     return Typed(sql, array(body.type), _shown(call, [items], body, names))
+
+
+# What an item counts for where each is a text or a list that a function makes.
+_FULL_ITEMS = 200
 
 
 def _truth(call: FunctionCall, body: Typed) -> str:
