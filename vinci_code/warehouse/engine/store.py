@@ -223,6 +223,7 @@ class Store:
     def drop(self, cursor: duckdb.DuckDBPyConnection, number: int) -> None:
         """Remove a table's rows and everything recorded about it."""
         cursor.execute(f"DROP TABLE {DATABASE}.t{number}")
+        self.remove(cursor, _RECLAIMED, str(number))
         for name in ("meta_commit", "meta_schema", "meta_identity", "meta_loaded"):
             cursor.execute(f"DELETE FROM {DATABASE}.{name} WHERE id = ?", [number])
 
@@ -250,6 +251,25 @@ class Store:
                 f"SELECT {listed}, {version} FROM {change.added}"
             )
         self.record(cursor, change)
+
+    def reclaim(self, cursor: duckdb.DuckDBPyConnection, state: TableState, oldest: int) -> None:
+        """Forget the rows that were removed in a version up to ``oldest``.
+
+        The table is written anew: DuckDB keeps the place of a deleted row. So every row gets
+        another ``rowid``, and nobody may hold one. The caller holds the transaction and the lock.
+        """
+        table, fresh = f"{DATABASE}.{state.physical}", f"{state.physical}_kept"
+        cursor.execute(
+            f"CREATE TABLE {DATABASE}.{fresh} AS SELECT * FROM {table} "
+            f"WHERE {REMOVED} IS NULL OR {REMOVED} > {oldest}"
+        )
+        cursor.execute(f"DROP TABLE {table}")
+        cursor.execute(f"ALTER TABLE {DATABASE}.{fresh} RENAME TO {state.physical}")
+        self.put(cursor, _RECLAIMED, str(state.id), {"oldest": oldest})
+
+    def reclaimed(self) -> dict[int, int]:
+        """Return the oldest readable version of each table that lost older ones."""
+        return {int(name): int(data["oldest"]) for name, data in self.objects(_RECLAIMED)}
 
     def record(self, cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
         """Write the history, the metadata and the identity values of a commit."""
@@ -330,6 +350,7 @@ class Store:
 
 
 _MAX_IDLE = 16
+_RECLAIMED = "reclaimed"
 
 
 def visible(version: int) -> str:
