@@ -80,6 +80,8 @@ bench: $(VENV)/installed-dev ## Measure import, reading and writing against peer
 	$(BIN)/python -m bench.bulk --memory 10000000
 	$(BIN)/python -m bench.writes
 	$(BIN)/python -m bench.held_reads --sizes 1000
+	$(BIN)/python bench/warehouse.py
+	$(BIN)/python -m bench.answering
 	$(BIN)/python -m bench.fallback
 	$(BIN)/python -m bench.pytest_plugin
 

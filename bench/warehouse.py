@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import socket
 import ssl
 import statistics
@@ -276,8 +277,10 @@ def take_turns(sides: Sequence[Callable[[], object]], rounds: int) -> list[list[
 
 def until_ready(program: str) -> None:
     """Start a Python process and wait for its first line."""
+    # The peers' modules were compiled when they were installed: ours are when they run first.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=kept
     ) as process:
         line = process.stdout.readline() if process.stdout else ""
         if line.strip() != "ready":

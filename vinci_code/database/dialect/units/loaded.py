@@ -28,9 +28,10 @@ Left out, so that no error reports a change that nobody made:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.schema import Column, Table
 
@@ -48,7 +49,9 @@ class LoadedValues:
 
     def __init__(self) -> None:
         self._flush = 0
-        self._rows: dict[tuple[Table, _Key], _Noted] = {}
+        # By tables, and there by keys: a flush of many rows keeps little of each, since what it
+        # keeps is walked through for garbage, and freed, while the commit is waited for.
+        self._rows: defaultdict[Table, dict[_Key, _Noted]] = defaultdict(dict)
         # By which columns rows were noted.
         self._keys: dict[Table, tuple[str, ...]] = {}
         # Rows that were changed as by a flush, but for no object: by ``bulk_update_mappings()``
@@ -57,12 +60,14 @@ class LoadedValues:
         self._others: dict[tuple[Table, _Key], None] = {}
         # Which object has written a column last: two sessions may share a connection, and what the
         # object of one was loaded with says nothing of what that of the other has written since.
-        self._writers: dict[tuple[Table, _Key], dict[str, tuple[Any, int]]] = {}
+        self._writers: defaultdict[Table, dict[_Key, _Write]] = defaultdict(dict)
+        # Each combination of columns that was written, once for all rows.
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def note(self, table: Table, key: _Key, row: _Noted) -> None:
         """Keep which object an UPDATE of a row will be of."""
         self._only_of_this_flush()
-        self._rows[table, key] = row
+        self._rows[table][key] = row
         self._keys[table] = row.key
 
     def key_of(self, table: Table) -> tuple[str, ...] | None:
@@ -83,12 +88,16 @@ class LoadedValues:
                 loaded before it is not known to be stored. ``None`` if it has not.
         """
         self._only_of_this_flush()
-        row = self._rows.get((table, key))
+        row = self._rows[table].get(key)
         if row is None or not row.is_of_object(given):
             self._others[table, key] = None
-        if row is None or (table, key) in self._others:
+        if row is None or (self._others and (table, key) in self._others):
             return None
-        return row.expected(given, self._writers.setdefault((table, key), {}), since)
+        writes, names = self._writers[table], tuple(given)
+        names, before = self._names.setdefault(names, names), writes.get(key)
+        expected = row.expected(given, before, since)
+        writes[key] = row.write(names, before)
+        return expected
 
     def mark(self) -> int:
         """The place that a savepoint stands for."""
@@ -107,6 +116,7 @@ class LoadedValues:
         self._keys.clear()
         self._others.clear()
         self._writers.clear()
+        self._names.clear()
 
     def _only_of_this_flush(self) -> None:
         # After the flush, objects hold what it has written.
@@ -265,6 +275,46 @@ class _Plan:
         return state.manager[name].impl.get(state, values) if before else None
 
 
+class _Write(NamedTuple):
+    """What has written a row.
+
+    Attributes:
+        names: The columns that it has written.
+        state: The object that it was of.
+        at: When, as of ``moment``.
+        earlier: What has written other columns of the row before.
+    """
+
+    names: tuple[str, ...]
+    state: Any
+    at: int
+    earlier: _Write | None
+
+
+def _last_write(write: _Write | None, name: str) -> _Write | None:
+    """What has written a column last; ``None`` where nothing has."""
+    while write is not None and name not in write.names:
+        write = write.earlier
+    return write
+
+
+def _without(write: _Write | None, names: tuple[str, ...]) -> _Write | None:
+    """What has written a row, without what wrote nothing but columns that were written since.
+
+    So there is never more of it than the row has columns.
+    """
+    kept, since = [], set(names)
+    while write is not None:
+        if not since.issuperset(write.names):
+            kept.append(write)
+            since.update(write.names)
+        write = write.earlier
+    earlier = None
+    for each in reversed(kept):
+        earlier = each._replace(earlier=earlier)
+    return earlier
+
+
 EXPRESSION = object()
 """What an UPDATE writes to a column that is set to an expression."""
 
@@ -276,10 +326,13 @@ class _Noted:
     what ``post_update`` writes comes later still.
     """
 
+    __slots__ = ("_plan", "_state", "_written")
+
     def __init__(self, plan: _Plan, state: Any) -> None:
         self._plan = plan
         self._state = state
-        self._written: set[str] = set()
+        # The columns that this flush has written already.
+        self._written: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -298,12 +351,12 @@ class _Noted:
         )
 
     def expected(
-        self, given: Mapping[str, Any], writers: dict[str, tuple[Any, int]], since: int | None
+        self, given: Mapping[str, Any], before_it: _Write | None, since: int | None
     ) -> Expected:
         """What is to be stored, of the columns that an UPDATE changes and that had been loaded.
 
-        By names of columns, ``given`` is what the UPDATE writes, and ``writers`` which object has
-        written a column of the row last, and when. For ``since`` see ``take``.
+        ``given`` is what the UPDATE writes, by names of columns; ``before_it`` is what has written
+        the row before. For ``since`` see ``take``.
         """
         before, found = loaded_of(self._state), {}
         for name in given:
@@ -311,18 +364,20 @@ class _Noted:
             # What this flush has written once is not what was loaded any more.
             if form is None or attribute not in before or name in self._written:
                 continue
-            writer, written_at = writers.get(name, (self._state, 0))
-            if writer is self._state:
-                written_at = 0
+            write = _last_write(before_it, name)
+            written_at = 0 if write is None or write.state is self._state else write.at
             doubtful = max(written_at, since or 0)
             if doubtful and not _is_loaded_since(self._state, attribute, doubtful):
                 continue
             value = form(before[attribute])
             if value is not _UNKNOWN:
                 found[name] = value
-        self._written.update(given)
-        writers.update(dict.fromkeys(given, (self._state, moment())))
         return found
+
+    def write(self, names: tuple[str, ...], before: _Write | None) -> _Write:
+        """Note that an UPDATE writes these columns of its row, after what has written it before."""
+        self._written = (*self._written, *names) if self._written else names
+        return _Write(names, self._state, moment(), _without(before, names))
 
 
 _UNKNOWN = object()
