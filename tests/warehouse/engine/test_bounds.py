@@ -27,6 +27,7 @@ TOO_LARGE = {
     "transform": "SELECT size(transform(sequence(1, 30000), x -> sequence(1, 30000)))",
     "replace": "SELECT length(replace(repeat('a', 1000000), 'a', repeat('b', 1000000)))",
     "regexp_replace": "SELECT regexp_replace(repeat('a', 10000), 'a', repeat('b', 10000))",
+    "steps of a pattern": "SELECT repeat('x', 1000000) RLIKE '(?:[ab]{0,30}[bx]{0,30}){10}z'",
     "levenshtein": "SELECT levenshtein(repeat('ab', 50000), repeat('ba', 50000))",
     "constant of rows": "SELECT repeat('x', 60000000) FROM range(2000)",
     "concat in a loop": "WITH RECURSIVE r(n, s) AS (SELECT 1, repeat('x', 1000) UNION ALL "

@@ -29,6 +29,8 @@ _MAX_MEMORY = 2 * 1024 * 1024  # bytes, of one compiled pattern
 # RE2 takes at most one step per instruction of the pattern and byte of the text, some hundred
 # million in a second, and cannot be stopped in between.
 _MAX_STEPS = 200_000_000
+# So few that the longest text is no matter; DuckDB's RE2 counts no steps.
+_FEW_INSTRUCTIONS = 100
 
 _Range = tuple[int, int]
 _TOP = 0x10FFFF
@@ -92,7 +94,6 @@ class Pattern:
         self._boundaries = reading.boundaries
         self._unsure_spans = reading.unsure_spans
         self._one_end = reading.ends == 1 and not reading.repeated_end and not reading.absolute_end
-        self.plain = not self._ends and not self._boundaries
         options = re2.Options()
         options.log_errors = False
         options.max_mem = _MAX_MEMORY
@@ -102,6 +103,8 @@ class Pattern:
             raise unsupported(
                 f"the regular expression '{_shown(text)}', for which RE2 says: {_reason(error)}"
             ) from None
+        few = self._compiled.programsize <= _FEW_INSTRUCTIONS
+        self.plain = few and not self._ends and not self._boundaries
 
     def found(self, text: str) -> bool:
         """Return whether it matches anywhere in a text."""
