@@ -100,3 +100,11 @@ def test_types_that_arrow_has_not(sqlite: sa.Engine) -> None:
     table = made(sqlite, sa.String)
     with pytest.raises(LoadRefusedError, match="Arrow does not have"):
         load(sqlite, table, pd.DataFrame({"id": [1], "v": [1 + 2j]}))
+
+
+def test_a_struct_with_two_fields_of_one_name(sqlite: sa.Engine) -> None:
+    table = made(sqlite, sa.JSON)
+    struct = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    for column in (struct, pa.ListArray.from_arrays([0, 1], struct)):
+        with pytest.raises(LoadRefusedError, match="a struct that has two fields called 'a'"):
+            load(sqlite, table, pa.table({"id": [1], "v": column}))

@@ -103,8 +103,18 @@ def place(local_warehouse: TestWarehouse) -> Iterator[tuple[Staging, sa.Table, s
 
 
 BEFORE = (-1, 5)
-ROWS = {"append": numbered(10, 50), "upsert": numbered(0, 40)}
-KEYS: dict[str, Any] = {"append": {}, "upsert": {"keys": ["id"], "update": ["amount"]}}
+ROWS = {
+    "append": numbered(10, 50),
+    "upsert": numbered(0, 40),
+    "insert_missing": numbered(0, 40),
+    "replace": numbered(0, 40),
+}
+KEYS: dict[str, Any] = {
+    "append": {},
+    "upsert": {"keys": ["id"], "update": ["amount"]},
+    "insert_missing": {"keys": ["id"]},
+    "replace": {},
+}
 
 
 def load(staging: Staging, engine: sa.Engine, table: sa.Table, mode: str) -> None:
@@ -115,8 +125,9 @@ def load(staging: Staging, engine: sa.Engine, table: sa.Table, mode: str) -> Non
 
 def before_and_after(mode: str) -> tuple[list[Any], list[Any]]:
     before = [(n, f"name {n}", 9) for n in BEFORE]
-    written = {row[0]: row for row in before} | {row[0]: row for row in ROWS[mode]}
-    return before, sorted(written.values())
+    there, given = ({row[0]: row for row in rows} for rows in (before, ROWS[mode]))
+    after = {"replace": given, "insert_missing": given | there}.get(mode, there | given)
+    return before, sorted(after.values())
 
 
 def test_the_requests_of_a_load_are_those_that_fail_here(
@@ -137,10 +148,10 @@ CASES = [
 ]
 
 
-@part(23)
+@part(41)
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(("request_number", "way"), CASES)
-@pytest.mark.parametrize("mode", ["append", "upsert"])
+@pytest.mark.parametrize("mode", list(ROWS))
 def test_a_load_is_all_or_nothing_wherever_it_fails(
     place: tuple[Staging, sa.Table, sa.Engine],
     mode: str,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from tests.database.loading.staging import Staging
 from tests.dialect.held import engine_on
 from vinci_code.core.config import ConfigurationError, reload_settings
+from vinci_code.database import load
 from vinci_code.database.dialect.driver.volume_names import volume_path
 from vinci_code.database.loading.volumes import Volume, volume_for
 from vinci_code.warehouse.faults import Fault
@@ -31,6 +32,13 @@ def engine(local_warehouse: TestWarehouse) -> Iterator[sa.Engine]:
     made = engine_on(local_warehouse.warehouse, local_warehouse.schema)
     yield made
     made.dispose()
+
+
+def test_what_names_no_volume_is_refused_where_rows_are_few_too(engine: sa.Engine) -> None:
+    table = sa.Table("few", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+    for on in (engine, sa.create_engine("sqlite://")):
+        with pytest.raises(ArgumentError, match="names no volume"):
+            load(on, table, [{"id": 1}], volume="landing")
 
 
 @pytest.mark.parametrize("text", GOOD)

@@ -124,6 +124,12 @@ def load(
         DBAPIError: As of ``execute()`` and ``commit()``; ``IntegrityError`` where a key is there.
     """
     on = checked_bind(bind)
+    if volume is not None:
+        # Not at the top: the names of volumes are Databricks'.
+        from vinci_code.database.loading.volumes import Volume
+
+        # Also where the rows are few and need none: tomorrow they are many.
+        Volume.parse(volume)
     known = target_of(target, schema)
     request = LoadRequest(
         source_of(source, format, again=explain),

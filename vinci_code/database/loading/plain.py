@@ -71,6 +71,10 @@ def _nested_type(kind: Any) -> Any:
         return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
     if pa.types.is_struct(kind):
         fields = [kind.field(number) for number in range(kind.num_fields)]
+        names = [field.name for field in fields]
+        for name in names:
+            if names.count(name) > 1:
+                raise NoPlainTypeError(f"it is a struct that has two fields called {name!r}")
         return pa.struct([pa.field(field.name, plain_type(field.type)) for field in fields])
     if any(accepts(kind) for accepts in _LISTS):
         return pa.list_(plain_type(kind.value_type))
