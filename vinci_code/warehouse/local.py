@@ -76,6 +76,8 @@ class LocalWarehouse:
             sent as links to files, where the client says that it can download results (CloudFetch);
             ``None`` sends every result inline.
         link_lifetime: Seconds that such a link is good for.
+        memory_limit: How many bytes of memory tables, sorts, joins and aggregates may take; what
+            exceeds it lies in temporary files, and a statement that cannot do with it fails.
 
     Attributes:
         faults: The fault script: ``wh.faults.add(Fault.http(503, operation="ExecuteStatement"))``.
@@ -93,6 +95,7 @@ class LocalWarehouse:
         record_limit: int | None = None,
         cloud_fetch_bytes: int | None = CLOUD_FETCH_BYTES,
         link_lifetime: float = LINK_LIFETIME,
+        memory_limit: int = 512 * 1024 * 1024,
     ) -> None:
         self.faults = FaultScript()
         self.credentials = AcceptedCredentials(token_lifetime)
@@ -105,6 +108,7 @@ class LocalWarehouse:
         self._latency = latency
         self._cloud_fetch_bytes = cloud_fetch_bytes
         self._link_lifetime = link_lifetime
+        self._memory_limit = memory_limit
         self._log = RequestLog(record_limit)
         self._log.hide(self.credentials.secrets)
         self.credentials.on_secret = lambda secret: self._log.hide([secret])
@@ -251,7 +255,7 @@ class LocalWarehouse:
     def _make_engine(self) -> EngineLike:
         from vinci_code.warehouse.engine.engine import Engine
 
-        return Engine(self._data, transactions=self._transactions)
+        return Engine(self._data, transactions=self._transactions, memory_limit=self._memory_limit)
 
 
 class _RunningWarehouse:
@@ -322,7 +326,9 @@ class _RunningWarehouse:
             warehouse._latency,
             self.files,
         )
-        self.server = Server(self.gateway, self.identity.context, port, takes_file)
+        self.server = Server(
+            self.gateway, self.identity.context, port, takes_file, self.gateway.admits
+        )
         base_url = f"https://{HOST_NAME}:{self.server.port}"
         endpoints.base_url = transfers.base_url = self.files.base_url = base_url
         self.server.start()

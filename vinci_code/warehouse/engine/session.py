@@ -17,7 +17,8 @@ from vinci_code.warehouse.engine.catalog_view import CatalogView
 from vinci_code.warehouse.engine.model import View
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.transactions import Engineroom, Transaction
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, too_complex
+from vinci_code.warehouse.sql.interruption import checked_by
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
 from vinci_code.warehouse.sql.query_context import USER
 
@@ -111,11 +112,15 @@ class EngineSession:
             timer = self._timer(running)
             try:
                 check_limits(parameters)
-                return self.run(self, text, parameters)
+                with checked_by(self.check_interrupt):
+                    return self.run(self, text, parameters)
             except duckdb.Error as error:
                 raise self._failure(running, errors.from_engine(error, text)) from error
             except SqlError as error:
                 raise self._failure(running, error) from error.__cause__
+            except RecursionError:
+                # Without its cause: the thousand frames of it are of no use to anybody.
+                raise self._failure(running, too_complex()) from None
             finally:
                 if timer is not None:
                     timer.cancel()

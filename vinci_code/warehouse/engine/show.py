@@ -5,7 +5,6 @@ https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from vinci_code.warehouse.engine import properties, show_catalog
@@ -20,6 +19,7 @@ from vinci_code.warehouse.engine.result import Result, rows_result, text_columns
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.builtins import FUNCTIONS
 from vinci_code.warehouse.sql.errors import unsupported
+from vinci_code.warehouse.sql.regular_expressions import Wildcard, wildcards
 from vinci_code.warehouse.sql.types import BOOLEAN, STRING, Column
 
 
@@ -40,11 +40,13 @@ def like_pattern(reader: Reader) -> Callable[[str], bool]:
     if not asked and not reader.at_string:
         return lambda _: True
     text = reader.string()
-    parts = [
-        ".*".join(re.escape(piece) for piece in item.strip().split("*")) for item in text.split("|")
-    ]
-    pattern = re.compile("|".join(f"(?:{part})\\Z" for part in parts), re.IGNORECASE | re.DOTALL)
-    return lambda name: pattern.match(name) is not None
+    patterns = []
+    for item in text.split("|"):
+        pieces: list[str | Wildcard] = []
+        for piece in item.strip().split("*"):
+            pieces += [piece, Wildcard.TEXT]
+        patterns.append(wildcards(pieces[:-1]))
+    return lambda name: any(pattern.fullmatch(name) for pattern in patterns)
 
 
 def _catalogs(work: Work, reader: Reader) -> Result:

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from email.message import Message
 
 from vinci_code.warehouse import faults
 from vinci_code.warehouse.faults import Fault, FaultScript
@@ -177,6 +178,12 @@ class Gateway:
         elif fault.kind == faults.BROKEN_FILE:
             content = _flipped(content)
         return self._spoil(fault, None, HttpAnswer(200, content, dict(_FILE_HEADERS)))
+
+    def admits(self, path: str, headers: Message) -> bool:
+        """Whether a request has a good token, or the signature of a link in place of one."""
+        request = Request("", path, (), headers, b"")
+        token = rest.bearer_token(request)
+        return token is not None and self._credentials.accepts(token)
 
     # --- the statement execution API ------------------------------------------------------------
 
