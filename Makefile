@@ -14,8 +14,8 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
-  test-newest coverage test-spark test-spark-fast spark-page record lint typing format lock bench history \
-  fallback-history differential reads mutations compliance docs pictures dist clean
+  test-newest coverage test-spark test-spark-fast spark-page record moves test-postgres lint typing format lock bench \
+  history fallback-history differential reads mutations clients compliance docs pictures dist clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,15 @@ lint: $(VENV)/installed-dev ## Check format, rules and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+moves: $(VENV)/installed-dev ## Move 20 tables of 5,000,000 rows to the local warehouse and back, kill 200 copies, corrupt 200 values.
+	$(BIN)/python -m tests.database.moving.run --tables 20 --rows 5000000 --seed 7
+	VINCI_FULL=1 $(BIN)/python -m pytest tests/database/moving/test_kill.py tests/database/moving/test_proofs.py
+
+test-postgres: $(VENV)/installed-dev ## Copy from and to the PostgreSQL server that VINCI_POSTGRES names, as of an administrator.
+	$(if $(VINCI_POSTGRES),,$(error VINCI_POSTGRES names no server, such as postgresql+psycopg://postgres@localhost/postgres))
+	$(PIP) install --quiet "psycopg[binary]>=3.2,<4"
+	$(BIN)/python -m pytest tests/database/moving/test_postgresql.py
+
 typing: $(VENV)/installed-dev ## Check the types that users see, in a strict program: mypy, and pyright from npm.
 	$(BIN)/python -m pytest tests/typed
 	npx --yes pyright@1.1.414 --project tests/typed --pythonpath $(BIN)/python
@@ -108,6 +117,9 @@ mutations: $(VENV)/installed-dev ## Break the package at 60 random places; the n
 compliance: $(VENV)/installed-dev ## Run SQLAlchemy's suite on our dialect and the vendor's: counts side by side.
 	$(BIN)/python tests/compliance/run.py --compare
 
+clients: $(VENV)/installed-dev ## Run clients of Node, Java, the vendor's, dbt and others on the local warehouse; what cannot be had is skipped, and said.
+	@code=0; $(BIN)/python -m tests.clients.run || code=1; $(BIN)/python -m tests.clients.suites || code=1; exit $$code
+
 docs: $(VENV)/installed-dev ## Build the site of docs/ into site/; broken links and warnings end it.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
@@ -148,7 +160,7 @@ dist: $(VENV)/installed-dev ## Build wheel and sdist, check what is in them, ins
 	$(BIN)/python scripts/check_dist.py dist --install requirements/base.lock
 
 clean: ## Remove the environment and every cache; your database and .env stay.
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-oldest $(VENV)-newest build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-oldest $(VENV)-newest $(VENV)-clients* .clients build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

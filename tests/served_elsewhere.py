@@ -21,12 +21,25 @@ def served_elsewhere() -> Iterator[tuple[str, dict[str, Any]]]:
     Yields:
         Its URL for SQLAlchemy, and the arguments to connect with.
     """
+    with served_process() as (url, arguments, _):
+        yield url, arguments
+
+
+@contextmanager
+def served_process() -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Serve a warehouse in another process.
+
+    Yields:
+        Its URL for SQLAlchemy, the arguments to connect with, and the number of the process.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,))
     process.start()
     try:
-        yield ours.recv()
+        url, arguments = ours.recv()
+        assert process.pid is not None
+        yield url, arguments, process.pid
     finally:
         ours.send("stop")
         process.join()

@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     "databricks.sdk": "databricks-sdk",
     "databricks.sql": "databricks-sql-connector",
     "dotenv": "python-dotenv",
+    "re2": "google-re2",
 }
 # The parts that need more than the base, and the extra that brings it; the longest name counts.
 EXTRAS = {

@@ -23,7 +23,7 @@ PATHS = [
 TESTS = PACKAGE.parent / "tests"
 # Of several rooms, of what the application is as a whole, or of the tree itself.
 _OF_NO_ROOM = frozenset(
-    "compliance differential history house integration parity reads scripts spark typed "
+    "clients compliance differential history house integration parity reads scripts spark typed "
     "unit".split()
 )
 _OFFERED = re.compile(r"^- ``(\w+)``: \S", re.MULTILINE)

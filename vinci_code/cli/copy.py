@@ -13,6 +13,8 @@ from vinci_code.cli.help import examples
 from vinci_code.cli.output import masked, print_document, say
 
 if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
+
     from vinci_code.database.moving.reports import CopyReport
 
 EXAMPLES = examples(
@@ -33,7 +35,7 @@ def copy(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A SQLite file, sqlite:///FILE, or 'databricks' for that of the settings.",
+            help="A SQLite file, 'databricks' for that of the settings, or a URL of SQLAlchemy's.",
             show_default=False,
         ),
     ],
@@ -81,7 +83,7 @@ def copy(
             "--chunk-rows",
             min=1,
             max=1_000_000,
-            help="Rows in one transaction (10000 to SQLite, 50000 to Databricks).",
+            help="Rows in one transaction (50000 to Databricks, 10000 to others).",
             show_default=False,
         ),
     ] = None,
@@ -189,10 +191,22 @@ def _run(source: str, target: str, options: dict[str, Any], run: CommandRun) -> 
                 run.fields["rows"] = moved
             if isinstance(error, DBAPIError) and not isinstance(error.orig, VinciError):
                 raise DatabaseFileError(
-                    f"SQLite has failed while {source} was copied to {target}: {error.orig}. "
-                    "Check both files, and their folders"
+                    f"A database has failed while {source} was copied to {target}: "
+                    f"{_told(error)}. Check both of them, and run the same command again"
                 ) from error
             raise
+
+
+def _told(error: DBAPIError) -> str:
+    """What a driver says; of other databases than SQLite nothing that may be a value of a row."""
+    from sqlite3 import Error as SqliteError
+
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error.orig, SqliteError) or isinstance(error, OperationalError):
+        return str(error.orig)
+    state = getattr(error.orig, "sqlstate", None)
+    return f"{type(error.orig).__name__}{f', SQLSTATE {state}' if state else ''}"
 
 
 def _write(file: Path, report: CopyReport) -> None:

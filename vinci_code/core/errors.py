@@ -51,6 +51,9 @@
     ├── ColumnRefusedError               a column of a result cannot be given as Arrow
     ├── CopyRefusedError                 a database cannot be copied as it was asked for
     ├── InputDataError                   a line of an input file cannot be used
+    ├── ScriptError                      (3) a file of SQL statements cannot be run
+    ├── CommandNotStartedError           (3) there is no such command (also an OSError)
+    ├── StatementFailedError             (3) a statement of the command line failed
     ├── FaultScriptError                 (3) a fault for the local warehouse is none
     ├── SqlError                         (3) the local warehouse's answer to a statement
     ├── VolumePathError                  (3) a text is no path of a volume (also a ValueError)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -339,7 +339,12 @@ class FaultScript:
             return tuple(waiting.fault for waiting in self._waiting)
 
     def draw(
-        self, operation: str, statement: str | None, *, by_name_only: bool = False
+        self,
+        operation: str,
+        statement: str | None,
+        *,
+        by_name_only: bool = False,
+        without: Collection[str] = (),
     ) -> Fault | None:
         """The fault that hits this request, counted as fired; ``None`` for a good day.
 
@@ -349,11 +354,13 @@ class FaultScript:
             by_name_only: Leave the request alone unless a fault names its operation, or is of a
                 kind that is for it alone. So it is for the REST endpoints and for files: a fault
                 for "any request" means the statements' protocol.
+            without: Kinds that cannot hit this request.
         """
 
         def may_hit(fault: Fault) -> bool:
             unnamed = fault.operation is None and fault.kind in _REACHABLE_BY_ANY
-            return fault.kind not in _OF_HISTORY and not (by_name_only and unnamed)
+            wanted = fault.kind not in _OF_HISTORY and fault.kind not in without
+            return wanted and not (by_name_only and unnamed)
 
         return self._draw(operation, statement, may_hit)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vinci_code.warehouse.faults import Fault, FaultScript
+from vinci_code.warehouse.sql.query_context import USER
 from vinci_code.warehouse.wire.files_api import FilesApi
 from vinci_code.warehouse.wire.gateway import Gateway
 from vinci_code.warehouse.wire.history import QueryHistory
@@ -17,12 +18,16 @@ from vinci_code.warehouse.wire.rest import AcceptedCredentials, Rest, WarehouseS
 from vinci_code.warehouse.wire.result_files import CLOUD_FETCH_BYTES, LINK_LIFETIME, FileStore
 from vinci_code.warehouse.wire.server import Server
 from vinci_code.warehouse.wire.staging import Staging, takes_file
+from vinci_code.warehouse.wire.statement_api import StatementApi
+from vinci_code.warehouse.wire.statements import StatementService
 from vinci_code.warehouse.wire.thrift_service import ThriftService
 from vinci_code.warehouse.wire.tls import LoopbackCertificate
+from vinci_code.warehouse.wire.unity_api import UnityApi
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from vinci_code.warehouse.engine.catalog_view import CatalogView
     from vinci_code.warehouse.engine.volumes import Volumes
     from vinci_code.warehouse.wire.operations import EngineSessionLike
 
@@ -71,6 +76,8 @@ class LocalWarehouse:
             sent as links to files, where the client says that it can download results (CloudFetch);
             ``None`` sends every result inline.
         link_lifetime: Seconds that such a link is good for.
+        memory_limit: How many bytes of memory tables, sorts, joins and aggregates may take; what
+            exceeds it lies in temporary files, and a statement that cannot do with it fails.
 
     Attributes:
         faults: The fault script: ``wh.faults.add(Fault.http(503, operation="ExecuteStatement"))``.
@@ -88,6 +95,7 @@ class LocalWarehouse:
         record_limit: int | None = None,
         cloud_fetch_bytes: int | None = CLOUD_FETCH_BYTES,
         link_lifetime: float = LINK_LIFETIME,
+        memory_limit: int = 512 * 1024 * 1024,
     ) -> None:
         self.faults = FaultScript()
         self.credentials = AcceptedCredentials(token_lifetime)
@@ -100,6 +108,7 @@ class LocalWarehouse:
         self._latency = latency
         self._cloud_fetch_bytes = cloud_fetch_bytes
         self._link_lifetime = link_lifetime
+        self._memory_limit = memory_limit
         self._log = RequestLog(record_limit)
         self._log.hide(self.credentials.secrets)
         self.credentials.on_secret = lambda secret: self._log.hide([secret])
@@ -246,7 +255,7 @@ class LocalWarehouse:
     def _make_engine(self) -> EngineLike:
         from vinci_code.warehouse.engine.engine import Engine
 
-        return Engine(self._data, transactions=self._transactions)
+        return Engine(self._data, transactions=self._transactions, memory_limit=self._memory_limit)
 
 
 class _RunningWarehouse:
@@ -276,22 +285,37 @@ class _RunningWarehouse:
         self.engine.close()
         self.identity.close()
 
+    def _catalog_view(self) -> CatalogView:
+        session = self.engine.open_session(None, None, {})
+        try:
+            return session.catalog_view()
+        finally:
+            session.close()
+
     def _assemble(self, warehouse: LocalWarehouse, port: int) -> None:
         credentials, state, log = warehouse.credentials, warehouse._state, warehouse._log
         identifier = warehouse.warehouse_id
         self.executor = ThreadPoolExecutor(_MAX_STATEMENTS, "warehouse-statement")
         history = QueryHistory(identifier)
         self.files = FileStore(warehouse._link_lifetime)
-        above = warehouse._cloud_fetch_bytes
-        cloud_fetch = None if above is None else CloudFetch(self.files, above)
+        cloud_fetch = CloudFetch(self.files, warehouse._cloud_fetch_bytes)
         transfers = Staging(self.engine.volumes)
-        self.service = ThriftService(
+        self.service = StatementService(
             self.engine.open_session, self.executor, log, history, transfers.rows, cloud_fetch
         )
         files_api = FilesApi(self.engine.volumes)
-        endpoints = Rest(credentials, state, identifier, history.answer, files_api.answer)
+        endpoints = Rest(
+            credentials,
+            state,
+            identifier,
+            history.answer,
+            files_api.answer,
+            UnityApi(self._catalog_view).answer,
+            USER,
+        )
         self.gateway = Gateway(
-            self.service,
+            ThriftService(self.service, log),
+            StatementApi(self.service, self.files, log, identifier),
             endpoints,
             transfers,
             credentials,
@@ -302,7 +326,9 @@ class _RunningWarehouse:
             warehouse._latency,
             self.files,
         )
-        self.server = Server(self.gateway, self.identity.context, port, takes_file)
+        self.server = Server(
+            self.gateway, self.identity.context, port, takes_file, self.gateway.admits
+        )
         base_url = f"https://{HOST_NAME}:{self.server.port}"
         endpoints.base_url = transfers.base_url = self.files.base_url = base_url
         self.server.start()

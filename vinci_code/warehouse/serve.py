@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shlex
 import signal
 import sys
 import threading
@@ -12,8 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from vinci_code.warehouse.clients import as_exports, how_to_connect
 from vinci_code.warehouse.faults import read_faults
 from vinci_code.warehouse.local import LocalWarehouse
+from vinci_code.warehouse.scripts import run_script
 
 RECORD_LIMIT = 10_000
 """How many requests a warehouse in the foreground remembers, since it may run for weeks."""
@@ -28,6 +29,8 @@ def serve(
     transactions: bool = True,
     latency_ms: float = 0.0,
     faults: str | Path | None = None,
+    init: str | Path | None = None,
+    show: str | None = None,
     as_json: bool = False,
     out: TextIO | None = None,
 ) -> None:
@@ -41,6 +44,9 @@ def serve(
         transactions: Whether multi-statement transactions are enabled.
         latency_ms: Milliseconds that every request waits.
         faults: A JSON file of scripted faults (see ``vinci_code.warehouse.faults``).
+        init: A file of SQL statements that are run before connections are told of.
+        show: How which client is pointed at it is printed, one of
+            :data:`vinci_code.warehouse.clients.CLIENTS`, instead of the variables.
         as_json: Print one JSON object instead of lines for a shell.
         out: Where to print; standard output by default.
 
@@ -48,6 +54,7 @@ def serve(
         FaultScriptError: The fault file cannot be understood.
         PortError: The port is taken.
         DatabaseFileError: The file for the tables cannot be used.
+        ScriptError: A statement of ``init`` failed.
         OSError: How to reach it cannot be printed.
     """
     stream = sys.stdout if out is None else out
@@ -63,7 +70,9 @@ def serve(
     )
     warehouse.faults.add(*script)
     with _Signals() as stopped, warehouse:
-        _print(stream, _as_json(warehouse) if as_json else _as_shell(warehouse))
+        if init is not None:
+            run_script(warehouse, Path(init))
+        _print(stream, _told(warehouse, show, as_json=as_json))
         stopped.wait()
 
 
@@ -73,6 +82,12 @@ def _print(stream: TextIO, text: str) -> None:
         stream.flush()
     except OSError as error:
         raise OSError(error.errno, error.strerror, _OUTPUT) from error
+
+
+def _told(warehouse: LocalWarehouse, show: str | None, *, as_json: bool) -> str:
+    if as_json:
+        return _as_json(warehouse)
+    return as_exports(warehouse.env) if show is None else how_to_connect(warehouse, show)
 
 
 class _Signals:
@@ -109,7 +124,3 @@ def _as_json(warehouse: LocalWarehouse) -> str:
         "env": warehouse.env,
     }
     return json.dumps(content) + "\n"
-
-
-def _as_shell(warehouse: LocalWarehouse) -> str:
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in warehouse.env.items())

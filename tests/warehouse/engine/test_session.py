@@ -31,10 +31,18 @@ def test_the_first_namespace(engine: Engine) -> None:
     client.script("CREATE CATALOG c", "CREATE SCHEMA c.s")
     inner = Client(engine, "C", "S")
     assert (inner.session.catalog, inner.session.schema) == ("c", "s")
-    with pytest.raises(SqlError, match="NO_SUCH_CATALOG_EXCEPTION"):
-        Client(engine, "nope")
-    with pytest.raises(SqlError, match="SCHEMA_NOT_FOUND"):
-        Client(engine, "c", "nope")
+
+
+def test_a_first_namespace_may_be_created_later(engine: Engine) -> None:
+    client = Client(engine, "Later", "S")
+    assert client.run("SELECT current_catalog(), current_schema()") == [("later", "s")]
+    client.fails("CREATE TABLE t (a INT)", "NO_SUCH_CATALOG_EXCEPTION", "42704", "'later'")
+    client.run("CREATE CATALOG later")
+    client.fails("CREATE TABLE t (a INT)", "SCHEMA_NOT_FOUND", "42704", "`later`.`s`")
+    client.fails("SHOW TABLES", "SCHEMA_NOT_FOUND", "42704", "`later`.`s`")
+    client.fails("SELECT * FROM t", "TABLE_OR_VIEW_NOT_FOUND", "42P01")
+    client.script("CREATE SCHEMA s", "CREATE TABLE t AS SELECT 1 AS a")
+    assert client.run("SELECT a FROM later.s.t") == [(1,)]
 
 
 @pytest.mark.parametrize(

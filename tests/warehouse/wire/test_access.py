@@ -15,7 +15,7 @@ import pytest
 from databricks import sql
 from databricks.sql import exc
 
-from tests.patience import hold_clock, soon
+from tests.patience import hold_clock
 from tests.warehouse.wire.client import TIMEOUT, WireClient, message
 from tests.warehouse.wire.engine import FakeWarehouse
 from vinci_code.warehouse.wire import rest
@@ -314,9 +314,6 @@ def test_a_stopped_warehouse_starts_when_it_is_asked_for_something(wire: FakeWar
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("/api/2.0/sql/statements", "statement execution"),
-        ("/api/2.0/sql/statements/abc/cancel", "statement execution"),
-        ("/api/2.0/sql/sessions", "kernel"),
         ("/api/2.0/fs/files/Volumes/main/default/v/f", "volumes"),
     ],
 )
@@ -327,11 +324,6 @@ def test_what_is_not_there_is_refused_by_name(wire: FakeWarehouse, path: str, na
     assert answer["error_code"] == "UNSUPPORTED_BY_LOCAL_WAREHOUSE"
     assert name in answer["message"]
     assert "SQLSTATE: 0A000" in answer["message"]
-
-
-def test_the_driver_s_other_backend_is_refused_at_once(wire: FakeWarehouse) -> None:
-    with soon(), pytest.raises(exc.Error):
-        sql.connect(**wire.connect_args, use_sea=True)
 
 
 def test_an_unknown_path_is_not_found(wire: FakeWarehouse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import functools
 import itertools
 import threading
 import uuid
@@ -228,6 +229,44 @@ def test_pages_of_changing_sizes_lose_and_repeat_nothing(wire: FakeWarehouse) ->
             if not page.hasMoreRows:
                 break
     assert seen == list(range(5000))
+
+
+def test_the_first_rows_are_the_next_ones_before_anything_was_read(wire: FakeWarehouse) -> None:
+    with WireClient(wire) as client:
+        response = client.call(
+            "ExecuteStatement",
+            sessionHandle=client.open_session(),
+            statement="SELECT * FROM range(20)",
+            runAsync=True,
+        )
+        fetch = functools.partial(
+            client.call,
+            "FetchResults",
+            operationHandle=response.operationHandle,
+            orientation=ttypes.TFetchOrientation.FETCH_FIRST,
+            maxRows=10,
+            maxBytes=100_000,
+        )
+        assert client.columns(fetch())[0] == list(range(10))
+        refused = fetch()
+        assert refused.status.sqlState == "HYC00"
+        assert "before anything was read" in refused.status.errorMessage
+        last = fetch(orientation=ttypes.TFetchOrientation.FETCH_NEXT)
+        assert client.columns(last)[0] == list(range(10, 20))
+
+
+def test_a_reply_has_several_batches(wire: FakeWarehouse) -> None:
+    with WireClient(wire) as client:
+        response = client.call(
+            "ExecuteStatement",
+            sessionHandle=client.open_session(),
+            statement="SELECT * FROM range(3000)",
+            runAsync=False,
+            canReadArrowResult=True,
+            getDirectResults=ttypes.TSparkGetDirectResults(maxRows=10**6, maxBytes=10**8),
+        )
+        batches = response.directResults.resultSet.results.arrowBatches
+    assert [batch.rowCount for batch in batches] == [1000, 1000, 1000]
 
 
 def test_a_row_limit_cuts_the_result(wire: FakeWarehouse) -> None:

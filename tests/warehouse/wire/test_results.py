@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import lz4.frame
 import pyarrow as pa
 import pytest
 from databricks.sql.thrift_api.TCLIService import ttypes
 
+from vinci_code.warehouse.engine.result import Column
 from vinci_code.warehouse.sql import types
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.wire import parameters
 from vinci_code.warehouse.wire.recording import RequestLog
-from vinci_code.warehouse.wire.results import ResultFormat, ResultRows, json_type
+from vinci_code.warehouse.wire.result_files import FileStore
+from vinci_code.warehouse.wire.results import Encoder, ResultFormat, ResultRows, json_type
 
 # --- rows ---------------------------------------------------------------------------------------
 
@@ -192,3 +195,17 @@ def test_a_bounded_log_keeps_the_newest() -> None:
     assert len(log) == 2
     log.clear()
     assert log.snapshot() == ()
+
+
+def test_frames_have_independent_blocks() -> None:
+    # databricks-jdbc reads no others. A frame of one block says so in any case: these have many.
+    batch = pa.RecordBatch.from_pydict({"id": pa.array(range(300_000), pa.int64())})
+    encoder = Encoder([Column("id", types.BIGINT)], ResultFormat(lz4=True))
+    (sent,) = encoder.row_set([batch], 0).arrowBatches
+    store = FileStore()
+    files = store.open("0" * 32, "1" * 32, None, encoder)
+    files.add([batch], 0)
+    for frame in (sent.batch, files.content(0), b"".join(files.parts(0))):
+        assert len(lz4.frame.decompress(frame)) > 300_000 * 8
+        assert frame[4] & 0x20
+    store.close()

@@ -153,3 +153,51 @@ def test_nobody_who_could_learn_the_token_ends_it(output: str) -> None:
     assert ended.code == 1
     assert ended.err.startswith("Error: standard output: ")
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("client", ["jdbc", "dbt", "node", "python", "env"])
+def test_each_client_is_told_where_it_is(client: str) -> None:
+    with served(f"show={client!r}") as (process, first):
+        assert process.stdout is not None
+        lines = first
+        while f"{LAST_WORDS[client]}" not in lines:
+            lines += process.stdout.readline()
+        assert "localhost" in lines
+        assert stop(process, signal.SIGTERM) == (0, "")
+
+
+LAST_WORDS = {
+    "jdbc": "UseThriftClient=1;CheckCertRevocation=0",
+    "dbt": "enable_telemetry: false",
+    "node": "initialSchema: 'default'",
+    "python": "'default',\n)",
+    "env": "export NODE_EXTRA_CA_CERTS=",
+}
+
+
+def test_what_is_told_for_python_connects() -> None:
+    with served("show='python'") as (process, first):
+        assert process.stdout is not None
+        program = first
+        while not program.endswith("\n)\n"):
+            program += process.stdout.readline()
+        program += "cursor = connection.cursor()\nprint(cursor.execute('SELECT 1').fetchall())\n"
+        program += "cursor.close()\nconnection.close()\n"
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+        assert (done.stdout, done.stderr) == ("[Row(1=1)]\n", "")
+        assert stop(process, signal.SIGTERM)[0] == 0
+
+
+def test_statements_are_run_before_it_is_told_where(tmp_path: Path) -> None:
+    init = tmp_path / "init.sql"
+    init.write_text("CREATE TABLE t (i INT); INSERT INTO t VALUES (1), (2)")
+    with served(f"as_json=True, init={str(init)!r}") as (process, line):
+        with (
+            sql.connect(**connect_args(json.loads(line))) as connection,
+            connection.cursor() as cursor,
+        ):
+            assert cursor.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
+        assert stop(process, signal.SIGTERM)[0] == 0

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.moving.comparing import differences
 from vinci_code.database.moving.looking import look_at
 from vinci_code.database.moving.marks import Marks, TableMark
-from vinci_code.database.moving.places import CopyEnd, Use, place_of, require_two
+from vinci_code.database.moving.other_side import OtherSide
+from vinci_code.database.moving.places import CopyEnd, Use, hidden, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
-from vinci_code.database.moving.plans import CopyPlan, Refusal, TablePlan
+from vinci_code.database.moving.plans import Chunk, CopyPlan, Refusal, TablePlan, TableProof
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
-from vinci_code.database.moving.snapshots import pin, side_of, snapshot, unchecked
+from vinci_code.database.moving.snapshots import Side, pin, side_of, snapshot, told_of, unchecked
 from vinci_code.database.moving.writing import Writer
 from vinci_code.database.units_of_work import was_outrun
 
-CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000}
+CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000, "other": 10_000}
 """How many rows are written in one transaction by default, by what they are written to."""
 
 _KEYS_AT_ONCE = 500
@@ -72,7 +74,8 @@ def copy_database(
     call goes on behind the last mark. At the end both sides compute counts and checksums.
 
     Args:
-        source: The name of a SQLite file, a URL, the word ``databricks``, or an engine.
+        source: The name of a SQLite file, the word ``databricks``, any URL of SQLAlchemy's whose
+            driver is installed, or an engine.
         target: As of ``source``.
         tables: The tables to copy; all of them by default. Views are left out.
         kinds: What columns hold, as ``{"table.column": "uuid"}``, where their type does not say.
@@ -83,7 +86,7 @@ def copy_database(
         verify_only: Whether to compare only, and write nothing.
         keep: Whether to leave the marks in the target at the end.
         chunk_rows: How many rows are written in one transaction, where they have not more than 32
-            MB; by default 10,000 to SQLite and 50,000 to Databricks.
+            MB; by default 50,000 to Databricks and 10,000 to others.
         settings: The settings of ``databricks`` instead of those of the environment.
         on_progress: Is called with the rows written so far and those to write in all.
 
@@ -98,6 +101,7 @@ def copy_database(
         DatabaseFileError: A SQLite file cannot be used.
         DBAPIError: A database has failed; the same call goes on from there.
     """
+    source, target = hidden(source), hidden(target)
     mode = _mode(dry_run=dry_run, sync=sync, delete=delete, verify_only=verify_only)
     if chunk_rows is not None and chunk_rows < 1:
         raise ArgumentError(f"chunk_rows={chunk_rows!r}: it is a number of rows, 1 or more")
@@ -149,6 +153,7 @@ class _Copy:
             writing.rollback()
             self._look(reading, plan)
             report = self._report
+            report.notes = told_of(source)
             report.views, report.cycles, report.left_out = plan.views, plan.cycles, plan.left_out
             if self._mode == "plan":
                 report.tables = [TableReport(table) for table in plan.tables]
@@ -178,10 +183,10 @@ class _Copy:
         self._point()
         if self._mode == "copy":
             self._require_room(reading, writing, plan)
-        if self._mode != "verify":
-            self._make(writing, plan)
         writer = Writer(writing, self._to, self._marks)
         if self._mode != "verify":
+            self._require_whole(writer, plan)
+            self._make(writing, plan)
             writer.prepare()
         for table in plan.tables:
             self._report.tables.append(self._one(reading, writing, writer, table))
@@ -211,6 +216,14 @@ class _Copy:
         writing.rollback()
         plan.require()
 
+    def _require_whole(self, writer: Writer, plan: CopyPlan) -> None:
+        """Refuse tables without a key that cannot be written as one, before anything is."""
+        for table in plan.tables:
+            mark = self._marks.found.get(table.target_name)
+            is_done = table.state == "copied" or (mark is not None and mark.is_done)
+            if not table.key and not is_done:
+                writer.require_whole(table)
+
     def _make(self, writing: Connection, plan: CopyPlan) -> None:
         """Make tables, each with a mark that says of it that it is of this copy."""
         waiting = []
@@ -221,10 +234,14 @@ class _Copy:
         writing.rollback()
         self._marks.begin([(table.target_name, table.version) for table in waiting])
         for table in waiting:
-            if table.made is not None:
-                with writing.begin():
+            with writing.begin():
+                if table.statements:
+                    _make_as_it_is(writing, table)
+                elif table.made is not None:
                     # Also where what a killed process has sent makes it now: its mark says so.
                     writing.execute(CreateTable(table.made, if_not_exists=True))
+                    for index in sorted(table.made.indexes, key=lambda one: str(one.name)):
+                        writing.execute(CreateIndex(index, if_not_exists=True))
 
     def _one(
         self, reading: Connection, writing: Connection, writer: Writer, table: TablePlan
@@ -254,11 +271,14 @@ class _Copy:
         if table.key:
             report.copied = self._by_key(reading, writer, table, mark) - mark.copied
             return
-        with closing(self._from.chunks(reading, table, None, self.chunk_rows)) as chunks:
-            stored = self._to.count(writing, table)
-            writing.rollback()
-            report.went_on = stored
-            report.copied = writer.as_whole(table, chunks, stored, self._note) - stored
+        stored = self._to.count(writing, table)
+        writing.rollback()
+        report.went_on = stored
+
+        def chunks() -> Generator[Chunk, None, None]:
+            return self._from.chunks(reading, table, None, self.chunk_rows)
+
+        report.copied = writer.as_whole(table, chunks, stored, self._note) - stored
 
     def _by_key(
         self, reading: Connection, writer: Writer, table: TablePlan, mark: TableMark
@@ -331,8 +351,7 @@ class _Copy:
     def _prove(self, reading: Connection, writing: Connection) -> None:
         for report in self._report.tables:
             started, table = time.monotonic(), report.plan
-            report.source = self._from.proof(reading, table)
-            report.target = self._to.proof(writing, table)
+            report.source, report.target = self._both(reading, writing, table)
             if report.is_proved:
                 report.differing = []
             elif table.key and not report.differing:
@@ -340,6 +359,24 @@ class _Copy:
                     report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
             report.seconds += time.monotonic() - started
         writing.rollback()
+        for place, side in ((self._source, self._from), (self._target, self._to)):
+            self._report.notes += _summed_here(place, side)
+
+    def _both(
+        self, reading: Connection, writing: Connection, table: TablePlan
+    ) -> tuple[TableProof, TableProof]:
+        """What both sides compute of a table: at the same time, but for two files of SQLite."""
+        # A connection of SQLite's stays in the thread that has opened it.
+        if self._target.backend != "sqlite":
+            with ThreadPoolExecutor(1, "vinci-copy") as pool:
+                later = pool.submit(self._to.proof, writing, table)
+                return self._from.proof(reading, table), later.result()
+        if self._source.backend != "sqlite":
+            with ThreadPoolExecutor(1, "vinci-copy") as pool:
+                other = pool.submit(self._from.proof, reading, table)
+                target = self._to.proof(writing, table)
+                return other.result(), target
+        return self._from.proof(reading, table), self._to.proof(writing, table)
 
     def _note(self, rows: int) -> None:
         self._moved += rows
@@ -348,6 +385,27 @@ class _Copy:
 
     def _point(self) -> None:
         self._report.timeline.append((time.monotonic() - self._started, self._moved))
+
+
+def _make_as_it_is(writing: Connection, table: TablePlan) -> None:
+    """Make a table by the statements of its source, unless it has been made meanwhile."""
+    if not inspect(writing).has_table(table.target_name):
+        for statement in table.statements:
+            writing.exec_driver_sql(statement)
+
+
+def _summed_here(place: CopyEnd, side: Side) -> list[str]:
+    """Of which tables the checksums were not computed by the database that has them."""
+    if not isinstance(side, OtherSide):
+        return []
+    reasons: dict[str, list[str]] = {}
+    for table, reason in side.summed_here.items():
+        reasons.setdefault(reason, []).append(table)
+    return [
+        f"{place.name}: the checksums of {', '.join(tables)} were computed here, from a second "
+        f"read, since {reason}"
+        for reason, tables in reasons.items()
+    ]
 
 
 def _dangling(writing: Connection, plan: CopyPlan) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,20 +11,28 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Table,
-    and_,
     delete,
-    or_,
     select,
     text,
 )
 
+from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database.arrow.reading import read_batches
 from vinci_code.database.loading.loading import load
 from vinci_code.database.loading.results import Mode
-from vinci_code.database.moving.arrows import arrow_table
+from vinci_code.database.moving.arrows import arrow_reader, arrow_table
 from vinci_code.database.moving.canonical import sql_form, sql_number, sql_parts
+from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.kinds import ValueKind, plain_type
-from vinci_code.database.moving.plans import CHUNK_BYTES, Chunk, RowMark, TablePlan, TableProof
+from vinci_code.database.moving.plans import (
+    CHUNK_BYTES,
+    Chunk,
+    ColumnPlan,
+    RowMark,
+    TablePlan,
+    TableProof,
+)
+from vinci_code.database.moving.selecting import among, behind
 
 
 class DatabricksSide:
@@ -57,7 +65,7 @@ class DatabricksSide:
         keys = [source.c[place] for place in table.keys]
         statement = select(*source.c).order_by(*keys)
         if after is not None:
-            statement = statement.where(_behind(keys, after))
+            statement = statement.where(behind(keys, after))
         with read_batches(connection, statement, batch_rows=most) as batches:
             for batch in batches:
                 step = max(1, batch.num_rows // (1 + batch.nbytes // CHUNK_BYTES))
@@ -128,13 +136,27 @@ class DatabricksSide:
         """The rows with some keys."""
         source = self._source(connection, table)
         columns = [source.c[place] for place in table.keys]
-        statement = select(*source.c).where(_among(columns, keys))
+        statement = select(*source.c).where(among(columns, keys))
         rows = connection.execute(statement).all()
         return Chunk([list(values) for values in zip(*rows, strict=True)] if rows else [])
 
     def insert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write new rows."""
         self._load(connection, table, chunk, "append")
+
+    def insert_all(self, connection: Connection, table: TablePlan, chunks: Iterable[Chunk]) -> int:
+        """Write all rows of a table as one load: whatever their number, memory has one chunk."""
+        rows = 0
+
+        def tables() -> Iterator[Any]:
+            nonlocal rows
+            yield self._arrow(table, Chunk([[] for _ in table.columns]))
+            for chunk in chunks:
+                rows += chunk.rows
+                yield self._arrow(table, chunk)
+
+        load(connection, self.plain_table(table), arrow_reader(tables()), mode="append")
+        return rows
 
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows whose key is not there."""
@@ -150,7 +172,7 @@ class DatabricksSide:
         """Delete the rows with some keys."""
         target = self.plain_table(table)
         columns = [target.columns[self._columns(table)[place]] for place in table.keys]
-        connection.execute(delete(target).where(_among(columns, keys)))
+        connection.execute(delete(target).where(among(columns, keys)))
 
     def plain_table(self, table: TablePlan) -> Table:
         """The table with the types of plain values: a document is its text."""
@@ -158,7 +180,7 @@ class DatabricksSide:
         columns: list[Column[Any]] = [
             Column(
                 name,
-                plain_type(one.kind),
+                self._nested(one) or plain_type(one.kind),
                 primary_key=place in keys,
                 autoincrement=False,
                 nullable=one.nullable and place not in keys,
@@ -173,13 +195,18 @@ class DatabricksSide:
         if not chunk.rows:
             return
         target = self.plain_table(table)
-        rows = arrow_table(self._columns(table), [one.kind for one in table.columns], chunk)
+        rows = self._arrow(table, chunk)
         keys = None if mode == "append" else [column.name for column in target.primary_key]
         load(connection, target, rows, mode=mode, keys=keys)
 
     def _source(self, connection: Connection, table: TablePlan) -> Any:
         names = self._columns(table)
-        listed = ", ".join(_quote(connection, name) for name in names)
+        listed = ", ".join(
+            quoted if self._nested(one) is None else f"to_json({quoted}) AS {quoted}"
+            for quoted, one in zip(
+                (_quote(connection, name) for name in names), table.columns, strict=True
+            )
+        )
         return (
             _plain_text(f"SELECT {listed} FROM {self._at_version(connection, table)}")  # noqa: S608
             .columns(
@@ -197,10 +224,30 @@ class DatabricksSide:
         return f"(SELECT *, {key} AS {_KEY} FROM {self._at_version(connection, table)}) AS rows_of"  # noqa: S608
 
     def _forms(self, connection: Connection, table: TablePlan) -> list[str]:
-        return [
-            sql_form(one.kind, _quote(connection, name))
+        forms = []
+        for name, one in zip(self._columns(table), table.columns, strict=True):
+            quoted = _quote(connection, name)
+            is_nested = self._nested(one) is not None
+            forms.append(f"to_json({quoted})" if is_nested else sql_form(one.kind, quoted))
+        return forms
+
+    def _nested(self, column: ColumnPlan) -> Any:
+        """The nested type that a column of documents is on this side."""
+        return column.nested[1 if self.is_target else 0]
+
+    def _arrow(self, table: TablePlan, chunk: Chunk) -> Any:
+        columns = [
+            (name, one.kind, self._nested(one))
             for name, one in zip(self._columns(table), table.columns, strict=True)
         ]
+        try:
+            return arrow_table(columns, chunk)
+        except NoPlainValueError as error:
+            refusal = (
+                f"{table.name}: {error}; to fix it: change the document, or make the column a "
+                "STRING in the target"
+            )
+            raise CopyRefusedError([refusal]) from None
 
     def _at_version(self, connection: Connection, table: TablePlan) -> str:
         name = self._table(connection, table)
@@ -216,30 +263,6 @@ class DatabricksSide:
 
 _TEXT, _INTEGER = ValueKind("text"), ValueKind("integer")
 _KEY, _NUMBER = "vinci_copy_key", "vinci_copy_number"
-
-
-def _behind(columns: Sequence[Any], after: Sequence[Any]) -> Any:
-    """Whether a key comes after another: greater in the first column that differs."""
-    return or_(
-        *(
-            and_(
-                *(one == value for one, value in zip(columns[:place], after, strict=False)),
-                column > last,
-            )
-            for place, (column, last) in enumerate(zip(columns, after, strict=True))
-        )
-    )
-
-
-def _among(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Any:
-    if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
-    return or_(
-        *(
-            and_(*(column == value for column, value in zip(columns, key, strict=True)))
-            for key in keys
-        )
-    )
 
 
 def _summed(number: str) -> str:

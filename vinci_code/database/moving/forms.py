@@ -11,13 +11,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.kinds import ValueKind
 
 Form = Callable[[Any], Any]
-
-
-class NoPlainValueError(ValueError):
-    """A stored value is none of its column's kind, or could not be stored; the message says why."""
 
 
 def reader(kind: ValueKind) -> Form:
@@ -59,6 +56,34 @@ def zone_named(name: str) -> dt.tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is no time zone that this machine knows") from None
+
+
+def in_zone(name: str) -> Form:
+    """What makes an instant, in UTC, of a moment on the clocks of a time zone.
+
+    It raises ``NoPlainValueError`` for one that was twice, or never, as the clocks were changed.
+    """
+    zone = zone_named(name)
+    is_fixed = isinstance(zone, dt.timezone)
+
+    def convert(local: dt.datetime) -> dt.datetime:
+        try:
+            made = local.replace(tzinfo=zone).astimezone(dt.timezone.utc)
+        except OverflowError:
+            raise NoPlainValueError(
+                "found a moment outside of the years 1 to 9999 in UTC"
+            ) from None
+        if is_fixed:
+            return made
+        again = made.astimezone(zone).replace(tzinfo=None, fold=0)
+        later = local.replace(tzinfo=zone, fold=1).astimezone(dt.timezone.utc)
+        if again != local or later != made:
+            raise NoPlainValueError(
+                f"found a moment that was twice in {name}, or never, as the clocks were changed"
+            )
+        return made
+
+    return convert
 
 
 def _of_type(wanted: type, word: str) -> Form:
@@ -152,28 +177,8 @@ def _moment(value: Any) -> dt.datetime:
 
 
 def _instant_reader(name: str) -> Form:
-    zone = zone_named(name)
-    is_fixed = isinstance(zone, dt.timezone)
-
-    def read(value: Any) -> dt.datetime:
-        local = _moment(value)
-        try:
-            made = local.replace(tzinfo=zone).astimezone(dt.timezone.utc)
-        except OverflowError:
-            raise NoPlainValueError(
-                "found a moment outside of the years 1 to 9999 in UTC"
-            ) from None
-        if is_fixed:
-            return made
-        again = made.astimezone(zone).replace(tzinfo=None, fold=0)
-        later = local.replace(tzinfo=zone, fold=1).astimezone(dt.timezone.utc)
-        if again != local or later != made:
-            raise NoPlainValueError(
-                f"found a moment that was twice in {name}, or never, as the clocks were changed"
-            )
-        return made
-
-    return read
+    convert = in_zone(name)
+    return lambda value: convert(_moment(value))
 
 
 def _same(value: Any) -> Any:

@@ -17,6 +17,8 @@ moment         TEXT ``YYYY-MM-DD HH:MM:SS.f``  TIMESTAMP_NTZ           without z
 instant        the same, in UTC                TIMESTAMP               microseconds since 1970
 =============  ==============================  ======================  ============================
 
+Other databases have them in the types that SQLAlchemy makes of its own: ``type_on_other``.
+
 A *plain value* is what a value is between the two: ``int``, ``bool``, ``float``, ``Decimal``,
 ``str``, ``bytes``, ``date``, ``datetime``, naive for a moment and aware for an instant.
 """
@@ -24,16 +26,17 @@ A *plain value* is what a value is between the two: ``int``, ``bool``, ``float``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.types import TypeEngine
 
 from vinci_code.database.dialect.types.documents import VARIANT
-from vinci_code.database.dialect.types.nested import ARRAY, MAP, STRUCT
 from vinci_code.database.dialect.types.numbers import TINYINT, UNBOUNDED
 from vinci_code.database.dialect.types.times import TIMESTAMP, TIMESTAMP_NTZ
+from vinci_code.database.moving.nested import NESTED, inexact_part
 
 _KEYS = frozenset({"integer", "text", "uuid", "binary", "date", "time", "moment", "instant"})
 _AS_TEXT = frozenset({"text", "json", "time"})
@@ -54,6 +57,7 @@ class ValueKind:
         length: Of a text, how many characters it may have where the database sees to that.
         zone: The time zone that moments of a SQLite column are in, which is kept as an instant.
         stored: The SQLAlchemy type that the source says, for a type of the same values.
+        nested: Of a document that Databricks keeps as an ARRAY, a MAP or a STRUCT, that type.
     """
 
     name: str
@@ -62,6 +66,7 @@ class ValueKind:
     length: int | None = None
     zone: str | None = None
     stored: str | None = None
+    nested: TypeEngine[Any] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         if self.name == "decimal":
@@ -84,8 +89,9 @@ def kind_of(kind: TypeEngine[Any], dialect: str) -> ValueKind:
     Raises:
         UnknownKindError: Its values cannot be moved.
     """
-    if isinstance(kind, (VARIANT, ARRAY, MAP, STRUCT)):
-        raise UnknownKindError(f"{type(kind).__name__} is known to Databricks alone")
+    _require_known(kind, dialect)
+    if isinstance(kind, NESTED):
+        return ValueKind("json", nested=kind)
     if isinstance(kind, (TIMESTAMP, TIMESTAMP_NTZ)):
         return ValueKind("instant" if kind.timezone else "moment")
     if isinstance(kind, sqltypes.JSON):
@@ -98,11 +104,12 @@ def kind_of(kind: TypeEngine[Any], dialect: str) -> ValueKind:
         # SQLite counts no characters.
         length = None if dialect == "sqlite" else kind.length
         return ValueKind("text", length=length)
+    if isinstance(kind, sqltypes.DateTime) and dialect != "sqlite":
+        has_zone = kind.timezone or isinstance(kind, mssql.DATETIMEOFFSET)
+        return ValueKind("instant" if has_zone else "moment")
     for base, name in _NAMES:
         if isinstance(kind, base):
-            # What SQLite declares as INTEGER or REAL has 64 bits.
-            is_sized = name in ("integer", "double") and dialect != "sqlite"
-            return ValueKind(name, stored=type(kind).__name__ if is_sized else None)
+            return ValueKind(name, stored=_sized(kind, name, dialect))
     raise UnknownKindError("its type says nothing of its values")
 
 
@@ -171,6 +178,8 @@ def type_on_sqlite(kind: ValueKind) -> TypeEngine[Any]:
 
 def type_on_databricks(kind: ValueKind) -> TypeEngine[Any]:
     """The type of a column that is made on Databricks."""
+    if kind.nested is not None:
+        return kind.nested
     if kind.name == "integer":
         return _INTEGERS.get(kind.stored or "", sqltypes.BigInteger)()
     if kind.name == "double":
@@ -191,11 +200,67 @@ def type_on_databricks(kind: ValueKind) -> TypeEngine[Any]:
     return made[kind.name]
 
 
+def type_on_other(kind: ValueKind, dialect: str) -> TypeEngine[Any]:
+    """The type of a column that is made on another database.
+
+    Args:
+        kind: The kind of its values.
+        dialect: The name of the database's dialect.
+
+    Raises:
+        UnknownKindError: The database is not known to have one that holds them.
+    """
+    if kind.name == "integer":
+        made = _OTHER_INTEGERS.get(kind.stored or "", sqltypes.BigInteger)()
+    elif kind.name == "double":
+        is_real = kind.stored == "REAL" and dialect in _REAL_OF_32_BITS
+        made = sqltypes.REAL() if is_real else sqltypes.Double()
+    elif kind.name == "instant":
+        if dialect not in _WITH_ZONES:
+            raise UnknownKindError("it is not known to keep moments with a zone")
+        made = sqltypes.DateTime(timezone=True)
+    elif kind.name == "json" and dialect != "postgresql":
+        made = sqltypes.Text()  # a JSON of another database may not keep the document's text
+    elif kind.name in _MYSQL and dialect in ("mysql", "mariadb"):
+        made = _MYSQL[kind.name]
+    else:
+        made = type_on_sqlite(kind)
+    return made
+
+
 def plain_type(kind: ValueKind) -> TypeEngine[Any]:
     """The type that reads and writes plain values on Databricks."""
     if kind.name in _AS_TEXT or kind.name == "uuid":
         return sqltypes.VARCHAR(kind.length) if kind.length else sqltypes.String()
     return type_on_databricks(kind)
+
+
+def _require_known(kind: TypeEngine[Any], dialect: str) -> None:
+    if isinstance(kind, VARIANT):
+        raise UnknownKindError("the JSON of a VARIANT does not tell its dates and bytes from text")
+    if isinstance(kind, NESTED):
+        part = inexact_part(kind)
+        if part is not None:
+            name = type(kind).__name__
+            raise UnknownKindError(f"JSON has no exact form for a part of this {name}: {part}")
+    if isinstance(kind, sqltypes.TIMESTAMP) and dialect in ("mysql", "mariadb"):
+        # https://dev.mysql.com/doc/refman/8.4/en/datetime.html
+        raise UnknownKindError("what it shows depends on the time zone of the session")
+    if isinstance(kind, sqltypes.Time) and kind.timezone:
+        raise UnknownKindError("a time of day with a zone is none of the kinds")
+
+
+def _sized(kind: Any, name: str, dialect: str) -> str | None:
+    """What a type of numbers is called, where it says how many bits it has."""
+    # What SQLite declares as INTEGER or REAL has 64 bits.
+    if dialect == "sqlite" or name not in ("integer", "double"):
+        return None
+    if name == "integer":
+        return None if getattr(kind, "unsigned", False) else type(kind).__name__
+    if dialect == "databricks":
+        return type(kind).__name__
+    is_real = isinstance(kind, sqltypes.REAL) and dialect in _REAL_OF_32_BITS
+    return "REAL" if is_real else None
 
 
 def _decimal(kind: Any) -> ValueKind:
@@ -221,6 +286,22 @@ _NAMES: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
     (sqltypes.Time, "time"),
     (sqltypes.DateTime, "moment"),
 )
+# https://www.postgresql.org/docs/current/datatype-numeric.html#DATATYPE-FLOAT
+# https://learn.microsoft.com/en-us/sql/t-sql/data-types/float-and-real-transact-sql
+_REAL_OF_32_BITS = ("postgresql", "mssql")
+# TIMESTAMP WITH TIME ZONE, DATETIMEOFFSET: what SQLAlchemy makes of DateTime(timezone=True).
+_WITH_ZONES = ("postgresql", "mssql", "oracle")
+# What MySQL makes without a word of the length has no fraction of a second, or ends at 64 KB.
+_MYSQL: dict[str, TypeEngine[Any]] = {
+    "moment": mysql.DATETIME(fsp=6),
+    "time": mysql.TIME(fsp=6),
+    "binary": mysql.LONGBLOB(),
+}
+_OTHER_INTEGERS: dict[str, type[TypeEngine[Any]]] = {
+    "INTEGER": sqltypes.INTEGER,
+    "SMALLINT": sqltypes.SMALLINT,
+    "TINYINT": sqltypes.SMALLINT,
+}
 _INTEGERS: dict[str, type[TypeEngine[Any]]] = {
     "INTEGER": sqltypes.INTEGER,
     "SMALLINT": sqltypes.SMALLINT,

@@ -6,7 +6,8 @@ from collections import Counter
 
 from sqlalchemy import Connection
 
-from vinci_code.database.moving.forms import NoPlainValueError, reader
+from vinci_code.database.moving.errors import NoPlainValueError
+from vinci_code.database.moving.forms import reader
 from vinci_code.database.moving.plans import ColumnPlan, Refusal, TablePlan
 from vinci_code.database.moving.sqlite_side import SqliteSide, readable
 

@@ -15,7 +15,9 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     delete,
+    insert,
     inspect,
     select,
     update,
@@ -35,7 +37,7 @@ _TABLE = Table(
     Column("table_name", String(255), primary_key=True),
     Column("source", String(2000), nullable=False),
     Column("version", BigInteger),
-    Column("last_key", String(100_000)),
+    Column("last_key", String(100_000).with_variant(Text(), "mysql", "mariadb", "oracle", "mssql")),
     Column("copied", BigInteger, nullable=False),
     Column("state", String(20), nullable=False),
 )
@@ -134,7 +136,10 @@ class Marks:
                 }
                 for name, version in new
             ]
-            self._connection.execute(upsert(_TABLE, rows, keys=["table_name"], update=[]))
+            if self._connection.dialect.name in ("sqlite", "databricks"):
+                self._connection.execute(upsert(_TABLE, rows, keys=["table_name"], update=[]))
+            else:
+                self._connection.execute(insert(_TABLE), rows)
         self.load()
 
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:

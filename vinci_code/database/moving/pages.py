@@ -23,6 +23,7 @@ def page(report: CopyReport) -> str:
         "<h2>Proof</h2>",
         *[_proof(one) for one in report.tables],
         *_listed("Refused", report.refusals),
+        *_listed("To know", report.notes),
         *_listed("Views, left out", report.views),
         *_listed("Not taken over", report.left_out),
         *_listed("Tables that refer to each other in a circle", report.cycles),

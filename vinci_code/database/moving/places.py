@@ -1,4 +1,4 @@
-"""The two ends of a copy: a SQLite file, the configured Databricks, or a URL."""
+"""The two ends of a copy: a SQLite file, the configured Databricks, or any URL of SQLAlchemy's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine.url import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from vinci_code.core.config import DatabaseSettings, Settings, get_settings
 from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
@@ -38,7 +38,7 @@ class CopyEnd:
     """
 
     name: str
-    backend: Literal["sqlite", "databricks"]
+    backend: Literal["sqlite", "databricks", "other"]
     engine: Engine
     is_ours: bool
     made: Path | None = None
@@ -49,6 +49,25 @@ class CopyEnd:
             self.engine.dispose()
         if self.made is not None and self.made.is_file() and _is_empty(self.made):
             self.made.unlink()
+
+
+def hidden(given: str | Path | URL | Engine) -> str | Path | URL | Engine:
+    """The same, with a URL as an object of which no password is seen in a traceback's frames.
+
+    Raises:
+        CopyRefusedError: SQLAlchemy cannot read the URL.
+    """
+    if not isinstance(given, str) or "://" not in given:
+        return given
+    try:
+        given = make_url(given)
+    except (ArgumentError, ValueError):
+        given = ""
+    if isinstance(given, str):
+        raise CopyRefusedError(
+            ["a URL that SQLAlchemy cannot read; to fix it: write it as sqlite:///FILE"]
+        )
+    return given
 
 
 def place_of(
@@ -70,6 +89,7 @@ def place_of(
         ConfigurationError: The settings cannot be used.
         DatabaseFileError: The SQLite file is not there.
     """
+    given = hidden(given)
     if isinstance(given, Engine):
         return _of_engine(given)
     if isinstance(given, Path):
@@ -81,13 +101,7 @@ def place_of(
         register_secret(str(url.password))
     if url.get_backend_name() == "sqlite" and url.get_driver_name() in ("", "pysqlite"):
         return _sqlite(url, use)
-    shown = url.render_as_string(hide_password=True)
-    refusal = (
-        f"{shown}: SQLite and Databricks can be copied, found {url.drivername}; to fix it: name a "
-        "SQLite file, sqlite:///FILE, or the word databricks, which stands for the warehouse that "
-        "the settings name"
-    )
-    raise CopyRefusedError([refusal])
+    return _other(url)
 
 
 def require_two(source: CopyEnd, target: CopyEnd) -> None:
@@ -100,21 +114,14 @@ def require_two(source: CopyEnd, target: CopyEnd) -> None:
     is_one_file = source.backend == target.backend == "sqlite" and len(files) == 1
     if source.engine is target.engine or (is_one_file and None not in files):
         raise CopyRefusedError([f"{source.name}: it is the source and the target"])
-    if source.backend == target.backend == "databricks" and source.name == target.name:
+    if source.backend == target.backend != "sqlite" and source.name == target.name:
         raise CopyRefusedError([f"{source.name}: it is the source and the target"])
 
 
 def _url_of(given: str | URL) -> URL:
     if isinstance(given, URL):
         return given
-    if "://" not in given:
-        return URL.create("sqlite", database=given)
-    try:
-        return make_url(given)
-    except (ArgumentError, ValueError):
-        raise CopyRefusedError(
-            ["a URL that SQLAlchemy cannot read; to fix it: write it as sqlite:///FILE"]
-        ) from None
+    return URL.create("sqlite", database=given)
 
 
 def _sqlite(url: URL, use: Use) -> CopyEnd:
@@ -162,11 +169,52 @@ def _of_engine(engine: Engine) -> CopyEnd:
         return CopyEnd(name, "sqlite", engine, is_ours=False)
     if hasattr(engine.dialect, "held_by"):
         return CopyEnd(_named(engine), "databricks", engine, is_ours=False)
-    refusal = (
-        f"an engine of {engine.dialect.name}+{engine.dialect.driver}: SQLite and Databricks "
-        "(databricks+vinci) can be copied; to fix it: pass an engine on one of these"
-    )
-    raise CopyRefusedError([refusal])
+    return _of_other(engine, is_ours=False)
+
+
+def _other(url: URL) -> CopyEnd:
+    """A database of which SQLAlchemy knows the dialect, and whose driver is installed."""
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() in ("databricks", "sqlite"):
+        refusal = (
+            f"{shown}: it is not known by its URL, found {url.drivername}; to fix it: name a "
+            "SQLite file, sqlite:///FILE, or the word databricks, which stands for the warehouse "
+            "that the settings name"
+        )
+        raise CopyRefusedError([refusal])
+    try:
+        engine = create_engine(url)
+    except NoSuchModuleError:
+        refusal = (
+            f"{shown}: SQLAlchemy knows no dialect {url.drivername}; to fix it: install the "
+            "package that brings it"
+        )
+        raise CopyRefusedError([refusal]) from None
+    except ImportError as error:
+        missing = f" ({error.name})" if error.name else ""
+        refusal = f"{shown}: its driver{missing} is not installed; to fix it: install it with pip"
+        raise CopyRefusedError([refusal]) from None
+    except ArgumentError as error:
+        raise CopyRefusedError([f"{shown}: {error}; to fix it: change the URL"]) from None
+    return _of_other(engine, is_ours=True)
+
+
+def _of_other(engine: Engine, *, is_ours: bool) -> CopyEnd:
+    dialect = engine.dialect
+    if dialect.is_async or dialect.name in ("databricks", "sqlite"):
+        refusal = (
+            f"an engine of {dialect.name}+{dialect.driver}: it is asynchronous, or another driver "
+            "for a database that is read by one; to fix it: use sqlite+pysqlite, "
+            "databricks+vinci, or a driver without asyncio"
+        )
+        raise CopyRefusedError([refusal])
+    return CopyEnd(_other_name(engine.url), "other", engine, is_ours=is_ours)
+
+
+def _other_name(url: URL) -> str:
+    """What the database is called: without user, password and options."""
+    host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return ", ".join(one for one in (url.get_backend_name(), host, url.database or "") if one)
 
 
 def _named(engine: Engine) -> str:

@@ -17,10 +17,19 @@ from sqlalchemy import (
     UniqueConstraint,
     inspect,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Inspector
 from sqlalchemy.types import NullType
 
 from vinci_code.core.errors import CopyRefusedError
+from vinci_code.database.moving.carrying import (
+    carry_indexes,
+    left_out,
+    no_warnings,
+    own_statements,
+    takes_indexes,
+    triggers_of,
+)
 from vinci_code.database.moving.forms import zone_named
 from vinci_code.database.moving.kinds import (
     UnknownKindError,
@@ -29,9 +38,11 @@ from vinci_code.database.moving.kinds import (
     kind_named,
     kind_of,
     type_on_databricks,
+    type_on_other,
     type_on_sqlite,
 )
 from vinci_code.database.moving.marks import NAME as MARKS_TABLE
+from vinci_code.database.moving.nested import NESTED
 from vinci_code.database.moving.places import CopyEnd
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
 
@@ -70,6 +81,7 @@ class _Planner:
         self._plan = CopyPlan()
         self._used: set[str] = set()
         self._made = MetaData()
+        self._dialects = (source.engine.dialect.name, target.engine.dialect.name)
         self._kinds = _named_kinds(wishes.kinds)
         if wishes.zone is not None:
             try:
@@ -89,11 +101,14 @@ class _Planner:
         known = {_folded(name): name for name in self._to.get_table_names()}
         foreign = {name: self._from.get_foreign_keys(name) for name in names}
         for name in self._ordered(names, foreign):
-            table = self._table(name, known.get(_folded(name)))
+            table = self._table(name, known.get(_folded(name)), names)
             if table is not None:
                 self._plan.tables.append(table)
         for table in self._plan.tables:
-            if not table.exists:
+            if table.statements:
+                triggers = triggers_of(self._from, table.name)
+                self._plan.left_out += [f"{table.name}: the trigger {one}" for one in triggers]
+            elif not table.exists:
                 table.made = self._to_make(table, foreign[table.name])
         others = {_folded(name) for name in found} - {_folded(name) for name in names}
         unused = [
@@ -143,19 +158,24 @@ class _Planner:
                 del waiting[name]
         return ordered
 
-    def _table(self, name: str, target_name: str | None) -> TablePlan | None:
+    def _table(self, name: str, target_name: str | None, names: Sequence[str]) -> TablePlan | None:
         refused = len(self._plan.refusals)
         exists = target_name is not None
         own = target_name or (name.lower() if self._target.backend == "databricks" else name)
         if not exists:
             self._check_name(name, own)
         there = self._columns_of(own) if exists else {}
+        statements = [] if exists else self._own_statements(name, names)
+        computed: set[str] = set()
+        if statements or (exists and self._has_same_statement(name, own)):
+            computed = self._computed(name)
         columns = [
             column
             for one in self._from.get_columns(name)
-            if (column := self._column(name, one, there if exists else None)) is not None
+            if _folded(str(one["name"])) not in computed
+            and (column := self._column(name, one, there if exists else None)) is not None
         ]
-        spare = set(there) - {_folded(column.name) for column in columns}
+        spare = set(there) - {_folded(column.name) for column in columns} - computed
         if exists and spare and len(self._plan.refusals) == refused:
             self._refuse(
                 f"{self._target.name}, {own}",
@@ -167,8 +187,11 @@ class _Planner:
         if len(self._plan.refusals) > refused:
             return None
         key = self._key(name, columns)
-        table = TablePlan(name, own, columns, key, exists=exists)
+        table = TablePlan(name, own, columns, key, exists=exists, statements=statements)
         self._note_key(table)
+        if computed:
+            listed = ", ".join(sorted(computed))
+            table.notes.append(f"computed by both, by the same expressions: {listed}")
         if exists and not self._has_same_key(table):
             return None
         return table
@@ -180,12 +203,11 @@ class _Planner:
         name, place = str(found["name"]), f"{table}.{found['name']}"
         self._used.add(_folded(place))
         shown = _shown(found["type"])
-        if found.get("computed") is not None:
-            self._refuse(place, "it is computed by the database", "copy into a table without it")
-            return None
         named = self._kinds.get(_folded(place))
         try:
-            kind = named or kind_of(found["type"], self._source.engine.dialect.name)
+            is_nested = isinstance(found["type"], NESTED)
+            own = None if is_nested else named
+            kind = own or kind_of(found["type"], self._source.engine.dialect.name)
         except UnknownKindError as error:
             self._refuse(
                 place,
@@ -194,11 +216,17 @@ class _Planner:
             )
             return None
         notes: list[str] = [] if named is None else [f"taken as {kind}, as it was said"]
+        if found.get("computed") is not None:
+            notes.append("computed by the source; its values are copied, and computed no more")
         if there is None:
             return self._new_column(place, name, kind, found, notes)
         other = there.get(_folded(name))
         if other is None:
             self._refuse(place, "the target's table has no such column", "add it there")
+            return None
+        if other.get("computed") is not None:
+            fix = "copy into a table without it"
+            self._refuse(place, "it is computed by the target, and cannot be written", fix)
             return None
         return self._matched(place, kind, found, other, notes)
 
@@ -213,17 +241,19 @@ class _Planner:
             return None
         if self._source.backend == "sqlite" and kind.name == "instant":
             kind = self._in_zone(place, kind)
-        if on_databricks:
-            made = type_on_databricks(kind)
-        elif self._source.backend == "sqlite" and not isinstance(found["type"], NullType):
-            made = found["type"]
-        else:
-            made = type_on_sqlite(kind)
-        if not on_databricks and kind.name == "instant":
+        try:
+            made = self._made_type(kind, found["type"])
+        except UnknownKindError as error:
+            fix = "make the target's table yourself, with a type that holds these values"
+            self._refuse(f"{place} of the target", str(error), fix)
+            return None
+        is_sqlite = self._target.backend == "sqlite"
+        if is_sqlite and kind.name == "instant":
             notes.append("kept in UTC, as UtcDateTime reads it")
-        if not on_databricks and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
+        if is_sqlite and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
             notes.append("SQLite keeps 64 bits of it: a value with more digits is refused")
-        if kind.name == "text" and on_databricks and getattr(found["type"], "length", None):
+        is_unbound = self._source.backend == "sqlite" != self._target.backend
+        if kind.name == "text" and is_unbound and getattr(found["type"], "length", None):
             notes.append("the length is not enforced, as SQLite enforces none")
         return ColumnPlan(
             name,
@@ -234,7 +264,36 @@ class _Planner:
             nullable=bool(found["nullable"]),
             notes=tuple(notes),
             made=made,
+            nested=(kind.nested, kind.nested if on_databricks else None),
         )
+
+    def _computed(self, name: str) -> set[str]:
+        found = self._from.get_columns(name)
+        return {_folded(str(one["name"])) for one in found if one.get("computed") is not None}
+
+    def _own_statements(self, name: str, names: Sequence[str]) -> list[str]:
+        """What makes the table between two files as it is; nothing where it refers to others."""
+        if self._dialects != ("sqlite", "sqlite"):
+            return []
+        known = {_folded(one) for one in names}
+        referred = {_folded(one["referred_table"]) for one in self._from.get_foreign_keys(name)}
+        return own_statements(self._from, name) if referred <= known else []
+
+    def _has_same_statement(self, name: str, own: str) -> bool:
+        """Whether a table is made by the same text in both files."""
+        if self._dialects != ("sqlite", "sqlite"):
+            return False
+        theirs, ours = own_statements(self._from, name), own_statements(self._to, own)
+        return bool(theirs) and theirs[:1] == ours[:1]
+
+    def _made_type(self, kind: ValueKind, found: Any) -> Any:
+        """The type that the target's column is made with."""
+        if self._target.backend == "databricks":
+            return type_on_databricks(kind)
+        if self._target.backend == "other":
+            return type_on_other(kind, self._target.engine.dialect.name)
+        is_known = self._source.backend == "sqlite" and not isinstance(found, NullType)
+        return found if is_known else type_on_sqlite(kind)
 
     def _matched(
         self, place: str, kind: ValueKind, found: Any, other: Any, notes: list[str]
@@ -248,19 +307,26 @@ class _Planner:
             self._refuse(f"{place} of the target", str(error), "give it a type that says more")
             return None
         zone = self._wishes.zone
+        if theirs.name == "json" and not self._keeps_text(other["type"]):
+            self._refuse(
+                f"{place} of the target",
+                f"{typed} keeps a document in a form of its own, and not its text",
+                "make it a JSON or a TEXT",
+            )
+            return None
         pair = {kind.name, theirs.name}
         if pair == {"moment", "instant"} or kind.name == theirs.name == "instant":
             if self._target.backend == "sqlite" != self._source.backend:
                 zone = zone or "UTC"
                 notes.append(f"kept in {zone}")
-            elif self._source.backend == "sqlite" and zone is None:
+            elif zone is None and self._must_have_zone(kind, theirs):
                 self._refuse(
                     place,
                     f"moments without a zone are to become instants ({typed})",
                     "say which zone they are in: --timezone UTC, --timezone Europe/Berlin",
                 )
                 return None
-            elif self._source.backend == self._target.backend == "databricks":
+            elif not self._must_have_zone(kind, theirs):
                 zone = None
             else:
                 notes.append(f"moments are taken to be in {zone}")
@@ -275,8 +341,29 @@ class _Planner:
             )
             return None
         return ColumnPlan(
-            name, own, common, _shown(found["type"]), typed, bool(other["nullable"]), tuple(notes)
+            name,
+            own,
+            common,
+            _shown(found["type"]),
+            typed,
+            bool(other["nullable"]),
+            tuple(notes),
+            nested=(kind.nested, theirs.nested),
         )
+
+    def _must_have_zone(self, kind: ValueKind, theirs: ValueKind) -> bool:
+        """Whether moments of the source are without a zone, and become instants."""
+        if self._source.backend == "sqlite":
+            return True
+        is_read = self._source.backend == "other" and kind.name == "moment"
+        return is_read and theirs.name == "instant"
+
+    def _keeps_text(self, kind: Any) -> bool:
+        """Whether a column of documents is known to give back the text that it was given."""
+        if self._target.backend != "other":
+            return True
+        is_postgres = self._target.engine.dialect.name == "postgresql"
+        return is_postgres and not isinstance(kind, JSONB)
 
     def _in_zone(self, place: str, kind: ValueKind) -> ValueKind:
         if self._wishes.zone is None:
@@ -330,13 +417,21 @@ class _Planner:
         ]
         constraints = [
             UniqueConstraint(*one["column_names"], name=one["name"])
-            for one in self._from.get_unique_constraints(table.name)
+            for one in self._unique(table.name)
         ]
         made = Table(table.target_name, self._made, *columns, *constraints)
+        takes = takes_indexes(*self._dialects)
+        self._plan.left_out += left_out(self._from, table.name, indexes=not takes)
+        if takes:
+            names = {one.name: one.target_name for one in table.columns}
+            self._plan.left_out += carry_indexes(self._from, table.name, made, names)
         for one in foreign:
             self._refer(table, made, one)
-        self._note_left_out(table)
         return made
+
+    def _unique(self, name: str) -> Sequence[Any]:
+        with no_warnings():
+            return self._from.get_unique_constraints(name)
 
     def _is_number(self, column: ColumnPlan, primary: Sequence[str]) -> bool:
         is_only = [column.name] == list(primary) and column.kind.name == "integer"
@@ -354,9 +449,14 @@ class _Planner:
             )
             return
         is_later = order.index(parent.name) > order.index(table.name)
-        if is_later and self._target.backend == "databricks":
+        if is_later and self._target.backend != "sqlite":
             self._plan.left_out.append(
                 f"{table.name}: the foreign key ({columns}) to {referred}, which is made later"
+            )
+            return
+        if parent is table and self._target.backend == "other":
+            self._plan.left_out.append(
+                f"{table.name}: the foreign key ({columns}) to itself, which chunks would break"
             )
             return
         remote = found["referred_columns"] or list(parent.key)
@@ -372,17 +472,6 @@ class _Planner:
         )
         if parent.exists and parent.target_name not in self._made.tables:
             Table(parent.target_name, self._made, autoload_with=self._to.bind)
-
-    def _note_left_out(self, table: TablePlan) -> None:
-        name = table.name
-        for one in self._from.get_columns(name):
-            if one.get("default") is not None:
-                self._plan.left_out.append(f"{name}.{one['name']}: its DEFAULT")
-        if self._source.backend == "sqlite":
-            for check in self._from.get_check_constraints(name):
-                self._plan.left_out.append(f"{name}: CHECK ({check['sqltext']})")
-            for index in self._from.get_indexes(name):
-                self._plan.left_out.append(f"{name}: the index {index['name']}")
 
     def _refuse(self, place: str, reason: str, fix: str) -> None:
         self._plan.refusals.append(Refusal(place, reason, fix))

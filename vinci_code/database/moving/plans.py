@@ -44,6 +44,7 @@ class ColumnPlan:
         nullable: Whether it may be NULL.
         notes: Decisions that a reader would want to know.
         made: The SQLAlchemy type that the target makes it with, where it makes it.
+        nested: The ARRAY, MAP or STRUCT that it is in the source, and in the target.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ColumnPlan:
     nullable: bool = True
     notes: tuple[str, ...] = ()
     made: Any = None
+    nested: tuple[Any, Any] = (None, None)
 
 
 @dataclass
@@ -70,6 +72,7 @@ class TablePlan:
         version: Of a table on Databricks, the version that is read.
         notes: Decisions that a reader would want to know.
         made: The table as the target is to make it, of SQLAlchemy's.
+        statements: The statements that make it instead, between two SQLite files.
         state: ``new``, or ``copying`` and ``copied`` where the target says so.
     """
 
@@ -82,6 +85,7 @@ class TablePlan:
     version: int | None = None
     notes: list[str] = field(default_factory=list)
     made: Any = None
+    statements: Sequence[str] = ()
     state: str = "new"
 
     @property

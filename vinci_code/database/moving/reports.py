@@ -96,6 +96,7 @@ class CopyReport:
         refusals: What cannot be copied; with one of them nothing was.
         dangling: Foreign keys of the target, on SQLite, that refer to rows which are not there.
         is_atomic: Whether each chunk and its mark were one transaction.
+        notes: How the databases were read, and who has computed checksums, where it is not obvious.
         timeline: Seconds since the start, and how many rows were copied until then.
     """
 
@@ -111,6 +112,7 @@ class CopyReport:
     refusals: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
     is_atomic: bool = True
+    notes: list[str] = field(default_factory=list)
     timeline: list[tuple[float, int]] = field(default_factory=list)
 
     @property
@@ -140,6 +142,7 @@ class CopyReport:
             "refusals": self.refusals,
             "dangling": self.dangling,
             "one_transaction_per_chunk": self.is_atomic,
+            "notes": self.notes,
             "timeline": [[round(at, 3), rows] for at, rows in self.timeline],
         }
 
@@ -153,6 +156,7 @@ class CopyReport:
         lines += [f"Not taken over: {one}" for one in self.left_out]
         lines += [f"Refused: {one}" for one in self.refusals]
         lines += [f"Refers to rows that are not there: {one}" for one in self.dangling]
+        lines += [f"To know: {one}" for one in self.notes]
         if not self.is_atomic:
             lines.append(
                 "The target has no transactions of several tables: each chunk was written by key, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
 from vinci_code.database.moving import hashing
 from vinci_code.database.moving.canonical import canonical
-from vinci_code.database.moving.forms import Form, NoPlainValueError, reader, writer
+from vinci_code.database.moving.errors import NoPlainValueError
+from vinci_code.database.moving.forms import Form, reader, writer
 from vinci_code.database.moving.plans import (
     CHUNK_BYTES,
     Chunk,
@@ -116,6 +117,14 @@ class SqliteSide:
             CopyRefusedError: SQLite would change a value.
         """
         self._write(connection, table, chunk, "")
+
+    def insert_all(self, connection: Connection, table: TablePlan, chunks: Iterable[Chunk]) -> int:
+        """Write all rows of a table in the transaction that is going on; return their number."""
+        rows = 0
+        for chunk in chunks:
+            rows += chunk.rows
+            self.insert(connection, table, chunk)
+        return rows
 
     def insert_missing(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows whose key is not there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -206,8 +206,9 @@ class CatalogStore:
         for name, data in self.store.objects("schema"):
             catalog, _, schema = name.partition(".")
             self.catalogs[catalog].schemas[schema] = Schema(schema, **_from_record(data))
+        reclaimed = self.store.reclaimed()
         for name, data in self.store.objects("table"):
-            self._load_table(TableName(*name.split(".")), data)
+            self._load_table(TableName(*name.split(".")), data, reclaimed)
         for name, data in self.store.objects("view"):
             self._load_view(TableName(*name.split(".")), data)
         for name, data in self.store.objects("volume"):
@@ -215,7 +216,9 @@ class CatalogStore:
         for number, physical, value in self.store.identities():
             self.identity[number, physical] = int(value)
 
-    def _load_table(self, name: TableName, data: dict[str, Any]) -> None:
+    def _load_table(
+        self, name: TableName, data: dict[str, Any], reclaimed: Mapping[int, int]
+    ) -> None:
         number = int(str(data["id"]))
         schemas = [
             (version, model.schema_from_json(item)) for version, item in self.store.schemas(number)
@@ -231,7 +234,9 @@ class CatalogStore:
             schemas,
             commits[-1].timestamp,
             self.store.loaded(number),
+            reclaimed.get(number, 0),
         )
+        table.count_removed()
         self.catalogs[name.catalog].schemas[name.schema].tables[name.name] = table
         self._next_table = max(self._next_table, number + 1)
 

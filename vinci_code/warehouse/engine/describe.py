@@ -111,6 +111,17 @@ def _table(work: Work, reader: Reader) -> Result:
     return rows_result("DESCRIBE", text_columns("col_name", "data_type", "comment"), rows)
 
 
+def table_details(work: Work, parts: list[str]) -> list[tuple[str, str]]:
+    """What DESCRIBE TABLE EXTENDED tells of a table or view below its columns, by its labels.
+
+    Raises:
+        SqlError: ``TABLE_OR_VIEW_NOT_FOUND``.
+    """
+    found = _found(work, parts)
+    rows = _view_rows(found) if isinstance(found, View) else _table_rows(found)
+    return [(label, value) for label, value, _ in rows]
+
+
 def _found(work: Work, parts: list[str]) -> Table | View:
     if len(parts) == 1 and parts[0].lower() in work.temporary_views:
         return work.temporary_views[parts[0].lower()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from vinci_code.warehouse.engine.catalog import CatalogStore
 from vinci_code.warehouse.engine.dispatch import execute
 from vinci_code.warehouse.engine.session import EngineSession
-from vinci_code.warehouse.engine.store import Store
+from vinci_code.warehouse.engine.store import MEMORY_LIMIT, Store
 from vinci_code.warehouse.engine.transactions import Engineroom
 from vinci_code.warehouse.engine.volume_files import VolumeFiles
 from vinci_code.warehouse.engine.volumes import Volumes
@@ -30,6 +30,7 @@ class Engine:
         transactions: bool = True,
         *,
         appends_conflict: bool = False,
+        memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         """Open the engine.
 
@@ -39,9 +40,11 @@ class Engine:
             transactions: ``False`` for a workspace where they are not enabled.
             appends_conflict: Whether two transactions that only insert into the same table
                 conflict. Delta lets them pass; the driver's documentation says that they conflict.
+            memory_limit: How many bytes of memory tables, sorts, joins and aggregates may take;
+                what exceeds it lies in temporary files.
         """
         self.transactions = transactions
-        self._store = Store(path)
+        self._store = Store(path, memory_limit)
         try:
             self._files = VolumeFiles(self._store, None if path is None else Path(path))
         except BaseException:
@@ -62,12 +65,12 @@ class Engine:
         """Open a session.
 
         Args:
-            catalog: The first current catalog.
-            schema: The first current schema.
+            catalog: The first current catalog; it may be created later.
+            schema: The first current schema; it may be created later.
             configuration: Session parameters.
 
         Raises:
-            SqlError: For a catalog, schema or parameter that cannot be taken.
+            SqlError: For a parameter that cannot be taken.
         """
         session = EngineSession(
             self._room,

@@ -254,6 +254,11 @@ def _catalog_name(_view: CatalogView, catalogs: list[str]) -> Iterator[tuple[Any
     yield (catalogs[0] if len(catalogs) == 1 else SYSTEM_CATALOG,)
 
 
+def _nothing(_view: CatalogView, _catalogs: list[str]) -> Iterator[tuple[Any, ...]]:
+    """No rows: SQL that makes such things is refused, so that there is none."""
+    yield from ()
+
+
 TABLES: dict[str, tuple[list[Column], _RowsOf]] = {
     "catalogs": (
         _columns(
@@ -354,5 +359,38 @@ TABLES: dict[str, tuple[list[Column], _RowsOf]] = {
             "sql_path",
         ),
         _check_constraints,
+    ),
+    # Of these two the documentation has other names than the statements of dbt-databricks, which
+    # run on every workspace; both can be read.
+    "row_filters": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "filter_name", "target_columns",
+            "catalog_name", "schema_name", "filter_catalog", "filter_schema", "filter_col_usage",
+        ),
+        _nothing,
+    ),
+    "column_masks": (
+        _columns(
+            "table_catalog", "table_schema", "table_name", "column_name", "mask_name",
+            "using_columns", "catalog_name", "schema_name", "mask_catalog", "mask_schema",
+            "mask_col_usage",
+        ),
+        _nothing,
+    ),
+    "catalog_tags": (_columns("catalog_name", "tag_name", "tag_value"), _nothing),
+    "schema_tags": (_columns("catalog_name", "schema_name", "tag_name", "tag_value"), _nothing),
+    "table_tags": (
+        _columns("catalog_name", "schema_name", "table_name", "tag_name", "tag_value"),
+        _nothing,
+    ),
+    "column_tags": (
+        _columns(
+            "catalog_name", "schema_name", "table_name", "column_name", "tag_name", "tag_value",
+        ),
+        _nothing,
+    ),
+    "volume_tags": (
+        _columns("catalog_name", "schema_name", "volume_name", "tag_name", "tag_value"),
+        _nothing,
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""INSERT INTO and INSERT OVERWRITE."""
+"""INSERT INTO, INSERT OVERWRITE and INSERT INTO … REPLACE WHERE."""
 # ruff: noqa: S608 - the names and values in this SQL are made by the engine itself
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlglot import exp
 from vinci_code.warehouse.engine.assignments import is_default
 from vinci_code.warehouse.engine.model import TableColumn, TableState
 from vinci_code.warehouse.engine.names import backtick, duckdb_name
+from vinci_code.warehouse.engine.replace_where import replacing
 from vinci_code.warehouse.engine.result import Result, counts_result
 from vinci_code.warehouse.engine.rows import (
     check_append_only,
@@ -34,15 +35,18 @@ _OVERFLOWS = ("CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 
 def insert(work: Work, expression: exp.Insert) -> Result:
-    """Run INSERT INTO and INSERT OVERWRITE."""
+    """Run INSERT INTO, INSERT OVERWRITE and INSERT INTO … REPLACE WHERE."""
     _refuse_insert_forms(expression)
     table, names = _insert_target(expression)
     state = work.transaction.target(work.name(work.table_parts(table)))
     overwrite = bool(expression.args.get("overwrite"))
-    if overwrite:
+    where = expression.args.get("where")
+    if overwrite or where is not None:
         check_append_only(state)
     plan = _insert_plan(work, state, expression, names)
     count, effect = write_query(work, state, plan, overwrite=overwrite)
+    if where is not None:
+        effect = replacing(work, effect, where)
     work.transaction.apply(effect)
     return counts_result("INSERT", [("num_affected_rows", count), ("num_inserted_rows", count)])
 
@@ -166,8 +170,6 @@ def by_position(state: TableState, source: TranslatedQuery) -> InsertPlan:
 
 
 def _refuse_insert_forms(expression: exp.Insert) -> None:
-    if expression.args.get("where") is not None:
-        raise unsupported("INSERT INTO … REPLACE WHERE")
     if expression.args.get("partition") or expression.find(exp.Partition):
         raise unsupported("INSERT … PARTITION (…)")
     for name in ("returning", "conflict", "exists", "is_function", "stored", "settings"):

@@ -220,7 +220,9 @@ class TableState:
 class Table:
     """A table and its past; replaced states are kept for time travel.
 
-    ``loaded`` are the paths of the files that COPY INTO has loaded into it.
+    ``loaded`` are the paths of the files that COPY INTO has loaded into it. ``oldest`` is the first
+    version whose rows can be read: what was removed before was reclaimed. ``removed_rows`` is how
+    many removed rows are kept for the versions since then.
     """
 
     state: TableState
@@ -230,6 +232,13 @@ class Table:
     schemas: list[tuple[int, TableSchema]] = field(default_factory=list)
     altered: datetime | None = None
     loaded: set[str] = field(default_factory=set)
+    oldest: int = 0
+    removed_rows: int = 0
+
+    def count_removed(self) -> None:
+        """Count the removed rows that are kept."""
+        kept = (commit.removed for commit in self.commits if commit.version > self.oldest)
+        self.removed_rows = sum(kept)
 
     @property
     def name(self) -> TableName:

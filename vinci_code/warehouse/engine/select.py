@@ -15,9 +15,12 @@ from vinci_code.warehouse.engine.session import EngineSession
 from vinci_code.warehouse.engine.transaction_errors import from_engine
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import query
+from vinci_code.warehouse.sql.bounds import has_variable_size, makes_much
 from vinci_code.warehouse.sql.query import TranslatedQuery
 
 BATCH_ROWS = 122_880  # a row group of DuckDB
+# Texts and lists of 2,048 rows may have 64 MiB together, which is what a batch is a multiple of.
+SIZED_BATCH_ROWS = 8_192
 # A warehouse computes the whole result before it answers, so an error in the last row is an error
 # of the statement. Results up to this size behave the same here; the rest of a larger one is read
 # later.
@@ -75,8 +78,10 @@ class _Batches:
                     made = f"CREATE TEMP TABLE {_KEPT} ({names}) AS {sql}"
                     self._cursor.execute(made, binds or None)
                     sql, binds = f"FROM temp.{_KEPT}", {}
+                sized = any(has_variable_size(column.type) for column in columns)
+                rows = SIZED_BATCH_ROWS if sized and makes_much(self._sql) else BATCH_ROWS
                 relation = self._cursor.sql(sql, params=binds or None)
-                self._reader = relation.to_arrow_reader(BATCH_ROWS)
+                self._reader = relation.to_arrow_reader(rows)
                 del relation
                 self._read_ahead()
         except BaseException:

@@ -17,7 +17,8 @@ from vinci_code.warehouse.engine.catalog_view import CatalogView
 from vinci_code.warehouse.engine.model import View
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.engine.transactions import Engineroom, Transaction
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, too_complex
+from vinci_code.warehouse.sql.interruption import checked_by
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
 from vinci_code.warehouse.sql.query_context import USER
 
@@ -67,19 +68,17 @@ class EngineSession:
         """Open a session, as ``Engine.open_session`` says; ``run`` runs a statement of it.
 
         Raises:
-            SqlError: For a catalog or schema that is not there, or a parameter that cannot be
-                taken.
+            SqlError: For a parameter that cannot be taken.
         """
         self.room = room
         self.run = run
         self.user = user
         self.transactions = transactions
         self.configuration = settings.initial(configuration or {})
-        self.catalog, self.schema = DEFAULT_CATALOG, DEFAULT_SCHEMA
-        if catalog is not None:
-            self.use_catalog(catalog)
-        if schema is not None:
-            self.use_schema(self.catalog, schema)
+        # Not looked up: clients open a session in a schema that they are about to create (the
+        # tests of databricks-sql-python, dbt). The first statement that needs it finds out.
+        self.catalog = DEFAULT_CATALOG if catalog is None else catalog.lower()
+        self.schema = DEFAULT_SCHEMA if schema is None else schema.lower()
         self.autocommit = True
         self.temporary_views: dict[str, View] = {}
         self.open_transaction: Transaction | None = None
@@ -113,11 +112,15 @@ class EngineSession:
             timer = self._timer(running)
             try:
                 check_limits(parameters)
-                return self.run(self, text, parameters)
+                with checked_by(self.check_interrupt):
+                    return self.run(self, text, parameters)
             except duckdb.Error as error:
                 raise self._failure(running, errors.from_engine(error, text)) from error
             except SqlError as error:
                 raise self._failure(running, error) from error.__cause__
+            except RecursionError:
+                # Without its cause: the thousand frames of it are of no use to anybody.
+                raise self._failure(running, too_complex()) from None
             finally:
                 if timer is not None:
                     timer.cancel()

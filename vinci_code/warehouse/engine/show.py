@@ -5,10 +5,9 @@ https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
-from vinci_code.warehouse.engine import properties
+from vinci_code.warehouse.engine import properties, show_catalog
 from vinci_code.warehouse.engine.catalog import INFORMATION_SCHEMA, table_not_found
 from vinci_code.warehouse.engine.catalog_view import CatalogView
 from vinci_code.warehouse.engine.information_schema import TABLES
@@ -20,6 +19,7 @@ from vinci_code.warehouse.engine.result import Result, rows_result, text_columns
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.builtins import FUNCTIONS
 from vinci_code.warehouse.sql.errors import unsupported
+from vinci_code.warehouse.sql.regular_expressions import Wildcard, wildcards
 from vinci_code.warehouse.sql.types import BOOLEAN, STRING, Column
 
 
@@ -40,11 +40,13 @@ def like_pattern(reader: Reader) -> Callable[[str], bool]:
     if not asked and not reader.at_string:
         return lambda _: True
     text = reader.string()
-    parts = [
-        ".*".join(re.escape(piece) for piece in item.strip().split("*")) for item in text.split("|")
-    ]
-    pattern = re.compile("|".join(f"(?:{part})\\Z" for part in parts), re.IGNORECASE | re.DOTALL)
-    return lambda name: pattern.match(name) is not None
+    patterns = []
+    for item in text.split("|"):
+        pieces: list[str | Wildcard] = []
+        for piece in item.strip().split("*"):
+            pieces += [piece, Wildcard.TEXT]
+        patterns.append(wildcards(pieces[:-1]))
+    return lambda name: any(pattern.fullmatch(name) for pattern in patterns)
 
 
 def _catalogs(work: Work, reader: Reader) -> Result:
@@ -77,6 +79,26 @@ def _schema_and_pattern(work: Work, reader: Reader) -> tuple[str, str, bool, Cal
     if schema != INFORMATION_SCHEMA:
         work.catalogs.schema(catalog, schema)
     return catalog, schema, named, matches
+
+
+def _of_catalog(
+    action: Callable[[Work, Reader, str | None, show_catalog.Pattern], Result],
+    otherwise: Callable[[Work, Reader], Result],
+) -> Callable[[Work, Reader], Result]:
+    """What runs ``IN CATALOG c`` and ``IN ALL CATALOGS``, and the usual form otherwise."""
+
+    def run(work: Work, reader: Reader) -> Result:
+        if reader.accept("IN", "ALL", "CATALOGS"):
+            return action(work, reader, None, like_pattern)
+        start = reader.index
+        if reader.accept("IN", "CATALOG"):
+            # A schema or table may have this name, too: then no other name comes after it.
+            if reader.at_name and not reader.peek("LIKE"):
+                return action(work, reader, reader.identifier(), like_pattern)
+            reader.index = start
+        return otherwise(work, reader)
+
+    return run
 
 
 def _tables(work: Work, reader: Reader) -> Result:
@@ -272,10 +294,10 @@ _FORMS: tuple[tuple[tuple[str, ...], Callable[[Work, Reader], Result]], ...] = (
     (("CATALOGS",), _catalogs),
     (("SCHEMAS",), _schemas),
     (("DATABASES",), _schemas),
-    (("TABLES",), _tables),
+    (("TABLES",), _of_catalog(show_catalog.show_tables, _tables)),
     (("VIEWS",), _views),
     (("VOLUMES",), _volumes),
-    (("COLUMNS",), _columns),
+    (("COLUMNS",), _of_catalog(show_catalog.show_columns, _columns)),
     (("TBLPROPERTIES",), _properties),
     (("CREATE", "TABLE"), _create_table),
     (("FUNCTIONS",), _all_functions),

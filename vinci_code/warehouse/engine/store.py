@@ -46,6 +46,10 @@ from vinci_code.warehouse.engine.names import duckdb_literal, duckdb_name
 from vinci_code.warehouse.sql import functions
 
 DATABASE = "wh"
+MEMORY_LIMIT = 512 * 1024 * 1024
+"""How many bytes of memory tables, sorts, joins and aggregates may take, where nothing is said."""
+TEMPORARY_LIMIT = 16 * 1024**3
+"""How many bytes temporary files may take."""
 ADDED = "_added"
 REMOVED = "_removed"
 
@@ -88,8 +92,16 @@ class Change:
 class Store:
     """The DuckDB instance of an engine."""
 
-    def __init__(self, path: str | Path | None) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        memory_limit: int = MEMORY_LIMIT,
+        temporary_limit: int = TEMPORARY_LIMIT,
+    ) -> None:
         """Open the store in a file; without one it is kept in memory.
+
+        What exceeds ``memory_limit`` bytes lies in temporary files, of ``temporary_limit`` bytes
+        together; a statement that needs more fails.
 
         A file that is made, and what DuckDB puts beside it, can be read by their owner alone; one
         that is there keeps its mode, and that others can read or change it is a warning.
@@ -115,6 +127,8 @@ class Store:
             config={
                 "python_enable_replacements": False,
                 "temp_directory": spilled,
+                "memory_limit": f"{memory_limit}B",
+                "max_temp_directory_size": f"{temporary_limit}B",
                 # Nothing is got from the network.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
@@ -209,6 +223,7 @@ class Store:
     def drop(self, cursor: duckdb.DuckDBPyConnection, number: int) -> None:
         """Remove a table's rows and everything recorded about it."""
         cursor.execute(f"DROP TABLE {DATABASE}.t{number}")
+        self.remove(cursor, _RECLAIMED, str(number))
         for name in ("meta_commit", "meta_schema", "meta_identity", "meta_loaded"):
             cursor.execute(f"DELETE FROM {DATABASE}.{name} WHERE id = ?", [number])
 
@@ -236,6 +251,25 @@ class Store:
                 f"SELECT {listed}, {version} FROM {change.added}"
             )
         self.record(cursor, change)
+
+    def reclaim(self, cursor: duckdb.DuckDBPyConnection, state: TableState, oldest: int) -> None:
+        """Forget the rows that were removed in a version up to ``oldest``.
+
+        The table is written anew: DuckDB keeps the place of a deleted row. So every row gets
+        another ``rowid``, and nobody may hold one. The caller holds the transaction and the lock.
+        """
+        table, fresh = f"{DATABASE}.{state.physical}", f"{state.physical}_kept"
+        cursor.execute(
+            f"CREATE TABLE {DATABASE}.{fresh} AS SELECT * FROM {table} "
+            f"WHERE {REMOVED} IS NULL OR {REMOVED} > {oldest}"
+        )
+        cursor.execute(f"DROP TABLE {table}")
+        cursor.execute(f"ALTER TABLE {DATABASE}.{fresh} RENAME TO {state.physical}")
+        self.put(cursor, _RECLAIMED, str(state.id), {"oldest": oldest})
+
+    def reclaimed(self) -> dict[int, int]:
+        """Return the oldest readable version of each table that lost older ones."""
+        return {int(name): int(data["oldest"]) for name, data in self.objects(_RECLAIMED)}
 
     def record(self, cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
         """Write the history, the metadata and the identity values of a commit."""
@@ -316,6 +350,7 @@ class Store:
 
 
 _MAX_IDLE = 16
+_RECLAIMED = "reclaimed"
 
 
 def visible(version: int) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from vinci_code.warehouse.engine.model import Table, TableState
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
+
+KEPT_ROWS = 1_000_000
+"""How many removed rows of a table are kept, so that older versions can be read."""
 
 
 def at_version(table: Table, version: int) -> TableState:
     """Return a table at a version.
 
     Raises:
-        SqlError: ``DELTA_VERSION_NOT_FOUND`` where there is no such version.
+        SqlError: ``DELTA_VERSION_NOT_FOUND`` where there is no such version; a refusal by name
+            where rows of it were reclaimed.
     """
     if not 0 <= version <= table.state.version:
         raise SqlError(
@@ -21,7 +25,7 @@ def at_version(table: Table, version: int) -> TableState:
             f"Cannot time travel Delta table to version {version}. Available versions: "
             f"[0, {table.state.version}].",
         )
-    return table.at(version)
+    return _kept(table, version)
 
 
 def at_timestamp(table: Table, moment: datetime) -> TableState:
@@ -47,6 +51,15 @@ def at_timestamp(table: Table, moment: datetime) -> TableState:
             f"to this table ({table.name}). Please use a timestamp after {_shown(first)}.",
         )
     version = max(item.version for item in table.commits if item.timestamp <= moment)
+    return _kept(table, version)
+
+
+def _kept(table: Table, version: int) -> TableState:
+    if version < table.oldest:
+        raise unsupported(
+            f"version {version} of {table.name}: rows that were removed before version "
+            f"{table.oldest} were reclaimed, since there were more than {KEPT_ROWS} of them"
+        )
     return table.at(version)
 
 

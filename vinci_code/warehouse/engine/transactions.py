@@ -9,6 +9,8 @@ its own changes to its own reads, and commits all tables in one step.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,11 @@ from vinci_code.warehouse.engine.clock import Clock
 from vinci_code.warehouse.engine.model import Commit, Table, TableState
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.store import Change, Store, select_rows, visible
+from vinci_code.warehouse.engine.time_travel import KEPT_ROWS
 from vinci_code.warehouse.engine.volumes import Volumes
+from vinci_code.warehouse.sql.errors import unsupported
+
+logger = logging.getLogger(__name__)
 
 ROW_ID = "_rid"
 ACTION = "_action"
@@ -98,6 +104,8 @@ class Engineroom:
         self.clock = Clock()
         self.appends_conflict = appends_conflict
         self.sequence = 0
+        self.pins_lock = threading.Lock()
+        self._pinned: set[Transaction] = set()
         for table in catalog.all_tables():
             self.clock.advance(table.commits[-1].timestamp)
 
@@ -125,6 +133,48 @@ class Engineroom:
             for change in changes:
                 self._show(change)
 
+    def pin(self, transaction: Transaction) -> None:
+        """Keep the rows of every version while a transaction holds versions and row numbers."""
+        with self.pins_lock:
+            self._pinned.add(transaction)
+
+    def unpin(self, transaction: Transaction) -> None:
+        """Let removed rows be reclaimed; nothing where it is not pinned."""
+        with self.pins_lock:
+            self._pinned.discard(transaction)
+
+    def reclaim(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        changes: list[Change],
+        transaction: Transaction,
+    ) -> None:
+        """Forget removed rows of the tables just changed, where too many are kept.
+
+        The caller holds the commit lock, and its transaction is the one that has just ended. Where
+        another is open, a later commit does it.
+        """
+        for change in changes:
+            table = self.catalog.find_table(change.base.name)
+            if table is None or table.state.id != change.base.id:
+                continue
+            oldest = _oldest_to_keep(table)
+            if oldest == table.oldest:
+                continue
+            with self.pins_lock:
+                if self._pinned - {transaction}:
+                    return
+                try:
+                    with self.store.transaction(cursor):
+                        self.store.reclaim(cursor, table.state, oldest)
+                except duckdb.Error as error:
+                    # What was committed is committed; a later commit tries again.
+                    logger.warning("Removed rows of %s were not reclaimed: %s", table.name, error)
+                    return
+                with self.catalog.lock:
+                    table.oldest = oldest
+                    table.count_removed()
+
     def _show(self, change: Change) -> None:
         table = self.catalog.table(change.base.name)
         commit = replace(change.commit, sequence=self.sequence)
@@ -135,6 +185,7 @@ class Engineroom:
         for physical, value in change.identity.items():
             self.catalog.identity[change.base.id, physical] = value
         table.commits.append(commit)
+        table.removed_rows += commit.removed
         table.altered = commit.timestamp
         table.state = state
 
@@ -147,6 +198,19 @@ class Engineroom:
             read_version=base.version,
             isolation=conflicts.isolation_level(base.schema),
         )
+
+
+def _oldest_to_keep(table: Table) -> int:
+    """The oldest version that stays readable, by the number of removed rows that this takes."""
+    kept = 0
+    if table.removed_rows <= KEPT_ROWS:
+        return table.oldest
+    for commit in reversed(table.commits):
+        kept += commit.removed
+        # Half of them, so that not every commit writes the table anew.
+        if kept > KEPT_ROWS // 2:
+            return commit.version
+    return table.oldest
 
 
 class Transaction:
@@ -194,8 +258,18 @@ class Transaction:
             table = self.room.catalog.find_table(name)
             if table is None:
                 return None
+            if not self._states:
+                self.room.pin(self)
+                if not self.interactive:
+                    # What came between its begin and this may have reclaimed what it would see.
+                    self._sequence = self.room.sequence
             with self.room.catalog.lock:
                 state = table.as_of(self._sequence)
+            if state.version < table.oldest:
+                raise unsupported(
+                    f"reading {name} as it was before its removed rows were reclaimed: begin the "
+                    "transaction again"
+                )
             self._states[name] = state
         if read:
             self._read.add(state.id)
@@ -285,6 +359,8 @@ class Transaction:
                     changes = [self._change(writes) for writes in self._writes.values()]
                     with self._shield():
                         self.room.publish(self.cursor, changes)
+                        self._free(self._staged)
+                        self.room.reclaim(self.cursor, changes, self)
         finally:
             self.discard()
 
@@ -294,6 +370,7 @@ class Transaction:
         self._writes.clear()
         self._states.clear()
         self._read.clear()
+        self.room.unpin(self)
 
     def _free(self, relations: list[str]) -> None:
         self._staged = [name for name in self._staged if name not in relations]

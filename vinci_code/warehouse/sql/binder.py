@@ -17,6 +17,7 @@ from sqlglot import exp
 from vinci_code.warehouse.sql.casts import can_cast, cast
 from vinci_code.warehouse.sql.coercion import common_type, is_boolean
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.interruption import check_interrupt
 from vinci_code.warehouse.sql.parameters import Parameter, bind_parameter
 from vinci_code.warehouse.sql.query_context import QueryContext
 from vinci_code.warehouse.sql.scope import BoundQuery, Scope
@@ -89,6 +90,7 @@ class Binder:
 
     def expression(self, node: exp.Expr | None, scope: Scope) -> Typed:
         """Translate one scalar expression."""
+        check_interrupt()
         rewriter = self._rewriters.get(type(node))
         if rewriter is None or node is None:
             raise refused(node)

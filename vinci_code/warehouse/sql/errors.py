@@ -72,6 +72,16 @@ def unsupported(construct: str) -> SqlError:
     )
 
 
+def too_complex() -> SqlError:
+    """Return the refusal of a statement that is nested too deeply, or too long a chain."""
+    return SqlError(
+        "FAILED_TO_PARSE_TOO_COMPLEX",
+        "54001",
+        "The statement, including potential SQL functions and referenced views, was too complex to "
+        "parse. To mitigate this error divide the statement into multiple, less complex chunks.",
+    )
+
+
 def syntax_error(near: str, statement: str, offset: int = 0) -> SqlError:
     """Return ``PARSE_SYNTAX_ERROR`` in the shape of Spark's parser.
 
@@ -247,6 +257,13 @@ def _scalar_subquery(_match: re.Match[str]) -> SqlError:
     )
 
 
+def _out_of_memory() -> SqlError:
+    return unsupported(
+        "a statement that needs more memory, or more temporary files, than it may have; the option "
+        "memory_limit of the warehouse says how much memory that is"
+    )
+
+
 def _date_range(_match: re.Match[str]) -> SqlError:
     return unsupported("a date or timestamp that is so far from today")
 
@@ -269,10 +286,16 @@ def _spark_name(duckdb_name: str) -> str:
 # Most specific first: (DuckDB's class, pattern in its text, what it means on Databricks).
 _TRANSLATIONS: tuple[tuple[type[Exception], str, Callable[[re.Match[str]], SqlError]], ...] = (
     (
+        duckdb.Error,
+        r"Max expression depth limit of \d+ exceeded|maximum recursion depth|stack overflow",
+        lambda _: too_complex(),
+    ),
+    (
         duckdb.InterruptException,
         r".*",
         lambda _: SqlError("OPERATION_CANCELED", "HY008", "Operation has been canceled."),
     ),
+    (duckdb.OutOfMemoryException, r".*", lambda _: _out_of_memory()),
     (
         duckdb.OutOfRangeException,
         r"Overflow in (\w+) of (INT8|INT16) \(([^)]*)\)",

@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from vinci_code.warehouse.sql import (
+    bounds,
     casts,
     documents,
     hashes,
@@ -73,6 +74,34 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
             type="native" if kind is None else "arrow",
             null_handling="special",
         )
+    for name, call in (("bytes", bounds.room_bytes), ("items", bounds.room_items)):
+        connection.create_function(  # type: ignore[call-overload]  # the stubs lack these strings
+            f"vinci_room_{name}",
+            _by_vector(call),
+            ["VARCHAR", "DOUBLE"],
+            "BOOLEAN",
+            type="arrow",
+            null_handling="special",
+        )
+    connection.create_function(  # type: ignore[call-overload]  # the stubs lack these strings
+        "vinci_room_result",
+        _by_vector(bounds.room_bytes),
+        ["VARCHAR", "DOUBLE"],
+        "BOOLEAN",
+        type="arrow",
+        null_handling="special",
+        side_effects=True,  # else DuckDB would ask once for a column that is constant
+    )
+
+
+def _by_vector(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def run(functions: Any, sizes: Any) -> Any:
+        try:
+            return call(functions, sizes)
+        except SqlError as error:
+            raise ValueError(encode(error)) from None
+
+    return run
 
 
 def _by_column(item: PythonFunction, kind: pa.DataType) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from vinci_code.warehouse.sql.dialect import UnexpectedTokenError, parse_tokens, tokenize
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error, too_complex
 from vinci_code.warehouse.sql.lexemes import lexemes
 from vinci_code.warehouse.sql.node_parts import require_known_parts
 
@@ -112,7 +112,9 @@ def _read(tokens: list[Token], text: str) -> exp.Expression:
         found = [one for one in parse_tokens(tokens, text) if one is not None]
     except UnexpectedTokenError as error:
         raise _unexpected(error.token, text) from None
-    except (ParseError, RecursionError) as error:
+    except RecursionError:
+        raise too_complex() from None
+    except ParseError as error:
         raise syntax_error("", text) from error
     if len(found) != 1 or not isinstance(found[0], _ACCEPTED):
         raise _unexpected(tokens[-1] if len(tokens) == 1 else tokens[1], text)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from vinci_code.warehouse.sql import regular_expressions
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 
 _MONTHS = (
@@ -153,7 +155,7 @@ def _format_zone(value: datetime, letter: str, width: int, zone: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _regex(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+def _regex(pattern: str) -> tuple[Any, tuple[str, ...]]:
     text, names = "", []
     for piece in _pieces(pattern):
         letter, width = piece[0], len(piece)
@@ -168,7 +170,8 @@ def _regex(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
             names.append(f"{letter}{width}")
         else:
             text += re.escape(piece)
-    return re.compile(text + r"\Z"), tuple(names)
+    # RE2 does not go back over what it has read: a client made this pattern.
+    return regular_expressions.compiled(text), tuple(names)
 
 
 def _read_letter(letter: str, width: int) -> str:
@@ -204,7 +207,7 @@ def parse_datetime(text: str, pattern: str, zone: str) -> datetime | None:
     """
     _check(pattern, True)
     regex, names = _regex(pattern)
-    match = regex.match(text)
+    match = regex.fullmatch(text)
     if match is None:
         return None
     fields: dict[str, str] = {}

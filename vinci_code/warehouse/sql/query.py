@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder
+from vinci_code.warehouse.sql.bounds import has_variable_size, makes_much, result_checked
 from vinci_code.warehouse.sql.casts import cast, let, variable
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query_context import QueryContext, Relation
@@ -215,12 +216,17 @@ def output_sql(query: TranslatedQuery) -> str:
 
     Only intervals differ: they leave as text, in the form of the Thrift server.
     """
-    if not any(_has_interval(column.type) for column in query.columns):
+    checked = makes_much(query.duckdb_sql)
+    sized = checked and any(has_variable_size(column.type) for column in query.columns)
+    if not sized and not any(_has_interval(column.type) for column in query.columns):
         return query.duckdb_sql
     items = []
     for column, physical in zip(query.columns, query.physical, strict=True):
         value = f'"out".{quote(physical)}'
-        items.append(f"{_output(value, column.type)} AS {quote(physical)}")
+        output = _output(value, column.type)
+        if sized and has_variable_size(column.type):
+            output = result_checked(output, column.type)
+        items.append(f"{output} AS {quote(physical)}")
     return f'SELECT {", ".join(items)} FROM ({query.duckdb_sql}) AS "out"'
 
 

@@ -20,10 +20,11 @@ from decimal import (
     Decimal,
     localcontext,
 )
-from functools import lru_cache
 from typing import AnyStr
 from urllib.parse import quote_plus, unquote_plus
 
+from vinci_code.warehouse.sql import regular_expressions
+from vinci_code.warehouse.sql.bounds import Room, check_length
 from vinci_code.warehouse.sql.errors import SqlError, divide_by_zero, remainder_by_zero, unsupported
 
 _MODES = {
@@ -76,10 +77,14 @@ def _compute(one: Decimal, two: Decimal, symbol: str) -> Decimal:
     return whole if symbol == "div" else one - two * whole
 
 
+_MOST_DIGITS = 350  # of a DOUBLE, before its point
+
+
 def round_text(text: str, scale: int, mode: str) -> str:
     """Return a number, given and returned as text, rounded at a digit."""
     if not text.lstrip("-")[:1].isdigit():
         return text
+    scale = max(scale, -_MOST_DIGITS)  # before the first digit everything is rounded away
     with localcontext() as context:
         context.prec = 400
         value = Decimal(text) or Decimal(0)  # Java's BigDecimal has no -0
@@ -128,6 +133,7 @@ def format_number(text: str, places: int) -> str | None:
         return None
     if not value.is_finite():
         return "NaN" if value.is_nan() else "∞" if value > 0 else "-∞"
+    check_length("format_number", places)
     return f"{_fixed(value, places, ROUND_HALF_EVEN):,f}"
 
 
@@ -251,7 +257,9 @@ def conv(text: str, source: int, target: int) -> str | None:
         if not (letter.isascii() and letter.isalnum()) or int(letter, 36) >= source:
             break
         digits += letter
-    value = int(digits, source) if digits else 0
+    digits = digits.lstrip("0")
+    # More digits than 64 bits have in any base; to read them takes the square of their number.
+    value = 2**64 if len(digits) > 64 else int(digits or "0", source)
     if value >= 2**64:
         raise SqlError("ARITHMETIC_OVERFLOW", "22003", "Overflow in function conv().")
     if negative:
@@ -295,50 +303,9 @@ def split_part(text: str, delimiter: str, part: int) -> str:
     return parts[index] if 0 <= index < len(parts) else ""
 
 
-@lru_cache(maxsize=512)
-def regex(pattern: str) -> re.Pattern[str]:
-    """Return a Java regular expression as Python's.
-
-    Raises:
-        SqlError: ``INVALID_PARAMETER_VALUE.PATTERN``, or a refusal of what Python's lacks.
-    """
-    if re.search(r"\\[pPGhHXR]|&&\[|\\Q", pattern):
-        raise unsupported(f"the regular expression '{pattern}'")
-    translated = re.sub(r"\(\?<([A-Za-z]\w*)>", r"(?P<\1>", pattern)
-    translated = translated.replace(r"\z", r"\Z")
-    try:
-        return re.compile(translated, re.ASCII)
-    except re.error:
-        raise SqlError(
-            "INVALID_PARAMETER_VALUE.PATTERN",
-            "22023",
-            f"The value of parameter(s) `regexp` is invalid: '{pattern}'.",
-        ) from None
-
-
 def rlike(text: str, pattern: str) -> bool:
     """Return whether a pattern is found in a text."""
-    return regex(pattern).search(text) is not None
-
-
-@lru_cache(maxsize=512)
-def _replacement(text: str) -> str:
-    r"""Return Java's replacement (``$1``, ``\\$``) as Python's."""
-    result, index = "", 0
-    while index < len(text):
-        letter = text[index]
-        if letter == "\\" and index + 1 < len(text):
-            result += text[index + 1].replace("\\", "\\\\")
-            index += 2
-            continue
-        group = re.match(r"\$(?:(\d)|\{(\w+)\})", text[index:])
-        if group:
-            result += f"\\g<{group.group(1) or group.group(2)}>"
-            index += group.end()
-            continue
-        result += letter
-        index += 1
-    return result
+    return regular_expressions.pattern(pattern).found(text)
 
 
 def regexp_replace(text: str, pattern: str, replacement: str, position: int) -> str:
@@ -346,24 +313,54 @@ def regexp_replace(text: str, pattern: str, replacement: str, position: int) -> 
     start = max(position - 1, 0)
     if start > len(text):
         return text
-    compiled = regex(pattern)
-    if compiled.search(text, start) is None:
-        # A replacement that names a group that is not there does no harm.
-        return text
-    try:
-        return text[:start] + compiled.sub(_replacement(replacement), text[start:])
-    except (re.error, IndexError):
-        raise SqlError(
-            "INVALID_REGEXP_REPLACE",
-            "22023",
-            f'Could not perform regexp_replace for source = "{text}", pattern = "{pattern}", '
-            f'replacement = "{replacement}" and position = {position}.',
-        ) from None
+    compiled = regular_expressions.pattern(pattern)
+    rest, parts, index = text[start:], [text[:start]], 0
+    pieces: list[str | int] = []
+    room = Room("regexp_replace")
+    for match in compiled.matches(rest):
+        # A replacement that names a group that is not there does no harm where nothing matches.
+        try:
+            pieces = pieces or _replacement(replacement, compiled)
+        except LookupError:
+            raise SqlError(
+                "INVALID_REGEXP_REPLACE",
+                "22023",
+                f'Could not perform regexp_replace for source = "{text}", pattern = "{pattern}", '
+                f'replacement = "{replacement}" and position = {position}.',
+            ) from None
+        new = "".join(match.group(one) if isinstance(one, int) else one for one in pieces)
+        room.take(len(new))
+        parts += [rest[index : match.start], new]
+        index = match.end
+    return "".join([*parts, rest[index:]])
 
 
-def _group(match: re.Match[str], group: int, function: str) -> str:
+def _replacement(text: str, compiled: regular_expressions.Pattern) -> list[str | int]:
+    r"""Return the parts of Java's replacement: texts, and the numbers of groups (``$1``, ``${n}``).
+
+    Raises:
+        LookupError: There is no such group.
+    """
+    result: list[str | int] = [""]
+    for match in _REPLACEMENT.finditer(text):
+        if match["plain"] is not None or match["escaped"] is not None:
+            result.append(match["plain"] or match["escaped"] or "")
+            continue
+        name = match["name"]
+        number = int(match["digits"]) if name is None else compiled.names[name]
+        if number > compiled.groups:
+            raise IndexError(number)
+        result.append(number)
+    return result
+
+
+_REPLACEMENT = re.compile(
+    r"\\(?P<escaped>.)|\$(?:(?P<digits>\d)|\{(?P<name>\w+)\})|(?P<plain>[^\\$]+|[\\$])", re.DOTALL
+)
+
+
+def _group(match: regular_expressions.Match, groups: int, group: int, function: str) -> str:
     """A group of a match; Spark looks at the group's number only where something matches."""
-    groups = match.re.groups
     if not 0 <= group <= groups:
         raise SqlError(
             "INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX",
@@ -372,50 +369,52 @@ def _group(match: re.Match[str], group: int, function: str) -> str:
             f"between "
             f"0 and {groups}, but got {group}.",
         )
-    return match.group(group) or ""
+    return match.group(group)
 
 
 def regexp_extract(text: str, pattern: str, group: int) -> str:
     """Return a group of the first match, empty where there is none."""
-    match = regex(pattern).search(text)
-    return _group(match, group, "regexp_extract") if match else ""
+    compiled = regular_expressions.pattern(pattern)
+    match = compiled.first(text)
+    return _group(match, compiled.groups, group, "regexp_extract") if match else ""
 
 
 def regexp_extract_all(text: str, pattern: str, group: int) -> list[str]:
     """Return a group of every match."""
-    matches = regex(pattern).finditer(text)
-    return [_group(match, group, "regexp_extract_all") for match in matches]
+    compiled = regular_expressions.pattern(pattern)
+    matches = compiled.matches(text)
+    return [_group(match, compiled.groups, group, "regexp_extract_all") for match in matches]
 
 
 def regexp_count(text: str, pattern: str) -> int:
     """Return how often a pattern matches."""
-    return sum(1 for _ in regex(pattern).finditer(text))
+    return sum(1 for _ in regular_expressions.pattern(pattern).matches(text))
 
 
 def regexp_substr(text: str, pattern: str) -> str | None:
     """Return the first match, ``None`` where there is none or it is empty."""
-    match = regex(pattern).search(text)
+    match = regular_expressions.pattern(pattern).first(text)
     return (match.group(0) or None) if match else None
 
 
 def regexp_instr(text: str, pattern: str) -> int:
     """Return where the first match begins, counted from 1; 0 where there is none."""
-    match = regex(pattern).search(text)
-    return match.start() + 1 if match else 0
+    match = regular_expressions.pattern(pattern).first(text)
+    return match.start + 1 if match else 0
 
 
 def split(text: str, pattern: str, limit: int) -> list[str]:
     """Return the parts of a text between the matches of a pattern, as Java's ``split`` does."""
     parts: list[str] = []
     index = 0
-    for match in regex(pattern).finditer(text):
+    for match in regular_expressions.pattern(pattern).matches(text):
         if limit > 0 and len(parts) == limit - 1:
             break
         # An empty pattern parts the characters, and nothing behind the last one.
-        if match.end() == 0 or (not pattern and match.start() == len(text)):
+        if match.end == 0 or (not pattern and match.start == len(text)):
             continue
-        parts.append(text[index : match.start()])
-        index = match.end()
+        parts.append(text[index : match.start])
+        index = match.end
     return [*parts, text[index:]]
 
 
@@ -436,6 +435,7 @@ def pad(text: AnyStr, length: int, fill: AnyStr, *, left: bool) -> AnyStr:
         return text[:0]
     if len(text) >= length or not fill:
         return text[:length]
+    check_length("lpad" if left else "rpad", length)
     padding = (fill * (length - len(text)))[: length - len(text)]
     return padding + text if left else text + padding
 
@@ -487,6 +487,9 @@ def format_string(template: str, values: list[str | None], kinds: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         place, flags, width, digits, letter = match.groups()
+        if max(len(width or ""), len(digits or "")) > 9:
+            raise _bad_format(match.group(0))
+        check_length("format_string", max(int(width or 0), int(digits or 0)))
         if letter == "%":
             return "%".rjust(int(width or 0))
         if letter == "n":
@@ -592,6 +595,11 @@ def near_levenshtein(left: str, right: str, most: int) -> int:
 
 def levenshtein(left: str, right: str) -> int:
     """Return the edit distance, counted in characters."""
+    if len(left) * len(right) > _MAX_DISTANCES:
+        raise unsupported(
+            f"levenshtein of texts of {len(left)} and {len(right)} characters: the product of both "
+            f"is at most {_MAX_DISTANCES}"
+        )
     row = list(range(len(right) + 1))
     for index, one in enumerate(left, 1):
         previous, row[0] = row[0], index
@@ -601,6 +609,10 @@ def levenshtein(left: str, right: str) -> int:
                 min(row[column] + 1, row[column - 1] + 1, previous + (one != other)),
             )
     return row[-1]
+
+
+# Each takes a step of Python, some million in a second.
+_MAX_DISTANCES = 10_000_000
 
 
 def to_binary(text: str, form: str, attempt: bool) -> bytes | None:

@@ -9,11 +9,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from email.message import Message
 
 from vinci_code.warehouse import faults
 from vinci_code.warehouse.faults import Fault, FaultScript
 from vinci_code.warehouse.sql.errors import SqlError
-from vinci_code.warehouse.wire import messages, rest, staging
+from vinci_code.warehouse.wire import messages, rest, staging, statement_api
 from vinci_code.warehouse.wire.messages import ThriftCall
 from vinci_code.warehouse.wire.presigned import LinkError
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
@@ -21,12 +22,17 @@ from vinci_code.warehouse.wire.rest import AcceptedCredentials, Refusal, Rest, W
 from vinci_code.warehouse.wire.result_files import FileStore, NoSuchFileError, ResultFiles
 from vinci_code.warehouse.wire.server import HttpAnswer, Request
 from vinci_code.warehouse.wire.staging import Staging
+from vinci_code.warehouse.wire.statement_api import ApiCall, StatementApi
+from vinci_code.warehouse.wire.statement_request import ApiError
 from vinci_code.warehouse.wire.thrift_service import BadRequestError, ThriftService
 
 _THRIFT_PATH = re.compile(r"/sql/1\.0/(?:warehouses|endpoints)/([^/]+)")
 _THRIFT_HEADERS = {"Content-Type": "application/x-thrift"}
 _FILES_PATH = "/result-files/"
 _FILE_HEADERS = {"Content-Type": "application/octet-stream"}
+
+# What another protocol than Thrift cannot meet.
+_OF_THRIFT = frozenset({faults.PROTOCOL_UNSUPPORTED})
 
 _EXECUTION_WAIT_SECONDS = 600.0
 
@@ -38,6 +44,7 @@ class Gateway:
 
     Args:
         service: Answers Thrift calls.
+        api: Answers the requests of the statement execution API.
         endpoints: Answers the other requests.
         transfers: Answers what URLs of PUT, GET and REMOVE ask for.
         credentials: The tokens.
@@ -52,6 +59,7 @@ class Gateway:
     def __init__(
         self,
         service: ThriftService,
+        api: StatementApi,
         endpoints: Rest,
         transfers: Staging,
         credentials: AcceptedCredentials,
@@ -63,6 +71,7 @@ class Gateway:
         files: FileStore | None = None,
     ) -> None:
         self._service = service
+        self._statement_api = api
         self._endpoints = endpoints
         self._transfers = transfers
         self._credentials = credentials
@@ -81,29 +90,14 @@ class Gateway:
     def __call__(self, request: Request) -> HttpAnswer:
         """Answer one request."""
         arrived = time.perf_counter()
-        match = _THRIFT_PATH.fullmatch(request.path)
-        is_file = request.path.startswith(_FILES_PATH)
-        operation = rest.operation_of(request.method, request.path)
-        if staging.is_staging(request.path):
-            operation = staging.operation_of(request.method)
-        if match:
-            operation = messages.peek_name(request.body) or operation
-        elif is_file:
-            operation = faults.RESULT_FILE
-        record = self._log.open(operation, request.method, request.path, len(request.body))
+        call = statement_api.call_of(request)
+        record = self._log.open(
+            _operation_of(request, call), request.method, request.path, len(request.body)
+        )
         if self._latency:
             self._closing.wait(self._latency)
         try:
-            if match:
-                answer = self._thrift(request, record, match.group(1))
-            elif is_file:
-                answer = self._file(request, record)
-            elif staging.is_staging(request.path):
-                refusal = self._transfers.check(request)
-                answer = refusal or self._beside(request, record, self._transfers.answer)
-            else:
-                refusal = self._endpoints.authenticate(request)
-                answer = refusal or self._beside(request, record, self._endpoints.answer)
+            answer = self._answer(request, call, record)
         except Exception as error:
             # The server's outermost boundary: whatever a request brings to light, its connection
             # gets an answer and the others go on.
@@ -120,6 +114,20 @@ class Gateway:
             answer.sent,
         )
         return answer
+
+    def _answer(self, request: Request, call: ApiCall | None, record: RequestRecord) -> HttpAnswer:
+        match = _THRIFT_PATH.fullmatch(request.path)
+        if match:
+            return self._thrift(request, record, match.group(1))
+        if call is not None:
+            return self._api(call, request, record)
+        if request.path.startswith(_FILES_PATH):
+            return self._file(request, record)
+        if staging.is_staging(request.path):
+            refusal = self._transfers.check(request)
+            return refusal or self._beside(request, record, self._transfers.answer)
+        refusal = self._endpoints.authenticate(request)
+        return refusal or self._beside(request, record, self._endpoints.answer)
 
     # --- beside the statements --------------------------------------------------------------------
 
@@ -171,6 +179,68 @@ class Gateway:
             content = _flipped(content)
         return self._spoil(fault, None, HttpAnswer(200, content, dict(_FILE_HEADERS)))
 
+    def admits(self, path: str, headers: Message) -> bool:
+        """Whether a request has a good token, or the signature of a link in place of one."""
+        request = Request("", path, (), headers, b"")
+        token = rest.bearer_token(request)
+        return token is not None and self._credentials.accepts(token)
+
+    # --- the statement execution API ------------------------------------------------------------
+
+    def _api(self, call: ApiCall, request: Request, record: RequestRecord) -> HttpAnswer:
+        refusal = self._endpoints.authenticate(request)
+        if refusal is not None:
+            return refusal
+        try:
+            self._statement_api.describe(call, record)
+        except ApiError as error:
+            record.error = error.message
+            return rest.error_answer(error.status, error.code, error.message)
+        fault = self._script.draw(call.name, call.statement, without=_OF_THRIFT)
+        if fault is not None:
+            record.fault = fault.name
+        call.client = request.headers.get("user-agent", "")
+        self._hide_from_history(call, record)
+        if fault is not None:
+            early = self._refuse_api(fault, call, request, record)
+            if early is not None:
+                return early
+        if self._state.wake() is not None:
+            record.fault = faults.COLD_START
+            return self._cold_api()
+        if fault is not None and fault.kind == faults.SLOW_POLL:
+            call.hidden_until = time.monotonic() + fault.seconds
+        answer = self._statement_api.serve(call, record)
+        return answer if fault is None else self._spoil_api(fault, call, answer)
+
+    def _refuse_api(
+        self, fault: Fault, call: ApiCall, request: Request, record: RequestRecord
+    ) -> HttpAnswer | None:
+        """What a fault answers in place of the API; ``None`` if it does not."""
+        if fault.kind == faults.HTTP and not fault.executed:
+            return _rest_refusal(fault)
+        if fault.kind == faults.COLD_START:
+            self._start_cold(fault)
+            return None
+        if fault.kind == faults.SESSION_LOST:
+            answer = self._statement_api.lose_session(call)
+            record.error = "The session was lost."
+            return answer
+        if fault.kind == faults.COMMIT_CONFLICT:
+            return self._statement_api.fail_statement(call, record, _conflict_error(fault))
+        return self._refuse_by(fault, request)
+
+    def _cold_api(self) -> HttpAnswer:
+        refusal = self._state.wake()
+        answer = rest.error_answer(503, "TEMPORARILY_UNAVAILABLE", faults.UNAVAILABLE_TEXT)
+        if refusal is not None and refusal.retry_after is not None:
+            answer.headers["Retry-After"] = f"{refusal.retry_after:g}"
+        return answer
+
+    def _spoil_api(self, fault: Fault, call: ApiCall, answer: HttpAnswer) -> HttpAnswer:
+        spoiled = self._spoil(fault, call, answer)
+        return _rest_refusal(fault) if fault.kind == faults.HTTP else spoiled
+
     # --- Thrift ---------------------------------------------------------------------------------
 
     def _thrift(self, request: Request, record: RequestRecord, identifier: str) -> HttpAnswer:
@@ -197,7 +267,7 @@ class Gateway:
         except BadRequestError as error:
             return _status_answer(400, str(error), None, record)
 
-    def _hide_from_history(self, call: ThriftCall, record: RequestRecord) -> None:
+    def _hide_from_history(self, call: ThriftCall | ApiCall, record: RequestRecord) -> None:
         fault = self._script.draw_for_history(call.name, call.statement)
         if fault is not None:
             record.fault = record.fault or fault.name
@@ -274,7 +344,12 @@ class Gateway:
         failure = failures.get(fault.kind)
         return None if failure is None else failure(fault, call, record)
 
-    def _start_cold(self, fault: Fault, _call: ThriftCall, _record: RequestRecord) -> None:
+    def _start_cold(
+        self,
+        fault: Fault,
+        _call: ThriftCall | None = None,
+        _record: RequestRecord | None = None,
+    ) -> None:
         on_sessions = fault.style == faults.STYLE_SESSION
         refusal = Refusal(fault.retry_after, on_sessions)
         self._state.cold_start(fault.stopped, fault.seconds, refusal)
@@ -286,12 +361,7 @@ class Gateway:
         return _reply(call, self._service.failure(call, text, "08000"))
 
     def _conflict(self, fault: Fault, call: ThriftCall, record: RequestRecord) -> HttpAnswer:
-        # https://docs.databricks.com/aws/en/error-messages/delta-concurrent-append-error-class
-        text = fault.message or (
-            "Transaction conflict detected. A concurrent WRITE added data to the table. "
-            "Please try the operation again."
-        )
-        error = SqlError("DELTA_CONCURRENT_APPEND.WITHOUT_HINT", "2D521", text)
+        error = _conflict_error(fault)
         return _reply(call, self._service.fail_statement(call, record, error))
 
     def _refuse_protocol(self, fault: Fault, call: ThriftCall, record: RequestRecord) -> HttpAnswer:
@@ -299,7 +369,9 @@ class Gateway:
         record.error = text
         return _reply(call, self._service.failure(call, text, "KP001"))
 
-    def _spoil(self, fault: Fault, call: ThriftCall | None, answer: HttpAnswer) -> HttpAnswer:
+    def _spoil(
+        self, fault: Fault, call: ThriftCall | ApiCall | None, answer: HttpAnswer
+    ) -> HttpAnswer:
         """What becomes of an answer that is ready."""
         if fault.kind in (faults.HTTP, faults.RESET) and call is not None and call.operation:
             call.operation.wait(_EXECUTION_WAIT_SECONDS)
@@ -311,6 +383,29 @@ class Gateway:
         elif fault.kind == faults.RESET:
             answer.cut = "before" if fault.when == faults.RESET_AFTER else "mid"
         return answer
+
+
+def _operation_of(request: Request, call: ApiCall | None) -> str:
+    """What the request log, and a fault, calls a request."""
+    operation = rest.operation_of(request.method, request.path)
+    if call is not None:
+        return call.name
+    if _THRIFT_PATH.fullmatch(request.path):
+        return messages.peek_name(request.body) or operation
+    if request.path.startswith(_FILES_PATH):
+        return faults.RESULT_FILE
+    if staging.is_staging(request.path):
+        return staging.operation_of(request.method)
+    return operation
+
+
+def _conflict_error(fault: Fault) -> SqlError:
+    # https://docs.databricks.com/aws/en/error-messages/delta-concurrent-append-error-class
+    text = fault.message or (
+        "Transaction conflict detected. A concurrent WRITE added data to the table. "
+        "Please try the operation again."
+    )
+    return SqlError("DELTA_CONCURRENT_APPEND.WITHOUT_HINT", "2D521", text)
 
 
 def _reply(call: ThriftCall, response: object) -> HttpAnswer:

@@ -17,6 +17,7 @@ from databricks.sql.thrift_api.TCLIService import ttypes
 from vinci_code.warehouse.engine.catalog_view import CatalogView, ColumnInfo, TableInfo
 from vinci_code.warehouse.engine.model import KeyConstraint
 from vinci_code.warehouse.engine.result import Column, Result, text_columns, typed_columns
+from vinci_code.warehouse.sql.regular_expressions import Wildcard, wildcards
 from vinci_code.warehouse.sql.types import (
     BOOLEAN,
     INT,
@@ -136,14 +137,15 @@ CALLS: dict[str, tuple[int, Callable[[Any, Any], Result]]] = {
 """Each call, with its ``TOperationType`` and the function that lists what it asks for."""
 
 
-def like(pattern: str) -> re.Pattern[str]:
-    r"""A metadata pattern as a regular expression: ``%``, ``_``, and ``\`` before either."""
+def like(pattern: str) -> Any:
+    r"""A metadata pattern, compiled by RE2: ``%``, ``_``, and ``\`` before either.
+
+    Raises:
+        SqlError: It is too long.
+    """
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    wild = {"%": ".*", "_": "."}
-    text = "".join(
-        wild.get(part) or re.escape(part[1:] if len(part) == 2 else part) for part in parts
-    )
-    return re.compile(text, re.IGNORECASE | re.DOTALL)
+    wild = {"%": Wildcard.TEXT, "_": Wildcard.CHARACTER}
+    return wildcards([wild.get(part) or (part[1:] if len(part) == 2 else part) for part in parts])
 
 
 def _pattern(text: str | None) -> Callable[[str], bool]:

@@ -88,11 +88,29 @@ class CloudFetch:
 
     Attributes:
         store: Keeps the files.
-        above: Results of more bytes than this are sent as links, where the client can follow them.
+        above: Results of more bytes than this are sent as links, where the client can follow them;
+            ``None`` for none.
     """
 
     store: FileStore
-    above: float
+    above: float | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a result is cut to.
+
+    Attributes:
+        rows: At most this many rows; ``None`` for all.
+        bytes: At most this many bytes of rows; ``None`` for all.
+        most_bytes: A result of more bytes than this is an error; ``None`` for none.
+        tells: Whether it shall be known if something was cut, for which one more row is read.
+    """
+
+    rows: int | None = None
+    bytes: int | None = None
+    most_bytes: int | None = None
+    tells: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,9 +192,10 @@ class Operation:
         kind: A ``TOperationType``.
         form: How its result is to be sent.
         run: Computes the result; called in a worker thread, in the session's turn.
-        limit: At most this many rows are sent.
+        limits: What its result is cut to.
         timeout: Seconds after which it is stopped; ``None`` lets it run.
         cloud_fetch: Which results are sent as links; ``None`` for none.
+        in_files: Whether its whole result is kept as files, whatever its size and its client.
     """
 
     def __init__(
@@ -186,15 +205,21 @@ class Operation:
         form: ResultFormat,
         run: Callable[[], Result],
         *,
-        limit: int | None = None,
+        limits: Limits | None = None,
         timeout: float | None = None,
         cloud_fetch: CloudFetch | None = None,
+        in_files: bool = False,
     ) -> None:
         self.session = session
         self.kind = kind
         self.handle = Handle()
         self.error: SqlError | None = None
         self.num_modified_rows: int | None = None
+        self.columns: list[Column] = []
+        """The columns of its result, once it is finished; none where it has no result of its own.
+        """
+        self.is_transfer = False
+        """Whether its row tells the client to transfer a file, once it is finished."""
         self.started = time.time()
         self.completed: float | None = None
         self.hidden_until = 0.0
@@ -207,7 +232,7 @@ class Operation:
         """Set when the engine has done with it."""
         self._form = form
         self._run = run
-        self._limit = limit
+        self._limits = limits or Limits()
         self._timeout = timeout
         self._condition = threading.Condition()
         self._state: int = OperationState.PENDING_STATE
@@ -222,7 +247,8 @@ class Operation:
         # The next page, encoded while the client still reads the last one.
         self._ahead: _Ahead | None = None
         self._encoder = Encoder((), form)
-        self._cloud_fetch = cloud_fetch if form.arrow and form.download else None
+        self._cloud_fetch = cloud_fetch if in_files or (form.arrow and form.download) else None
+        self._in_files = in_files
         # Where its rows are sent as links; and the number of the file whose link comes next.
         self._files: ResultFiles | None = None
         self._next_file = 0
@@ -306,6 +332,12 @@ class Operation:
         return self._encoder.metadata(links=self._files is not None)
 
     @property
+    def was_read(self) -> bool:
+        """Whether a page of its rows was taken."""
+        with self._rows_lock:
+            return self._rows.position > 0
+
+    @property
     def has_links(self) -> bool:
         """Whether its rows are sent as links, which are good until it is closed; when finished."""
         return self._files is not None
@@ -329,6 +361,21 @@ class Operation:
                 return self._links(self._files, max_bytes, start)
             page = self._next_page((max_rows, max_bytes))
         return page.row_set, page.more
+
+    def in_files(self) -> tuple[ResultFiles, bool]:
+        """Its whole result as files, and whether it was cut; only of one that is kept in files.
+
+        Raises:
+            SqlError: A row that was not read ahead could not be computed.
+        """
+        with self._fetch_lock:
+            files = self._files
+            if files is None:
+                raise RuntimeError("the result is not kept in files")
+            while self._file(files, len(files)) is not None:
+                continue
+            with self._rows_lock:
+                return files, self._rows.truncated
 
     def _links(
         self, files: ResultFiles, max_bytes: int, start: int | None
@@ -410,9 +457,11 @@ class Operation:
             self.entry.running()
         result = self._run()
         self._has_written = result.statement_kind in _WRITES
-        rows = ResultRows(result.batches, self._limit)
+        limits = self._limits
+        rows = ResultRows(result.batches, limits.rows, limits.bytes, tells=limits.tells)
         try:
             rows.read_ahead(READ_AHEAD_BYTES)
+            _check_size(rows, self._limits.most_bytes)
         except BaseException:
             result.close()
             raise
@@ -426,10 +475,12 @@ class Operation:
             staging=result.staging is not None,
         )
         self.num_modified_rows = result.num_modified_rows
+        self.is_transfer = result.staging is not None
+        self.columns = [] if _has_no_result(result) else list(result.columns)
         with self._rows_lock:
             self._rows, self._result = rows, result
             # What asks for a transfer is one row with a secret, and is no result to be downloaded.
-            self._files = None if result.staging is not None else self._files_for(rows)
+            self._files = None if self.is_transfer else self._files_for(rows)
         if not self._finish(OperationState.FINISHED_STATE):
             # Canceled or closed in the last moment: nobody will fetch it.
             with self._rows_lock:
@@ -440,7 +491,10 @@ class Operation:
 
     def _files_for(self, rows: ResultRows) -> ResultFiles | None:
         cloud_fetch = self._cloud_fetch
-        if cloud_fetch is None or rows.waiting_bytes <= cloud_fetch.above:
+        if cloud_fetch is None:
+            return None
+        above = cloud_fetch.above
+        if not self._in_files and (above is None or rows.waiting_bytes <= above):
             return None
         return cloud_fetch.store.open(
             self.session.handle.guid.hex(),
@@ -512,6 +566,17 @@ class _Page:
 class _Ahead:
     size: tuple[int, int]
     page: Future[_Page]
+
+
+def _check_size(rows: ResultRows, most: int | None) -> None:
+    if most is not None and rows.waiting_bytes > most:
+        raise SqlError(
+            "BAD_REQUEST",
+            "54000",
+            f"Inline byte limit exceeded: a result that is sent inline has at most {most} bytes. "
+            "Ask for it with the disposition EXTERNAL_LINKS, or limit it with row_limit or "
+            "byte_limit.",
+        )
 
 
 def _done() -> Result:

@@ -3,10 +3,10 @@
 * OIDC discovery and the token endpoint for OAuth machine-to-machine: the paths, the Basic
   authentication and the fields are those that databricks-sdk-py uses (``oauth.py``).
 * The warehouse's state: https://docs.databricks.com/api/workspace/warehouses/get and ``/start``.
-* The query history, which ``history`` answers, and the Files API, which ``files_api`` does.
+* The query history, which ``history`` answers, the Files API, which ``files_api`` does, and the
+  lists of Unity Catalog, which ``unity_api`` does; who the user is.
 * The feature flags and telemetry of databricks-sql-connector (``common/feature_flag.py``,
   ``telemetry/``): answered and recorded, so that a test can assert that none was asked for.
-* The statement execution API and its relatives are refused by name.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ RUNNING, STARTING, STOPPED = "RUNNING", "STARTING", "STOPPED"
 
 HISTORY_PATH = "/api/2.0/sql/history/queries"
 
+UNITY_PREFIX = "/api/2.1/unity-catalog/"
+
+_WAREHOUSES = "/api/2.0/sql/warehouses"
+_ME = "/api/2.0/preview/scim/v2/Me"
 _DISCOVERY = "/oidc/.well-known/oauth-authorization-server"
 _OPENID = "/oidc/.well-known/openid-configuration"
 _HOST_METADATA = "/.well-known/databricks-config"
@@ -44,10 +48,6 @@ _WAREHOUSE = re.compile(r"/api/2\.0/sql/warehouses/([^/]+)(/start|/stop)?")
 _FEATURE_FLAGS = re.compile(r"/api/2\.0/connector-service/feature-flags/[^/]+/[^/]+")
 # Those of the Files API are named without the file, which the record's path has.
 _FILES = re.compile(r"(/api/2\.0/fs/(?:files|directories))(?:/.*)?", re.DOTALL)
-_REFUSED = (
-    ("/api/2.0/sql/statements", "the SQL statement execution REST API"),
-    ("/api/2.0/sql/sessions", "the SQL sessions REST API (the driver's kernel and SEA backends)"),
-)
 
 
 class AcceptedCredentials:
@@ -186,6 +186,8 @@ class Rest:
         warehouse_id: Its id.
         history: Answers who asks for the query history.
         files: Answers what begins with ``/api/2.0/fs/``.
+        unity: Answers what begins with ``/api/2.1/unity-catalog/``.
+        user: Who the one user is.
 
     Attributes:
         base_url: The workspace's address, ``https://localhost:PORT``; known once it listens.
@@ -198,12 +200,16 @@ class Rest:
         warehouse_id: str,
         history: Callable[[Request], HttpAnswer],
         files: Callable[[Request], HttpAnswer],
+        unity: Callable[[Request], HttpAnswer],
+        user: str,
     ) -> None:
         self._credentials = credentials
         self._state = state
         self._warehouse_id = warehouse_id
         self._history = history
         self._files = files
+        self._unity = unity
+        self._user = user
         self.base_url = ""
 
     def authenticate(self, request: Request) -> HttpAnswer | None:
@@ -228,6 +234,8 @@ class Rest:
             ("GET", _HOST_METADATA): self._host_metadata,
             ("POST", _TOKEN): self._token,
             ("GET", HISTORY_PATH): self._history,
+            ("GET", _WAREHOUSES): self._warehouses,
+            ("GET", _ME): self._me,
             ("POST", "/telemetry-ext"): self._telemetry,
             ("POST", "/telemetry-unauth"): self._telemetry,
         }.get((method, path))
@@ -235,15 +243,18 @@ class Rest:
             return fixed(request)
         if method == "GET" and _FEATURE_FLAGS.fullmatch(path):
             return json_answer({"flags": [], "ttl_seconds": 900})
-        if path.startswith("/api/2.0/fs/"):
-            return self._files(request)
+        for prefix, part in (("/api/2.0/fs/", self._files), (UNITY_PREFIX, self._unity)):
+            if path.startswith(prefix):
+                return part(request)
         match = _WAREHOUSE.fullmatch(path)
         if match:
             return self._warehouse(method, match.group(1), match.group(2))
-        for prefix, name in _REFUSED:
-            if path.startswith(prefix):
-                return refused(name)
-        return error_answer(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path}'")
+        return error_answer(
+            404,
+            "ENDPOINT_NOT_FOUND",
+            f"No API found for '{method} {path}': the local warehouse has those parts of the REST "
+            "API that clients of a SQL warehouse need.",
+        )
 
     def _discovery(self, _request: Request) -> HttpAnswer:
         issuer = f"{self.base_url}/oidc"
@@ -286,6 +297,21 @@ class Rest:
             return error_answer(400, "MALFORMED_REQUEST", "The body is no JSON object")
         count = len(logs) if isinstance(logs, list) else 0
         return json_answer({"errors": [], "numSuccess": count, "numProtoSuccess": count})
+
+    def _me(self, _request: Request) -> HttpAnswer:
+        # The user of databricks-sdk-py's current_user.me (service/iam.py, User).
+        return json_answer(
+            {
+                "id": "1",
+                "userName": self._user,
+                "displayName": self._user,
+                "active": True,
+                "emails": [{"value": self._user, "type": "work", "primary": True}],
+            }
+        )
+
+    def _warehouses(self, _request: Request) -> HttpAnswer:
+        return json_answer({"warehouses": [self._description()]})
 
     def _warehouse(self, method: str, identifier: str, action: str | None) -> HttpAnswer:
         if identifier != self._warehouse_id:

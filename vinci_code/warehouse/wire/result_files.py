@@ -208,6 +208,8 @@ class ResultFiles:
 
     def __getitem__(self, number: int) -> ResultFile:
         with self._lock:
+            if number >= len(self._files):
+                raise NoSuchFileError
             return self._files[number]
 
     def __len__(self) -> int:
@@ -234,6 +236,8 @@ class ResultFiles:
         Raises:
             NoSuchFileError: There is none of that number any more.
         """
+        if self._encoder.text is not None:
+            return [memoryview(self.text_of(number))]
         batches, stored = self._found(number)
         parts = [memoryview(stored)] if batches is None else self._in_parts(batches)
         return _joined(_framed(parts) if self._encoder.lz4 else parts)
@@ -248,11 +252,47 @@ class ResultFiles:
         Raises:
             NoSuchFileError: There is none of that number any more.
         """
+        if self._encoder.text is not None:
+            return self.text_of(number, without_last=without_last)
         batches, stored = self._found(number)
         stream = stored if batches is None else self._stream(batches)
         if without_last:
             stream = _without_last(stream)
         return self._compressed(stream)
+
+    def batches(self, number: int) -> list[pa.RecordBatch]:
+        """The rows of a file.
+
+        Raises:
+            NoSuchFileError: There is none of that number any more.
+        """
+        batches, stored = self._found(number)
+        if batches is not None:
+            return batches
+        with pa.ipc.open_stream(stored) as reader:
+            return list(reader)
+
+    def text_of(self, number: int, *, without_last: bool = False) -> bytes:
+        """A file of text, where the result is sent as such.
+
+        Raises:
+            NoSuchFileError: There is none of that number any more.
+        """
+        batches = self.batches(number)
+        if without_last:
+            batches = [*batches[:-1], batches[-1].slice(0, batches[-1].num_rows - 1)]
+        return self._encoder.render(batches, first=number == 0)
+
+    def text_rows(self, number: int) -> list[list[str | None]]:
+        """The rows of a file as texts.
+
+        Raises:
+            NoSuchFileError: There is none of that number any more.
+        """
+        rows: list[list[str | None]] = []
+        for batch in self.batches(number):
+            rows += map(list, zip(*self._encoder.text_columns(batch), strict=True))
+        return rows
 
     def close(self) -> None:
         """Remove the files; closing twice does nothing."""
@@ -310,6 +350,7 @@ class ResultFiles:
             stream,
             compression_level=_FASTEST,
             block_size=lz4.frame.BLOCKSIZE_MAX1MB,
+            block_linked=False,
             content_checksum=True,
         )
         return frame

@@ -9,8 +9,10 @@ type of every field in its metadata.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import decimal
+import io
 import json
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ import pyarrow.compute as pc
 from databricks.sql.thrift_api.TCLIService import ttypes
 
 from vinci_code.warehouse.engine.result import Column
+from vinci_code.warehouse.sql.texts import java_float
 from vinci_code.warehouse.sql.types import SqlType
 
 SQL_NAME = b"Spark:DataType:SqlName"
@@ -40,6 +43,7 @@ class ResultFormat:
         arrow: As Arrow batches; otherwise as column sets.
         lz4: Compressed, for Arrow.
         download: As links to files where it is large, for Arrow.
+        text: ``JSON_ARRAY`` or ``CSV`` where files hold text rather than Arrow.
         native_timestamps: Timestamps as Arrow timestamps rather than text.
         native_decimals: Decimals as Arrow decimals rather than text.
         native_complex: Arrays, maps and structs as Arrow types rather than JSON text.
@@ -49,6 +53,7 @@ class ResultFormat:
     arrow: bool = True
     lz4: bool = False
     download: bool = False
+    text: str | None = None
     native_timestamps: bool = True
     native_decimals: bool = True
     native_complex: bool = True
@@ -64,17 +69,29 @@ Value: TypeAlias = Any
 class ResultRows:
     """A result's rows, read from the engine's batches as far as they are asked for.
 
-    ``limit`` is that of the client, where it set one.
+    ``limit`` and ``max_bytes`` are those of the client, where it set them; ``tells`` reads on after
+    them until it is known whether they left something out.
     """
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], limit: int | None = None) -> None:
+    def __init__(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        limit: int | None = None,
+        max_bytes: int | None = None,
+        *,
+        tells: bool = False,
+    ) -> None:
+        self._tells = tells
         self._source: Iterator[pa.RecordBatch] | None = batches
         self._limit = limit
+        self._bytes_left = max_bytes
         self._waiting: list[pa.RecordBatch] = []
         self._offset = 0
         self._failure: Exception | None = None
         self.position = 0
         """How many rows were taken so far."""
+        self.truncated = False
+        """Whether rows were left out by what the client set, as far as was read."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -146,14 +163,25 @@ class ResultRows:
             # end of the rows.
             self._source, self._failure = None, error
             raise
-        if batch is not None and self._limit is not None:
-            batch = batch.slice(0, self._limit)
-            self._limit -= batch.num_rows
-        if batch is None or self._limit == 0:
+        if batch is not None:
+            batch = self._cut(batch)
+        if batch is None or self.truncated or (self._limit == 0 and not self._tells):
             self._source = None
         if batch is None or batch.num_rows == 0:
             return None
         self._waiting.append(batch)
+        return batch
+
+    def _cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """What the client's limits leave of a batch."""
+        rows = batch.num_rows
+        if self._limit is not None:
+            batch = batch.slice(0, self._limit)
+            self._limit -= batch.num_rows
+        if self._bytes_left is not None:
+            batch = _shorten(batch, self._bytes_left, at_least=0)
+            self._bytes_left -= batch.nbytes
+        self.truncated = batch.num_rows < rows
         return batch
 
     def _advance(self, count: int) -> None:
@@ -232,6 +260,34 @@ class Encoder:
             row_set.columns = self._column_set(batches)
         return row_set
 
+    @property
+    def text(self) -> str | None:
+        """The form of files that hold text; ``None`` where they hold Arrow."""
+        return self._form.text
+
+    def text_columns(self, batch: pa.RecordBatch) -> list[list[str | None]]:
+        """The values of every column as the statement execution API writes them."""
+        kinds = (column.type for column in self._columns)
+        return [
+            _api_texts(batch.column(index), kind, self._form) for index, kind in enumerate(kinds)
+        ]
+
+    def render(self, batches: Sequence[pa.RecordBatch], *, first: bool) -> bytes:
+        """The text of a file; ``first`` for that of the first rows."""
+        rows: list[Sequence[str | None]] = []
+        for batch in batches:
+            rows += zip(*self.text_columns(batch), strict=True)
+        if self._form.text != "CSV":
+            return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+        # RFC 4180 with the names before the first row, and NULL as the word null: as the reference
+        # of the statement execution API says of the format CSV.
+        text = io.StringIO()
+        writer = csv.writer(text)
+        if first:
+            writer.writerow([column.name for column in self._columns])
+        writer.writerows([["null" if value is None else value for value in row] for row in rows])
+        return text.getvalue().encode()
+
     def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The engine's rows as the client wants them."""
         arrays = [convert(batch.column(index)) for index, convert in enumerate(self._converters)]
@@ -239,7 +295,7 @@ class Encoder:
 
     def _arrow_batch(self, batch: pa.RecordBatch) -> ttypes.TSparkArrowBatch:
         message = self.convert(batch).serialize()
-        content = lz4.frame.compress(message) if self._form.lz4 else message.to_pybytes()
+        content = _compressed(message) if self._form.lz4 else message.to_pybytes()
         return ttypes.TSparkArrowBatch(batch=content, rowCount=batch.num_rows)
 
     def _column_set(self, batches: Sequence[pa.RecordBatch]) -> list[ttypes.TColumn]:
@@ -250,6 +306,12 @@ class Encoder:
                 values += _plain_values(batch.column(index), column.type, self._form)
             columns.append(_t_column(values, column.type))
         return columns
+
+
+def _compressed(message: pa.Buffer) -> bytes:
+    # Independent blocks: the LZ4 of databricks-jdbc reads no others.
+    frame: bytes = lz4.frame.compress(message, block_linked=False)
+    return frame
 
 
 def table_schema(columns: Sequence[Column]) -> ttypes.TTableSchema:
@@ -392,6 +454,29 @@ def type_id(kind: SqlType) -> int:
     return int(_TYPE_IDS[kind.name])
 
 
+_API_NAMES = {
+    "TINYINT": "BYTE",
+    "SMALLINT": "SHORT",
+    "BIGINT": "LONG",
+    "CHAR": "STRING",
+    "VARCHAR": "STRING",
+    "VOID": "NULL",
+    "TIMESTAMP_NTZ": "TIMESTAMP",
+}
+
+
+def api_type(kind: SqlType) -> dict[str, object]:
+    """A type as the statement execution API tells it (``ColumnInfo`` of databricks-sdk-py)."""
+    told: dict[str, object] = {"type_text": _sql_name(kind)}
+    if kind.is_interval:
+        span = "YEAR TO MONTH" if kind.is_month_interval else "DAY TO SECOND"
+        return told | {"type_name": "INTERVAL", "type_interval_type": span}
+    told["type_name"] = _API_NAMES.get(kind.name, kind.name)
+    if kind.name == "DECIMAL":
+        told |= {"type_precision": kind.precision, "type_scale": kind.scale}
+    return told
+
+
 def _primitive(kind: SqlType) -> ttypes.TPrimitiveTypeEntry:
     entry = ttypes.TPrimitiveTypeEntry(type=type_id(kind))
     if kind.name == "DECIMAL":
@@ -450,6 +535,30 @@ def _texts(array: pa.Array, kind: SqlType, form: ResultFormat) -> list[str | Non
     if kind.name == "TIMESTAMP_NTZ":
         return [_trimmed(text) for text in _cast_text(array)]
     return _cast_text(array)
+
+
+def _api_texts(array: pa.Array, kind: SqlType, form: ResultFormat) -> list[str | None]:
+    """Values as the statement execution API writes them.
+
+    Instants are ISO 8601 in UTC with three digits of a second, or all six where it has them.
+    Binary values are hexadecimal digits, as databricks-sql-connector reads them
+    (``backend/sea/utils/conversion.py``).
+    """
+    if kind.name in ("FLOAT", "DOUBLE"):
+        return [None if text is None else java_float(text) for text in _cast_text(array)]
+    if kind.name in ("TIMESTAMP", "TIMESTAMP_NTZ"):
+        zone = "Z" if kind.name == "TIMESTAMP" else ""
+        texts = _cast_text(array.cast(pa.timestamp("us")))
+        return [None if text is None else _iso(text) + zone for text in texts]
+    if kind.name == "BINARY":
+        return [None if value is None else value.hex() for value in array.to_pylist()]
+    return _texts(array, kind, form)
+
+
+def _iso(text: str) -> str:
+    moment, _, fraction = text.replace(" ", "T").partition(".")
+    fraction = fraction.ljust(6, "0")
+    return f"{moment}.{fraction[:3] if fraction.endswith('000') else fraction}"
 
 
 def _cast_text(array: pa.Array) -> list[str | None]:

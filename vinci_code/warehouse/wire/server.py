@@ -37,6 +37,15 @@ HOST = "127.0.0.1"
 IDLE_SECONDS = 900.0
 """How long a connection may stay idle between requests (the driver's own socket timeout)."""
 
+STRANGER_SECONDS = 30.0
+"""The same for a connection on which no request with a good token has come."""
+
+MAX_STRANGERS = 256
+"""How many such connections may be open; beyond them the oldest that waits is closed."""
+
+STRANGER_BODY = 64 * 1024
+"""The largest body of a request without a good token; a form of OAuth is far smaller."""
+
 ARRIVAL_SECONDS = 30.0
 """How long a request may take to arrive once its first byte is there, and a TLS handshake."""
 
@@ -150,6 +159,10 @@ TakesFile = Callable[[str, str], bool]
 """Whether the body of a request, of this method and path, is a file: of any size, and streamed."""
 
 
+Admits = Callable[[str, Message], bool]
+"""Whether a request, of this path and these headers, has a good token."""
+
+
 class PortError(VinciError, OSError):
     """A port cannot be listened on: another process has it, or it takes more rights."""
 
@@ -164,6 +177,7 @@ class Server:
         context: The TLS context.
         port: The port, or 0 for a free one.
         takes_file: Which bodies are files.
+        admits: Who is no stranger: their bodies may be large, and their connections idle for long.
 
     Raises:
         PortError: The port cannot be listened on.
@@ -175,8 +189,12 @@ class Server:
         context: ssl.SSLContext,
         port: int = 0,
         takes_file: TakesFile = lambda _method, _path: False,
+        admits: Admits = lambda _path, _headers: True,
     ) -> None:
         self._application = application
+        self._admits = admits
+        # Oldest first; those that are being answered are left out.
+        self._strangers: dict[threading.Thread, None] = {}
         self._takes_file = takes_file
         self._context = context
         self._lock = threading.Lock()
@@ -249,7 +267,28 @@ class Server:
         )
         with self._lock:
             self._connections[thread] = connection
+            self._strangers[thread] = None
+            crowd = len(self._strangers) > MAX_STRANGERS
+            oldest = self._connections.get(next(iter(self._strangers))) if crowd else None
+            if crowd:
+                del self._strangers[next(iter(self._strangers))]
+        if oldest is not None:
+            logger.warning(
+                "More than %d connections without a token: the oldest is closed.", MAX_STRANGERS
+            )
+            _shut_down(oldest)
         thread.start()
+
+    def _wait(self, stranger: bool) -> None:
+        """Note that the connection of this thread waits for a request; a stranger may be closed."""
+        if stranger:
+            with self._lock:
+                self._strangers[threading.current_thread()] = None
+
+    def _work(self) -> None:
+        """Note that a request of this thread's connection is being answered."""
+        with self._lock:
+            self._strangers.pop(threading.current_thread(), None)
 
     def _serve(self, plain: socket.socket) -> None:
         connection = plain
@@ -260,7 +299,12 @@ class Server:
                 self._connections[threading.current_thread()] = connection
                 closing = self._closing
             if not closing:
-                _HttpConnection(connection, self._application, self._takes_file)
+                _HttpConnection(
+                    connection,
+                    self._application,
+                    self._takes_file,
+                    _Door(self._admits, self._wait, self._work),
+                )
         except OSError as error:
             # A client without the CA, one that speaks no TLS, one that went away, or a connection
             # that was shut down: its own affair, and no reason to end the server.
@@ -270,6 +314,7 @@ class Server:
                 connection.close()
             with self._lock:
                 self._connections.pop(threading.current_thread(), None)
+                self._strangers.pop(threading.current_thread(), None)
 
 
 def _listener(port: int) -> socket.socket:
@@ -313,6 +358,15 @@ class _DeadlineReader(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
+@dataclass(frozen=True)
+class _Door:
+    """Who is a stranger, and what the server is told of one."""
+
+    admits: Admits
+    wait: Callable[[bool], None]
+    work: Callable[[], None]
+
+
 class _HttpConnection(BaseHTTPRequestHandler):
     """One connection's requests, one after another."""
 
@@ -324,8 +378,14 @@ class _HttpConnection(BaseHTTPRequestHandler):
     sys_version = ""
 
     def __init__(
-        self, connection: socket.socket, application: Application, takes_file: TakesFile
+        self,
+        connection: socket.socket,
+        application: Application,
+        takes_file: TakesFile,
+        door: _Door,
     ) -> None:
+        self._door = door
+        self._stranger = True
         self._application = application
         self._takes_file = takes_file
         self._reader = _DeadlineReader(connection)
@@ -341,7 +401,8 @@ class _HttpConnection(BaseHTTPRequestHandler):
         self.rfile.close()
 
     def handle_one_request(self) -> None:
-        self._reader.allow(IDLE_SECONDS)
+        self._door.wait(self._stranger)
+        self._reader.allow(STRANGER_SECONDS if self._stranger else IDLE_SECONDS)
         if not self._input.peek(1):
             self.close_connection = True
             return
@@ -366,14 +427,18 @@ class _HttpConnection(BaseHTTPRequestHandler):
             self.close_connection = True
             self._refuse(400, "the request's target is no URL")
             return
+        admitted = self._door.admits(target.path, self.headers)
+        self._stranger = self._stranger and not admitted
         query = urllib.parse.parse_qsl(target.query, keep_blank_values=True)
         if self._takes_file(self.command, target.path):
+            self._door.work()
             self._exchange_file(target.path, query)
             return
-        body = self._read_body()
+        body = self._read_body(MAX_BODY if admitted else STRANGER_BODY)
         if body is None:
             self.close_connection = True
             return
+        self._door.work()
         self._send(self._application(Request(self.command, target.path, query, self.headers, body)))
 
     def _exchange_file(self, path: str, query: list[tuple[str, str]]) -> None:
@@ -394,10 +459,11 @@ class _HttpConnection(BaseHTTPRequestHandler):
         A client that still sends would find a reset in place of the answer.
         """
         size = 0
+        deadline = time.monotonic() + ARRIVAL_SECONDS
         try:
             for piece in pieces:
                 size += len(piece)
-                if size > MAX_BODY:
+                if size > MAX_BODY or time.monotonic() > deadline:
                     return False
         except OSError:
             return False
@@ -449,7 +515,7 @@ class _HttpConnection(BaseHTTPRequestHandler):
             raise IncompleteBodyError("the body ended too early")
         return piece
 
-    def _read_body(self) -> bytes | None:
+    def _read_body(self, most: int) -> bytes | None:
         if "transfer-encoding" in self.headers:
             self._refuse(411, "a request needs a Content-Length")
             return None
@@ -459,6 +525,9 @@ class _HttpConnection(BaseHTTPRequestHandler):
         if length > MAX_BODY:
             self._refuse(413, f"a request may have {MAX_BODY} bytes, not {length}")
             return None
+        if length > most:
+            # Its answer is that it has no good token, whatever stands here.
+            return b"" if self._drain_pieces(self._sized(length)) else None
         body = self.rfile.read(length)
         return body if len(body) == length else None
 

@@ -9,27 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 
 from databricks.sql.thrift_api.TCLIService import ttypes
 
 from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.engine.result import Result
 from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.parameters import Parameter
 from vinci_code.warehouse.wire import messages, metadata, parameters
-from vinci_code.warehouse.wire.history import HistoryEntry, QueryHistory
 from vinci_code.warehouse.wire.messages import ThriftCall, ThriftStruct
 from vinci_code.warehouse.wire.operations import (
     ClientSession,
-    CloudFetch,
-    EngineSessionLike,
+    Limits,
     Operation,
     OperationState,
 )
 from vinci_code.warehouse.wire.recording import RequestLog, RequestRecord
 from vinci_code.warehouse.wire.results import COLUMNS, ResultFormat
+from vinci_code.warehouse.wire.statements import ClosingError, Order, StatementService
 
 SERVER_PROTOCOL = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8
 """What a real server answers, whatever the client offers (recorded traffic)."""
@@ -45,9 +43,6 @@ DEFAULT_PAGE_ROWS = 100_000
 DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
 
 _TAGS = "QUERY_TAGS"
-
-# Settings of the Thrift server itself, which the driver always sends and the engine has no use for.
-_SERVER_SETTINGS = ("spark.thriftserver.",)
 
 logger = logging.getLogger(__name__)
 
@@ -69,48 +64,15 @@ class ThriftService:
     """Answers calls on the sessions that it keeps.
 
     Args:
-        open_session: Opens a session of the engine: ``(catalog, schema, configuration)``.
-        executor: Runs the statements.
+        statements: Keeps the sessions and runs the statements.
         log: Masks credentials in what is written on the records.
-        history: Keeps an entry of every statement.
-        transfers: Turns the result of PUT, GET or REMOVE into the row that the client reads.
-        cloud_fetch: Which results are sent as links; ``None`` for none.
     """
 
-    def __init__(
-        self,
-        open_session: Callable[[str | None, str | None, dict[str, str]], EngineSessionLike],
-        executor: Executor,
-        log: RequestLog,
-        history: QueryHistory,
-        transfers: Callable[[Result], Result],
-        cloud_fetch: CloudFetch | None = None,
-    ) -> None:
-        self._open_session = open_session
-        self._executor = executor
+    def __init__(self, statements: StatementService, log: RequestLog) -> None:
+        self._statements = statements
         self._log = log
-        self._history = history
-        self._transfers = transfers
-        self._cloud_fetch = cloud_fetch
-        self._lock = threading.Lock()
-        self._sessions: dict[bytes, ClientSession] = {}
-        self._closed = False
 
     # --- what surrounds the calls ---------------------------------------------------------------
-
-    @property
-    def session_count(self) -> int:
-        """How many sessions are open."""
-        with self._lock:
-            return len(self._sessions)
-
-    def close(self) -> None:
-        """End every session, with the statements that run on them, and open no more."""
-        with self._lock:
-            self._closed = True
-            sessions, self._sessions = list(self._sessions.values()), {}
-        for session in sessions:
-            session.close()
 
     def describe(self, call: ThriftCall, record: RequestRecord) -> None:
         """Write on the record what the call is about."""
@@ -174,16 +136,14 @@ class ThriftService:
             session = self._session(call)
         except StatusError as lost:
             return self.failure(call, lost.message, lost.sqlstate)
-        return self._run_statement(call, record, session, run)
+        return self._run_statement(call, record, session, (), run)
 
     def lose_session(self, call: ThriftCall) -> str:
         """Forget the call's session, as a restarted server has; returns the text that says so."""
         session = self._find_session(call)
         if session is None:
             return messages.invalid_session(call.session_guid)
-        with self._lock:
-            self._sessions.pop(session.handle.guid, None)
-        session.close()
+        self._statements.end(session)
         return messages.invalid_session(session.handle.guid)
 
     def _session_text(self, call: ThriftCall) -> str | None:
@@ -194,14 +154,9 @@ class ThriftService:
         return messages.uuid_text(guid)
 
     def _find_session(self, call: ThriftCall) -> ClientSession | None:
-        with self._lock:
-            if call.session_guid is not None:
-                return self._sessions.get(call.session_guid)
-            operation = call.operation_guid
-            for session in self._sessions.values():
-                if operation in session.operations:
-                    return session
-        return None
+        if call.session_guid is not None:
+            return self._statements.find(call.session_guid)
+        return self._statements.holder(call.operation_guid)
 
     def _session(self, call: ThriftCall) -> ClientSession:
         session = self._find_session(call)
@@ -229,22 +184,12 @@ class ThriftService:
     def _open(self, call: ThriftCall, record: RequestRecord) -> ThriftStruct:
         request = call.request
         namespace = request.initialNamespace or ttypes.TNamespace()
-        configuration = {
-            key: value
-            for key, value in (request.configuration or {}).items()
-            if not key.lower().startswith(_SERVER_SETTINGS)
-        }
-        engine_session = self._open_session(
-            _lower(namespace.catalogName), _lower(namespace.schemaName), configuration
-        )
-        session = ClientSession(engine_session)
-        with self._lock:
-            refused = self._closed
-            if not refused:
-                self._sessions[session.handle.guid] = session
-        if refused:
-            session.close()
-            raise StatusError("The local warehouse is shutting down.", "08004")
+        try:
+            session = self._statements.open(
+                namespace.catalogName, namespace.schemaName, request.configuration or {}
+            )
+        except ClosingError as error:
+            raise StatusError(str(error), "08004") from error
         record.session_id = session.handle.text
         return ttypes.TOpenSessionResp(
             status=messages.status(),
@@ -254,16 +199,14 @@ class ThriftService:
             ),
             configuration=dict(request.configuration or {}),
             initialNamespace=ttypes.TNamespace(
-                catalogName=engine_session.catalog, schemaName=engine_session.schema
+                catalogName=session.engine.catalog, schemaName=session.engine.schema
             ),
             canUseMultipleCatalogs=True,
         )
 
     def _close_session(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         session = self._session(call)
-        with self._lock:
-            self._sessions.pop(session.handle.guid, None)
-        session.close()
+        self._statements.end(session)
         return ttypes.TCloseSessionResp(status=messages.status())
 
     def _get_info(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
@@ -285,66 +228,37 @@ class ThriftService:
         except parameters.ParameterError as error:
             raise BadRequestError(f"BAD_REQUEST: {error}") from error
 
-        def run() -> Result:
-            return self._transfers(session.engine.execute(request.statement, bound))
-
-        return self._run_statement(call, record, session, run)
+        return self._run_statement(call, record, session, bound)
 
     def _run_statement(
         self,
         call: ThriftCall,
         record: RequestRecord,
         session: ClientSession,
-        run: Callable[[], Result],
+        bound: Sequence[Parameter],
+        work: Callable[[], Result] | None = None,
     ) -> ThriftStruct:
         request = call.request
-        operation = Operation(
-            session,
-            ttypes.TOperationType.EXECUTE_STATEMENT,
+        overlay = {key.upper(): value for key, value in (request.confOverlay or {}).items()}
+        order = Order(
+            request.statement,
             _format(request, session),
-            run,
-            limit=_unless_negative(request.resultRowLimit),
+            bound,
+            Limits(rows=_unless_negative(request.resultRowLimit)),
             timeout=_unless_negative(request.queryTimeout) or None,
-            cloud_fetch=self._cloud_fetch,
+            tags=query_tags.parse(self._log.scrub(overlay.get(_TAGS, ""))),
+            client=call.client,
+            shown_from=call.shown_from,
+            hidden_until=call.hidden_until,
         )
-        operation.hidden_until = call.hidden_until
-        record.executed = None
-        record.operation_id = operation.handle.text
-
-        def note(succeeded: bool) -> None:
-            record.executed = succeeded
-
-        operation.on_done = note
-        operation.entry = self._entry(call, session, operation)
+        operation = self._statements.run(session, order, record, work)
         call.operation = operation
-        operation.start(self._executor)
         if not request.runAsync:
             operation.wait()
             return self._synchronous(call, record, operation)
         if request.getDirectResults is not None:
             operation.wait(DIRECT_RESULTS_SECONDS)
         return self._started(call, record, operation)
-
-    def _entry(
-        self, call: ThriftCall, session: ClientSession, operation: Operation
-    ) -> HistoryEntry:
-        """Begin the statement's entry of the query history."""
-        overlay = {key.upper(): value for key, value in (call.request.confOverlay or {}).items()}
-        # Those of the statement are added to its session's, as SET QUERY_TAGS adds to them; what a
-        # real warehouse does with a key that both have is not documented.
-        tags = query_tags.parse(self._log.scrub(session.engine.configuration.get(_TAGS, "")))
-        tags |= query_tags.parse(self._log.scrub(overlay.get(_TAGS, "")))
-        entry = HistoryEntry(
-            operation.handle.text,
-            self._log.scrub(call.request.statement),
-            tags,
-            session.handle.text,
-            session.engine.user,
-            self._log.scrub(call.client),
-            call.shown_from,
-        )
-        self._history.begin(entry)
-        return entry
 
     def _synchronous(
         self, call: ThriftCall, record: RequestRecord, operation: Operation
@@ -414,9 +328,10 @@ class ThriftService:
     def _fetch_results(self, call: ThriftCall, _record: RequestRecord) -> ThriftStruct:
         request = call.request
         operation = self._finished(call)
-        if request.orientation != ttypes.TFetchOrientation.FETCH_NEXT:
+        if not _is_next(request.orientation, operation):
             raise StatusError(
-                "The fetch type is not supported: a forward-only result is read with FETCH_NEXT.",
+                "The fetch type is not supported: a forward-only result is read with FETCH_NEXT, "
+                "or with FETCH_FIRST before anything was read of it.",
                 "HYC00",
             )
         if request.fetchType:
@@ -457,7 +372,7 @@ class ThriftService:
         operation = Operation(session, kind, COLUMNS, run)
         call.operation = operation
         record.operation_id = operation.handle.text
-        operation.start(self._executor)
+        self._statements.start(operation)
         operation.wait()
         if operation.error is not None:
             operation.close()
@@ -527,16 +442,18 @@ def _page(
     return ttypes.TFetchResultsResp(status=messages.status(), hasMoreRows=more, results=row_set)
 
 
+def _is_next(orientation: int, operation: Operation) -> bool:
+    """Whether the rows that are asked for are those that come next."""
+    first = orientation == ttypes.TFetchOrientation.FETCH_FIRST
+    return orientation == ttypes.TFetchOrientation.FETCH_NEXT or (first and not operation.was_read)
+
+
 def _at_least_one(value: int | None, default: int) -> int:
     return value if value is not None and value > 0 else default
 
 
 def _unless_negative(value: int | None) -> int | None:
     return None if value is None or value < 0 else value
-
-
-def _lower(name: str | None) -> str | None:
-    return name.lower() if name else None
 
 
 def _owns(identifier: ttypes.THandleIdentifier | None, secret: bytes) -> bool:

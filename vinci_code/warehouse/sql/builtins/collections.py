@@ -8,12 +8,21 @@ from dataclasses import replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, data_diff_types, unexpected_input
+from vinci_code.warehouse.sql.bounds import (
+    bytes_checked,
+    has_variable_size,
+    items_checked,
+    makes_much,
+    result_checked,
+    weight,
+)
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function
 from vinci_code.warehouse.sql.casts import let, variable
 from vinci_code.warehouse.sql.coercion import common_of_two, comparable, tightest_of_two
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
 from vinci_code.warehouse.sql.types import (
+    BINARY,
     BOOLEAN,
     INT,
     STRING,
@@ -287,9 +296,26 @@ def build_array_compact(call: FunctionCall) -> Typed:
 def build_array_repeat(call: FunctionCall) -> Typed:
     """One value several times."""
     value = call.args[0]
-    count = call.argument(1, INT).sql
     one = value.sql if value.sql != "NULL" else cast_sql("NULL", value.type)
-    sql = f"list_transform(range(CASE WHEN {count} < 0 THEN 0 ELSE {count} END), lambda i: {one})"
+
+    def body(times: str, item: str) -> str:
+        checked = items_checked("array_repeat", times, times)
+        heavy = value.type.is_nested or value.type.is_string or value.type == BINARY
+        if heavy and not value.is_constant:
+            # A NULL is repeated as any other item.
+            size = f"{weight(item, value.type)} * {times}"
+            checked = bytes_checked("array_repeat", size, checked)
+        return (
+            f"list_transform(range(CASE WHEN {times} < 0 THEN 0 ELSE {checked} END), "
+            f"lambda i: {item})"
+        )
+
+    number = call.argument(1, INT)
+    sql = let(
+        number.sql,
+        lambda times: let(one, lambda item: body(times, item), atom=value.is_atom),
+        atom=number.is_atom,
+    )
     return Typed(sql, array(value.type), call.shown)
 
 
@@ -537,8 +563,21 @@ def build_transform(call: FunctionCall) -> Typed:
     inner = body.sql
     if len(names) == 2:
         inner = inner.replace(names[1], f"({names[1]} - 1)")
-    sql = f"list_transform({items.sql}, lambda {', '.join(names)}: {inner})"
+    given = items.sql
+    if has_variable_size(body.type) and makes_much(inner):
+        # DuckDB computes the items in vectors of 2,048, too, and each may be full.
+        inner = result_checked(inner, body.type)
+        given = let(
+            given,
+            lambda one: items_checked("transform", f"len({one}) * {_FULL_ITEMS}", one),
+            atom=items.is_atom,
+        )
+    sql = f"list_transform({given}, lambda {', '.join(names)}: {inner})"
     return Typed(sql, array(body.type), _shown(call, [items], body, names))
+
+
+# What an item counts for where each is a text or a list that a function makes.
+_FULL_ITEMS = 200
 
 
 def _truth(call: FunctionCall, body: Typed) -> str:

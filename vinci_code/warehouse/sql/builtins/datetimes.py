@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import refused, unexpected_input
+from vinci_code.warehouse.sql.bounds import items_checked
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
 from vinci_code.warehouse.sql.casts import cast, let, local_sql
 from vinci_code.warehouse.sql.coercion import interval_units
@@ -584,23 +585,26 @@ def build_sequence(call: FunctionCall) -> Typed:
     if kind.name not in ("DATE", "TIMESTAMP", "TIMESTAMP_NTZ"):
         raise unexpected_input("sequence", 1, '("TIMESTAMP" or "DATE" or "INTEGRAL")', start)
     step = call.args[2].sql if len(call.args) == 3 else "INTERVAL 1 DAY"
+    first, last = values[0].sql, values[1].sql
     if kind == DATE:
-        items = (
-            f"generate_series(CAST({values[0].sql} AS TIMESTAMP), CAST({values[1].sql} AS "
-            f"TIMESTAMP), {step})"
-        )
-        name = "x"
-        return Typed(
-            f"list_transform({items}, lambda {name}: CAST({name} AS DATE))", result, call.shown
-        )
-    return Typed(f"generate_series({values[0].sql}, {values[1].sql}, {step})", result, call.shown)
+        first, last = f"CAST({first} AS TIMESTAMP)", f"CAST({last} AS TIMESTAMP)"
+    span = f"abs(epoch({last}) - epoch({first}))"
+    count = f"coalesce({span} / nullif(abs(epoch({step})), 0) + 1, 1)"
+    made = f"generate_series({first}, {items_checked('sequence', count, last)}, {step})"
+    if kind == DATE:
+        made = f"list_transform({made}, lambda x: CAST(x AS DATE))"
+    return Typed(made, result, call.shown)
 
 
 def _number_sequence(call: FunctionCall, values: list[Typed], result: SqlType) -> Typed:
     start, stop = values[0].sql, values[1].sql
     element = result.element or INT
+    step = call.argument(2, BIGINT).sql if len(call.args) == 3 else "1"
+    span = f"abs(CAST({stop} AS DOUBLE) - CAST({start} AS DOUBLE))"
+    # A step of 0 makes one item, or is an error.
+    count = f"({span} / coalesce(nullif(abs(CAST({step} AS DOUBLE)), 0), {span} + 1) + 1)"
+    end = items_checked("sequence", count, stop)
     if len(call.args) == 3:
-        step = call.argument(2, BIGINT).sql
         error = SqlError(
             "INTERNAL_ERROR",
             "XX000",
@@ -612,11 +616,11 @@ def _number_sequence(call: FunctionCall, values: list[Typed], result: SqlType) -
         )
         items = (
             f"CASE WHEN {wrong} THEN {fail_sql(error, start, stop, step)} WHEN {step} = 0 THEN "
-            f"[{start}] ELSE generate_series({start}, {stop}, {step}) END"
+            f"[{start}] ELSE generate_series({start}, {end}, {step}) END"
         )
     else:
         items = (
-            f"CASE WHEN {start} <= {stop} THEN generate_series({start}, {stop}) ELSE "
-            f"generate_series({start}, {stop}, -1) END"
+            f"CASE WHEN {start} <= {stop} THEN generate_series({start}, {end}) ELSE "
+            f"generate_series({start}, {end}, -1) END"
         )
     return Typed(f"CAST({items} AS {element.duckdb()}[])", result, call.shown)

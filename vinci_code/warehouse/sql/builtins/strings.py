@@ -7,7 +7,14 @@ import re
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import data_diff_types, unexpected_input
-from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function, simple
+from vinci_code.warehouse.sql.bounds import bytes_checked
+from vinci_code.warehouse.sql.builtins.registry import (
+    Builtin,
+    FunctionCall,
+    check_arity,
+    function,
+    simple,
+)
 from vinci_code.warehouse.sql.casts import cast, let
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.operators import bit_shift, concat
@@ -29,12 +36,10 @@ simple("upper ucase", (STRING,), STRING, "vinci_upper({0})")
 # Java keeps the dot of the capital I with a dot as a character of its own.
 simple("lower lcase", (STRING,), STRING, "lower(replace({0}, chr(304), 'i' || chr(775)))")
 simple("ascii", (STRING,), INT, "ascii({0})")
-simple("space", (INT,), STRING, "repeat(' ', CASE WHEN {0} < 0 THEN 0 ELSE {0} END)")
 simple("initcap", (STRING,), STRING, "vinci_initcap({0})")
 simple("soundex", (STRING,), STRING, "vinci_soundex({0})")
 simple("translate", (STRING, STRING, STRING), STRING, "translate({0}, {1}, {2})")
 simple("instr", (STRING, STRING), INT, "CAST(instr({0}, {1}) AS INTEGER)")
-simple("repeat", (STRING, INT), STRING, "repeat({0}, CASE WHEN {1} < 0 THEN 0 ELSE {1} END)")
 simple("substring_index", (STRING, STRING, INT), STRING, "vinci_substring_index({0}, {1}, {2})")
 simple("find_in_set", (STRING, STRING), INT, "vinci_find_in_set({0}, {1})")
 simple("unhex", (STRING,), BINARY, "vinci_unhex({0})")
@@ -76,6 +81,26 @@ def build_unbase64(call: FunctionCall) -> Typed:
         return f"CASE WHEN {plain} THEN from_base64({text}) ELSE vinci_unbase64({text}) END"
 
     return Typed(f"({let(value.sql, body, atom=value.is_atom)})", BINARY, call.shown)
+
+
+@function("repeat space", 1, 2)
+def build_repeat(call: FunctionCall) -> Typed:
+    """A text, or a blank, several times."""
+    wanted = 2 if call.name == "repeat" else 1
+    check_arity(call.name, Builtin(build_repeat, wanted, wanted), len(call.args))
+    count = call.argument(wanted - 1, INT)
+    text = call.binder.as_string(call.args[0], call.name) if wanted == 2 else literal(" ")
+
+    def body(one: str, times: str) -> str:
+        checked = bytes_checked(call.name, f"strlen({one}) * {times}", times)
+        return f"repeat({one}, CASE WHEN {times} < 0 THEN 0 ELSE {checked} END)"
+
+    sql = let(
+        text.sql,
+        lambda one: let(count.sql, lambda times: body(one, times), atom=count.is_atom),
+        atom=text.is_atom,
+    )
+    return Typed(f"({sql})", STRING, call.shown)
 
 
 @function("length char_length character_length len", 1)
@@ -149,9 +174,15 @@ def build_pad(call: FunctionCall) -> Typed:
         return Typed(sql, BINARY, call.shown)
     fill = call.text(2) if len(call.args) == 3 else "' '"
     shown = call.shown if len(call.args) == 3 else f"{call.shown[:-1]},  )"
-    return Typed(
-        f"vinci_{call.name}({call.text(0)}, {call.argument(1, INT).sql}, {fill})", STRING, shown
+    length = call.argument(1, INT)
+    sql = let(
+        length.sql,
+        lambda size: (
+            f"vinci_{call.name}({call.text(0)}, {bytes_checked(call.name, size, size)}, {fill})"
+        ),
+        atom=length.is_atom,
     )
+    return Typed(f"({sql})", STRING, shown)
 
 
 @function("trim", 1, 3)
@@ -235,7 +266,18 @@ def build_replace(call: FunctionCall) -> Typed:
     target = call.text(2) if len(call.args) == 3 else "''"
     text, search = call.text(0), call.text(1)
     name = call.shown if len(call.args) == 3 else f"{call.shown[:-1]}, )"
-    sql = f"CASE WHEN {search} = '' THEN {text} ELSE replace({text}, {search}, {target}) END"
+    if len(call.args) == 2 or call.args[2].constant in ("", None):
+        sql = f"CASE WHEN {search} = '' THEN {text} ELSE replace({text}, {search}, {target}) END"
+        return Typed(f"({sql})", STRING, name)
+
+    def body(one: str) -> str:
+        # Each place where the search text may stand grows to the new text.
+        places = f"(CAST(strlen({one}) AS DOUBLE) / greatest(strlen({search}), 1))"
+        grown = f"strlen({one}) + {places} * strlen({target})"
+        made = f"replace({bytes_checked('replace', grown, one)}, {search}, {target})"
+        return f"CASE WHEN {search} = '' THEN {one} ELSE {made} END"
+
+    sql = let(text, body, atom=call.args[0].is_atom and call.args[0].type == STRING)
     return Typed(f"({sql})", STRING, name)
 
 

@@ -36,6 +36,7 @@ from vinci_code.warehouse.sql.types import (
     SqlType,
     from_sqlglot,
     parse_type,
+    precision_exceeded,
 )
 from vinci_code.warehouse.sql.values import Typed, literal, text_sql
 
@@ -60,6 +61,8 @@ def rewrite_negative(binder: Binder, node: exp.Neg, scope: Scope) -> Typed:
 
 def number(text: str) -> Typed:
     """Return a numeric literal; the suffix, the point and the exponent decide its type."""
+    if len(text) > _LONGEST_NUMBER:
+        raise precision_exceeded(len(text))
     upper = text.upper()
     for suffix in ("BD", "L", "S", "Y", "D", "F"):
         if upper.endswith(suffix):
@@ -69,6 +72,9 @@ def number(text: str) -> Typed:
     if "." in text:
         return literal(Decimal(text))
     return literal(int(text))
+
+
+_LONGEST_NUMBER = 4_000  # characters; Python reads whole numbers of 4,300 digits
 
 
 def _suffixed(text: str, suffix: str) -> Typed:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, only, unexpected_input
+from vinci_code.warehouse.sql.bounds import bytes_checked, items_checked
 from vinci_code.warehouse.sql.casts import let, local_sql, variable
 from vinci_code.warehouse.sql.coercion import (
     INTEGER_DECIMALS,
@@ -523,6 +524,9 @@ def concat(binder: Binder, parts: list[Typed]) -> Typed:
     if any(part.type.name == "ARRAY" for part in parts):
         values, kind = binder.unify(parts, name)
         joined = values[0].sql
+        if len(values) > 1 and not all(value.is_constant for value in values):
+            size = " + ".join(f"coalesce(len({value.sql}), 0)" for value in values)
+            joined = items_checked("concat", size, joined)
         for value in values[1:]:
             joined = f"list_concat({joined}, {value.sql})"
         # list_concat takes NULL for an empty list.
@@ -532,11 +536,32 @@ def concat(binder: Binder, parts: list[Typed]) -> Typed:
         return Typed(f"({' || '.join(part.sql for part in parts)})", BINARY, name)
     texts = [binder.as_string(part, "concat", index + 1) for index, part in enumerate(parts)]
     return Typed(
-        f"({' || '.join(text.sql for text in texts)})",
+        _joined(texts, [part.type.is_string for part in parts], []),
         STRING,
         name,
         any(part.nullable for part in parts),
     )
+
+
+def _joined(texts: list[Typed], sized: list[bool], done: list[str]) -> str:
+    """Join texts, each computed once, where the sum of their sizes is within bounds.
+
+    Those that are not ``sized`` are made of values of other types, and are short.
+    """
+    for index, text in enumerate(texts):
+        if len(done) <= index and sized[index] and not text.is_atom and not text.is_constant:
+            before = [*done, *(one.sql for one in texts[len(done) : index])]
+            return let(text.sql, lambda once, made=before: _joined(texts, sized, [*made, once]))  # type: ignore[misc]
+    names = [*done, *(one.sql for one in texts[len(done) :])]
+    unknown = [
+        name
+        for name, text, is_sized in zip(names, texts, sized, strict=True)
+        if is_sized and not text.is_constant
+    ]
+    if unknown:
+        size = " + ".join(f"strlen({name})" for name in unknown)
+        names[0] = bytes_checked("concat", size, names[0])
+    return f"({' || '.join(names)})"
 
 
 def _numbers(binder: Binder, left: Typed, right: Typed, name: str) -> tuple[Typed, Typed]:

@@ -3,17 +3,15 @@
 # ruff: noqa: ARG001 - every rewrite has the same parameters
 from __future__ import annotations
 
-import re
-
 from sqlglot import exp
 
+from vinci_code.warehouse.sql import regular_expressions
 from vinci_code.warehouse.sql.binder import Binder, only, refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.collections import make_struct
 from vinci_code.warehouse.sql.casts import let
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
 from vinci_code.warehouse.sql.rewrites.aligned import aligned_query
 from vinci_code.warehouse.sql.rewrites.operators import compare, padded
-from vinci_code.warehouse.sql.scalars import regex
 from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, INT, STRING, VARIANT, SqlType, array
 from vinci_code.warehouse.sql.values import MISSING, Typed, fail_sql, literal, quote, text_sql
@@ -376,20 +374,18 @@ def rewrite_escape(binder: Binder, node: exp.Escape, scope: Scope) -> Typed:
     return rewrite_like(binder, node.this, scope, escape.this)
 
 
-# Patterns that mean the same to DuckDB's engine as to Java's.
-_SIMPLE_REGEX = re.compile(r"[\w ^*+?|()-]*\Z")
-
-
 def rewrite_rlike(binder: Binder, node: exp.RegexpLike, scope: Scope) -> Typed:
     """``RLIKE`` finds the pattern anywhere in the text."""
     only(node, "this", "expression", "negate")
     value = binder.as_string(binder.expression(node.this, scope), "rlike")
     pattern = binder.as_string(binder.expression(node.expression, scope), "rlike", 2)
     name = f"RLIKE({value.name}, {pattern.name})"
-    plain = isinstance(pattern.constant, str) and _SIMPLE_REGEX.match(pattern.constant)
+    sql = f"vinci_rlike({value.sql}, {pattern.sql})"
     if isinstance(pattern.constant, str):
-        regex(pattern.constant)
-    sql = f"{'regexp_matches' if plain else 'vinci_rlike'}({value.sql}, {pattern.sql})"
+        known = regular_expressions.pattern(pattern.constant)
+        if known.plain:
+            # DuckDB has RE2, too.
+            sql = f"regexp_matches({value.sql}, {text_sql(known.translated)})"
     if node.args.get("negate"):
         return Typed(f"(NOT {sql})", BOOLEAN, f"(NOT {name})")
     return Typed(sql, BOOLEAN, name)

@@ -1,0 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='replace_where',
+          incremental_predicates="order_id >= 12") }}
+select order_id, {{ var('run', 1) }} as run_number
+from {{ ref('stg_orders') }}
+{% if is_incremental() %} where order_id >= 12 {% endif %}
