@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.databricks import Databricks
@@ -21,7 +21,7 @@ from sqlglot.errors import ParseError
 from sqlglot.parsers.databricks import DatabricksParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, missing_size
 from vinci_code.warehouse.sql.lexemes import Lexeme, check_words, lexemes, name_of, string_value
 
 # The suffixes of numeric literals, as types: 1L, 1S, 1Y, 1.5D, 1.5F, 1.5BD.
@@ -109,6 +109,25 @@ class WarehouseParser(DatabricksParser):
             return _typed_literal(result)
         return result
 
+    def _parse_types(self, *given: Any, **named: Any) -> exp.Expr | None:
+        # sqlglot makes STRING of CAST(a AS VARCHAR(…)), as Spark does, whatever the length is.
+        tokens = self._tokens[self._index : self._index + 4]
+        result = super()._parse_types(*given, **named)
+        if isinstance(result, exp.DataType) and tokens[0].text.upper() in _SIZED:
+            kinds = [token.token_type for token in tokens[1:]]
+            if kinds[:1] != [TokenType.L_PAREN]:
+                raise missing_size(tokens[0].text.upper())
+            if kinds != [TokenType.L_PAREN, TokenType.NUMBER, TokenType.R_PAREN]:
+                self.raise_error("Expected a length", tokens[2])
+        return result
+
+    def _parse_table_parts(self, *given: Any, wildcard: bool = False, **named: Any) -> exp.Table:
+        table = super()._parse_table_parts(*given, wildcard=wildcard, **named)
+        # sqlglot passes over the star of FROM t*, which means something to PostgreSQL.
+        if not wildcard and self._match(TokenType.STAR, advance=False):
+            self.raise_error("Expected the end of a table's name")
+        return table
+
     def _parse_insert_table(self) -> exp.Expr | None:
         table = super()._parse_insert_table()
         # INSERT INTO t SET a = 1 would be read as INSERT INTO t (a) VALUES (1).
@@ -182,6 +201,9 @@ class WarehouseParser(DatabricksParser):
             self._advance(2)
             return self.expression(exp.Placeholder(this=self._prev.text, kind=":"))
         return None
+
+
+_SIZED = ("CHAR", "CHARACTER", "VARCHAR")
 
 
 def _typed_literal(node: exp.Cast) -> exp.Expr:

@@ -95,6 +95,16 @@ def syntax_error(near: str, statement: str, offset: int = 0) -> SqlError:
     return SqlError("PARSE_SYNTAX_ERROR", "42601", message, position=position, statement=statement)
 
 
+def missing_size(name: str) -> SqlError:
+    """Return ``DATATYPE_MISSING_SIZE`` of ``CHAR`` or ``VARCHAR``."""
+    return SqlError(
+        "DATATYPE_MISSING_SIZE",
+        "42K01",
+        f'DataType "{name}" requires a length parameter, for example "{name}"(10). Please specify '
+        "the length.",
+    )
+
+
 def encode(error: SqlError) -> str:
     """Pack an error into text that survives the way through DuckDB's ``error()``."""
     return (

@@ -1,4 +1,4 @@
-"""Which parts of each node of a parsed statement are looked at: a statement with another is refused.
+"""Which parts of each node of a statement are looked at: one with another part is refused.
 
 sqlglot reads more than Databricks SQL. What of a node no rewrite asks for would be lost without a
 word: ``INSERT OR IGNORE INTO t …`` would insert. So each class of nodes is named here, with the
@@ -68,7 +68,7 @@ _PARTS: dict[str, str] = {
     "Sort": "expressions",
     "Distribute": "expressions",
     "Cluster": "expressions",
-    "Ordered": "this desc nulls_first explicit_null_ordering",
+    "Ordered": "this desc nulls_first",
     "Limit": "expression",
     "Offset": "expression",
     "Distinct": "expressions",

@@ -37,7 +37,9 @@ OVERRIDDEN = (
     "_parse_insert_table",
     "_parse_interval",
     "_parse_placeholder",
+    "_parse_table_parts",
     "_parse_type",
+    "_parse_types",
     "raise_error",
 )
 TABLES = (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlglot import exp
 
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.errors import SqlError, missing_size, syntax_error, unsupported
 from vinci_code.warehouse.sql.lexemes import Lexeme, lexemes, name_of, string_value
 
 if TYPE_CHECKING:
@@ -407,12 +407,7 @@ class _TypeReader:
     def _sized(self, word: str) -> SqlType:
         name = "CHAR" if word == "CHARACTER" else word
         if self._peek() != "(":
-            raise SqlError(
-                "DATATYPE_MISSING_SIZE",
-                "42K01",
-                f'DataType "{name}" requires a length parameter, for example "{name}"(10). '
-                "Please specify the length.",
-            )
+            raise missing_size(name)
         self._next()
         length = self._number()
         self._expect(")")
