@@ -121,10 +121,10 @@ class WarehouseParser(DatabricksParser):
                 self.raise_error("Expected a length", tokens[2])
         return result
 
-    def _parse_table_parts(self, *given: Any, wildcard: bool = False, **named: Any) -> exp.Table:
-        table = super()._parse_table_parts(*given, wildcard=wildcard, **named)
+    def _parse_table_parts(self, *given: Any, **named: Any) -> exp.Table | exp.Dot | None:
+        table = super()._parse_table_parts(*given, **named)
         # sqlglot passes over the star of FROM t*, which means something to PostgreSQL.
-        if not wildcard and self._match(TokenType.STAR, advance=False):
+        if self._match(TokenType.STAR, advance=False):
             self.raise_error("Expected the end of a table's name")
         return table
 
