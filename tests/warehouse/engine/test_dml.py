@@ -93,7 +93,6 @@ def test_truncate_removes_everything(table: Client) -> None:
         ("INSERT INTO t VALUES (99999999999, '', 1)", "CAST_OVERFLOW_IN_TABLE_INSERT", "22003"),
         ("INSERT INTO t VALUES ('x', '', 1)", "CAST_INVALID_INPUT", "22018"),
         ("INSERT INTO nope VALUES (1)", "TABLE_OR_VIEW_NOT_FOUND", "42P01"),
-        ("INSERT INTO t REPLACE WHERE id = 1 SELECT 1", "UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000"),
         ("UPDATE t SET id = NULL", "DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "23502"),
         ("UPDATE t SET id = 1, id = 2", "DELTA_CONFLICT_SET_COLUMN", "42701"),
         ("UPDATE t SET nope = 1", "UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
