@@ -44,8 +44,10 @@ CASES = [
     (
         "rewrite_concat",
         "b || 'x'",
-        '((CASE WHEN (strlen("t_1"."b")) <= 32768 OR vinci_room_bytes(\'concat\', '
-        'CAST(strlen("t_1"."b") AS DOUBLE)) THEN "t_1"."b" END) || \'x\')',
+        (
+            '((CASE WHEN (strlen("t_1"."b")) <= 32768 OR vinci_room_bytes(\'concat\', '
+            'CAST(strlen("t_1"."b") AS DOUBLE)) THEN "t_1"."b" END) || \'x\')'
+        ),
     ),
     ("rewrite_compare", "a = 1", '("t_1"."a" = 1)'),
     ("rewrite_compare", "a <> g", '(CAST("t_1"."a" AS BIGINT) <> "t_1"."g")'),
