@@ -162,3 +162,16 @@ def test_long_text_never_reaches_the_sql(database: Database) -> None:
     answer = database.run(f"SELECT length('{'a' * 100_000}')")
     assert answer.value == 100_000
     assert len(answer.query.duckdb_sql) < 1_000
+
+
+@pytest.mark.parametrize("text", ["SELECT :a, ?", "SELECT * FROM VALUES (?) AS t(x) WHERE x = :a"])
+def test_named_and_unnamed_markers_are_never_mixed(database: Database, text: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        database.run(text, Parameter("a", "INT", "1"), Parameter(None, "INT", "2"))
+    assert caught.value.error_class == "INVALID_QUERY_MIXED_QUERY_PARAMETERS"
+
+
+def test_an_unnamed_marker_takes_no_value_that_has_a_name(database: Database) -> None:
+    with pytest.raises(SqlError) as caught:
+        database.run("SELECT ?", Parameter("id", "INT", "1"))
+    assert caught.value.error_class == "UNBOUND_SQL_PARAMETER"

@@ -28,7 +28,8 @@ ALIASES = {
     "SPARK.SQL.ANSI.ENABLED": "ANSI_MODE",
 }
 _BOOLEANS = ("ANSI_MODE", "ENABLE_PHOTON", "READ_ONLY_EXTERNAL_METASTORE", "USE_CACHED_RESULT")
-_OFFSET = re.compile(r"(?:GMT|UTC)?([+-])(\d{1,2})(?::?(\d{2}))?\Z")
+_OFFSET = re.compile(r"(?:GMT|UTC)?[+-](\d{1,2})(?::?(\d{2}))?\Z")
+_MOST_HOURS, _MINUTES = 18, 60
 
 
 def initial(given: Mapping[str, str]) -> dict[str, str]:
@@ -80,7 +81,9 @@ def time_zone(value: str) -> str:
     """Return a time zone's name.
 
     Raises:
-        SqlError: ``INVALID_CONF_VALUE.TIME_ZONE`` where there is no such zone.
+        SqlError: ``INVALID_CONF_VALUE.TIME_ZONE`` where there is no such zone;
+            ``UNSUPPORTED_BY_LOCAL_WAREHOUSE`` for an offset, which a real warehouse takes, and
+            which neither DuckDB nor ``zoneinfo`` computes by this name.
     """
     text = value.strip()
     if text.upper() in ("UTC", "GMT", "Z"):
@@ -88,10 +91,10 @@ def time_zone(value: str) -> str:
     if text.upper() == "LOCAL":
         return "UTC"
     offset = _OFFSET.match(text.upper())
-    if offset:
-        sign, hours, minutes = offset.groups()
-        if int(hours) <= 18 and int(minutes or 0) < 60:
-            return f"{sign}{int(hours):02d}:{int(minutes or 0):02d}"
+    if offset and int(offset[1]) <= _MOST_HOURS and int(offset[2] or 0) < _MINUTES:
+        if not int(offset[1]) and not int(offset[2] or 0):
+            return "UTC"
+        raise unsupported(f"the time zone {value}, an offset: use a region, such as Asia/Singapore")
     if text not in available_timezones():
         raise SqlError(
             "INVALID_CONF_VALUE.TIME_ZONE",

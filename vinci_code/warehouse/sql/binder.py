@@ -189,8 +189,10 @@ class Binder:
 
     def _positional(self, node: exp.Placeholder) -> Parameter:
         position = int(node.name)
-        if position < len(self.context.parameters):
-            return self.context.parameters[position]
+        given = self.context.parameters
+        # A value with a name is of a marker with this name alone.
+        if position < len(given) and given[position].name is None:
+            return given[position]
         raise SqlError(
             "UNBOUND_SQL_PARAMETER",
             "42P02",

@@ -124,8 +124,23 @@ def _read(tokens: list[Token], text: str) -> exp.Expression:
     ):
         raise _unexpected(None, text)
     require_known_parts(expression, text)
+    _refuse_mixed_markers(expression)
     _forget_places(expression)
     return expression
+
+
+def _refuse_mixed_markers(expression: exp.Expression) -> None:
+    """Refuse named markers beside unnamed ones: which value is whose would be a guess.
+
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-parameter-marker
+    """
+    kinds = {node.args.get("kind") for node in expression.find_all(exp.Placeholder)}
+    if len(kinds) > 1:
+        raise SqlError(
+            "INVALID_QUERY_MIXED_QUERY_PARAMETERS",
+            "42613",
+            "Parameterized query must either use positional, or named parameters, but not both.",
+        )
 
 
 def _forget_places(expression: exp.Expression) -> None:
