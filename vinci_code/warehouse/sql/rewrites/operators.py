@@ -536,32 +536,39 @@ def concat(binder: Binder, parts: list[Typed]) -> Typed:
         return Typed(f"({' || '.join(part.sql for part in parts)})", BINARY, name)
     texts = [binder.as_string(part, "concat", index + 1) for index, part in enumerate(parts)]
     return Typed(
-        _joined(texts, [part.type.is_string for part in parts], []),
+        _joined(texts, [part.type.is_string for part in parts]),
         STRING,
         name,
         any(part.nullable for part in parts),
     )
 
 
-def _joined(texts: list[Typed], sized: list[bool], done: list[str]) -> str:
+def _joined(texts: list[Typed], sized: list[bool]) -> str:
     """Join texts, each computed once, where the sum of their sizes is within bounds.
 
     Those that are not ``sized`` are made of values of other types, and are short.
     """
-    for index, text in enumerate(texts):
-        if len(done) <= index and sized[index] and not text.is_atom and not text.is_constant:
-            before = [*done, *(one.sql for one in texts[len(done) : index])]
-            return let(text.sql, lambda once, made=before: _joined(texts, sized, [*made, once]))  # type: ignore[misc]
-    names = [*done, *(one.sql for one in texts[len(done) :])]
-    unknown = [
-        name
-        for name, text, is_sized in zip(names, texts, sized, strict=True)
-        if is_sized and not text.is_constant
-    ]
+    names = [text.sql for text in texts]
+    unknown = [index for index, text in enumerate(texts) if sized[index] and not text.is_constant]
+    once = [index for index in unknown if not texts[index].is_atom]
+
+    def body(computed: str) -> str:
+        # One list of all: DuckDB takes twice the memory for each lambda within a lambda.
+        for place, index in enumerate(once, 1):
+            names[index] = f"{computed}[{place}]"
+        return _within_bounds(names, unknown)
+
+    if not once:
+        return _within_bounds(names, unknown)
+    return let(f"[{', '.join(names[index] for index in once)}]", body)
+
+
+def _within_bounds(names: list[str], unknown: list[int]) -> str:
+    first, *rest = names
     if unknown:
-        size = " + ".join(f"strlen({name})" for name in unknown)
-        names[0] = bytes_checked("concat", size, names[0])
-    return f"({' || '.join(names)})"
+        size = " + ".join(f"strlen({names[index]})" for index in unknown)
+        first = bytes_checked("concat", size, first)
+    return f"({' || '.join([first, *rest])})"
 
 
 def _numbers(binder: Binder, left: Typed, right: Typed, name: str) -> tuple[Typed, Typed]:
