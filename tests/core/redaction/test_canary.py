@@ -337,6 +337,8 @@ COMMANDS: dict[str, list[str]] = {
     "fallback refresh": [],
     "fallback send": [],
     "fallback salvage": [],
+    "warehouse sql": ["SELECT 1"],
+    "warehouse run": ["--", sys.executable, "-c", "print('ran')"],
 }
 
 

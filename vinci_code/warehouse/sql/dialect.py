@@ -128,6 +128,23 @@ class WarehouseParser(DatabricksParser):
             self.raise_error("Expected the end of a table's name")
         return table
 
+    def _parse_group(self, *given: Any, **named: Any) -> exp.Group | None:
+        # GROUP BY DISTINCT would be read as GROUP BY.
+        if (
+            self._curr.token_type == TokenType.GROUP_BY
+            and self._next
+            and self._next.token_type == TokenType.DISTINCT
+        ):
+            self.raise_error("Expected an expression", self._next)
+        return super()._parse_group(*given, **named)
+
+    def _parse_limit(self, *given: Any, **named: Any) -> exp.Expr | None:
+        limit = super()._parse_limit(*given, **named)
+        # LIMIT 1, 2 would be read as LIMIT 2 OFFSET 1.
+        if isinstance(limit, exp.Limit) and limit.args.get("offset") is not None:
+            self.raise_error("Expected the end of the query", self._prev)
+        return limit
+
     def _parse_insert_table(self) -> exp.Expr | None:
         table = super()._parse_insert_table()
         # INSERT INTO t SET a = 1 would be read as INSERT INTO t (a) VALUES (1).

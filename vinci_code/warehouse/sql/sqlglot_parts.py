@@ -34,8 +34,10 @@ READING = (
 # What is overridden: sqlglot calls it by this name.
 OVERRIDDEN = (
     "_parse_function_args",
+    "_parse_group",
     "_parse_insert_table",
     "_parse_interval",
+    "_parse_limit",
     "_parse_placeholder",
     "_parse_table_parts",
     "_parse_type",
