@@ -114,6 +114,7 @@ class VinciAsyncDialect(VinciDialect):
         def connected(dbapi_connection: Any) -> None:
             opened = dbapi_connection.sync_connection
             opened.unit = units.Unit(opened, self)
+            opened.observe(self.announcer)
 
         return connected
 

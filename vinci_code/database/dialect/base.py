@@ -108,7 +108,7 @@ compiled, with a message that names the alternative.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -119,13 +119,15 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, ExceptionContext, default
 
 from vinci_code.core.redaction import redact_exception
-from vinci_code.database.dialect import selfcheck
+from vinci_code.database.dialect import cursor_events, selfcheck, unit_tags
 from vinci_code.database.dialect.compiler import VinciCompiler
 from vinci_code.database.dialect.context import VinciExecutionContext
 from vinci_code.database.dialect.dberrors import ConnectionLostError, Error
 from vinci_code.database.dialect.driver import connecting, pooling, query_history, urls
 from vinci_code.database.dialect.driver.pooling import SessionPool, look_after
+from vinci_code.database.dialect.driver.query_tags import checked_tags
 from vinci_code.database.dialect.driver.volume_names import FORM, volume_path
+from vinci_code.database.dialect.listeners import Announcer
 from vinci_code.database.dialect.reflection import spelling
 from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
 from vinci_code.database.dialect.sql.ddl import VinciDDLCompiler
@@ -235,6 +237,8 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         keys: str = TIME_ORDERED,
         keys_block_size: int = BLOCK_SIZE,
         volume: str | None = None,
+        query_tags: Mapping[str, str] | None = None,
+        slow_statement: float | None = None,
         **kwargs: Any,
     ) -> None:
         if transactions not in _TRANSACTIONS:
@@ -257,6 +261,11 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
             )
         if volume is not None and volume_path(volume) is None:
             raise exc.ArgumentError(f"volume={volume!r} names no volume; wanted is {FORM}")
+        slow = connecting.checked_seconds("slow_statement", slow_statement)
+        try:
+            self.query_tags = checked_tags(query_tags or {})
+        except Error as error:
+            raise exc.ArgumentError(str(error)) from error
         waited = connecting.checked_seconds("history_timeout", history_timeout)
         super().__init__(**kwargs)
         self.history_timeout = waited or 0.0
@@ -283,6 +292,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         self.volume = volume
         self.key_ranges: KeyRanges | ReservedKeys = KeyRanges(keys_block_size)
         self.statistics = Counter()
+        self.announcer = Announcer(self.statistics, slow)
         self.views = KnownViews()
         self.transactions = transactions
         self.case_sensitive_like = case_sensitive_like
@@ -323,7 +333,10 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
         flushes.listen()
         loaded.listen()
         spelling.listen()
+        unit_tags.listen()
         selfcheck.check(engine.dialect)
+        cursor_events.attach(engine)
+        engine.dialect.announcer.attach(engine)  # type: ignore[attr-defined]
         pooling.require_reset(engine)
         look_after(engine)
         engine.dialect.key_ranges.attach(engine)  # type: ignore[attr-defined]
@@ -364,6 +377,7 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
 
         def connected(dbapi_connection: Any) -> None:
             dbapi_connection.unit = units.Unit(dbapi_connection, self)
+            dbapi_connection.observe(self.announcer)
 
         return connected
 

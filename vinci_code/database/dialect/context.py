@@ -23,7 +23,8 @@ from vinci_code.database.dialect.dberrors import (
     NotSupportedError,
 )
 from vinci_code.database.dialect.driver.connecting import checked_seconds
-from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, TIMEOUT, UPSERT
+from vinci_code.database.dialect.driver.query_tags import checked_tags
+from vinci_code.database.dialect.options import AT_ONCE, EXPECTED, QUERY_TAGS, TIMEOUT, UPSERT
 from vinci_code.database.dialect.sql.constructs import TRAITS, described
 from vinci_code.database.dialect.sql.inserts import executions
 from vinci_code.database.dialect.sql.key_blocks import needing
@@ -101,6 +102,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
     _laid: LaidOver | None = None
     # Whether nobody is asked for the rows of the result.
     _is_given = False
+
+    is_told = False
+    """Whether SQLAlchemy calls its listeners of cursors for the statement that is sent."""
 
     given_rows: Sequence[tuple[Any, ...]] | None = None
     """The rows of the result where its cursor has none of them, as the driver would give them."""
@@ -200,11 +204,28 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         return self.with_deadline(super().create_default_cursor())
 
     def with_deadline(self, cursor: Any) -> Any:
-        """A cursor, with the deadline that the execution options name."""
+        """A cursor, with the deadline and the query tags that the execution options name."""
         if TIMEOUT in self.execution_options:
             seconds = checked_seconds(TIMEOUT, self.execution_options[TIMEOUT])
             cursor.limit_to(seconds, f"the execution option '{TIMEOUT}'")
+        if QUERY_TAGS in self.execution_options:
+            cursor.query_tags = checked_tags(self.execution_options[QUERY_TAGS])
         return cursor
+
+    @property
+    def is_sent_as_it_is(self) -> bool:
+        """Whether one statement is sent for it, the very one that SQLAlchemy tells of."""
+        compiled: Any = self.compiled
+        if self.isddl:
+            return len(compiled.script.all) == 1
+        if self._is_given or len(self.parameters) != 1:
+            return False
+        if self.isinsert or self.isupdate or self.isdelete:
+            return False
+        if not self._is_raw:
+            return True
+        own: StatementTraits | None = self.execution_options.get(TRAITS)
+        return not (describe(str(self.statement)) if own is None else own).writes_rows
 
     def pre_exec(self) -> None:
         """Refuse a flush that could not learn the key of its object, before the row is written.
@@ -223,10 +244,11 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         """Run the statement, or hold it, for each set of parameters."""
         unit: Unit = cursor.connection.unit
         dialect: Any = self.dialect
+        own_by(unit, self.root_connection)
         if self.isddl:
             unit.before_other("DDL")
             dialect.views.forget()
-            schema_changes.run(dialect, cursor, self._script(statement))
+            schema_changes.run(dialect, cursor, self._script(statement), is_told=self.is_told)
         elif self.isinsert or self.isupdate or self.isdelete:
             held = self._as_held(unit, statement, parameters)
             if self.compiled.returns_rows:  # type: ignore[union-attr]
@@ -246,9 +268,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             own = statement == self.statement
             traits = (described(compiled.statement) if own else None) or describe(statement)
             if self._laid is None:
-                _execute(cursor, statement, parameters, traits)
+                _execute(cursor, statement, parameters, traits, is_told=self.is_told)
             else:
-                _execute_guarded(cursor, statement, parameters, traits)
+                _execute_guarded(cursor, statement, parameters, traits, is_told=self.is_told)
             if compiled.locked:
                 self._lock(unit, cursor)
 
@@ -447,7 +469,7 @@ class VinciExecutionContext(default.DefaultExecutionContext):
             unit.before_definitions()
         else:
             unit.before_text(traits)
-        _execute(cursor, statement, parameters, traits)
+        _execute(cursor, statement, parameters, traits, is_told=self.is_told)
 
     def _write(self, unit: Unit, cursor: Any, held: Sequence[Held]) -> None:
         at_once = self.execution_options.get(AT_ONCE, False)
@@ -456,6 +478,9 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if flush and self.dialect.check_at == "flush" and flushes.is_running():  # type: ignore[attr-defined]
             unit.flush_begins()
             flushes.at_end(self._check_flush)
+        if cursor.query_tags:
+            # It leaves with all else that the unit holds, as one statement.
+            unit.own_tags = {**unit.own_tags, **cursor.query_tags}
         if unit.write(held, cursor, at_once=at_once, flush=flush, origins=origins):
             self._held = held
             self._held_rows = sum(map(len, held))
@@ -681,6 +706,7 @@ def _laid_over(connection: Any, compiled: Any, options: Mapping[str, Any]) -> La
 def _ask(connection: Any, what: Callable[..., Any], *about: Any) -> Any:
     """What the unit of work of a connection gives, which may ask the warehouse for it."""
     opened = connection.connection.dbapi_connection
+    own_by(opened.unit, connection)
     return connection.dialect.run_on(opened, partial(what, opened.unit, *about))
 
 
@@ -746,8 +772,24 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
     )
 
 
+def own_by(unit: Unit, connection: Any) -> None:
+    """Note SQLAlchemy's connection that a unit of work is of, and its query tags."""
+    if unit.owner is connection:
+        return
+    unit.owner = connection
+    given = connection.get_execution_options().get(QUERY_TAGS)
+    of_engine = connection.dialect.query_tags
+    if given or of_engine:
+        unit.own_tags = {**of_engine, **checked_tags(given or {}), **unit.own_tags}
+
+
 def _execute_guarded(
-    cursor: Any, statement: str, parameters: Sequence[Any], described: StatementTraits
+    cursor: Any,
+    statement: str,
+    parameters: Sequence[Any],
+    described: StatementTraits,
+    *,
+    is_told: bool = False,
 ) -> None:
     """Run a query of which what it has brought along may break a constraint.
 
@@ -755,7 +797,7 @@ def _execute_guarded(
         IntegrityError: It does.
     """
     try:
-        _execute(cursor, statement, parameters, described)
+        _execute(cursor, statement, parameters, described, is_told=is_told)
     except Error as error:
         broken = raised(error)
         if broken is None:
@@ -764,9 +806,14 @@ def _execute_guarded(
 
 
 def _execute(
-    cursor: Any, statement: str, parameters: Sequence[Any], described: StatementTraits
+    cursor: Any,
+    statement: str,
+    parameters: Sequence[Any],
+    described: StatementTraits,
+    *,
+    is_told: bool = False,
 ) -> None:
     if len(parameters) == 1:
-        cursor.execute(statement, parameters[0], described=described)
+        cursor.execute(statement, parameters[0], described=described, is_told=is_told)
     else:
         cursor.executemany(statement, parameters, described=described)

@@ -5,6 +5,10 @@ from __future__ import annotations
 TIMEOUT = "databricks_timeout"
 """The seconds that a statement may take that is sent at once."""
 
+QUERY_TAGS = "query_tags"
+"""Query tags of a statement, of a unit of work, or of all statements of an engine; in
+``Session.info`` those of a session."""
+
 AT_ONCE = "vinci_at_once"
 """A write is not held, as a migration's: it is DDL for the most part, which is committed as it
 runs."""

@@ -21,8 +21,10 @@ _REFUSED = re.compile(
 )
 
 
-def run(dialect: Any, cursor: Any, script: Script) -> None:
+def run(dialect: Any, cursor: Any, script: Script, *, is_told: bool = False) -> None:
     """Run what a DDL construct was rendered as: no statement, one, or several.
+
+    ``is_told`` says whether SQLAlchemy tells its listeners of the only one.
 
     A table whose CHECK constraints cannot be added is dropped again: it would otherwise be found
     by the next ``create_all()``, and be without them for good.
@@ -32,7 +34,7 @@ def run(dialect: Any, cursor: Any, script: Script) -> None:
     for statement in script.before:
         _execute(cursor, statement, script)
     first, *others = script.statements
-    _create(dialect, cursor, first, script)
+    _create(dialect, cursor, first, script, is_told=is_told)
     try:
         for statement in others:
             _execute(cursor, statement, script)
@@ -42,11 +44,11 @@ def run(dialect: Any, cursor: Any, script: Script) -> None:
         raise
 
 
-def _create(dialect: Any, cursor: Any, statement: str, script: Script) -> None:
+def _create(dialect: Any, cursor: Any, statement: str, script: Script, *, is_told: bool) -> None:
     """Run a statement; where the workspace has no catalog commits, and may have none, without."""
     otherwise = script.without_commits
     try:
-        _execute(cursor, statement, script)
+        _execute(cursor, statement, script, is_told=is_told)
     except DatabaseError as error:
         optional = dialect.transactions == "auto" and otherwise is not None
         if not optional or not _REFUSED.search(str(error)):
@@ -58,5 +60,5 @@ def _create(dialect: Any, cursor: Any, statement: str, script: Script) -> None:
         _execute(cursor, str(otherwise), script)
 
 
-def _execute(cursor: Any, statement: str, script: Script) -> None:
-    cursor.execute(statement, described=script.described or describe(statement))
+def _execute(cursor: Any, statement: str, script: Script, *, is_told: bool = False) -> None:
+    cursor.execute(statement, described=script.described or describe(statement), is_told=is_told)

@@ -154,6 +154,7 @@ class _Nowhere:
 
     arraysize = 1
     description = None
+    query_tags: Mapping[str, str] = {}
     timeout = None
 
     def __init__(self, connection: _Unreachable) -> None:

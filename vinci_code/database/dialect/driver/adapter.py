@@ -60,6 +60,7 @@ USED: Used = {
     (_HTTP, "THttpClient"): (
         "_THttpClient__timeout",
         "_THttpClient__pool",
+        "_THttpClient__resp",
         "_THttpClient__wbuf",
         "_headers",
         "code",
@@ -89,7 +90,7 @@ _SILENT = logging.NullHandler()
 _EVERYTHING = "databricks.sql.unsafe"
 _ATTACH = "_vinci_attach"
 _TIMEOUT, _POOL = "_THttpClient__timeout", "_THttpClient__pool"
-_WRITTEN = "_THttpClient__wbuf"
+_WRITTEN, _ANSWER = "_THttpClient__wbuf", "_THttpClient__resp"
 
 # The methods of the links that PUT and REMOVE are answered with.
 _TRANSFERS = frozenset({"PUT", "DELETE"})
@@ -258,6 +259,12 @@ class ThriftClient:
         """The HTTP status of the last answer; ``None`` where there was none."""
         code = self._transport.code
         return code if isinstance(code, int) else None
+
+    @property
+    def received(self) -> int:
+        """How many bytes of an answer's body came over the network, before it is closed."""
+        answer = getattr(self._transport, _ANSWER)
+        return 0 if answer is None else int(answer.tell())
 
     def header(self, name: str) -> str | None:
         """A header of the last answer."""

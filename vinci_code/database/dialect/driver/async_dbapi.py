@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.engine import AdaptedConnection
@@ -253,7 +253,8 @@ class ThreadedCursor:
 
     Attributes:
         connection: The connection that it belongs to.
-        arraysize, rowcount, description, statement_id, lastrowid: As of ``dbapi.Cursor``.
+        arraysize, rowcount, description, statement_id, lastrowid, query_tags: As of
+            ``dbapi.Cursor``.
     """
 
     lastrowid = None
@@ -266,6 +267,7 @@ class ThreadedCursor:
         self.rowcount = -1
         self.description: Any = None
         self.statement_id: str | None = None
+        self.query_tags: Mapping[str, str] = {}
         self._rows: deque[Row] = deque()
 
     @property
@@ -360,6 +362,7 @@ class ThreadedCursor:
     def _made(self) -> Cursor:
         cursor = self.connection.sync_connection.cursor()
         cursor.arraysize = self.arraysize
+        cursor.query_tags = self.query_tags
         if self._limit is not None:
             cursor.limit_to(*self._limit)
         return cursor

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -52,6 +53,13 @@ from vinci_code.database.dialect.dberrors import (
     WarehouseStartTimeout,
     Warning,  # noqa: A004 - PEP 249 gives it this name
     WrittenAnyway,
+)
+from vinci_code.database.dialect.driver.announcing import (
+    Observer,
+    SentStatement,
+    StatementKind,
+    kind_of,
+    size_of,
 )
 from vinci_code.database.dialect.driver.connecting import Arguments, initial_schema, settle
 from vinci_code.database.dialect.driver.execution import Execution, Outcome, given_up
@@ -136,6 +144,7 @@ Timestamp = dt.datetime
 
 _NO_RESULT_COLUMN = "Result"
 _Opened = TypeVar("_Opened", bound="Connection")
+_log = logging.getLogger(__name__)
 # The seconds that a statement may take, and what has said so.
 _Limit = tuple[float | None, str]
 
@@ -184,6 +193,7 @@ class Connection:
         autocommit: Whether every statement is a unit of work of its own. It decides only whether a
             lost session may be replaced.
         unit: The unit of work of SQLAlchemy's dialect; ``None`` without it.
+        observer: Who is told of what is sent; ``None`` for nobody.
         stop: By what another thread asks to stop what runs; ``None`` where none can.
     """
 
@@ -192,6 +202,7 @@ class Connection:
         self.timeout = arguments.timeout
         self.autocommit = False
         self.unit: Any = None
+        self.observer: Observer | None = None
         self._arguments = arguments
         self._process = os.getpid()
         self._closed = False
@@ -205,7 +216,9 @@ class Connection:
         self._session_changed = False
         self._changed_in_use = False
         self._in_transaction = False
-        self._session = self._open(self._call(True))
+        # What was waited until now, before anybody could be told.
+        self._opening = self._call(True)
+        self._session = self._open(self._opening)
 
     @property
     def driver_connection(self) -> Any:
@@ -286,6 +299,11 @@ class Connection:
         What follows is as where the network has lost it.
         """
         self._session.channel.cut()
+
+    def observe(self, observer: Observer) -> None:
+        """Tell somebody of what is sent from now on, and of what was done to connect."""
+        self.observer = observer
+        self._count(self._opening, opened=1)
 
     def put_file(self, path: str, file: BinaryIO, size: int) -> None:
         """Send a file to a volume, in the place of what is there.
@@ -397,11 +415,29 @@ class Connection:
         query_tags: Mapping[str, str] | None = None,
         once: bool = False,
         sent: SentFile | None = None,
+        told: SentStatement | None = None,
     ) -> Outcome:
         self._require_open()
         self.require_transaction()
         _refuse_autocommit(statement)
         call = self._call(statement.reads, limit)
+        try:
+            return self._run_call(call, text, parameters, statement, query_tags, once, sent)
+        finally:
+            if told is not None:
+                told.note(call)
+            self._count(call)
+
+    def _run_call(
+        self,
+        call: Call,
+        text: str,
+        parameters: list[Parameter],
+        statement: StatementTraits,
+        query_tags: Mapping[str, str] | None,
+        once: bool,
+        sent: SentFile | None,
+    ) -> Outcome:
         if self.stop is not None and not statement.reads:
             self.stop.about_to_write()
         if self._ended:
@@ -444,8 +480,15 @@ class Connection:
             for last in (False, False, True):
                 sent = None if file is None else SentFile(file, size)
                 limit = (seconds, CONNECT_ARGUMENT)
+                cursor = Cursor(self)
+                told = cursor._told_of(text, (), TRANSFER, StatementKind.FILE)
+                if told is not None:
+                    told.bytes += size
                 try:
-                    outcome = self._run(text, [], TRANSFER, limit, sent=sent)
+                    with cursor._telling(told, ()) as text_:
+                        outcome = self._run(
+                            text_ or text, [], TRANSFER, limit, sent=sent, told=told
+                        )
                 except LinkRefusedError:
                     if last:
                         raise
@@ -483,6 +526,27 @@ class Connection:
     def _open(self, call: Call) -> Session:
         return Session(self._arguments, call)
 
+    def _count(self, call: Call, *, opened: int = 0, replaced: int = 0) -> None:
+        """Tell of what a call has waited for and received, and of sessions."""
+        patience = call.patience
+        if patience.waits:
+            _log.info(
+                "%s: waited for %.1f s, after %d refusals",
+                patience.warehouse,
+                patience.slept,
+                patience.waits,
+            )
+        if self.observer is None:
+            return
+        self.observer.count(
+            waits=patience.waits,
+            waited=patience.slept,
+            received=self._session.channel.take_received(),
+            opened=opened,
+            replaced=replaced,
+        )
+        patience.forget()
+
     def _replace_session(self, call: Call) -> None:
         """Put another session in the place of a lost one, in which nothing was done before.
 
@@ -494,6 +558,11 @@ class Connection:
         self._transaction_lost = self._session_changed = False
         self._open_another(call)
         self._in_transaction, self._session_changed = begun, changed
+        _log.info(
+            "%s: the session was lost, and is replaced by %s; nothing was lost with it",
+            self._arguments.address,
+            self.session_id,
+        )
 
     def _open_another(self, call: Call) -> None:
         """Open a session in place of one that has ended; if that fails, the next use tries again.
@@ -510,6 +579,8 @@ class Connection:
         # Until here the workspace could be asked through it.
         before.hang_up()
         self._ended = False
+        if self.observer is not None:
+            self.observer.count(waits=0, waited=0.0, received=0, opened=1, replaced=1)
 
     def _end_session(self, seconds: float | None) -> None:
         """End the session; what takes longer than so many seconds goes on by itself."""
@@ -563,6 +634,7 @@ class Cursor:
         keeps_counts: Whether ``counts`` is kept.
         counts: What the warehouse has said of the rows that the last write has changed, by its
             names: ``num_inserted_rows`` and so on.
+        query_tags: The tags of what it runs, beside those of the unit of work.
     """
 
     lastrowid = None
@@ -581,6 +653,7 @@ class Cursor:
         self._closed = False
         self.keeps_counts = False
         self.counts: dict[str, int] = {}
+        self.query_tags: Mapping[str, str] = {}
 
     @property
     def timeout(self) -> float | None:
@@ -603,6 +676,10 @@ class Cursor:
         query_tags: Mapping[str, str] | None = None,
         described: StatementTraits | None = None,
         once: bool = False,
+        kind: StatementKind | None = None,
+        rows: int | None = None,
+        writes: Callable[[], str] | None = None,
+        is_told: bool = False,
     ) -> Self:
         """Run a statement.
 
@@ -614,6 +691,10 @@ class Cursor:
             described: What the statement is, where that is known; otherwise its text is looked at.
             once: Whether it is given up where the warehouse has refused it for now, so that the
                 query history has one entry of it at most.
+            kind: What it is sent for, for those who are told; by default what it is says it.
+            rows: How many rows it is to write, for them.
+            writes: Says in words what it writes, for them.
+            is_told: Whether SQLAlchemy tells its own listeners of it.
 
         Raises:
             Error: It was not executed, or failed.
@@ -632,13 +713,20 @@ class Cursor:
             if is_raw and unit.hold_raw(operation, parameters, statement, self):
                 return self
             limit = (self._timeout, self._limited_by)
-            outcome = self.connection._run(text, bound, statement, limit, query_tags, once)
+            tags = self._tags(query_tags)
+            told = self._told_of(operation, parameters, statement, kind)
+            if told is not None:
+                told.rows, told.writes, told.is_told, told.tags = rows, writes, is_told, tags or {}
+            with self._telling(told, parameters) as changed:
+                if changed is not None:
+                    text, bound = bind(changed, parameters)
+                outcome = self.connection._run(text, bound, statement, limit, tags, once, told=told)
+                self._take(outcome, statement)
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours
             raise self._cleaned(error)  # noqa: B904 - its cause is set
         except BaseException as interruption:
             redact_exception(interruption)
             raise
-        self._take(outcome, statement)
         return self
 
     def executemany(
@@ -726,6 +814,52 @@ class Cursor:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _tags(self, own: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """The query tags of a statement: of the unit, of the cursor, and its own."""
+        unit = self.connection.unit
+        of_unit: Mapping[str, str] = {} if unit is None else unit.tags
+        return {**of_unit, **self.query_tags, **(own or {})} or None
+
+    def _told_of(
+        self,
+        text: str,
+        parameters: Sequence[Any],
+        statement: StatementTraits,
+        kind: StatementKind | None,
+    ) -> SentStatement | None:
+        """A statement, for who is told of it; ``None`` where nobody is."""
+        if self.connection.observer is None:
+            return None
+        unit = self.connection.unit
+        return SentStatement(
+            kind or kind_of(statement),
+            text,
+            statement.keyword,
+            None if unit is None else unit.begun(),
+            bytes=size_of(text, parameters),
+        )
+
+    @contextlib.contextmanager
+    def _telling(
+        self, told: SentStatement | None, parameters: Sequence[Any]
+    ) -> Iterator[str | None]:
+        """Tell of a statement before and after; gives its text where that is another one now."""
+        observer = self.connection.observer
+        if told is None or observer is None:
+            yield None
+            return
+        text = observer.before(told, self, parameters)
+        try:
+            yield None if text == told.text else text
+        except BaseException as error:
+            told.end(error)
+            observer.after(told, self, parameters)
+            raise
+        told.rowcount = self.rowcount
+        told.statement_id = self.statement_id or told.statement_id
+        told.end()
+        observer.after(told, self, parameters)
+
     def _take(self, outcome: Outcome, statement: StatementTraits) -> None:
         self.statement_id = outcome.statement_id
         self.rowcount = outcome.rowcount
@@ -765,8 +899,11 @@ class Cursor:
         call = self.connection._call(True, (self._timeout, self._limited_by))
         call.statement_id = self.statement_id
         try:
-            with self._session.channel.on_behalf_of(call):
-                yield self._rows
+            try:
+                with self._session.channel.on_behalf_of(call):
+                    yield self._rows
+            finally:
+                self.connection._count(call)
         except DeadlinePassed as passed:
             raise given_up(passed, call) from passed
         except Exception as error:  # noqa: BLE001 - it goes on as one of ours

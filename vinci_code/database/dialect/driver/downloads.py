@@ -106,6 +106,7 @@ class Downloads:
         self._told: dict[str, _Told] = {}
         self._statement_of: dict[str, str] = {}
         self._flights: list[_Flight] = []
+        self._received = 0
         client.fetch_links_by(self.fetch)
 
     def note(self, statement_id: str, page: Any) -> None:
@@ -136,6 +137,12 @@ class Downloads:
         with self._lock:
             told = self._told.get(statement_id or "")
             return told.rows if told is not None and told.ended else None
+
+    def take_received(self) -> int:
+        """How many bytes of files came since this was asked last."""
+        with self._lock:
+            received, self._received = self._received, 0
+        return received
 
     def forget(self, statement_id: str | None) -> None:
         """Fetch nothing more of a result."""
@@ -221,6 +228,8 @@ class Downloads:
         read = getattr(response, "read1", None) or response.read
         while part := read(_PIECE):
             parts.append(part)
+            with self._lock:
+                self._received += len(part)
             self._require_wanted(link)
         return b"".join(parts)
 

@@ -28,6 +28,9 @@ from vinci_code.database.dialect.driver.transport import Answer
 from vinci_code.database.dialect.driver.waiting import seconds_in
 from vinci_code.database.dialect.interruptions import is_from_signal
 
+UNIT_TAG = "vinci_unit"
+"""The query tag that holds the identity of the unit of work that a statement belongs to."""
+
 TAG = "vinci_commit"
 """The query tag that holds the identity of a commit."""
 

@@ -256,6 +256,7 @@ class Channel:
         self._written_to: Callable[[], Any] = _nothing
         self.lost = False
         """Whether the warehouse no longer knows the session."""
+        self._received = 0
         self.downloads = Downloads(client, timeouts.connect, self._left)
         self.uploads = Uploads(client, timeouts.connect, self._left_of_call)
         client.send_by(self.request)
@@ -274,6 +275,11 @@ class Channel:
         return clean(
             error, Evidence(sqlstate=call.exchange.sqlstate, statement_id=call.statement_id)
         )
+
+    def take_received(self) -> int:
+        """How many bytes of answers, and of files of results, came since this was asked last."""
+        received, self._received = self._received, 0
+        return received + self.downloads.take_received()
 
     def hang_up(self) -> None:
         """Close the sockets."""
@@ -445,6 +451,7 @@ class Channel:
             handled = sys.exc_info()[1]
             try:
                 response = method(request)
+                self._received += self._client.received
                 self._note(method.__name__, response, exchange)
                 self._note_rows(request, response)
             except Exception as error:

@@ -56,6 +56,8 @@ class Patience:
         on_waiting: Called before each pause.
         deadline: The monotonic time after which nothing is waited for, whatever the budget.
         stop: Who may ask for the waiting to end; ``None`` where nobody can.
+        waits: How many pauses were made.
+        slept: Seconds of these.
     """
 
     warehouse: str
@@ -63,6 +65,8 @@ class Patience:
     on_waiting: Callable[[Waiting], object] | None = None
     deadline: float | None = None
     stop: Stop | None = None
+    waits: int = field(default=0, init=False)
+    slept: float = field(default=0.0, init=False)
     _began: float | None = field(default=None, init=False)
     _tries: int = field(default=0, init=False)
 
@@ -91,10 +95,18 @@ class Patience:
         if self.on_waiting is not None:
             reason = refusal.happened
             self.on_waiting(Waiting(self.warehouse, waited, pause, self.budget, reason))
-        if self.stop is None:
-            time.sleep(pause)
-        else:
-            self.stop.pause(pause)
+        self.waits += 1
+        try:
+            if self.stop is None:
+                time.sleep(pause)
+            else:
+                self.stop.pause(pause)
+        finally:
+            self.slept += time.monotonic() - now
+
+    def forget(self) -> None:
+        """Forget what was waited, since it was counted."""
+        self.waits, self.slept = 0, 0.0
 
     def _pause(self, retry_after: float | None) -> float:
         self._tries += 1

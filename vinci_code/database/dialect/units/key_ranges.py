@@ -48,6 +48,7 @@ from vinci_code.database.dialect.dberrors import (
     OperationalError,
     ProgrammingError,
 )
+from vinci_code.database.dialect.driver.announcing import StatementKind
 from vinci_code.database.dialect.forking import in_child, renew_lock_in_child
 from vinci_code.database.dialect.interruptions import is_foreign
 from vinci_code.database.dialect.sql.key_blocks import LARGEST, KeyStatements
@@ -496,4 +497,4 @@ class _Lent(NamedTuple):
 
 
 def _run(connection: Connection, statement: str, described: StatementTraits) -> Cursor:
-    return connection.cursor().execute(statement, described=described)
+    return connection.cursor().execute(statement, described=described, kind=StatementKind.KEYS)

@@ -16,9 +16,9 @@ With ``AUTOCOMMIT`` nothing is held; each statement is a unit of its own.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
@@ -34,6 +34,7 @@ from vinci_code.database.dialect.dberrors import (
     StatementTimeout,
 )
 from vinci_code.database.dialect.driver import query_history
+from vinci_code.database.dialect.driver.announcing import StatementKind, UnitOfWork, UnitOutcome
 from vinci_code.database.dialect.interruptions import is_foreign, is_from_signal
 from vinci_code.database.dialect.sql.keys import next_key
 from vinci_code.database.dialect.sql.locking import LockedTable
@@ -79,7 +80,7 @@ from vinci_code.database.dialect.units.recovery import (
     note_keys,
 )
 from vinci_code.database.dialect.units.staged_files import REMOVAL_SECONDS, StagedFiles
-from vinci_code.database.dialect.units.statistics import Counter, Progress, Statistics
+from vinci_code.database.dialect.units.statistics import Counter, Progress
 from vinci_code.database.dialect.units.steps import Step, locking, refuse_duplicates, steps
 from vinci_code.database.dialect.writes import guards
 from vinci_code.database.dialect.writes.dml import Returned
@@ -145,6 +146,16 @@ class _Replay:
     sending: Callable[[Commit], object] | None
 
 
+class UnitObserver(Protocol):
+    """Who is told of units of work."""
+
+    def unit_begins(self, unit: UnitOfWork) -> None:
+        """Tell that one has written or sent something."""
+
+    def unit_ends(self, unit: UnitOfWork, of: Callable[[], str]) -> None:
+        """Tell that it has ended; ``of`` says in words what it has written."""
+
+
 class Options(Protocol):
     """What a unit of work asks of the dialect, by the names of its options."""
 
@@ -159,6 +170,10 @@ class Options(Protocol):
     transactions: str
     unsent: Unsent | None
     views: KnownViews
+
+    @property
+    def announcer(self) -> UnitObserver:
+        """Who is told of units."""
 
     def tell(self, progress: Progress) -> None:
         """Tell how far the sending has come."""
@@ -181,6 +196,9 @@ class Unit:
         held: What was written and not sent yet.
         loaded: What objects were loaded with that a flush is about to write.
         is_for_later: Whether it is not sent at its commit, but when others may have written.
+        owner: SQLAlchemy's connection that it is used by, for whoever listens to that; ``None``
+            where none is known.
+        own_tags: The query tags that the application has given it.
     """
 
     is_for_later = False
@@ -206,9 +224,13 @@ class Unit:
         self._savepoints: dict[str, _Savepoint] = {}
         # The executions that it consists of, where somebody keeps what cannot be sent.
         self._origins: list[Origin | None] = []
-        # Of this unit alone: other connections of the engine send at the same time. Most units
-        # are counted at their commit only.
-        self._counter: Counter | None = None
+        self.owner: Any = None
+        self.own_tags: Mapping[str, str] = {}
+        # What is told of it, from its first write or statement on.
+        self._record: UnitOfWork | None = None
+        self._outcome = UnitOutcome.ROLLED_BACK
+        self._error: BaseException | None = None
+        self._written = ""
         self._replay: _Replay | None = None
         # What was held when the flush began that is to be checked at its end.
         self._before_flush: HeldMark | None = None
@@ -236,6 +258,18 @@ class Unit:
         return self._level != AUTOCOMMIT and (
             self._in_transaction or not self._connection.in_transaction
         )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The query tags of its statements: the application's, and the one that names the unit."""
+        return {**self.own_tags, query_history.UNIT_TAG: self.begun().id}
+
+    def begun(self) -> UnitOfWork:
+        """What is told of it; it begins with that, where it has not begun."""
+        if self._record is None:
+            self._record = UnitOfWork()
+            self._dialect.announcer.unit_begins(self._record)
+        return self._record
 
     def require_transactions(self) -> None:
         """Begin a transaction, and roll it back.
@@ -294,6 +328,7 @@ class Unit:
             origins: Say what was executed; ``None`` for a text of the application's own.
         """
         self._require_sound()
+        self.begun()
         if at_once:
             self.before_other("a write that is not to be held")
         for write in held:
@@ -666,13 +701,17 @@ class Unit:
             self._require_sound()
             self._commit()
             self._connection.commit()
-        except AmbiguousWriteError:
+            if self._outcome is UnitOutcome.ROLLED_BACK:
+                self._outcome = UnitOutcome.COMMITTED
+        except AmbiguousWriteError as error:
+            self._outcome, self._error = UnitOutcome.IN_DOUBT, error
             self._files.leave()
             self._abandon_transaction()
             if not self._connection.closed:
                 self._connection.rollback()
             raise
-        except BaseException:
+        except BaseException as error:
+            self._outcome, self._error = UnitOutcome.FAILED, error
             self._abandon_transaction()
             if not self._connection.closed:
                 self._connection.rollback()
@@ -874,7 +913,12 @@ class Unit:
         for question in questions(unknown, self._dialect.identifier_preparer.quote):
             cursor = self._connection.cursor()
             try:
-                cursor.execute(question.text, question.parameters, described=QUERY)
+                cursor.execute(
+                    question.text,
+                    question.parameters,
+                    described=QUERY,
+                    kind=StatementKind.LOOK,
+                )
             except (ProgrammingError, PermissionDenied) as error:
                 _log.debug("the warehouse does not say what is a view: %s", error)
                 return True
@@ -952,7 +996,7 @@ class Unit:
         if query is None:
             return
         try:
-            self._only_value(query)
+            self._only_value(query, StatementKind.GUARD)
         except Error as error:
             kept = self._dialect.unsent is not None and not is_from_signal(error)
             if not kept or isinstance(error, IntegrityError):
@@ -965,11 +1009,11 @@ class Unit:
         if self._level != DEFAULT or self._in_transaction or not self._dialect.held_read_bytes:
             return None
         query = self._laying.count(write)
-        return None if query is None else self._only_value(query)
+        return None if query is None else self._only_value(query, StatementKind.COUNT)
 
-    def _only_value(self, query: LaidOver) -> int:
+    def _only_value(self, query: LaidOver, kind: StatementKind) -> int:
         cursor = self._connection.cursor()
-        self._run(query.text, query.parameters, QUERY, cursor, held=self.held)
+        self._run(query.text, query.parameters, QUERY, cursor, held=self.held, kind=kind)
         return int(cursor.fetchall()[0][0])
 
     def _mark(self, name: str) -> _Savepoint:
@@ -989,15 +1033,18 @@ class Unit:
         self._before_flush = None
         self._lost_savepoint = None
         self._failed = False
-        self._counter = None
         self._replay = None
         self._files.remove_all()
+        record, self._record = self._record, None
+        outcome, error, written = self._outcome, self._error, self._written
+        self._outcome, self._error, self._written = UnitOutcome.ROLLED_BACK, None, ""
+        self.owner, self.own_tags = None, {}
+        if record is not None:
+            record.end(outcome, error)
+            self._dialect.announcer.unit_ends(record, lambda: written)
 
     def _count_sent(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
-        if self._counter is None:
-            self._counter = Counter()
-        self._counter.add(**counted)
 
     def _tables(self) -> str:
         return ", ".join(tables_of(self.held))
@@ -1028,7 +1075,6 @@ class Unit:
 
     def _commit(self) -> None:
         held = joined(self.held.take())
-        begin = time.monotonic()
         if self._connection.in_transaction and not self._in_transaction:
             self._send_commit([])  # it was begun by the application
         elif held or self._in_transaction:
@@ -1043,19 +1089,13 @@ class Unit:
                 if keep is None or not keep(self._origins, joined(whole), error):
                     raise
                 self._abandon_transaction()
+                self._outcome, self._error = UnitOutcome.KEPT, error
                 return
         else:
             return
         self._count_sent(units=1)
         if _log.isEnabledFor(logging.DEBUG):
-            counted = Statistics() if self._counter is None else self._counter.read()
-            _log.debug(
-                "committed %s: %d statements, %d bytes, %.0f ms",
-                unit_errors.summary(self._sent or held),
-                counted.statements,
-                counted.bytes,
-                (time.monotonic() - begin) * 1000,
-            )
+            self._written = unit_errors.summary(self._sent or held)
 
     def _commit_unit(self, held: list[Held]) -> None:
         if self._in_transaction:
@@ -1220,11 +1260,19 @@ class Unit:
         try:
             for step in made:
                 cursor = self._connection.cursor()
-                self._run(step.text, step.parameters, step.described, cursor, held=[step.of])
+                self._run(
+                    step.text,
+                    step.parameters,
+                    step.described,
+                    cursor,
+                    held=[step.of],
+                    kind=StatementKind.WRITE,
+                    rows=step.rows,
+                )
                 if step.whole:
                     step.of.note_rowcount(cursor.rowcount)
                 sent, rows, size = sent + 1, rows + step.rows, size + step.size
-                self._count_sent(statements=1, rows=step.rows, size=step.size)
+                self._count_sent(statements=1, rows=step.rows, bytes=step.size)
                 self._dialect.tell(Progress(sent, rows, rows_in_all, size))
         except BaseException:
             self._failed = True
@@ -1281,10 +1329,17 @@ class Unit:
         last = 2 if self._replay is None else 1
         for attempt in range(1, last + 1):
             commit = self._commit_by(step.text, held)
-            self._count_sent(statements=1, rows=step.rows, size=step.size)
+            self._count_sent(statements=1, rows=step.rows, bytes=step.size)
             try:
                 self._run(
-                    step.text, step.parameters, step.described, cursor, commit.tags, held=held
+                    step.text,
+                    step.parameters,
+                    step.described,
+                    cursor,
+                    commit.tags,
+                    held=held,
+                    kind=StatementKind.COMMIT,
+                    rows=step.rows,
                 )
                 return
             except AmbiguousWriteError as error:
@@ -1303,6 +1358,12 @@ class Unit:
             AmbiguousWriteError: Nobody can say.
         """
         found = self._find_out(commit, error.copies, self._connection.give_up)
+        _log.info(
+            "the answer to the commit %s of unit %s was lost; found out: %s",
+            commit.identity,
+            self.begun().id,
+            found.outcome.value,
+        )
         if found.outcome is CommitOutcome.UNKNOWN:
             raise unit_errors.ambiguous(error, commit, found) from error
         return found
@@ -1330,7 +1391,7 @@ class Unit:
 
         def count(text: str) -> int:
             cursor = connection.cursor()
-            self._run(text, (), QUERY, cursor)
+            self._run(text, (), QUERY, cursor, kind=StatementKind.PROBE)
             return int(cursor.fetchall()[0][0])
 
         try:
@@ -1365,12 +1426,24 @@ class Unit:
         cursor: Cursor | None = None,
         query_tags: Mapping[str, str] | None = None,
         held: Iterable[Held] = (),
+        kind: StatementKind | None = None,
+        rows: int | None = None,
     ) -> None:
+        """Run a statement; ``query_tags`` are those of a commit."""
         try:
             run = cursor or self._connection.cursor()
-            # What is found out later must be of one copy. Only a commit has tags.
-            once = self._replay is not None and query_tags is not None
-            run.execute(text, parameters, query_tags=query_tags, described=described, once=once)
+            writes = [*held] if kind in (StatementKind.COMMIT, StatementKind.WRITE) else []
+            run.execute(
+                text,
+                parameters,
+                query_tags=query_tags,
+                described=described,
+                # What is found out later must be of one copy.
+                once=self._replay is not None and query_tags is not None,
+                kind=kind,
+                rows=rows,
+                writes=partial(unit_errors.summary, writes) if writes else None,
+            )
         except Error as error:
             raised = guards.raised(error)
             if raised is None:
