@@ -208,14 +208,32 @@ class VinciExecutionContext(default.DefaultExecutionContext):
         if TIMEOUT in self.execution_options:
             seconds = checked_seconds(TIMEOUT, self.execution_options[TIMEOUT])
             cursor.limit_to(seconds, f"the execution option '{TIMEOUT}'")
-        if QUERY_TAGS in self.execution_options:
-            cursor.query_tags = checked_tags(self.execution_options[QUERY_TAGS])
+        if self._own_tags():
+            cursor.query_tags = self._own_tags()
         return cursor
+
+    def _own_tags(self) -> dict[str, str]:
+        """The query tags of this execution, beside those of its connection.
+
+        SQLAlchemy has the connection's options cover those of the statement.
+        """
+        of_connection = self.root_connection.get_execution_options().get(QUERY_TAGS)
+        statement: Any = self.invoked_statement
+        options = {} if statement is None else statement.get_execution_options()
+        given = [options.get(QUERY_TAGS), self.execution_options.get(QUERY_TAGS)]
+        tags: dict[str, str] = {}
+        for found in given:
+            if found is not None and found is not of_connection:
+                tags |= checked_tags(found)
+        return tags
 
     @property
     def is_sent_as_it_is(self) -> bool:
         """Whether one statement is sent for it, the very one that SQLAlchemy tells of."""
         compiled: Any = self.compiled
+        connection: Any = self.root_connection.connection.dbapi_connection
+        if self._laid is None and connection.unit.may_send_before_read:
+            return False
         if self.isddl:
             return len(compiled.script.all) == 1
         if self._is_given or len(self.parameters) != 1:

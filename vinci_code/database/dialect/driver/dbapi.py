@@ -246,7 +246,13 @@ class Connection:
         Raises:
             Error: There was no answer.
         """
-        return self._session.channel.get(path, seconds)
+        channel = self._session.channel
+        try:
+            return channel.get(path, seconds)
+        finally:
+            if self.observer is not None:
+                received = channel.take_received()
+                self.observer.count(waits=0, waited=0.0, received=received, opened=0, replaced=0)
 
     @property
     def in_transaction(self) -> bool:
@@ -485,10 +491,9 @@ class Connection:
                 if told is not None:
                     told.bytes += size
                 try:
-                    with cursor._telling(told, ()) as text_:
-                        outcome = self._run(
-                            text_ or text, [], TRANSFER, limit, sent=sent, told=told
-                        )
+                    changed = cursor._tell_before(told, ()) or text
+                    with cursor._telling(told, ()):
+                        outcome = self._run(changed, [], TRANSFER, limit, sent=sent, told=told)
                 except LinkRefusedError:
                     if last:
                         raise
@@ -715,9 +720,14 @@ class Cursor:
             limit = (self._timeout, self._limited_by)
             tags = self._tags(query_tags)
             told = self._told_of(operation, parameters, statement, kind)
-            if told is not None:
-                told.rows, told.writes, told.is_told, told.tags = rows, writes, is_told, tags or {}
-            with self._telling(told, parameters) as changed:
+        except Exception as error:  # noqa: BLE001 - it goes on as one of ours
+            raise self._cleaned(error)  # noqa: B904 - its cause is set
+        if told is not None:
+            told.rows, told.writes, told.is_told, told.tags = rows, writes, is_told, tags or {}
+        # What a listener raises goes on as it is.
+        changed = self._tell_before(told, parameters)
+        try:
+            with self._telling(told, parameters):
                 if changed is not None:
                     text, bound = bind(changed, parameters)
                 outcome = self.connection._run(text, bound, statement, limit, tags, once, told=told)
@@ -839,18 +849,23 @@ class Cursor:
             bytes=size_of(text, parameters),
         )
 
-    @contextlib.contextmanager
-    def _telling(
-        self, told: SentStatement | None, parameters: Sequence[Any]
-    ) -> Iterator[str | None]:
-        """Tell of a statement before and after; gives its text where that is another one now."""
+    def _tell_before(self, told: SentStatement | None, parameters: Sequence[Any]) -> str | None:
+        """Tell of a statement before it is sent; its text, where that is another one now."""
         observer = self.connection.observer
         if told is None or observer is None:
-            yield None
-            return
+            return None
         text = observer.before(told, self, parameters)
+        return None if text == told.text else text
+
+    @contextlib.contextmanager
+    def _telling(self, told: SentStatement | None, parameters: Sequence[Any]) -> Iterator[None]:
+        """Tell of a statement when it was executed, or has failed."""
+        observer = self.connection.observer
+        if told is None or observer is None:
+            yield
+            return
         try:
-            yield None if text == told.text else text
+            yield
         except BaseException as error:
             told.end(error)
             observer.after(told, self, parameters)

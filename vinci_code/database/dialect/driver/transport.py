@@ -368,6 +368,7 @@ class Channel:
             named = {name.lower(): value for name, value in response.headers.items()}
         finally:
             response.close()
+        self._received += len(body)
         cut = len(body) > MAX_ANSWER
         return sent, Answer(response.status, named, body[:MAX_ANSWER], cut)
 

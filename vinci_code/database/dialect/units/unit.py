@@ -590,6 +590,12 @@ class Unit:
         return None if self._reads_view(names) else tables
 
     @property
+    def may_send_before_read(self) -> bool:
+        """Whether something may have to be sent before a SELECT, which does not bring it along."""
+        begins = self._level == REPEATABLE_READ and not self._in_transaction
+        return self.holds and (begins or bool(self.held))
+
+    @property
     def is_open(self) -> bool:
         """Whether something is held, in a transaction that the unit has begun, or lost with one.
 
@@ -957,6 +963,8 @@ class Unit:
                 raise
             raise explained from error
         cursor.rowcount = total
+        if not within and not self.holds:
+            self._outcome = UnitOutcome.COMMITTED
 
     def _note_changed(self, held: Held) -> None:
         self._changed |= dict.fromkeys([None] if held.tables is None else held.tables, moment())
