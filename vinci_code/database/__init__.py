@@ -4,6 +4,7 @@ Other rooms import from it:
 
 - ``databricks_connector``: connector, engine and validation for Databricks
 - ``deadlines``: being back in time from calls that know no deadline
+- ``connection_pools``: how many connections an engine's pool has
 - ``session``: sessions of the package's own tables, on the database that the configuration chooses
 - ``sqlite``: the engine for SQLite
 - ``table_copies``: migrating SQLite, where a table is changed by a copy of it
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vinci_code.database.arrow.frames import read_pandas, read_polars
     from vinci_code.database.arrow.reading import read_arrow, read_arrow_async, read_batches
     from vinci_code.database.async_session import create_configured_async_engine
+    from vinci_code.database.connection_pools import PoolStatus, pool_status
     from vinci_code.database.engines import create_configured_engine
     from vinci_code.database.loading.loading import load, load_async
     from vinci_code.database.loading.results import LoadPlan, LoadProgress, LoadResult
@@ -32,12 +34,14 @@ __all__ = [
     "LoadPlan",
     "LoadProgress",
     "LoadResult",
+    "PoolStatus",
     "copy_database",
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
     "load",
     "load_async",
+    "pool_status",
     "read_arrow",
     "read_arrow_async",
     "read_batches",
@@ -53,6 +57,8 @@ _HOMES = {
     "LoadPlan": "vinci_code.database.loading.results",
     "LoadResult": "vinci_code.database.loading.results",
     "LoadProgress": "vinci_code.database.loading.results",
+    "PoolStatus": "vinci_code.database.connection_pools",
+    "pool_status": "vinci_code.database.connection_pools",
     "copy_database": "vinci_code.database.moving.copying",
     "create_configured_async_engine": "vinci_code.database.async_session",
     "create_configured_engine": "vinci_code.database.engines",

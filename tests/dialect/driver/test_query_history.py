@@ -39,7 +39,7 @@ from tests.patience import FOR_LONG_S, PATIENCE_S, SHORT_S, soon
 from vinci_code.database import statistics, upsert
 from vinci_code.database.dialect import dberrors
 from vinci_code.database.dialect.driver import dbapi, query_history, transport
-from vinci_code.database.dialect.driver.query_history import TAG, Fate, Sought
+from vinci_code.database.dialect.driver.query_history import TAG, UNIT_TAG, Fate, Sought
 from vinci_code.database.dialect.sql.keys import KeyMaker
 from vinci_code.warehouse.engine import dispatch
 from vinci_code.warehouse.faults import HISTORY, Fault
@@ -604,13 +604,19 @@ def test_every_commit_has_an_identity_of_its_own(
     assert words == [
         *("INSERT", "BEGIN", "BEGIN", "INSERT", "SELECT", "COMMIT", "INSERT", "UPDATE", "SELECT"),
     ]
-    tags = [r.configuration.get("query_tags") for r in sent]
-    assert [tag is not None for tag in tags] == [
+    tags = [_tags(r.configuration["query_tags"]) for r in sent]
+    assert [TAG in tag for tag in tags] == [
         *(True, True, False, False, False, True, True, True, False),
     ]
-    identities = [tag for tag in tags if tag]
+    identities = [tag[TAG] for tag in tags if TAG in tag]
     assert len(set(identities)) == len(identities)
-    assert all(tag.startswith(f"{TAG}:") for tag in identities)
+    # All statements name their units: three, and each of AUTOCOMMIT's is of the use of a connection.
+    units = [tag[UNIT_TAG] for tag in tags]
+    assert [units.index(unit) for unit in units] == [0, 1, 2, 2, 2, 2, 6, 6, 6]
+
+
+def _tags(text: str) -> dict[str, str]:
+    return dict(part.split(":") for part in text.split(","))
 
 
 def test_the_message_names_the_tag(tables: Engine, local_warehouse: TestWarehouse) -> None:
@@ -622,7 +628,7 @@ def test_the_message_names_the_tag(tables: Engine, local_warehouse: TestWarehous
         _commit(tables, insert(DAYS).values(id=3))
     message = str(caught.value.orig)
     (sent,) = commits(local_warehouse)
-    identity = sent.configuration["query_tags"].partition(":")[2]
+    identity = _tags(sent.configuration["query_tags"])[TAG]
     assert f"{TAG} = {identity}" in message
     assert "403: You may not see it." in message
     assert message.count("To fix it:") == 1

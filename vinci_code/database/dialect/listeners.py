@@ -96,11 +96,13 @@ class Announcer:
         Raises:
             Exception: A listener of SQLAlchemy's wants it not to be sent.
         """
+        text = statement.text
+        if not statement.is_told:
+            text = cursor_events.before(self._engine, statement, cursor, parameters)
+        # Behind those who may keep it from being sent.
         if self.dispatch.vinci_before_send:
             self._tell(self.dispatch.vinci_before_send, statement)
-        if statement.is_told:
-            return statement.text
-        return cursor_events.before(self._engine, statement, cursor, parameters)
+        return text
 
     def after(self, statement: SentStatement, cursor: Any, parameters: Sequence[Any]) -> None:
         """Tell that it was executed, or has failed."""

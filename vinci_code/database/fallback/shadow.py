@@ -140,6 +140,9 @@ class _Unreachable:
     def begin_use(self) -> None:
         """Nothing was changed before."""
 
+    def observe(self, observer: object) -> None:
+        """Nothing is sent that could be told of."""
+
     def require_transaction(self) -> None:
         """There is none to be lost."""
 
