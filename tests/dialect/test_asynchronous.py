@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.util.concurrency import await_only
 
+from tests.dialect.heard import hearing
 from tests.patience import wait_until
 from vinci_code.core.errors import MissingExtraError
 from vinci_code.database.dialect import dberrors
@@ -565,5 +566,22 @@ def test_what_nobody_holds_any_more_ends(make: Make) -> None:
         await asyncio.create_task(lose())
         # Collected again and again: the thread may still hold what it has just done.
         await until(lambda: gc.collect() >= 0 and not threads_left(), "the end of the thread")
+
+    run(make, work)
+
+
+@pytest.mark.usefixtures("tables")
+def test_what_is_sent_is_told_by_every_channel(make: Make, local_warehouse: TestWarehouse) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        with hearing(engine.sync_engine, local_warehouse) as heard:
+            async with AsyncSession(engine, info={"query_tags": {"job": "1"}}) as session:
+                session.add(Thing(name="a"))
+                await session.flush()
+                assert await session.scalar(sa.select(sa.func.count()).select_from(Thing)) == 1
+                await session.commit()
+                await session.execute(sa.text("SELECT 1"))
+        heard.agree()
+        assert heard.kinds == ["read", "commit", "read"]
+        assert ["job:1" in tags for _, _, tags in heard.recorded] == [True] * 3
 
     run(make, work)

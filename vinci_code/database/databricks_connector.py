@@ -371,6 +371,7 @@ def _engine_arguments(
         "hide_parameters": True,
         "keys": database.databricks_keys,
         "hide_keys": database.databricks_hide_keys,
+        "slow_statement": database.databricks_slow_statement,
         "transactions": database.databricks_transactions,
         "volume": database.databricks_volume,
         "atomicity": database.databricks_atomicity,

@@ -610,7 +610,7 @@ def test_every_commit_has_an_identity_of_its_own(
     ]
     identities = [tag[TAG] for tag in tags if TAG in tag]
     assert len(set(identities)) == len(identities)
-    # All statements name their units: three, and each of AUTOCOMMIT's is of the use of a connection.
+    # All statements name their units; in AUTOCOMMIT that is one use of a connection.
     units = [tag[UNIT_TAG] for tag in tags]
     assert [units.index(unit) for unit in units] == [0, 1, 2, 2, 2, 2, 6, 6, 6]
 

@@ -122,6 +122,12 @@ class DatabaseSettings(BaseSettings):
     databricks_hide_keys: Annotated[bool, Variable("DATABRICKS_HIDE_KEYS")] = Field(
         default=False, description="leave the values of keys out of errors"
     )
+    databricks_slow_statement: Annotated[float | None, Variable("DATABRICKS_SLOW_STATEMENT")] = (
+        Field(
+            default=None,
+            description="seconds above which a statement, and a unit of work, is logged at WARNING",
+        )
+    )
     databricks_ca_file: Annotated[Path | None, Variable("DATABRICKS_CA_FILE")] = Field(
         default=None,
         description="file with the CA certificates (PEM) to trust instead of the system's; "
@@ -458,6 +464,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "databricks_atomicity": validation.parse_choice("unit", "per_table"),
     "databricks_keys": validation.parse_choice("time_ordered", "blocks"),
     "databricks_hide_keys": validation.parse_switch,
+    "databricks_slow_statement": validation.parse_seconds,
     "databricks_ca_file": validation.parse_ca_file,
     "databricks_fallback": validation.parse_choice("off", "sqlite"),
     "databricks_fallback_file": validation.parse_path,

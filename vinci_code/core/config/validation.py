@@ -140,6 +140,15 @@ def parse_choice(*choices: str) -> _Parser:
     return parse
 
 
+def parse_seconds(raw: str) -> float:
+    """Read a number of seconds, above 0."""
+    text = unwrap(raw)
+    accepted = "a number of seconds above 0, such as 2.5"
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or float(text) == 0:
+        raise _RefusedValueError(_shown(raw), accepted)
+    return float(text)
+
+
 def parse_host(raw: str) -> str:
     """Read a workspace host; see :func:`normalise_host`."""
     text = unwrap(raw)
