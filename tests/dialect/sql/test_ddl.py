@@ -329,12 +329,25 @@ def test_what_an_event_adds_to_one_statement_is_sent(
     assert [text.startswith("/* by an event */") for text in created] == [True]
 
 
-def test_what_an_event_adds_to_several_statements_is_refused(
+def test_each_of_several_statements_has_the_comment_of_an_event(
     engine: Engine, local_warehouse: TestWarehouse
 ) -> None:
     _add_comments(engine)
+    _table(Column("n", Integer, CheckConstraint("n > 0"))).create(engine)
+    sent = [text for text in local_warehouse.statements if "TABLE" in text]
+    assert len(sent) == 2
+    assert all(text.startswith("/* by an event */ ") for text in sent)
+
+
+def test_what_else_an_event_changes_of_several_statements_is_refused(
+    engine: Engine, local_warehouse: TestWarehouse
+) -> None:
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def change(*given: Any) -> tuple[str, Any]:
+        return f"{given[2]} COMMENT 'an event'", given[3]
+
     table = _table(Column("n", Integer, CheckConstraint("n > 0")))
-    with pytest.raises(DBAPIError, match=r"was changed(.|\n)*To fix it"):
+    with pytest.raises(DBAPIError, match=r"has changed its text(.|\n)*To fix it"):
         table.create(engine)
     assert not [text for text in local_warehouse.statements if "CREATE TABLE" in text]
 

@@ -7,7 +7,7 @@ the same words, and what is held at the end is what the warehouse is to be sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, insert
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
     from vinci_code.database.dialect.compiler import VinciCompiler
+    from vinci_code.database.dialect.driver.announcing import UnitOfWork
     from vinci_code.database.dialect.units.held import Held, HeldMark
     from vinci_code.database.dialect.units.unit import Unit
 
@@ -116,8 +117,19 @@ def shadow_engine(online: Engine, compiler: type[VinciCompiler]) -> Engine:
     )
     shadow: Any = engine.dialect
     shadow.key_ranges = ReservedKeys(dialect.key_ranges)
+    shadow.announcer = _Nobody()
     engine.dialect.statement_compiler = compiler
     return engine
+
+
+class _Nobody:
+    """Is told of units that are held here alone, which are told of when they are sent."""
+
+    def unit_begins(self, unit: UnitOfWork) -> None:
+        """Nothing begins."""
+
+    def unit_ends(self, unit: UnitOfWork, of: Callable[[], str]) -> None:
+        """Nothing ends."""
 
 
 class _Unreachable:
