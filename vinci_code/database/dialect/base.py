@@ -60,6 +60,10 @@ Arguments of ``create_engine``:
     is twice as long, up to 64 times as long as the first.
 ``volume``
     The volume that ``load()`` stages files in, ``catalog.schema.volume`` or its path.
+``query_tags``
+    Query tags of all that is sent, names with values; ``listeners`` and ``query_tags`` say more.
+``slow_statement``
+    Seconds above which a statement, and a unit of work, is logged at WARNING; never by default.
 ``on_progress``
     A function that is called with a ``statistics.Progress`` after each statement of a commit.
 
@@ -73,6 +77,10 @@ Execution options, of a statement, a connection or an engine:
 
         connection.execute(select(Event).execution_options(databricks_timeout=5))
         with engine.connect().execution_options(databricks_timeout=5) as connection: …
+
+``query_tags``
+    Query tags of a statement, of a unit of work, or of all statements of an engine. Those of a
+    write that is held go with the commit. ``Session.info["query_tags"]`` has those of a session.
 
 Units of work: INSERT, UPDATE and DELETE are held until the commit, which sends all of them as one
 statement, or as one ``BEGIN ATOMIC … END``; errors of a write, such as ``IntegrityError``, are
