@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     "databricks.sdk": "databricks-sdk",
     "databricks.sql": "databricks-sql-connector",
     "dotenv": "python-dotenv",
+    "opentelemetry": "opentelemetry-api",
     "re2": "google-re2",
 }
 # The parts that need more than the base, and the extra that brings it; the longest name counts.
@@ -36,6 +37,7 @@ EXTRAS = {
     "vinci_code.database.events.parquet": "databricks",
     "vinci_code.database.loading": "databricks",
     "vinci_code.database.moving.arrows": "databricks",
+    "vinci_code.database.telemetry": "telemetry",
     "vinci_code.diagnostics": "databricks",
     "vinci_code.warehouse": "warehouse",
 }
