@@ -2,9 +2,10 @@
 
 ``GET /api/2.0/sql/history/queries``
 (https://docs.databricks.com/api/workspace/queryhistory/list): newest first, page by page, filtered
-by warehouse, time, status, statement and user. Who does not own the warehouse is shown the own
-statements alone (https://docs.databricks.com/sql/user/queries/query-history). Parameters and fields have the names that
-databricks-sdk-py gives them (``QueryFilter``, ``QueryInfo``, ``ListQueriesResponse``).
+by warehouse, time, status, statement and user. Parameters and fields have the names that
+databricks-sdk-py gives them (``QueryFilter``, ``QueryInfo``, ``ListQueriesResponse``). Who does not
+own the warehouse sees the own statements alone, as users without a permission on it do
+(https://docs.databricks.com/aws/en/sql/user/queries/query-history).
 
 An entry is final when the engine has left its statement, and says then what really became of it: a
 statement that was cancelled while it was being committed has FINISHED if the commit came first.

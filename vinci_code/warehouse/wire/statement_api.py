@@ -308,9 +308,7 @@ class StatementApi:
         if request.session_id is not None:
             session = self._session(request.session_id, call)
         else:
-            session = self._statements.open(
-                request.catalog, request.schema, {}, call.request.user
-            )
+            session = self._statements.open(request.catalog, request.schema, {}, call.request.user)
         record.session_id = session.handle.text
         order = self._order(request, session, call)
         operation = call.operation = self._statements.run(session, order, record, work)

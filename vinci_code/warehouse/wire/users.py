@@ -45,7 +45,7 @@ def not_yours(kind: str) -> str:
     )
 
 
-def checked(token: str, user: str) -> None:
+def checked(token: object, user: object) -> None:
     """Refuse what can be no token, or no user.
 
     Raises:

@@ -1,0 +1,252 @@
+"""Who is connected: as many users as there may be, the least recently used of the idle ones last.
+
+A user has a place from the first connection on, until the pool was idle for too long, was closed
+for another user, or the token has ended. Nothing runs in the background: what is due is found out
+when something is asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vinci_code.core.errors import UserTokenEndedError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from vinci_code.database.users.pooling import OfUser
+    from vinci_code.database.users.tokens import UserCredentials
+
+EXPIRED = "it has expired, as was said with it"
+FORGOTTEN = "it was ended by the application, by forget() or close()"
+
+
+class User:
+    """A token, as its pool and its engine know it.
+
+    Attributes:
+        digest: What the token is told from others by.
+        name: What messages call the user: the beginning of the digest.
+        credentials: What requests are signed with.
+        places: Where a place is to be had.
+        engine: Its engine, once there.
+        expires: When the token ends, in seconds since the epoch; ``None`` where nobody has said it.
+        ended: Why the token is good no longer; ``None`` while it is.
+        leases: How many connections are in use, or are being opened or closed.
+        used: When one was lent or given back last, on the clock of ``Places``.
+    """
+
+    engine: Engine
+
+    def __init__(self, digest: bytes, credentials: UserCredentials, places: Places) -> None:
+        self.digest = digest
+        self.name = name_of(digest)
+        self.credentials = credentials
+        self.places = places
+        self.expires: float | None = None
+        self.ended: str | None = None
+        self.leases = 0
+        self.used = 0.0
+
+    @property
+    def pool(self) -> OfUser:
+        """The pool of its engine; another one after that was disposed of."""
+        pool: OfUser = self.engine.pool  # type: ignore[assignment]
+        return pool
+
+    def has_ended(self) -> bool:
+        """Whether the token is good no longer."""
+        return self.ended is not None
+
+    def error(self) -> UserTokenEndedError:
+        """What who asks for a connection is told."""
+        return UserTokenEndedError(
+            f"the token of user {self.name} is good no longer: {self.ended}; its connections were "
+            "closed, and those of other users were not\n"
+            "To fix it: answer the request with 401, so that the user signs in again, and use the "
+            "token of the next request.",
+            self.name,
+        )
+
+    def __repr__(self) -> str:
+        return f"<User {self.name}, {self.ended or 'good'}>"
+
+
+def name_of(digest: bytes) -> str:
+    """What messages call the user of a token."""
+    return digest[:4].hex()
+
+
+class Places:
+    """The places of users, safe to use from several threads.
+
+    Args:
+        most: How many users may be connected at one time.
+        idle_timeout: Seconds after which the pool of a user is closed that nobody uses.
+    """
+
+    def __init__(self, most: int, idle_timeout: float) -> None:
+        self.most = most
+        self.idle_timeout = idle_timeout
+        self._renew()
+        # In the order in which they were used last.
+        self._placed: dict[User, None] = {}
+        # Those without a place, too, as long as a session knows them.
+        self._known: weakref.WeakValueDictionary[bytes, User] = weakref.WeakValueDictionary()
+
+    def _renew(self) -> None:
+        # Taken twice by one thread where a session is collected that nobody has closed: see
+        # ``forking``.
+        self.freed = threading.Condition(threading.RLock())
+
+    def after_fork(self) -> None:
+        """In a child: what is in use belongs to the parent."""
+        self._renew()
+        for user in list(self._known.values()):
+            user.leases = 0
+
+    def now(self) -> float:
+        """The clock that idle time is measured by."""
+        return time.monotonic()
+
+    def wall_clock(self) -> float:
+        """The clock that tokens end by, in seconds since the epoch."""
+        return time.time()
+
+    def find(self, digest: bytes) -> User | None:
+        """The user of a token that has not ended."""
+        found = self._known.get(digest)
+        return None if found is None or found.ended is not None else found
+
+    def add(self, user: User) -> User:
+        """Know a user from now on; the one that is known already, where another was faster."""
+        with self.freed:
+            known = self.find(user.digest)
+            if known is not None:
+                return known
+            self._known[user.digest] = user
+            return user
+
+    def limit(self, user: User, expires: float | None) -> None:
+        """Note when a token ends; of two who say it, the earlier is believed."""
+        with self.freed:
+            if expires is not None and (user.expires is None or expires < user.expires):
+                user.expires = expires
+
+    def claim(self, user: User) -> User | bool:
+        """Lend a connection to a user, who needs a place for it.
+
+        Returns:
+            ``True`` if there is one; ``False`` if all are busy; or a user whose pool is to be
+            closed first (``closing``), after which it is asked again.
+
+        Raises:
+            UserTokenEndedError: The token is good no longer.
+        """
+        with self.freed:
+            due = self._due()
+            if due is not None:
+                return due
+            self._expire(user, self.wall_clock())
+            if user.ended is not None:
+                raise user.error()
+            if user not in self._placed and len(self._placed) >= self.most:
+                idle = next((other for other in list(self._placed) if not other.leases), None)
+                return False if idle is None else idle
+            user.leases += 1
+            self._touch(user)
+            return True
+
+    def due(self) -> User | None:
+        """A user without a connection in use whose pool is to be closed: expired, or idle."""
+        with self.freed:
+            return self._due()
+
+    def release(self, user: User) -> bool:
+        """Take note that a connection was given back.
+
+        Returns:
+            Whether it was the last one of a token that has ended.
+        """
+        with self.freed:
+            user.leases -= 1
+            self._expire(user, self.wall_clock())
+            if user in self._placed:
+                self._touch(user)
+            is_over = user.ended is not None and not user.leases
+            if is_over:
+                self._placed.pop(user, None)
+            self.freed.notify_all()
+            return is_over
+
+    @contextmanager
+    def closing(self, user: User) -> Iterator[None]:
+        """Close the idle connections of a user meanwhile, and take the place away afterwards.
+
+        The place stays who has it where the user has come back meanwhile.
+        """
+        with self.freed:
+            user.leases += 1
+        try:
+            yield
+        finally:
+            with self.freed:
+                user.leases -= 1
+                if not user.leases:
+                    self._placed.pop(user, None)
+                self.freed.notify_all()
+
+    def end(self, user: User, reason: str) -> bool:
+        """Take a token as good no longer.
+
+        Returns:
+            Whether it was good until now.
+        """
+        with self.freed:
+            if user.ended is not None:
+                return False
+            user.ended = reason
+            if self._known.get(user.digest) is user:
+                del self._known[user.digest]
+            return True
+
+    def all(self) -> list[User]:
+        """Every user that is known, and every one that has a place."""
+        with self.freed:
+            return list({**dict.fromkeys(self._known.values()), **self._placed})
+
+    def count(self) -> tuple[int, int]:
+        """How many users have a place, and how many of these are busy."""
+        with self.freed:
+            placed = list(self._placed)
+            return len(placed), sum(user.leases > 0 for user in placed)
+
+    def has_place(self, user: User) -> bool:
+        """Whether a user has a place."""
+        return user in self._placed
+
+    def is_busy(self, user: User) -> bool:
+        """Whether a connection of a user is in use."""
+        return user.leases > 0
+
+    def _due(self) -> User | None:
+        limit, wall = self.now() - self.idle_timeout, self.wall_clock()
+        for user in list(self._placed):
+            self._expire(user, wall)
+            if not user.leases and (user.used <= limit or user.ended is not None):
+                return user
+        return None
+
+    def _expire(self, user: User, wall: float) -> None:
+        if user.expires is not None and user.expires <= wall:
+            self.end(user, EXPIRED)
+
+    def _touch(self, user: User) -> None:
+        user.used = self.now()
+        self._placed.pop(user, None)
+        self._placed[user] = None
