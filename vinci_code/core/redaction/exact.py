@@ -8,8 +8,9 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 # Shorter values are not looked for: they would mask ordinary words (a password "admin" would eat
@@ -128,12 +129,8 @@ def _index(finders: Collection[_Finder]) -> Callable[[str], bool]:
     size = max(1, min(_PIECE, shortest // 2 + 1))
     step = shortest - size + 1
     pieces = frozenset().union(*(finder.pieces(shortest, size) for finder in finders))
-
-    # By the number of pieces, what takes them out of a text. One more than there are is cut short,
-    # and none of theirs.
-    several = [slice(at, at + size) for at in range(0, _LINE, step)] if finders else []
-    taken = [itemgetter(*several[: max(2, number)]) for number in range(1, len(several) + 1)]
-    most = len(taken) if len(several) > 1 else 0
+    taken = _takers(size, step) if finders else []
+    most = len(taken)
 
     def may_be_in(text: str) -> bool:
         number = len(text) // step
@@ -145,6 +142,17 @@ def _index(finders: Collection[_Finder]) -> Callable[[str], bool]:
         return False
 
     return may_be_in
+
+
+@lru_cache(maxsize=64)
+def _takers(size: int, step: int) -> list[itemgetter[Any]]:
+    """By the number of pieces, what takes them out of a text.
+
+    One more than there are is cut short, and none of theirs.
+    """
+    several = [slice(at, at + size) for at in range(0, _LINE, step)]
+    taken = [itemgetter(*several[: max(2, number)]) for number in range(1, len(several) + 1)]
+    return taken if len(several) > 1 else []
 
 
 class ExactValues:

@@ -67,8 +67,8 @@ class AsyncUserPools(AnyUserPools):
         Raises:
             UserTokenError: It can be no token.
             UserTokenEndedError: It has ended, or the workspace does not accept it.
-            UserPoolsBusyError: All places were busy for too long.
-            sqlalchemy.exc.TimeoutError: All connections of this user were.
+            UserPoolsBusyError: All places, or all connections of this user, were in use for too
+                long.
             sqlalchemy.exc.DBAPIError: The warehouse could not be reached.
             InvalidRequestError: Another event loop uses these pools.
         """
@@ -146,7 +146,7 @@ class AsyncUserPools(AnyUserPools):
                 self._settle_now(other)
         super()._admit(user)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, seen: int) -> None:  # noqa: ARG002 - it looks
         await_only(asyncio.sleep(min(seconds, _SOON)))
 
     def _settle(self, user: User) -> None:
@@ -159,7 +159,7 @@ class AsyncUserPools(AnyUserPools):
             super()._settle(user)
 
     async def _await_end(self, user: User) -> None:
-        if self._places.is_busy(user):
+        if not user.is_idle:
             return  # whoever gives its last connection back is waited for by who comes next
         # An engine for asyncio waits for the threads of its connections as it is disposed of.
         await AsyncEngine(user.engine).dispose()

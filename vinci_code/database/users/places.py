@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vinci_code.database.users.pooling import OfUser
     from vinci_code.database.users.tokens import UserCredentials
 
-EXPIRED = "it has expired, as was said with it"
+EXPIRED = "it has expired, as 'expires_at' has said"
 FORGOTTEN = "it was ended by the application, by forget() or close()"
 
 
@@ -37,7 +37,8 @@ class User:
         engine: Its engine, once there.
         expires: When the token ends, in seconds since the epoch; ``None`` where nobody has said it.
         ended: Why the token is good no longer; ``None`` while it is.
-        leases: How many connections are in use, or are being opened or closed.
+        leases: How many connections are in use, or are just being opened.
+        closings: How many close its idle connections just now; meanwhile nobody is lent one.
         used: When one was lent or given back last, on the clock of ``Places``.
     """
 
@@ -50,7 +51,7 @@ class User:
         self.places = places
         self.expires: float | None = None
         self.ended: str | None = None
-        self.leases = 0
+        self.leases = self.closings = 0
         self.used = 0.0
 
     @property
@@ -60,8 +61,13 @@ class User:
         return pool
 
     def has_ended(self) -> bool:
-        """Whether the token is good no longer."""
-        return self.ended is not None
+        """Whether the token is good no longer, as far as is known now."""
+        return self.places.has_ended(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody uses a connection of it, nor closes any."""
+        return not self.leases and not self.closings
 
     def error(self) -> UserTokenEndedError:
         """What who asks for a connection is told."""
@@ -69,7 +75,8 @@ class User:
             f"the token of user {self.name} is good no longer: {self.ended}; its connections were "
             "closed, and those of other users were not\n"
             "To fix it: answer the request with 401, so that the user signs in again, and use the "
-            "token of the next request.",
+            "token of the next request. Where it is new, check that the app has the scope 'sql', "
+            "and that the user may use the warehouse.",
             self.name,
         )
 
@@ -87,11 +94,16 @@ class Places:
 
     Args:
         most: How many users may be connected at one time.
+        most_of_one: How many connections each of them may use.
         idle_timeout: Seconds after which the pool of a user is closed that nobody uses.
+
+    Attributes:
+        freed: The lock; who waits for a place waits here for ``changes`` to be another number.
     """
 
-    def __init__(self, most: int, idle_timeout: float) -> None:
+    def __init__(self, most: int, most_of_one: int, idle_timeout: float) -> None:
         self.most = most
+        self.most_of_one = most_of_one
         self.idle_timeout = idle_timeout
         self._renew()
         # In the order in which they were used last.
@@ -103,12 +115,13 @@ class Places:
         # Taken twice by one thread where a session is collected that nobody has closed: see
         # ``forking``.
         self.freed = threading.Condition(threading.RLock())
+        self.changes = 0
 
     def after_fork(self) -> None:
         """In a child: what is in use belongs to the parent."""
         self._renew()
         for user in list(self._known.values()):
-            user.leases = 0
+            user.leases = user.closings = 0
 
     def now(self) -> float:
         """The clock that idle time is measured by."""
@@ -142,78 +155,97 @@ class Places:
         """Lend a connection to a user, who needs a place for it.
 
         Returns:
-            ``True`` if there is one; ``False`` if all are busy; or a user whose pool is to be
-            closed first (``closing``), after which it is asked again.
+            ``True`` if there is one; ``False`` if all are in use; or somebody whose idle
+            connections are to be closed first (``closed``), after which it is asked again.
 
         Raises:
             UserTokenEndedError: The token is good no longer.
         """
         with self.freed:
-            due = self._due()
+            due = self.due()
             if due is not None:
                 return due
             self._expire(user, self.wall_clock())
             if user.ended is not None:
                 raise user.error()
+            if user.closings or user.leases >= self.most_of_one:
+                return False
             if user not in self._placed and len(self._placed) >= self.most:
-                idle = next((other for other in list(self._placed) if not other.leases), None)
-                return False if idle is None else idle
+                idle = next((other for other in list(self._placed) if other.is_idle), None)
+                return False if idle is None else self._reserved(idle)
             user.leases += 1
             self._touch(user)
             return True
 
     def due(self) -> User | None:
-        """A user without a connection in use whose pool is to be closed: expired, or idle."""
+        """Somebody whose idle connections are to be closed (``closed``), as their time is over."""
         with self.freed:
-            return self._due()
+            limit, wall = self.now() - self.idle_timeout, self.wall_clock()
+            for user in list(self._placed):
+                self._expire(user, wall)
+                if user.is_idle and (user.used <= limit or user.ended is not None):
+                    return self._reserved(user)
+            return None
+
+    def closed(self, user: User) -> bool:
+        """Take note that the idle connections of a user were closed.
+
+        Returns:
+            Whether nothing of the user is open any more, so that there is a place for another one.
+        """
+        with self.freed:
+            user.closings -= 1
+            return self._left(user)
 
     def release(self, user: User) -> bool:
         """Take note that a connection was given back.
 
         Returns:
-            Whether it was the last one of a token that has ended.
+            Whether nothing is open any more of a token that has ended.
         """
         with self.freed:
             user.leases -= 1
-            self._expire(user, self.wall_clock())
             if user in self._placed:
                 self._touch(user)
-            is_over = user.ended is not None and not user.leases
-            if is_over:
-                self._placed.pop(user, None)
-            self.freed.notify_all()
-            return is_over
+            if user.ended is None:
+                self._tell()
+                return False
+            return self._left(user)
 
     @contextmanager
-    def closing(self, user: User) -> Iterator[None]:
-        """Close the idle connections of a user meanwhile, and take the place away afterwards.
+    def trimming(self, user: User) -> Iterator[bool]:
+        """Whether who gives back a connection is the only one who could use any of the user's.
 
-        The place stays who has it where the user has come back meanwhile.
+        Meanwhile nobody is lent one.
         """
         with self.freed:
-            user.leases += 1
+            alone = user.leases == 1 and not user.closings
+            user.closings += alone
         try:
-            yield
+            yield alone
         finally:
             with self.freed:
-                user.leases -= 1
-                if not user.leases:
-                    self._placed.pop(user, None)
-                self.freed.notify_all()
+                user.closings -= alone
+                self._tell()
 
     def end(self, user: User, reason: str) -> bool:
         """Take a token as good no longer.
 
         Returns:
-            Whether it was good until now.
+            Whether it was good until now; then its idle connections are to be closed (``closed``).
         """
         with self.freed:
             if user.ended is not None:
                 return False
-            user.ended = reason
-            if self._known.get(user.digest) is user:
-                del self._known[user.digest]
+            self._note_end(user, reason)
+            user.closings += 1
             return True
+
+    def has_ended(self, user: User) -> bool:
+        """Whether a token is good no longer, as far as is known now."""
+        with self.freed:
+            self._expire(user, self.wall_clock())
+            return user.ended is not None
 
     def all(self) -> list[User]:
         """Every user that is known, and every one that has a place."""
@@ -230,21 +262,31 @@ class Places:
         """Whether a user has a place."""
         return user in self._placed
 
-    def is_busy(self, user: User) -> bool:
-        """Whether a connection of a user is in use."""
-        return user.leases > 0
+    def _tell(self) -> None:
+        self.changes += 1
+        self.freed.notify_all()
 
-    def _due(self) -> User | None:
-        limit, wall = self.now() - self.idle_timeout, self.wall_clock()
-        for user in list(self._placed):
-            self._expire(user, wall)
-            if not user.leases and (user.used <= limit or user.ended is not None):
-                return user
-        return None
+    def _reserved(self, user: User) -> User:
+        user.closings += 1
+        return user
+
+    def _left(self, user: User) -> bool:
+        """Take the place of a user of whom nothing is open."""
+        is_over = not user.leases and not user.closings
+        if is_over:
+            self._placed.pop(user, None)
+        self._tell()
+        return is_over
+
+    def _note_end(self, user: User, reason: str) -> None:
+        user.ended = reason
+        if self._known.get(user.digest) is user:
+            del self._known[user.digest]
+        self._tell()  # who waits for it is told
 
     def _expire(self, user: User, wall: float) -> None:
-        if user.expires is not None and user.expires <= wall:
-            self.end(user, EXPIRED)
+        if user.ended is None and user.expires is not None and user.expires <= wall:
+            self._note_end(user, EXPIRED)
 
     def _touch(self, user: User) -> None:
         user.used = self.now()

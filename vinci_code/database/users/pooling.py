@@ -18,8 +18,8 @@ class OfUser(SessionPool):
     """What the pool of a user adds to that of an engine.
 
     A connection is lent where its user has a place (``admit``), and closed as it is given back
-    where the token has ended. Who waits for one as the token ends gets none. No timer looks for
-    idle sessions: whoever asks any pool of them does.
+    where the token has ended. What is waited for is waited for there, and never here. No timer
+    looks for idle sessions: whoever asks any pool of them does.
 
     Args:
         creator: Opens a connection.
@@ -73,7 +73,7 @@ class OfUser(SessionPool):
         self._admit(self._user)
         try:
             record = super()._do_get()
-            if self._user.has_ended():  # while it was waited for
+            if self._user.has_ended():  # meanwhile
                 self._end(record)
                 raise self._user.error()
         except BaseException:
@@ -86,16 +86,20 @@ class OfUser(SessionPool):
             super()._do_return_conn(record)
             return
         try:
-            if self._user.has_ended():
-                self._end(record)
-                return
             super()._do_return_conn(record)
-            if self._user.has_ended():  # meanwhile
+            # Asked afterwards: who ends the token may have looked before this one was there. Nobody
+            # is lent it meanwhile, since who gets one asks, too.
+            if self._user.has_ended():
                 self.close_idle()
             elif self.checkedin() > 1:
-                self.give_back_idle()
+                self._close_stale()
         finally:
             self._released(self._user)
+
+    def _close_stale(self) -> None:
+        with self._user.places.trimming(self._user) as alone:
+            if alone:
+                self.give_back_idle()
 
     def _look_again_later(self) -> None:
         """Start nothing in the background."""

@@ -120,7 +120,9 @@ class AnyUserPools:
     def __init__(self, make_engine: MakeEngine, limits: Limits) -> None:
         self.limits = limits
         self._make_engine = make_engine
-        self._places = Places(limits.max_users, limits.idle_timeout)
+        self._places = Places(
+            limits.max_users, limits.connections_per_user, limits.idle_timeout
+        )
         self._digests = TokenDigests()
         self._is_closed = False
         in_child(self, AnyUserPools._after_fork)
@@ -207,6 +209,7 @@ class AnyUserPools:
         while True:
             if self._is_closed:
                 self._end(user, FORGOTTEN)
+            seen = self._places.changes
             found = self._places.claim(user)
             if found is True:
                 user.credentials.hold()
@@ -217,14 +220,21 @@ class AnyUserPools:
             now = time.monotonic()
             until = now + self.limits.wait if until is None else until
             if now >= until:
-                raise self._busy()
-            self._wait(until - now)
+                raise self._busy(user)
+            self._wait(until - now, seen)
 
-    def _wait(self, seconds: float) -> None:
-        """Wait until a place may be free, at most for so long."""
+    def _wait(self, seconds: float, seen: int) -> None:
+        """Wait until there were changes since ``seen``, at most for so long."""
         raise NotImplementedError
 
-    def _busy(self) -> UserPoolsBusyError:
+    def _busy(self, user: User) -> UserPoolsBusyError:
+        if self._places.has_place(user):
+            return UserPoolsBusyError(
+                f"all {self.limits.connections_per_user} connections of user {user.name} are in "
+                f"use, and none was given back within {self.limits.wait:g} s; nothing was sent\n"
+                "To fix it: give connections back earlier, or allow for more with "
+                "connections_per_user."
+            )
         return UserPoolsBusyError(
             f"{self.limits.max_users} users are connected, which is as many as there may be, and "
             f"each of them has used a connection for {self.limits.wait:g} s; nothing was sent\n"
@@ -237,10 +247,13 @@ class AnyUserPools:
             self._settle(user)
 
     def _close(self, user: User) -> None:
-        """Close the pool of a user who is not busy, for another one."""
-        with self._places.closing(user):
+        """Close the idle connections of a user, as ``Places`` has asked for."""
+        is_over = False
+        try:
             user.pool.close_idle()
-        if not self._places.has_place(user):
+        finally:
+            is_over = self._places.closed(user)
+        if is_over:
             self._settle(user)
 
     def _end(self, user: User, reason: str) -> None:
@@ -293,8 +306,8 @@ class UserPools(AnyUserPools):
         Raises:
             UserTokenError: It can be no token.
             UserTokenEndedError: It has ended, or the workspace does not accept it.
-            UserPoolsBusyError: All places were busy for too long.
-            sqlalchemy.exc.TimeoutError: All connections of this user were.
+            UserPoolsBusyError: All places, or all connections of this user, were in use for too
+                long.
             sqlalchemy.exc.DBAPIError: The warehouse could not be reached.
         """
         user = self._user(user_token, expires_at)
@@ -358,9 +371,10 @@ class UserPools(AnyUserPools):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _wait(self, seconds: float) -> None:
-        with self._places.freed:
-            self._places.freed.wait(seconds)
+    def _wait(self, seconds: float, seen: int) -> None:
+        places = self._places
+        with places.freed:
+            places.freed.wait_for(lambda: places.changes != seen, seconds)
 
 
 def create_user_pools(
