@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from typing import Any
@@ -17,13 +18,13 @@ URL = "databricks+vinci://localhost?http_path=/sql/1.0/warehouses/abc"
 class CountedConnection:
     """What the pool needs of a connection, and the token that it was opened with."""
 
-    is_foreign = False
     initial_schema = "default"
     in_transaction = False
 
     def __init__(self, world: CountedWorld, credentials: UserCredentials) -> None:
         self.world = world
         self.token = credentials.headers()["Authorization"].partition(" ")[2]
+        self.process = os.getpid()
         self.unit: Any = None
         self.changed = False
         self.closed = False
@@ -35,6 +36,10 @@ class CountedConnection:
             world.most = max(world.most, sum(world.open.values()))
             world.most_users = max(world.most_users, len(+world.open))
             world.most_of_one = max(world.most_of_one, world.open[self.token])
+
+    @property
+    def is_foreign(self) -> bool:
+        return self.process != os.getpid()
 
     @property
     def is_as_found(self) -> bool:
@@ -53,6 +58,8 @@ class CountedConnection:
         raise AssertionError("nothing is executed here")
 
     def close(self) -> None:
+        if self.is_foreign:
+            return
         assert not self.closed, "closed twice"
         self.closed = True
         with self.world.lock:
