@@ -73,8 +73,10 @@ class AsyncUserPools(AnyUserPools):
             InvalidRequestError: Another event loop uses these pools.
         """
         self._require_loop()
-        user = self._user(user_token, expires_at)
-        del user_token  # or whoever shows the locals of a failure would show it
+        try:
+            user = self._user(user_token, expires_at)
+        finally:
+            del user_token  # or a report that shows the locals of a failure would show it
         async with AsyncEngine(user.engine).connect() as connection:
             yield connection
 
@@ -97,8 +99,11 @@ class AsyncUserPools(AnyUserPools):
             UserTokenError: It can be no token.
             UserTokenEndedError: It has ended; later, each statement may raise it.
         """
-        engine = self._user(user_token, expires_at).engine
-        return AsyncSession(AsyncEngine(engine), **{"expire_on_commit": False, **options})
+        try:
+            user = self._user(user_token, expires_at)
+        finally:
+            del user_token
+        return AsyncSession(AsyncEngine(user.engine), **{"expire_on_commit": False, **options})
 
     async def forget(self, user_token: str) -> None:
         """End a token, as its user signs out: its pool is closed before this returns.
@@ -108,8 +113,10 @@ class AsyncUserPools(AnyUserPools):
         Raises:
             UserTokenError: It can be no token.
         """
-        user = self._find(user_token)
-        del user_token
+        try:
+            user = self._find(user_token)
+        finally:
+            del user_token
         if user is not None:
             self._end(user, FORGOTTEN)
             await self._await_end(user)

@@ -28,7 +28,9 @@ from vinci_code.core.errors import (
     ConfigurationError,
     ConfigurationProblem,
     UserPoolsBusyError,
+    UserTokenError,
 )
+from vinci_code.core.redaction import redact_exception
 from vinci_code.database.databricks_connector import engine_arguments
 from vinci_code.database.dialect.dberrors import AuthenticationFailed
 from vinci_code.database.dialect.forking import in_child
@@ -155,14 +157,19 @@ class AnyUserPools:
             UserTokenError: It can be no token.
             InvalidRequestError: The pools were closed.
         """
-        checked, expires = checked_token(token), checked_end(expires_at)
-        if self._is_closed:
-            raise InvalidRequestError(
-                "the pools of users were closed; nothing was contacted\n"
-                "To fix it: make others, by create_user_pools()."
-            )
-        digest = self._digests.digest(checked)
-        user = self._places.find(digest) or self._places.add(self._made(digest, checked))
+        try:
+            expires = checked_end(expires_at)
+            if self._is_closed:
+                raise InvalidRequestError(
+                    "the pools of users were closed; nothing was contacted\n"
+                    "To fix it: make others, by create_user_pools()."
+                )
+            digest = self._digest(token)
+            user = self._places.find(digest) or self._places.add(self._made(digest, str(token)))
+        except Exception as error:  # noqa: BLE001 - it goes on, without the locals of its frames
+            raise redact_exception(error)  # noqa: B904 - the same object
+        finally:
+            del token
         self._places.limit(user, expires)
         return user
 
@@ -172,7 +179,18 @@ class AnyUserPools:
         Raises:
             UserTokenError: It can be no token.
         """
-        return self._places.find(self._digests.digest(checked_token(token)))
+        try:
+            return self._places.find(self._digest(token))
+        finally:
+            del token
+
+    def _digest(self, token: object) -> bytes:
+        try:
+            return self._digests.digest(checked_token(token))
+        except UserTokenError as error:
+            raise redact_exception(error)  # noqa: B904 - the same object
+        finally:
+            del token
 
     def _made(self, digest: bytes, token: str) -> User:
         user = User(digest, UserCredentials(token, name_of(digest)), self._places)
@@ -310,8 +328,10 @@ class UserPools(AnyUserPools):
                 long.
             sqlalchemy.exc.DBAPIError: The warehouse could not be reached.
         """
-        user = self._user(user_token, expires_at)
-        del user_token  # or whoever shows the locals of a failure would show it
+        try:
+            user = self._user(user_token, expires_at)
+        finally:
+            del user_token  # or a report that shows the locals of a failure would show it
         return user.engine.connect()
 
     def session_for(
@@ -333,8 +353,11 @@ class UserPools(AnyUserPools):
             UserTokenError: It can be no token.
             UserTokenEndedError: It has ended; later, each statement may raise it.
         """
-        engine = self._user(user_token, expires_at).engine
-        return Session(engine, **{"expire_on_commit": False, **options})
+        try:
+            user = self._user(user_token, expires_at)
+        finally:
+            del user_token
+        return Session(user.engine, **{"expire_on_commit": False, **options})
 
     def forget(self, user_token: str) -> None:
         """End a token, as its user signs out: its pool is closed at once.
@@ -344,8 +367,10 @@ class UserPools(AnyUserPools):
         Raises:
             UserTokenError: It can be no token.
         """
-        user = self._find(user_token)
-        del user_token
+        try:
+            user = self._find(user_token)
+        finally:
+            del user_token
         if user is not None:
             self._end(user, FORGOTTEN)
 

@@ -33,7 +33,10 @@ def connection_for(user_token: str, *, expires_at: datetime | None = None) -> Co
         ConfigurationError: The configuration cannot be used.
         Exception: What ``UserPools.connection_for`` raises.
     """
-    return user_pools().connection_for(user_token, expires_at=expires_at)
+    try:
+        return user_pools().connection_for(user_token, expires_at=expires_at)
+    finally:
+        del user_token  # or a report that shows the locals of a failure would show it
 
 
 def session_for(user_token: str, *, expires_at: datetime | None = None, **options: Any) -> Session:
@@ -48,7 +51,10 @@ def session_for(user_token: str, *, expires_at: datetime | None = None, **option
         ConfigurationError: The configuration cannot be used.
         Exception: What ``UserPools.session_for`` raises.
     """
-    return user_pools().session_for(user_token, expires_at=expires_at, **options)
+    try:
+        return user_pools().session_for(user_token, expires_at=expires_at, **options)
+    finally:
+        del user_token
 
 
 def forget_user(user_token: str) -> None:
@@ -58,8 +64,11 @@ def forget_user(user_token: str) -> None:
         UserTokenError: It can be no token.
     """
     current = _holder.current
-    if current is not None:
-        current.pools.forget(user_token)
+    try:
+        if current is not None:
+            current.pools.forget(user_token)
+    finally:
+        del user_token
 
 
 def user_pools() -> UserPools:
