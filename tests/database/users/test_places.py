@@ -15,7 +15,7 @@ from tests.database.users.counted import CountedWorld, token_of
 from tests.patience import PATIENCE_S
 from vinci_code.core.errors import UserPoolsBusyError, UserTokenEndedError
 from vinci_code.core.redaction import redact
-from vinci_code.database.users.places import Places
+from vinci_code.database.users.places import Places, User
 from vinci_code.database.users.pools import Limits, UserPools, UserPoolsStatus
 
 ADA, BOB, EVE = "token-of-ada", "token-of-bob", "token-of-eve"
@@ -240,6 +240,51 @@ def test_the_earlier_of_two_ends_is_believed(clock: Clock) -> None:
         clock.seconds += 61
         with pytest.raises(UserTokenEndedError, match="it has expired"):
             session.connection()
+
+
+def two_idle(pools: UserPools, **given: Any) -> Any:
+    """The pool of a user with two connections that are idle."""
+    with pools.connection_for(ADA, **given) as one, pools.connection_for(ADA):
+        return one.engine.pool
+
+
+def test_a_token_that_expires_as_it_is_lent_leaves_nothing_open(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = CountedWorld()
+    with world.pools() as pools:
+        two_idle(pools, expires_at=clock.moment(60))
+        assert world.open_now() == {ADA: 2}
+        has_ended = Places.has_ended
+
+        def late(places: Places, user: User) -> bool:
+            clock.seconds += 61
+            return has_ended(places, user)
+
+        monkeypatch.setattr(Places, "has_ended", late)
+        with pytest.raises(UserTokenEndedError, match="it has expired"):
+            pools.connection_for(ADA)
+        assert world.open_now() == {}
+
+
+def test_a_token_that_ends_as_idle_connections_are_looked_through_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = CountedWorld()
+    with world.pools() as pools:
+        pool = two_idle(pools)
+        take = pool._take
+
+        def taken() -> Any:
+            record = take()
+            if record is None:  # all of them are in hand, and none is in the queue
+                pools.forget(ADA)
+            return record
+
+        monkeypatch.setattr(pool, "_take", taken)
+        use(pools, ADA)
+        assert world.open_now() == {}
+        assert pools.status().users == 0
 
 
 def test_a_new_token_of_the_same_user_has_a_new_pool() -> None:

@@ -201,16 +201,18 @@ class Places:
         """Take note that a connection was given back.
 
         Returns:
-            Whether nothing is open any more of a token that has ended.
+            Whether it was the last one of a token that has ended; then the idle connections are to
+            be closed (``closed``), since it may have ended after who gave it back has looked.
         """
         with self.freed:
             user.leases -= 1
             if user in self._placed:
                 self._touch(user)
-            if user.ended is None:
-                self._tell()
-                return False
-            return self._left(user)
+            is_last = user.ended is not None and user.is_idle
+            if is_last:
+                self._reserved(user)
+            self._tell()
+            return is_last
 
     @contextmanager
     def trimming(self, user: User) -> Iterator[bool]:

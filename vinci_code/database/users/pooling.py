@@ -87,12 +87,12 @@ class OfUser(SessionPool):
             return
         try:
             super()._do_return_conn(record)
+            if self.checkedin() > 1:
+                self._close_stale()
             # Asked afterwards: who ends the token may have looked before this one was there. Nobody
             # is lent it meanwhile, since who gets one asks, too.
             if self._user.has_ended():
                 self.close_idle()
-            elif self.checkedin() > 1:
-                self._close_stale()
         finally:
             self._released(self._user)
 

@@ -262,7 +262,7 @@ class AnyUserPools:
 
     def _released(self, user: User) -> None:
         if self._places.release(user):
-            self._settle(user)
+            self._close(user)
 
     def _close(self, user: User) -> None:
         """Close the idle connections of a user, as ``Places`` has asked for."""
