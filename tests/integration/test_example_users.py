@@ -51,9 +51,7 @@ def call(*calls: Call) -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
             return await asyncio.gather(
                 *(
-                    client.request(
-                        method, path, headers={} if token is None else {HEADER: token}
-                    )
+                    client.request(method, path, headers={} if token is None else {HEADER: token})
                     for method, path, token in calls
                 )
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine
 
-from vinci_code.database.users.pools import Limits, UserPools
+from vinci_code.database.users.pools import UserLimits, UserPools
 from vinci_code.database.users.tokens import UserCredentials
 
 URL = "databricks+vinci://localhost?http_path=/sql/1.0/warehouses/abc"
@@ -97,7 +97,7 @@ class CountedWorld:
         return create_engine(URL, creator=create, **pool)
 
     def pools(self, **limits: Any) -> UserPools:
-        return UserPools(self.engine, Limits(**{"wait": 0.0, **limits}))
+        return UserPools(self.engine, UserLimits(**{"wait": 0.0, **limits}))
 
     def open_now(self) -> dict[str, int]:
         return dict(+self.open)

@@ -77,7 +77,7 @@ class Crowd:
         share = self.checkouts // self.threads
 
         def work(number: int) -> None:
-            chance = random.Random(self.seed * 1000 + number)  # noqa: S311
+            chance = random.Random(self.seed * 1000 + number)
             for _ in range(share):
                 act(chance)
 

@@ -15,8 +15,8 @@ from tests.database.users.counted import CountedWorld, token_of
 from tests.patience import PATIENCE_S
 from vinci_code.core.errors import UserPoolsBusyError, UserTokenEndedError
 from vinci_code.core.redaction import redact
-from vinci_code.database.users.places import Places, User
-from vinci_code.database.users.pools import Limits, UserPools, UserPoolsStatus
+from vinci_code.database.users.places import User, UserPlaces
+from vinci_code.database.users.pools import UserLimits, UserPools, UserPoolsStatus
 
 ADA, BOB, EVE = "token-of-ada", "token-of-bob", "token-of-eve"
 
@@ -26,8 +26,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 1000.0
-        monkeypatch.setattr(Places, "now", lambda _: self.seconds)
-        monkeypatch.setattr(Places, "wall_clock", lambda _: self.seconds)
+        monkeypatch.setattr(UserPlaces, "now", lambda _: self.seconds)
+        monkeypatch.setattr(UserPlaces, "wall_clock", lambda _: self.seconds)
 
     def moment(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(self.seconds, timezone.utc) + timedelta(seconds=seconds)
@@ -144,7 +144,7 @@ def test_a_second_connection_that_is_idle_is_closed(monkeypatch: pytest.MonkeyPa
         assert world.open_now() == {ADA: 1}
 
 
-# --- the end of a token ----------------------------------------------------------------------------
+# --- the end of a token --------------------------------------------------------------------------
 
 
 def test_a_token_that_is_forgotten_is_closed_at_once() -> None:
@@ -255,13 +255,13 @@ def test_a_token_that_expires_as_it_is_lent_leaves_nothing_open(
     with world.pools() as pools:
         two_idle(pools, expires_at=clock.moment(60))
         assert world.open_now() == {ADA: 2}
-        has_ended = Places.has_ended
+        has_ended = UserPlaces.has_ended
 
-        def late(places: Places, user: User) -> bool:
+        def late(places: UserPlaces, user: User) -> bool:
             clock.seconds += 61
             return has_ended(places, user)
 
-        monkeypatch.setattr(Places, "has_ended", late)
+        monkeypatch.setattr(UserPlaces, "has_ended", late)
         with pytest.raises(UserTokenEndedError, match="it has expired"):
             pools.connection_for(ADA)
         assert world.open_now() == {}
@@ -295,7 +295,7 @@ def test_a_new_token_of_the_same_user_has_a_new_pool() -> None:
         assert world.open_now() == {"token-of-ada/2": 1}
 
 
-# --- what goes wrong -------------------------------------------------------------------------------
+# --- what goes wrong -----------------------------------------------------------------------------
 
 
 def test_a_connection_that_cannot_be_opened_takes_no_place() -> None:
@@ -403,7 +403,7 @@ def test_pools_show_and_give_away_nothing() -> None:
 )
 def test_what_is_no_limit_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(limits))}="):
-        Limits(**limits)
+        UserLimits(**limits)
 
 
 def test_a_token_that_nobody_uses_is_known_no_longer() -> None:

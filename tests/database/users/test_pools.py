@@ -140,7 +140,7 @@ def test_one_connection_cannot_use_the_session_of_another_user(
         assert (ada.scalar(WHO), pools.status().users) == (ADA, 2)
 
 
-# --- those of the process --------------------------------------------------------------------------
+# --- those of the process ------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from vinci_code.database.users.pools import (
     MAX_USERS,
     WAIT,
     AnyUserPools,
-    Limits,
     MakeEngine,
+    UserLimits,
     engines_from,
 )
 
@@ -48,8 +48,8 @@ class AsyncUserPools(AnyUserPools):
 
     _pool_class = AsyncUserPool
 
-    def __init__(self, make_engine: MakeEngine, limits: Limits | None = None) -> None:
-        super().__init__(make_engine, limits or Limits())
+    def __init__(self, make_engine: MakeEngine, limits: UserLimits | None = None) -> None:
+        super().__init__(make_engine, limits or UserLimits())
         self._loop: asyncio.AbstractEventLoop | None = None
         # Those of whom threads may still end sessions.
         self._leaving: dict[User, None] = {}
@@ -153,7 +153,7 @@ class AsyncUserPools(AnyUserPools):
                 self._settle_now(other)
         super()._admit(user)
 
-    def _wait(self, seconds: float, seen: int) -> None:  # noqa: ARG002 - it looks
+    def _wait(self, seconds: float, seen: int) -> None:
         await_only(asyncio.sleep(min(seconds, _SOON)))
 
     def _settle(self, user: User) -> None:
@@ -206,7 +206,7 @@ def create_async_user_pools(
         MissingExtraError: The driver, or greenlet, is not installed.
         ValueError: A limit is no such number.
     """
-    limits = Limits(max_users, connections_per_user, idle_timeout, wait)
+    limits = UserLimits(max_users, connections_per_user, idle_timeout, wait)
     require_greenlet()
 
     def create(*arguments: Any, **named: Any) -> Engine:

@@ -12,14 +12,13 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vinci_code.core.errors import UserTokenEndedError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from vinci_code.database.users.pooling import OfUser
     from vinci_code.database.users.tokens import UserCredentials
 
 EXPIRED = "it has expired, as 'expires_at' has said"
@@ -39,12 +38,12 @@ class User:
         ended: Why the token is good no longer; ``None`` while it is.
         leases: How many connections are in use, or are just being opened.
         closings: How many close its idle connections just now; meanwhile nobody is lent one.
-        used: When one was lent or given back last, on the clock of ``Places``.
+        used: When one was lent or given back last, on the clock of ``UserPlaces``.
     """
 
     engine: Engine
 
-    def __init__(self, digest: bytes, credentials: UserCredentials, places: Places) -> None:
+    def __init__(self, digest: bytes, credentials: UserCredentials, places: UserPlaces) -> None:
         self.digest = digest
         self.name = name_of(digest)
         self.credentials = credentials
@@ -55,10 +54,9 @@ class User:
         self.used = 0.0
 
     @property
-    def pool(self) -> OfUser:
-        """The pool of its engine; another one after that was disposed of."""
-        pool: OfUser = self.engine.pool  # type: ignore[assignment]
-        return pool
+    def pool(self) -> Any:
+        """The pool of its engine, ``pooling.OfUser``; another one after that was disposed of."""
+        return self.engine.pool
 
     def has_ended(self) -> bool:
         """Whether the token is good no longer, as far as is known now."""
@@ -89,7 +87,7 @@ def name_of(digest: bytes) -> str:
     return digest[:4].hex()
 
 
-class Places:
+class UserPlaces:
     """The places of users, safe to use from several threads.
 
     Args:

@@ -34,7 +34,7 @@ from vinci_code.core.redaction import redact_exception
 from vinci_code.database.databricks_connector import engine_arguments
 from vinci_code.database.dialect.dberrors import AuthenticationFailed
 from vinci_code.database.dialect.forking import in_child
-from vinci_code.database.users.places import FORGOTTEN, Places, User, name_of
+from vinci_code.database.users.places import FORGOTTEN, User, UserPlaces, name_of
 from vinci_code.database.users.pooling import UserPool
 from vinci_code.database.users.tokens import (
     TokenDigests,
@@ -65,7 +65,7 @@ MakeEngine = Callable[[UserCredentials, dict[str, Any]], Engine]
 
 
 @dataclass(frozen=True)
-class Limits:
+class UserLimits:
     """How much is open at one time.
 
     Attributes:
@@ -119,10 +119,10 @@ class AnyUserPools:
 
     _pool_class: type[Any]
 
-    def __init__(self, make_engine: MakeEngine, limits: Limits) -> None:
+    def __init__(self, make_engine: MakeEngine, limits: UserLimits) -> None:
         self.limits = limits
         self._make_engine = make_engine
-        self._places = Places(
+        self._places = UserPlaces(
             limits.max_users, limits.connections_per_user, limits.idle_timeout
         )
         self._digests = TokenDigests()
@@ -265,7 +265,7 @@ class AnyUserPools:
             self._close(user)
 
     def _close(self, user: User) -> None:
-        """Close the idle connections of a user, as ``Places`` has asked for."""
+        """Close the idle connections of a user, as ``UserPlaces`` has asked for."""
         is_over = False
         try:
             user.pool.close_idle()
@@ -311,8 +311,8 @@ class UserPools(AnyUserPools):
 
     _pool_class = UserPool
 
-    def __init__(self, make_engine: MakeEngine, limits: Limits | None = None) -> None:
-        super().__init__(make_engine, limits or Limits())
+    def __init__(self, make_engine: MakeEngine, limits: UserLimits | None = None) -> None:
+        super().__init__(make_engine, limits or UserLimits())
 
     def connection_for(self, user_token: str, *, expires_at: datetime | None = None) -> Connection:
         """A connection that acts for a user, which its ``with`` block gives back.
@@ -430,7 +430,7 @@ def create_user_pools(
         MissingExtraError: The driver is not installed.
         ValueError: A limit is no such number.
     """
-    limits = Limits(max_users, connections_per_user, idle_timeout, wait)
+    limits = UserLimits(max_users, connections_per_user, idle_timeout, wait)
     return UserPools(engines_from(settings, options, "databricks+vinci", create_engine), limits)
 
 

@@ -85,16 +85,16 @@ def close_user_pools() -> None:
     _holder.close()
 
 
-class _Made(NamedTuple):
+class _PoolsMade(NamedTuple):
     settings: Settings
     pools: UserPools
 
 
-class _Holder:
+class _PoolsHolder:
     """The pools of a process, together with the settings that they were made from."""
 
     def __init__(self) -> None:
-        self.current: _Made | None = None
+        self.current: _PoolsMade | None = None
         self._lock = threading.RLock()
         renew_lock_in_child(self)
 
@@ -106,7 +106,7 @@ class _Holder:
             current = self.current
             if current is None or current.settings is not settings:
                 self.close()
-                current = self.current = _Made(settings, create_user_pools(settings))
+                current = self.current = _PoolsMade(settings, create_user_pools(settings))
             return current.pools
 
     def close(self) -> None:
@@ -116,4 +116,4 @@ class _Holder:
             current.pools.close()
 
 
-_holder = _Holder()
+_holder = _PoolsHolder()
