@@ -23,6 +23,7 @@ class CountedConnection:
 
     def __init__(self, world: CountedWorld, credentials: UserCredentials) -> None:
         self.world = world
+        self.credentials = credentials
         self.token = credentials.headers()["Authorization"].partition(" ")[2]
         self.process = os.getpid()
         self.unit: Any = None
@@ -34,8 +35,9 @@ class CountedConnection:
             world.opened[self.token] += 1
             world.open[self.token] += 1
             world.most = max(world.most, sum(world.open.values()))
-            world.most_users = max(world.most_users, len(+world.open))
-            world.most_of_one = max(world.most_of_one, world.open[self.token])
+            world.open_of[credentials] += 1
+            world.most_users = max(world.most_users, len(+world.open_of))
+            world.most_of_one = max(world.most_of_one, world.open_of[credentials])
 
     @property
     def is_foreign(self) -> bool:
@@ -64,6 +66,7 @@ class CountedConnection:
         self.closed = True
         with self.world.lock:
             self.world.open[self.token] -= 1
+            self.world.open_of[self.credentials] -= 1
 
 
 class CountedWorld:
@@ -73,14 +76,16 @@ class CountedWorld:
         open: How many are open.
         opened: How many were opened.
         most: How many were open at one time.
-        most_users: Of how many tokens.
-        most_of_one: Of one token.
+        most_users: Of how many pools.
+        most_of_one: Of one pool.
         failures: How many of the next openings fail.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.open: Counter[str] = Counter()
+        # By what they are signed with: a token that was forgotten in use, and came again, has two.
+        self.open_of: Counter[UserCredentials] = Counter()
         self.opened: Counter[str] = Counter()
         self.most = self.most_users = self.most_of_one = 0
         self.rolled_back = 0
