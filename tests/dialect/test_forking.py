@@ -361,16 +361,17 @@ def test_a_session_may_be_collected_within_any_lock(
 
 def test_what_a_finaliser_does_within_a_lock_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     values = ExactValues()
-    make = exact._finder
+    make = exact._Finder
 
-    def interrupted(value: str, rotates: bool) -> Any:
+    def interrupted(value: str) -> Any:
         monkeypatch.undo()
         values.add("another secret")
-        return make(value, rotates)
+        values.hold("what is held")
+        return make(value)
 
-    monkeypatch.setattr(exact, "_finder", interrupted)
+    monkeypatch.setattr(exact, "_Finder", interrupted)
     values.add("the first secret")
-    assert values.mask("the first secret, another secret", "*") == "*, *"
+    assert values.mask("the first secret, another secret, what is held", "*") == "*, *, *"
     maker = KeyMaker()
     inner: list[int] = []
     now = keys._now

@@ -105,6 +105,12 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.models",
         "vinci_code.database.sqlite",
     },
+    "vinci_code.database.users": {
+        "vinci_code.core",
+        "vinci_code.database.databricks",
+        "vinci_code.database.dialect",
+        "vinci_code.database.models",
+    },
     "vinci_code.database.sessionmakers": {
         "vinci_code.core",
         "vinci_code.database.databricks",

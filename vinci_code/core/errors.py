@@ -50,6 +50,9 @@
     ├── LoadRefusedError                 what is to be loaded is none, or does not fit the table
     ├── ColumnRefusedError               a column of a result cannot be given as Arrow
     ├── CopyRefusedError                 a database cannot be copied as it was asked for
+    ├── UserTokenError                   what was given as a user's token is none (a ValueError)
+    ├── UserTokenEndedError              a user's token is good no longer
+    ├── UserPoolsBusyError               as many users as there may be are connected, and busy
     ├── InputDataError                   a line of an input file cannot be used
     ├── ScriptError                      (3) a file of SQL statements cannot be run
     ├── CommandNotStartedError           (3) there is no such command (also an OSError)
@@ -444,3 +447,30 @@ def _python() -> str:
     if found is not None and Path(found).parent == Path(sys.executable).parent:
         return "python"
     return shlex.quote(sys.executable)
+
+
+class UserTokenError(VinciError, ValueError):
+    """What was given as the token of a user is none; nothing was contacted."""
+
+
+class UserTokenEndedError(VinciError):
+    """The token of a user is good no longer; of other users nothing was closed.
+
+    Attributes:
+        user: What log lines call the user: a few digits that nobody can turn back into the token.
+    """
+
+    exit_code = EXIT_UNAVAILABLE
+
+    def __init__(self, message: str, user: str) -> None:
+        super().__init__(message)
+        self.user = user
+
+    def __reduce__(self) -> tuple[type[UserTokenEndedError], tuple[str, str]]:
+        return type(self), (str(self), self.user)
+
+
+class UserPoolsBusyError(VinciError):
+    """As many users as there may be are connected, and all of them are busy; nothing was sent."""
+
+    exit_code = EXIT_UNAVAILABLE

@@ -29,16 +29,33 @@ if TYPE_CHECKING:
     from vinci_code.database.sessionmakers import create_configured_sessionmaker
     from vinci_code.database.units_of_work import run_unit, run_unit_async, statistics
     from vinci_code.database.upserts import upsert
+    from vinci_code.database.users.async_pools import AsyncUserPools, create_async_user_pools
+    from vinci_code.database.users.pools import UserPools, UserPoolsStatus, create_user_pools
+    from vinci_code.database.users.process import (
+        close_user_pools,
+        connection_for,
+        forget_user,
+        session_for,
+        user_pools,
+    )
 
 __all__ = [
+    "AsyncUserPools",
     "LoadPlan",
     "LoadProgress",
     "LoadResult",
     "PoolStatus",
+    "UserPools",
+    "UserPoolsStatus",
+    "close_user_pools",
+    "connection_for",
     "copy_database",
+    "create_async_user_pools",
     "create_configured_async_engine",
     "create_configured_engine",
     "create_configured_sessionmaker",
+    "create_user_pools",
+    "forget_user",
     "load",
     "load_async",
     "pool_status",
@@ -49,8 +66,10 @@ __all__ = [
     "read_polars",
     "run_unit",
     "run_unit_async",
+    "session_for",
     "statistics",
     "upsert",
+    "user_pools",
 ]
 
 _HOMES = {
@@ -74,6 +93,16 @@ _HOMES = {
     "run_unit_async": "vinci_code.database.units_of_work",
     "statistics": "vinci_code.database.units_of_work",
     "upsert": "vinci_code.database.upserts",
+    "AsyncUserPools": "vinci_code.database.users.async_pools",
+    "create_async_user_pools": "vinci_code.database.users.async_pools",
+    "UserPools": "vinci_code.database.users.pools",
+    "UserPoolsStatus": "vinci_code.database.users.pools",
+    "create_user_pools": "vinci_code.database.users.pools",
+    "close_user_pools": "vinci_code.database.users.process",
+    "connection_for": "vinci_code.database.users.process",
+    "forget_user": "vinci_code.database.users.process",
+    "session_for": "vinci_code.database.users.process",
+    "user_pools": "vinci_code.database.users.process",
 }
 
 if not TYPE_CHECKING:  # or every name that is not there would be one of any type

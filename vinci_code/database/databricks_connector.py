@@ -323,7 +323,7 @@ def create_databricks_engine(
         ConfigurationError: The configuration cannot be used.
         MissingExtraError: The driver is not installed.
     """
-    url, arguments = _engine_arguments(settings, options, "databricks+vinci")
+    url, arguments = engine_arguments(settings, options, "databricks+vinci")
     from sqlalchemy import create_engine
 
     return create_engine(url, **arguments)
@@ -342,7 +342,7 @@ def create_async_databricks_engine(
         ConfigurationError: The configuration cannot be used.
         MissingExtraError: The driver, or greenlet, is not installed.
     """
-    url, arguments = _engine_arguments(settings, options, "databricks+vinci_async")
+    url, arguments = engine_arguments(settings, options, "databricks+vinci_async")
     # The dialect is registered by it; and it refuses to be used without greenlet.
     from vinci_code.database.dialect.asynchronous import require_greenlet
 
@@ -352,10 +352,20 @@ def create_async_databricks_engine(
     return create_async_engine(url, **arguments)
 
 
-def _engine_arguments(
+def engine_arguments(
     settings: Settings | DatabaseSettings | None, options: dict[str, Any], drivername: str
 ) -> tuple[URL, dict[str, Any]]:
-    """The URL of an engine, and what it is made with."""
+    """The URL of an engine, and what ``sqlalchemy.create_engine`` makes it with.
+
+    Args:
+        settings: The settings to use instead of those of the environment.
+        options: What is given beside, and wins.
+        drivername: ``databricks+vinci`` or ``databricks+vinci_async``.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+        MissingExtraError: The driver is not installed.
+    """
     database = _database_settings(settings)
     connector = DatabricksConnector(database)
     from sqlalchemy import URL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,7 +47,11 @@ class EngineLike(Protocol):
         """The volumes and their files."""
 
     def open_session(
-        self, catalog: str | None, schema: str | None, configuration: dict[str, str]
+        self,
+        catalog: str | None,
+        schema: str | None,
+        configuration: dict[str, str],
+        user: str = USER,
     ) -> EngineSessionLike:
         """Open a session."""
 
@@ -78,6 +83,12 @@ class LocalWarehouse:
         link_lifetime: Seconds that such a link is good for.
         memory_limit: How many bytes of memory tables, sorts, joins and aggregates may take; what
             exceeds it lies in temporary files, and a statement that cannot do with it fails.
+        tokens: Tokens of users beside the warehouse's own, and whose they are:
+            ``{"token": "ada@example.com"}``. ``credentials.add(token, user)`` adds one while it
+            runs, ``credentials.revoke(token)`` refuses one from then on.
+
+    Raises:
+        ValueError: One of ``tokens`` is no token, or names no user.
 
     Attributes:
         faults: The fault script: ``wh.faults.add(Fault.http(503, operation="ExecuteStatement"))``.
@@ -96,9 +107,10 @@ class LocalWarehouse:
         cloud_fetch_bytes: int | None = CLOUD_FETCH_BYTES,
         link_lifetime: float = LINK_LIFETIME,
         memory_limit: int = 512 * 1024 * 1024,
+        tokens: Mapping[str, str] | None = None,
     ) -> None:
         self.faults = FaultScript()
-        self.credentials = AcceptedCredentials(token_lifetime)
+        self.credentials = AcceptedCredentials(token_lifetime, tokens)
         self.warehouse_id = secrets.token_hex(8)
         self.catalog = CATALOG
         self.schema = SCHEMA
@@ -311,7 +323,6 @@ class _RunningWarehouse:
             history.answer,
             files_api.answer,
             UnityApi(self._catalog_view).answer,
-            USER,
         )
         self.gateway = Gateway(
             ThriftService(self.service, log),

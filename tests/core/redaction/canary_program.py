@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 # they are URL-encoded. In the program they are read from the environment like any secret.
 TOKEN = "Vc9/kZ+7qT~pat.Lw3=Rx5_Nf8-Hy2"
 SECRET = "Jd4+mQ/8xB~sec.Ty6=Gk1_Pu9-We3"
-SECRETS = {"token": TOKEN, "secret": SECRET}
+# Of a user of the application, and in no setting.
+USER = "Zb7/uM~usr.Hn4+Kd2_Vs6-Qe9"
+SECRETS = {"token": TOKEN, "secret": SECRET, "user": USER}
 PLANTED = SECRETS[os.environ.get("CANARY", "token")]
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -276,6 +278,83 @@ def _sql_statement() -> None:
         _show_exception(redact_exception(error))
 
 
+# --- users ----------------------------------------------------------------------------------------
+
+
+def _users() -> None:
+    """Act for a user: one whom the workspace refuses, and one who is connected."""
+    from vinci_code.database import connection_for, create_user_pools
+
+    with create_user_pools(echo="debug") as pools:
+        for act in (
+            lambda: connection_for(USER),
+            lambda: connection_for(f"Bearer {USER}"),
+            lambda: pools.connection_for(f"{USER}\n"),
+            lambda: pools.session_for(USER).connection(),
+            lambda: pools.session_for(f" {USER}"),
+            lambda: pools.forget(f"Bearer {USER}"),
+        ):
+            try:
+                act()
+            except Exception as error:
+                logging.getLogger("vinci_code").exception("failed with %s", error)
+                _show_exception(error)
+    _connected_user()
+
+
+def _connected_user() -> None:
+    from sqlalchemy import create_engine, event
+
+    from vinci_code.database.users.pools import UserPools
+
+    def make_engine(credentials: Any, pool: dict[str, Any]) -> Any:
+        url = "databricks+vinci://localhost?http_path=/sql/1.0/warehouses/abc"
+        return create_engine(url, creator=lambda: _Connected(credentials), echo="debug", **pool)
+
+    with UserPools(make_engine) as pools, pools.session_for(USER) as session:
+        engine = session.get_bind()
+        for name in ("do_connect", "checkout", "checkin", "close"):
+            event.listen(engine, name, lambda *args: print(args, list(map(_fields, args))))
+        connection = session.connection()
+        (user,) = pools._places.all()
+        things = [pools, user, user.engine, user.pool, user.credentials, session, connection]
+        for thing in things:
+            print(thing, repr(thing), _fields(thing))
+            try:
+                print(pickle.dumps(thing))
+            except (TypeError, AttributeError, pickle.PicklingError) as error:
+                print("cannot be pickled:", error)
+        for name in LOGGERS:
+            for spell in SPELLINGS.values():
+                logging.getLogger(name).debug("with %s", spell(USER))
+        warnings.warn(f"old {USER}", DeprecationWarning, stacklevel=2)
+        try:
+            raise KeyError(USER)
+        except KeyError as error:
+            _show_exception(redact_exception(error))
+
+
+class _Connected:
+    """What the pool needs of a connection, and what that was opened with."""
+
+    is_foreign, is_as_found, in_transaction, closed = False, True, False, False
+    initial_schema = "default"
+
+    def __init__(self, credentials: Any) -> None:
+        self.credentials = credentials
+        self.unit: Any = None
+
+    def begin_use(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _fields(thing: Any) -> Any:
+    return getattr(thing, "__dict__", thing)
+
+
 # --- the vendor's code ----------------------------------------------------------------------------
 
 
@@ -422,13 +501,14 @@ CHANNELS: dict[str, Callable[[], None]] = {
     "validate": _validate,
     "chain": _masked_chain,
     "SQL": _sql_statement,
+    "users": _users,
     "driver": _driver,
     "SDK": _sdk,
     "warnings": _warn,
     "command line": _command_line,
 }
 # Nothing leaks here even without a mask, so the control needs another leak.
-TIGHT = {"engine", "refused connect", "refused open", "validate", "driver", "SDK"}
+TIGHT = {"users", "engine", "refused connect", "refused open", "validate", "driver", "SDK"}
 # Each of these ends the interpreter, or shows when it ends.
 CRASHES: dict[str, Callable[[], None]] = {
     "uncaught": _crash,
@@ -460,6 +540,7 @@ def main(names: list[str]) -> None:
 def _take_masks_off() -> None:
     redaction.forget_secrets()
     vars(exact_values)["add"] = lambda _value, **_named: None
+    vars(exact_values)["hold"] = lambda _value: None
     hooks.install = lambda: None
     globals()["redact_exception"] = _unchanged
     databricks_connector.redact_exception = _unchanged  # type: ignore[attr-defined]

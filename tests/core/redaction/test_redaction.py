@@ -171,6 +171,94 @@ def test_basic_auth_in_latin_1_is_found() -> None:
     assert MASK in redact(base64_text("id:pässwörter".encode("latin-1")))
 
 
+def test_what_is_held_is_hidden_until_the_last_holder_releases_it() -> None:
+    values = ExactValues()
+    values.hold(PASSWORD)
+    values.hold(PASSWORD)
+    values.release(PASSWORD)
+    assert values.may_be_in(PASSWORD)
+    assert values.mask(f"a {PASSWORD} b", "*") == "a * b"
+    values.release(PASSWORD)
+    assert len(values) == 0
+    assert not values.may_be_in(PASSWORD)
+    values.release(PASSWORD)
+    values.hold(PASSWORD)
+    assert values.mask(PASSWORD, "*") == "*"
+
+
+@pytest.mark.parametrize("first", ["hold", "add"])
+def test_what_is_known_for_good_stays_when_it_is_released(first: str) -> None:
+    values = ExactValues()
+    if first == "add":
+        values.add(PASSWORD)
+    values.hold(PASSWORD)
+    if first == "hold":
+        values.add(PASSWORD)
+    values.release(PASSWORD)
+    assert values.mask(PASSWORD, "*") == "*"
+
+
+def test_requests_of_who_holds_a_secret_do_not_make_it_stay() -> None:
+    values = ExactValues()
+    values.hold(PASSWORD)
+    values.add(PASSWORD, rotates=True)
+    values.release(PASSWORD)
+    assert len(values) == 0
+
+
+def test_of_what_is_held_nothing_is_forgotten_for_there_being_so_much() -> None:
+    values = ExactValues()
+    # They all begin as every JSON web token does.
+    held = [
+        f"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.claims-{n:03}.signature-{n:03}" for n in range(99)
+    ]
+    for value in held:
+        values.hold(value)
+    values.add(held[0])  # a JSON web token that rotates, too
+    for number in range(99):
+        values.add(f"rotating-secret-{number:03}", rotates=True)
+    for value in held:
+        encoded = base64.b64encode(f"x:{value}".encode()).decode()
+        assert values.may_be_in(f"a {value} b")
+        assert values.mask(f"a {value} b", "*") == "a * b"
+        assert value.encode().hex() not in values.mask(value.encode().hex(), "*")
+        assert values.may_be_in(encoded)
+        assert len(values.mask(encoded, "*")) < 9
+    for value in held:
+        values.release(value)
+    assert len(values) < 30
+    assert values.mask(held[50], "*") == held[50]
+
+
+@pytest.mark.parametrize("value", ["", "1234567", "        1", "********"])
+def test_what_is_too_short_is_not_held(value: str) -> None:
+    values = ExactValues()
+    values.hold(value)
+    values.release(value)
+    assert len(values) == 0
+
+
+def test_threads_that_hold_and_release_agree() -> None:
+    values = ExactValues()
+    kept = "kept-by-somebody-else"
+    values.hold(kept)
+
+    def work(number: int) -> None:
+        for turn in range(50):
+            for value in (PASSWORD, f"secret-of-thread-{number}", kept):
+                values.hold(value)
+                assert values.mask(value, "*") == "*", turn
+                values.release(value)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(values) == 1
+    assert values.mask(f"{PASSWORD} {kept}", "*") == f"{PASSWORD} *"
+
+
 def test_a_process_that_renews_its_token_for_months_keeps_a_bounded_number() -> None:
     register_secret(PASSWORD)
     tokens = [f"eyJhbGciOi.{number:08}.signature" for number in range(100)]

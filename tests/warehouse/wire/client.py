@@ -24,10 +24,11 @@ Struct: TypeAlias = Any
 
 
 class WireClient:
-    """One connection to a warehouse."""
+    """One connection to a warehouse, with its own token unless another is given."""
 
-    def __init__(self, warehouse: LocalWarehouse) -> None:
+    def __init__(self, warehouse: LocalWarehouse, token: str = "") -> None:
         self.warehouse = warehouse
+        self.token = token or warehouse.access_token
         context = ssl.create_default_context(cafile=str(warehouse.ca_file))
         self.http = http.client.HTTPSConnection(
             warehouse.host, warehouse.port, timeout=TIMEOUT, context=context
@@ -48,10 +49,10 @@ class WireClient:
         *,
         token: str | None = "",
     ) -> tuple[int, dict[str, str], bytes]:
-        """Send a request; ``token`` is the warehouse's own unless given, ``None`` sends none."""
+        """Send a request; ``token`` is the client's own unless given, ``None`` sends none."""
         sent = dict(headers or {})
         if token is not None:
-            sent["Authorization"] = f"Bearer {token or self.warehouse.access_token}"
+            sent["Authorization"] = f"Bearer {token or self.token}"
         self.http.request(method, path, body, sent)
         response = self.http.getresponse()
         received = {name.lower(): value for name, value in response.getheaders()}

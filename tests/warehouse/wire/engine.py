@@ -22,6 +22,7 @@ from vinci_code.warehouse.local import EngineLike, LocalWarehouse
 from vinci_code.warehouse.sql import types
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
 from vinci_code.warehouse.sql.parameters import Parameter, check_limits
+from vinci_code.warehouse.sql.query_context import USER
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -162,10 +163,12 @@ class FakeEngine:
         catalog: str | None = None,
         schema: str | None = None,
         configuration: dict[str, str] | None = None,
+        user: str = USER,
     ) -> FakeSession:
         if catalog == "missing":
             raise SqlError("NO_SUCH_CATALOG_EXCEPTION", "42704", "Catalog 'missing' was not found.")
         session = FakeSession(self, catalog or "main", schema or "default", configuration or {})
+        session.user = user
         self.sessions.append(session)
         return session
 

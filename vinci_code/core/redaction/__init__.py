@@ -19,7 +19,12 @@ from __future__ import annotations
 
 from vinci_code.core.redaction.exceptions import RedactedError, redact_exception
 from vinci_code.core.redaction.headers import register_credentials
-from vinci_code.core.redaction.registry import forget_secrets, register_secret
+from vinci_code.core.redaction.registry import (
+    forget_secrets,
+    hold_secret,
+    register_secret,
+    release_secret,
+)
 from vinci_code.core.redaction.secret import HoldsSecret, Secret
 from vinci_code.core.redaction.text import MASK, redact
 
@@ -29,8 +34,10 @@ __all__ = [
     "RedactedError",
     "Secret",
     "forget_secrets",
+    "hold_secret",
     "redact",
     "redact_exception",
     "register_credentials",
     "register_secret",
+    "release_secret",
 ]

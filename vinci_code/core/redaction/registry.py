@@ -21,6 +21,21 @@ def register_secret(value: str, *, rotates: bool = False) -> None:
     hooks.install()
 
 
+def hold_secret(value: str) -> None:
+    """Mask an exact value everywhere until it is released, as a token of a user who may leave.
+
+    Each holder releases it once; the last one has it forgotten, unless ``register_secret`` was
+    called for it, too. There is no limit to how many are held.
+    """
+    exact_values.hold(value)
+    hooks.install()
+
+
+def release_secret(value: str) -> None:
+    """Hold a value no longer; see ``hold_secret``."""
+    exact_values.release(value)
+
+
 def forget_secrets() -> None:
     """Forget every value and take the masks out; for tests."""
     exact_values.clear()

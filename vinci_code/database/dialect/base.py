@@ -116,6 +116,8 @@ compiled, with a message that names the alternative.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
@@ -135,6 +137,7 @@ from vinci_code.database.dialect.driver import connecting, pooling, query_histor
 from vinci_code.database.dialect.driver.pooling import SessionPool, look_after
 from vinci_code.database.dialect.driver.query_tags import checked_tags
 from vinci_code.database.dialect.driver.volume_names import FORM, volume_path
+from vinci_code.database.dialect.forking import renew_lock_in_child
 from vinci_code.database.dialect.listeners import Announcer
 from vinci_code.database.dialect.reflection import spelling
 from vinci_code.database.dialect.reflection.inspection import ReflectionMixin
@@ -162,6 +165,8 @@ if TYPE_CHECKING:
 _TRANSACTIONS = ("auto", "on", "off")
 _ATOMICITY = ("unit", "per_table")
 _CHECK_AT = ("commit", "flush")
+_lock = threading.RLock()
+renew_lock_in_child(sys.modules[__name__])
 
 
 class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[misc]
@@ -337,12 +342,14 @@ class VinciDialect(ReflectionMixin, default.DefaultDialect):  # type: ignore[mis
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
         """Take a token that was given in the URL out of it; the connect arguments have it."""
-        flushed_keys.listen()
-        flushes.listen()
-        loaded.listen()
-        spelling.listen()
-        unit_tags.listen()
-        selfcheck.check(engine.dialect)
+        # One by one: the check maps a class for a moment, which who listens to mappers would meet.
+        with _lock:
+            flushed_keys.listen()
+            flushes.listen()
+            loaded.listen()
+            spelling.listen()
+            unit_tags.listen()
+            selfcheck.check(engine.dialect)
         cursor_events.attach(engine)
         engine.dialect.announcer.attach(engine)  # type: ignore[attr-defined]
         pooling.require_reset(engine)

@@ -168,7 +168,7 @@ def _set_on_objects(found: type, wanted: set[str]) -> set[str]:
     names: set[str] = set()
     for base in found.__mro__:
         names |= wanted & set(getattr(base, "__annotations__", {}))
-        for member in vars(base).values():
+        for member in list(vars(base).values()):
             code = getattr(getattr(member, "__wrapped__", member), "__code__", None)
             # A name that is only read, says nothing: what has read it may be out of date.
             if code is not None and not wanted.isdisjoint(code.co_names):

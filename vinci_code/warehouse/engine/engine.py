@@ -61,6 +61,7 @@ class Engine:
         catalog: str | None = None,
         schema: str | None = None,
         configuration: Mapping[str, str] | None = None,
+        user: str = USER,
     ) -> EngineSession:
         """Open a session.
 
@@ -68,6 +69,7 @@ class Engine:
             catalog: The first current catalog; it may be created later.
             schema: The first current schema; it may be created later.
             configuration: Session parameters.
+            user: What ``current_user()`` answers, and who owns what is created.
 
         Raises:
             SqlError: For a parameter that cannot be taken.
@@ -78,6 +80,7 @@ class Engine:
             catalog=catalog,
             schema=schema,
             configuration=configuration,
+            user=user,
             transactions=self.transactions,
         )
         with self._lock:

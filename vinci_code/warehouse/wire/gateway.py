@@ -126,8 +126,13 @@ class Gateway:
         if staging.is_staging(request.path):
             refusal = self._transfers.check(request)
             return refusal or self._beside(request, record, self._transfers.answer)
-        refusal = self._endpoints.authenticate(request)
+        refusal = self._authenticate(request, record)
         return refusal or self._beside(request, record, self._endpoints.answer)
+
+    def _authenticate(self, request: Request, record: RequestRecord) -> HttpAnswer | None:
+        refusal = self._endpoints.authenticate(request)
+        record.user = request.user or None
+        return refusal
 
     # --- beside the statements --------------------------------------------------------------------
 
@@ -183,12 +188,12 @@ class Gateway:
         """Whether a request has a good token, or the signature of a link in place of one."""
         request = Request("", path, (), headers, b"")
         token = rest.bearer_token(request)
-        return token is not None and self._credentials.accepts(token)
+        return token is not None and self._credentials.user_of(token) is not None
 
     # --- the statement execution API ------------------------------------------------------------
 
     def _api(self, call: ApiCall, request: Request, record: RequestRecord) -> HttpAnswer:
-        refusal = self._endpoints.authenticate(request)
+        refusal = self._authenticate(request, record)
         if refusal is not None:
             return refusal
         try:
@@ -244,7 +249,7 @@ class Gateway:
     # --- Thrift ---------------------------------------------------------------------------------
 
     def _thrift(self, request: Request, record: RequestRecord, identifier: str) -> HttpAnswer:
-        refusal = self._endpoints.authenticate(request)
+        refusal = self._authenticate(request, record)
         if refusal is not None:
             return refusal
         if identifier != self._warehouse_id:
@@ -261,6 +266,7 @@ class Gateway:
         if fault is not None:
             record.fault = fault.name
         call.client = request.headers.get("user-agent", "")
+        call.user = request.user
         self._hide_from_history(call, record)
         try:
             return self._call(call, record, request, fault)

@@ -3,7 +3,9 @@
 ``GET /api/2.0/sql/history/queries``
 (https://docs.databricks.com/api/workspace/queryhistory/list): newest first, page by page, filtered
 by warehouse, time, status, statement and user. Parameters and fields have the names that
-databricks-sdk-py gives them (``QueryFilter``, ``QueryInfo``, ``ListQueriesResponse``).
+databricks-sdk-py gives them (``QueryFilter``, ``QueryInfo``, ``ListQueriesResponse``). Who does not
+own the warehouse sees the own statements alone, as users without a permission on it do
+(https://docs.databricks.com/aws/en/sql/user/queries/query-history).
 
 An entry is final when the engine has left its statement, and says then what really became of it: a
 statement that was cancelled while it was being committed has FINISHED if the commit came first.
@@ -25,15 +27,13 @@ from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parse import QUERY_WORDS, first_word
 from vinci_code.warehouse.wire.rest import error_answer, json_answer
 from vinci_code.warehouse.wire.server import HttpAnswer, Request
+from vinci_code.warehouse.wire.users import is_owner, user_id
 
 QUEUED, RUNNING = "QUEUED", "RUNNING"
 FINISHED, FAILED, CANCELED = "FINISHED", "FAILED", "CANCELED"
 STATUSES = frozenset(
     {QUEUED, "STARTED", "COMPILING", "COMPILED", RUNNING, FINISHED, FAILED, CANCELED}
 )
-
-USER_ID = 1
-"""The id of the one user that there is."""
 
 ENTRIES = 10_000
 """How many statements are remembered; the oldest are forgotten first."""
@@ -118,9 +118,9 @@ class HistoryEntry:
             "session_id": self.session_id,
             "warehouse_id": warehouse_id,
             "endpoint_id": warehouse_id,
-            "user_id": USER_ID,
+            "user_id": user_id(self.user),
             "user_name": self.user,
-            "executed_as_user_id": USER_ID,
+            "executed_as_user_id": user_id(self.user),
             "executed_as_user_name": self.user,
             "client_application": self.client or None,
             "query_start_time_ms": started,
@@ -162,7 +162,7 @@ class _HistoryRequest:
             "warehouse_ids": warehouse_id,
             "statuses": entry.status,
             "statement_ids": entry.query_id,
-            "user_ids": str(USER_ID),
+            "user_ids": str(user_id(entry.user)),
         }
         return (
             entry.shown_from <= now
@@ -218,7 +218,10 @@ class QueryHistory:
         with self._lock:
             entries = list(self._entries)
         wanted = [
-            entry for entry in reversed(entries) if question.wants(entry, self._warehouse_id, now)
+            entry
+            for entry in reversed(entries)
+            if (is_owner(request.user) or entry.user == request.user)
+            and question.wants(entry, self._warehouse_id, now)
         ]
         page = wanted[: question.page]
         more = len(wanted) > len(page)

@@ -44,6 +44,7 @@ class ThriftCall:
             running whatever its state.
         client: The program that sent it, by its ``User-Agent``.
         shown_from: From when on the query history shows it, in seconds since the epoch.
+        user: Whose token the request had.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ThriftCall:
     hidden_until: float = 0.0
     client: str = ""
     shown_from: float = 0.0
+    user: str = ""
 
     @property
     def statement(self) -> str | None:

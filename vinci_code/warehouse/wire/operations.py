@@ -131,11 +131,16 @@ class Handle:
 
 
 class ClientSession:
-    """A client's session: the engine's session, and the operations started on it."""
+    """A client's session: the engine's session, and the operations started on it.
+
+    Attributes:
+        user: Who opened it; with a token of another user its handle is good for nothing.
+    """
 
     def __init__(self, engine_session: EngineSessionLike) -> None:
         self.handle = Handle()
         self.engine = engine_session
+        self.user = engine_session.user
         self.operations: dict[bytes, Operation] = {}
         # Held while the engine's session is in use; taken before any operation's own lock.
         self._turn = threading.Lock()

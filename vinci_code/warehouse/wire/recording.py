@@ -23,6 +23,7 @@ class RequestRecord:
             HTTP method and path (``GET /api/2.0/sql/warehouses/abc``).
         method: The HTTP method.
         path: The HTTP path, without the query string.
+        user: Whose token it had; ``None`` where it had none that is good, or needed none.
         statement: The SQL text, for ``ExecuteStatement``.
         parameters: The statement's parameters as ``(name, type, value)``, in order; the values are
             texts as they arrived, ``None`` for NULL, a tuple for an array or map.
@@ -45,6 +46,7 @@ class RequestRecord:
     operation: str
     method: str = "POST"
     path: str = ""
+    user: str | None = None
     statement: str | None = None
     parameters: tuple[tuple[str | None, str, object], ...] = ()
     session_id: str | None = None

@@ -20,9 +20,11 @@ import secrets
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from vinci_code.warehouse.sql.query_context import USER
+from vinci_code.warehouse.wire import users
 from vinci_code.warehouse.wire.server import HttpAnswer, Request
 
 FORBIDDEN_TEXT = "Invalid access token."
@@ -55,9 +57,15 @@ class AcceptedCredentials:
 
     Args:
         token_lifetime: Seconds that a token from the token endpoint is good for.
+        tokens: Tokens of users, and whose they are.
+
+    Raises:
+        ValueError: One of them is no token, or names no user.
     """
 
-    def __init__(self, token_lifetime: float = 3600.0) -> None:
+    def __init__(
+        self, token_lifetime: float = 3600.0, tokens: Mapping[str, str] | None = None
+    ) -> None:
         # The shapes of a personal access token and of an OAuth secret, known to secret scanners.
         self.access_token = "dapi" + secrets.token_hex(16)
         self.client_id = str(_random_uuid())
@@ -68,12 +76,30 @@ class AcceptedCredentials:
         self._issued: dict[str, float] = {}
         self.on_secret: Callable[[str], None] | None = None
         """Called with every new secret, so that it can be kept out of the request log."""
+        self._of_users: dict[str, str] = {}
+        for token, user in (tokens or {}).items():
+            self.add(token, user)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret made so far."""
         with self._lock:
-            return (self.access_token, self.client_secret, *self._issued)
+            return (self.access_token, self.client_secret, *self._issued, *self._of_users)
+
+    def add(self, token: str, user: str) -> None:
+        """Accept a token of a user from now on.
+
+        Raises:
+            ValueError: It is no token, it is another user's, or there can be no such user.
+        """
+        users.checked(token, user)
+        with self._lock:
+            taken = token == self.access_token or token in self._issued
+            if taken or self._of_users.get(token, user) != user:
+                raise ValueError("the token is another user's already")
+            self._of_users[token] = user
+        if self.on_secret is not None:
+            self.on_secret(token)
 
     def issue(self) -> str:
         """Make a token of the set lifetime."""
@@ -85,15 +111,17 @@ class AcceptedCredentials:
             self.on_secret(token)
         return token
 
-    def accepts(self, token: str) -> bool:
-        """Whether a bearer token opens the warehouse now."""
+    def user_of(self, token: str) -> str | None:
+        """Whose bearer token it is, if it opens the warehouse now."""
         with self._lock:
             if token in self._revoked:
-                return False
+                return None
             if _same(token, self.access_token):
-                return True
+                return USER
             expires = self._issued.get(token)
-            return expires is not None and time.monotonic() < expires
+            if expires is not None:
+                return USER if time.monotonic() < expires else None
+            return self._of_users.get(token)
 
     def revoke(self, token: str) -> None:
         """Refuse a token from now on."""
@@ -187,7 +215,6 @@ class Rest:
         history: Answers who asks for the query history.
         files: Answers what begins with ``/api/2.0/fs/``.
         unity: Answers what begins with ``/api/2.1/unity-catalog/``.
-        user: Who the one user is.
 
     Attributes:
         base_url: The workspace's address, ``https://localhost:PORT``; known once it listens.
@@ -201,7 +228,6 @@ class Rest:
         history: Callable[[Request], HttpAnswer],
         files: Callable[[Request], HttpAnswer],
         unity: Callable[[Request], HttpAnswer],
-        user: str,
     ) -> None:
         self._credentials = credentials
         self._state = state
@@ -209,11 +235,10 @@ class Rest:
         self._history = history
         self._files = files
         self._unity = unity
-        self._user = user
         self.base_url = ""
 
     def authenticate(self, request: Request) -> HttpAnswer | None:
-        """The refusal of a request without a good token; ``None`` lets it pass.
+        """The refusal of a request without a good token; ``None`` lets it pass, as its user's.
 
         Discovery and the token endpoint are open, as they must be for a client that has no token
         yet; the token endpoint asks for the service principal's secret instead.
@@ -223,7 +248,11 @@ class Rest:
         token = bearer_token(request)
         if token is None:
             return unauthenticated()
-        return None if self._credentials.accepts(token) else forbidden()
+        user = self._credentials.user_of(token)
+        if user is None:
+            return forbidden()
+        request.user = user
+        return None
 
     def answer(self, request: Request) -> HttpAnswer:
         """Answer an authenticated request."""
@@ -298,15 +327,15 @@ class Rest:
         count = len(logs) if isinstance(logs, list) else 0
         return json_answer({"errors": [], "numSuccess": count, "numProtoSuccess": count})
 
-    def _me(self, _request: Request) -> HttpAnswer:
+    def _me(self, request: Request) -> HttpAnswer:
         # The user of databricks-sdk-py's current_user.me (service/iam.py, User).
         return json_answer(
             {
-                "id": "1",
-                "userName": self._user,
-                "displayName": self._user,
+                "id": str(users.user_id(request.user)),
+                "userName": request.user,
+                "displayName": request.user,
                 "active": True,
-                "emails": [{"value": self._user, "type": "work", "primary": True}],
+                "emails": [{"value": request.user, "type": "work", "primary": True}],
             }
         )
 

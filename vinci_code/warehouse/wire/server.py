@@ -90,7 +90,7 @@ class FileBody:
             yield piece
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Request:
     """One HTTP request, wholly read but for a body that is a file.
 
@@ -98,6 +98,7 @@ class Request:
 
     Attributes:
         stream: A body that is a file; ``None`` where ``body`` has it all.
+        user: Whose token it has; empty until that is known, and where it needs none.
     """
 
     method: str
@@ -106,6 +107,7 @@ class Request:
     headers: Message = field(repr=False)
     body: bytes = field(repr=False)
     stream: FileBody | None = field(default=None, repr=False)
+    user: str = ""
 
 
 @dataclass

@@ -25,7 +25,7 @@ from typing import Any
 
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
-from vinci_code.warehouse.wire import parameters, statement_request
+from vinci_code.warehouse.wire import parameters, statement_request, users
 from vinci_code.warehouse.wire.operations import (
     ClientSession,
     Limits,
@@ -260,22 +260,25 @@ class StatementApi:
     def _open_session(self, call: ApiCall, record: RequestRecord) -> HttpAnswer:
         request = statement_request.session_request(call.body)
         self._check_warehouse(request.warehouse_id)
-        session = self._statements.open(request.catalog, request.schema, request.configuration)
+        session = self._statements.open(
+            request.catalog, request.schema, request.configuration, call.request.user
+        )
         record.session_id = session.handle.text
         return json_answer({"session_id": session.handle.text})
 
     def _close_session(self, call: ApiCall, _record: RequestRecord) -> HttpAnswer:
-        session = self._session(call.identifier or "")
+        session = self._session(call.identifier or "", call)
         with self._lock:
             for guid in [guid for guid, kept in self._kept.items() if kept.session is session]:
                 del self._kept[guid]
         self._statements.end(session)
         return json_answer({})
 
-    def _session(self, text: str) -> ClientSession:
+    def _session(self, text: str, call: ApiCall) -> ClientSession:
         session = self._statements.find(_guid(text))
         if session is None or session.closed:
             raise _no_session(text)
+        _require_own(call, session, "session")
         return session
 
     def _check_warehouse(self, identifier: str) -> None:
@@ -303,9 +306,9 @@ class StatementApi:
         self._check_warehouse(request.warehouse_id)
         self._forget_old()
         if request.session_id is not None:
-            session = self._session(request.session_id)
+            session = self._session(request.session_id, call)
         else:
-            session = self._statements.open(request.catalog, request.schema, {})
+            session = self._statements.open(request.catalog, request.schema, {}, call.request.user)
         record.session_id = session.handle.text
         order = self._order(request, session, call)
         operation = call.operation = self._statements.run(session, order, record, work)
@@ -390,6 +393,7 @@ class StatementApi:
                 f"The statement {(call.identifier or '')[:100]} was not found: there was none, it "
                 "was closed, or its result is no longer kept.",
             )
+        _require_own(call, kept.session, "statement")
         call.operation = kept.operation
         return kept
 
@@ -546,6 +550,11 @@ def _guid(text: object) -> bytes | None:
         return uuid.UUID(text).bytes if isinstance(text, str) else None
     except ValueError:
         return None
+
+
+def _require_own(call: ApiCall, session: ClientSession, kind: str) -> None:
+    if call.request.user != session.user:
+        raise ApiError(403, "PERMISSION_DENIED", users.not_yours(kind))
 
 
 def _no_session(text: str) -> ApiError:

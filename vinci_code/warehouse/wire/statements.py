@@ -75,7 +75,7 @@ class StatementService:
     """Keeps the sessions of all clients, and runs their statements.
 
     Args:
-        open_session: Opens a session of the engine: ``(catalog, schema, configuration)``.
+        open_session: Opens a session of the engine: ``(catalog, schema, configuration, user)``.
         executor: Runs the statements.
         log: Masks credentials in what is written on the records.
         history: Keeps an entry of every statement.
@@ -85,7 +85,7 @@ class StatementService:
 
     def __init__(
         self,
-        open_session: Callable[[str | None, str | None, dict[str, str]], EngineSessionLike],
+        open_session: Callable[[str | None, str | None, dict[str, str], str], EngineSessionLike],
         executor: Executor,
         log: RequestLog,
         history: QueryHistory,
@@ -124,9 +124,13 @@ class StatementService:
     # --- sessions -------------------------------------------------------------------------------
 
     def open(
-        self, catalog: str | None, schema: str | None, configuration: Mapping[str, str]
+        self,
+        catalog: str | None,
+        schema: str | None,
+        configuration: Mapping[str, str],
+        user: str,
     ) -> ClientSession:
-        """Open a session; names are taken in lower case, as real servers take them.
+        """Open a session of a user; names are taken in lower case, as real servers take them.
 
         Raises:
             SqlError: A parameter of the configuration cannot be taken.
@@ -137,7 +141,7 @@ class StatementService:
             for key, value in configuration.items()
             if not key.lower().startswith(_SERVER_SETTINGS)
         }
-        session = ClientSession(self._open_session(_lower(catalog), _lower(schema), kept))
+        session = ClientSession(self._open_session(_lower(catalog), _lower(schema), kept, user))
         with self._lock:
             refused = self._closed
             if not refused:

@@ -17,7 +17,7 @@ from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.engine.result import Result
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
-from vinci_code.warehouse.wire import messages, metadata, parameters
+from vinci_code.warehouse.wire import messages, metadata, parameters, users
 from vinci_code.warehouse.wire.messages import ThriftCall, ThriftStruct
 from vinci_code.warehouse.wire.operations import (
     ClientSession,
@@ -164,6 +164,7 @@ class ThriftService:
         identifier = None if handle is None else handle.sessionId
         if session is None or session.closed or not _owns(identifier, session.handle.secret):
             raise StatusError(messages.invalid_session(call.session_guid), "08000")
+        _require_own(call, session, "session")
         return session
 
     def _operation(self, call: ThriftCall) -> Operation:
@@ -173,6 +174,7 @@ class ThriftService:
         handle = call.request.operationHandle
         if operation is None or not _owns(handle.operationId, operation.handle.secret):
             raise StatusError(messages.invalid_operation(guid), "08000")
+        _require_own(call, operation.session, "statement")
         call.operation = operation
         return operation
 
@@ -186,7 +188,10 @@ class ThriftService:
         namespace = request.initialNamespace or ttypes.TNamespace()
         try:
             session = self._statements.open(
-                namespace.catalogName, namespace.schemaName, request.configuration or {}
+                namespace.catalogName,
+                namespace.schemaName,
+                request.configuration or {},
+                call.user,
             )
         except ClosingError as error:
             raise StatusError(str(error), "08004") from error
@@ -458,3 +463,8 @@ def _unless_negative(value: int | None) -> int | None:
 
 def _owns(identifier: ttypes.THandleIdentifier | None, secret: bytes) -> bool:
     return identifier is not None and identifier.secret == secret
+
+
+def _require_own(call: ThriftCall, session: ClientSession, kind: str) -> None:
+    if call.user != session.user:
+        raise StatusError(users.not_yours(kind), users.NOT_YOURS_STATE)

@@ -175,7 +175,7 @@ class SessionPool(QueuePool):
         return time.monotonic()
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if record.record_info is None or record.record_info.get(_LENDER) != self._lender():
+        if not self._has_lent(record):
             # Lent by the parent's pool: this one has not counted it, and its locks may be held for
             # ever.
             record.close()
@@ -186,6 +186,10 @@ class SessionPool(QueuePool):
             while (kept := self._take()) is not None:
                 self._end(kept)
         self._look_again_later()
+
+    def _has_lent(self, record: ConnectionPoolEntry) -> bool:
+        info = record.record_info
+        return info is not None and info.get(_LENDER) == self._lender()
 
     def _take(self) -> ConnectionPoolEntry | None:
         try:

@@ -201,6 +201,11 @@ class ConnectionThread:
         forking.await_end(self._thread)
         return True
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive() and not self.is_foreign
+
     def cut(self) -> None:
         """Have the request that the thread waits for fail, as where the network is lost."""
         opened = getattr(self, "connection", None)
@@ -289,6 +294,11 @@ class ThreadsOfEngine:
     def add(self, thread: ConnectionThread) -> None:
         """Keep a thread in mind."""
         self._threads.add(thread)
+
+    @property
+    def are_alive(self) -> bool:
+        """Whether one of them has not ended yet."""
+        return any(thread.is_alive for thread in self._threads)
 
     async def ended(self) -> None:
         """Wait for the threads that were told to end, those that nobody waits for among them.
