@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vinci_code.core.errors import AuthenticationError, DatabricksConnectionError
 from vinci_code.core.redaction import redact, redact_exception
-from vinci_code.database.databricks.failures import connection_error, status_of
+from vinci_code.database.databricks.failures import connection_error, refused_by_status
 from vinci_code.database.databricks.http import MAX_REPLY_BYTES, Reply, request
 from vinci_code.database.dialect.driver.translation import NO_ADDRESS
 from vinci_code.database.dialect.driver.waiting import seconds_in
@@ -176,7 +176,7 @@ def refused(
             f"{target} takes no question for {what} now (status {reply.status}).{said} "
             f"To fix it: try again {when}"
         )
-    failure = status_of(reply, target)
+    failure = refused_by_status(reply.status, message, target)
     if failure is None:
         return unexpected(connector, what, f"status {reply.status}")
     return connection_error(failure)
