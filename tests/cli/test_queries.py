@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ def listed(*arguments: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def ran(
     local_warehouse: TestWarehouse, warehouse_engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+) -> str:
     """Three statements of one session that others of the run can be told from: its tag."""
     for name, value in local_warehouse.env.items():
         monkeypatch.setenv(name, value)
@@ -55,7 +55,7 @@ def ran(
         connection.execute(text("SELECT 'a value', 42 AS n FROM range(3)"))
         with pytest.raises(DBAPIError):
             connection.execute(text("SELECT 'another value' FROM nowhere"))
-    yield tag
+    return tag
 
 
 @pytest.mark.usefixtures("ran")

@@ -154,10 +154,10 @@ def test_it_is_what_counting_second_by_second_gives(seed: int) -> None:
     chance.shuffle(statements)
     found = report(statements)
     spans = [
-        (round((one.started - NOON).total_seconds() / 60), round((one.ended - NOON).total_seconds() / 60))
+        (minutes(one.started - NOON) or 0, minutes(one.ended - NOON) or 0)
         for one in statements
         if one.started and one.ended and one.started <= at(120)
-    ]  # fmt: skip
+    ]
     awake = [any(begin <= m < end + 10 for begin, end in spans) for m in range(120)]
     running = [any(begin <= m < end for begin, end in spans) for m in range(120)]
     assert minutes(found.awake) == sum(awake)

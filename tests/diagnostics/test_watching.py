@@ -26,7 +26,7 @@ PATH = f"/api/2.0/sql/warehouses/{WAREHOUSE_ID}"
 NOON = dt.datetime(2026, 11, 30, 12, tzinfo=dt.timezone.utc)
 
 
-class Enough(Exception):
+class EnoughError(Exception):
     """Ends the watching."""
 
 
@@ -40,7 +40,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += dt.timedelta(seconds=seconds)
         if not self.left:
-            raise Enough
+            raise EnoughError
         self.left.pop(0)()
 
     def __call__(self) -> dt.datetime:
@@ -50,7 +50,7 @@ class Clock:
 def watch(connector: DatabricksConnector, *between: Callable[[], object]) -> list[Change]:
     """The changes that are told, with something done between any two questions."""
     clock, told = Clock(*between), list[Change]()
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         watch_warehouse(connector, told.append, interval=30, sleep=clock.sleep, clock=clock)
     return told
 

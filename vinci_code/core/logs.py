@@ -1,0 +1,147 @@
+"""A handler for the logs of applications that have none: one line a record, on standard error.
+
+Each line is masked (``core.redaction``), whoever logged it, and one JSON document stays one: a mask
+never takes a quote with it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from vinci_code.core.printable import in_lines, on_one_line
+from vinci_code.core.redaction import MASK, redact
+
+# What every record has; the rest is what somebody has added with ``extra``.
+_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_OWN = frozenset({"time", "level", "logger", "message", "exception", "stack"})
+_DEEPEST = 6
+# What other readers of JSON take for a whole number.
+_LARGEST = 2**63
+_PACKAGE = "vinci_code"
+
+
+def set_up(*, as_json: bool, level: int | str) -> bool:
+    """See ``vinci_code.core.logging_setup``."""
+    root = logging.getLogger()
+    ours = [handler for handler in root.handlers if isinstance(handler, _ToStandardError)]
+    if not ours and any(map(_has_handlers, (root, logging.getLogger(_PACKAGE)))):
+        return False
+    handler = ours[0] if ours else _ToStandardError()
+    # Of the handler, too: the driver has loggers that are always at DEBUG.
+    handler.setLevel(level)
+    handler.setFormatter(_JsonLine() if as_json else _ReadableLine())
+    root.setLevel(level)
+    if not ours:
+        root.addHandler(handler)
+    return True
+
+
+def _has_handlers(logger: logging.Logger) -> bool:
+    return any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers)
+
+
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error when it writes."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error, which others may replace."""
+        return sys.stderr
+
+
+class _JsonLine(logging.Formatter):
+    """A record as one JSON document on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, in which nothing is left that the mask would change."""
+        entries = {name: _masked(name, value) for name, value in self._entries(record)}
+        line = json.dumps(entries)
+        if redact(line) == line:
+            return line
+        # What shows across two entries alone.
+        kept = {name: entries[name] for name in ("time", "level")}
+        return json.dumps({**kept, "logger": MASK, "message": MASK})
+
+    def _entries(self, record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+        yield "time", _time(record)
+        yield "level", record.levelname
+        yield "logger", record.name
+        yield "message", record.getMessage()
+        yield from (
+            (f"extra_{name}" if name in _OWN else name, value) for name, value in _extra(record)
+        )
+        exception = _exception(self, record)
+        if exception:
+            yield "exception", exception
+        if record.stack_info:
+            yield "stack", record.stack_info
+
+
+class _ReadableLine(logging.Formatter):
+    """A record as one line for people; the lines of a traceback stand below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with nothing in it that would steer a terminal."""
+        message = on_one_line(redact(record.getMessage()))
+        entries = [f"{name}={json.dumps(_masked(name, value))}" for name, value in _extra(record)]
+        head = f"{_time(record)} {record.levelname} {on_one_line(record.name)}: {message}"
+        below = [text for text in (_exception(self, record), record.stack_info) if text]
+        return redact("\n".join([" ".join([head, *entries]), *map(in_lines, below)]))
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _extra(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    for name, value in vars(record).items():
+        if name not in _FIELDS:
+            yield on_one_line(redact(str(name))), value
+
+
+def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    # Kept in the record, as ``logging.Formatter.format`` does for the handlers that come after.
+    if record.exc_info and not record.exc_text:
+        record.exc_text = redact(formatter.formatException(record.exc_info))
+    return record.exc_text or ""
+
+
+def _masked(name: str, value: Any, deep: int = _DEEPEST) -> Any:
+    """A value as JSON has it, with no secret in it, also beside its name."""
+    plain = _plain(value, deep)
+    pair = json.dumps({name: plain})
+    return plain if redact(pair) == pair else MASK
+
+
+def _plain(value: Any, deep: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, int) and abs(value) < _LARGEST:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if deep and isinstance(value, Mapping):
+        named = ((redact(_text(key)), item) for key, item in value.items())
+        return {name: _masked(name, item, deep - 1) for name, item in named}
+    if deep and isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item, deep - 1) for item in value]
+    return redact(_text(value))
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - code of others: any object's __str__ may raise anything
+        return f"<{type(value).__name__} that cannot be shown>"
