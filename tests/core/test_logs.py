@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from vinci_code.core import logging_setup
-from vinci_code.core.redaction import MASK, forget_secrets, register_secret
+from vinci_code.core import logging_setup, logs
+from vinci_code.core.redaction import MASK, forget_secrets, redact, register_secret
 
 TOKEN = "dapi" + "0f1e2d3c" * 4
 OF_NO_SHAPE = "Vc9kZ+7qT~patLw3=Rx5_Nf8-Hy2"
@@ -198,6 +199,46 @@ def test_a_masked_line_is_still_a_document(
     assert not registered or OF_NO_SHAPE not in text
     assert MASK in found["message"]
     assert found.get("customer", "Ada") == "Ada"
+
+
+@pytest.mark.parametrize("registered", [False, True])
+def test_what_only_looks_like_a_secret_beside_its_neighbour_is_shown(
+    capsys: pytest.CaptureFixture[str], registered: bool
+) -> None:
+    if registered:
+        register_secret(OF_NO_SHAPE)
+    logging_setup(json=True)
+    LOG.info("no header Authorization", extra={"customer": "Ada"})
+    found = document(capsys)
+    assert (found["message"], found["customer"]) == ("no header Authorization", "Ada")
+
+
+def test_every_line_is_a_document_that_the_mask_leaves_alone() -> None:
+    seed = 20
+    print("seed", seed)
+    chance = random.Random(seed)
+    pieces = [
+        *("password", "=", ":", "'", '"', " ", "\\", "\n", "Authorization", "Bearer", "Basic", "{"),
+        *("client_secret", "token", "https://", "u:", "@h", "?sig=", "}", ",", "hunter2", "1"),
+    ]
+
+    def some() -> str:
+        return "".join(chance.choice(pieces) for _ in range(chance.randrange(1, 7)))
+
+    formatter = logs._JsonLine()
+    for _ in range(3000):
+        name = chance.choice(["customer", "password", "Authorization"])
+        fields = {"msg": some(), "name": "x", "levelname": "INFO", name: some(), "it": some()}
+        line = formatter.format(logging.makeLogRecord(fields))
+        assert json.loads(line)["logger"] == "x", fields
+        assert redact(line) == line, fields
+
+
+def test_what_cannot_be_masked_as_a_document_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "redact", lambda text: text.removeprefix('{"time"'))
+    line = logs._JsonLine().format(logging.makeLogRecord({"msg": "x", "secret": 1}))
+    monkeypatch.undo()
+    assert set(json.loads(line)) == {"time", "level", "logger", "message"}
 
 
 def test_what_is_set_up_once_is_changed_and_not_doubled(

@@ -64,10 +64,13 @@ class _JsonLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, in which nothing is left that the mask would change."""
         entries = {name: _masked(name, value) for name, value in self._entries(record)}
-        line = json.dumps(entries)
-        if redact(line) == line:
-            return line
-        # What shows across two entries alone.
+        # A value that ends with "Authorization" looks like the name of the entry after it, unless
+        # the comma stands further away than in any header.
+        for comma in (", ", f"{'':5}, "):
+            line = json.dumps(entries, separators=(comma, ": "))
+            if redact(line) == line:
+                return line
+        # Nothing is known that comes here; a line that is no document would say less.
         kept = {name: entries[name] for name in ("time", "level")}
         return json.dumps({**kept, "logger": MASK, "message": MASK})
 
