@@ -102,6 +102,10 @@ def nested(deep: int) -> Any:
     return {"a": nested(deep - 1)} if deep else 1
 
 
+def deep_list(deep: int) -> Any:
+    return [deep_list(deep - 1)] if deep else "[[...]]"
+
+
 def itself() -> list[Any]:
     found: list[Any] = []
     found.append(found)
@@ -121,7 +125,7 @@ def itself() -> list[Any]:
         ({1: (2, {3})}, {"1": [2, [3]]}),
         (b"\xff", "b'\\xff'"),
         ("\ud800", "\ud800"),
-        (itself(), [[[[[["[[...]]"]]]]]]),
+        (itself(), deep_list(12)),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from vinci_code import __version__
-from vinci_code.cli import check, config, copy, db, demo, events, fallback, queries, warehouse
+from vinci_code.cli import (
+    check,
+    config,
+    copy,
+    db,
+    demo,
+    events,
+    fallback,
+    queries,
+    report,
+    warehouse,
+)
 from vinci_code.cli.group import ReportingGroup
 from vinci_code.cli.help import examples
 
@@ -34,6 +45,7 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
 app.command("queries", epilog=queries.EXAMPLES)(queries.queries)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(events.app, name="events")

@@ -9,20 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from vinci_code.core.printable import in_lines, on_one_line
 from vinci_code.core.redaction import MASK, redact
+from vinci_code.core.redaction.documents import masked_member
 
 # What every record has; the rest is what somebody has added with ``extra``.
 _FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 _OWN = frozenset({"time", "level", "logger", "message", "exception", "stack"})
-_DEEPEST = 6
-# What other readers of JSON take for a whole number.
-_LARGEST = 2**63
 _PACKAGE = "vinci_code"
 
 
@@ -63,7 +60,7 @@ class _JsonLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, in which nothing is left that the mask would change."""
-        entries = {name: _masked(name, value) for name, value in self._entries(record)}
+        entries = {name: masked_member(name, value) for name, value in self._entries(record)}
         # A value that ends with "Authorization" looks like the name of the entry after it, unless
         # the comma stands further away than in any header.
         for comma in (", ", f"{'':5}, "):
@@ -95,7 +92,9 @@ class _ReadableLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, with nothing in it that would steer a terminal."""
         message = on_one_line(redact(record.getMessage()))
-        entries = [f"{name}={json.dumps(_masked(name, value))}" for name, value in _extra(record)]
+        entries = [
+            f"{name}={json.dumps(masked_member(name, value))}" for name, value in _extra(record)
+        ]
         head = f"{_time(record)} {record.levelname} {on_one_line(record.name)}: {message}"
         below = [text for text in (_exception(self, record), record.stack_info) if text]
         return redact("\n".join([" ".join([head, *entries]), *map(in_lines, below)]))
@@ -117,34 +116,3 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     if record.exc_info and not record.exc_text:
         record.exc_text = redact(formatter.formatException(record.exc_info))
     return record.exc_text or ""
-
-
-def _masked(name: str, value: Any, deep: int = _DEEPEST) -> Any:
-    """A value as JSON has it, with no secret in it, also beside its name."""
-    plain = _plain(value, deep)
-    pair = json.dumps({name: plain})
-    return plain if redact(pair) == pair else MASK
-
-
-def _plain(value: Any, deep: int) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, int) and abs(value) < _LARGEST:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if deep and isinstance(value, Mapping):
-        named = ((redact(_text(key)), item) for key, item in value.items())
-        return {name: _masked(name, item, deep - 1) for name, item in named}
-    if deep and isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item, deep - 1) for item in value]
-    return redact(_text(value))
-
-
-def _text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - code of others: any object's __str__ may raise anything
-        return f"<{type(value).__name__} that cannot be shown>"

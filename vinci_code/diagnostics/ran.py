@@ -30,7 +30,8 @@ ERROR_SHOWN = 300
 # Of a longer text no more is looked at: what stands behind it is not shown.
 _LOOKED_AT = 4 * TEXT_SHOWN
 _LITERAL, _NUMBER = "'…'", "…"
-_CLASS = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
+# At its beginning: what stands in brackets further down may be a value.
+_CLASS = re.compile(r"\s*(?:Error running query: )?\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _SQLSTATE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})\b")
 _LARGEST = 2**63 - 1
 
@@ -92,7 +93,7 @@ class RanStatement:
     @property
     def error_class(self) -> str | None:
         """The name of the condition that it failed with: ``TABLE_OR_VIEW_NOT_FOUND``."""
-        found = _CLASS.search(self.error or "")
+        found = _CLASS.match(self.error or "")
         return None if found is None else found.group(1)
 
     @property
