@@ -57,25 +57,33 @@ _Record = tuple[Any, Any, Any, str, str]
 
 def _records(lines: list[str]) -> Iterator[_Record]:
     """Time, level, logger, message and traceback of each record that can be told from others."""
-    of_people: _Record | None = None
+    head: re.Match[str] | None = None
+    below: list[str] = []
     for line in lines:
-        head = _HEAD.match(line)
         document = _document(line) if line.startswith("{") else None
-        if of_people is not None and (head or document):
-            yield of_people
-            of_people = None
+        begins = _HEAD.match(line)
+        if head is not None and (begins or document):
+            yield _of_people(head, below)
+            head = None
         if document is not None:
-            told = (document.get(name) for name in ("time", "level", "logger"))
-            time, level, logger = told
-            message = f"{document.get('message')}\nstatement {document.get('statement_id')}"
-            yield time, level, logger, message, str(document.get("exception") or "")
-        elif head is not None:
-            time, level, logger = head.groups()
-            of_people = (time, level, logger, line[head.end() :], "")
-        elif of_people is not None:
-            of_people = (*of_people[:4], f"{of_people[4]}{line}\n")
-    if of_people is not None:
-        yield of_people
+            yield _of_machines(document)
+        elif begins is not None:
+            head, below = begins, []
+        else:
+            below.append(line)
+    if head is not None:
+        yield _of_people(head, below)
+
+
+def _of_people(head: re.Match[str], below: list[str]) -> _Record:
+    time, level, logger = head.groups()
+    return time, level, logger, head.string[head.end() :], "\n".join(below)
+
+
+def _of_machines(document: dict[str, Any]) -> _Record:
+    time, level, logger = (document.get(name) for name in ("time", "level", "logger"))
+    message = f"{document.get('message')}\nstatement {document.get('statement_id')}"
+    return time, level, logger, message, str(document.get("exception") or "")
 
 
 def _document(line: str) -> dict[str, Any] | None:
@@ -88,7 +96,9 @@ def _document(line: str) -> dict[str, Any] | None:
 
 def _taken(record: _Record) -> dict[str, Any] | None:
     time, level, logger, message, trace = record
-    if level not in _LEVELS or not isinstance(time, str) or not _TIME.fullmatch(time):
+    if not isinstance(level, str) or level not in _LEVELS:
+        return None
+    if not isinstance(time, str) or not _TIME.fullmatch(time):
         return None
     # The last line of a traceback that is not indented names the error.
     kinds = _KIND.findall(trace)
