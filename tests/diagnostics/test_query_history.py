@@ -19,7 +19,12 @@ from vinci_code.core.config import Settings, get_settings
 from vinci_code.core.errors import AuthenticationError, DatabricksConnectionError
 from vinci_code.database.databricks_connector import DatabricksConnector
 from vinci_code.diagnostics import asking, query_history
-from vinci_code.diagnostics.query_history import Found, Question, list_statements, own_user_id
+from vinci_code.diagnostics.query_history import (
+    Found,
+    HistoryQuestion,
+    list_statements,
+    own_user_id,
+)
 from vinci_code.diagnostics.ran import RanStatement, page_of, read_entry, shown_error, shown_text
 from vinci_code.warehouse import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
@@ -54,8 +59,8 @@ def orders(warehouse_engine: Engine) -> Table:
     return table
 
 
-def since_now() -> Question:
-    return Question(dt.datetime.now(dt.timezone.utc) - dt.timedelta(milliseconds=1))
+def since_now() -> HistoryQuestion:
+    return HistoryQuestion(dt.datetime.now(dt.timezone.utc) - dt.timedelta(milliseconds=1))
 
 
 def test_the_list_agrees_with_the_record(
@@ -108,21 +113,21 @@ def test_it_can_be_narrowed(
     with warehouse_engine.connect() as connection, pytest.raises(DBAPIError):
         connection.execute(text("SELECT * FROM nowhere"))
     (failed,) = list_statements(
-        connector, Question(question.since, statuses=("FAILED",))
+        connector, HistoryQuestion(question.since, statuses=("FAILED",))
     ).statements
     assert failed.error_class == "TABLE_OR_VIEW_NOT_FOUND"
     everything = list_statements(connector, question).statements
-    (newest,) = list_statements(connector, Question(question.since, limit=1)).statements
+    (newest,) = list_statements(connector, HistoryQuestion(question.since, limit=1)).statements
     assert newest == everything[0]
     units = {ran.unit for ran in everything if ran.unit}
     (unit,) = units
-    of_unit = Question(question.since, keep=lambda ran: ran.unit == unit)
+    of_unit = HistoryQuestion(question.since, keep=lambda ran: ran.unit == unit)
     assert [ran.kind for ran in list_statements(connector, of_unit).statements] == ["INSERT"]
-    own = Question(question.since, user_id=own_user_id(connector))
+    own = HistoryQuestion(question.since, user_id=own_user_id(connector))
     assert list_statements(connector, own).statements == everything
-    others = Question(question.since, user_id="999")
+    others = HistoryQuestion(question.since, user_id="999")
     assert list_statements(connector, others).statements == ()
-    earlier = Question(question.since, until=question.since)
+    earlier = HistoryQuestion(question.since, until=question.since)
     assert list_statements(connector, earlier).statements == ()
 
 
@@ -218,7 +223,9 @@ def ask(workspace: FakeWorkspace, authority: Authority) -> Asks:
         workspace.answers[PATH] = given
         connector = DatabricksConnector(Settings(database=workspace.settings(authority)))
         with connector:
-            return list_statements(connector, Question(NOW - dt.timedelta(hours=1), **question))
+            return list_statements(
+                connector, HistoryQuestion(NOW - dt.timedelta(hours=1), **question)
+            )
 
     return run
 
@@ -278,7 +285,7 @@ def test_an_entry_that_comes_twice_is_one(ask: Asks) -> None:
 def test_how_much_is_looked_at_is_bounded(workspace: FakeWorkspace, authority: Authority) -> None:
     workspace.answers[PATH] = History([entry(n) for n in range(300)])
     with DatabricksConnector(Settings(database=workspace.settings(authority))) as connector:
-        question = Question(NOW - dt.timedelta(hours=1), keep=lambda _: False)
+        question = HistoryQuestion(NOW - dt.timedelta(hours=1), keep=lambda _: False)
         found = list_statements(connector, question, most=150)
     assert (found.looked_at, found.is_whole, found.statements) == (150, False, ())
 

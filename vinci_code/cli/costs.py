@@ -44,11 +44,11 @@ def show_awake(
         DatabricksConnectionError: It cannot be found out; the message says why.
     """
     from vinci_code.diagnostics.awake import what_kept_awake
-    from vinci_code.diagnostics.query_history import LONGEST, Question, list_statements
+    from vinci_code.diagnostics.query_history import LONGEST, HistoryQuestion, list_statements
 
     own = _auto_stop_of(connector) if auto_stop is None else auto_stop
     early = max(since - own - _BEFORE, until - LONGEST)
-    found = list_statements(connector, Question(early))
+    found = list_statements(connector, HistoryQuestion(early))
     if not found.is_whole and found.reached is not None:
         # Nothing is known of the time before: it is not looked at.
         since = max(since, found.reached)

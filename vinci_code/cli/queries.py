@@ -13,7 +13,7 @@ from vinci_code.cli.help import examples
 
 if TYPE_CHECKING:
     from vinci_code.database.databricks_connector import DatabricksConnector
-    from vinci_code.diagnostics.query_history import Question
+    from vinci_code.diagnostics.query_history import HistoryQuestion
     from vinci_code.diagnostics.ran import RanStatement
 
 EXAMPLES = examples(
@@ -177,11 +177,11 @@ def _question(
     keep: _Filter,
     failed: bool,
     everyone: bool,
-) -> Question:
-    from vinci_code.diagnostics.query_history import Question, own_user_id
+) -> HistoryQuestion:
+    from vinci_code.diagnostics.query_history import HistoryQuestion, own_user_id
     from vinci_code.diagnostics.ran import FAILED
 
-    return Question(
+    return HistoryQuestion(
         since,
         limit=limit,
         user_id=None if everyone else own_user_id(connector),

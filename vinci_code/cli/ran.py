@@ -9,14 +9,16 @@ from vinci_code.cli.output import print_document, say, shown
 
 if TYPE_CHECKING:
     from vinci_code.database.databricks_connector import DatabricksConnector
-    from vinci_code.diagnostics.query_history import Found, Question
+    from vinci_code.diagnostics.query_history import Found, HistoryQuestion
     from vinci_code.diagnostics.ran import RanStatement
 
 _TAG_SHOWN = 60
 _TAGS_SHOWN = 8
 
 
-def show_statements(connector: DatabricksConnector, question: Question, *, as_json: bool) -> None:
+def show_statements(
+    connector: DatabricksConnector, question: HistoryQuestion, *, as_json: bool
+) -> None:
     """Look for statements, and print them.
 
     Raises:
@@ -53,7 +55,9 @@ def duration(milliseconds: float | None) -> str:
     return f"{milliseconds / 3_600_000:.1f} h"
 
 
-def _document(connector: DatabricksConnector, question: Question, found: Found) -> dict[str, Any]:
+def _document(
+    connector: DatabricksConnector, question: HistoryQuestion, found: Found
+) -> dict[str, Any]:
     from vinci_code.core.config.normalise import warehouse_id_of
 
     return {
@@ -161,7 +165,7 @@ def _cut(text: str) -> str:
     return short if len(short) <= _TAG_SHOWN else f"{short[: _TAG_SHOWN - 1]}…"
 
 
-def _summary(question: Question, found: Found) -> str:
+def _summary(question: HistoryQuestion, found: Found) -> str:
     count = len(found.statements)
     what = f"{count:,} statement{'' if count == 1 else 's'}"
     looked = f"of {found.looked_at:,} that were looked at"

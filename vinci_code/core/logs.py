@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from vinci_code.core.printable import in_lines, on_one_line
-from vinci_code.core.redaction import MASK, redact
-from vinci_code.core.redaction.documents import masked_member
+from vinci_code.core.redaction import MASK, masked_member, redact
 
 # What every record has; the rest is what somebody has added with ``extra``.
 _FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})

@@ -41,7 +41,7 @@ _SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Question:
+class HistoryQuestion:
     """What is asked for.
 
     Attributes:
@@ -80,7 +80,7 @@ class Found:
 
 
 def list_statements(
-    connector: DatabricksConnector, question: Question, *, most: int = LOOKED_AT
+    connector: DatabricksConnector, question: HistoryQuestion, *, most: int = LOOKED_AT
 ) -> Found:
     """Look for statements that the warehouse of the settings ran.
 
@@ -132,7 +132,7 @@ def own_user_id(connector: DatabricksConnector) -> str:
 @dataclass
 class _Search:
     connector: DatabricksConnector
-    question: Question
+    question: HistoryQuestion
     most: int
 
     def __post_init__(self) -> None:

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from vinci_code import __version__
 from vinci_code.core.config import Settings, get_settings
 from vinci_code.core.errors import ConfigurationError, VinciError
-from vinci_code.core.redaction import redact
-from vinci_code.core.redaction.documents import masked_document
+from vinci_code.core.redaction import masked_document, redact
 from vinci_code.diagnostics.log_errors import errors_of
 from vinci_code.diagnostics.runner import run_checks
 
@@ -195,12 +194,12 @@ def _errors(load_settings: Callable[[], Settings]) -> dict[str, Any]:
 
 def _failed_statements(settings: Settings) -> Iterator[dict[str, Any]]:
     from vinci_code.database.databricks_connector import DatabricksConnector
-    from vinci_code.diagnostics.query_history import Question, list_statements, own_user_id
+    from vinci_code.diagnostics.query_history import HistoryQuestion, list_statements, own_user_id
     from vinci_code.diagnostics.ran import FAILED
 
     since = dt.datetime.now(dt.timezone.utc) - SINCE
     with DatabricksConnector(settings) as connector:
-        question = Question(
+        question = HistoryQuestion(
             since, limit=_ERRORS, user_id=own_user_id(connector), statuses=(FAILED,)
         )
         for ran in list_statements(connector, question).statements:
