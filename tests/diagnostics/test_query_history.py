@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.diagnostics.stopping import stopped
 from tests.fakes.certificates import Authority
 from tests.fakes.workspace import WAREHOUSE_ID, FakeWorkspace
-from vinci_code.core.config import Settings, get_settings
+from vinci_code.core.config import Settings
 from vinci_code.core.errors import AuthenticationError, DatabricksConnectionError
 from vinci_code.database.databricks_connector import DatabricksConnector
 from vinci_code.diagnostics import asking, query_history
@@ -436,7 +436,3 @@ def test_the_page_of_a_statement() -> None:
     assert page_of("h.example.com", "01f0-a") == "https://h.example.com/sql/history?queryId=01f0-a"
     hostile = page_of("h:8443", "../x?&o=\n\x1b", "7")
     assert hostile == "https://h:8443/sql/history?queryId=..%2Fx%3F%26o%3D%0A%1B&o=7"
-
-
-def test_settings_are_those_of_the_environment(connector: DatabricksConnector) -> None:
-    assert connector.http_path == get_settings().database.databricks_http_path
