@@ -12,6 +12,7 @@ import json
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar
@@ -42,6 +43,7 @@ class FakeWorkspace:
         rest_message: What is said with it.
         warehouse_status: Status with which the warehouse's own path is answered, or ``None``.
         delay: Seconds to wait before any answer.
+        answers: By path, what gives status, body and headers for a query; only with a good token.
         requests: Method and path of every request.
         user_agents: The ``User-Agent`` headers seen.
     """
@@ -62,6 +64,7 @@ class FakeWorkspace:
         self.warehouse_status: int | None = None
         self.warehouse_message = ""
         self.delay = 0.0
+        self.answers: dict[str, Callable[[str], tuple[int, bytes, dict[str, str]]]] = {}
         self.requests: list[str] = []
         self.user_agents: set[str] = set()
         self.organizations: set[str] = set()
@@ -227,7 +230,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_api(self, path: str) -> None:
         if not self._let_in():
             return
-        if path == "/api/2.0/preview/scim/v2/Me" and self.workspace.knows_users:
+        answer = self.workspace.answers.get(path)
+        if answer is not None:
+            self._send(*answer(urlsplit(self.path).query))
+        elif path == "/api/2.0/preview/scim/v2/Me" and self.workspace.knows_users:
             self._json(200, {"userName": "ada@example.com", "active": True})
         elif path == f"/api/2.0/sql/warehouses/{self.workspace.warehouse_id}":
             self._json(200, {"name": "Small one", "state": self.workspace.state})

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from vinci_code import __version__
-from vinci_code.cli import check, config, copy, db, demo, events, fallback, warehouse
+from vinci_code.cli import (
+    check,
+    config,
+    copy,
+    db,
+    demo,
+    events,
+    fallback,
+    queries,
+    report,
+    warehouse,
+)
 from vinci_code.cli.group import ReportingGroup
 from vinci_code.cli.help import examples
 
@@ -25,6 +36,7 @@ app = typer.Typer(
         "vinci events stats",
         "DATABASE_URL=sqlite:///other.db vinci db status",
         "vinci copy shop.db databricks --dry-run     move a database, and prove it",
+        "vinci queries --failed                      what the warehouse ran, and refused",
         "vinci warehouse serve                       a SQL warehouse, on this machine",
         "vinci --install-completion                  complete commands in your shell",
     ),
@@ -32,6 +44,8 @@ app = typer.Typer(
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
+app.command("queries", epilog=queries.EXAMPLES)(queries.queries)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(events.app, name="events")

@@ -54,6 +54,7 @@
     ├── UserTokenEndedError              a user's token is good no longer
     ├── UserPoolsBusyError               as many users as there may be are connected, and busy
     ├── InputDataError                   a line of an input file cannot be used
+    ├── ReportFileError                  a report for support cannot be written there
     ├── ScriptError                      (3) a file of SQL statements cannot be run
     ├── CommandNotStartedError           (3) there is no such command (also an OSError)
     ├── StatementFailedError             (3) a statement of the command line failed
@@ -411,6 +412,23 @@ class InputDataError(VinciError):
     def __str__(self) -> str:
         place = self.source if self.line is None else f"{self.source}, line {self.line}"
         return f"{place}: {self.reason}"
+
+
+class ReportFileError(VinciError):
+    """A report for support cannot be written there; nothing was written, nor replaced.
+
+    Attributes:
+        reason: Why it cannot.
+        fix: What to do about it.
+    """
+
+    def __init__(self, reason: str, fix: str) -> None:
+        self.reason = reason
+        self.fix = fix
+        super().__init__(reason, fix)
+
+    def __str__(self) -> str:
+        return f"The report was not written: {self.reason}.\nTo fix it: {self.fix}."
 
 
 class InsecureFileWarning(UserWarning):

@@ -1,6 +1,17 @@
-"""The checks behind ``vinci check`` and ``scripts/test_databricks_connection.py``.
+"""What an operator asks: is it in order, what ran, what kept the warehouse awake, what to send.
 
-``main_check`` is the whole command; ``run_checks`` gives the report as an object.
+``main_check`` is the command ``vinci check``, and ``scripts/test_databricks_connection.py``;
+``run_checks`` gives its report as an object. None of the rest opens a session on the warehouse.
+
+Other rooms import from it:
+
+- ``asking``: questions to the workspace's REST API
+- ``awake``: what kept a warehouse awake, computed from what ran on it
+- ``query_history``: what the warehouse ran
+- ``ran``: one statement that it ran
+- ``support``: what a report for support holds
+- ``support_file``: the file of such a report
+- ``watching``: the state of a warehouse, watched
 """
 
 from vinci_code.diagnostics.command import main_check

@@ -17,7 +17,7 @@ from vinci_code.database.databricks.failures import (
     refused_by_status,
     status_of,
 )
-from vinci_code.database.databricks.http import Reply, request
+from vinci_code.database.databricks.http import Reply
 from vinci_code.database.databricks_connector import (
     DatabricksConnector,
     create_databricks_engine,
@@ -26,6 +26,7 @@ from vinci_code.database.databricks_connector import (
 )
 from vinci_code.database.dialect.driver import adapter
 from vinci_code.database.dialect.driver.waiting import Waiting
+from vinci_code.diagnostics.asking import WAREHOUSE, WHO_AM_I, ask
 from vinci_code.diagnostics.checks import SLOW_TO_LOAD, Check, Context
 from vinci_code.diagnostics.migrating import compared_with_head, unknown_revision
 from vinci_code.diagnostics.network import SOCKET_TIMEOUT, check_name, check_tcp, check_tls
@@ -37,10 +38,6 @@ STATEMENT_TIMEOUT = 20.0
 
 LATENCY_CALLS = 5
 
-# https://docs.databricks.com/api/workspace/currentuser/me
-_WHO_AM_I = "/api/2.0/preview/scim/v2/Me"
-# https://docs.databricks.com/api/workspace/warehouses/get
-_WAREHOUSE = "/api/2.0/sql/warehouses/"
 # States in which a session is opened at once; that of a warehouse which may not be looked at is not
 # known.
 _RUNNING = ("RUNNING", "unknown")
@@ -83,13 +80,13 @@ def _check_driver(_context: Context) -> Finding:
 
 def _check_authentication(context: Context) -> Finding:
     connector = context.the_connector()
-    reply = _ask(connector, _WHO_AM_I)
+    reply = _ask(connector, WHO_AM_I)
     if reply.ok:
         name = reply.json().get("userName") or reply.json().get("displayName") or "somebody"
         return Finding(Status.OK, f"signed in as {name} with {connector.target.auth}")
     if not _is_definite(reply):
         # A host that does not know this question may still know the warehouse.
-        reply = _ask(connector, _WAREHOUSE + warehouse_id_of(connector.http_path))
+        reply = _ask(connector, WAREHOUSE + warehouse_id_of(connector.http_path))
         if reply.ok:
             return Finding(Status.OK, f"{connector.target} accepts {connector.target.auth}")
     if _is_definite(reply):
@@ -110,7 +107,7 @@ def _is_definite(reply: Reply) -> bool:
 def _check_warehouse(context: Context) -> Finding:
     """Ask for the warehouse's state, then open a session, waiting while it starts."""
     connector = context.the_connector()
-    reply = _ask(connector, _WAREHOUSE + warehouse_id_of(connector.http_path))
+    reply = _ask(connector, WAREHOUSE + warehouse_id_of(connector.http_path))
     state = str(reply.json().get("state") or "unknown")
     refusal = _refusal(reply, state, connector.target)
     if refusal is not None:
@@ -293,20 +290,7 @@ CHECKS = (
 
 
 def _ask(connector: DatabricksConnector, path: str) -> Reply:
-    headers = dict(connector.credentials.headers())
-    workspace = connector.http_path.partition("?o=")[2]
-    if workspace:
-        # Which of several workspaces on one host is meant (session.py of the driver).
-        headers["x-databricks-org-id"] = workspace
-    return request(
-        "GET",
-        connector.host,
-        connector.port,
-        path,
-        timeout=SOCKET_TIMEOUT,
-        ca_file=connector.target.ca_file,
-        headers=headers,
-    )
+    return ask(connector, path, timeout=SOCKET_TIMEOUT)
 
 
 def _failed(failure: Failure | None, reply: Reply) -> Finding:

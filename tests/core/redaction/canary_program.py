@@ -30,7 +30,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from vinci_code.core import redaction
+from vinci_code.core import logging_setup, redaction
 from vinci_code.core.config import get_settings
 from vinci_code.core.redaction import hooks, redact_exception
 from vinci_code.core.redaction.text import exact_values
@@ -476,6 +476,22 @@ def _crash_in_task() -> None:
 # --- the command line -----------------------------------------------------------------------------
 
 
+def _own_lines() -> None:
+    """What ``logging_setup`` writes, in both of its forms, where nobody else has set handlers."""
+    root = logging.getLogger()
+    others, level = root.handlers[:], root.level
+    root.handlers[:] = []
+    for as_json in (True, False):
+        assert logging_setup(json=as_json)
+        for spell in SPELLINGS.values():
+            text = spell(PLANTED)
+            extra = {"it": text, "deep": [{"of": (text, {text: 1})}], "as": _Lazy(text)}
+            logging.getLogger("app").warning("with %s", text, extra=extra, stack_info=True)
+            _log_exception(logging.getLogger("app"), text)
+    root.handlers[:] = others
+    root.setLevel(level)
+
+
 def _command_line() -> None:
     """Run ``vinci config show``; in the control, a version of it that shows what it should not."""
     from vinci_code.cli import main
@@ -505,6 +521,7 @@ CHANNELS: dict[str, Callable[[], None]] = {
     "driver": _driver,
     "SDK": _sdk,
     "warnings": _warn,
+    "logging_setup": _own_lines,
     "command line": _command_line,
 }
 # Nothing leaks here even without a mask, so the control needs another leak.

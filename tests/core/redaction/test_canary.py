@@ -9,10 +9,12 @@ import base64
 import binascii
 import codecs
 import functools
+import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
@@ -340,6 +342,8 @@ COMMANDS: dict[str, list[str]] = {
     "fallback refresh": [],
     "fallback send": [],
     "fallback salvage": [],
+    "queries": ["--everyone"],
+    "report": ["report.zip", "--yes", "--force", "--log", "planted.log"],
     "warehouse sql": ["SELECT 1"],
     "warehouse run": ["--", sys.executable, "-c", "print('ran')"],
 }
@@ -361,10 +365,24 @@ def test_every_command_is_here() -> None:
     assert set(commands(typer.main.get_command(app))) == {*COMMANDS, "warehouse serve"}
 
 
+# What an application may have logged, and put where only an error belongs.
+PLANTED_LOG = "".join(
+    json.dumps({"time": "2026-11-30T08:00:00Z", "level": "ERROR", "logger": "app", **fields}) + "\n"
+    for secret in SECRETS.values()
+    for fields in (
+        {"message": secret, "exception": f"Traceback:\n{secret}Error: {secret}"},
+        {"logger": secret.translate(dict.fromkeys(map(ord, "+~=-"), "x"))},
+        {"message": f"[{secret.upper()}_A] SQLSTATE: {secret[:5]}", "statement_id": secret},
+        {"time": secret, "level": secret},
+    )
+)  # fmt: skip
+
+
 def run_vinci(
     place: Place, command: str, *more: str, environment: dict[str, str]
 ) -> tuple[int, str]:
     (place.folder / "events.jsonl").write_text('{"event_type": "a", "source": "b"}\n')
+    (place.folder / "planted.log").write_text(PLANTED_LOG)
     arguments = ["-m", "vinci_code", *command.split(), *COMMANDS.get(command, []), *more]
     return place.run(*arguments, environment=environment)
 
@@ -386,6 +404,46 @@ def test_no_command_leaks(place: Place, command: str, more: tuple[str, ...]) -> 
     environment = {**place.environment("token"), "VINCI_DEBUG": "1", "DATABASE_ECHO": "true"}
     _, output = run_vinci(place, command, *more, environment=environment)
     assert output
+    assert leaks(output) == set()
+
+
+def members_of(report: Path) -> dict[str, str]:
+    with zipfile.ZipFile(report) as packed:
+        return {name: packed.read(name).decode("latin-1") for name in packed.namelist()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", EACH_KIND)
+def test_no_report_leaks(place: Place, kind: str) -> None:
+    environment = {**place.environment(kind), "VINCI_DEBUG": "1", "DATABASE_ECHO": "true"}
+    code, output = run_vinci(place, "report", environment=environment)
+    assert code == 0, output
+    report = place.folder / "report.zip"
+    members = members_of(report)
+    assert {"settings.json", "checks.json", "errors.json", "log.json"} <= set(members)
+    assert "profile" in kind or MASK in members["settings.json"]
+    assert "2026-11-30T08:00:00Z" in members["log.json"]
+    assert {name for name, content in members.items() if leaks(name) | leaks(content)} == set()
+    # Nor as it is stored, with the names in the directory of the zip.
+    assert leaks(report.read_bytes().decode("latin-1")) == set()
+    assert leaks(output) == set()
+
+
+def test_a_report_that_leaked_would_be_seen(tmp_path: Path) -> None:
+    report = tmp_path / "report.zip"
+    with zipfile.ZipFile(report, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(f"{base64.b64encode(SECRET.encode()).decode()}.json", "{}")
+        packed.writestr("settings.json", f"{{}}{TOKEN}" * 9)
+    members = members_of(report)
+    assert [leaks(name) for name in members] == [{"secret"}, set()]
+    assert leaks(members["settings.json"]) == {"token"}
+
+
+@pytest.mark.slow
+def test_watching_leaks_nothing(place: Place) -> None:
+    # The credentials are refused, and that ends it.
+    code, output = run_vinci(place, "check --watch", environment=place.environment("token"))
+    assert code == 69, output
     assert leaks(output) == set()
 
 

@@ -17,6 +17,7 @@ still running; and hooks that are set later without calling the one before them.
 
 from __future__ import annotations
 
+from vinci_code.core.redaction.documents import masked_document, masked_member
 from vinci_code.core.redaction.exceptions import RedactedError, redact_exception
 from vinci_code.core.redaction.headers import register_credentials
 from vinci_code.core.redaction.registry import (
@@ -35,6 +36,8 @@ __all__ = [
     "Secret",
     "forget_secrets",
     "hold_secret",
+    "masked_document",
+    "masked_member",
     "redact",
     "redact_exception",
     "register_credentials",

@@ -62,7 +62,7 @@ class Reply:
 
     Attributes:
         status: The HTTP status.
-        body: At most :data:`MAX_REPLY_BYTES` of it.
+        body: At most as many bytes of it as were asked for.
         headers: The headers, their names in lower case.
     """
 
@@ -160,6 +160,7 @@ def request(
     ca_file: Path | None = None,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    most: int = MAX_REPLY_BYTES,
 ) -> Reply:
     """Send one request and return the answer, whatever its status is.
 
@@ -172,6 +173,7 @@ def request(
         ca_file: The CA bundle to trust instead of the system's.
         headers: Further headers.
         body: What to send.
+        most: The most bytes that are read of the answer.
 
     Raises:
         OSError: No answer; ``ssl.SSLError`` where TLS failed.
@@ -189,7 +191,7 @@ def request(
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         answer = connection.getresponse()
-        received = answer.read(MAX_REPLY_BYTES)
+        received = answer.read(most)
         named = {name.lower(): value for name, value in answer.getheaders()}
         return Reply(answer.status, received, named)
     finally:

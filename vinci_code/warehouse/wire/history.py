@@ -78,6 +78,7 @@ class HistoryEntry:
         ended: When the engine had done with it; ``None`` while it runs.
         error: What went wrong.
         rows: How many rows it gave back; ``None`` where nobody has counted them.
+        began: When the engine began with it; ``None`` while it waits for its turn.
     """
 
     query_id: str
@@ -93,9 +94,11 @@ class HistoryEntry:
     ended: float | None = None
     error: str | None = None
     rows: int | None = None
+    began: float | None = None
 
     def running(self) -> None:
         """Note that the engine has begun with it."""
+        self.began = time.time()
         self.status = RUNNING
 
     def end(self, status: str, *, error: str | None = None, rows: int | None = None) -> None:
@@ -130,9 +133,22 @@ class HistoryEntry:
             "error_message": self.error,
             "rows_produced": self.rows if status == FINISHED else None,
             "query_tags": [_tag(key, value) for key, value in self.tags.items()] or None,
-            "metrics": {"total_time_ms": took or 0} if metrics else None,
+            "metrics": self._metrics(took) if metrics else None,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+    def _metrics(self, took: int | None) -> dict[str, int]:
+        """What was measured, by the names of ``QueryMetrics``; the rest is left out."""
+        arrived, began, ended = map(_milliseconds, (self.started, self.began, self.ended))
+        waited = arrived is not None and began is not None and began > arrived
+        found = {
+            "total_time_ms": took or 0,
+            "execution_time_ms": None if ended is None or began is None else ended - began,
+            "overloading_queue_start_timestamp": arrived if waited else None,
+            "query_compilation_start_timestamp": began,
+            "rows_produced_count": self.rows if self.status == FINISHED else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def _type(self) -> str:
