@@ -18,6 +18,7 @@ from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.dialect import tokenize
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.node_parts import PARTS, require_known_parts
+from vinci_code.warehouse.sql.rewrites import calls
 
 SEED = 20_261_202
 STATEMENTS = some(20_000, few=2_000)
@@ -104,11 +105,16 @@ def test_a_text_type_has_its_length(session: EngineSession) -> None:
     assert rows(session, "SELECT CAST('abc' AS VARCHAR(2)) AS x") == [{"x": "abc"}]
 
 
-@pytest.mark.parametrize("text", FOREIGN)
+# What is refused a second time, when it is computed.
+TWICE = ("SELECT count(DISTINCT * EXCEPT (a)) FROM t", "SELECT count(DISTINCT *) OVER () FROM t")
+
+
+@pytest.mark.parametrize("text", [text for text in FOREIGN if text not in TWICE])
 def test_without_the_table_of_parts_it_would_be_executed(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parse, "require_known_parts", lambda expression, text: None)
+    monkeypatch.setattr(calls, "_refuse_lost", lambda call: None)
     engine = Engine()
     found = engine.open_session()
     for prepared in ("CREATE TABLE t (a INT, b STRING)", "CREATE TABLE u (a INT, b STRING)"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlglot import exp
 
@@ -53,12 +53,14 @@ class GroupBy:
         nodes: The select list as it was read.
         values: The select list translated, stars expanded.
         scope: Of the query.
+        columns: The SQL of what is grouped by, each once, in the order written.
     """
 
     binder: Binder
     nodes: Sequence[exp.Expr]
     values: Sequence[Typed]
     scope: Scope
+    columns: list[str] = field(default_factory=list)
 
     def clause(self, group: exp.Group) -> str:
         """Return the SQL of the clause."""
@@ -131,7 +133,10 @@ class GroupBy:
                 f'its data type "{value.type.text}" is not an orderable data type.',
             )
         # DuckDB would take a bare number for the position of a column.
-        return f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
+        sql = f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
+        if sql not in self.columns:
+            self.columns.append(sql)
+        return sql
 
     def _at(self, position: int) -> Typed:
         nodes, values = self.nodes, self.values
