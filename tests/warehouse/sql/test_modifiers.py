@@ -1,7 +1,7 @@
 """What stands in and behind the parentheses of a call changes its answer, or the call is refused.
 
-``corr(DISTINCT a, b)`` and ``sum(a) WITHIN GROUP (ORDER BY b)`` were once computed as if these words
-were not there.
+``corr(DISTINCT a, b)`` and ``sum(a) WITHIN GROUP (ORDER BY b)`` were once computed as if these
+words were not there.
 """
 
 from __future__ import annotations

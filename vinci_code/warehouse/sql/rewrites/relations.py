@@ -135,7 +135,7 @@ def _has_modifiers(node: exp.Expr) -> bool:
 
 
 def _table(binder: Binder, node: exp.Table, scope: Scope) -> tuple[str, Source]:
-    only(node, "this", "db", "catalog", "alias", "joins", "pivots", "sample", "version", "when")
+    only(node, "this", "db", "catalog", "alias", "joins", "pivots", "sample", "version")
     common = scope.table(node.name) if not node.args.get("db") else None
     if common is not None:
         if common.recursive:
@@ -189,11 +189,11 @@ def _finished(
 
 
 def _sampled(binder: Binder, bound: BoundQuery, sample: exp.TableSample) -> str:
-    only(sample, "percent", "rows", "size", "seed", "method")
+    only(sample, "percent", "size", "seed")
     seed = sample.args.get("seed")
     if seed is not None:
         raise unsupported("TABLESAMPLE with REPEATABLE")
-    rows = sample.args.get("rows") or sample.args.get("size")
+    rows = sample.args.get("size")
     name = binder.alias("rows")
     if rows is not None:
         return f"SELECT * FROM ({bound.sql}) AS {quote(name)} LIMIT {_count(binder, rows)}"
@@ -308,7 +308,7 @@ def _identified(binder: Binder, node: exp.Table, call: exp.Anonymous) -> exp.Tab
 
 
 def _lateral(binder: Binder, node: exp.Lateral, scope: Scope, before: str, side: str = "") -> str:
-    only(node, "this", "alias", "view", "outer", "ordinality", "joins")
+    only(node, "this", "alias", "view", "outer")
     call = generator_call(node.this)
     alias = node.args.get("alias")
     if call is not None:
@@ -333,7 +333,7 @@ _SIDES = {"": "INNER JOIN", "LEFT": "LEFT JOIN", "RIGHT": "RIGHT JOIN", "FULL": 
 
 
 def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
-    only(join, "this", "side", "kind", "on", "using", "method", "hint")
+    only(join, "this", "side", "kind", "on", "using", "method")
     side = (join.side or "").upper()
     kind = (join.kind or "").upper()
     method = (join.method or "").upper()
