@@ -139,6 +139,10 @@ def test_a_text_type_has_its_length(session: EngineSession) -> None:
 
 # What is refused a second time, when it is computed, or was never executed.
 TWICE = (
+    "UPDATE t SET b = u.b FROM u WHERE t.a = u.a",
+    "DELETE FROM t USING u WHERE t.a = u.a",
+    "SELECT * FROM t TABLESAMPLE SYSTEM (10 PERCENT)",
+    "SELECT * FROM t, LATERAL explode(array(1)) WITH ORDINALITY",
     "SELECT * FROM t TIMESTAMP BETWEEN '2020-01-01' AND '2030-01-01'",
     "SELECT count(DISTINCT * EXCEPT (a)) FROM t",
     "SELECT count(DISTINCT *) OVER () FROM t",

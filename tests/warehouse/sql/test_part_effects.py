@@ -28,8 +28,10 @@ TABLES = {
 
 STATEMENTS = (
     # --- queries
-    "WITH q (n) AS (SELECT a FROM t WHERE a > 1) SELECT b, count(*) FROM t JOIN q ON t.a = q.n "
-    "WHERE c > 2 GROUP BY b HAVING count(*) > 1 ORDER BY b DESC LIMIT 2 OFFSET 0",
+    (
+        "WITH q (n) AS (SELECT a FROM t WHERE a > 1) SELECT b, count(*) FROM t JOIN q ON t.a = q.n "
+        "WHERE c > 2 GROUP BY b HAVING count(*) > 1 ORDER BY b DESC LIMIT 2 OFFSET 0"
+    ),
     "SELECT a FROM t ORDER BY a NULLS LAST LIMIT 2 OFFSET 1",
     "SELECT DISTINCT b FROM t SORT BY b DESC",
     "SELECT b, c FROM t DISTRIBUTE BY c SORT BY b",
@@ -129,14 +131,18 @@ STATEMENTS = (
     "SELECT v:k, v:`K 2`, v:k[1]::INT FROM j",
     # --- calls
     "SELECT upper(b), `lower`(b), transform(array(a, c), (x, i) -> x + i) FROM t",
-    "SELECT current_user, session_user, current_date = current_date(), "
-    "current_timestamp IS NULL, count(DISTINCT a, b) FROM t",
+    (
+        "SELECT current_user, session_user, current_date = current_date(), "
+        "current_timestamp IS NULL, count(DISTINCT a, b) FROM t"
+    ),
     "SELECT * FROM read_files('/x', format => 'csv')",
     "SELECT sum(a) FILTER (WHERE c = 7), first(a) IGNORE NULLS, last(a) RESPECT NULLS FROM t",
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM t",
     "SELECT sum(a) OVER (PARTITION BY c ORDER BY b ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM t",
-    "SELECT sum(c) OVER w, count(*) OVER (ORDER BY c RANGE 1 PRECEDING) FROM t "
-    "WINDOW w AS (ORDER BY a, c ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)",
+    (
+        "SELECT sum(c) OVER w, count(*) OVER (ORDER BY c RANGE 1 PRECEDING) FROM t "
+        "WINDOW w AS (ORDER BY a, c ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+    ),
     # --- statements that write
     "INSERT INTO t BY NAME SELECT 9 AS c, 'n' AS b",
     "INSERT INTO t (b, a) VALUES ('x', 9)",
@@ -146,11 +152,16 @@ STATEMENTS = (
     "INSERT INTO t REPLACE WHERE c = 7 VALUES (9, 'x', 7)",
     "UPDATE t AS x SET x.b = 'n', c = a WHERE x.a = 1",
     "DELETE FROM t AS x WHERE x.a = 2",
-    "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED AND u.c = 1 THEN UPDATE SET b = u.b "
-    "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (u.a, u.b) "
-    "WHEN NOT MATCHED BY SOURCE AND t.a = 3 THEN DELETE",
+    (
+        "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED AND u.c = 1 THEN UPDATE SET b = u.b "
+        "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (u.a, u.b) "
+        "WHEN NOT MATCHED BY SOURCE AND t.a = 3 THEN DELETE"
+    ),
     "WITH q AS (SELECT 1 AS a) MERGE INTO t USING q ON t.a = q.a WHEN MATCHED THEN DELETE",
-    "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *",
+    (
+        "MERGE INTO t USING u ON t.a = u.a "
+        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+    ),
 )
 
 # What is refused by its own words, which asks for the part as well.
