@@ -271,7 +271,7 @@ class _Creation:
                 "Schema may not be specified in a Create Table As Select (CTAS) statement.",
             )
         query = parse.parse_statement(definition.query).copy()
-        if not isinstance(query, exp.Query):
+        if not isinstance(query, (exp.Query, exp.Values)):
             raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
         read_files.stage_calls(self.work, query)
         self.translated = self.work.translate(query)

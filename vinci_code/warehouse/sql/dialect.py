@@ -143,6 +143,17 @@ class WarehouseParser(DatabricksParser):
     def _parse_star_op(self, *keywords: str) -> list[exp.Expr] | None:
         return super()._parse_star_op(*(word for word in keywords if word != "EXCLUDE"))
 
+    def _parse_subquery(
+        self, this: exp.Expr | None, parse_alias: bool = True
+    ) -> exp.Subquery | None:
+        # sqlglot expects the alias before TABLESAMPLE, Databricks behind it.
+        found = super()._parse_subquery(this, parse_alias)
+        if found is not None and parse_alias and found.args.get("sample") is not None:
+            if found.args.get("alias") is not None:
+                self.raise_error("Expected TABLESAMPLE before the alias", self._prev)
+            found.set("alias", self._parse_table_alias())
+        return found
+
     def _parse_version(self) -> exp.Version | None:
         # Where AS OF is missing sqlglot reads it all the same.
         index = self._index

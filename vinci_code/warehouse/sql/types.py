@@ -414,6 +414,8 @@ class _TypeReader:
         return SqlType(name, length=length)
 
     def _interval(self) -> SqlType:
+        if self._peek() == "":
+            raise unsupported("the type INTERVAL without units")
         unit = self._next().upper()
         if self._peek().upper() == "TO":
             self._next()

@@ -339,7 +339,10 @@ def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
     method = (join.method or "").upper()
     target = join.this
     function = isinstance(target, exp.Table) and isinstance(target.this, exp.Anonymous)
-    if isinstance(target, exp.Lateral) or (function and not _names_table(target)):
+    if function and not _names_table(target) and not _is_trivial(join, side):
+        # Of the columns before it a table function without LATERAL sees none.
+        target, function = _as_query(target), False
+    elif isinstance(target, exp.Lateral) or (function and not _names_table(target)):
         return _lateral_join(binder, join, scope, before, side)
     if method not in ("", "NATURAL"):
         raise refused(join, method)
@@ -364,6 +367,21 @@ def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
         return f"{before} {word} {sql}" + (" ON TRUE" if side else "")
     test = binder.condition(condition, scope, "Join")
     return f"{before} {_SIDES[side]} {sql} ON {test.sql}"
+
+
+def _is_trivial(join: exp.Join, side: str) -> bool:
+    on = join.args.get("on")
+    always = on is None or (isinstance(on, exp.Boolean) and bool(on.this))
+    plain = (join.kind or "").upper() not in ("SEMI", "ANTI") and not join.method
+    return always and plain and not side and not join.args.get("using")
+
+
+def _as_query(function: exp.Table) -> exp.Subquery:
+    """``range(3) AS r(n)`` as ``(SELECT * FROM range(3)) AS r(n)``."""
+    call = exp.Table(this=function.this.copy())
+    alias = function.args.get("alias")
+    query = exp.select("*").from_(call)
+    return exp.Subquery(this=query, alias=alias.copy() if alias is not None else None)
 
 
 def _names_table(table: exp.Table) -> bool:
