@@ -371,6 +371,7 @@ _MAPPING_ADVICE = (
     "('delta.columnMapping.mode' = 'name')"
 )
 
+
 def _refuse_mask(_change: Alteration, _column: TableColumn) -> None:
     raise unsupported("column masks")
 

@@ -85,6 +85,11 @@ def months_sql(interval: str) -> str:
     return f"(datepart('year', {interval}) * 12 + datepart('month', {interval}))"
 
 
+def path_key_sql(sql: str) -> str:
+    """Return a name as a path of the translation writes it between quotes."""
+    return rf"replace(replace({sql}, '\', '\\'), '''', '\'')"
+
+
 def text_sql(value: str) -> str:
     """Return a DuckDB string literal."""
     if "\0" in value:

@@ -363,7 +363,7 @@ def _order_item(
 ) -> str | None:
     """Return what DuckDB orders by: ``None`` for a constant, which orders nothing."""
     node = item.this
-    position = ordinal(node)
+    position = ordinal(node, binder)
     if position is not None:
         if not 1 <= position <= len(values):
             raise SqlError(
