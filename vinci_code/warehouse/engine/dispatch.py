@@ -224,8 +224,8 @@ def _unsupported_object(reader: Reader, verb: str) -> SqlError:
 _OBJECTS = frozenset(
     (
         "BLOOMFILTER", "CONNECTION", "CREDENTIAL", "EXTERNAL", "FLOW", "FUNCTION", "GROUP",
-        "LOCATION", "MATERIALIZED", "POLICY", "PROCEDURE", "RECIPIENT", "SERVER", "SHARE", "STORAGE",
-        "STREAMING", "VARIABLE", "VOLUME",
+        "LOCATION", "MATERIALIZED", "POLICY", "PROCEDURE", "RECIPIENT", "SERVER", "SHARE",
+        "STORAGE", "STREAMING", "VARIABLE", "VOLUME",
     )
 )  # fmt: skip
 
