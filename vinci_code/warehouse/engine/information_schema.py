@@ -30,7 +30,7 @@ _RowsOf = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
 _OWNER_ID = "System user"
 
 
-# Documented views about things that the local warehouse has none of; their columns were not checked.
+# Documented views about things that the local warehouse has none of, whose columns were not checked.
 _REFUSED = frozenset(
     "catalog_privileges catalog_provider_share_usage connection_privileges connections "
     "credential_privileges credentials external_location_privileges external_locations "
