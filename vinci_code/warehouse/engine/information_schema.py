@@ -30,7 +30,7 @@ _RowsOf = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
 _OWNER_ID = "System user"
 
 
-# Documented views about things that the local warehouse has none of, whose columns were not checked.
+# Documented views about things of which the local warehouse has none; their columns are not known.
 _REFUSED = frozenset(
     "catalog_privileges catalog_provider_share_usage connection_privileges connections "
     "credential_privileges credentials external_location_privileges external_locations "

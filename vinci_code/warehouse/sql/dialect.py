@@ -134,7 +134,7 @@ class WarehouseParser(DatabricksParser):
         # sqlglot passes over a comma that nothing follows.
         def required() -> Any:
             found = parse_method()
-            if found is None and self._prev is not None and self._prev.token_type == sep:
+            if found is None and self._index and self._prev.token_type == sep:
                 self.raise_error("Expected something behind the comma")
             return found
 
