@@ -371,10 +371,23 @@ _MAPPING_ADVICE = (
     "('delta.columnMapping.mode' = 'name')"
 )
 
+
+def _refuse_mask(_change: Alteration, _column: TableColumn) -> None:
+    raise unsupported("column masks")
+
+
+def _refuse_tags(_change: Alteration, _column: TableColumn) -> None:
+    raise unsupported("tags of a column")
+
+
 _COLUMN_ACTIONS: tuple[tuple[tuple[str, ...], Callable[[Alteration, TableColumn], None]], ...] = (
     (("COMMENT",), _column_comment),
     (("SET", "DEFAULT"), _column_set_default),
     (("DROP", "DEFAULT"), _column_drop_default),
+    (("SET", "MASK"), _refuse_mask),
+    (("DROP", "MASK"), _refuse_mask),
+    (("SET", "TAGS"), _refuse_tags),
+    (("UNSET", "TAGS"), _refuse_tags),
     (("SET", "NOT", "NULL"), _column_set_not_null),
     (("DROP", "NOT", "NULL"), _column_drop_not_null),
     (("FIRST",), lambda change, column: _column_move(change, column, first=True)),

@@ -45,6 +45,7 @@ from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql import parse
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.query import TranslatedQuery
+from vinci_code.warehouse.sql.types import with_nullable_fields
 
 _MAX_CLUSTER_COLUMNS = 4
 
@@ -271,12 +272,12 @@ class _Creation:
                 "Schema may not be specified in a Create Table As Select (CTAS) statement.",
             )
         query = parse.parse_statement(definition.query).copy()
-        if not isinstance(query, exp.Query):
+        if not isinstance(query, (exp.Query, exp.Values)):
             raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
         read_files.stage_calls(self.work, query)
         self.translated = self.work.translate(query)
         return [
-            TableColumn(column.name, column.type, "", comment=column.comment)
+            TableColumn(column.name, with_nullable_fields(column.type), "", comment=column.comment)
             for column in self.translated.columns
         ]
 

@@ -193,6 +193,9 @@ def _drop(work: Work, reader: Reader) -> Result:
         return drop.drop_view(work, reader)
     if reader.accept("VOLUME"):
         return volume_statements.drop_volume(work, reader)
+    for kind in ("VARIABLE", "FUNCTION"):
+        if reader.accept("TEMPORARY", kind):
+            raise unsupported(f"DROP TEMPORARY {kind}")
     raise _unsupported_object(reader, "DROP")
 
 
@@ -220,9 +223,9 @@ def _unsupported_object(reader: Reader, verb: str) -> SqlError:
 
 _OBJECTS = frozenset(
     (
-        "BLOOMFILTER", "CONNECTION", "CREDENTIAL", "EXTERNAL", "FUNCTION", "GROUP", "LOCATION",
-        "MATERIALIZED", "POLICY", "PROCEDURE", "RECIPIENT", "SERVER", "SHARE", "STORAGE",
-        "STREAMING", "VARIABLE", "VOLUME",
+        "BLOOMFILTER", "CONNECTION", "CREDENTIAL", "EXTERNAL", "FLOW", "FUNCTION", "GROUP",
+        "LOCATION", "MATERIALIZED", "POLICY", "PROCEDURE", "RECIPIENT", "SERVER", "SHARE",
+        "STORAGE", "STREAMING", "VARIABLE", "VOLUME",
     )
 )  # fmt: skip
 
@@ -389,7 +392,8 @@ def _compound(session: EngineSession, text: str, parameters: Sequence[Parameter]
         session.abort()
         raise unsupported("a compound statement, BEGIN … END, in a transaction")
     statements = split_compound(text)
-    queries = [isinstance(own_expression(statement), exp.Query) for statement in statements]
+    expressions = [own_expression(statement) for statement in statements]
+    queries = [isinstance(one, (exp.Query, exp.Values)) for one in expressions]
     if any(queries[:-1]):
         raise unsupported("a query before the end of a compound statement, BEGIN … END")
     if any(parameter.name is None for parameter in parameters):

@@ -26,8 +26,6 @@ from vinci_code.warehouse.sql.query_context import Relation
 
 def update(work: Work, expression: exp.Update) -> Result:
     """Run UPDATE."""
-    if expression.args.get("from_") is not None or expression.args.get("from") is not None:
-        raise unsupported("UPDATE … FROM")
     state, alias = dml_target(work, expression.this, "UPDATE")
     check_append_only(state)
     relation, rows = table_relation(work, state)
@@ -65,8 +63,6 @@ def update(work: Work, expression: exp.Update) -> Result:
 
 def delete(work: Work, expression: exp.Delete) -> Result:
     """Run DELETE."""
-    if expression.args.get("using") or expression.args.get("returning"):
-        raise unsupported("DELETE … USING")
     state, alias = dml_target(work, expression.this, "DELETE")
     check_append_only(state)
     relation, rows = table_relation(work, state)
@@ -147,11 +143,6 @@ def dml_target(work: Work, table: exp.Expression, operation: str) -> tuple[Table
 
 def _where(work: Work, expression: exp.Update | exp.Delete, alias: str, relation: Relation) -> str:
     where = expression.args.get("where")
-    for name in ("order", "limit"):
-        if expression.args.get(name) is not None:
-            raise SqlError(
-                "PARSE_SYNTAX_ERROR", "42601", f"Syntax error at or near '{name.upper()}'."
-            )
     if where is None:
         return ""
     operation = type(expression).__name__.upper()

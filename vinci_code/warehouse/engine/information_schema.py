@@ -22,11 +22,23 @@ from vinci_code.warehouse.engine.catalog_view import (
 from vinci_code.warehouse.engine.model import CheckConstraint, KeyConstraint
 from vinci_code.warehouse.engine.names import TableName
 from vinci_code.warehouse.engine.transactions import Transaction
+from vinci_code.warehouse.sql.errors import unsupported
 from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, TIMESTAMP, Column, SqlType
 
 _RowsOf = Callable[[CatalogView, list[str]], Iterator[tuple[Any, ...]]]
 _OWNER_ID = "System user"
+
+
+# Documented views about things of which the local warehouse has none; their columns are not known.
+_REFUSED = frozenset(
+    "catalog_privileges catalog_provider_share_usage connection_privileges connections "
+    "credential_privileges credentials external_location_privileges external_locations "
+    "metastore_privileges metastores parameters providers recipient_allowed_ip_ranges "
+    "recipient_tokens recipients routine_columns routine_privileges routines schema_privileges "
+    "schema_share_usage share_recipient_privileges shares storage_credential_privileges "
+    "storage_credentials table_privileges table_share_usage volume_privileges".split()
+)
 
 
 def relation(
@@ -41,6 +53,8 @@ def relation(
     view = CatalogView(catalogs)
     known = view.catalogs()
     table = TABLES.get(name.name)
+    if table is None and name.name in _REFUSED:
+        raise unsupported(f"the view information_schema.{name.name}")
     if name.catalog not in known or table is None:
         return None
     chosen = known if name.catalog == SYSTEM_CATALOG else [name.catalog]

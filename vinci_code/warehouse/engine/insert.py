@@ -36,7 +36,6 @@ _OVERFLOWS = ("CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 def insert(work: Work, expression: exp.Insert) -> Result:
     """Run INSERT INTO, INSERT OVERWRITE and INSERT INTO … REPLACE WHERE."""
-    _refuse_insert_forms(expression)
     table, names = _insert_target(expression)
     state = work.transaction.target(work.name(work.table_parts(table)))
     overwrite = bool(expression.args.get("overwrite"))
@@ -169,16 +168,6 @@ def by_position(state: TableState, source: TranslatedQuery) -> InsertPlan:
     return InsertPlan(source, columns, list(range(len(columns))))
 
 
-def _refuse_insert_forms(expression: exp.Insert) -> None:
-    if expression.args.get("partition") or expression.find(exp.Partition):
-        raise unsupported("INSERT … PARTITION (…)")
-    for name in ("returning", "conflict", "exists", "is_function", "stored", "settings"):
-        if expression.args.get(name):
-            raise SqlError(
-                "PARSE_SYNTAX_ERROR", "42601", f"Syntax error at or near '{name.upper()}'."
-            )
-
-
 def _insert_target(expression: exp.Insert) -> tuple[exp.Table, list[str] | None]:
     this = expression.this
     if isinstance(this, exp.Schema) and not this.expressions:
@@ -223,10 +212,7 @@ def _insert_plan(
 def _insert_source(expression: exp.Insert) -> exp.Expression:
     source: exp.Expression | None = expression.args.get("expression")
     if source is None:
-        table = expression.args.get("source")
-        if not isinstance(table, exp.Table):
-            raise unsupported("INSERT without a query")
-        source = exp.select("*").from_(table.copy())
+        raise unsupported("INSERT without a query")
     source = source.pop()  # it is a copy already, and may be long
     with_ = expression.args.get("with_")
     if with_ is not None:

@@ -39,6 +39,7 @@ from vinci_code.warehouse.engine.transactions import (
 )
 from vinci_code.warehouse.engine.work import Work
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.parse import SCHEMA_EVOLUTION
 from vinci_code.warehouse.sql.query_context import Relation
 from vinci_code.warehouse.sql.types import Column
 
@@ -84,11 +85,12 @@ class _Sides:
 
 def merge(work: Work, expression: exp.Merge) -> Result:
     """Run MERGE INTO."""
-    if expression.args.get("using_cond") or expression.args.get("returning"):
-        raise unsupported("MERGE with USING (…) columns or RETURNING")
     state, alias = dml_target(work, expression.this, "MERGE")
     relation, rows = table_relation(work, state)
-    source = _source(work, expression.args["using"])
+    _refuse_hidden_tables(expression)
+    source = _source(work, expression.args["using"], expression.args.get("with_"))
+    if expression.meta.get(SCHEMA_EVOLUTION):
+        _refuse_evolution(relation, source[1])
     if source[0].lower() == alias.lower():
         raise SqlError(
             "AMBIGUOUS_REFERENCE",
@@ -139,7 +141,30 @@ def merge(work: Work, expression: exp.Merge) -> Result:
     )
 
 
-def _source(work: Work, using: exp.Expression) -> tuple[str, Relation]:
+def _refuse_hidden_tables(expression: exp.Merge) -> None:
+    """Common tables are read by the source alone: elsewhere the name would mean a stored table."""
+    with_ = expression.args.get("with_")
+    if with_ is None:
+        return
+    names = {table.alias.lower() for table in with_.expressions}
+    clauses = [expression.args["on"], *expression.args["whens"].expressions]
+    tables = [expression.this, *(one for node in clauses for one in node.find_all(exp.Table))]
+    if any(not table.args.get("db") and table.name.lower() in names for table in tables):
+        raise unsupported("a common table of a MERGE outside of its source")
+
+
+def _refuse_evolution(target: Relation, source: Relation) -> None:
+    """Where both have the same columns there is nothing to evolve."""
+    sides = [
+        {column.name.lower(): column.type for column in one.columns} for one in (target, source)
+    ]
+    if sides[0] != sides[1]:
+        raise unsupported("MERGE WITH SCHEMA EVOLUTION of a source with other columns")
+
+
+def _source(
+    work: Work, using: exp.Expression, with_: exp.Expression | None
+) -> tuple[str, Relation]:
     function = using.this if isinstance(using, exp.Table) else None
     if isinstance(function, exp.Anonymous) and function.name.lower() != "identifier":
         raise syntax_error("(", using.sql(dialect="databricks"))
@@ -150,12 +175,15 @@ def _source(work: Work, using: exp.Expression) -> tuple[str, Relation]:
     if not alias and isinstance(using, exp.Table):
         alias = using.name
     alias = alias or "_merge_using"
-    translated = work.translate(exp.select("*").from_(using.copy()))
+    query = exp.select("*").from_(using.copy())
+    if with_ is not None:
+        query.set("with_", with_.copy())
+    translated = work.translate(query)
     columns = tuple(
         Column(item.name, item.type, item.nullable, item.comment) for item in translated.columns
     )
     rows = f"({translated.duckdb_sql})"
-    if not isinstance(using, exp.Table):
+    if with_ is not None or not isinstance(using, exp.Table):
         # DuckDB leaves out what cannot match, and with it the errors that it would have raised.
         rows, _ = work.stage(f"SELECT * FROM {rows}")
     return alias, Relation(rows, columns, (alias,), translated.physical)

@@ -130,7 +130,7 @@ class Work:
     def translate_text(self, text: str) -> TranslatedQuery:
         """Translate the text of a query."""
         expression = parse.parse_statement(text)
-        if not isinstance(expression, exp.Query):
+        if not isinstance(expression, (exp.Query, exp.Values)):
             raise SqlError("PARSE_SYNTAX_ERROR", "42601", "Syntax error: a query was expected.")
         return self.translate(expression.copy())
 

@@ -128,6 +128,42 @@ class WarehouseParser(DatabricksParser):
             self.raise_error("Expected the end of a table's name")
         return table
 
+    def _parse_csv(
+        self, parse_method: Callable[[], Any], sep: TokenType = TokenType.COMMA
+    ) -> list[Any]:
+        # sqlglot passes over a comma that nothing follows.
+        def required() -> Any:
+            found = parse_method()
+            if found is None and self._index and self._prev.token_type == sep:
+                self.raise_error("Expected something behind the comma")
+            return found
+
+        return super()._parse_csv(required, sep)
+
+    def _parse_star_op(self, *keywords: str) -> list[exp.Expr] | None:
+        return super()._parse_star_op(*(word for word in keywords if word != "EXCLUDE"))
+
+    def _parse_subquery(
+        self, this: exp.Expr | None, parse_alias: bool = True
+    ) -> exp.Subquery | None:
+        # sqlglot expects the alias before TABLESAMPLE, Databricks behind it.
+        found = super()._parse_subquery(this, parse_alias)
+        if found is not None and parse_alias and found.args.get("sample") is not None:
+            if found.args.get("alias") is not None:
+                self.raise_error("Expected TABLESAMPLE before the alias", self._prev)
+            found.set("alias", self._parse_table_alias())
+        return found
+
+    def _parse_version(self) -> exp.Version | None:
+        # Where AS OF is missing sqlglot reads it all the same.
+        index = self._index
+        version = super()._parse_version()
+        if version is not None:
+            words = [token.text.upper() for token in self._tokens[index : index + 4]]
+            if "AS OF" not in " ".join(words):
+                self.raise_error("Expected AS OF", self._tokens[index])
+        return version
+
     def _parse_group(self, *given: Any, **named: Any) -> exp.Group | None:
         # GROUP BY DISTINCT would be read as GROUP BY.
         if (
@@ -329,15 +365,19 @@ class Warehouse(Databricks):
 
 _DIALECT = Warehouse()
 
+# Words of other dialects, which are names as any other: SELECT a ISNULL names a column.
+_NAMES = frozenset(
+    "ASOF FETCH GLOB ISNULL KEEP LOCK MATCH_RECOGNIZE NOTNULL OPERATOR OVERLAPS STRAIGHT_JOIN "
+    "XOR".split()
+) | {"CONNECT BY", "SIMILAR TO"}
+_WORDS = {word: kind for word, kind in Databricks.Tokenizer.KEYWORDS.items() if word not in _NAMES}
 # What sqlglot calls the words and symbols of Databricks SQL, and the two words that are one to it.
 _TOKENS: dict[str, TokenType] = {
     **Databricks.Tokenizer.SINGLE_TOKENS,
-    **{word: kind for word, kind in Databricks.Tokenizer.KEYWORDS.items() if " " not in word},
+    **{word: kind for word, kind in _WORDS.items() if " " not in word},
 }
 _PAIRS: dict[tuple[str, ...], TokenType] = {
-    tuple(words.split()): kind
-    for words, kind in Databricks.Tokenizer.KEYWORDS.items()
-    if " " in words
+    tuple(words.split()): kind for words, kind in _WORDS.items() if " " in words
 }
 
 

@@ -49,6 +49,9 @@ class BadRecordError(ValueError):
     """A JSON value does not fit the schema."""
 
 
+_Steps = tuple[tuple[str, Any], ...]
+
+# Of the paths that ``:`` and ``[]`` are made into, which nobody but the translation writes.
 _STEP = re.compile(
     r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[(?P<star>\*)\]|"
     r"\[(?P<loose>~?)(?P<quote>['\"])(?P<key>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\]|(?P<wild>\.\*)",
@@ -56,20 +59,67 @@ _STEP = re.compile(
 )
 
 
+# Of the paths that get_json_object and variant_get take, as Spark's parsers of them: a backslash is
+# a character as any other.
+_OBJECT_STEP = re.compile(
+    r"\.\s*(?P<name>[^.\[]+)|\[\s*(?P<index>\d+)\]|\[(?P<star>\*)\]|\s*\['\s*(?P<key>[^']+)'\]"
+)
+_VARIANT_STEP = re.compile(
+    r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]|\['(?P<single>[^']*)'\]|\[\"(?P<double>[^\"]*)\"\]"
+)
+_LARGEST_INDEX = 2**31 - 1
+
+
 @lru_cache(maxsize=4096)
-def parse_path(path: str) -> tuple[tuple[str, Any], ...] | None:
-    """Return the steps of ``$.a[0]['b']``, or ``None`` where it is no path."""
+def parse_path(path: str) -> _Steps | None:
+    """Return the steps of a path of the translation, or ``None`` where it is no path."""
+    return _steps(path, _STEP, _step)
+
+
+@lru_cache(maxsize=4096)
+def parse_object_path(path: str) -> _Steps | None:
+    """Return the steps of a path for ``get_json_object``, or ``None`` where it is no path."""
+    return _steps(path, _OBJECT_STEP, _object_step)
+
+
+@lru_cache(maxsize=4096)
+def parse_variant_path(path: str) -> _Steps | None:
+    """Return the steps of a path for ``variant_get``, or ``None`` where it is no path."""
+    return _steps(path, _VARIANT_STEP, _variant_step)
+
+
+def _steps(
+    path: str, step: re.Pattern[str], read_step: Callable[[re.Match[str]], tuple[str, Any]]
+) -> _Steps | None:
     if not path.startswith("$"):
         return None
     steps: list[tuple[str, Any]] = []
     position = 1
     while position < len(path):
-        match = _STEP.match(path, position)
+        match = step.match(path, position)
         if match is None:
             return None
-        steps.append(_step(match))
+        steps.append(read_step(match))
         position = match.end()
+    if any(kind == "index" and place > _LARGEST_INDEX for kind, place in steps):
+        return None
     return tuple(steps)
+
+
+def _object_step(match: re.Match[str]) -> tuple[str, Any]:
+    if match["index"] is not None:
+        return "index", int(match["index"])
+    if match["star"] is not None:
+        return "star", None
+    name = match["name"] or match["key"]
+    # All the fields of an object, which finds nothing.
+    return ("fields", None) if name == "*" else ("key", name)
+
+
+def _variant_step(match: re.Match[str]) -> tuple[str, Any]:
+    if match["index"] is not None:
+        return "index", int(match["index"])
+    return "key", match[str(match.lastgroup)]
 
 
 def _step(match: re.Match[str]) -> tuple[str, Any]:
@@ -86,7 +136,7 @@ def _step(match: re.Match[str]) -> tuple[str, Any]:
 _MISSING = object()
 
 
-def walk(value: Any, steps: tuple[tuple[str, Any], ...]) -> Any:
+def walk(value: Any, steps: _Steps) -> Any:
     """Return what a path finds; several finds of ``[*]`` are a list, ``_MISSING`` for none."""
     for number, (kind, name) in enumerate(steps):
         rest = steps[number + 1 :]
@@ -120,9 +170,20 @@ def _take(value: Any, kind: str, name: Any) -> Any:
 
 def get_json_object(text: str | None, path: str | None) -> str | None:
     """Return what a path finds in JSON text: text as it is, anything else as JSON."""
+    return _json_text(text, path, parse_object_path)
+
+
+def json_path(text: str | None, path: str | None) -> str | None:
+    """Return what a path of the translation finds in JSON text, as ``get_json_object``."""
+    return _json_text(text, path, parse_path)
+
+
+def _json_text(
+    text: str | None, path: str | None, parse: Callable[[str], _Steps | None]
+) -> str | None:
     if text is None or path is None:
         return None
-    steps = parse_path(path)
+    steps = parse(path)
     if steps is None:
         return None
     try:
@@ -144,9 +205,20 @@ def variant_get(text: str | None, path: str | None) -> str | None:
     Raises:
         SqlError: ``INVALID_VARIANT_GET_PATH``.
     """
+    return _variant_part(text, path, parse_variant_path)
+
+
+def variant_path(text: str | None, path: str | None) -> str | None:
+    """Return what a path of the translation finds in a VARIANT, as ``variant_get``."""
+    return _variant_part(text, path, parse_path)
+
+
+def _variant_part(
+    text: str | None, path: str | None, parse: Callable[[str], _Steps | None]
+) -> str | None:
     if text is None or path is None:
         return None
-    steps = parse_path(path)
+    steps = parse(path)
     if steps is None or any(kind == "star" for kind, _ in steps):
         raise SqlError(
             "INVALID_VARIANT_GET_PATH",

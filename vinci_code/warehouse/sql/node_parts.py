@@ -28,31 +28,25 @@ _PARTS: dict[str, str] = {
     "Union": "this expression distinct with_ order limit offset sort",
     "Intersect": "this expression distinct with_ order limit offset sort",
     "Except": "this expression distinct with_ order limit offset sort",
-    "Values": "expressions alias with_ order limit offset pivots sample joins",
-    "Insert": (
-        "this expression by_name overwrite source with_ where partition returning conflict exists "
-        "is_function stored settings"
-    ),
-    "OnConflict": "action",
-    "Returning": "expressions",
-    "Partition": "expressions subpartition",
-    "Update": "this expressions where from_ order limit",
-    "Delete": "this where using returning order limit",
-    "Merge": "this using on whens with_ using_cond returning",
+    "Values": "expressions alias order limit offset pivots",
+    "Insert": "this expression by_name overwrite with_ where",
+    "Update": "this expressions where",
+    "Delete": "this where",
+    "Merge": "this using on whens with_",
     "Whens": "expressions",
     "When": "matched source condition then",
     "Describe": "this style",
     # --- relations
     "From": "this",
-    "Table": "this db catalog alias joins pivots sample version when",
-    "Subquery": "this alias joins pivots sample order limit offset with_ sort distribute",
+    "Table": "this db catalog alias joins pivots sample version",
+    "Subquery": "this alias joins pivots sample order limit offset sort distribute",
     "TableAlias": "this columns",
     "Schema": "this expressions",
-    "Join": "this side kind on using method hint",
-    "Lateral": "this alias view outer joins",
+    "Join": "this side kind on using method",
+    "Lateral": "this alias view outer",
     "With": "expressions recursive",
     "CTE": "this alias",
-    "TableSample": "percent rows size seed",
+    "TableSample": "percent size seed",
     "Version": "this kind expression",
     "Pivot": "expressions fields unpivot alias columns pivot_column_naming include_nulls",
     "PivotAlias": "this alias",
@@ -64,7 +58,7 @@ _PARTS: dict[str, str] = {
     "Rollup": "expressions",
     "Cube": "expressions",
     "GroupingSets": "expressions",
-    "Order": "expressions this",
+    "Order": "expressions",
     "Sort": "expressions",
     "Distribute": "expressions",
     "Cluster": "expressions",
@@ -110,7 +104,7 @@ _PARTS: dict[str, str] = {
     "Tuple": "expressions",
     "Between": "this low high",
     "In": "this expressions query",
-    "Exists": "this with_",
+    "Exists": "this",
     "Case": "this ifs default",
     "If": "this true",
     "Cast": "this to safe",
@@ -126,17 +120,17 @@ _PARTS: dict[str, str] = {
     "Anonymous": "this expressions",
     "Kwarg": _OF_TWO,
     "Lambda": "this expressions",
-    "CurrentDate": "this",
-    "CurrentTime": "this",
-    "CurrentTimestamp": "this",
-    "CurrentUser": "this",
-    "Localtimestamp": "this",
+    "CurrentDate": "",
+    "CurrentTime": "",
+    "CurrentTimestamp": "",
+    "CurrentUser": "",
+    "Localtimestamp": "",
     "SessionUser": "",
     "Filter": _OF_TWO,
     "WithinGroup": _OF_TWO,
     "IgnoreNulls": "this",
     "RespectNulls": "this",
-    "Window": "this alias over partition_by order spec first",
+    "Window": "this alias over partition_by order spec",
     "WindowSpec": "kind start start_side end end_side",
 }
 PARTS = {name: frozenset(parts.split()) for name, parts in _PARTS.items()}
@@ -147,9 +141,24 @@ _FOREIGN = {
     ("Insert", "alternative"): "OR",
     ("Insert", "ignore"): "IGNORE",
     ("Insert", "default"): "DEFAULT",
+    ("Insert", "conflict"): "ON",
+    ("Insert", "exists"): "IF",
+    ("Insert", "is_function"): "FUNCTION",
+    ("Insert", "returning"): "RETURNING",
+    ("Insert", "settings"): "SETTINGS",
+    ("Insert", "stored"): "STORED",
     ("Delete", "tables"): "FROM",
     ("Delete", "cluster"): "ON",
+    ("Delete", "limit"): "LIMIT",
+    ("Delete", "order"): "ORDER",
+    ("Delete", "returning"): "RETURNING",
+    ("Delete", "using"): "USING",
+    ("Update", "from_"): "FROM",
+    ("Update", "limit"): "LIMIT",
+    ("Update", "order"): "ORDER",
     ("Update", "returning"): "RETURNING",
+    ("Merge", "returning"): "RETURNING",
+    ("Merge", "using_cond"): "USING",
     ("Select", "into"): "INTO",
     ("Select", "locks"): "FOR",
     ("Select", "prewhere"): "PREWHERE",
@@ -165,6 +174,19 @@ _FOREIGN = {
     ("Ordered", "with_fill"): "WITH",
     ("Distinct", "on"): "ON",
     ("Group", "totals"): "TOTALS",
+}
+
+# Of the parts that hold words, those that are looked at.
+_WORDS = {
+    ("Join", "side"): ("LEFT", "RIGHT", "FULL"),
+    ("Join", "kind"): ("INNER", "CROSS", "OUTER", "SEMI", "ANTI"),
+    ("Join", "method"): ("NATURAL",),
+    ("Version", "this"): ("VERSION", "TIMESTAMP"),
+    ("Version", "kind"): ("AS OF",),
+    ("Window", "over"): ("OVER",),
+    ("WindowSpec", "kind"): ("ROWS", "RANGE"),
+    ("WindowSpec", "start_side"): ("PRECEDING", "FOLLOWING"),
+    ("WindowSpec", "end_side"): ("PRECEDING", "FOLLOWING"),
 }
 
 # Of the table that a statement writes to. A name alone, for INSERT; with an alias, for the others.
@@ -192,8 +214,13 @@ def require_known_parts(expression: exp.Expression, text: str) -> None:
         if parts is None:
             raise unsupported(f"{_words(node)}, which it does not know")
         for key, value in node.args.items():
-            if key not in parts and not _is_nothing(value):
+            if _is_nothing(value):
+                continue
+            if key not in parts:
                 raise _refusal(node, key, text)
+            words = _WORDS.get((name, key))
+            if words is not None and str(value).upper() not in words:
+                raise syntax_error(str(value).upper(), text)
         check = _CHECKS.get(name)
         if check is not None:
             check(node, text)

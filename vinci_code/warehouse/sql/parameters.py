@@ -15,6 +15,7 @@ from typing import Protocol
 from vinci_code.warehouse.sql.coercion import common_type, interval_units
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.texts import (
+    java_float,
     parse_date,
     parse_interval,
     parse_timestamp,
@@ -92,10 +93,10 @@ def bind_parameter(binder: Markers, parameter: Parameter) -> Typed:
     """
     kind = _declared_type(parameter)
     value = _bound_value(parameter, kind, binder.zone)
-    name = f":{parameter.name}" if parameter.name else "?"
+    name = _shown(parameter, kind, value)
     if value is None:
         return Typed(f"CAST(NULL AS {kind.duckdb()})", kind, name, constant=None)
-    constant: object = _constant(parameter, kind)
+    constant: object = _constant(parameter, kind, value)
     marker = binder.bind_value(value)
     if kind.is_interval:
         function = "to_months" if kind.is_month_interval else "to_microseconds"
@@ -104,12 +105,37 @@ def bind_parameter(binder: Markers, parameter: Parameter) -> Typed:
     return Typed(f"CAST({marker} AS {kind.duckdb()})", kind, name, False, constant)
 
 
-def _constant(parameter: Parameter, kind: SqlType) -> object:
+# Longer texts are data, whose names nobody reads.
+_LONGEST_NAME = 255
+
+
+def _shown(parameter: Parameter, kind: SqlType, value: object) -> str:
+    """Return what a result column made of the parameter is named: as its literal would be."""
+    marker = f":{parameter.name}" if parameter.name else "?"
+    if parameter.value is None:
+        return marker if kind.is_nested else "NULL"
+    if kind.is_string:
+        return parameter.value if len(parameter.value) <= _LONGEST_NAME else marker
+    if kind.is_integral or kind.name in ("DECIMAL", "BOOLEAN"):
+        return str(value)
+    if kind.name in ("FLOAT", "DOUBLE"):
+        return java_float(str(value))
+    return f"DATE '{value}'" if kind.name == "DATE" else marker
+
+
+def _constant(parameter: Parameter, kind: SqlType, value: object) -> object:
+    """Return the value as a literal would have it: a parameter is one, but for where it stands."""
     if kind.is_string:
         return parameter.value
-    if kind.is_integral and parameter.value is not None:
+    if parameter.value is None:
+        return MISSING
+    if kind.is_integral:
         return int(parameter.value)
-    return MISSING
+    if kind.name == "DECIMAL":
+        return Decimal(str(value))
+    if kind.name in ("FLOAT", "DOUBLE"):
+        return float(str(value))
+    return value == "true" if kind.name == "BOOLEAN" else MISSING
 
 
 def _declared_type(parameter: Parameter) -> SqlType:

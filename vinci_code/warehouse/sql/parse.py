@@ -11,7 +11,7 @@ from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from vinci_code.warehouse.sql.dialect import UnexpectedTokenError, parse_tokens, tokenize
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error, too_complex
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error, too_complex, unsupported
 from vinci_code.warehouse.sql.lexemes import lexemes
 from vinci_code.warehouse.sql.node_parts import require_known_parts
 
@@ -20,6 +20,8 @@ MAX_STATEMENT_BYTES = 16 * 1024 * 1024
 CACHED_TEXT = 20_000
 # sqlglot warns when it falls back to an uninterpreted command; the fallback is seen by its type.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
+# Of a MERGE: told among what is known of its node.
+SCHEMA_EVOLUTION = "schema_evolution"
 QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE")
 DML_WORDS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -94,8 +96,142 @@ def _parse(text: str) -> exp.Expression:
     for token, following in pairwise(tokens):
         if token.token_type == TokenType.SEMICOLON:
             raise _unexpected(following, text)
+        if token.token_type == TokenType.COMMA:
+            _require_item(following, text)
+    if tokens[-1].token_type == TokenType.COMMA:
+        raise _unexpected(None, text)
     _number_markers(tokens)
-    return _read(tokens, text)
+    evolves = _takes_schema_evolution(tokens)
+    expression = _read(_with_selects(tokens, text), text)
+    if evolves:
+        expression.meta[SCHEMA_EVOLUTION] = True
+    return expression
+
+
+# What no item of a list begins with; sqlglot passes over the comma before it.
+_NO_ITEM = (
+    TokenType.COMMA,
+    TokenType.R_PAREN,
+    TokenType.WHERE,
+    TokenType.GROUP_BY,
+    TokenType.ORDER_BY,
+    TokenType.HAVING,
+    TokenType.JOIN,
+    TokenType.UNION,
+)
+
+
+def _require_item(token: Token, text: str) -> None:
+    """Refuse a comma behind the last item of a list."""
+    if token.token_type == TokenType.FROM:
+        raise SqlError(
+            "TRAILING_COMMA_IN_SELECT",
+            "42601",
+            "Trailing comma detected in SELECT clause. Remove the trailing comma before the FROM "
+            "clause.",
+        )
+    if token.token_type in _NO_ITEM:
+        raise _unexpected(token, text)
+
+
+def _takes_schema_evolution(tokens: list[Token]) -> bool:
+    """Take ``WITH SCHEMA EVOLUTION`` out of a MERGE; sqlglot does not know it."""
+    words = [token.text.upper() for token in tokens[:4]]
+    if words[1:] != ["WITH", "SCHEMA", "EVOLUTION"] or words[0] not in ("MERGE", "INSERT"):
+        return False
+    if words[0] == "INSERT":
+        raise unsupported("INSERT WITH SCHEMA EVOLUTION")
+    del tokens[1:4]
+    return True
+
+
+# Behind which a query begins.
+_BEFORE_A_QUERY = (
+    TokenType.UNION,
+    TokenType.EXCEPT,
+    TokenType.INTERSECT,
+    TokenType.ALL,
+    TokenType.DISTINCT,
+)
+_NAMES = (TokenType.VAR, TokenType.IDENTIFIER)
+
+
+def _with_selects(tokens: list[Token], text: str) -> list[Token]:
+    """Write ``TABLE t`` as ``SELECT * FROM t``, and the same before VALUES behind WITH.
+
+    sqlglot has no node for either; both are queries of Databricks:
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-qry-query
+    """
+    first = tokens[0].token_type
+    if not any(token.token_type in (TokenType.TABLE, TokenType.VALUES) for token in tokens):
+        return tokens
+    found: list[Token] = []
+    depth = 0
+    for index, token in enumerate(tokens):
+        kind = token.token_type
+        depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
+        main = (
+            depth == 0
+            and first == TokenType.WITH
+            and tokens[index - 1].token_type == TokenType.R_PAREN
+        )
+        if kind == TokenType.TABLE and (main or _begins_query(tokens, index)):
+            _require_name_alone(tokens, index + 1, text)
+            found += _select_star(token)
+        elif kind == TokenType.VALUES and main and not _writes(tokens):
+            found += [*_select_star(token), token]
+        else:
+            found.append(token)
+    return found
+
+
+def _begins_query(tokens: list[Token], index: int) -> bool:
+    if index == 0:
+        return True
+    before = tokens[index - 1].token_type
+    if before == TokenType.L_PAREN:
+        return index < 2 or tokens[index - 2].token_type not in _NAMES
+    if before in _BEFORE_A_QUERY:
+        return True
+    # INSERT INTO t TABLE u, with a list of columns or without, and not INSERT INTO TABLE t.
+    return tokens[0].token_type == TokenType.INSERT and before in (*_NAMES, TokenType.R_PAREN)
+
+
+# What may stand behind ``TABLE t``: no alias, no condition and no join.
+_BEHIND_A_TABLE = (
+    TokenType.R_PAREN,
+    TokenType.UNION,
+    TokenType.EXCEPT,
+    TokenType.INTERSECT,
+    TokenType.ORDER_BY,
+    TokenType.SORT_BY,
+    TokenType.CLUSTER_BY,
+    TokenType.DISTRIBUTE_BY,
+    TokenType.LIMIT,
+    TokenType.OFFSET,
+)
+
+
+def _require_name_alone(tokens: list[Token], index: int, text: str) -> None:
+    while index < len(tokens):
+        if tokens[index].token_type in (TokenType.L_PAREN, TokenType.STRING, TokenType.NUMBER):
+            raise _unexpected(tokens[index], text)
+        index += 1
+        if index == len(tokens) or tokens[index].token_type in _BEHIND_A_TABLE:
+            return
+        if tokens[index].token_type != TokenType.DOT:
+            raise _unexpected(tokens[index], text)
+        index += 1
+    raise _unexpected(None, text)
+
+
+def _writes(tokens: list[Token]) -> bool:
+    return any(token.token_type in (TokenType.INSERT, TokenType.MERGE) for token in tokens)
+
+
+def _select_star(place: Token) -> list[Token]:
+    words = ((TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"), (TokenType.FROM, "FROM"))
+    return [Token(kind, word, start=place.start, end=place.end) for kind, word in words]
 
 
 def _number_markers(tokens: list[Token]) -> None:

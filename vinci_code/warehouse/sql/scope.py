@@ -80,6 +80,8 @@ class Scope:
         level: SQL of the recursion's level, in the step of a recursive query.
         queries: The sub-queries translated so far where there is a GROUP BY, so that the same one
             is the same SQL in SELECT.
+        grouping: The SQL of what grouping sets are made of, in order; ``None`` where there are no
+            grouping sets, and empty while they are not known.
     """
 
     parent: Scope | None = None
@@ -92,6 +94,7 @@ class Scope:
     windows: dict[str, object] = field(default_factory=dict)
     level: str = ""
     queries: dict[exp.Expr, BoundQuery] | None = None
+    grouping: list[str] | None = None
 
     def child(self) -> Scope:
         """Return a scope for a sub-query at this place."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -267,6 +267,20 @@ def from_sqlglot(expression: exp.DataType) -> SqlType:
     raise SqlError("UNSUPPORTED_DATATYPE", "0A000", f'Unsupported data type "{name}".')
 
 
+def with_nullable_fields(kind: SqlType) -> SqlType:
+    """Return a type all of whose fields take NULL, as Delta stores what a query answers."""
+    return replace(
+        kind,
+        element=kind.element and with_nullable_fields(kind.element),
+        key=kind.key and with_nullable_fields(kind.key),
+        value=kind.value and with_nullable_fields(kind.value),
+        fields=tuple(
+            replace(item, type=with_nullable_fields(item.type), nullable=True)
+            for item in kind.fields
+        ),
+    )
+
+
 def from_duckdb_type(kind: DuckDBPyType | str) -> SqlType:
     """Return the Databricks type that holds the values of a DuckDB type.
 
@@ -414,6 +428,8 @@ class _TypeReader:
         return SqlType(name, length=length)
 
     def _interval(self) -> SqlType:
+        if self._peek() == "":
+            raise unsupported("the type INTERVAL without units")
         unit = self._next().upper()
         if self._peek().upper() == "TO":
             self._next()

@@ -85,6 +85,12 @@ def months_sql(interval: str) -> str:
     return f"(datepart('year', {interval}) * 12 + datepart('month', {interval}))"
 
 
+def path_key_sql(sql: str) -> str:
+    """Return a name as a path of the translation writes it between quotes."""
+    doubled = f"replace({sql}, {text_sql(chr(92))}, {text_sql(chr(92) * 2)})"
+    return f"replace({doubled}, {text_sql(chr(39))}, {text_sql(chr(92) + chr(39))})"
+
+
 def text_sql(value: str) -> str:
     """Return a DuckDB string literal."""
     if "\0" in value:

@@ -28,10 +28,12 @@ def aggregate(names: str, low: int, high: int | None = -1) -> Callable[[Builder]
     return function(names, low, high, "aggregate")
 
 
-@aggregate("count", 0, None)
+@aggregate("count", 1, None)
 def build_count(call: FunctionCall) -> Typed:
     """Rows, or rows in which no argument is NULL."""
-    if not call.nodes or isinstance(call.nodes[0], exp.Star):
+    if any(node.find(exp.Star) for node in call.nodes):
+        if len(call.nodes) > 1 or call.nodes[0] != exp.Star():
+            raise unsupported("count of a star with EXCEPT, of a table, or beside other arguments")
         return Typed(f"count(*){call.suffix}", BIGINT, "count(1)", False)
     name = f"count({call.distinct}{', '.join(arg.name for arg in call.args)})"
     if len(call.args) == 1:
@@ -137,8 +139,15 @@ def build_first(call: FunctionCall) -> Typed:
     value = call.args[0]
     ignore = call.ignore_nulls
     if len(call.args) == 2:
-        ignore = bool(call.constant(1, "ignoreNull"))
-    name = f"{call.name}({value.name})"
+        given = call.constant(1, "ignoreNull", BOOLEAN)
+        if call.modifiers.ignore_nulls is not None:
+            raise unsupported(f"{call.name} with ignoreNull beside IGNORE NULLS or RESPECT NULLS")
+        ignore = bool(given)
+    shown = call.name
+    if call.modifiers.ignore_nulls is not None:
+        # With the words first_value is shown as first.
+        shown = shown.removesuffix("_value") if shown != "any_value" else shown
+    name = f"{shown}({value.name})"
     last = call.name.startswith("last")
     if call.windowed:
         verb = "last_value" if last else "first_value"
@@ -149,9 +158,16 @@ def build_first(call: FunctionCall) -> Typed:
     return Typed(f"{verb}({value.sql}){call.suffixed(condition)}", value.type, name)
 
 
+def _refuse_nulls(call: FunctionCall) -> None:
+    call.looked_at.add("IGNORE NULLS")
+    if call.modifiers.ignore_nulls is False:
+        raise unsupported(f"RESPECT NULLS of {call.name}")
+
+
 @aggregate("collect_list array_agg", 1)
 def build_collect_list(call: FunctionCall) -> Typed:
     """The values that are not NULL; an empty array where there are none."""
+    _refuse_nulls(call)
     value = call.args[0]
     suffix = call.suffixed(f"{value.sql} IS NOT NULL")
     sql = f"coalesce(list({call.distinct}{value.sql}){suffix}, [])"
@@ -162,6 +178,7 @@ def build_collect_list(call: FunctionCall) -> Typed:
 @aggregate("collect_set", 1)
 def build_collect_set(call: FunctionCall) -> Typed:
     """The distinct values that are not NULL."""
+    _refuse_nulls(call)
     value = call.args[0]
     if not comparable(value.type):
         raise unexpected_input("collect_set", 1, "a type that is not MAP", value)
@@ -177,9 +194,19 @@ def build_listagg(call: FunctionCall) -> Typed:
     # NULL joins as the empty text does.
     separator = f"coalesce({call.text(1)}, '')" if len(call.args) == 2 else "''"
     order = f" ORDER BY {call.order}" if call.order else ""
+    if call.distinct and any(one.sql != value.sql for one in call.modifiers.order_values):
+        raise SqlError(
+            "INVALID_WITHIN_GROUP_EXPRESSION.MISMATCH_WITH_DISTINCT_INPUT",
+            "42K0K",
+            f"Invalid function `{call.name}` with WITHIN GROUP. The function is invoked with "
+            f"DISTINCT and WITHIN GROUP but expressions `{call.args[0].name}` and "
+            f"`{call.modifiers.order_shown}` do not match. The WITHIN GROUP ordering expression "
+            "must be picked from the function inputs.",
+        )
     sql = f"string_agg({call.distinct}{value.sql}, {separator}{order}){call.suffix}"
     shown = call.shown if len(call.args) == 2 else f"{call.shown[:-1]}, NULL)"
-    return Typed(sql, STRING, shown)
+    within = call.modifiers.order_shown
+    return Typed(sql, STRING, f"{shown} WITHIN GROUP (ORDER BY {within})" if within else shown)
 
 
 _STATISTICS = {
@@ -205,8 +232,8 @@ def build_statistic(call: FunctionCall) -> Typed:
 @aggregate("skewness", 1)
 def build_skewness(call: FunctionCall) -> Typed:
     """The skewness of the population, computed from its moments."""
-    if call.windowed or call.distinct:
-        raise unsupported("skewness with DISTINCT or OVER")
+    if call.windowed:
+        raise unsupported("OVER of skewness")
     x = call.argument(0, DOUBLE).sql
     suffix = call.suffix
     n, mean = f"count({x}){suffix}", f"avg({x}){suffix}"
@@ -238,19 +265,23 @@ def _share(call: FunctionCall, index: int = 1) -> tuple[str, bool]:
     node = call.nodes[index]
     if isinstance(node, exp.Anonymous) and str(node.this).lower() == "array":
         values = call.binder.expressions(node.expressions, call.scope)
-        return f"[{', '.join(_constant_share(call, value) for value in values)}]", True
-    return _constant_share(call, call.args[index]), False
+        if not values:
+            raise unsupported(f"{call.name} of no percentage")
+        return f"[{', '.join(_constant_share(call, index, value) for value in values)}]", True
+    if call.args[index].type.element is not None:
+        raise unsupported(f"{call.name} with percentages that are not written as array(…)")
+    return _constant_share(call, index, call.args[index]), False
 
 
-def _constant_share(call: FunctionCall, value: Typed) -> str:
-    if not value.is_constant or value.constant is None or not value.type.is_numeric:
-        raise SqlError(
-            "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
-            "42K09",
-            f'Cannot resolve "{call.shown}" due to data type mismatch: the input '
-            f'`percentage` should be a foldable "DOUBLE" expression; however, got "{value.name}".',
-        )
-    share = float(str(value.constant))
+def _constant_share(call: FunctionCall, index: int, value: Typed) -> str:
+    if value.constant is None:
+        raise _unexpected_null(call, "percentage")
+    if not value.is_constant or not (value.type.is_numeric or value.type.is_string):
+        raise call.not_foldable(index, "percentage", DOUBLE)
+    try:
+        share = float(str(value.constant))
+    except ValueError:
+        raise unexpected_input(call.name, index + 1, "DOUBLE", value) from None
     if not 0 <= share <= 1:
         raise SqlError(
             "DATATYPE_MISMATCH.VALUE_OUT_OF_RANGE",
@@ -261,6 +292,14 @@ def _constant_share(call: FunctionCall, value: Typed) -> str:
     return repr(share)
 
 
+def _unexpected_null(call: FunctionCall, what: str) -> SqlError:
+    return SqlError(
+        "DATATYPE_MISMATCH.UNEXPECTED_NULL",
+        "42K09",
+        f'Cannot resolve "{call.shown}" due to data type mismatch: The {what} must not be null.',
+    )
+
+
 @aggregate("percentile", 2, 3)
 def build_percentile(call: FunctionCall) -> Typed:
     """The exact percentile, interpolated."""
@@ -268,34 +307,62 @@ def build_percentile(call: FunctionCall) -> Typed:
         raise unsupported("percentile with a frequency")
     share, many = _share(call)
     value = call.argument(0, DOUBLE).sql
-    name = f"percentile({call.args[0].name}, {call.args[1].name}, 1)"
+    name = f"percentile({call.distinct}{call.args[0].name}, {call.args[1].name}, 1)"
     sql = f"quantile_cont({call.distinct}{value}, {share}){call.suffix}"
     return Typed(sql, array(DOUBLE) if many else DOUBLE, name)
+
+
+def _refuse_frame(call: FunctionCall) -> None:
+    """These are computed over the whole partition alone."""
+    if call.modifiers.framed:
+        raise SqlError(
+            "INVALID_WINDOW_SPEC_FOR_AGGREGATION_FUNC",
+            "42601",
+            f'Cannot specify ORDER BY or a window frame for "{call.shown}".',
+        )
 
 
 @aggregate("median", 1)
 def build_median(call: FunctionCall) -> Typed:
     """The percentile of one half."""
+    _refuse_frame(call)
     value = call.argument(0, DOUBLE).sql
     return Typed(f"quantile_cont({call.distinct}{value}, 0.5){call.suffix}", DOUBLE, call.shown)
+
+
+def _within_group(call: FunctionCall, wanted: int) -> None:
+    """Check the orderings of WITHIN GROUP, which stands without DISTINCT."""
+    found = len(call.modifiers.order_values)
+    detail, text = "", ""
+    if call.modifiers.distinct:
+        detail = "DISTINCT_UNSUPPORTED"
+        text = "The function does not support DISTINCT with WITHIN GROUP."
+    elif wanted and not found:
+        detail = "WITHIN_GROUP_MISSING"
+        text = "WITHIN GROUP is required for the function."
+    elif wanted != found:
+        detail = "WRONG_NUM_ORDERINGS"
+        text = f"The function requires {wanted} orderings in WITHIN GROUP but got {found}."
+    if detail:
+        raise SqlError(
+            f"INVALID_WITHIN_GROUP_EXPRESSION.{detail}",
+            "42K0K",
+            f"Invalid function `{call.name}` with WITHIN GROUP. {text}",
+        )
 
 
 @aggregate("percentile_cont percentile_disc", 1)
 def build_percentile_within(call: FunctionCall) -> Typed:
     """``percentile_cont(p) WITHIN GROUP (ORDER BY x)``."""
-    if len(call.order_values) != 1:
-        raise SqlError(
-            "INVALID_WITHIN_GROUP_EXPRESSION.WITHIN_GROUP_MISSING",
-            "42K0K",
-            f"Invalid function `{call.name}` with WITHIN GROUP. WITHIN GROUP is required for the "
-            "function.",
-        )
+    _within_group(call, 1)
+    _refuse_frame(call)
     share, many = _share(call, 0)
-    value = call.binder.cast(call.order_values[0], DOUBLE).sql
+    ordered = call.modifiers.order_values[0]
+    value = call.binder.cast(ordered, DOUBLE).sql
     if " DESC " in call.order:
         raise unsupported(f"{call.name} in descending order")
     verb = "quantile_cont" if call.name == "percentile_cont" else "quantile_disc"
-    name = f"{call.name}({call.args[0].name}) WITHIN GROUP (ORDER BY {call.order_values[0].name})"
+    name = f"{call.name}({call.args[0].name}) WITHIN GROUP (ORDER BY {ordered.name})"
     return Typed(f"{verb}({value}, {share}){call.suffix}", array(DOUBLE) if many else DOUBLE, name)
 
 
@@ -304,26 +371,65 @@ def build_approx_percentile(call: FunctionCall) -> Typed:
     """The exact element at the percentile, which every accuracy allows."""
     value = call.number('"NUMERIC" or "ANSI INTERVAL"')
     share, many = _share(call)
-    accuracy = call.args[2].name if len(call.args) == 3 else "10000"
-    name = f"{call.name}({call.args[0].name}, {call.args[1].name}, {accuracy})"
-    sql = f"quantile_disc({value.sql}, {share}){call.suffix}"
+    accuracy = "10000"
+    if len(call.args) == 3:
+        _check_accuracy(call)
+        accuracy = call.args[2].name
+    inner = f"{call.args[0].name}, {call.args[1].name}, {accuracy}"
+    sql = f"quantile_disc({call.distinct}{value.sql}, {share}){call.suffix}"
+    name = f"{call.name}({call.distinct}{inner})"
     return Typed(sql, array(value.type) if many else value.type, name)
+
+
+def _check_accuracy(call: FunctionCall) -> None:
+    value = call.args[2]
+    if value.constant is None:
+        raise _unexpected_null(call, "accuracy")
+    if not value.type.is_integral:
+        raise unexpected_input(call.shown, 3, "INTEGRAL", value)
+    number = call.constant(2, "accuracy")
+    if not isinstance(number, int) or not 0 < number < 2**31:
+        raise SqlError(
+            "DATATYPE_MISMATCH.VALUE_OUT_OF_RANGE",
+            "42K09",
+            f'Cannot resolve "{call.shown}" due to data type mismatch: The accuracy must be '
+            f"between (0, 2147483647] (current value = {number}).",
+        )
 
 
 @aggregate("approx_count_distinct", 1, 2)
 def build_approx_count_distinct(call: FunctionCall) -> Typed:
     """The exact count, which every relative error allows."""
-    return Typed(f"count(DISTINCT {call.args[0].sql}){call.suffix}", BIGINT, call.shown, False)
+    if len(call.args) == 2:
+        error = call.constant(1, "relativeSD")
+        if call.args[1].type.name not in ("DECIMAL", "DOUBLE") or error is None:
+            raise unsupported("approx_count_distinct with an error that is not a DOUBLE")
+    name = f"{call.name}({call.modifiers.distinct}{call.args[0].name})"
+    return Typed(f"count(DISTINCT {call.args[0].sql}){call.suffix}", BIGINT, name, False)
 
 
-@aggregate("mode", 1, 2)
+@aggregate("mode", 0, 2)
 def build_mode(call: FunctionCall) -> Typed:
-    """The most frequent value; of several the least one where that is asked for."""
-    if len(call.args) == 2 and call.constant(1, "deterministic"):
-        # DuckDB takes the first of several.
-        sql = f"list_aggregate(list_sort(list({call.args[0].sql}){call.suffix}), 'mode')"
-        return Typed(sql, call.args[0].type, call.shown)
-    return Typed(f"mode({call.args[0].sql}){call.suffix}", call.args[0].type, call.shown)
+    """The most frequent value: any of several, the least one, or the first in WITHIN GROUP."""
+    _within_group(call, 0 if call.nodes else 1)
+    if not call.nodes:
+        return _first_mode(call, call.modifiers.order_values[0], " DESC " in call.order)
+    value = call.args[0]
+    if len(call.args) == 2 and call.constant(1, "deterministic", BOOLEAN):
+        return _first_mode(call, value, False)
+    return Typed(f"mode({value.sql}){call.suffix}", value.type, f"mode({value.name})")
+
+
+def _first_mode(call: FunctionCall, value: Typed, descending: bool) -> Typed:
+    if not comparable(value.type) or value.type.is_nested:
+        raise unsupported(f"the first mode of values of type {value.type.text}")
+    # DuckDB takes the first of several. Its lists of NULLs alone have no mode.
+    kept = call.suffixed(f"{value.sql} IS NOT NULL")
+    sort = "list_reverse_sort" if descending else "list_sort"
+    sql = f"list_aggregate({sort}(list({value.sql}){kept}), 'mode')"
+    # The order is shown turned round, as by Spark, which takes the last in it.
+    shown = f"mode() WITHIN GROUP (ORDER BY {value.name}{'' if descending else ' DESC'})"
+    return Typed(sql, value.type, shown)
 
 
 @aggregate("bool_and every bool_or any some", 1)
@@ -346,13 +452,38 @@ def build_bits(call: FunctionCall) -> Typed:
 @aggregate("grouping", 1)
 def build_grouping(call: FunctionCall) -> Typed:
     """1 where the column was rolled up, else 0."""
-    return Typed(
-        f"CAST(grouping({call.args[0].sql}) AS TINYINT)", SqlType("TINYINT"), call.shown, False
-    )
+    columns = _grouping_columns(call)
+    sql = call.args[0].sql
+    if columns and sql not in columns:
+        raise SqlError(
+            "GROUPING_COLUMN_MISMATCH",
+            "42803",
+            f"Column of grouping ({call.args[0].name}) can't be found in the grouping columns.",
+        )
+    value = f"grouping({sql})" if columns else "0"
+    return Typed(f"CAST({value} AS TINYINT)", SqlType("TINYINT"), call.shown, False)
 
 
-@aggregate("grouping_id", 1, None)
+@aggregate("grouping_id", 0, None)
 def build_grouping_id(call: FunctionCall) -> Typed:
-    """The bits of ``grouping`` for several columns."""
-    inner = ", ".join(arg.sql for arg in call.args)
-    return Typed(f"CAST(grouping({inner}) AS BIGINT)", BIGINT, call.shown, False)
+    """The bits of ``grouping`` of all columns that are grouped by, in their order."""
+    columns = _grouping_columns(call)
+    if columns and call.args and [arg.sql for arg in call.args] != columns:
+        raise SqlError(
+            "GROUPING_ID_COLUMN_MISMATCH",
+            "42803",
+            f"Columns of grouping_id ({', '.join(arg.name for arg in call.args)}) does not match "
+            "the grouping columns.",
+        )
+    value = f"grouping({', '.join(columns)})" if columns else "0"
+    return Typed(f"CAST({value} AS BIGINT)", BIGINT, call.shown, False)
+
+
+def _grouping_columns(call: FunctionCall) -> list[str]:
+    if call.scope.grouping is None:
+        raise SqlError(
+            "UNSUPPORTED_GROUPING_EXPRESSION",
+            "42K0E",
+            "grouping()/grouping_id() can only be used with GroupingSets/Cube/Rollup.",
+        )
+    return call.scope.grouping

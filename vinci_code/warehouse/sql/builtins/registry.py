@@ -8,55 +8,116 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, unexpected_input
-from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.scope import Scope
 from vinci_code.warehouse.sql.types import DOUBLE, SqlType
 from vinci_code.warehouse.sql.values import Typed
+
+
+@dataclass(frozen=True)
+class Modifiers:
+    """What may stand in and behind the parentheses of a call, beside its arguments.
+
+    Attributes:
+        distinct: ``DISTINCT `` for an aggregate of distinct values, else empty.
+        filter: The condition of ``FILTER (WHERE …)``.
+        over: `` OVER (…)`` of a window function.
+        framed: Whether OVER holds ORDER BY or a frame.
+        order: ORDER BY of the aggregate's values, for ``WITHIN GROUP``.
+        order_values: What is ordered by.
+        order_shown: ORDER BY as it shows in a column's name.
+        ignore_nulls: True for ``IGNORE NULLS``, False for ``RESPECT NULLS``, ``None`` for neither.
+    """
+
+    distinct: str = ""
+    filter: str = ""
+    over: str = ""
+    framed: bool = False
+    order: str = ""
+    order_values: tuple[Typed, ...] = ()
+    order_shown: str = ""
+    ignore_nulls: bool | None = None
+
+    @property
+    def given(self) -> set[str]:
+        """The words of those that stand in the statement."""
+        words = {
+            "DISTINCT": self.distinct,
+            "FILTER": self.filter,
+            "OVER": self.over,
+            "WITHIN GROUP": self.order,
+            "IGNORE NULLS": self.ignore_nulls is True,
+            "RESPECT NULLS": self.ignore_nulls is False,
+        }
+        return {word for word, value in words.items() if value}
 
 
 @dataclass
 class FunctionCall:
     """One call of a function.
 
+    What a builder asks for of its modifiers is marked, so that the call is refused where one of
+    them is left over: ``corr(DISTINCT a, b)`` is no ``corr(a, b)``.
+
     Attributes:
         binder: Of the statement.
         name: The function's name in lower case.
         nodes: The arguments as they were read.
         scope: Where the call stands.
-        distinct: ``DISTINCT `` for an aggregate of distinct values, else empty.
-        filter: The condition of ``FILTER (WHERE …)``.
-        over: `` OVER (…)`` of a window function.
-        order: ORDER BY of the aggregate's values, for ``WITHIN GROUP``.
-        ignore_nulls: Whether ``IGNORE NULLS`` was given.
-        windowed: Whether the call has an OVER clause.
+        modifiers: What stands beside its arguments.
+        looked_at: The words of the modifiers that were asked for.
     """
 
     binder: Binder
     name: str
     nodes: Sequence[exp.Expr]
     scope: Scope
-    distinct: str = ""
-    filter: str = ""
-    over: str = ""
-    order: str = ""
-    order_values: tuple[Typed, ...] = ()
-    ignore_nulls: bool = False
-    windowed: bool = False
+    modifiers: Modifiers = field(default_factory=Modifiers)
+    looked_at: set[str] = field(default_factory=set)
     _args: list[Typed] | None = field(default=None)
+
+    @property
+    def distinct(self) -> str:
+        """``DISTINCT `` for an aggregate of distinct values, else empty."""
+        self.looked_at.add("DISTINCT")
+        return self.modifiers.distinct
+
+    @property
+    def order(self) -> str:
+        """ORDER BY of the aggregate's values, for ``WITHIN GROUP``."""
+        self.looked_at.add("WITHIN GROUP")
+        return self.modifiers.order
+
+    @property
+    def ignore_nulls(self) -> bool:
+        """Whether ``IGNORE NULLS`` was given; ``RESPECT NULLS`` is the same as neither."""
+        self.looked_at |= {"IGNORE NULLS", "RESPECT NULLS"}
+        return bool(self.modifiers.ignore_nulls)
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the call has an OVER clause."""
+        return bool(self.modifiers.over)
+
+    @property
+    def lost(self) -> set[str]:
+        """The words of the modifiers that stand in the statement, and were not asked for."""
+        return self.modifiers.given - self.looked_at
 
     @property
     def args(self) -> list[Typed]:
         """The translated arguments."""
         if self._args is None:
             args = self.binder.expressions(self.nodes, self.scope)
-            self._args = [self._filtered(arg) for arg in args] if self.filter else args
+            filtered = self.modifiers.filter
+            self._args = [self._filtered(arg, filtered) for arg in args] if filtered else args
         return self._args
 
-    def _filtered(self, arg: Typed) -> Typed:
+    def _filtered(self, arg: Typed, test: str) -> Typed:
         # DuckDB computes the argument for every row, also where FILTER leaves the row out.
         if arg.is_atom or arg.is_constant:
             return arg
-        return replace(arg, sql=f"CASE WHEN {self.filter} THEN {arg.sql} END", nullable=True)
+        return replace(arg, sql=f"CASE WHEN {test} THEN {arg.sql} END", nullable=True)
 
     @property
     def suffix(self) -> str:
@@ -65,14 +126,15 @@ class FunctionCall:
 
     def suffixed(self, condition: str = "") -> str:
         """Return FILTER and OVER with one more condition on the values."""
-        tests = " AND ".join(test for test in (self.filter, condition) if test)
-        return (f" FILTER (WHERE {tests})" if tests else "") + self.over
+        self.looked_at |= {"FILTER", "OVER"}
+        tests = " AND ".join(test for test in (self.modifiers.filter, condition) if test)
+        return (f" FILTER (WHERE {tests})" if tests else "") + self.modifiers.over
 
     @property
     def shown(self) -> str:
         """What a result column made of the call alone is named."""
         inner = ", ".join(arg.name for arg in self.args)
-        return f"{self.name}({self.distinct}{inner})"
+        return f"{self.name}({self.modifiers.distinct}{inner})"
 
     def argument(self, index: int, kind: SqlType) -> Typed:
         """Return an argument cast to the type the function takes."""
@@ -91,22 +153,32 @@ class FunctionCall:
         """Return the SQL of an argument as STRING."""
         return self.binder.as_string(self.args[index], self.name, index + 1).sql
 
-    def constant(self, index: int, what: str = "") -> object:
-        """Return an argument that must be a literal.
+    def constant(self, index: int, what: str = "", kind: SqlType | None = None) -> object:
+        """Return an argument that must be a literal, of a type where one is given.
 
         Raises:
-            SqlError: ``DATATYPE_MISMATCH.NON_FOLDABLE_INPUT``.
+            SqlError: ``DATATYPE_MISMATCH.NON_FOLDABLE_INPUT``; ``UNEXPECTED_INPUT_TYPE``.
         """
         value = self.args[index]
         if not value.is_constant:
-            raise SqlError(
-                "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
-                "42K09",
-                f'Cannot resolve "{self.shown}" due to data type mismatch: the input '
-                f'`{what or "argument"}` should be a foldable "{value.type.text}" expression; '
-                f'however, got "{value.name}".',
-            )
+            raise self.not_foldable(index, what or "argument", kind or value.type)
+        if kind is not None and value.type != kind:
+            raise unexpected_input(self.name, index + 1, kind.text, value)
         return value.constant
+
+    def not_foldable(self, index: int, what: str, wanted: SqlType) -> SqlError:
+        """Return the refusal of an argument that is no literal.
+
+        A warehouse computes those that read no column, which is refused by name.
+        """
+        if not any(self.nodes[index].find_all(exp.Column, exp.Query, exp.Dot)):
+            return unsupported(f"{self.name} with a computed {what}")
+        return SqlError(
+            "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
+            "42K09",
+            f'Cannot resolve "{self.shown}" due to data type mismatch: the input `{what}` should '
+            f'be a foldable "{wanted.text}" expression; however, got "{self.args[index].name}".',
+        )
 
 
 Builder = Callable[[FunctionCall], Typed]

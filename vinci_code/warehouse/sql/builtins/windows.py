@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vinci_code.warehouse.sql.builtins.registry import FunctionCall, function
-from vinci_code.warehouse.sql.types import DOUBLE, INT
+from vinci_code.warehouse.sql.errors import SqlError
+from vinci_code.warehouse.sql.types import BOOLEAN, DOUBLE, INT
 from vinci_code.warehouse.sql.values import Typed
 
 
@@ -33,7 +34,10 @@ def build_ntile(call: FunctionCall) -> Typed:
 def build_neighbour(call: FunctionCall) -> Typed:
     """The value of a row before or after, else the default."""
     value = call.args[0]
-    offset = call.argument(1, INT).sql if len(call.args) > 1 else "1"
+    offset = "1"
+    if len(call.args) > 1:
+        call.constant(1, "offset")
+        offset = call.argument(1, INT).sql
     default, kind = "NULL", value.type
     if len(call.args) == 3:
         # The default takes the type of the value.
@@ -48,7 +52,18 @@ def build_neighbour(call: FunctionCall) -> Typed:
 def build_nth_value(call: FunctionCall) -> Typed:
     """The value of the n-th row of the frame."""
     value = call.args[0]
-    ignore = call.ignore_nulls or (len(call.args) == 3 and bool(call.constant(2, "ignoreNulls")))
+    ignore = call.ignore_nulls
+    if len(call.args) == 3:
+        ignore = bool(call.constant(2, "ignoreNulls", BOOLEAN)) or ignore
+    place = call.constant(1, "offset")
+    if not isinstance(place, int) or place < 1:
+        raise SqlError(
+            "DATATYPE_MISMATCH.VALUE_OUT_OF_RANGE",
+            "42K09",
+            f'Cannot resolve "{call.shown}" due to data type mismatch: The offset must be between '
+            f"(0, 9223372036854775807] (current value = {place}).",
+        )
     nulls = " IGNORE NULLS" if ignore else ""
     sql = f"nth_value({value.sql}, {call.argument(1, INT).sql}{nulls}){call.suffix}"
-    return Typed(sql, value.type, f"nth_value({value.name}, {call.args[1].name})")
+    name = f"nth_value({value.name}, {call.args[1].name}){nulls.lower()}"
+    return Typed(sql, value.type, name)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
 from vinci_code.warehouse.sql.binder import Binder, only, refused
 from vinci_code.warehouse.sql.builtins.documented import DOCUMENTED
-from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS, Builtin, FunctionCall, check_arity
+from vinci_code.warehouse.sql.builtins.registry import (
+    FUNCTIONS,
+    Builtin,
+    FunctionCall,
+    Modifiers,
+    check_arity,
+)
 from vinci_code.warehouse.sql.errors import SqlError, unsupported
 from vinci_code.warehouse.sql.rewrites.grouping import has_aggregate
 from vinci_code.warehouse.sql.rewrites.identifiers import identifier_parts
@@ -62,8 +69,11 @@ def find_function(name: str, binder: Binder) -> Builtin:
     )
 
 
-def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers: object) -> Typed:
+def rewrite_call(
+    binder: Binder, node: exp.Anonymous, scope: Scope, modifiers: Modifiers | None = None
+) -> Typed:
     """A function is looked up in the allow-list; nothing of DuckDB's own is reachable."""
+    modifiers = modifiers or Modifiers()
     name = call_name(node)
     if name == "#interval":
         return rewrite_intervals(binder, node.expressions, scope)
@@ -71,6 +81,8 @@ def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers:
         return _identified(binder, node, scope)
     builtin = find_function(name, binder)
     nodes, distinct = _arguments(node.expressions)
+    modifiers = replace(modifiers, distinct=distinct)
+    _check_modifiers(name, builtin.kind, modifiers)
     check_arity(name, builtin, len(nodes))
     if builtin.kind in ("generator", "table"):
         raise SqlError(
@@ -78,24 +90,78 @@ def rewrite_call(binder: Binder, node: exp.Anonymous, scope: Scope, **modifiers:
             "42K0E",
             f'The generator is not supported: nested in expressions "{name}(…)".',
         )
-    if builtin.kind == "window" and not modifiers.get("windowed"):
+    if builtin.kind == "window" and not modifiers.over:
         raise SqlError(
             "WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE",
             "42601",
             f'Window function "{name}()" requires an OVER clause.',
         )
-    if (distinct or any(modifiers.values())) and builtin.kind == "scalar":
-        raise SqlError(
-            "INVALID_SQL_SYNTAX.FUNCTION_WITH_UNSUPPORTED_SYNTAX"
-            if distinct
-            else "UNSUPPORTED_EXPR_FOR_WINDOW",
-            "42000" if distinct else "42P20",
-            f"The function `{name}` does not support DISTINCT, FILTER or OVER.",
-        )
-    if builtin.kind == "aggregate" and not modifiers.get("windowed"):
+    if builtin.kind == "aggregate" and not modifiers.over:
         _refuse_nested(nodes)
-    call = FunctionCall(binder, name, nodes, scope, distinct, **modifiers)  # type: ignore[arg-type]
-    return builtin.build(call)
+    call = FunctionCall(binder, name, nodes, scope, modifiers)
+    value = builtin.build(call)
+    _refuse_lost(call)
+    return value
+
+
+# What no function of a kind takes; the rest is asked for by those that take it.
+_NEVER = {
+    "scalar": ("DISTINCT", "FILTER", "WITHIN GROUP", "IGNORE NULLS"),
+    "window": ("DISTINCT", "FILTER", "WITHIN GROUP"),
+    "generator": ("DISTINCT", "FILTER", "WITHIN GROUP", "IGNORE NULLS"),
+    "table": ("DISTINCT", "FILTER", "WITHIN GROUP", "IGNORE NULLS"),
+}
+_SHOWN = {"FILTER": "FILTER CLAUSE", "WITHIN GROUP": "WITHIN GROUP (ORDER BY ...)"}
+
+
+def _check_modifiers(name: str, kind: str, modifiers: Modifiers) -> None:
+    given = modifiers.given
+    for word in _NEVER.get(kind, ()):
+        if word in given:
+            raise _unsupported_syntax(name, word)
+    if kind == "scalar" and modifiers.over:
+        raise SqlError(
+            "UNSUPPORTED_EXPR_FOR_WINDOW",
+            "42P20",
+            f'Expression "{name}" not supported within a window function.',
+        )
+    if modifiers.distinct and modifiers.over:
+        raise SqlError(
+            "DISTINCT_WINDOW_FUNCTION_UNSUPPORTED",
+            "0A000",
+            f'Distinct window functions are not supported: "{name}(DISTINCT …)".',
+        )
+
+
+# Where an equal value more changes nothing.
+_OF_A_SET = frozenset(
+    "min max bit_and bit_or bool_and every bool_or any some collect_set approx_count_distinct "
+    "count_if".split()
+)
+
+
+def _refuse_lost(call: FunctionCall) -> None:
+    """Refuse a call of which something was not looked at: the answer would be another's.
+
+    RESPECT NULLS is what each function does that takes no IGNORE NULLS; collect_list and
+    collect_set ask for it.
+    """
+    lost = call.lost - {"RESPECT NULLS"}
+    if "DISTINCT" in lost and call.name in _OF_A_SET:
+        lost.remove("DISTINCT")
+    for word in ("IGNORE NULLS", "WITHIN GROUP"):
+        if word in lost:
+            raise _unsupported_syntax(call.name, word)
+    if lost:
+        raise unsupported(f"{' and '.join(sorted(lost))} of {call.name}")
+
+
+def _unsupported_syntax(name: str, word: str) -> SqlError:
+    return SqlError(
+        "INVALID_SQL_SYNTAX.FUNCTION_WITH_UNSUPPORTED_SYNTAX",
+        "42000",
+        f"Invalid SQL syntax: The function `{name}` does not support {_SHOWN.get(word, word)}.",
+    )
 
 
 def _identified(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
@@ -106,6 +172,8 @@ def _identified(binder: Binder, node: exp.Anonymous, scope: Scope) -> Typed:
 def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
     if any(_has_window(node) for node in nodes):
         raise unsupported("a window function inside of an aggregate function")
+    if any(_is_grouping(one) for node in nodes for one in node.find_all(exp.Anonymous)):
+        raise unsupported("grouping inside of an aggregate function")
     if any(has_aggregate(node) for node in nodes):
         raise SqlError(
             "NESTED_AGGREGATE_FUNCTION",
@@ -113,6 +181,10 @@ def _refuse_nested(nodes: Sequence[exp.Expr]) -> None:
             "It is not allowed to use an aggregate function in the argument of another aggregate "
             "function. Please use the inner aggregate function in a sub-query.",
         )
+
+
+def _is_grouping(node: exp.Anonymous) -> bool:
+    return call_name(node) in ("grouping", "grouping_id")
 
 
 def _arguments(nodes: Sequence[exp.Expr]) -> tuple[Sequence[exp.Expr], str]:
@@ -144,7 +216,9 @@ def rewrite_window(binder: Binder, node: exp.Window, scope: Scope) -> Typed:
             "42601",
             f"Window function {name}() requires window to be ordered, please add ORDER BY clause.",
         )
-    return rewrite_modified_call(binder, node.this, scope, f" OVER ({over})", f" OVER ({shown})")
+    framed = ordered or spec.args.get("spec") is not None
+    modifiers = Modifiers(over=f" OVER ({over})", framed=framed)
+    return rewrite_modified_call(binder, node.this, scope, modifiers, f" OVER ({shown})")
 
 
 def _refuse_nested_window(node: exp.Window) -> None:
@@ -186,30 +260,36 @@ def _named_window(node: exp.Window, scope: Scope) -> exp.Window:
 
 
 def rewrite_modified_call(
-    binder: Binder, node: exp.Expr, scope: Scope, over: str = "", shown: str = ""
+    binder: Binder,
+    node: exp.Expr,
+    scope: Scope,
+    modifiers: Modifiers | None = None,
+    shown: str = "",
 ) -> Typed:
     """``FILTER (WHERE …)``, ``IGNORE NULLS`` and ``WITHIN GROUP`` belong to the call inside."""
-    modifiers: dict[str, object] = {}
+    modifiers = modifiers or Modifiers()
     label = shown
-    condition = ""
     while not isinstance(node, exp.Anonymous):
-        if isinstance(node, exp.Filter):
+        if isinstance(node, exp.Filter) and not modifiers.filter:
             test = binder.condition(node.expression.this, scope, "Filter")
-            condition = test.sql
+            modifiers = replace(modifiers, filter=test.sql)
             label = f" FILTER (WHERE {test.name}){shown}"
-        elif isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)):
-            modifiers["ignore_nulls"] = isinstance(node, exp.IgnoreNulls)
-        elif isinstance(node, exp.WithinGroup):
+        elif (
+            isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)) and modifiers.ignore_nulls is None
+        ):
+            modifiers = replace(modifiers, ignore_nulls=isinstance(node, exp.IgnoreNulls))
+        elif isinstance(node, exp.WithinGroup) and not modifiers.order:
             ordered = node.expression.expressions
-            modifiers["order"] = order_sql(binder, ordered, scope)
-            modifiers["order_values"] = tuple(
-                binder.expression(item.this, scope) for item in ordered
+            modifiers = replace(
+                modifiers,
+                order=order_sql(binder, ordered, scope),
+                order_values=tuple(binder.expression(item.this, scope) for item in ordered),
+                order_shown=order_name(binder, ordered, scope),
             )
         else:
             raise refused(node)
         node = node.this
-    modifiers.update(filter=condition, over=over, windowed=bool(over))
-    value = rewrite_call(binder, node, scope, **modifiers)
+    value = rewrite_call(binder, node, scope, modifiers)
     if call_name(node) in _ROW_FRAMED:
         label = label.replace(_DEFAULT_FRAME, "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
     return value.named(value.name + label)

@@ -17,7 +17,7 @@ from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.payloads import constant_json, read_rows
 from vinci_code.warehouse.sql.scope import Scope, Source, SourceColumn
 from vinci_code.warehouse.sql.types import BIGINT, INT, STRING, VARIANT, SqlType
-from vinci_code.warehouse.sql.values import Typed, quote, text_sql
+from vinci_code.warehouse.sql.values import Typed, path_key_sql, quote, text_sql
 
 ELEMENT = "e"
 POSITION = "p"
@@ -186,7 +186,7 @@ def _json_tuple(call: FunctionCall) -> Generator:
     text = call.text(0)
     names = [call.text(index) for index in range(1, len(call.args))]
     fields = ", ".join(
-        f"'c{index}': vinci_json_path({text}, '$[''' || {name} || ''']')"
+        f"'c{index}': vinci_json_path({text}, '$[''' || {path_key_sql(name)} || ''']')"
         for index, name in enumerate(names)
     )
     columns = tuple((f"c{index}", STRING, quote(f"c{index}")) for index in range(len(names)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlglot import exp
 
@@ -12,6 +12,7 @@ from vinci_code.warehouse.sql.builtins.registry import FUNCTIONS
 from vinci_code.warehouse.sql.coercion import comparable
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.scope import Scope
+from vinci_code.warehouse.sql.types import INT
 from vinci_code.warehouse.sql.values import Typed
 
 
@@ -33,12 +34,18 @@ def has_aggregate(node: exp.Expr) -> bool:
     return any(has_aggregate(child) for child in node.iter_expressions())
 
 
-def ordinal(node: exp.Expr) -> int | None:
-    """Return the position in the select list that a bare number means, also one below zero."""
+def ordinal(node: exp.Expr, binder: Binder) -> int | None:
+    """Return the position in the select list that a bare number means, also one below zero.
+
+    A parameter of type INT is such a number: its marker stands for a literal.
+    """
     node = node.unnest()
     if isinstance(node, exp.Neg):
-        position = ordinal(node.this)
+        position = ordinal(node.this, binder)
         return None if position is None else -position
+    if isinstance(node, exp.Placeholder):
+        value = binder.parameter(node)
+        return value.constant if value.type == INT and isinstance(value.constant, int) else None
     if isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
         return int(node.this)
     return None
@@ -53,12 +60,14 @@ class GroupBy:
         nodes: The select list as it was read.
         values: The select list translated, stars expanded.
         scope: Of the query.
+        columns: The SQL of what is grouped by, each once, in the order written.
     """
 
     binder: Binder
     nodes: Sequence[exp.Expr]
     values: Sequence[Typed]
     scope: Scope
+    columns: list[str] = field(default_factory=list)
 
     def clause(self, group: exp.Group) -> str:
         """Return the SQL of the clause."""
@@ -114,7 +123,7 @@ class GroupBy:
         return self._item(node)
 
     def _item(self, node: exp.Expr) -> str:
-        position = ordinal(node)
+        position = ordinal(node, self.binder)
         if position is not None:
             value = self._at(position)
         elif has_aggregate(node):
@@ -131,7 +140,10 @@ class GroupBy:
                 f'its data type "{value.type.text}" is not an orderable data type.',
             )
         # DuckDB would take a bare number for the position of a column.
-        return f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
+        sql = f"CAST({value.sql} AS {value.type.duckdb()})" if value.is_constant else value.sql
+        if sql not in self.columns:
+            self.columns.append(sql)
+        return sql
 
     def _at(self, position: int) -> Typed:
         nodes, values = self.nodes, self.values

@@ -14,7 +14,15 @@ from vinci_code.warehouse.sql.rewrites.aligned import aligned_query
 from vinci_code.warehouse.sql.rewrites.operators import compare, padded
 from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
 from vinci_code.warehouse.sql.types import BOOLEAN, INT, STRING, VARIANT, SqlType, array
-from vinci_code.warehouse.sql.values import MISSING, Typed, fail_sql, literal, quote, text_sql
+from vinci_code.warehouse.sql.values import (
+    MISSING,
+    Typed,
+    fail_sql,
+    literal,
+    path_key_sql,
+    quote,
+    text_sql,
+)
 
 # What Databricks calls every parameter of a lambda function in a column's name.
 
@@ -150,8 +158,8 @@ def variant_step(binder: Binder, value: Typed, index: Typed) -> Typed:
     if index.type.is_integral:
         path = f"'$[' || CAST({index.sql} AS VARCHAR) || ']'"
     else:
-        path = f"'$[''' || {index.sql} || ''']'"
-    return Typed(f"vinci_variant_get({value.sql}, {path})", VARIANT, f"{value.name}[{index.name}]")
+        path = f"'$[''' || {path_key_sql(index.sql)} || ''']'"
+    return Typed(f"vinci_variant_path({value.sql}, {path})", VARIANT, f"{value.name}[{index.name}]")
 
 
 def rewrite_path(binder: Binder, node: exp.JSONExtract, scope: Scope) -> Typed:
@@ -162,7 +170,7 @@ def rewrite_path(binder: Binder, node: exp.JSONExtract, scope: Scope) -> Typed:
     path, shown = _path_text(node.expression)
     name = f"{value.name}:{shown}"
     if value.type.name == "VARIANT":
-        return Typed(f"vinci_variant_get({value.sql}, {text_sql(path)})", VARIANT, _last(shown))
+        return Typed(f"vinci_variant_path({value.sql}, {text_sql(path)})", VARIANT, _last(shown))
     if not value.type.is_string:
         raise SqlError(
             "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE",

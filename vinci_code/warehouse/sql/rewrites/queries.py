@@ -25,7 +25,7 @@ from vinci_code.warehouse.sql.rewrites.grouping import GroupBy, has_aggregate, o
 from vinci_code.warehouse.sql.rewrites.operators import sort_key
 from vinci_code.warehouse.sql.rewrites.relations import bind_from
 from vinci_code.warehouse.sql.rewrites.stars import expand_star
-from vinci_code.warehouse.sql.scope import BoundQuery, Scope
+from vinci_code.warehouse.sql.scope import BoundQuery, Scope, Source
 from vinci_code.warehouse.sql.types import INT, Column
 from vinci_code.warehouse.sql.values import Typed, cast_sql, quote
 
@@ -91,10 +91,17 @@ def bind_select(binder: Binder, node: exp.Select, scope: Scope) -> BoundQuery:
     group = node.args.get("group")
     if group is not None:
         scope.queries = {}
+        scope.grouping = [] if _has_sets(group) else None
     items = _bind_items(binder, node.expressions, scope)
     if group is not None:
         values = [item.value for item in items if item.value is not None]
-        tail += GroupBy(binder, node.expressions, values, scope).clause(group)
+        grouped = GroupBy(binder, node.expressions, values, scope)
+        tail += grouped.clause(group)
+        if scope.grouping is not None:
+            # What grouping() says depends on the sets, which may name items by their position.
+            scope.grouping = grouped.columns
+            scope.aliases.clear()
+            items = _bind_items(binder, node.expressions, scope)
     tail += _conditions(binder, node, scope, guarded=_has_sets(group))
     generators = [item for item in items if item.generator is not None]
     if generators:
@@ -212,10 +219,29 @@ def _finish(
     items = ", ".join(
         f"{write(value)} AS {quote(name)}" for value, name in zip(values, physical, strict=True)
     )
-    word = "SELECT DISTINCT " if distinct is not None else "SELECT "
-    order = _order(binder, node, scope, values, distinct=distinct is not None)
-    sql = f"{word}{items}{tail}{order}{_limit(binder, node)}"
+    if distinct is not None:
+        bound = BoundQuery(f"SELECT DISTINCT {items}{tail}", _columns(values), tuple(physical))
+        return _ordered_distinct(binder, node, scope, values, bound)
+    order = _order(binder, node, scope, values, distinct=False)
+    sql = f"SELECT {items}{tail}{order}{_limit(binder, node)}"
     return BoundQuery(sql, _columns(values), tuple(physical))
+
+
+def _ordered_distinct(
+    binder: Binder, node: exp.Select, scope: Scope, values: list[Typed], bound: BoundQuery
+) -> BoundQuery:
+    """Order distinct rows, by their columns or by what is computed of these."""
+    try:
+        order = _order(binder, node, scope, values, distinct=True)
+    except SqlError as error:
+        if not error.error_class.startswith("UNRESOLVED_COLUMN"):
+            raise
+        try:
+            return _wrapped(binder, node, scope, bound, plain=values)
+        except SqlError as second:
+            same = second.error_class.startswith("UNRESOLVED_COLUMN")
+            raise (error if same else second) from None
+    return replace(bound, sql=f"{bound.sql}{order}{_limit(binder, node)}")
 
 
 def _columns(values: Sequence[Typed]) -> tuple[Column, ...]:
@@ -337,7 +363,7 @@ def _order_item(
 ) -> str | None:
     """Return what DuckDB orders by: ``None`` for a constant, which orders nothing."""
     node = item.this
-    position = ordinal(node)
+    position = ordinal(node, binder)
     if position is not None:
         if not 1 <= position <= len(values):
             raise SqlError(
@@ -434,8 +460,18 @@ def _wrapped(
     scope: Scope,
     bound: BoundQuery,
     write: Callable[[Typed], str] = _as_it_is,
+    plain: Sequence[Typed] = (),
 ) -> BoundQuery:
-    """Put ORDER BY and LIMIT around a query that has none of its own at this level."""
+    """Put ORDER BY and LIMIT around a query that has none of its own at this level.
+
+    Args:
+        binder: Of the statement.
+        node: What has the ORDER BY and the LIMIT.
+        scope: Of the query.
+        bound: The query.
+        write: Writes an item.
+        plain: What the query selects, where the columns among it keep what qualifies their names.
+    """
     name = binder.alias("rows")
     values = [
         Typed(f"{quote(name)}.{quote(physical)}", column.type, column.name, column.nullable)
@@ -444,6 +480,7 @@ def _wrapped(
     outer = Scope(parent=scope.parent, tables=scope.tables)
     for value in values:
         outer.aliases.setdefault(value.name.lower(), []).append(value)
+    outer.sources = _kept_sources(scope, plain, values)
     items = ", ".join(
         f"{write(value)} AS {quote(physical)}"
         for value, physical in zip(values, bound.physical, strict=True)
@@ -452,6 +489,21 @@ def _wrapped(
     limit = _limit(binder, node)
     sql = f"SELECT {items} FROM ({bound.sql}) AS {quote(name)}{order}{limit}"
     return replace(bound, sql=sql)
+
+
+def _kept_sources(scope: Scope, inner: Sequence[Typed], outer: Sequence[Typed]) -> list[Source]:
+    """Return what of the sources is selected under its own name, read from outside."""
+    read = {(one.sql, one.name): other for one, other in zip(inner, outer, strict=False)}
+    kept = []
+    for source in scope.sources:
+        columns = [
+            replace(column, sql=read[column.sql, column.name].sql)
+            for column in source.columns
+            if (column.sql, column.name) in read
+        ]
+        if columns:
+            kept.append(replace(source, columns=tuple(columns)))
+    return kept
 
 
 def _bind_set_operation(binder: Binder, node: exp.SetOperation, scope: Scope) -> BoundQuery:

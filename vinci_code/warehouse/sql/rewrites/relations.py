@@ -135,7 +135,7 @@ def _has_modifiers(node: exp.Expr) -> bool:
 
 
 def _table(binder: Binder, node: exp.Table, scope: Scope) -> tuple[str, Source]:
-    only(node, "this", "db", "catalog", "alias", "joins", "pivots", "sample", "version", "when")
+    only(node, "this", "db", "catalog", "alias", "joins", "pivots", "sample", "version")
     common = scope.table(node.name) if not node.args.get("db") else None
     if common is not None:
         if common.recursive:
@@ -189,11 +189,11 @@ def _finished(
 
 
 def _sampled(binder: Binder, bound: BoundQuery, sample: exp.TableSample) -> str:
-    only(sample, "percent", "rows", "size", "seed", "method")
+    only(sample, "percent", "size", "seed")
     seed = sample.args.get("seed")
     if seed is not None:
         raise unsupported("TABLESAMPLE with REPEATABLE")
-    rows = sample.args.get("rows") or sample.args.get("size")
+    rows = sample.args.get("size")
     name = binder.alias("rows")
     if rows is not None:
         return f"SELECT * FROM ({bound.sql}) AS {quote(name)} LIMIT {_count(binder, rows)}"
@@ -308,7 +308,7 @@ def _identified(binder: Binder, node: exp.Table, call: exp.Anonymous) -> exp.Tab
 
 
 def _lateral(binder: Binder, node: exp.Lateral, scope: Scope, before: str, side: str = "") -> str:
-    only(node, "this", "alias", "view", "outer", "ordinality", "joins")
+    only(node, "this", "alias", "view", "outer")
     call = generator_call(node.this)
     alias = node.args.get("alias")
     if call is not None:
@@ -333,13 +333,16 @@ _SIDES = {"": "INNER JOIN", "LEFT": "LEFT JOIN", "RIGHT": "RIGHT JOIN", "FULL": 
 
 
 def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
-    only(join, "this", "side", "kind", "on", "using", "method", "hint")
+    only(join, "this", "side", "kind", "on", "using", "method")
     side = (join.side or "").upper()
     kind = (join.kind or "").upper()
     method = (join.method or "").upper()
     target = join.this
     function = isinstance(target, exp.Table) and isinstance(target.this, exp.Anonymous)
-    if isinstance(target, exp.Lateral) or (function and not _names_table(target)):
+    if function and not _names_table(target) and not _is_trivial(join, side):
+        # Of the columns before it a table function without LATERAL sees none.
+        target, function = _as_query(target), False
+    elif isinstance(target, exp.Lateral) or (function and not _names_table(target)):
         return _lateral_join(binder, join, scope, before, side)
     if method not in ("", "NATURAL"):
         raise refused(join, method)
@@ -364,6 +367,21 @@ def _join(binder: Binder, join: exp.Join, scope: Scope, before: str) -> str:
         return f"{before} {word} {sql}" + (" ON TRUE" if side else "")
     test = binder.condition(condition, scope, "Join")
     return f"{before} {_SIDES[side]} {sql} ON {test.sql}"
+
+
+def _is_trivial(join: exp.Join, side: str) -> bool:
+    on = join.args.get("on")
+    always = on is None or (isinstance(on, exp.Boolean) and bool(on.this))
+    plain = (join.kind or "").upper() not in ("SEMI", "ANTI") and not join.method
+    return always and plain and not side and not join.args.get("using")
+
+
+def _as_query(function: exp.Table) -> exp.Subquery:
+    """``range(3) AS r(n)`` as ``(SELECT * FROM range(3)) AS r(n)``."""
+    call = exp.Table(this=function.this.copy())
+    alias = function.args.get("alias")
+    query = exp.select("*").from_(call)
+    return exp.Subquery(this=query, alias=alias.copy() if alias is not None else None)
 
 
 def _names_table(table: exp.Table) -> bool:
