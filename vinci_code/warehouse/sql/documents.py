@@ -51,14 +51,16 @@ class BadRecordError(ValueError):
 
 _STEP = re.compile(
     r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[(?P<star>\*)\]|"
-    r"\[(?P<loose>~?)(?P<quote>['\"])(?P<key>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\]|(?P<wild>\.\*)",
-    re.DOTALL,
+    r"\[(?P<loose>~?)(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\")\]|(?P<wild>\.\*)"
 )
 
 
 @lru_cache(maxsize=4096)
 def parse_path(path: str) -> tuple[tuple[str, Any], ...] | None:
-    """Return the steps of ``$.a[0]['b']``, or ``None`` where it is no path."""
+    """Return the steps of ``$.a[0]['b']``, or ``None`` where it is no path.
+
+    A backslash in quotes stands for itself, as in Spark's ``VariantPathParser``.
+    """
     if not path.startswith("$"):
         return None
     steps: list[tuple[str, Any]] = []
@@ -80,7 +82,7 @@ def _step(match: re.Match[str]) -> tuple[str, Any]:
     if match["name"] is not None:
         return "key", match["name"]
     kind = "loose" if match["loose"] else "key"
-    return kind, re.sub(r"\\(.)", r"\1", match["key"])
+    return kind, match["double"] if match["single"] is None else match["single"]
 
 
 _MISSING = object()
@@ -468,7 +470,7 @@ def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:
     return _FLOAT_WORDS.get(value) if isinstance(value, str) else None
 
 
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:
