@@ -110,7 +110,8 @@ def _by_rest(server: Server, client: WireClient, statement: str) -> float:
     warehouse = {"warehouse_id": server.warehouse_id}
     _, opened = client.json("POST", "/api/2.0/sql/sessions", json.dumps(warehouse).encode())
     session = {**warehouse, "session_id": opened["session_id"]}
-    body = json.dumps({"statement": statement, "wait_timeout": "0s", **session}).encode()
+    form = {"disposition": "EXTERNAL_LINKS", "format": "ARROW_STREAM"}  # of any size
+    body = json.dumps({"statement": statement, "wait_timeout": "0s", **form, **session}).encode()
     _, answer = client.json("POST", statements, body)
     time.sleep(RUN_S)
     begun = time.monotonic()
@@ -301,9 +302,7 @@ def test_a_query_that_is_asked_for_again_goes_on(monkeypatch: pytest.MonkeyPatch
 
 def _hang_up_during(client: WireClient, session: Any, warehouse: FakeWarehouse) -> None:
     """Send a statement that takes for ever, and close the connection before its answer."""
-    client.send(
-        "ExecuteStatement", sessionHandle=session, statement=f"SELECT sleep({PATIENCE_S})"
-    )
+    client.send("ExecuteStatement", sessionHandle=session, statement=f"SELECT sleep({PATIENCE_S})")
     wait_until(lambda: warehouse.engine.executed)
     client.http.close()
 

@@ -83,7 +83,19 @@ def test_a_pattern_is_a_glob_and_no_sign_of_it_is_taken_for_a_slash(
     engine: Engine, table: Client
 ) -> None:
     store(engine, "d/deep/c1", pa.table({"id": [4], "x": ["d"]}))
-    for pattern in ("*", "deep*", "deep?c1", "[!a]", "[z-a]", "[a", "a]", "[]", "[a-]", "[--9]", "a{1}"):
+    for pattern in (
+        "*",
+        "deep*",
+        "deep?c1",
+        "[!a]",
+        "[z-a]",
+        "[a",
+        "a]",
+        "[]",
+        "[a-]",
+        "[--9]",
+        "a{1}",
+    ):
         table.fails(f"{FROM} PATTERN = '{pattern}'", *REFUSED)
     table.fails(f"{FROM} PATTERN = '{'*' * 1000}{'?' * 30}x'", *NO_FILES)
     table.fails(f"{FROM} PATTERN = '{'*a' * 3000}.x'", *NO_FILES)

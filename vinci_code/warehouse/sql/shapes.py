@@ -28,7 +28,9 @@ _CELL = re.compile(_LITERAL, re.DOTALL | re.IGNORECASE)
 _ROW = rf"\(\s*(?:{_LITERAL})(?:\s*,\s*(?:{_LITERAL}))*\s*\)"
 _ROWS = re.compile(_ROW, re.DOTALL | re.IGNORECASE)
 _VALUES = re.compile(r"\bVALUES\s*(?=\()", re.IGNORECASE)
-_ALL_ROWS = re.compile(rf"(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*(?:;\s*)?\Z", re.DOTALL | re.IGNORECASE)
+_ALL_ROWS = re.compile(
+    rf"(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*(?:;\s*)?\Z", re.DOTALL | re.IGNORECASE
+)
 
 
 def own_expression(text: str) -> exp.Expression:

@@ -38,7 +38,7 @@ DIRECT_RESULTS_SECONDS = 0.5
 Before its answer the driver knows of no operation that it could cancel (``Cursor.cancel``).
 """
 
-LONG_POLL_SECONDS = 0.2
+LONG_POLL_SECONDS = 0.1
 """How long GetOperationStatus waits for news: the driver polls without a pause, but holds a lock
 meanwhile, so that a cancel from another thread waits for this long, and again where the thread that
 polls is the quicker one to take the lock."""
