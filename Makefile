@@ -13,7 +13,7 @@ QUICK  := tests/unit tests/core tests/diagnostics tests/database tests/house tes
   tests/dialect/sql/test_ddl.py tests/dialect/test_compiler.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-full test-soak test-long test-fast test-quick test-oldest test-oldest-quick \
+.PHONY: help install dev demo test test-full test-soak soak test-long test-fast test-quick test-oldest test-oldest-quick \
   test-newest coverage test-spark test-spark-fast spark-page record moves test-postgres lint typing format lock bench \
   history fallback-history differential reads mutations clients compliance docs pictures dist clean
 
@@ -35,6 +35,9 @@ test-full: $(VENV)/installed-dev ## Run these with all their cases, of which som
 
 test-soak: $(VENV)/installed-dev ## Run the tests that measure time, one by one: for a machine that is quiet.
 	$(BIN)/python -m pytest -m soak
+
+soak: $(VENV)/installed-dev ## Load the local warehouse for minutes with hostile statements: memory, threads and files stay level.
+	$(BIN)/python -m tests.warehouse.soak --minutes $(or $(MINUTES),5)
 
 test-long: $(VENV)/installed-dev ## Run 10,000 random configurations, a million random secrets and 10,000 hosts; the tests run a part.
 	VINCI_EXAMPLES=10000 VINCI_FULL=1 $(BIN)/python -m pytest tests/core/config/test_any_configuration.py \

@@ -30,6 +30,7 @@ from tests.clients.protocols import (
 from tests.full import some
 from tests.warehouse.driver import sql
 from vinci_code.warehouse import LocalWarehouse
+from vinci_code.warehouse.clients import CLIENTS
 
 CHOSEN = some(STATEMENTS, SOME)
 HERE = Path(__file__).parent
@@ -132,27 +133,30 @@ def test_jdbc(
     java, keytool = shutil.which("java"), shutil.which("keytool")
     if java is None or keytool is None or JDBC_JAR is None:
         pytest.skip("Java or databricks-jdbc is not here: run it with 'make clients'")
-    store = tmp_path / "trusted.p12"
+    # What `vinci warehouse serve --show jdbc` prints: a command, and the URL in the last line.
+    shown = [line for line in CLIENTS["jdbc"](warehouse).splitlines() if not line.startswith("#")]
+    store = tmp_path / "vinci.p12"
     subprocess.run(
-        [
-            *(keytool, "-importcert", "-noprompt", "-alias", "vinci", "-storetype", "PKCS12"),
-            *("-file", str(warehouse.ca_file), "-keystore", str(store), "-storepass", "changeit"),
-        ],
+        " ".join(line.rstrip("\\") for line in shown[:-1]),
+        shell=True,
         check=True,
         capture_output=True,
         timeout=TIMEOUT_S,
+        cwd=tmp_path,
     )
     schema = f"jdbc_{thrift}"
     warehouse.sql(f"CREATE SCHEMA {schema}")
-    url = (
-        f"jdbc:databricks://{warehouse.host}:{warehouse.port};transportMode=http;ssl=1;AuthMech=3;"
-        f"httpPath={warehouse.http_path};ConnCatalog=main;ConnSchema={schema};"
-        f"SSLTrustStore={store};SSLTrustStorePwd=changeit;CheckCertRevocation=0;"
-        f"EnableTelemetry=0;LogLevel=0;UseThriftClient={thrift}"
-    )
+    url = shown[-1]
+    for option, ours in (
+        (f"/{warehouse.schema};", f"/{schema};"),
+        ("SSLTrustStore=vinci.p12;", f"SSLTrustStore={store};"),
+        ("UseThriftClient=1;", f"UseThriftClient={thrift};LogLevel=0;"),
+    ):
+        assert option in url
+        url = url.replace(option, ours)
     command = [java, "--add-opens=java.base/java.nio=ALL-UNNAMED", "-Duser.timezone=UTC", "-cp"]
     command += [JDBC_JAR, str(HERE / "java" / "Run.java"), url, str(_statements_file(tmp_path))]
-    items = _ran(command, {**os.environ, "TOKEN": warehouse.access_token})
+    items = _ran(command, dict(os.environ))
     _compare([_told(item, str) for item in items], [as_counts(outcome) for outcome in expected])
 
 

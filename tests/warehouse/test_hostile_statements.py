@@ -38,6 +38,7 @@ HOSTILE = {
     "transform": "SELECT size(flatten(transform(sequence(1, 30000), x -> sequence(1, 30000))))",
     "range": "SELECT sum(id) FROM range(1000000000000000)",
     "range of rows": "SELECT id FROM range(1000000000000000)",
+    "rows, and then none": "SELECT id FROM range(1000000000000000) WHERE id < 12000000 OR id = -1",
     "cross join": "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.id * b.id = 7",
     "recursion": "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r, range(1000) "
     "WHERE n < 100) SELECT count(*) FROM r",

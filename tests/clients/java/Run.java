@@ -7,18 +7,14 @@ import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.sql.Statement;
-import java.util.Properties;
 
 /**
  * Runs statements through databricks-jdbc and prints one JSON object a line: its columns and rows, or
- * its error. Arguments: the JDBC URL and a file with one statement a line; the token is in TOKEN.
+ * its error. Arguments: the JDBC URL and a file with one statement a line.
  */
 public final class Run {
   public static void main(String[] arguments) throws Exception {
-    Properties properties = new Properties();
-    properties.put("UID", "token");
-    properties.put("PWD", System.getenv("TOKEN"));
-    try (Connection connection = DriverManager.getConnection(arguments[0], properties)) {
+    try (Connection connection = DriverManager.getConnection(arguments[0])) {
       for (String statement : Files.readAllLines(Path.of(arguments[1]), StandardCharsets.UTF_8)) {
         System.out.println("RESULT " + run(connection, statement));
         System.out.flush();

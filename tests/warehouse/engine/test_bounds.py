@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from tests.patience import soon, wait_until
 from tests.warehouse.engine.client import Client
 from vinci_code.warehouse.engine import transactions
 from vinci_code.warehouse.engine.engine import Engine
+from vinci_code.warehouse.sql import dialect
+from vinci_code.warehouse.sql.errors import SqlError
 
 REFUSAL = "UNSUPPORTED_BY_LOCAL_WAREHOUSE"
 
@@ -149,3 +154,98 @@ def test_a_reopened_file_knows_what_was_reclaimed(
     assert again.run("SELECT count(*) FROM t") == [(0,)]
     again.fails("SELECT * FROM t VERSION AS OF 1", REFUSAL, "0A000", "reclaimed")
     engine.close()
+
+
+# Each of them took the square of its length, or far more, in Python's regular expressions, which
+# hold the interpreter: hours, in which no client of the server had an answer.
+LONG = 200_000
+DIGITS, BLANKS = "1" * LONG, " " * LONG
+SLOW_FOR_RE = {
+    "blanks behind VALUES": f"INSERT INTO t VALUES (1){BLANKS}x",
+    "backslashes in a path": "SELECT variant_get(parse_json('{}'), '$[\"" + "\\\\" * 200 + "')",
+    "digits in a path": f"SELECT get_json_object('{{}}', '$[{DIGITS}')",
+    "DOUBLE": f"SELECT CAST(concat(repeat('1', {LONG}), 'x') AS DOUBLE)",
+    "DECIMAL": f"SELECT CAST(concat(repeat('1', {LONG}), 'x') AS DECIMAL(10, 2))",
+    "DECIMAL of JSON": f"SELECT from_json(concat('{{\"a\":\"', repeat('1', {LONG}), 'x\"}}'), "
+    "'a DECIMAL(10, 2)', map('mode', 'FAILFAST'))",
+    "interval": f"SELECT CAST('interval {BLANKS}x' AS INTERVAL DAY)",
+    "interval of words": f"SELECT INTERVAL '{DIGITS}x days'",
+    "interval of digits": f"SELECT CAST('{DIGITS}' AS INTERVAL DAY)",
+    "format_string": f"SELECT format_string(concat('%', repeat('0', {LONG})), 1)",
+    "name": "SELECT " + ".".join(["a"] * LONG) + " FROM t",
+}
+
+
+@pytest.mark.parametrize("name", SLOW_FOR_RE)
+def test_a_long_text_is_answered_soon(asked: Client, name: str) -> None:
+    asked.script("CREATE OR REPLACE TABLE t (a INT)")
+    with soon():
+        told = _told(asked, SLOW_FOR_RE[name])
+    assert told != "INTERNAL_ERROR"
+
+
+def _told(asked: Client, statement: str) -> str:
+    try:
+        asked.run(statement)
+    except SqlError as error:
+        return error.error_class
+    return ""
+
+
+def test_a_list_of_many_values(asked: Client) -> None:
+    asked.script(
+        "CREATE OR REPLACE TABLE t (a INT, s STRING)",
+        "INSERT INTO t VALUES (5, '7'), (-1, ''), (20000000, 'x,y'), (NULL, NULL)",
+    )
+    numbers = ", ".join(map(str, range(20_000)))
+    texts = ", ".join(f"'{number}'" for number in range(20_000))
+    assert asked.run(
+        f"SELECT a, a IN ({numbers}), a NOT IN (-1, {numbers}), a IN ({numbers}, 5000000000), "
+        f"a IN ({numbers}, NULL), s IN ('', {texts}), s IN ('x,y', {texts}, 'a\\u001fb') "
+        f"FROM t ORDER BY a"
+    ) == [
+        (None, None, None, None, None, None, None),
+        (-1, False, False, False, None, True, False),
+        (5, True, False, True, True, True, True),
+        (20_000_000, False, True, False, None, False, True),
+    ]
+    # The same list is the same expression, and may stand in a lambda.
+    assert asked.run(
+        f"SELECT a IN ({numbers}) AS x, count(*), max(filter(array(1, -5), y -> y IN ({numbers}))) "
+        f"FROM t GROUP BY a IN ({numbers}) ORDER BY x"
+    ) == [(None, 1, [1]), (False, 2, [1]), (True, 1, [1])]
+    with soon():
+        assert asked.run(f"SELECT 5 IN ({', '.join(map(str, range(100_000)))})") == [(True,)]
+
+
+def test_a_statement_of_too_many_words_is_refused(
+    asked: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "MAX_LEXEMES", 5_000)
+    numbers = ", ".join(map(str, range(3_000)))
+    asked.fails(f"SELECT 5 IN ({numbers})", REFUSAL, "0A000", "words and signs")
+    # Rows of literals are not read as expressions.
+    asked.script("CREATE OR REPLACE TABLE t (a INT)")
+    rows = ", ".join(f"({number})" for number in range(9_000))
+    asked.run(f"INSERT INTO t VALUES {rows}")
+    assert asked.run("SELECT count(*) FROM t") == [(9_000,)]
+
+
+def test_a_cancel_ends_the_reading_of_a_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Engine().open_session("main", "default", {})
+    read: list[int] = []
+
+    def parse(*given: object, **named: object) -> object:
+        read.append(1)
+        if len(read) == 50:
+            threading.Thread(target=session.interrupt, name="test: cancels").start()
+            wait_until(lambda: session._running is not None and session._running.interrupted)
+        return original(*given, **named)
+
+    original = dialect.WarehouseParser._parse_type
+    monkeypatch.setattr(dialect.WarehouseParser, "_parse_type", parse)
+    with pytest.raises(SqlError) as caught:
+        session.execute(f"SELECT 5 IN ({', '.join(map(str, range(9_000)))})")
+    assert caught.value.error_class == "OPERATION_CANCELED"
+    assert len(read) == 50
+    session.close()

@@ -20,6 +20,7 @@ from vinci_code.warehouse.engine.engine import Engine
 from vinci_code.warehouse.sql.errors import SqlError
 
 FROM = f"COPY INTO t FROM '{V}/d' FILEFORMAT = PARQUET"
+NO_FILES = ("COPY_INTO_SOURCE_SCHEMA_INFERENCE_FAILED", "42KD9")
 NOTHING = [(0, 0, 0)]
 REFUSED = ("UNSUPPORTED_BY_LOCAL_WAREHOUSE", "0A000")
 
@@ -72,11 +73,34 @@ def test_files_and_pattern(engine: Engine, table: Client) -> None:
     assert table.run(f"{FROM} PATTERN = 'deep/c[0-9]'") == [(1, 1, 0)]
     assert table.run(f"{FROM} PATTERN = '[^d]*'") == NOTHING
     table.fails(f"{FROM} FILES = ('missing')", "PATH_NOT_FOUND", "42K03", f"dbfs:{V}/d/missing")
-    nothing = ("COPY_INTO_SOURCE_SCHEMA_INFERENCE_FAILED", "42KD9")
-    table.fails(f"{FROM} PATTERN = '*.csv'", *nothing, f"{V}/d")
-    table.fails(f"{FROM} PATTERN = 'c[0-9]'", *nothing)
+    table.fails(f"{FROM} PATTERN = '*.csv'", *NO_FILES, f"{V}/d")
+    table.fails(f"{FROM} PATTERN = 'c[0-9]'", *NO_FILES)
     table.fails(f"{FROM} FILES = ('a') PATTERN = '*'", "PARSE_SYNTAX_ERROR", "42601")
     table.fails(f"{FROM} FILES = ('../x')", *REFUSED)
+
+
+def test_a_pattern_is_a_glob_and_no_sign_of_it_is_taken_for_a_slash(
+    engine: Engine, table: Client
+) -> None:
+    store(engine, "d/deep/c1", pa.table({"id": [4], "x": ["d"]}))
+    for pattern in (
+        "*",
+        "deep*",
+        "deep?c1",
+        "[!a]",
+        "[z-a]",
+        "[a",
+        "a]",
+        "[]",
+        "[a-]",
+        "[--9]",
+        "a{1}",
+    ):
+        table.fails(f"{FROM} PATTERN = '{pattern}'", *REFUSED)
+    table.fails(f"{FROM} PATTERN = '{'*' * 1000}{'?' * 30}x'", *NO_FILES)
+    table.fails(f"{FROM} PATTERN = '{'*a' * 3000}.x'", *NO_FILES)
+    assert table.run(f"{FROM} PATTERN = '[c-z]eep/[^a]*'") == [(1, 1, 0)]
+    assert table.run(f"{FROM} PATTERN = '[ab]'") == [(3, 3, 0)]
 
 
 def test_all_or_nothing(engine: Engine, table: Client) -> None:

@@ -79,6 +79,14 @@ class WireClient:
         result.read(protocol)
         return result.success
 
+    def send(self, name: str, **fields: object) -> None:
+        """Send a call, and do not wait for its answer."""
+        headers = {
+            "Content-Type": "application/x-thrift",
+            "Authorization": f"Bearer {self.warehouse.access_token}",
+        }
+        self.http.request("POST", self.warehouse.http_path, message(name, **fields), headers)
+
     def open_session(self) -> Struct:
         """Open a session and return its handle."""
         version = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V7

@@ -85,6 +85,7 @@ class FakeSession:
         self._interrupted = threading.Event()
         self.closed = False
         self.in_transaction = False
+        self.only_reads = False
 
     def execute(self, text: str, parameters: Sequence[Parameter] = ()) -> Result:
         check_limits(parameters)

@@ -8,8 +8,6 @@ of the files that it has loaded; a file is skipped by its path, also where it wa
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +19,7 @@ from vinci_code.warehouse.engine.columns import check_columns
 from vinci_code.warehouse.engine.file_formats import format_of
 from vinci_code.warehouse.engine.file_reading import FileFormat, StagedFiles
 from vinci_code.warehouse.engine.file_relations import relation_of
+from vinci_code.warehouse.engine.globs import Glob
 from vinci_code.warehouse.engine.insert import InsertPlan, write_query
 from vinci_code.warehouse.engine.model import Table, TableColumn, TableSchema, TableState
 from vinci_code.warehouse.engine.names import TableName, backtick
@@ -247,12 +246,12 @@ def _chosen(work: Work, request: _Request, file_format: FileFormat) -> list[Volu
             one for item in chosen for one in file_reading.discover(volumes, item, recursive=False)
         ]
     elif request.pattern is not None:
-        matches = _glob(request.pattern)
+        glob = Glob(request.pattern)
         start = len(path.inner) + 1 if path.inner else 0
         found = [
             item
             for item in file_reading.discover(volumes, path, recursive=True)
-            if matches.fullmatch(item.inner[start:])
+            if glob.matches(item.inner[start:])
         ]
     else:
         found = file_reading.discover(volumes, path, recursive=False)
@@ -264,21 +263,6 @@ def _chosen(work: Work, request: _Request, file_format: FileFormat) -> list[Volu
             f"{file_format.name}. Please check the contents of '{path}'.",
         )
     return found
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Return what a glob matches; no sign in it matches a slash.
-
-    Raises:
-        SqlError: It has braces, or a bracket that is never closed.
-    """
-    if "{" in pattern or "\\" in pattern or pattern.count("[") != pattern.count("]"):
-        raise unsupported(f"the PATTERN '{pattern}': of its signs *, ? and [ ] are known")
-    parts = []
-    for piece in pattern.split("/"):
-        translated = fnmatch.translate(piece.replace("[^", "[!"))
-        parts.append(translated.replace("(?s:", "(?:").removesuffix("\\Z").removesuffix("\\z"))
-    return re.compile("/".join(parts))
 
 
 # ---- the columns

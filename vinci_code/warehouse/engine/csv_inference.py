@@ -151,10 +151,10 @@ def _is_time(text: str) -> bool:
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORDS = ("NaN", "+NaN", "-NaN", "Infinity", "+Infinity", "-Infinity")
 # Hexadecimal digits, separators of thousands, the suffixes of Java.
 _UNSURE_NUMBER = re.compile(
     r"[+-]?(?:0[xX]|(?=[0-9.]*,)(?=[0-9.,]*[0-9])[0-9.,]+(?:[eE][+-]?[0-9]+)?\Z|"
-    r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[dDfF]\Z)"
+    r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[dDfF]\Z)"
 )

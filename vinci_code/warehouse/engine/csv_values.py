@@ -148,7 +148,7 @@ def _integer(text: str, limit: int) -> int:
     return value
 
 
-_INTEGER = re.compile(r"([+-]?)(?=[0-9])0*([0-9]*)")
+_INTEGER = re.compile(r"([+-]?)(?=[0-9])0*(|[1-9][0-9]*)")
 _LONGEST_INTEGER = 19
 
 
@@ -185,7 +185,7 @@ _JAVA_WORDS = {
     "-Infinity": float("-inf"),
 }
 _HEXADECIMAL = re.compile(r"[+-]?0[xX]")
-_FLOAT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?")
+_FLOAT = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?")
 
 
 def _decimal(text: str, kind: SqlType, rules: ValueRules) -> Decimal:
@@ -209,7 +209,7 @@ def _decimal(text: str, kind: SqlType, rules: ValueRules) -> Decimal:
     return value
 
 
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DIGITS = 120
 
 

@@ -134,6 +134,7 @@ def _run_query(work: Work, text: str) -> Result:
         return merge.merge(work, expression)
     for node in list(expression.find_all(exp.Describe)):
         _stage_description(work, node)
+    work.session.reads()
     return select.select(work, expression)
 
 

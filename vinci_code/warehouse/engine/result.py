@@ -43,6 +43,7 @@ class Result:
         statement_kind: ``SELECT``, ``INSERT``, ``UPDATE``, ``DELETE``, ``MERGE``, ``COPY``,
             ``DDL``, ``SHOW``, ``DESCRIBE``, ``SET``, ``USE``, ``STAGING`` or ``TRANSACTION``.
         on_close: What to do when the result is closed.
+        on_interrupt: What ends a computation of rows that another thread reads.
         staging: What the client shall do with a file, for ``STAGING``; only who serves files can
             turn it into rows, and the batches are an error.
     """
@@ -53,6 +54,12 @@ class Result:
     statement_kind: str
     on_close: Callable[[], None] | None = field(default=None, repr=False)
     staging: StagingRequest | None = None
+    on_interrupt: Callable[[], None] | None = field(default=None, repr=False)
+
+    def interrupt(self) -> None:
+        """Make another thread that reads rows stop with an error, soon."""
+        if self.on_interrupt is not None:
+            self.on_interrupt()
 
     def close(self) -> None:
         """Free what the unread rows hold; further batches are not available."""

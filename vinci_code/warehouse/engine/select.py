@@ -31,6 +31,7 @@ LONG_TEXT = 2_000
 _KEPT = "vinci_result"
 # How the text of an error begins, by its class, where Arrow has taken its place.
 _FOUND_LATE: dict[str, type[duckdb.Error]] = {
+    "INTERRUPT Error": duckdb.InterruptException,
     "Conversion Error": duckdb.ConversionException,
     "Invalid Input Error": duckdb.InvalidInputException,
     "Out of Range Error": duckdb.OutOfRangeException,
@@ -48,7 +49,14 @@ def run(session: EngineSession, translated: TranslatedQuery) -> Result:
     sql = query.output_sql(translated)
     session.check_interrupt()
     source = _Batches(session, sql, used_binds(sql, translated.binds), translated.columns)
-    return Result(list(translated.columns), iter(source), None, "SELECT", source.close)
+    return Result(
+        list(translated.columns),
+        iter(source),
+        None,
+        "SELECT",
+        source.close,
+        on_interrupt=source.interrupt,
+    )
 
 
 class _Batches:
@@ -92,9 +100,17 @@ class _Batches:
         ready, self._ready = self._ready, []
         return chain(ready, self._remaining())
 
+    def interrupt(self) -> None:
+        """Stop the query, from another thread than the one that reads."""
+        cursor = self._cursor
+        if cursor is not None:
+            cursor.interrupt()
+
     def close(self) -> None:
         """Drop what was not read and give the connection back."""
         self._ready = []
+        # Else DuckDB ends the query before the reader goes, however long that takes.
+        self.interrupt()
         self._reader = None
         cursor, self._cursor = self._cursor, None
         if cursor is not None:

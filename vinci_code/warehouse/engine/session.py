@@ -37,6 +37,7 @@ class _RunningStatement:
 
     cursors: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
     interrupted: bool = False
+    only_reads: bool = False
     timed_out: bool = False
     finished: threading.Event = field(default_factory=threading.Event)
 
@@ -95,6 +96,17 @@ class EngineSession:
     def in_transaction(self) -> bool:
         """Whether an interactive transaction is open, aborted or not."""
         return self.open_transaction is not None or self.aborted
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether the statement that runs is known to change nothing."""
+        running = self._running
+        return running is not None and running.only_reads
+
+    def reads(self) -> None:
+        """Note that the statement that runs is a query, and changes nothing."""
+        if self._running is not None:
+            self._running.only_reads = True
 
     @property
     def closed(self) -> bool:

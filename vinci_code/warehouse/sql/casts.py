@@ -154,7 +154,7 @@ def out_of_range(target: SqlType) -> SqlError:
     )
 
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,10})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d{1,10})?", re.ASCII)
 _EXPONENT_LIMIT = 2**31
 
 
@@ -219,7 +219,7 @@ def number_text(text: str) -> str | None:
 
 
 _BLANK = "".join(map(chr, range(0x21)))
-_FLOAT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)[df]?", re.ASCII)
+_FLOAT = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)[df]?", re.ASCII)
 
 
 class _Caster:

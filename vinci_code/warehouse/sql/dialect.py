@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, ClassVar
 
 from sqlglot import exp
@@ -21,7 +22,8 @@ from sqlglot.errors import ParseError
 from sqlglot.parsers.databricks import DatabricksParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from vinci_code.warehouse.sql.errors import SqlError, missing_size
+from vinci_code.warehouse.sql.errors import SqlError, missing_size, too_complex, unsupported
+from vinci_code.warehouse.sql.interruption import check_interrupt
 from vinci_code.warehouse.sql.lexemes import Lexeme, check_words, lexemes, name_of, string_value
 
 # The suffixes of numeric literals, as types: 1L, 1S, 1Y, 1.5D, 1.5F, 1.5BD.
@@ -89,6 +91,8 @@ class WarehouseParser(DatabricksParser):
     def _parse_type(
         self, parse_interval: bool = True, fallback_to_identifier: bool = False
     ) -> exp.Expr | None:
+        # Every operand comes by here.
+        check_interrupt()
         # DATE '2020-01-01' is a typed literal, not a cast: its name and its error differ.
         start = self._index
         if (
@@ -371,6 +375,12 @@ _NAMES = frozenset(
     "XOR".split()
 ) | {"CONNECT BY", "SIMILAR TO"}
 _WORDS = {word: kind for word, kind in Databricks.Tokenizer.KEYWORDS.items() if word not in _NAMES}
+MAX_LEXEMES = 500_000
+"""The most words and signs of a statement that is read whole: each takes about a KiB, and DuckDB
+needs as much again, which its limit of memory does not count."""
+
+_MAX_PARTS = 200
+
 # What sqlglot calls the words and symbols of Databricks SQL, and the two words that are one to it.
 _TOKENS: dict[str, TokenType] = {
     **Databricks.Tokenizer.SINGLE_TOKENS,
@@ -385,14 +395,32 @@ def tokenize(text: str) -> list[Token]:
     """Return the tokens of a statement, literals decoded and adjacent strings joined.
 
     Raises:
-        SqlError: As ``lexemes``, and for an unquoted name that is none.
+        SqlError: As ``lexemes``, for an unquoted name that is none, and for a text that is too
+            long to be read.
     """
-    found = list(check_words(lexemes(text)))
+    found = list(islice(check_words(lexemes(text)), MAX_LEXEMES + 1))
+    if len(found) > MAX_LEXEMES:
+        raise unsupported(
+            f"a statement of more than {MAX_LEXEMES} words and signs, save for rows of literals "
+            "after VALUES: it would have to be sent in parts"
+        )
+    _check_chains(found)
     tokens: list[Token] = []
     index = 0
     while index < len(found):
         index += _add_token(tokens, found, index)
     return tokens
+
+
+def _check_chains(found: list[Lexeme]) -> None:
+    """Refuse a name of some hundred parts, which sqlglot reads in the square of their number."""
+    last = dots = 0
+    for index, lexeme in enumerate(found):
+        if lexeme.text == ".":
+            dots = dots + 1 if index - last <= 2 else 1
+            last = index
+            if dots > _MAX_PARTS:
+                raise too_complex()
 
 
 def _add_token(tokens: list[Token], found: list[Lexeme], index: int) -> int:

@@ -54,8 +54,7 @@ _Steps = tuple[tuple[str, Any], ...]
 # Of the paths that ``:`` and ``[]`` are made into, which nobody but the translation writes.
 _STEP = re.compile(
     r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[(?P<star>\*)\]|"
-    r"\[(?P<loose>~?)(?P<quote>['\"])(?P<key>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\]|(?P<wild>\.\*)",
-    re.DOTALL,
+    r"\[(?P<loose>~?)(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\")\]|(?P<wild>\.\*)"
 )
 
 
@@ -130,7 +129,7 @@ def _step(match: re.Match[str]) -> tuple[str, Any]:
     if match["name"] is not None:
         return "key", match["name"]
     kind = "loose" if match["loose"] else "key"
-    return kind, re.sub(r"\\(.)", r"\1", match["key"])
+    return kind, match["double"] if match["single"] is None else match["single"]
 
 
 _MISSING = object()
@@ -540,7 +539,7 @@ def _read_float(value: Any, _kind: SqlType, _zone: str) -> str | None:
     return _FLOAT_WORDS.get(value) if isinstance(value, str) else None
 
 
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def _read_decimal(value: Any, kind: SqlType, _zone: str) -> str | None:

@@ -73,7 +73,11 @@ def unsupported(construct: str) -> SqlError:
 
 
 def too_complex() -> SqlError:
-    """Return the refusal of a statement that is nested too deeply, or too long a chain."""
+    """Return the refusal of a statement that is nested too deeply, or too long a chain.
+
+    It is what Spark's parser raises where its stack overflows (``parserStackOverflow`` in
+    ``QueryParsingErrors.scala``).
+    """
     return SqlError(
         "FAILED_TO_PARSE_TOO_COMPLEX",
         "54001",

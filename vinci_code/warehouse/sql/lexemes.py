@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from vinci_code.warehouse.sql.errors import SqlError, syntax_error
+from vinci_code.warehouse.sql.interruption import check_interrupt
 
 # Letters, digits, the underscore, and whatever is neither ASCII nor a blank.
 _LETTER = r"[^\x00-/:-@\[-^`{-\x7f\s]"
@@ -74,10 +75,11 @@ def lexemes(text: str) -> Iterator[Lexeme]:
 
     Raises:
         SqlError: ``PARSE_SYNTAX_ERROR`` for a quote that is never closed, and for a control
-            character; ``UNCLOSED_BRACKETED_COMMENT`` for such a comment.
+            character; ``UNCLOSED_BRACKETED_COMMENT`` for such a comment; ``OPERATION_CANCELED``.
     """
     match, position = _LEXEME.match, 0
     while found := match(text, position):
+        check_interrupt()
         kind, position = str(found.lastgroup), found.end()
         if kind == "comment":
             position = _end_of_comment(text, position)

@@ -473,7 +473,7 @@ def element(index: int, items: list[str | None]) -> str | None:
     return items[index - 1]
 
 
-_CONVERSION = re.compile(r"%(?:(\d+)\$)?([-#+ 0,(]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
+_CONVERSION = re.compile(r"%(?:(\d+)\$)?([-#+ 0,(]*)([1-9]\d*)?(?:\.(\d+))?([a-zA-Z%])")
 _WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 
 

@@ -28,7 +28,9 @@ _CELL = re.compile(_LITERAL, re.DOTALL | re.IGNORECASE)
 _ROW = rf"\(\s*(?:{_LITERAL})(?:\s*,\s*(?:{_LITERAL}))*\s*\)"
 _ROWS = re.compile(_ROW, re.DOTALL | re.IGNORECASE)
 _VALUES = re.compile(r"\bVALUES\s*(?=\()", re.IGNORECASE)
-_ALL_ROWS = re.compile(rf"(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*;?\s*\Z", re.DOTALL | re.IGNORECASE)
+_ALL_ROWS = re.compile(
+    rf"(?P<rows>{_ROW}(?:\s*,\s*{_ROW})*)\s*(?:;\s*)?\Z", re.DOTALL | re.IGNORECASE
+)
 
 
 def own_expression(text: str) -> exp.Expression:
@@ -42,7 +44,9 @@ def own_expression(text: str) -> exp.Expression:
         found = _with_rows(text) or _with_strings(text)
         if found is not None:
             return found
-    return parse_statement(text).copy()
+    expression = parse_statement(text)
+    # What is not cached is the caller's alone.
+    return expression.copy() if len(text) <= CACHED_TEXT else expression
 
 
 def _with_strings(text: str) -> exp.Expression | None:

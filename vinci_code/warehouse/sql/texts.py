@@ -212,19 +212,19 @@ def _plain(number: str, power: int) -> str:
     return f"{whole}.{number[power + 1 :] or '0'}"
 
 
-_YEAR_MONTH = re.compile(r"([+-])?(\d+)-(\d+)\Z")
+_YEAR_MONTH = re.compile(r"([+-])?(\d{1,99})-(\d{1,99})\Z")
 _DAY_TIME = {
-    ("DAY", "HOUR"): re.compile(r"([+-])?(\d+) (\d{1,2})\Z"),
-    ("DAY", "MINUTE"): re.compile(r"([+-])?(\d+) (\d{1,2}):(\d{1,2})\Z"),
-    ("DAY", "SECOND"): re.compile(r"([+-])?(\d+) (\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d{1,9})?\Z"),
-    ("HOUR", "MINUTE"): re.compile(r"([+-])?(\d+):(\d{1,2})\Z"),
-    ("HOUR", "SECOND"): re.compile(r"([+-])?(\d+):(\d{1,2}):(\d{1,2})(\.\d{1,9})?\Z"),
-    ("MINUTE", "SECOND"): re.compile(r"([+-])?(\d+):(\d{1,2})(\.\d{1,9})?\Z"),
+    ("DAY", "HOUR"): re.compile(r"([+-])?(\d{1,99}) (\d{1,2})\Z"),
+    ("DAY", "MINUTE"): re.compile(r"([+-])?(\d{1,99}) (\d{1,2}):(\d{1,2})\Z"),
+    ("DAY", "SECOND"): re.compile(r"([+-])?(\d{1,99}) (\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d{1,9})?\Z"),
+    ("HOUR", "MINUTE"): re.compile(r"([+-])?(\d{1,99}):(\d{1,2})\Z"),
+    ("HOUR", "SECOND"): re.compile(r"([+-])?(\d{1,99}):(\d{1,2}):(\d{1,2})(\.\d{1,9})?\Z"),
+    ("MINUTE", "SECOND"): re.compile(r"([+-])?(\d{1,99}):(\d{1,2})(\.\d{1,9})?\Z"),
 }
 _UNITS = ("DAY", "HOUR", "MINUTE", "SECOND")
-_SINGLE = re.compile(r"([+-])?(\d+)(\.\d{1,9})?\Z")
+_SINGLE = re.compile(r"([+-])?(\d{1,99})(\.\d{1,9})?\Z")
 _WRAPPED = re.compile(
-    r"\s*interval\s+([+-])?\s*'([^']*)'\s+(\w+)(?:\s+to\s+(\w+))?\s*\Z", re.IGNORECASE
+    r"\s*interval\s+(?:([+-])\s*)?'([^']*)'\s+(\w+)(?:\s+to\s+(\w+))?\s*\Z", re.IGNORECASE
 )
 
 
@@ -335,7 +335,7 @@ def hive_interval_text(count: int, months: bool) -> str:
     return f"{sign}{days} {hours:02d}:{minutes:02d}:{seconds:02d}.{micros:06d}000"
 
 
-_WORDS = re.compile(r"([+-]?\d+(?:\.\d+)?)\s+([a-zA-Z]+)")
+_WORDS = re.compile(r"([+-]?(?<!\d)\d+(?:\.\d+)?)\s+([a-zA-Z]+)")
 
 
 def parse_interval_words(text: str) -> dict[str, Decimal] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 import uuid
@@ -25,7 +26,7 @@ from databricks.sql.thrift_api.TCLIService import ttypes
 from vinci_code.warehouse.engine.result import Column, Result
 from vinci_code.warehouse.sql.errors import SqlError
 from vinci_code.warehouse.sql.parameters import Parameter
-from vinci_code.warehouse.wire import history
+from vinci_code.warehouse.wire import hangups, history
 from vinci_code.warehouse.wire.result_files import (
     FILE_BYTES,
     LINKS_PER_REPLY,
@@ -38,9 +39,18 @@ from vinci_code.warehouse.wire.results import Encoder, ResultFormat, ResultRows
 if TYPE_CHECKING:
     from vinci_code.warehouse.engine.catalog_view import CatalogView
 
+ABANDONED_SECONDS = 10.0
+"""How long after its client has hung up a query still runs, unless somebody asks for it.
+
+The vendor's driver asks again for the state of a statement after 5 seconds where its connection
+broke (``_retry_delay_default``, ``thrift_backend.py``), and finds it running, as on Databricks.
+What writes is not ended: on Databricks it goes on, and whoever lost its answer has to look.
+"""
+
 READ_AHEAD_BYTES = 256 * 1024 * 1024
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 10.0
+_LOOK_SECONDS = 0.25  # between two looks whether the client is still there
 
 OperationState = ttypes.TOperationState
 
@@ -77,6 +87,10 @@ class EngineSessionLike(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether an interactive transaction is open, aborted or not."""
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether the statement that runs is known to change nothing."""
 
     def catalog_view(self) -> CatalogView:
         """The read-only listing of catalogs, schemas, tables and columns."""
@@ -180,6 +194,11 @@ class ClientSession:
             pause *= 2
         logger.warning("The engine did not stop working for operation %s", operation.handle.text)
 
+    def runs_query(self, operation: Operation) -> bool:
+        """Whether the engine works for an operation that is known to change nothing."""
+        with self._guard:
+            return self._current is operation and self.engine.only_reads
+
     def close(self) -> None:
         """End the session with everything on it."""
         self.closed = True
@@ -240,6 +259,8 @@ class Operation:
         self._limits = limits or Limits()
         self._timeout = timeout
         self._condition = threading.Condition()
+        # How often somebody has waited for it.
+        self._asked = 0
         self._state: int = OperationState.PENDING_STATE
         self._result: Result | None = None
         self._rows = ResultRows(iter(()))
@@ -291,17 +312,46 @@ class Operation:
                 timer.cancel()
 
     def wait(self, seconds: float = threading.TIMEOUT_MAX) -> bool:
-        """Wait until it is done, at most ``seconds``; whether it is."""
+        """Wait until it is done, at most ``seconds``; whether it is.
+
+        Where the client that waits for it hangs up, a query is ended a little later, unless
+        somebody else waits for it.
+        """
         deadline = time.monotonic() + seconds
         with self._condition:
+            self._asked += 1
+            asked = self._asked
+        while not self._wait_a_little(deadline):
+            if hangups.has_hung_up():
+                return self._wait_without_client(asked)
+            if time.monotonic() >= deadline:
+                return False
+        return True
+
+    def _wait_a_little(self, deadline: float) -> bool:
+        with self._condition:
+            now = time.monotonic()
+            until = min(deadline, now + _LOOK_SECONDS)
             while not self._is_visible_done():
-                left = deadline - time.monotonic()
+                left = until - now
                 if left <= 0:
                     return False
-                hidden = self.hidden_until - time.monotonic()
-                left = min(left, hidden) if hidden > 0 else left
-                self._condition.wait(min(left, threading.TIMEOUT_MAX))
+                hidden = self.hidden_until - now
+                self._condition.wait(min(left, hidden) if hidden > 0 else left)
+                now = time.monotonic()
             return True
+
+    def _wait_without_client(self, asked: int) -> bool:
+        """Stay until it is done or others ask for it, and end a query that nobody asks for."""
+        abandoned = time.monotonic() + ABANDONED_SECONDS
+        while not self._wait_a_little(math.inf):
+            with self._condition:
+                if self._asked != asked:
+                    return False
+            if time.monotonic() >= abandoned and self.session.runs_query(self):
+                logger.debug("The client of operation %s is gone", self.handle.text)
+                self.cancel()
+        return True
 
     @property
     def state(self) -> int:
@@ -315,20 +365,32 @@ class Operation:
         """Stop it if it still runs; the engine's work on it ends."""
         if self._finish(state):
             self.session.stop(self)
+        elif self._rows_lock.locked():
+            self._stop_reading()
 
     def close(self) -> None:
         """Stop it, free its result and forget it."""
         self.cancel(OperationState.CLOSED_STATE)
         self.session.operations.pop(self.handle.guid, None)
-        with self._rows_lock:
+        # Rows beyond those that were read ahead may take for ever.
+        while not self._rows_lock.acquire(timeout=_FIRST_PAUSE):
+            self._stop_reading()
+        try:
             self._rows.close()
             self._ahead = None
             result, self._result = self._result, None
             files = self._files
+        finally:
+            self._rows_lock.release()
         if files is not None:
             files.close()
         if result is not None:
             result.close()
+
+    def _stop_reading(self) -> None:
+        result = self._result
+        if result is not None:
+            result.interrupt()
 
     # --- its result -----------------------------------------------------------------------------
 

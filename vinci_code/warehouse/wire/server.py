@@ -28,6 +28,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, BinaryIO
 
 from vinci_code.core.errors import EXIT_UNAVAILABLE, VinciError
+from vinci_code.warehouse.wire import hangups
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -441,7 +442,10 @@ class _HttpConnection(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self._door.work()
-        self._send(self._application(Request(self.command, target.path, query, self.headers, body)))
+        request = Request(self.command, target.path, query, self.headers, body)
+        with hangups.watched(lambda: hangups.has_closed(self.connection)):
+            answer = self._application(request)
+        self._send(answer)
 
     def _exchange_file(self, path: str, query: list[tuple[str, str]]) -> None:
         pieces = self._pieces()

@@ -32,12 +32,16 @@ from vinci_code.warehouse.wire.statements import ClosingError, Order, StatementS
 SERVER_PROTOCOL = ttypes.TProtocolVersion.SPARK_CLI_SERVICE_PROTOCOL_V8
 """What a real server answers, whatever the client offers (recorded traffic)."""
 
-DIRECT_RESULTS_SECONDS = 2.0
-"""How long ExecuteStatement waits for a result to send along."""
+DIRECT_RESULTS_SECONDS = 0.5
+"""How long ExecuteStatement waits for a result to send along.
 
-LONG_POLL_SECONDS = 1.0
+Before its answer the driver knows of no operation that it could cancel (``Cursor.cancel``).
+"""
+
+LONG_POLL_SECONDS = 0.1
 """How long GetOperationStatus waits for news: the driver polls without a pause, but holds a lock
-meanwhile, so that a cancel from another thread waits for this long."""
+meanwhile, so that a cancel from another thread waits for this long, and again where the thread that
+polls is the quicker one to take the lock."""
 
 DEFAULT_PAGE_ROWS = 100_000
 DEFAULT_PAGE_BYTES = 100 * 1024 * 1024
