@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from vinci_code.database.loading.delimited import DelimitedError, DelimitedRows, Fields
 
 from vinci_code.core.errors import InputDataError, LoadRefusedError
 from vinci_code.database import load
 from vinci_code.database.loading import delimited
-from vinci_code.database.loading.delimited import DelimitedError, DelimitedRows, Fields
 
 TABLE = sa.Table(
     "texts", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("value", sa.String)
