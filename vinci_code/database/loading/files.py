@@ -53,9 +53,7 @@ def source_of_files(paths: list[str], wanted: str | None) -> Source:
         raise LoadRefusedError(
             f"format={wanted!r}", "it is no format that load() knows", f"pass one of {FORMATS}"
         )
-    files = [
-        _file(path, cast("Format | None", wanted)) for given in paths for path in _found(given)
-    ]
+    files = [_file(path, wanted) for given in paths for path in _found(given)]
     _require_once(files)
     told = files[0].path if len(files) == 1 else f"{len(files)} files"
     kinds = {file.format for file in files}
