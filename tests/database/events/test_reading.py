@@ -310,7 +310,7 @@ class TestCsv:
         # What stands behind it may be a part of it, and is taken for no event.
         monkeypatch.setattr(reading, "MAX_LINE_BYTES", len(HEADER))
 
-        with pytest.raises(InputDataError, match="line 2: is not CSV: a quote .* within 61 "):
+        with pytest.raises(InputDataError, match=r"line 2: is not CSV: a quote .* within 61 "):
             read(HEADER + b'k,t,s,"' + b"d\n" * 40 + CELLS + b'"' + CELLS, "a.csv")
 
 

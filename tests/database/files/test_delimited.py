@@ -89,8 +89,7 @@ def test_it_goes_on_behind_an_error(text: str, expected: list[Fields | int]) -> 
         try:
             row = reader.read()
         except DelimitedError as error:
-            found.append(error.line)
-            assert not error.is_lost
+            found.append(-error.line if error.is_lost else error.line)
             continue
         if row is None:
             break

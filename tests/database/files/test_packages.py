@@ -1,4 +1,4 @@
-"""Files of lines and of CSV go in and out without pyarrow; what needs it says so, and writes none."""
+"""Lines and CSV go in and out without pyarrow; what needs it says so, and writes nothing."""
 
 from __future__ import annotations
 
