@@ -47,6 +47,7 @@ ROOMS = {
 }
 # Whether others of the machine can read or change a file: asked wherever one is opened.
 FILES = "vinci_code.core.files"
+REPLACING = "vinci_code.core.replacing"
 COMMON = {"vinci_code.core.errors", "vinci_code.core.redaction"}
 ALLOWED: dict[str, set[str]] = {
     **{part: {*COMMON, *GROUND} for part in GROUND},
@@ -63,8 +64,13 @@ ALLOWED: dict[str, set[str]] = {
     DIALECT: COMMON,
     "vinci_code.database.models": {"vinci_code.core.errors", "vinci_code.database.dialect"},
     "vinci_code.database.sqlite": {"vinci_code.core.errors", "vinci_code.database.models"},
+    # Files of rows, which loads and imports stand on.
+    "vinci_code.database.files": {"vinci_code.core.errors", "vinci_code.database.dialect"},
     "vinci_code.database.events": {
         "vinci_code.core.errors",
+        REPLACING,
+        "vinci_code.database.dialect",
+        "vinci_code.database.files",
         "vinci_code.database.models",
         "vinci_code.database.sqlite",
         "vinci_code.database.upserts",
@@ -88,6 +94,7 @@ ALLOWED: dict[str, set[str]] = {
     "vinci_code.database.loading": {
         "vinci_code.core.errors",
         "vinci_code.database.dialect",
+        "vinci_code.database.files",
         "vinci_code.database.models",
         "vinci_code.database.upserts",
     },

@@ -45,6 +45,8 @@ OF_ARROW = tuple(
     f"vinci_code.database.{room}.{name}"
     for room, names in (
         ("arrow", ("columns", "forms", "results")),
+        ("events", ("parquet",)),
+        ("files", ("parquet",)),
         ("loading", ("files", "frames", "objects", "parquet", "plain", "said")),
         ("loading", ("storing", "values")),
     )

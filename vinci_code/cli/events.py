@@ -45,7 +45,7 @@ def _require_name(value: str) -> str:
     return value
 
 
-_FORM_HELP = "The file's form; by default by its name: .csv, .csv.gz, .parquet, else JSON lines."
+_FORM_HELP = "The file's form; by default by its name: .csv, .parquet, else JSON lines."
 
 
 @app.command(
@@ -63,7 +63,7 @@ def import_(
         str,
         typer.Argument(
             metavar="FILE",
-            help="The file; '-' is standard input, '.gz' is unpacked.",
+            help="The file; '-' is standard input, '.gz' and '.zst' are unpacked.",
             show_default=False,
             callback=_require_name,
         ),
@@ -231,7 +231,7 @@ def export(
         str,
         typer.Argument(
             metavar="FILE",
-            help="The file; '-' is standard output, '.gz' is packed.",
+            help="The file; '-' is standard output, '.gz' and '.zst' are packed.",
             show_default=False,
             callback=_require_name,
         ),

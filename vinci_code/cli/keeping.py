@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +23,7 @@ from vinci_code.core.errors import (
     FallbackFileError,
     JournalError,
 )
+from vinci_code.core.replacing import written_whole
 
 if TYPE_CHECKING:
     from vinci_code.core.config import DatabaseSettings
@@ -416,26 +418,11 @@ def _destination(file: str) -> Iterator[IO[str]]:
     if file == "-":
         yield sys.stdout
         return
-    path = Path(file)
-    if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8") as stream:  # a pipe, or a device
-            yield stream
-        return
-    target = path.resolve()
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
-    try:
-        number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, file) from error
-    try:
-        with open(number, "w", encoding="utf-8") as stream:  # noqa: PTH123 - its number
-            yield stream
-            stream.flush()
-            os.fsync(number)  # what is discarded next must be there
-        unfinished.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
+    # What is discarded next must be there: it is on the disk when its name is.
+    with written_whole(file, private=True) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+        yield stream
+        stream.detach()
 
 
 def _new_name(path: Path) -> str:

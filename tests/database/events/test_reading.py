@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from tests.patience import PATIENCE_S
 from vinci_code.core.errors import InputDataError
 from vinci_code.database.events import EventRow, checked_event, open_source, parse_instant, reading
+from vinci_code.database.files import lines
 from vinci_code.database.models.types import MAX_JSON_DEPTH
 
 INSTANT = datetime(2018, 1, 31, 1, 49, 59, 650000, tzinfo=timezone.utc)
@@ -183,7 +184,7 @@ class TestJsonLines:
 
     @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
     def test_a_line_without_an_end_ends_the_reading(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reading, "ENDLESS_BYTES", 3 * reading.MAX_LINE_BYTES)
+        monkeypatch.setattr(lines, "ENDLESS_BYTES", 3 * reading.MAX_LINE_BYTES)
 
         with (
             open_source("/dev/zero") as source,
@@ -242,8 +243,11 @@ class TestCsv:
             (CELLS[:-1] + b"{\n", "is not JSON"),
             (CELLS[:-1] + b"1\n", "payload is a JSON number; an object is wanted"),
             (CELLS[:-1] + b"NaN\n", "is not JSON"),
-            (b'"k"x,t,s,d,2018-01-31T01:49:59.650Z,\n', "is not CSV: ',' expected after '\"'"),
-            (CELLS.replace(b"d", b"a\rb"), "is not CSV: new-line character"),
+            (b'"k"x,t,s,d,2018-01-31T01:49:59.650Z,\n', "is not CSV: text stands behind a quote"),
+            (b'k"x",t,s,d,2018-01-31T01:49:59.650Z,\n', "is not CSV: a quote stands within"),
+            (b'k, "x",s,d,2018-01-31T01:49:59.650Z,\n', "is not CSV: a quote stands within"),
+            (CELLS.replace(b"d", b"a\rb"), "is not CSV: a carriage return stands within"),
+            (CELLS.replace(b"d", b'"a"\rb'), "is not CSV: text stands behind a quote"),
         ],
     )
     def test_a_bad_record_is_reported_and_the_rest_is_read(self, bad: bytes, reason: str) -> None:
@@ -261,7 +265,8 @@ class TestCsv:
     def test_a_quote_that_is_never_closed_is_reported_where_it_stands(self) -> None:
         found = read(HEADER + CELLS + b'"' + CELLS * 100, "a.csv")
 
-        assert found == [FULL_ROW, (3, "is not CSV: unexpected end of data")]
+        reason = "is not CSV: a quote that opens in this line is closed nowhere behind it"
+        assert found == [FULL_ROW, (3, reason)]
 
     @pytest.mark.parametrize(
         ("header", "reason"),
@@ -274,9 +279,12 @@ class TestCsv:
             (HEADER.replace(b"source", b" source"), "missing: source; unknown: ' source'"),
             (HEADER.replace(b"event_key", b"\xff"), "unknown: '\\udcff'"),
             (HEADER.decode().encode("utf-16"), "is text in UTF-16 or UTF-32"),
-            (HEADER.replace(b"\n", b"\r"), "is not CSV: new-line character"),
+            (HEADER.replace(b"\n", b"\r"), "is not CSV: a carriage return stands within"),
             (b'"event_type"x,source\n', "is not CSV"),
-            (b'"event_type,source\n', "is not CSV: unexpected end of data"),
+            (
+                b'"event_type,source\n',
+                "is not CSV: a quote that opens in this line is closed nowhere",
+            ),
         ],
     )
     def test_a_header_that_cannot_be_used_ends_it(self, header: bytes, reason: str) -> None:
@@ -297,6 +305,13 @@ class TestCsv:
 
         with pytest.raises(InputDataError, match="line 2: is longer than 60 bytes"):
             read(HEADER + CELLS.replace(b"d", b"d" * 60) + CELLS, "a.csv")
+
+    def test_a_cell_that_is_too_long_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # What stands behind it may be a part of it, and is taken for no event.
+        monkeypatch.setattr(reading, "MAX_LINE_BYTES", len(HEADER))
+
+        with pytest.raises(InputDataError, match=r"line 2: is not CSV: a quote .* within 61 "):
+            read(HEADER + b'k,t,s,"' + b"d\n" * 40 + CELLS + b'"' + CELLS, "a.csv")
 
 
 class TestFiles:

@@ -403,7 +403,7 @@ class TestExport:
         # Neither a time nor a name: https://www.rfc-editor.org/rfc/rfc1952, section 2.3
         assert first[3:8] == bytes(5)
 
-    @pytest.mark.parametrize("file", ["a.jsonl", "a.csv", "a.jsonl.gz"])
+    @pytest.mark.parametrize("file", ["a.jsonl", "a.csv", "a.jsonl.gz", "a.csv.zst", "a.parquet"])
     def test_an_export_that_breaks_off_leaves_what_was_there(
         self, engine: Engine, file: str
     ) -> None:
@@ -476,7 +476,7 @@ class TestExport:
         assert Path(os.devnull).is_char_device()
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
-    @pytest.mark.parametrize("name", ["full", "full.csv", "full.gz"])
+    @pytest.mark.parametrize("name", ["full", "full.csv", "full.gz", "full.zst", "full.parquet"])
     def test_a_full_disk_is_an_error(self, engine: Engine, name: str) -> None:
         fill(engine, [{**row()}] * 1_500)
         Path(name).symlink_to("/dev/full")

@@ -1,9 +1,8 @@
-"""CSV: what is read, and what is an error with its line."""
+"""CSV that is loaded: its texts as they stand, and what is wrong with a file, named."""
 
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ import sqlalchemy as sa
 
 from vinci_code.core.errors import InputDataError, LoadRefusedError
 from vinci_code.database import load
-from vinci_code.database.loading import delimited
-from vinci_code.database.loading.delimited import DelimitedError, DelimitedRows, Fields
 
 TABLE = sa.Table(
     "texts", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("value", sa.String)
@@ -25,71 +22,11 @@ def table(request: pytest.FixtureRequest) -> None:
         TABLE.create(request.getfixturevalue("sqlite"))
 
 
-def rows(text: str, wanted: int | None = None) -> list[Fields]:
-    return list(DelimitedRows(io.StringIO(text, newline="")).rows(wanted))
-
-
 def loaded(engine: sa.Engine, path: Path, data: bytes) -> list[tuple[int, str | None]]:
     path.write_bytes(data)
     load(engine, TABLE, path)
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(sa.select(TABLE))]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", []),
-        ("a,b", [["a", "b"]]),
-        ('a,""\n,\n', [["a", ""], [None, None]]),
-        ('"a ""q"", b\r\nc",d\r\n', [['a "q", b\r\nc', "d"]]),
-        ('""""\n"a\n\n""\nb"\n', [['"'], ['a\n\n"\nb']]),
-        ("a\r\nb\rc\n", [["a"], ["b"], ["c"]]),
-        ("a,b\n\nc,d\n", [["a", "b"], ["c", "d"]]),
-        ('"a",\n', [["a", None]]),
-        ('a,"b"', [["a", "b"]]),
-        ("'a,b'\n", [["'a", "b'"]]),
-        ("a\\b, c \n", [["a\\b", " c "]]),
-        ("a\u2028b\x0b\x1c\n", [["a\u2028b\x0b\x1c"]]),
-    ],
-)
-def test_rows(text: str, expected: list[Fields]) -> None:
-    assert rows(text) == expected
-
-
-def test_an_empty_line_is_a_row_of_one_field() -> None:
-    assert rows('a\n\n""\n\n', 1) == [["a"], [None], [""], [None]]
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "reason"),
-    [
-        ('a,b\nc,"d', 2, "closed nowhere"),
-        ('a,b\nc,"d\ne\n', 2, "closed nowhere"),
-        ('a,"b\n1,"c"\n', 2, "the field begins in line 1"),
-        ('a,b\n"c"d,e\n', 2, "behind a quote"),
-        ('a,"b\\"c"\n', 1, "behind a quote"),
-        ('a,"b" \n', 1, "behind a quote"),
-        ('a,b"c\n', 1, "begins without one"),
-        ('a, "b"\n', 1, "begins without one"),
-        ("a,b\nc\n", 2, "it has 1 fields"),
-        ('a,b\n"c\nd",e,f\n', 2, "it has 3 fields"),
-        ("a,b\n   \n", 2, "it has 1 fields"),
-    ],
-)
-def test_what_is_no_csv(text: str, line: int, reason: str) -> None:
-    with pytest.raises(DelimitedError, match=reason) as caught:
-        rows(text, 2)
-    assert caught.value.line == line
-
-
-def test_what_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "LONGEST", 10)
-    assert rows("123456789\n"[1:]) == [["23456789"]]
-    with pytest.raises(DelimitedError, match="longer than 10"):
-        rows("a\n0123456789\n")
-    with pytest.raises(DelimitedError, match="not closed within 10"):
-        rows('"' + "a\n" * 9)
 
 
 def test_texts_are_as_they_stand(sqlite: sa.Engine, tmp_path: Path) -> None:

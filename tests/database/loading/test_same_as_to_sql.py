@@ -19,6 +19,8 @@ from tests.database.loading.test_same_as_commit import commit, difference, store
 from tests.full import some
 from vinci_code.database import load
 from vinci_code.database.loading import choosing
+from vinci_code.database.loading.sizes import json_bytes
+from vinci_code.database.loading.sources import source_of
 
 pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
@@ -56,20 +58,67 @@ def test_random_frames(
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
-    @given(tables(), tables(), st.sampled_from(["append", "replace"]))
-    def run(before: Any, after: Any, mode: str) -> None:
+    @given(tables(), tables(), st.sampled_from(["append", "replace"]), st.booleans())
+    def run(before: Any, after: Any, mode: str, is_close: bool) -> None:
         frame = frame_of(after[0])
         if frame.empty:
             return
         there = [] if mode == "append" else before[0]
-        for engine, limit in ((sqlite, 0), (online, 1 << 30), (online, 0)):
+        size = json_size(frame)
+        above, below = (size, size - 1) if is_close else (1 << 30, 0)
+        for engine, limit, way in (
+            (sqlite, 0, "rows"),
+            (online, above, "rows"),
+            (online, below, "staged"),
+        ):
             monkeypatch.setattr(choosing, "LARGE_JSON_BYTES", limit)
             commit(engine, [], "replace")
             to_sql(engine, frame)
             expected = stored(engine)
             commit(engine, there, "replace")
-            load(engine, KINDS, frame, mode=mode)
+            done = load(engine, KINDS, frame, mode=mode)
             found = stored(engine)
-            assert found.equals(expected), difference(found, expected)
+            assert found.equals(expected), (way, difference(found, expected))
+            assert (done.way, done.read) == (way, len(frame))
 
     run()
+
+
+def test_where_the_way_changes(sqlite: sa.Engine, online: sa.Engine) -> None:
+    for engine in (sqlite, online):
+        METADATA.create_all(engine)
+    last = longest_of_one_statement()
+    for length, on_warehouse in ((last, "rows"), (last + 1, "staged")):
+        frame = texts(length)
+        for engine, way in ((sqlite, "rows"), (online, on_warehouse)):
+            commit(engine, [], "replace")
+            to_sql(engine, frame)
+            expected = stored(engine)
+            done = load(engine, KINDS, frame, mode="replace")
+            assert stored(engine).equals(expected), (way, length)
+            assert (done.way, done.read) == (way, len(frame)), length
+
+
+def longest_of_one_statement() -> int:
+    """How long the texts are at most that go as rows."""
+    low, high = 1, choosing.LARGE_JSON_BYTES
+    while high - low > 1:
+        middle = (low + high) // 2
+        if json_size(texts(middle)) <= choosing.LARGE_JSON_BYTES:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def texts(length: int) -> Any:
+    """A frame of texts that all have the same length."""
+    rows = [
+        {"id": number, NAMES["string"]: f"{number:03}".ljust(length, "x")} for number in range(20)
+    ]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def json_size(frame: Any) -> int:
+    """What the way of a frame is chosen by."""
+    return sum(json_bytes(portion) for portion in source_of(frame).portions())

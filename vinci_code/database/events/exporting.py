@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import os
-import shutil
+import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from vinci_code.core.errors import DatabaseFileError
-from vinci_code.database.events.parquet import require_parquet, write_rows
-from vinci_code.database.events.reading import COLUMNS, Format, format_of
+from vinci_code.core.replacing import written_whole
+from vinci_code.database.dialect.driver.rows import require_pyarrow
+from vinci_code.database.events.reading import COLUMNS
+from vinci_code.database.files.names import FileKind, FileNameError, Format, kind_of
+from vinci_code.database.files.packing import packed_text, require_packing
 from vinci_code.database.models import Event
 from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
 from vinci_code.database.sqlite import file_of
 
 _ROWS_AT_A_TIME = 1_000
+_Item = TypeVar("_Item")
 
 
 def export_events(
@@ -43,55 +44,58 @@ def export_events(
 
     Args:
         session: Where to read; read in portions, so that memory does not grow with the table.
-        file: The file's name; ``-`` is standard output, ``.gz`` is packed on the way.
-        format: The file's form; by default by its name, as ``reading.format_of`` says. Parquet is
-            packed in itself.
+        file: The file's name; ``-`` is standard output, ``.gz`` and ``.zst`` are packed on the way.
+        format: The file's form; by default by its name, as ``names.kind_of`` says, and else lines
+            of JSON. Parquet is packed in itself.
         on_progress: Called with the number of events written so far.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written, or its name is that of a form that is not written.
         DatabaseFileError: The file is the very database that is exported.
-        MissingExtraError: It is Parquet, and pyarrow is not installed.
+        MissingExtraError: It is Parquet, or packed with zstd, and pyarrow is not installed.
     """
+    kind = _kind(file, format)
     _refuse_the_database(session, file)
-    kind = format or format_of(file)
-    if kind == "parquet":
-        return _export_parquet(session, file, on_progress)
-    write_row = _write_csv_row if kind == "csv" else _write_json_line
-    count = 0
-    with _destination(file) as stream:
-        if kind == "csv":
-            csv.writer(stream).writerow(COLUMNS)
-        for count, row in enumerate(_rows(session), 1):
-            write_row(stream, row)
-            if count % _ROWS_AT_A_TIME == 0:
-                on_progress(count)
-    on_progress(count)
-    return count
+    counted = _Counted(on_progress)
+    if kind.format == "parquet":
+        # Not at the top: pyarrow comes with an extra, and the other forms do without.
+        from vinci_code.database.events.parquet import write_rows
 
-
-def _export_parquet(session: Session, file: str, on_progress: Callable[[int], None]) -> int:
-    require_parquet()
-    count = 0
-
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for row in _rows(session):
-            payload = None if row.payload is None else dump_json(row.payload)
-            yield {**row._mapping, "payload": payload}
-            count += 1
-            if count % _ROWS_AT_A_TIME == 0:
-                on_progress(count)
-
-    if file == "-":
-        write_rows(sys.stdout.buffer, rows())
+        with _destination(file) as raw:
+            write_rows(raw, counted.each(map(_with_text, _rows(session))))
     else:
-        path = Path(file)
-        with (_opened if path.exists() and not path.is_file() else _replacing)(path) as raw:
-            write_rows(raw, rows())
-            raw.flush()
-    on_progress(count)
-    return count
+        write = _write_csv if kind.format == "csv" else _write_json_lines
+        with _destination(file) as raw, packed_text(raw, kind.codec) as stream:
+            write(stream, counted.each(_rows(session)))
+    on_progress(counted.count)
+    return counted.count
+
+
+class _Counted:
+    """Counts what passes by, and tells of it now and then."""
+
+    def __init__(self, on_progress: Callable[[int], None]) -> None:
+        self.count = 0
+        self._on_progress = on_progress
+
+    def each(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """The items; each is counted when the next one is asked for, and was written."""
+        for item in items:
+            yield item
+            self.count += 1
+            if self.count % _ROWS_AT_A_TIME == 0:
+                self._on_progress(self.count)
+
+
+def _kind(file: str, wanted: Format | None) -> FileKind:
+    try:
+        kind = kind_of(file, wanted)
+    except FileNameError as error:
+        raise OSError(errno.EINVAL, f"{error}; {error.fix}", file) from None
+    if kind.format == "parquet":
+        require_pyarrow("Parquet")
+    require_packing(kind.codec)
+    return kind
 
 
 def _refuse_the_database(session: Session, file: str) -> None:
@@ -114,17 +118,24 @@ def _rows(session: Session) -> Iterator[Row[Any]]:
     yield from session.execute(query, execution_options={"yield_per": _ROWS_AT_A_TIME})
 
 
-def _write_json_line(stream: IO[str], row: Row[Any]) -> None:
-    record = {**row._mapping, "occurred_at": _instant(row.occurred_at)}
-    # The record is one level around a payload that may have all of them.
-    stream.write(dump_json(record, MAX_JSON_DEPTH + 1) + "\n")
+def _write_json_lines(stream: IO[str], rows: Iterable[Row[Any]]) -> None:
+    for row in rows:
+        record = {**row._mapping, "occurred_at": _instant(row.occurred_at)}
+        # The record is one level around a payload that may have all of them.
+        stream.write(dump_json(record, MAX_JSON_DEPTH + 1) + "\n")
 
 
-def _write_csv_row(stream: IO[str], row: Row[Any]) -> None:
-    record = {**row._mapping, "occurred_at": _instant(row.occurred_at)}
-    if record["payload"] is not None:
-        record["payload"] = dump_json(record["payload"])
-    csv.writer(stream).writerow([record[name] for name in COLUMNS])
+def _write_csv(stream: IO[str], rows: Iterable[Row[Any]]) -> None:
+    writer = csv.writer(stream)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        record = {**_with_text(row), "occurred_at": _instant(row.occurred_at)}
+        writer.writerow([record[name] for name in COLUMNS])
+
+
+def _with_text(row: Row[Any]) -> dict[str, Any]:
+    """A row with the text of its payload."""
+    return {**row._mapping, "payload": None if row.payload is None else dump_json(row.payload)}
 
 
 def _instant(value: datetime) -> str:
@@ -132,75 +143,9 @@ def _instant(value: datetime) -> str:
 
 
 @contextmanager
-def _destination(file: str) -> Iterator[IO[str]]:
-    packed = file.endswith(".gz")
-    path = Path(file)
+def _destination(file: str) -> Iterator[IO[bytes]]:
     if file == "-":
-        with _text(sys.stdout.buffer, packed=False) as stream:
-            yield stream
-    else:
-        # A pipe or a device is written to, never replaced; a folder is an error of open().
-        writing = _opened if path.exists() and not path.is_file() else _replacing
-        with writing(path) as raw, _text(raw, packed=packed) as stream:
-            yield stream
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("wb") as raw:
+        yield sys.stdout.buffer
+        return
+    with written_whole(file) as raw:
         yield raw
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write beside ``path``, and put the result in its place when it is complete."""
-    target = path.resolve()  # what a link points to is replaced, not the link
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
-    try:
-        raw = unfinished.open("wb")
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    try:
-        with raw:
-            if target.exists():
-                shutil.copymode(target, unfinished)  # what was closed to others stays closed
-            yield raw
-            os.fsync(raw.fileno())  # or a crash could leave the name without the content
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _text(raw: IO[bytes], *, packed: bool) -> Iterator[IO[str]]:
-    sink: Any = _Sink(raw)
-    # No time and no name inside: the same events make the same bytes.
-    binary = gzip.GzipFile(filename="", fileobj=sink, mode="wb", mtime=0) if packed else sink
-    stream = io.TextIOWrapper(binary, encoding="utf-8", newline="")
-    try:
-        yield stream
-        stream.close()
-        raw.flush()
-    except BaseException:
-        sink.dropping = True
-        stream.close()
-        raise
-
-
-class _Sink(io.BufferedIOBase):
-    """Hands bytes on, and stays open at the end, until it is told to drop them.
-
-    After a full disk, what is left in the buffers above would otherwise be written once more by
-    their finalisers, into a file that is closed by then: from Python 3.13 on, each tells so on
-    standard error.
-    """
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self.dropping = False
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data) if self.dropping else self._raw.write(data)

@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import IO, Any
 
-from vinci_code.core.errors import InputDataError, MissingExtraError
+import pyarrow as pa
+
+from vinci_code.database.files.parquet import (
+    ParquetBatches,
+    groups_of,
+    opened_writer,
+    write_group,
+)
 
 ROWS_AT_A_TIME = 10_000
-"""How many rows are held in memory at once."""
-
-SUFFIX = ".parquet"
-"""What a name ends with that is one of such a file."""
+"""How many rows of Python's are held in memory at once."""
 
 
-def require_parquet() -> Any:
-    """Return ``pyarrow.parquet``.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("databricks", "Parquet", ["pyarrow"]) from None
-    return pyarrow.parquet
-
-
-def read_rows(
-    name: str, raw: IO[bytes], require_columns: Callable[[list[str]], None]
-) -> Iterator[Mapping[str, Any]]:
+def rows_of(file: ParquetBatches) -> Iterator[Mapping[str, Any]]:
     """Read the rows of a file, in constant memory.
 
-    Args:
-        name: What the file is called in messages.
-        raw: The file, which has to be one that can be moved about in.
-        require_columns: Refuses columns that are none of an event's.
-
     Raises:
-        InputDataError: It is no Parquet, or is damaged.
+        InputDataError: It is damaged.
     """
-    parquet = require_parquet()
-    import pyarrow as pa
-
-    try:
-        file = parquet.ParquetFile(raw)
-        require_columns(list(file.schema_arrow.names))
-        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
-            for row in batch.to_pylist():
-                yield {field: _plain(value) for field, value in row.items()}
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputDataError(name, None, f"cannot be read as Parquet: {error}") from None
+    for batch in file.batches(ROWS_AT_A_TIME):
+        for row in batch.to_pylist():
+            yield {field: _plain(value) for field, value in row.items()}
 
 
 def write_rows(sink: IO[bytes], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -61,9 +38,6 @@ def write_rows(sink: IO[bytes], rows: Iterable[Mapping[str, Any]]) -> None:
         sink: Where to.
         rows: The events: the fields of ``reading.COLUMNS``, the payload as text.
     """
-    parquet = require_parquet()
-    import pyarrow as pa
-
     text = pa.string()
     schema = pa.schema(
         [
@@ -75,15 +49,15 @@ def write_rows(sink: IO[bytes], rows: Iterable[Mapping[str, Any]]) -> None:
             pa.field("payload", text),
         ]
     )
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
-        waiting: list[Mapping[str, Any]] = []
-        for row in rows:
-            waiting.append(row)
-            if len(waiting) == ROWS_AT_A_TIME:
-                writer.write_batch(pa.RecordBatch.from_pylist(waiting, schema=schema))
-                waiting = []
-        if waiting:
-            writer.write_batch(pa.RecordBatch.from_pylist(waiting, schema=schema))
+    with opened_writer(sink, schema) as writer:
+        for group in groups_of(_batches(rows, schema), schema):
+            write_group(writer, group)
+
+
+def _batches(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    left = iter(rows)
+    while waiting := list(itertools.islice(left, ROWS_AT_A_TIME)):
+        yield pa.RecordBatch.from_pylist(waiting, schema=schema)
 
 
 def _plain(value: Any) -> Any:

@@ -1,37 +1,28 @@
-"""Read events from JSON lines or CSV, line by line, in constant memory."""
+"""Read events from JSON lines, CSV or Parquet, record by record, in constant memory."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-import os
 import re
-import stat
-import sys
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, datetime, timezone
-from pathlib import Path
-from typing import IO, Any, Literal, TypedDict, cast
+from typing import IO, Any, TypedDict, cast
 
 import orjson
 
 from vinci_code.core.errors import InputDataError, ValueRefusedError
-from vinci_code.database.events.parquet import SUFFIX, read_rows, require_parquet
+from vinci_code.database.dialect.driver.rows import require_pyarrow
+from vinci_code.database.files.delimited import DelimitedError, DelimitedRows, Fields
+from vinci_code.database.files.lines import numbered_lines, why_no_text
+from vinci_code.database.files.names import FileNameError, Format, kind_of
+from vinci_code.database.files.opening import opened, standard_input
+from vinci_code.database.files.twice import TwiceError, names_once
 from vinci_code.database.models.types import MAX_JSON_DEPTH, dump_json
-
-Format = Literal["jsonl", "csv", "parquet"]
-"""The forms of a file of events."""
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused instead of being held in memory."""
-
-ENDLESS_BYTES = 1024 * 1024 * 1024
-"""A line that is still longer is that of a device such as /dev/zero, or of no file of lines."""
 
 COLUMNS = ("event_key", "event_type", "source", "description", "occurred_at", "payload")
 _REQUIRED = ("event_type", "source", "occurred_at")
@@ -67,48 +58,37 @@ class EventSource:
     position: Callable[[], int]
 
 
+Records = Generator["EventRow | InputDataError"]
+"""Events in their order; an error in the place of a record that cannot be used."""
+
+
 class UnusableRecordError(ValueError):
     """A record that cannot be used; the message is the reason."""
 
 
 @contextmanager
 def open_source(file: str, format: Format | None = None) -> Iterator[EventSource]:  # noqa: A002 - the option's name
-    """Open a file of events; ``-`` is standard input, ``.gz`` is unpacked on the way.
+    """Open a file of events; ``-`` is standard input, ``.gz`` and ``.zst`` are unpacked on the way.
 
     Args:
         file: The file's name.
-        format: The file's form; by default by its name, as ``format_of`` says. Parquet is read from
-            a file alone.
+        format: The file's form; by default by its name, as ``names.kind_of`` says, and else lines
+            of JSON. Parquet is read from a file alone.
 
     Raises:
-        InputDataError: The file cannot be opened.
-        MissingExtraError: It is Parquet, and pyarrow is not installed.
+        InputDataError: The file cannot be opened, or its name is that of a form that is not read.
+        MissingExtraError: It is Parquet, or packed with zstd, and pyarrow is not installed.
     """
-    kind = format or format_of(file)
-    if kind == "parquet":
-        require_parquet()
-    if file == "-":
-        name, raw, total = "<stdin>", cast("IO[bytes]", sys.stdin.buffer), None
-    else:
-        name = file
-        raw, total = _open_file(file)
-    stream: IO[bytes] = raw
-    if file.endswith(".gz"):
-        stream = cast("IO[bytes]", io.BufferedReader(_Unpacked(raw)))
-    read = _READERS[kind]
     try:
-        yield EventSource(name, total, read(name, stream), raw.tell if total is not None else int)
-    finally:
-        if file != "-":
-            raw.close()
-
-
-def format_of(file: str) -> Format:
-    """The form that a file has by its name: ``.csv``, ``.csv.gz``, ``.parquet``, else lines."""
-    name = file.lower()
-    if name.endswith(SUFFIX):
-        return "parquet"
-    return "csv" if name.removesuffix(".gz").endswith(".csv") else "jsonl"
+        kind = kind_of(file, format)
+    except FileNameError as error:
+        raise InputDataError(file, None, f"{error}; {error.fix}") from None
+    if kind.format == "parquet":
+        require_pyarrow("Parquet")
+    read = _READERS[kind.format or "jsonl"]
+    opening = nullcontext(standard_input()) if file == "-" else opened(file, kind.codec)
+    with opening as found, closing(read(found.name, found.stream)) as records:
+        yield EventSource(found.name, found.total_bytes, records, found.position)
 
 
 def checked_event(record: Any) -> EventRow:
@@ -173,41 +153,8 @@ _INSTANT = re.compile(
 )
 
 
-def _open_file(file: str) -> tuple[IO[bytes], int | None]:
-    path = Path(file)
-    try:
-        if path.is_dir():
-            raise InputDataError(
-                file, None, "is a folder; name a file in it, or - for standard input"
-            )
-        raw = path.open("rb")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputDataError(file, None, f"cannot be opened: {reason}") from error
-    found = os.fstat(raw.fileno())
-    # A pipe, as `<(…)` of a shell is one, has neither a size nor a position.
-    return raw, found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-class _Unpacked(io.RawIOBase):
-    """What a ``.gz`` holds, in pieces: what stands before a damaged place is read before it."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._file = gzip.GzipFile(fileobj=raw, mode="rb")
-
-    def readable(self) -> bool:
-        """It is there to be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read the next piece."""
-        piece = self._file.read1(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
-    for number, line in _lines(name, stream):
+def _read_json_lines(name: str, stream: IO[bytes]) -> Records:
+    for number, line in numbered_lines(name, stream, MAX_LINE_BYTES):
         if isinstance(line, InputDataError):
             yield line
             continue
@@ -218,41 +165,6 @@ def _read_json_lines(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputD
         except UnusableRecordError as error:
             yield InputDataError(name, number, str(error))
 
-
-def _lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes | InputDataError]]:
-    """The lines with their numbers; an error in the place of one that is too long."""
-    number = 0
-    try:
-        while line := stream.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES:
-                length = len(line)
-                while not line.endswith(b"\n") and (line := stream.readline(MAX_LINE_BYTES)):
-                    length += len(line)
-                    if length > ENDLESS_BYTES:
-                        raise InputDataError(
-                            name,
-                            number,
-                            f"does not end within {ENDLESS_BYTES:,} bytes, so the rest is not read",
-                        )
-                yield (
-                    number,
-                    InputDataError(name, number, f"is longer than {MAX_LINE_BYTES:,} bytes"),
-                )
-                continue
-            if number == 1:
-                if line.startswith(_WIDE):
-                    raise InputDataError(name, 1, f"is text in UTF-16 or UTF-32; {_CONVERT}")
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            yield number, line
-    except (OSError, EOFError, zlib.error) as error:
-        # A damaged or cut-off .gz ends here; there is nothing after it that could be read.
-        raise InputDataError(name, number + 1, f"cannot be read on: {error}") from error
-
-
-# The byte order marks of UTF-16 and of UTF-32, one of which begins as the other.
-_WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-_CONVERT = "convert the file to UTF-8, as of `iconv -f UTF-16 -t UTF-8`"
 
 # orjson reads an integer beyond 64 bits, which has 19 digits or more, as a float: digits would be
 # lost without a word. Every digit becomes 0 and a search for text finds a long number, ten times as
@@ -265,7 +177,7 @@ def _load(line: bytes, max_depth: int) -> Any:
     try:
         value = orjson.loads(line)
         if _LONG_NUMBER in line.translate(_DIGITS_TO_ZERO):
-            value = json.loads(line, object_pairs_hook=_each_once)
+            value = json.loads(line, object_pairs_hook=names_once)
             dump_json(value, max_depth)
             return value
         if line.count(b"[") + line.count(b"{") > MAX_JSON_DEPTH:
@@ -273,32 +185,21 @@ def _load(line: bytes, max_depth: int) -> Any:
         # Of a name that stands there twice orjson keeps the last. A line that is written as orjson
         # writes it comes out as it was, if each stands there once.
         if orjson.dumps(value) != line.strip():
-            json.loads(line, object_pairs_hook=_each_once)
+            json.loads(line, object_pairs_hook=names_once)
     except ValueRefusedError as error:
         raise UnusableRecordError(f"cannot be stored: {error}") from None
     except RecursionError:
         raise UnusableRecordError("is nested too deeply") from None
-    except UnusableRecordError:
-        raise
+    except TwiceError as error:
+        raise UnusableRecordError(f"has the name {error.name[:40]!r} twice in one object") from None
     except ValueError as error:
         raise UnusableRecordError(_why_no_json(line, error)) from None
     return value
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UnusableRecordError(f"has the name {twice[:40]!r} twice in one object")
-    return made
-
-
 def _why_no_json(line: bytes, error: ValueError) -> str:
-    try:
-        line.decode()
-    except UnicodeDecodeError as found:
-        return f"is no text in UTF-8: byte {found.start + 1} of it is 0x{line[found.start]:02x}"
+    if why := why_no_text(line):
+        return why
     wide = "; it has NUL bytes, as text in UTF-16 has" if b"\0" in line else ""
     return f"is not JSON: {error}{wide}"
 
@@ -332,47 +233,51 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "number")
 
 
-def _read_csv(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
-    # Bytes that are no UTF-8 become lone surrogates, so that one bad cell costs one record and not
-    # the rest of the file.
-    lines = (
-        line if isinstance(line, InputDataError) else line.decode("utf-8", "surrogateescape")
-        for _, line in _lines(name, stream)
-    )
-    # A cell may hold what a line may; the default of 128 KiB is less than what is exported.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    reader = csv.reader(_no_errors(lines), strict=True)
+def _read_csv(name: str, stream: IO[bytes]) -> Records:
+    # What is longer than a line may be was found by its bytes.
+    reader = DelimitedRows(_Decoded(name, stream), MAX_LINE_BYTES + 1)
     try:
-        header = next(reader, None)
-    except csv.Error as error:
-        raise InputDataError(name, 1, f"is not CSV: {error}") from None
+        header = next(reader.rows(), None)
+    except DelimitedError as error:
+        raise InputDataError(name, error.line, f"is not CSV: {error}") from None
     if header is None:
         return
-    _require_header(name, header)
+    names = [cell or "" for cell in header]
+    _require_header(name, names)
     while True:
-        # Where the record begins: a quote that is never closed ends on the last line of the file.
-        number = reader.line_num + 1
         try:
-            cells = next(reader)
-        except StopIteration:
+            cells = reader.read()
+        except DelimitedError as error:
+            bad = InputDataError(name, error.line, f"is not CSV: {error}")
+            if error.is_lost:
+                raise bad from None
+            yield bad
+            continue
+        if cells is None:
             return
-        except csv.Error as error:
-            yield InputDataError(name, number, f"is not CSV: {error}")
-            continue
-        if not cells:  # a blank line
-            continue
         try:
-            yield checked_event(_record(header, cells))
+            yield checked_event(_record(names, cells))
         except UnusableRecordError as error:
-            yield InputDataError(name, number, str(error))
+            yield InputDataError(name, reader.line, str(error))
 
 
-def _no_errors(lines: Iterator[str | InputDataError]) -> Iterator[str]:
-    for line in lines:
+class _Decoded:
+    """The lines of a file as texts.
+
+    Bytes that are no UTF-8 become lone surrogates, so that one bad cell costs one record and not
+    the rest of the file.
+    """
+
+    def __init__(self, name: str, stream: IO[bytes]) -> None:
+        self._lines = numbered_lines(name, stream, MAX_LINE_BYTES)
+
+    def readline(self, _: int, /) -> str:
+        """The next line; nothing at the end."""
+        _, line = next(self._lines, (0, b""))
         if isinstance(line, InputDataError):
             # Where a record of CSV ends can no longer be known.
             raise line
-        yield line
+        return line.decode("utf-8", "surrogateescape")
 
 
 def _require_header(name: str, header: list[str]) -> None:
@@ -388,15 +293,20 @@ def _require_header(name: str, header: list[str]) -> None:
         )
 
 
-def _read_parquet(name: str, stream: IO[bytes]) -> Iterator[EventRow | InputDataError]:
+def _read_parquet(name: str, stream: IO[bytes]) -> Records:
+    # Not at the top: pyarrow comes with an extra, and the other forms do without.
+    from vinci_code.database.events.parquet import rows_of
+    from vinci_code.database.files.parquet import ParquetBatches
+
     if not stream.seekable():
         raise InputDataError(name, None, "is no file: Parquet has its table of contents at its end")
-    rows = read_rows(name, stream, lambda header: _require_header(name, header))
-    for number, row in enumerate(rows, 1):
-        try:
-            yield checked_event(_with_payload(row))
-        except UnusableRecordError as error:
-            yield InputDataError(name, number, str(error))
+    with ParquetBatches(name, stream) as file:
+        _require_header(name, file.schema.names)
+        for number, row in enumerate(rows_of(file), 1):
+            try:
+                yield checked_event(_with_payload(row))
+            except UnusableRecordError as error:
+                yield InputDataError(name, number, str(error))
 
 
 def _with_payload(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -406,13 +316,13 @@ def _with_payload(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "payload": _load(payload.encode(), MAX_JSON_DEPTH)}
 
 
-def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
+def _record(header: list[str], cells: Fields) -> Mapping[str, Any]:
     if len(cells) != len(header):
         raise UnusableRecordError(f"has {len(cells)} cells, the header has {len(header)}")
     record: dict[str, Any] = {}
     for column, cell in zip(header, cells, strict=True):
         try:
-            cell.encode()
+            (cell or "").encode()
         except UnicodeEncodeError:
             raise UnusableRecordError(f"{column} holds bytes that are not UTF-8") from None
         record[column] = cell or None  # CSV has one form for "no value" and for "no text"
@@ -421,7 +331,7 @@ def _record(header: list[str], cells: list[str]) -> Mapping[str, Any]:
     return record
 
 
-_READERS: Mapping[Format, Callable[[str, IO[bytes]], Iterator[EventRow | InputDataError]]] = {
+_READERS: Mapping[Format, Callable[[str, IO[bytes]], Records]] = {
     "csv": _read_csv,
     "jsonl": _read_json_lines,
     "parquet": _read_parquet,

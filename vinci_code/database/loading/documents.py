@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from vinci_code.core.errors import ValueRefusedError
+from vinci_code.database.files.twice import TwiceError, names_once
 
 
 class ExactFloat(float):
@@ -21,22 +22,6 @@ class ExactFloat(float):
         made = super().__new__(cls, text)
         made.text = text
         return made
-
-
-class TwiceError(ValueError):
-    """An object with one name twice, of which one value would be lost."""
-
-
-def names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of pairs, for ``object_pairs_hook``.
-
-    Raises:
-        TwiceError: One name stands twice.
-    """
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise TwiceError("an object of it has one name twice")
-    return made
 
 
 def no_constant(name: str) -> Any:

@@ -10,26 +10,23 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vinci_code.core.errors import InputDataError, LoadRefusedError
-from vinci_code.database.loading.delimited import DelimitedError, DelimitedRows
-from vinci_code.database.loading.documents import (
-    ExactFloat,
-    TwiceError,
-    names_once,
-    no_constant,
-)
+from vinci_code.database.files.delimited import LONGEST, DelimitedError, DelimitedRows
+from vinci_code.database.files.lines import numbered_lines, why_no_text
+from vinci_code.database.files.names import ENDINGS, Codec, FileNameError, Format, kind_of
+from vinci_code.database.files.opening import DAMAGE, opened
+from vinci_code.database.files.parquet import ParquetBatches
+from vinci_code.database.files.twice import TwiceError, names_once
+from vinci_code.database.loading.documents import ExactFloat, no_constant
 from vinci_code.database.loading.portions import ROWS, Portion, Source, of_batch
 
-FORMATS = ("parquet", "csv", "jsonl")
+FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
 """What files can be: their names end so, or ``format=`` says it."""
 
-_ENDINGS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_PACKED = {".gz": "gzip", ".zst": "zstd"}
 _BATCH_ROWS = 65_536
 _BLOCK_CHARACTERS = 1 << 24
 
@@ -37,8 +34,8 @@ _BLOCK_CHARACTERS = 1 << 24
 @dataclass(frozen=True)
 class _SourceFile:
     path: str
-    format: str
-    codec: str | None
+    format: Format
+    codec: Codec | None
 
     @property
     def size(self) -> int:
@@ -107,27 +104,27 @@ def _require_once(files: list[_SourceFile]) -> None:
         seen[own] = file.path
 
 
-def _file(path: str, wanted: str | None) -> _SourceFile:
-    pure = PurePath(path)
-    codec = _PACKED.get(pure.suffix.lower())
-    ending = (pure.with_suffix("") if codec else pure).suffix.lower()
-    kind = wanted or _ENDINGS.get(ending)
-    if kind is None:
+def _file(path: str, wanted: Format | None) -> _SourceFile:
+    try:
+        kind = kind_of(path, wanted)
+    except FileNameError as error:
+        raise LoadRefusedError(path, str(error), error.fix) from None
+    if kind.format is None:
         raise LoadRefusedError(
             path,
-            f"its name does not tell what it is; known are {', '.join(_ENDINGS)}, and .gz or .zst "
+            f"its name does not tell what it is; known are {', '.join(ENDINGS)}, and .gz or .zst "
             "behind",
             f"say it: format= one of {FORMATS}",
         )
-    if kind == "parquet" and codec is not None:
-        raise LoadRefusedError(
-            path, "Parquet is packed within, column by column, and cannot be read so", "unpack it"
-        )
-    return _SourceFile(path, kind, codec)
+    return _SourceFile(path, kind.format, kind.codec)
 
 
-def _opened(file: _SourceFile) -> Any:
-    return pa.input_stream(file.path, compression=file.codec)
+@contextlib.contextmanager
+def _opened(file: _SourceFile) -> Iterator[IO[bytes]]:
+    with contextlib.ExitStack() as stack:
+        with _reading(file):
+            found = stack.enter_context(opened(file.path, file.codec))
+        yield found.stream
 
 
 # --- Parquet --------------------------------------------------------------------------------------
@@ -137,9 +134,9 @@ def _of_parquet(files: list[_SourceFile], told: str) -> Source:
     schema: Any = None
     rows = 0
     for file in files:
-        with _reading(file), pq.ParquetFile(file.path) as opened:
-            own = opened.schema_arrow.remove_metadata()
-            rows += opened.metadata.num_rows
+        with _reading(file), ParquetBatches(file.path, file.path) as found:
+            own = found.schema
+            rows += found.rows
         schema = own if schema is None else schema
         _require_same(file, files[0], own.names, schema.names)
         if not own.equals(schema):
@@ -151,9 +148,9 @@ def _of_parquet(files: list[_SourceFile], told: str) -> Source:
 
     def portions() -> Iterator[Portion]:
         for file in files:
-            with _reading(file), pq.ParquetFile(file.path, pre_buffer=False) as opened:
-                share = file.size / max(opened.metadata.num_rows, 1)
-                for batch in opened.iter_batches(batch_size=_BATCH_ROWS):
+            with _reading(file), ParquetBatches(file.path, file.path) as found:
+                share = file.size / max(found.rows, 1)
+                for batch in found.batches(_BATCH_ROWS):
                     yield of_batch(batch, int(batch.num_rows * share))
 
     return Source(told, portions, schema, tuple(schema.names), rows)
@@ -224,8 +221,8 @@ def _header(file: _SourceFile) -> list[str]:
 
 
 @contextlib.contextmanager
-def _decoded(stream: Any) -> Iterator[io.TextIOWrapper]:
-    text = io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), encoding="utf-8-sig", newline="")
+def _decoded(stream: IO[bytes]) -> Iterator[io.TextIOWrapper]:
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     try:
         yield text
     finally:
@@ -263,24 +260,30 @@ def _json_portion(
     return Portion(columns, len(block), sum(size for *_, size in block), texts=True)
 
 
-def _lines(file: _SourceFile, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
+def _lines(file: _SourceFile, stream: IO[bytes]) -> Iterator[tuple[int, dict[str, Any], int]]:
     with _reading(file):
-        for number, line in enumerate(io.BufferedReader(stream), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(
-                    line,
-                    parse_float=ExactFloat,
-                    parse_constant=no_constant,
-                    object_pairs_hook=names_once,
-                )
-            except (ValueError, RecursionError) as error:
-                reason = "it is no JSON" if not isinstance(error, TwiceError) else str(error)
-                raise InputDataError(file.path, number, f"{reason}; nothing was loaded") from None
-            if type(row) is not dict:
-                raise InputDataError(file.path, number, "it is no JSON object; nothing was loaded")
-            yield number, row, len(line)
+        for number, line in numbered_lines(file.path, stream, LONGEST):
+            if isinstance(line, InputDataError):
+                raise line
+            if line.strip():
+                yield number, _object(file, number, line), len(line)
+
+
+def _object(file: _SourceFile, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(
+            line.decode(),
+            parse_float=ExactFloat,
+            parse_constant=no_constant,
+            object_pairs_hook=names_once,
+        )
+    except TwiceError as error:
+        raise InputDataError(file.path, number, str(error)) from None
+    except (ValueError, RecursionError):
+        raise InputDataError(file.path, number, why_no_text(line) or "it is no JSON") from None
+    if type(row) is not dict:
+        raise InputDataError(file.path, number, "it is no JSON object")
+    return row
 
 
 def _first_names(files: list[_SourceFile]) -> tuple[str, ...]:
@@ -316,12 +319,12 @@ class _reading:  # noqa: N801 - used as a word
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, DelimitedError):
+            error = InputDataError(self._file.path, error.line, str(error))
+        if isinstance(error, InputDataError):
             raise InputDataError(
-                self._file.path, error.line, f"{error}; nothing was loaded"
+                error.source, error.line, f"{error.reason}; nothing was loaded"
             ) from None
-        # What cannot be unpacked is an OSError without a number, which those of the system have.
-        is_damaged = isinstance(error, OSError) and error.errno is None
-        if is_damaged or isinstance(error, (pa.ArrowInvalid, UnicodeDecodeError, EOFError)):
+        if isinstance(error, (*DAMAGE, UnicodeDecodeError)):
             line = self._reader.line if self._reader is not None else 0
             where = f" behind line {line}" if line else ""
             raise InputDataError(
@@ -334,6 +337,6 @@ class _reading:  # noqa: N801 - used as a word
     def _why(self, error: BaseException | None) -> str:
         if isinstance(error, UnicodeDecodeError):
             return "it is no UTF-8; write it as UTF-8"
-        if self._file.codec is not None:
-            return f"it is no whole {self._file.codec}, or was cut off"
-        return f"it is none, or was cut off or changed ({type(error).__name__})"
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.strerror or str(error)
+        return f"it is no whole {self._file.codec}, or was cut off"

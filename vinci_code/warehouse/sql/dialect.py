@@ -375,6 +375,7 @@ _NAMES = frozenset(
     "XOR".split()
 ) | {"CONNECT BY", "SIMILAR TO"}
 _WORDS = {word: kind for word, kind in Databricks.Tokenizer.KEYWORDS.items() if word not in _NAMES}
+
 MAX_LEXEMES = 500_000
 """The most words and signs of a statement that is read whole: each takes about a KiB, and DuckDB
 needs as much again, which its limit of memory does not count."""

@@ -8,7 +8,7 @@ what is left of a file that was cut off, and with it two rows would be read as o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Protocol
 
 LONGEST = 1 << 27
 """How many characters a line, or a field in quotes, may have."""
@@ -21,26 +21,38 @@ class DelimitedError(ValueError):
 
     Attributes:
         line: Its number, from 1; of a row of several lines, where the row begins.
+        is_lost: Whether it is not known where the next row begins.
     """
 
-    def __init__(self, line: int, reason: str) -> None:
+    def __init__(self, line: int, reason: str, *, is_lost: bool = False) -> None:
         self.line = line
+        self.is_lost = is_lost
         super().__init__(reason)
+
+
+class Text(Protocol):
+    """What gives lines with their ends, and nothing at its end."""
+
+    def readline(self, size: int, /) -> str:
+        """The next line, or as many characters of it."""
 
 
 class DelimitedRows:
     """The rows of a text of CSV.
 
     Args:
-        text: The text, opened with ``newline=""``.
+        text: The text, opened with ``newline=""``, or with lines that end with a line feed.
+        longest: How many characters a line, or a field in quotes, may have; ``LONGEST`` if not
+            given.
 
     Attributes:
         line: In which line the row begins that was read last, from 1.
         size: How many characters were read.
     """
 
-    def __init__(self, text: TextIO) -> None:
+    def __init__(self, text: Text, longest: int | None = None) -> None:
         self._text = text
+        self._longest = LONGEST if longest is None else longest
         self._read = 0
         self.line = 0
         self.size = 0
@@ -56,28 +68,42 @@ class DelimitedRows:
         Raises:
             DelimitedError: A line is no CSV, or has another number of fields.
         """
+        while (row := self.read(wanted)) is not None:
+            yield row
+
+    def read(self, wanted: int | None = None) -> Fields | None:
+        """The next row, as of ``rows``; ``None`` at the end.
+
+        After an error, the next call goes on with the line behind the one where the error is.
+        """
         while line := self._next():
             self.line = self._read
             bare = line.rstrip("\r\n")
             if not bare and wanted != 1:
                 continue
-            row: Fields = (
-                self._quoted_row(line) if '"' in line else [one or None for one in bare.split(",")]
-            )
+            if '"' in line:
+                row = self._quoted_row(line)
+            elif "\r" in bare:
+                raise DelimitedError(self.line, _RETURN)
+            else:
+                row = [one or None for one in bare.split(",")]
             if wanted is not None and len(row) != wanted:
                 raise DelimitedError(
                     self.line,
                     f"it has {len(row)} fields, and the line that names the columns has {wanted}",
                 )
-            yield row
+            return row
+        return None
 
     def _next(self) -> str:
         """The next line with its end; nothing at the end of the text."""
-        line = self._text.readline(LONGEST)
+        line = self._text.readline(self._longest)
         self._read += 1
         self.size += len(line)
-        if len(line) == LONGEST:
-            raise DelimitedError(self._read, f"it is longer than {LONGEST:,} characters")
+        if len(line) == self._longest:
+            raise DelimitedError(
+                self._read, f"it is longer than {self._longest:,} characters", is_lost=True
+            )
         return line
 
     def _quoted_row(self, line: str) -> Fields:
@@ -90,6 +116,8 @@ class DelimitedRows:
             else:
                 end = line.find(",", at)
                 plain = (line[at:] if end < 0 else line[at:end]).rstrip("\r\n")
+                if "\r" in plain:
+                    raise DelimitedError(self._read, _RETURN)
                 if '"' in plain:
                     raise DelimitedError(
                         self._read,
@@ -115,11 +143,12 @@ class DelimitedRows:
                     raise DelimitedError(
                         begin, "a quote that opens in this line is closed nowhere behind it"
                     )
-                if self.size - before > LONGEST:
+                if self.size - before > self._longest:
                     raise DelimitedError(
                         begin,
-                        f"a quote that opens in this line is not closed within {LONGEST:,} "
+                        f"a quote that opens in this line is not closed within {self._longest:,} "
                         "characters",
+                        is_lost=True,
                     )
                 continue
             pieces.append(line[at:end])
@@ -128,7 +157,9 @@ class DelimitedRows:
                 at = end + 2
                 continue
             behind = line[end + 1 : end + 2]
-            if behind not in {"", ",", "\r", "\n"}:
+            if behind not in {"", ",", "\r", "\n"} or (
+                behind == "\r" and line[end + 1 :].strip("\r\n")
+            ):
                 raise DelimitedError(
                     self._read,
                     "text stands behind a quote that closes a field; within a field a quote is "
@@ -136,3 +167,9 @@ class DelimitedRows:
                     + ("" if begin == self._read else f"; the field begins in line {begin}"),
                 )
             return "".join(pieces), line, end + 1
+
+
+_RETURN = (
+    "a carriage return stands within a field; put the field in quotes, or end each line with a "
+    "line feed"
+)
