@@ -181,7 +181,7 @@ def test_what_is_shown_steers_no_terminal_and_tells_no_secret(
     ).split()
     entry: dict[str, Any] = dict.fromkeys(names, hostile * 3)
     entry["query_tags"] = [{"key": f"{hostile}{n}", "value": hostile} for n in range(99)]
-    entry["query_tags"].append({"key": "vinci_commit", "value": hostile * 99})
+    entry["query_tags"].append({"key": "vinci_unit", "value": hostile * 99})
     workspace.answers[HISTORY] = lambda _: (200, json.dumps({"res": [entry]}).encode(), {})
     for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)

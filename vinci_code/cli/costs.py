@@ -82,12 +82,12 @@ def _by_unit(ran: RanStatement) -> Iterable[str]:
 
 
 def _by_tag(ran: RanStatement) -> Iterable[str]:
-    from vinci_code.database.dialect.driver.query_history import TAG
+    from vinci_code.database.dialect.driver.query_history import OWN_TAGS
 
     names = [
         name if value is None else f"{name}={value}"
         for name, value in ran.tags.items()
-        if name != TAG
+        if name not in OWN_TAGS
     ]
     return names or ["(none)"]
 

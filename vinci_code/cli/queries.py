@@ -12,6 +12,7 @@ from vinci_code.cli.group import AsJson
 from vinci_code.cli.help import examples
 
 if TYPE_CHECKING:
+    from vinci_code.core.config import get_settings
     from vinci_code.database.databricks_connector import DatabricksConnector
     from vinci_code.diagnostics.query_history import HistoryQuestion
     from vinci_code.diagnostics.ran import RanStatement
@@ -20,7 +21,7 @@ EXAMPLES = examples(
     "vinci queries",
     "vinci queries --failed --since 2h",
     "vinci queries --slower-than 30 --since 7d --everyone",
-    "vinci queries --unit 0c7e2a91          what a commit sent, by its tag vinci_commit",
+    "vinci queries --unit 0c7e2a91          what a unit of work sent, by its tag vinci_unit",
     "vinci queries --tag team=grid --json | jq '.statements[].page'",
     "vinci queries --awake --since 7d       what kept the warehouse awake, and for how long",
     "vinci queries --awake --auto-stop 5    and if it stopped after 5 minutes?",
@@ -37,7 +38,12 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 def queries(
     slow: Annotated[
-        bool, typer.Option("--slow", help=f"Only what took {SLOW_S:g} seconds or more.")
+        bool,
+        typer.Option(
+            "--slow",
+            help="Only what took as long as DATABRICKS_SLOW_STATEMENT says, or "
+            f"{SLOW_S:g} seconds, or more.",
+        ),
     ] = False,
     slower_than: Annotated[
         float | None,
@@ -51,7 +57,7 @@ def queries(
         typer.Option(
             "--unit",
             metavar="ID",
-            help="Only what a unit of work sent: the value of its tag vinci_commit, or how it "
+            help="Only what a unit of work sent: the value of its tag vinci_unit, or how it "
             "begins.",
         ),
     ] = None,
@@ -121,6 +127,7 @@ def queries(
             )
     elif auto_stop is not None:
         raise typer.BadParameter("--auto-stop goes with --awake alone")
+    from vinci_code.core.config import get_settings
     from vinci_code.database.databricks_connector import DatabricksConnector
 
     with DatabricksConnector() as connector:
@@ -130,7 +137,8 @@ def queries(
             minutes = None if auto_stop is None else dt.timedelta(minutes=auto_stop)
             show_awake(connector, begin, now, minutes, as_json=as_json)
             return
-        seconds = slower_than if slower_than is not None else SLOW_S if slow else None
+        configured = get_settings().database.databricks_slow_statement or SLOW_S
+        seconds = slower_than if slower_than is not None else configured if slow else None
         keep = _Filter(now, seconds, unit, wanted_tag)
         question = _question(connector, begin, limit or _LIMIT, keep, failed, everyone)
         from vinci_code.cli.ran import show_statements

@@ -146,9 +146,9 @@ def _lines(connector: DatabricksConnector, ran: RanStatement) -> str:
 
 def _tags(ran: RanStatement) -> str:
     """The unit and the tags, each of them short enough for a line."""
-    from vinci_code.database.dialect.driver.query_history import TAG
+    from vinci_code.database.dialect.driver.query_history import OWN_TAGS
 
-    others = {name: value for name, value in ran.tags.items() if name != TAG}
+    others = {name: value for name, value in ran.tags.items() if name not in OWN_TAGS}
     words = [] if ran.unit is None else [f"unit {_cut(ran.unit)}"]
     if others:
         listed = [

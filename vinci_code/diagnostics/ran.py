@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from vinci_code.core.printable import on_one_line
 from vinci_code.core.redaction import redact
-from vinci_code.database.dialect.driver.query_history import TAG
+from vinci_code.database.dialect.driver.query_history import UNIT_TAG
 from vinci_code.database.dialect.text.scanning import parts_of
 
 FINISHED, FAILED, CANCELED = "FINISHED", "FAILED", "CANCELED"
@@ -87,8 +87,8 @@ class RanStatement:
 
     @property
     def unit(self) -> str | None:
-        """The unit of work that it was sent by: the value of the tag ``vinci_commit``."""
-        return self.tags.get(TAG)
+        """The unit of work that it was sent by: the value of the tag ``vinci_unit``."""
+        return self.tags.get(UNIT_TAG)
 
     @property
     def error_class(self) -> str | None:

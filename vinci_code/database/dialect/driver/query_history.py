@@ -34,6 +34,9 @@ UNIT_TAG = "vinci_unit"
 TAG = "vinci_commit"
 """The query tag that holds the identity of a commit."""
 
+OWN_TAGS = frozenset({TAG, UNIT_TAG})
+"""The query tags of the dialect, which an application gives no statement."""
+
 TIMEOUT = 30.0
 """Seconds that the history is asked, unless something else is asked for."""
 
