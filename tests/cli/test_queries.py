@@ -67,7 +67,9 @@ def test_the_list_for_people(local_warehouse: TestWarehouse) -> None:
     assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  FAILED  \d+ ms", failed[0])
     assert failed[1] == "  SELECT '…' FROM nowhere"
     assert failed[2].startswith("  error: [TABLE_OR_VIEW_NOT_FOUND]")
-    assert failed[3] == f"  tags run={local_warehouse.schema}"
+    of_unit, _, tags = failed[3].partition("; ")
+    assert re.fullmatch(r"  unit [0-9a-f-]{36}", of_unit)
+    assert tags == f"tags run={local_warehouse.schema}"
     assert re.fullmatch(r"  statement [0-9a-f-]{36} of local@warehouse", failed[4])
     statement = failed[4].split()[1]
     host = f"{local_warehouse.warehouse.host}:{local_warehouse.warehouse.port}"
@@ -84,7 +86,7 @@ def test_the_list_can_be_narrowed(ran: str) -> None:
     assert mine[0]["error_class"] == "TABLE_OR_VIEW_NOT_FOUND"
     assert mine[0]["sqlstate"] == "42P01"
     assert mine[1]["rows"] == 3
-    assert mine[1]["tags"] == dict([ran.split("=")])
+    assert mine[1]["tags"] == dict([ran.split("=")]) | {"vinci_unit": mine[1]["unit"]}
     assert mine[1]["text"] == "SELECT '…', … AS n FROM range(…)"
     assert listed("--tag", "run") == listed("--tag", "run", "--everyone")
     assert [one["status"] for one in listed("--tag", ran, "--failed")] == ["FAILED"]

@@ -12,7 +12,6 @@ from vinci_code.cli.group import AsJson
 from vinci_code.cli.help import examples
 
 if TYPE_CHECKING:
-    from vinci_code.core.config import get_settings
     from vinci_code.database.databricks_connector import DatabricksConnector
     from vinci_code.diagnostics.query_history import HistoryQuestion
     from vinci_code.diagnostics.ran import RanStatement
