@@ -94,6 +94,7 @@ class _Planner:
         self._made = MetaData()
         self._kept: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
         self._dialects = (source.engine.dialect.name, target.engine.dialect.name)
+        self._is_of_files = source.backend == target.backend == "sqlite"
         self._kinds = _named_kinds(wishes.kinds, source)
         if wishes.zone is not None:
             try:
@@ -137,7 +138,7 @@ class _Planner:
             for name in sorted(set(self._kinds) - self._used)
             if name.rpartition(".")[0] not in others
         ]
-        if unused:
+        if unused and not self._plan.refusals:
             raise CopyRefusedError(unused)
         return self._plan
 
@@ -162,7 +163,7 @@ class _Planner:
         return False
 
     def _leave_out_of_file(self) -> None:
-        if self._dialects == ("sqlite", "sqlite"):
+        if self._is_of_files:
             self._plan.left_out += [f"of the file: its {one}" for one in own_numbers(self._from)]
 
     def _chosen(self, found: Sequence[str]) -> list[str]:
@@ -273,7 +274,7 @@ class _Planner:
         if not exists and self._source.backend == "sqlite":
             for index in index_names(self._from, name):
                 if (found := what_has(self._to, index)) is not None:
-                    reason = f"the target has {index} already, a {found}, as its index is called"
+                    reason = f"the target has the {found} {index}, and its index has that name"
                     self._refuse(name, reason, fix)
         if exists and own in set().union(*virtual_tables(self._to)):
             self._refuse(name, f"{own} of the target is a virtual table, or a part of one", fix)
@@ -296,13 +297,13 @@ class _Planner:
     ) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Of two SQLite files, which classes the columns of both prefer; else nothing."""
         theirs = affinities(self._from, name) if self._source.backend == "sqlite" else {}
-        if self._dialects != ("sqlite", "sqlite"):
+        if not self._is_of_files:
             return theirs, {}
         return theirs, theirs if is_as_it_is else affinities(self._to, own) if exists else {}
 
     def _is_as_stored(self, name: str, own: str, kind: ValueKind, made: str | None) -> bool:
         """Whether values of a column are kept by both files as they are stored."""
-        if self._dialects != ("sqlite", "sqlite"):
+        if not self._is_of_files:
             return False
         if kind.name not in _FORMED:
             return True
@@ -315,14 +316,11 @@ class _Planner:
         number = last_number(self._from, table.name) if self._source.backend == "sqlite" else None
         if number is None:
             return
-        if table.statements or (table.exists and self._has_same_statement(*self._both(table))):
+        is_same = table.exists and self._has_same_statement(table.name, table.target_name)
+        if self._is_of_files and (table.statements or is_same):
             table.last_number = number
         elif not table.exists:
             self._plan.left_out.append(f"{table.name}: AUTOINCREMENT, and its last number {number}")
-
-    @staticmethod
-    def _both(table: TablePlan) -> tuple[str, str]:
-        return table.name, table.target_name
 
     def _columns_of(self, name: str) -> dict[str, Any]:
         return {str(one["name"]): one for one in self._to.get_columns(name)}
