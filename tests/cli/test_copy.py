@@ -57,7 +57,7 @@ def test_a_report_is_written_over_no_database(shop: Path, tmp_path: Path, name: 
         )
         report = f"../{report}"
     elif name == "other":
-        make(tmp_path / report, 3)
+        make(tmp_path / report, 8)
     else:
         aim = target if name == "link" else tmp_path / f"{target.name}-wal"
         (tmp_path / report).symlink_to(aim)

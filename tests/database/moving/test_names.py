@@ -62,7 +62,9 @@ def test_the_table_that_was_asked_for_is_copied(accents: Path, tmp_path: Path, n
 
 def test_a_table_of_another_name_is_not_taken(tmp_path: Path) -> None:
     source = simple(tmp_path / "source.db", "é")
-    with pytest.raises(CopyRefusedError, match=r"É: .* has no such table; to fix it: name one of é"):
+    with pytest.raises(
+        CopyRefusedError, match=r"É: .* has no such table; to fix it: name one of é"
+    ):
         copy_database(source, tmp_path / "copy.db", tables=["É"])
     assert copy_database(simple(tmp_path / "b.db", "Ab"), tmp_path / "c.db", tables=["aB"])
 
