@@ -234,3 +234,41 @@ def test_rows_without_a_key_that_another_copy_wrote_are_not_doubled(
     monkeypatch.setattr(writing.Writer, "as_whole", outrun)
     assert copy_database(source, target).is_proved
     assert content(target)["t"] == content(source)["t"]
+
+
+def test_an_engine_that_commits_each_statement_is_refused(tmp_path: Path) -> None:
+    source = table(tmp_path / "source.db", "a INT", "1", "2")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'copy.db'}", isolation_level="AUTOCOMMIT")
+    with pytest.raises(CopyRefusedError, match="commits each statement"):
+        copy_database(source, engine)
+    engine.dispose()
+    assert set(content(tmp_path / "copy.db")) == {"vinci_copy_progress"}
+    assert copy_database(source, tmp_path / "copy.db").is_proved
+
+
+def test_what_sqlalchemy_makes_anew_is_without_what_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "source.db"
+    execute(source, 'CREATE TABLE "a.p" (id INTEGER PRIMARY KEY)')
+    execute(source, "CREATE TABLE gone (id INTEGER PRIMARY KEY)")
+    execute(
+        source,
+        "CREATE TABLE t (k TEXT PRIMARY KEY COLLATE NOCASE, u TEXT COLLATE RTRIM UNIQUE, "
+        'g INTEGER REFERENCES gone, p INTEGER REFERENCES "a.p")',
+    )
+    report = copy_database(source, tmp_path / "copy.db", tables=["a.p", "t"])
+    assert report.is_proved
+    assert report.left_out == [
+        "t.k: its collation NOCASE",
+        "t.u: its collation RTRIM",
+        "t: the foreign key (p) to a.p, in whose name is a point",
+        "t: the foreign key (g) to gone, which is not copied",
+    ]
+
+
+def test_the_encoding_of_a_file_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "source.db"
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA encoding = 'UTF-16le'")
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    report = copy_database(source, tmp_path / "copy.db")
+    assert report.left_out == ["of the file: its encoding UTF-16le"]

@@ -90,6 +90,7 @@ def test_a_warehouse_has_the_values_and_the_rest_is_named(
     assert report.is_proved, report.lines()
     assert sorted(report.left_out) == [
         "t.a: its DEFAULT",
+        "t.a: its collation NOCASE",
         "t.b: its DEFAULT",
         "t.g: that it is computed",
         "t.h: that it is computed",

@@ -103,13 +103,31 @@ def set_last_number(target: Connection, table: str, number: int) -> None:
     )
 
 
+def collations_of_keys(source: Inspector, table: str) -> list[str]:
+    """The columns of keys and of UNIQUE that do not tell all texts apart, each with its collation.
+
+    Of other columns SQLite does not tell it. https://www.sqlite.org/pragma.html#pragma_index_xinfo
+    """
+    wanted = (
+        "SELECT DISTINCT x.name, x.coll FROM pragma_index_list(?, 'main') AS i "
+        "JOIN pragma_index_xinfo(i.name, 'main') AS x "
+        "WHERE i.origin IN ('pk', 'u') AND x.key AND x.coll != 'BINARY' ORDER BY 1, 2"
+    )
+    return [
+        f"{name}: its collation {collation}" for name, collation in asked(source, wanted, table)
+    ]
+
+
 def own_numbers(source: Inspector) -> list[str]:
-    """The numbers that an application has set in the file's header, each with its name."""
+    """What an application has set in the file's header, each with its name."""
     found = []
     for name in ("application_id", "user_version"):
         ((number,),) = asked(source, f"PRAGMA main.{name}")
         if number:
             found.append(f"{name} {number}")
+    ((encoding,),) = asked(source, "PRAGMA main.encoding")
+    if encoding != "UTF-8":
+        found.append(f"encoding {encoding}")
     return found
 
 

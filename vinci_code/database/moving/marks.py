@@ -161,6 +161,7 @@ class Marks:
                 self._connection.execute(upsert(_TABLE, rows, keys=["table_name"], update=[]))
             else:
                 self._connection.execute(insert(_TABLE), rows)
+            _require_transaction(self._connection)
         self.load()
 
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
@@ -182,6 +183,19 @@ class Marks:
 
     def _set(self, name: str, **values: Any) -> None:
         self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
+
+
+def _require_transaction(connection: Connection) -> None:
+    """Refuse an engine on SQLite that commits each statement: rows would be there, and no mark."""
+    if connection.dialect.name != "sqlite":
+        return
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        refusal = (
+            "the target's engine commits each statement (AUTOCOMMIT), and a chunk is written with "
+            "its mark; to fix it: give an engine without that isolation level"
+        )
+        raise CopyRefusedError([refusal])
 
 
 def _mark_of(row: Any) -> TableMark:

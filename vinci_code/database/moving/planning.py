@@ -34,6 +34,7 @@ from vinci_code.database.moving.files import (
     ANY,
     affinities,
     affinity_of,
+    collations_of_keys,
     index_names,
     last_number,
     own_numbers,
@@ -124,6 +125,9 @@ class _Planner:
             if not table.exists and self._source.backend == "sqlite":
                 triggers = triggers_of(self._from, table.name)
                 self._plan.left_out += [f"{table.name}: the trigger {one}" for one in triggers]
+                if not table.statements:
+                    listed = collations_of_keys(self._from, table.name)
+                    self._plan.left_out += [f"{table.name}.{one}" for one in listed]
             if not table.exists and not table.statements:
                 table.made = self._to_make(table, foreign[table.name])
         if not names:
@@ -599,6 +603,11 @@ class _Planner:
             )
             return
         remote = found["referred_columns"] or list(parent.key)
+        if any("." in one for one in (parent.target_name, *remote)):
+            self._plan.left_out.append(
+                f"{table.name}: the foreign key ({columns}) to {referred}, in whose name is a point"
+            )
+            return
         made.append_constraint(
             ForeignKeyConstraint(
                 found["constrained_columns"],
