@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.database.moving.samples import content, execute
 from vinci_code.core.errors import CopyRefusedError
 from vinci_code.database import copy_database
-from vinci_code.database.moving.naming import Names, as_one
+from vinci_code.database.moving.naming import KnownNames, as_one
 from vinci_code.database.moving.places import are_one, place_of
 
 
@@ -102,7 +102,7 @@ def test_names_of_other_databases(tmp_path: Path) -> None:
         place_of(tmp_path / "x.db", "planned"),
         place_of("postgresql+psycopg://h/d", "read"),
     )
-    names = Names(["Orders", "orders", "Single"], other)
+    names = KnownNames(["Orders", "orders", "Single"], other)
     assert [names.find(one) for one in ("orders", "Orders", "single", "none")] == [
         "orders",
         "Orders",

@@ -28,7 +28,7 @@ def as_one(name: str, end: CopyEnd) -> str:
     return name if end.engine.dialect.name == "postgresql" else folded(name, end)
 
 
-class Names:
+class KnownNames:
     """The names that a database has, of tables or of the columns of one."""
 
     def __init__(self, names: Iterable[str], end: CopyEnd) -> None:

@@ -53,7 +53,7 @@ from vinci_code.database.moving.kinds import (
     type_on_sqlite,
 )
 from vinci_code.database.moving.marks import NAME as MARKS_TABLE
-from vinci_code.database.moving.naming import Names, as_one, folded
+from vinci_code.database.moving.naming import KnownNames, as_one, folded
 from vinci_code.database.moving.nested import NESTED
 from vinci_code.database.moving.places import CopyEnd
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
@@ -113,7 +113,7 @@ class _Planner:
         names = self._chosen(found)
         self._plan.views = sorted(self._from.get_view_names())
         there = [name for name in self._to.get_table_names() if not self._is_marks(name)]
-        known = Names(there, self._target)
+        known = KnownNames(there, self._target)
         foreign = {name: self._from.get_foreign_keys(name) for name in names}
         taken: dict[str, str] = {}
         for name in self._ordered(names, foreign):
@@ -175,7 +175,7 @@ class _Planner:
         if not self._wishes.tables:
             # What a shadow table has is its virtual table's, which is refused by its own name.
             return sorted(set(found) - shadows)
-        known = Names(found, self._source)
+        known = KnownNames(found, self._source)
         chosen = {name: known.find(name) for name in self._wishes.tables}
         unknown = [name for name, one in chosen.items() if one is None]
         if unknown:
@@ -194,7 +194,7 @@ class _Planner:
 
     def _ordered(self, names: Sequence[str], foreign: Mapping[str, Sequence[Any]]) -> list[str]:
         """The tables, each behind those that it refers to."""
-        known = Names(names, self._source)
+        known = KnownNames(names, self._source)
         referred = {
             name: {known.find(one["referred_table"]) for one in foreign[name]} for name in names
         }
@@ -353,7 +353,7 @@ class _Planner:
             notes.append("computed by the source; its values are copied, and computed no more")
         if there is None:
             return self._new_column(place, name, kind, found, notes)
-        match = Names(there, self._target).find(name)
+        match = KnownNames(there, self._target).find(name)
         other = None if match is None else there[match]
         if other is None:
             self._refuse(place, "the target's table has no such column", "add it there")
@@ -582,7 +582,7 @@ class _Planner:
     def _refer(self, table: TablePlan, made: Table, found: Any) -> None:
         referred = found["referred_table"]
         order = [one.name for one in self._plan.tables]
-        referred_name = Names(order, self._source).find(referred)
+        referred_name = KnownNames(order, self._source).find(referred)
         known = {one.name: one for one in self._plan.tables}
         parent = None if referred_name is None else known[referred_name]
         columns = ", ".join(found["constrained_columns"])
