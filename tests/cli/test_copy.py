@@ -47,6 +47,40 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(
     assert not target.exists()
 
 
+@pytest.mark.parametrize("name", ["source", "target", "link", "wal", "other"])
+def test_a_report_is_written_over_no_database(shop: Path, tmp_path: Path, name: str) -> None:
+    source, target, report = shop.rename(tmp_path / "shop.txt"), tmp_path / "new.txt", "r.html"
+    if name in ("source", "target"):
+        # Another way to the file, which a copy makes only later where it is the target.
+        report = (
+            f"{tmp_path.name}/../{tmp_path.name}/{(source if name == 'source' else target).name}"
+        )
+        report = f"../{report}"
+    elif name == "other":
+        make(tmp_path / report, 8)
+    else:
+        aim = target if name == "link" else tmp_path / f"{target.name}-wal"
+        (tmp_path / report).symlink_to(aim)
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
+    done = vinci("copy", str(source), str(target), "--report", str(tmp_path / report))
+    assert done.code == 2, done.out
+    assert "which it would overwrite; name another file; nothing was copied" in done.err
+    after = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
+    assert after == before
+
+
+def test_a_report_that_fails_after_the_copy_says_that_it_is_done(
+    shop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "full.txt").symlink_to("/dev/full")
+    done = vinci(
+        "copy", str(shop), str(tmp_path / "copy.db"), "--report", str(tmp_path / "full.txt")
+    )
+    assert done.code != 0
+    assert "the copy is done, and its report was not written: No space left" in done.err
+    assert "equal on both sides" in done.out
+
+
 def test_the_report_as_json_names_proofs_and_decisions(shop: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     done = vinci("copy", str(shop), str(tmp_path / "copy.db"), "--json", "--report", str(file))
@@ -122,6 +156,23 @@ def test_a_password_in_a_url_is_never_printed(shop: Path) -> None:
         assert done.code == 65
         assert "hunter2" not in done.out + done.err
         assert "its driver (pymssql) is not installed" in done.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mssql+pymssql://h/s?password=hunter2hunter2",
+        "mssql+pymssql://me:hunter2@h/s",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPWD%3Dhunter2hunter2",
+        "mysql+pymysql://h/s?passwd=hunter2hunter2",
+        "postgresql+psycopg://me:hunter2@127.0.0.1:1/d?passfile=/hunter2&options=-chunter2",
+    ],
+)
+def test_no_option_of_a_url_is_printed(shop: Path, tmp_path: Path, url: str) -> None:
+    for ends in ((str(shop), url), (url, str(tmp_path / "copy.db"))):
+        done = vinci("copy", *ends)
+        assert done.code in (65, 69), done.err
+        assert "hunter2" not in done.out + done.err
 
 
 def test_a_file_that_is_no_database_is_named(shop: Path, tmp_path: Path) -> None:

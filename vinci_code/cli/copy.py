@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ EXAMPLES = examples(
 )
 
 
+_SQLITE = b"SQLite format 3\x00"
 _REPORTS = (".html", ".json", ".txt")
 
 
@@ -107,7 +109,7 @@ def copy(
     if delete and not sync:
         raise typer.BadParameter("it needs --sync", param_hint="--delete")
     if report is not None:
-        _require_place(report)
+        _require_place(report, source, target)
     options: dict[str, Any] = {
         "tables": table or (),
         "kinds": _named(kinds or []),
@@ -127,7 +129,7 @@ def copy(
         for line in done.lines():
             say(line)
     if report is not None:
-        _write(report, done)
+        _write(report, done, source, target)
     if done.refusals or (not dry_run and not done.is_proved):
         from vinci_code.core.errors import EXIT_DATA, EXIT_FAILED
 
@@ -140,15 +142,33 @@ def _require_one_of(**modes: bool) -> None:
         raise typer.BadParameter("only one of them at a time", param_hint=", ".join(chosen))
 
 
-def _require_place(report: Path) -> None:
+def _require_place(report: Path, source: str, target: str) -> None:
     """Refuse a report that cannot be written, or would take the place of a database, at once."""
     if report.suffix.lower() not in _REPORTS:
         reason = f"found {str(report)!r}; the name of a report ends with {', '.join(_REPORTS)}"
     elif report.is_dir() or not report.parent.is_dir():
         reason = f"{str(report)!r} is a folder, or lies in none; name a file in a folder"
     else:
-        return
+        found = _database_of(report, source, target)
+        if found is None:
+            return
+        reason = f"{str(report)!r} is {found}, which it would overwrite; name another file"
     raise typer.BadParameter(f"{reason}; nothing was copied", param_hint="--report")
+
+
+def _database_of(report: Path, source: str, target: str) -> str | None:
+    """Which database a report would be written over, also through a link; ``None`` over none."""
+    from vinci_code.database.moving.places import are_one, files_of
+
+    for word, given in (("source", source), ("target", target)):
+        if any(are_one(report, one) for one in files_of(given)):
+            return f"a file of the {word}"
+    if report.is_file():
+        with report.open("rb") as stream:
+            # https://www.sqlite.org/fileformat.html#magic_header_string
+            if stream.read(len(_SQLITE)) == _SQLITE:
+                return "a SQLite database"
+    return None
 
 
 def _named(given: list[str]) -> dict[str, str]:
@@ -189,9 +209,11 @@ def _run(source: str, target: str, options: dict[str, Any], run: CommandRun) -> 
                     "from there."
                 )
                 run.fields["rows"] = moved
+            from vinci_code.database.moving.places import shown
+
             if isinstance(error, DBAPIError) and not isinstance(error.orig, VinciError):
                 raise DatabaseFileError(
-                    f"A database has failed while {source} was copied to {target}: "
+                    f"A database has failed while {shown(source)} was copied to {shown(target)}: "
                     f"{_told(error)}. Check both of them, and run the same command again"
                 ) from error
             raise
@@ -209,7 +231,7 @@ def _told(error: DBAPIError) -> str:
     return f"{type(error.orig).__name__}{f', SQLSTATE {state}' if state else ''}"
 
 
-def _write(file: Path, report: CopyReport) -> None:
+def _write(file: Path, report: CopyReport, source: str, target: str) -> None:
     from vinci_code.core.redaction import redact
 
     if file.suffix.lower() == ".html":
@@ -222,4 +244,11 @@ def _write(file: Path, report: CopyReport) -> None:
         text = json.dumps(masked(report.fields()), indent=2) + "\n"
     else:
         text = redact("\n".join(report.lines())) + "\n"
-    file.write_text(text, encoding="utf-8")
+    found = _database_of(file, source, target)  # it may have become one meanwhile
+    if found is not None:
+        raise OSError(errno.EEXIST, f"it is {found} by now; the report was not written", str(file))
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        told = f"the copy is done, and its report was not written: {error.strerror}"
+        raise OSError(error.errno, told, str(file)) from error

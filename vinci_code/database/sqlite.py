@@ -25,7 +25,7 @@ BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another process to finish writing."""
 
 
-def create_sqlite_engine(url: str, *, echo: bool = False) -> Engine:
+def create_sqlite_engine(url: str | URL, *, echo: bool = False) -> Engine:
     """Create an engine on a SQLite file; the file is opened at the first connection.
 
     Every connection has foreign keys enforced, write-ahead logging, so that readers and one writer
@@ -136,7 +136,7 @@ def explain(error: Exception, path: Path | None) -> DatabaseFileError:
     )
 
 
-def _options(url: str, *, echo: bool) -> dict[str, Any]:
+def _options(url: str | URL, *, echo: bool) -> dict[str, Any]:
     """What engines on a URL are made with, be they for asyncio or not.
 
     Raises:

@@ -90,9 +90,11 @@ def test_a_warehouse_has_the_values_and_the_rest_is_named(
     assert report.is_proved, report.lines()
     assert sorted(report.left_out) == [
         "t.a: its DEFAULT",
+        "t.a: its collation NOCASE",
         "t.b: its DEFAULT",
         "t.g: that it is computed",
         "t.h: that it is computed",
+        "t: AUTOINCREMENT, and its last number 2",
         "t: CHECK (b < 100)",
         "t: CHECK (b > 0)",
         "t: the index down",
@@ -100,6 +102,7 @@ def test_a_warehouse_has_the_values_and_the_rest_is_named(
         "t: the index lowered",
         "t: the index plain",
         "t: the index some",
+        "t: the trigger fires",
     ]
     with warehouse.connect() as connection:
         rows = connection.execute(sa.text("SELECT g, h FROM t ORDER BY id")).all()

@@ -15,13 +15,16 @@ from __future__ import annotations
 import datetime as dt
 import struct
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from hashlib import md5
 from typing import Any
 
 from vinci_code.database.moving.kinds import ValueKind
 
 Canonical = Callable[[Any], str]
+
+EXACT = Context(prec=100)
+"""Arithmetic with room for every decimal of 38 digits, whose own has 28."""
 
 BITS = 60
 """How many bits the number of a value has: 15 hexadecimal digits, which every BIGINT holds."""
@@ -31,8 +34,17 @@ def canonical(kind: ValueKind) -> Canonical:
     """What makes the canonical text of a plain value."""
     if kind.name == "decimal":
         unit = Decimal(1).scaleb(-kind.scale)
-        return lambda value: format(value.quantize(unit), "f")
+        return lambda value: format(value.quantize(unit, context=EXACT), "f")
     return _FORMS[kind.name]
+
+
+def as_stored(value: Any) -> str:
+    """The canonical text of a value between two SQLite files: its storage class, and all of it."""
+    if isinstance(value, str):
+        return f"text {value}"
+    if isinstance(value, bytes):
+        return f"blob {value.hex()}"
+    return f"real {value.hex()}" if isinstance(value, float) else f"integer {value}"
 
 
 def number_of(text: str) -> int:

@@ -20,8 +20,8 @@ from sqlalchemy import Index, MetaData, Table
 from sqlalchemy.engine import Inspector
 from sqlalchemy.exc import SAWarning
 
-# https://www.sqlite.org/pragma.html#pragma_table_list
-_TELLS_TABLES = (3, 37)
+from vinci_code.database.moving.files import TELLS_TABLES, asked, index_names
+
 _WITH_INDEXES = ("sqlite", "postgresql")
 
 
@@ -32,14 +32,14 @@ def own_statements(source: Inspector, name: str) -> list[str]:
         The table's first; nothing of a virtual table, of what belongs to one, or where SQLite is
         too old to tell (before 3.37).
     """
-    if sqlite3.sqlite_version_info < _TELLS_TABLES:
+    if sqlite3.sqlite_version_info < TELLS_TABLES:
         return []
-    found = _driver(source, "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'", name)
+    found = asked(source, "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'", name)
     if [row[0] for row in found] != ["table"]:
         return []
-    rows = _driver(
+    rows = asked(
         source,
-        "SELECT sql FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL "
+        "SELECT sql FROM main.sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL "
         "AND type IN ('table', 'index') ORDER BY type = 'index', name",
         name,
     )
@@ -48,8 +48,10 @@ def own_statements(source: Inspector, name: str) -> list[str]:
 
 def triggers_of(source: Inspector, name: str) -> list[str]:
     """The names of a table's triggers in a SQLite file."""
-    wanted = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
-    return [str(row[0]) for row in _driver(source, wanted, name)]
+    wanted = (
+        "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
+    )
+    return [str(row[0]) for row in asked(source, wanted, name)]
 
 
 def carry_indexes(
@@ -80,8 +82,7 @@ def carry_indexes(
         else:
             yield f"{name}: the index {found['name']}"
     if source.dialect.name == "sqlite":
-        wanted = "SELECT name FROM pragma_index_list(?) WHERE origin = 'c' ORDER BY name"
-        others = [str(row[0]) for row in _driver(source, wanted, name)]
+        others = index_names(source, name)
         yield from (f"{name}: the index {one}" for one in others if one not in carried)
 
 
@@ -140,10 +141,4 @@ def _is_binary(source: Inspector, name: str) -> bool:
     if source.dialect.name != "sqlite":
         return True
     wanted = 'SELECT "desc", coll FROM pragma_index_xinfo(?) WHERE key'
-    return all(tuple(row) == (0, "BINARY") for row in _driver(source, wanted, name))
-
-
-def _driver(source: Inspector, statement: str, name: str) -> Sequence[Any]:
-    connection: Any = source.bind
-    found: Sequence[Any] = connection.exec_driver_sql(statement, (name,)).all()
-    return found
+    return all(tuple(row) == (0, "BINARY") for row in asked(source, wanted, name))

@@ -27,12 +27,14 @@ class Difference:
     Attributes:
         new: Keys, as the source has them, of rows that the target has not.
         changed: Keys, as the source has them, of rows that differ.
+        replaced: Keys, as the target has them, of the rows that differ.
         gone: Keys, as the target has them, of rows that the source has not.
         shown: All of these keys, as people read them.
     """
 
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
+    replaced: list[tuple[Any, ...]] = field(default_factory=list)
     gone: list[tuple[Any, ...]] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
 
@@ -73,4 +75,5 @@ def _compared(theirs: dict[str, Any], ours: dict[str, Any]) -> Difference:
             found.new.append(mark.key)
         else:
             found.changed.append(mark.key)
+            found.replaced.append(other.key)
     return found

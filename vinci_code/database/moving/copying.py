@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine.url import URL
@@ -16,15 +17,17 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vinci_code.core.config import DatabaseSettings, Settings
 from vinci_code.core.errors import CopyRefusedError
-from vinci_code.database.moving.comparing import differences
-from vinci_code.database.moving.looking import look_at
-from vinci_code.database.moving.marks import Marks, TableMark
+from vinci_code.database.moving.comparing import Difference, differences
+from vinci_code.database.moving.files import set_last_number, what_has
+from vinci_code.database.moving.looking import forms_lost, look_at
+from vinci_code.database.moving.marks import NAME, Marks, TableMark, unfinished_tables
 from vinci_code.database.moving.other_side import OtherSide
 from vinci_code.database.moving.places import CopyEnd, Use, hidden, place_of, require_two
 from vinci_code.database.moving.planning import Wishes, plan_copy
 from vinci_code.database.moving.plans import Chunk, CopyPlan, Refusal, TablePlan, TableProof
 from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, TableReport
 from vinci_code.database.moving.snapshots import Side, pin, side_of, snapshot, told_of, unchecked
+from vinci_code.database.moving.sqlite_side import SqliteSide
 from vinci_code.database.moving.writing import Writer
 from vinci_code.database.units_of_work import was_outrun
 
@@ -103,6 +106,8 @@ def copy_database(
     """
     source, target = hidden(source), hidden(target)
     mode = _mode(dry_run=dry_run, sync=sync, delete=delete, verify_only=verify_only)
+    if isinstance(tables, str):
+        raise ArgumentError(f"tables={tables!r}: it is a list of names, as [{tables!r}]")
     if chunk_rows is not None and chunk_rows < 1:
         raise ArgumentError(f"chunk_rows={chunk_rows!r}: it is a number of rows, 1 or more")
     with ExitStack() as stack:
@@ -147,17 +152,22 @@ class _Copy:
         """Do it all."""
         source, target = self._source, self._target
         with snapshot(source.engine) as reading, unchecked(target.engine) as writing:
+            unfinished = unfinished_tables(reading)
             self._marks = Marks(writing, source.name)
             self._marks.load()
             plan = plan_copy((source, reading), (target, writing), self._wishes)
             writing.rollback()
+            plan.refusals += _of_a_copy(plan, unfinished)
             self._look(reading, plan)
             report = self._report
             report.notes = told_of(source)
             report.views, report.cycles, report.left_out = plan.views, plan.cycles, plan.left_out
+            if self._mode in ("sync", "verify"):
+                report.only_there = plan.only_there
             if self._mode == "plan":
+                self._foresee(reading, writing, plan)
                 report.tables = [TableReport(table) for table in plan.tables]
-                report.refusals = [str(one) for one in plan.refusals]
+                report.refusals += [str(one) for one in plan.refusals]
             else:
                 self._work(reading, writing, plan)
         report.seconds = time.monotonic() - self._started
@@ -171,18 +181,31 @@ class _Copy:
             pin(self._from, reading, table, version)
             if self._source.backend == "sqlite":
                 plan.refusals += look_at(reading, table)
+                plan.left_out += forms_lost(reading, table)
             else:
                 table.rows = self._from.count(reading, table)
             if not table.exists and self._mode == "verify":
                 fix = "copy it"
                 plan.refusals.append(Refusal(table.name, "the target has no such table", fix))
 
+    def _foresee(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
+        """Refuse in a plan what a copy would refuse too, as far as the plan is one."""
+        if plan.refusals:
+            return
+        plan.refusals += self._without_room(reading, writing, plan)
+        try:
+            self._require_whole(Writer(writing, self._to, self._marks), plan)
+        except CopyRefusedError as error:
+            self._report.refusals = list(error.refusals)
+
     def _work(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
         plan.require()
         self._total = sum(table.rows for table in plan.tables)
         self._point()
+        self._marks.forget([one.target_name for one in plan.tables if not one.exists], self._mode)
         if self._mode == "copy":
-            self._require_room(reading, writing, plan)
+            plan.refusals += self._without_room(reading, writing, plan)
+            plan.require()
         writer = Writer(writing, self._to, self._marks)
         if self._mode != "verify":
             self._require_whole(writer, plan)
@@ -195,12 +218,16 @@ class _Copy:
         self._prove(reading, writing)
         self._report.is_atomic = self._marks.is_atomic
         if self._mode != "verify":
+            _carry_numbers(writing, plan)
             self._report.dangling = _dangling(writing, plan)
             if self._report.is_proved and not self.keep:
                 self._marks.drop([table.target_name for table in plan.tables])
 
-    def _require_room(self, reading: Connection, writing: Connection, plan: CopyPlan) -> None:
+    def _without_room(
+        self, reading: Connection, writing: Connection, plan: CopyPlan
+    ) -> list[Refusal]:
         """Refuse tables with rows that are not of this copy, and not the source's."""
+        refusals = []
         for table in plan.tables:
             if not table.exists or table.target_name in self._marks.found:
                 continue
@@ -212,9 +239,9 @@ class _Copy:
                 table.state = "copied"
                 continue
             fix = "bring over what differs with --sync, or empty it"
-            plan.refusals.append(Refusal(table.name, f"the target has {rows:,} rows of it", fix))
+            refusals.append(Refusal(table.name, f"the target has {rows:,} rows of it", fix))
         writing.rollback()
-        plan.require()
+        return refusals
 
     def _require_whole(self, writer: Writer, plan: CopyPlan) -> None:
         """Refuse tables without a key that cannot be written as one, before anything is."""
@@ -321,17 +348,64 @@ class _Copy:
         for part in differences(table, (self._from, reading), (self._to, writing)):
             writing.rollback()
             report.differing += part.shown[: SHOWN_KEYS - len(report.differing)]
-            keys = [*part.new, *part.changed]
-            for start in range(0, len(keys), _KEYS_AT_ONCE):
-                some = keys[start : start + _KEYS_AT_ONCE]
-                chunk = self._from.fetch(reading, table, some)
-                with writing.begin():
-                    self._to.upsert(writing, table, chunk)
-                self._note(len(some))
+            report.deleted += self._bring(reading, writing, table, part)
             report.copied += len(part.new)
             report.changed += len(part.changed)
             report.gone += len(part.gone)
         writing.rollback()
+
+    def _bring(
+        self, reading: Connection, writing: Connection, table: TablePlan, part: Difference
+    ) -> int:
+        """Write the rows of a part that are new or changed; return how many of the gone went."""
+        keys = [*part.new, *part.changed]
+        some = [keys[at : at + _KEYS_AT_ONCE] for at in range(0, len(keys), _KEYS_AT_ONCE)]
+        done = 0
+        try:
+            for one in some:
+                chunk = self._from.fetch(reading, table, one)
+                with writing.begin():
+                    self._to.upsert(writing, table, chunk)
+                self._note(len(one))
+                done += len(one)
+        except IntegrityError as error:
+            if not isinstance(self._to, SqliteSide):
+                raise
+            gone = self._bring_anew(reading, writing, table, part, some, error)
+            self._note(len(keys) - done)
+            return gone
+        return 0
+
+    def _bring_anew(
+        self,
+        reading: Connection,
+        writing: Connection,
+        table: TablePlan,
+        part: Difference,
+        some: Sequence[Sequence[tuple[Any, ...]]],
+        error: IntegrityError,
+    ) -> int:
+        """Write the rows where they take from each other what is UNIQUE: out first, then in.
+
+        One transaction, of which all is there or nothing. Rows that are gone make room only where
+        they are to be deleted.
+        """
+        gone = part.gone if self.delete else []
+        out = [*part.replaced, *gone]
+        try:
+            with writing.begin():
+                for start in range(0, len(out), _KEYS_AT_ONCE):
+                    self._to.delete(writing, table, out[start : start + _KEYS_AT_ONCE])
+                for one in some:
+                    self._to.upsert(writing, table, self._from.fetch(reading, table, one))
+        except IntegrityError:
+            refusal = (
+                f"{table.name}: the target refuses a row ({error.orig}), maybe since one that the "
+                "source has no more has what is UNIQUE; to fix it: use --delete, or empty the "
+                "target's table"
+            )
+            raise CopyRefusedError([refusal]) from None
+        return len(gone)
 
     def _delete_gone(self, reading: Connection, writing: Connection) -> None:
         """Delete what the source has not, those first that refer to others."""
@@ -389,9 +463,26 @@ class _Copy:
 
 def _make_as_it_is(writing: Connection, table: TablePlan) -> None:
     """Make a table by the statements of its source, unless it has been made meanwhile."""
-    if not inspect(writing).has_table(table.target_name):
+    if what_has(inspect(writing), table.target_name) is None:
         for statement in table.statements:
             writing.exec_driver_sql(statement)
+
+
+def _carry_numbers(writing: Connection, plan: CopyPlan) -> None:
+    """Have AUTOINCREMENT give no number that it has given in the source."""
+    for table in plan.tables:
+        if table.last_number is not None:
+            with writing.begin():
+                set_last_number(writing, table.target_name, table.last_number)
+
+
+def _of_a_copy(plan: CopyPlan, unfinished: Sequence[str]) -> list[Refusal]:
+    """Tables of the source that are the target of another copy, which goes on or was broken off."""
+    fix = "let that copy come to its end"
+    reason = f"a copy into the source has not come to its end, as its table {NAME} says"
+    return [
+        Refusal(one.name, reason, fix) for one in plan.tables if one.name in frozenset(unfinished)
+    ]
 
 
 def _summed_here(place: CopyEnd, side: Side) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import types as sqltypes
 
+from vinci_code.database.moving.canonical import EXACT
 from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.forms import Form, in_zone
 from vinci_code.database.moving.kinds import ValueKind
@@ -78,7 +79,7 @@ def _decimal_reader(kind: ValueKind) -> Form:
         if abs(value) >= most:
             raise NoPlainValueError(f"found a number that {kind} has no room for")
         try:
-            made = value.quantize(unit)
+            made = value.quantize(unit, context=EXACT)
         except ArithmeticError:
             made = None
         if made != value:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from vinci_code.database.moving.canonical import EXACT
 from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.kinds import ValueKind
 
@@ -120,7 +121,7 @@ def _decimal_reader(kind: ValueKind) -> Form:
         if abs(number) >= most:
             raise NoPlainValueError(f"found a number that {kind} has no room for")
         try:
-            made = number.quantize(unit)
+            made = number.quantize(unit, context=EXACT)
         except ArithmeticError:
             made = None
         if made != number:
@@ -194,6 +195,8 @@ def _write_double(value: float) -> float:
 
 
 def _write_decimal(value: Decimal) -> float | int:
+    if value == value.to_integral_value() and -_INT64 <= value < _INT64:
+        return int(value)  # a column of numbers keeps it as such, with all of its digits
     if Decimal(repr(float(value))) != value:
         raise NoPlainValueError("SQLite keeps a number of 64 bits, which has not all of its digits")
     return float(value)

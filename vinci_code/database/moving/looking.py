@@ -20,6 +20,8 @@ _CLASSES = {
     "json": ("text", "integer", "real"),
     "binary": ("blob",),
 }
+_MOMENTS = frozenset({"moment", "instant"})
+_WHOLE_LENGTH = len("2024-02-29 23:59:59.999999")
 # Kinds whose stored values have to be read to know whether they are of it.
 _READ = frozenset({"boolean", "decimal", "uuid", "date", "time", "moment", "instant"})
 
@@ -31,7 +33,7 @@ def look_at(connection: Connection, table: TablePlan) -> list[Refusal]:
         What is refused; the number of rows is set in the plan.
     """
     quoted = SqliteSide.quoted
-    name = quoted(table.name)
+    name = f"main.{quoted(table.name)}"
     parts = ["count(*)"]
     for column in table.columns:
         classes = ", ".join(f"'{one}'" for one in (*_classes(column), "null"))
@@ -60,10 +62,32 @@ def _classes(column: ColumnPlan) -> tuple[str, ...]:
     return _CLASSES.get(column.kind.name, ("text",))
 
 
+def forms_lost(connection: Connection, table: TablePlan) -> list[str]:
+    """Texts of moments that the target keeps in another form: what they say is copied, and told."""
+    return [
+        f"{table.name}.{column.name}: the form of {found:,} texts, which have no six digits of a "
+        "second; the moments are the same"
+        for column in table.columns
+        if column.kind.name in _MOMENTS and not column.as_stored
+        for found in [_without_fraction(connection, table, column)]
+        if found
+    ]
+
+
+def _without_fraction(connection: Connection, table: TablePlan, column: ColumnPlan) -> int:
+    quoted = SqliteSide.quoted
+    name = quoted(column.name)
+    found = connection.exec_driver_sql(
+        f"SELECT count(*) FROM main.{quoted(table.name)} WHERE length({name}) != ?",  # noqa: S608
+        (_WHOLE_LENGTH,),
+    )
+    return int(found.scalar_one())
+
+
 def _of_other_classes(connection: Connection, table: TablePlan, column: ColumnPlan) -> Refusal:
     name = SqliteSide.quoted(column.name)
     rows = connection.exec_driver_sql(
-        f"SELECT typeof({name}), count(*) FROM {SqliteSide.quoted(table.name)} "  # noqa: S608
+        f"SELECT typeof({name}), count(*) FROM main.{SqliteSide.quoted(table.name)} "  # noqa: S608
         f"WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
     found = ", ".join(f"{count:,} {kind}" for kind, count in rows)
@@ -79,7 +103,7 @@ def _of_other_forms(connection: Connection, table: TablePlan, column: ColumnPlan
     read, wrong, total = reader(column.kind), Counter[str](), 0
     name = SqliteSide.quoted(column.name)
     result = connection.exec_driver_sql(
-        f"SELECT {name} FROM {SqliteSide.quoted(table.name)} WHERE {name} IS NOT NULL"  # noqa: S608
+        f"SELECT {name} FROM main.{SqliteSide.quoted(table.name)} WHERE {name} IS NOT NULL"  # noqa: S608
     )
     for (value,) in readable(result.cursor, table.name):
         try:

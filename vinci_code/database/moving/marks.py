@@ -43,6 +43,17 @@ _TABLE = Table(
 )
 
 
+def unfinished_tables(connection: Connection) -> list[str]:
+    """The tables that a copy into this database has not brought to their end."""
+    inspector = inspect(connection)
+    if not inspector.has_table(NAME):
+        return []
+    if not {one.name for one in _TABLE.c} <= {one["name"] for one in inspector.get_columns(NAME)}:
+        return []  # no copy has made it
+    wanted = select(_TABLE.c.table_name).where(_TABLE.c.state != _COPIED)
+    return list(connection.execute(wanted).scalars())
+
+
 @dataclass(frozen=True)
 class TableMark:
     """How far a table is.
@@ -77,6 +88,16 @@ class Marks:
         self._source = source
         self.found: dict[str, TableMark] = {}
         self.is_atomic = True
+
+    def forget(self, names: Sequence[str], mode: str) -> None:
+        """Take away the marks of tables that the target has no more: their rows are gone too."""
+        lost = [name for name in names if name in self.found]
+        if not lost or mode == "verify":
+            return
+        with self._connection.begin():
+            self._connection.execute(delete(_TABLE).where(_TABLE.c.table_name.in_(lost)))
+        for name in lost:
+            del self.found[name]
 
     def load(self) -> None:
         """Read the marks that a copy before has left.
@@ -140,6 +161,7 @@ class Marks:
                 self._connection.execute(upsert(_TABLE, rows, keys=["table_name"], update=[]))
             else:
                 self._connection.execute(insert(_TABLE), rows)
+            _require_transaction(self._connection)
         self.load()
 
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
@@ -161,6 +183,19 @@ class Marks:
 
     def _set(self, name: str, **values: Any) -> None:
         self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))
+
+
+def _require_transaction(connection: Connection) -> None:
+    """Refuse an engine on SQLite that commits each statement: rows would be there, and no mark."""
+    if connection.dialect.name != "sqlite":
+        return
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        refusal = (
+            "the target's engine commits each statement (AUTOCOMMIT), and a chunk is written with "
+            "its mark; to fix it: give an engine without that isolation level"
+        )
+        raise CopyRefusedError([refusal])
 
 
 def _mark_of(row: Any) -> TableMark:

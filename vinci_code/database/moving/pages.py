@@ -26,6 +26,7 @@ def page(report: CopyReport) -> str:
         *_listed("To know", report.notes),
         *_listed("Views, left out", report.views),
         *_listed("Not taken over", report.left_out),
+        *_listed("In the target alone, and not compared", report.only_there),
         *_listed("Tables that refer to each other in a circle", report.cycles),
         *_listed("Foreign keys that refer to rows which are not there", report.dangling),
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import unicodedata
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +99,7 @@ def place_of(
     if isinstance(given, str) and given.lower() == DATABRICKS:
         return _configured(settings)
     url = _url_of(given)
-    if url.password:
-        register_secret(str(url.password))
+    _register_secrets(url)
     if url.get_backend_name() == "sqlite" and url.get_driver_name() in ("", "pysqlite"):
         return _sqlite(url, use)
     return _other(url)
@@ -110,18 +111,71 @@ def require_two(source: CopyEnd, target: CopyEnd) -> None:
     Raises:
         CopyRefusedError: Both are one.
     """
-    files = {file_of(one.engine.url) for one in (source, target) if one.backend == "sqlite"}
-    is_one_file = source.backend == target.backend == "sqlite" and len(files) == 1
-    if source.engine is target.engine or (is_one_file and None not in files):
+    files = [file_of(one.engine.url) for one in (source, target) if one.backend == "sqlite"]
+    if source.engine is target.engine or (len(files) == 2 and are_one(*files)):
         raise CopyRefusedError([f"{source.name}: it is the source and the target"])
     if source.backend == target.backend != "sqlite" and source.name == target.name:
         raise CopyRefusedError([f"{source.name}: it is the source and the target"])
+
+
+def are_one(first: Path | None, second: Path | None) -> bool:
+    """Whether two names are, or would be, those of one file: also by a link, or by way of others.
+
+    Of a file that is not there yet it is not known whether letter case matters: it is taken not to.
+    """
+    if first is None or second is None:
+        return False
+    try:
+        return first.samefile(second)
+    except OSError:
+        names = [
+            unicodedata.normalize("NFC", str(one.resolve())).casefold() for one in (first, second)
+        ]
+        return names[0] == names[1]
+
+
+def files_of(given: str | Path | URL | Engine) -> list[Path]:
+    """The files in which SQLite keeps a database; none of another one."""
+    given = hidden(given)
+    if isinstance(given, Engine):
+        url = given.url
+    elif isinstance(given, str) and given.lower() == DATABRICKS:
+        return []
+    else:
+        url = _url_of(str(given) if isinstance(given, Path) else given)
+    path = file_of(url) if url.get_backend_name() == "sqlite" else None
+    if path is None:
+        return []
+    # https://www.sqlite.org/tempfiles.html
+    ends = ("", "-journal", "-wal", "-shm")
+    return [Path(f"{one}{end}") for one in (path, path.resolve()) for end in ends]
+
+
+def shown(given: str | Path | URL | Engine) -> str:
+    """What a database is called in a message: of a URL without its password and its options."""
+    given = given.url if isinstance(given, Engine) else hidden(given)
+    return _shown_url(given) if isinstance(given, URL) else str(given)
+
+
+def _shown_url(url: URL) -> str:
+    # An option may be a secret too, or a whole connection string with one in it.
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _url_of(given: str | URL) -> URL:
     if isinstance(given, URL):
         return given
     return URL.create("sqlite", database=given)
+
+
+def _register_secrets(url: URL) -> None:
+    """Have the password of a URL masked, and the options that hold one by their names."""
+    if url.password:
+        register_secret(str(url.password))
+    for name, value in url.query.items():
+        if re.search("pass|pwd|secret|token|key|connect|auth", name, re.IGNORECASE):
+            for one in (value,) if isinstance(value, str) else value:
+                register_secret(one)
 
 
 def _sqlite(url: URL, use: Use) -> CopyEnd:
@@ -139,10 +193,10 @@ def _sqlite(url: URL, use: Use) -> CopyEnd:
                 f"The SQLite file {path} does not exist. To fix it: name the file of a database."
             )
         # https://www.sqlite.org/uri.html: nothing of it is changed, its journal mode neither.
-        only_read = f"file:{quote(str(path))}?mode=ro&uri=true"
-        url = make_url(f"sqlite:///{only_read}")
+        only_read = {"mode": "ro", "uri": "true"}
+        url = URL.create("sqlite", database=f"file:{quote(str(path))}", query=only_read)
     made = path if use == "written" and not path.exists() else None
-    return CopyEnd(name, "sqlite", create_sqlite_engine(str(url)), is_ours=True, made=made)
+    return CopyEnd(name, "sqlite", create_sqlite_engine(url), is_ours=True, made=made)
 
 
 def _is_empty(path: Path) -> bool:
@@ -174,7 +228,7 @@ def _of_engine(engine: Engine) -> CopyEnd:
 
 def _other(url: URL) -> CopyEnd:
     """A database of which SQLAlchemy knows the dialect, and whose driver is installed."""
-    shown = url.render_as_string(hide_password=True)
+    shown = _shown_url(url)
     if url.get_backend_name() in ("databricks", "sqlite"):
         refusal = (
             f"{shown}: it is not known by its URL, found {url.drivername}; to fix it: name a "

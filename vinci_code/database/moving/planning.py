@@ -30,6 +30,17 @@ from vinci_code.database.moving.carrying import (
     takes_indexes,
     triggers_of,
 )
+from vinci_code.database.moving.files import (
+    ANY,
+    affinities,
+    affinity_of,
+    collations_of_keys,
+    index_names,
+    last_number,
+    own_numbers,
+    virtual_tables,
+    what_has,
+)
 from vinci_code.database.moving.forms import zone_named
 from vinci_code.database.moving.kinds import (
     UnknownKindError,
@@ -42,6 +53,7 @@ from vinci_code.database.moving.kinds import (
     type_on_sqlite,
 )
 from vinci_code.database.moving.marks import NAME as MARKS_TABLE
+from vinci_code.database.moving.naming import KnownNames, as_one, folded
 from vinci_code.database.moving.nested import NESTED
 from vinci_code.database.moving.places import CopyEnd
 from vinci_code.database.moving.plans import ColumnPlan, CopyPlan, Refusal, TablePlan
@@ -81,8 +93,10 @@ class _Planner:
         self._plan = CopyPlan()
         self._used: set[str] = set()
         self._made = MetaData()
+        self._kept: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
         self._dialects = (source.engine.dialect.name, target.engine.dialect.name)
-        self._kinds = _named_kinds(wishes.kinds)
+        self._is_of_files = source.backend == target.backend == "sqlite"
+        self._kinds = _named_kinds(wishes.kinds, source)
         if wishes.zone is not None:
             try:
                 zone_named(wishes.zone)
@@ -95,36 +109,75 @@ class _Planner:
 
     def plan(self) -> CopyPlan:
         """Make the plan."""
-        found = [name for name in self._from.get_table_names() if name != MARKS_TABLE]
+        found = [name for name in self._from.get_table_names() if not self._is_marks(name)]
         names = self._chosen(found)
         self._plan.views = sorted(self._from.get_view_names())
-        known = {_folded(name): name for name in self._to.get_table_names()}
+        there = [name for name in self._to.get_table_names() if not self._is_marks(name)]
+        known = KnownNames(there, self._target)
         foreign = {name: self._from.get_foreign_keys(name) for name in names}
+        taken: dict[str, str] = {}
         for name in self._ordered(names, foreign):
-            table = self._table(name, known.get(_folded(name)), names)
-            if table is not None:
+            own = known.find(name)
+            table = self._table(name, own, names)
+            if table is not None and self._is_first(taken, table):
                 self._plan.tables.append(table)
         for table in self._plan.tables:
-            if table.statements:
+            if not table.exists and self._source.backend == "sqlite":
                 triggers = triggers_of(self._from, table.name)
                 self._plan.left_out += [f"{table.name}: the trigger {one}" for one in triggers]
-            elif not table.exists:
+                if not table.statements:
+                    listed = collations_of_keys(self._from, table.name)
+                    self._plan.left_out += [f"{table.name}.{one}" for one in listed]
+            if not table.exists and not table.statements:
                 table.made = self._to_make(table, foreign[table.name])
-        others = {_folded(name) for name in found} - {_folded(name) for name in names}
+        if not names:
+            fix = "name a database that has one, and see which file it is: views are not copied"
+            self._refuse(self._source.name, "it has no table", fix)
+        if not self._wishes.tables:
+            self._plan.only_there = sorted(set(there) - {known.find(one) for one in found})
+            self._leave_out_of_file()
+        others = {self._folded(name) for name in found} - {self._folded(name) for name in names}
         unused = [
             f"--as {name}: there is no such column"
             for name in sorted(set(self._kinds) - self._used)
             if name.rpartition(".")[0] not in others
         ]
-        if unused:
+        if unused and not self._plan.refusals:
             raise CopyRefusedError(unused)
         return self._plan
 
+    def _folded(self, name: str) -> str:
+        return folded(name, self._source)
+
+    @staticmethod
+    def _is_marks(name: str) -> bool:
+        return name.lower() == MARKS_TABLE
+
+    def _is_first(self, taken: dict[str, str], table: TablePlan) -> bool:
+        """Whether no other table of the source is that of the target."""
+        other = taken.setdefault(as_one(table.target_name, self._target), table.name)
+        if other == table.name:
+            return True
+        self._refuse(
+            table.name,
+            f"in the target it would be one table with {other}, whose name differs in letter case "
+            "alone",
+            "rename one of them, or leave one out with --table of the others",
+        )
+        return False
+
+    def _leave_out_of_file(self) -> None:
+        if self._is_of_files:
+            self._plan.left_out += [f"of the file: its {one}" for one in own_numbers(self._from)]
+
     def _chosen(self, found: Sequence[str]) -> list[str]:
+        _, shadows = self._virtual()
         if not self._wishes.tables:
-            return sorted(found)
-        known = {_folded(name): name for name in found}
-        unknown = [name for name in self._wishes.tables if _folded(name) not in known]
+            # What a shadow table has is its virtual table's, which is refused by its own name.
+            return sorted(set(found) - shadows)
+        known = KnownNames(found, self._source)
+        chosen = {name: known.find(name) for name in self._wishes.tables}
+        unknown = [name for name, one in chosen.items() if one is None]
         if unknown:
             raise CopyRefusedError(
                 [
@@ -133,19 +186,21 @@ class _Planner:
                     for name in unknown
                 ]
             )
-        return sorted({known[_folded(name)] for name in self._wishes.tables})
+        return sorted({one for one in chosen.values() if one is not None})
+
+    def _virtual(self) -> tuple[set[str], set[str]]:
+        """The virtual tables of a SQLite file as source, and the tables that belong to them."""
+        return virtual_tables(self._from) if self._source.backend == "sqlite" else (set(), set())
 
     def _ordered(self, names: Sequence[str], foreign: Mapping[str, Sequence[Any]]) -> list[str]:
         """The tables, each behind those that it refers to."""
-        known = {_folded(name): name for name in names}
+        known = KnownNames(names, self._source)
+        referred = {
+            name: {known.find(one["referred_table"]) for one in foreign[name]} for name in names
+        }
         waiting = {
-            name: {
-                known[_folded(one["referred_table"])]
-                for one in foreign[name]
-                if _folded(one["referred_table"]) in known
-            }
-            - {name}
-            for name in names
+            name: {one for one in parents if one is not None} - {name}
+            for name, parents in referred.items()
         }
         ordered: list[str] = []
         while waiting:
@@ -162,20 +217,26 @@ class _Planner:
         refused = len(self._plan.refusals)
         exists = target_name is not None
         own = target_name or (name.lower() if self._target.backend == "databricks" else name)
+        self._require_ordinary(name, own, exists=exists)
         if not exists:
             self._check_name(name, own)
+        if len(self._plan.refusals) > refused:
+            return None
         there = self._columns_of(own) if exists else {}
         statements = [] if exists else self._own_statements(name, names)
         computed: set[str] = set()
         if statements or (exists and self._has_same_statement(name, own)):
             computed = self._computed(name)
+        self._kept = self._affinities(name, own, exists=exists, is_as_it_is=bool(statements))
         columns = [
             column
             for one in self._from.get_columns(name)
-            if _folded(str(one["name"])) not in computed
+            if str(one["name"]) not in computed
             and (column := self._column(name, one, there if exists else None)) is not None
         ]
-        spare = set(there) - {_folded(column.name) for column in columns} - computed
+        self._require_each_once(name, columns)
+        # Computed are columns of the same statement, and so of the same letters.
+        spare = set(there) - {column.target_name for column in columns} - computed
         if exists and spare and len(self._plan.refusals) == refused:
             self._refuse(
                 f"{self._target.name}, {own}",
@@ -194,19 +255,91 @@ class _Planner:
             table.notes.append(f"computed by both, by the same expressions: {listed}")
         if exists and not self._has_same_key(table):
             return None
+        self._number(table)
         return table
 
+    def _require_ordinary(self, name: str, own: str, *, exists: bool) -> None:
+        """Refuse what is no table with rows of its own, and names that something else has."""
+        virtual, shadows = self._virtual()
+        if name in virtual | shadows:
+            what = "a virtual table" if name in virtual else "a part of a virtual table"
+            self._refuse(
+                name,
+                f"it is {what}, whose rows a module of SQLite keeps in a form of its own",
+                "make it anew in the target, and leave it out with --table of the others",
+            )
+        fix = "rename or drop that, or name another target"
+        if self._target.backend != "sqlite":
+            if not exists and self._to.has_table(own):
+                self._refuse(name, f"the target has {own}, which is no table: a view?", fix)
+            return
+        if not exists and (found := what_has(self._to, own)) is not None:
+            self._refuse(name, f"the target has {own}, which is no table: it is a {found}", fix)
+        if not exists and self._source.backend == "sqlite":
+            for index in index_names(self._from, name):
+                if (found := what_has(self._to, index)) is not None:
+                    reason = f"the target has the {found} {index}, and its index has that name"
+                    self._refuse(name, reason, fix)
+        if exists and own in set().union(*virtual_tables(self._to)):
+            self._refuse(name, f"{own} of the target is a virtual table, or a part of one", fix)
+
+    def _require_each_once(self, name: str, columns: Sequence[ColumnPlan]) -> None:
+        """Refuse columns that are one in the target."""
+        taken: dict[str, str] = {}
+        for column in columns:
+            other = taken.setdefault(as_one(column.target_name, self._target), column.name)
+            if other != column.name:
+                self._refuse(
+                    f"{name}.{column.name}",
+                    f"in the target it would be one column with {other}, whose name differs in "
+                    "letter case alone",
+                    "rename one of them",
+                )
+
+    def _affinities(
+        self, name: str, own: str, *, exists: bool, is_as_it_is: bool
+    ) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Of two SQLite files, which classes the columns of both prefer; else nothing."""
+        theirs = affinities(self._from, name) if self._source.backend == "sqlite" else {}
+        if not self._is_of_files:
+            return theirs, {}
+        return theirs, theirs if is_as_it_is else affinities(self._to, own) if exists else {}
+
+    def _is_as_stored(self, name: str, own: str, kind: ValueKind, made: str | None) -> bool:
+        """Whether values of a column are kept by both files as they are stored."""
+        if not self._is_of_files:
+            return False
+        if kind.name not in _FORMED:
+            return True
+        theirs, ours = self._kept
+        kept = ours.get(own) or (None if made is None else affinity_of(made))
+        return theirs.get(name) == kept
+
+    def _number(self, table: TablePlan) -> None:
+        """Note what AUTOINCREMENT goes on behind."""
+        number = last_number(self._from, table.name) if self._source.backend == "sqlite" else None
+        if number is None:
+            return
+        is_same = table.exists and self._has_same_statement(table.name, table.target_name)
+        if self._is_of_files and (table.statements or is_same):
+            table.last_number = number
+        elif not table.exists:
+            self._plan.left_out.append(f"{table.name}: AUTOINCREMENT, and its last number {number}")
+
     def _columns_of(self, name: str) -> dict[str, Any]:
-        return {_folded(one["name"]): one for one in self._to.get_columns(name)}
+        return {str(one["name"]): one for one in self._to.get_columns(name)}
 
     def _column(self, table: str, found: Any, there: dict[str, Any] | None) -> ColumnPlan | None:
         name, place = str(found["name"]), f"{table}.{found['name']}"
-        self._used.add(_folded(place))
+        self._used.add(self._folded(place))
         shown = _shown(found["type"])
-        named = self._kinds.get(_folded(place))
+        named = self._kinds.get(self._folded(place))
         try:
             is_nested = isinstance(found["type"], NESTED)
             own = None if is_nested else named
+            if own is None and self._kept[0].get(name) == ANY:
+                shown = ANY
+                raise UnknownKindError("its type says nothing of its values")
             kind = own or kind_of(found["type"], self._source.engine.dialect.name)
         except UnknownKindError as error:
             self._refuse(
@@ -220,7 +353,8 @@ class _Planner:
             notes.append("computed by the source; its values are copied, and computed no more")
         if there is None:
             return self._new_column(place, name, kind, found, notes)
-        other = there.get(_folded(name))
+        match = KnownNames(there, self._target).find(name)
+        other = None if match is None else there[match]
         if other is None:
             self._refuse(place, "the target's table has no such column", "add it there")
             return None
@@ -248,9 +382,13 @@ class _Planner:
             self._refuse(f"{place} of the target", str(error), fix)
             return None
         is_sqlite = self._target.backend == "sqlite"
-        if is_sqlite and kind.name == "instant":
+        made_type = str(made.compile(dialect=self._target.engine.dialect))
+        as_stored = self._is_as_stored(name, name, kind, made_type)
+        if as_stored and kind.name == "instant":
+            notes.append(f"moments in {kind.zone}, kept as they are")
+        elif is_sqlite and kind.name == "instant":
             notes.append("kept in UTC, as UtcDateTime reads it")
-        if is_sqlite and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
+        if is_sqlite and not as_stored and kind.name == "decimal" and kind.digits > _FLOAT_DIGITS:
             notes.append("SQLite keeps 64 bits of it: a value with more digits is refused")
         is_unbound = self._source.backend == "sqlite" != self._target.backend
         if kind.name == "text" and is_unbound and getattr(found["type"], "length", None):
@@ -260,23 +398,25 @@ class _Planner:
             name,
             kind,
             source_type=_shown(found["type"]),
-            target_type=str(made.compile(dialect=self._target.engine.dialect)),
+            target_type=made_type,
             nullable=bool(found["nullable"]),
             notes=tuple(notes),
             made=made,
+            as_stored=as_stored,
             nested=(kind.nested, kind.nested if on_databricks else None),
         )
 
     def _computed(self, name: str) -> set[str]:
         found = self._from.get_columns(name)
-        return {_folded(str(one["name"])) for one in found if one.get("computed") is not None}
+        return {str(one["name"]) for one in found if one.get("computed") is not None}
 
     def _own_statements(self, name: str, names: Sequence[str]) -> list[str]:
         """What makes the table between two files as it is; nothing where it refers to others."""
         if self._dialects != ("sqlite", "sqlite"):
             return []
-        known = {_folded(one) for one in names}
-        referred = {_folded(one["referred_table"]) for one in self._from.get_foreign_keys(name)}
+        known = {self._folded(one) for one in names}
+        foreign = self._from.get_foreign_keys(name)
+        referred = {self._folded(one["referred_table"]) for one in foreign}
         return own_statements(self._from, name) if referred <= known else []
 
     def _has_same_statement(self, name: str, own: str) -> bool:
@@ -300,7 +440,7 @@ class _Planner:
     ) -> ColumnPlan | None:
         name, own = str(found["name"]), str(other["name"])
         typed = _shown(other["type"])
-        given = self._kinds.get(_folded(place)) if self._target.backend == "sqlite" else None
+        given = self._kinds.get(self._folded(place)) if self._target.backend == "sqlite" else None
         try:
             theirs = given or kind_of(other["type"], self._target.engine.dialect.name)
         except UnknownKindError as error:
@@ -349,6 +489,7 @@ class _Planner:
             bool(other["nullable"]),
             tuple(notes),
             nested=(kind.nested, theirs.nested),
+            as_stored=self._is_as_stored(name, own, common, None),
         )
 
     def _must_have_zone(self, kind: ValueKind, theirs: ValueKind) -> bool:
@@ -385,7 +526,8 @@ class _Planner:
 
     def _has_same_key(self, table: TablePlan) -> bool:
         theirs = self._to.get_pk_constraint(table.target_name)["constrained_columns"]
-        if not table.key or {_folded(one) for one in theirs} == {_folded(one) for one in table.key}:
+        ours = {folded(table.columns[place].target_name, self._target) for place in table.keys}
+        if not table.key or {folded(one, self._target) for one in theirs} == ours:
             return True
         self._refuse(
             table.name,
@@ -440,8 +582,9 @@ class _Planner:
     def _refer(self, table: TablePlan, made: Table, found: Any) -> None:
         referred = found["referred_table"]
         order = [one.name for one in self._plan.tables]
-        known = {_folded(one.name): one for one in self._plan.tables}
-        parent = known.get(_folded(referred))
+        referred_name = KnownNames(order, self._source).find(referred)
+        known = {one.name: one for one in self._plan.tables}
+        parent = None if referred_name is None else known[referred_name]
         columns = ", ".join(found["constrained_columns"])
         if parent is None:
             self._plan.left_out.append(
@@ -460,6 +603,11 @@ class _Planner:
             )
             return
         remote = found["referred_columns"] or list(parent.key)
+        if any("." in one for one in (parent.target_name, *remote)):
+            self._plan.left_out.append(
+                f"{table.name}: the foreign key ({columns}) to {referred}, in whose name is a point"
+            )
+            return
         made.append_constraint(
             ForeignKeyConstraint(
                 found["constrained_columns"],
@@ -480,11 +628,15 @@ class _Planner:
 _FLOAT_DIGITS = 15
 
 
-def _named_kinds(given: Mapping[str, str]) -> dict[str, ValueKind]:
+# Kinds whose values another column may keep in another storage class: 5 as 5.0, or as '5'.
+_FORMED = frozenset({"decimal", "double", "json"})
+
+
+def _named_kinds(given: Mapping[str, str], source: CopyEnd) -> dict[str, ValueKind]:
     found: dict[str, ValueKind] = {}
     for name, text in given.items():
         try:
-            found[_folded(name)] = kind_named(text)
+            found[folded(name, source)] = kind_named(text)
         except UnknownKindError as error:
             raise CopyRefusedError([f"--as {name}={text}: {error}"]) from None
     return found
@@ -508,7 +660,3 @@ def _in_circles(waiting: Mapping[str, set[str]]) -> list[str]:
 
 def _shown(kind: Any) -> str:
     return "nothing" if isinstance(kind, NullType) else str(kind)
-
-
-def _folded(name: str) -> str:
-    return name.lower()

@@ -45,6 +45,9 @@ class ColumnPlan:
         notes: Decisions that a reader would want to know.
         made: The SQLAlchemy type that the target makes it with, where it makes it.
         nested: The ARRAY, MAP or STRUCT that it is in the source, and in the target.
+        as_stored: Whether both are SQLite files whose columns keep values alike, so that these
+            travel, and are compared, as they are stored: with their storage class, and a text in
+            its own letters.
     """
 
     name: str
@@ -56,6 +59,7 @@ class ColumnPlan:
     notes: tuple[str, ...] = ()
     made: Any = None
     nested: tuple[Any, Any] = (None, None)
+    as_stored: bool = False
 
 
 @dataclass
@@ -73,6 +77,7 @@ class TablePlan:
         notes: Decisions that a reader would want to know.
         made: The table as the target is to make it, of SQLAlchemy's.
         statements: The statements that make it instead, between two SQLite files.
+        last_number: Of a table with AUTOINCREMENT in both files, the last number that it gave.
         state: ``new``, or ``copying`` and ``copied`` where the target says so.
     """
 
@@ -86,6 +91,7 @@ class TablePlan:
     notes: list[str] = field(default_factory=list)
     made: Any = None
     statements: Sequence[str] = ()
+    last_number: int | None = None
     state: str = "new"
 
     @property
@@ -112,6 +118,7 @@ class CopyPlan:
         views: Views of the source, which are left out.
         cycles: Tables that refer to each other in a circle.
         left_out: What of the tables is not taken over, such as CHECK constraints.
+        only_there: Tables of the target that the source has not, where both are compared whole.
         refusals: What cannot be copied; with one of them nothing is.
     """
 
@@ -119,6 +126,7 @@ class CopyPlan:
     views: list[str] = field(default_factory=list)
     cycles: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    only_there: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
     def require(self) -> None:

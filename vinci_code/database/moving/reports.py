@@ -93,6 +93,7 @@ class CopyReport:
         views: Views of the source, which are left out.
         cycles: Tables that refer to each other in a circle.
         left_out: What of the tables is not taken over.
+        only_there: Tables that the target alone has; nothing was compared with them.
         refusals: What cannot be copied; with one of them nothing was.
         dangling: Foreign keys of the target, on SQLite, that refer to rows which are not there.
         is_atomic: Whether each chunk and its mark were one transaction.
@@ -109,6 +110,7 @@ class CopyReport:
     views: list[str] = field(default_factory=list)
     cycles: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    only_there: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
     is_atomic: bool = True
@@ -117,8 +119,8 @@ class CopyReport:
 
     @property
     def is_proved(self) -> bool:
-        """Whether every table is the same on both sides."""
-        return not self.refusals and all(one.is_proved for one in self.tables)
+        """Whether every table is the same on both sides; of no table nothing is proved."""
+        return not self.refusals and bool(self.tables) and all(one.is_proved for one in self.tables)
 
     @property
     def rows(self) -> int:
@@ -139,6 +141,7 @@ class CopyReport:
             "views_left_out": self.views,
             "cycles": self.cycles,
             "left_out": self.left_out,
+            "only_in_target": self.only_there,
             "refusals": self.refusals,
             "dangling": self.dangling,
             "one_transaction_per_chunk": self.is_atomic,
@@ -154,6 +157,7 @@ class CopyReport:
         lines += _listed("Left out, as views are", self.views)
         lines += _listed("These refer to each other in a circle", self.cycles)
         lines += [f"Not taken over: {one}" for one in self.left_out]
+        lines += _listed("In the target alone, and not compared", self.only_there)
         lines += [f"Refused: {one}" for one in self.refusals]
         lines += [f"Refers to rows that are not there: {one}" for one in self.dangling]
         lines += [f"To know: {one}" for one in self.notes]

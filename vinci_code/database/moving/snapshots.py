@@ -51,10 +51,23 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             connection.execution_options(postgresql_readonly=True)
         if engine.dialect.name == "sqlite":
-            # The read transaction begins with the first statement that reads.
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+            _begin_reading(connection)
         yield connection
         connection.rollback()
+
+
+def _begin_reading(connection: Connection) -> None:
+    """Begin the read transaction, which sees what is there at its first statement that reads.
+
+    An engine that was made elsewhere sends no BEGIN before what only reads, as sqlite3 does not:
+    each statement would be of its own moment.
+    https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
+    """
+    connection.exec_driver_sql("SELECT 1").scalar()  # our own engine sends BEGIN before it
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        connection.exec_driver_sql("BEGIN")
+    connection.exec_driver_sql("SELECT count(*) FROM main.sqlite_master").scalar()
 
 
 def told_of(place: CopyEnd) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from vinci_code.core.errors import CopyRefusedError, DatabaseFileError
 from vinci_code.database.moving import hashing
-from vinci_code.database.moving.canonical import canonical
+from vinci_code.database.moving.canonical import as_stored, canonical
 from vinci_code.database.moving.errors import NoPlainValueError
 from vinci_code.database.moving.forms import Form, reader, writer
 from vinci_code.database.moving.plans import (
@@ -132,14 +132,11 @@ class SqliteSide:
 
     def upsert(self, connection: Connection, table: TablePlan, chunk: Chunk) -> None:
         """Write rows, in the place of those with the same key."""
-        others = [one for one in table.columns if one.name not in table.key]
-        names = [self.quoted(self._name(one)) for one in others]
-        action = (
-            "UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in names)
-            if names
-            else "NOTHING"
-        )
-        self._write(connection, table, chunk, f" ON CONFLICT ({self._keys(table)}) DO {action}")
+        # The key too: by its collation it may be the same in other letters.
+        names = [self.quoted(self._name(one)) for one in table.columns]
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names)
+        suffix = f" ON CONFLICT ({self._keys(table)}) DO UPDATE SET {changes}"
+        self._write(connection, table, chunk, suffix)
 
     def delete(
         self, connection: Connection, table: TablePlan, keys: Sequence[tuple[Any, ...]]
@@ -157,7 +154,14 @@ class SqliteSide:
         if not chunk.rows:
             return
         stored = [
-            self._column(table, column, writer(column.kind), values, 0)
+            self._column(
+                table,
+                column,
+                _same if column.as_stored else writer(column.kind),
+                values,
+                0,
+                side="",
+            )
             for column, values in zip(table.columns, chunk.columns, strict=True)
         ]
         names = ", ".join(self.quoted(name) for name in table.names(on_target=self.is_target))
@@ -202,8 +206,17 @@ class SqliteSide:
         ]
 
     def _column(
-        self, table: TablePlan, column: ColumnPlan, form: Form, values: Any, done: int
+        self,
+        table: TablePlan,
+        column: ColumnPlan,
+        form: Form,
+        values: Any,
+        done: int,
+        *,
+        side: str | None = None,
     ) -> list[Any]:
+        if side is None:
+            side = " from the target" if self.is_target else ""
         try:
             return [None if value is None else form(value) for value in values]
         except NoPlainValueError as error:
@@ -214,7 +227,7 @@ class SqliteSide:
                     form(value)
             except NoPlainValueError:
                 break
-        place = f"{table.named(on_target=False)}.{column.name}, row {number:,} of those read"
+        place = f"{table.named(on_target=False)}.{column.name}, row {number:,} of those read{side}"
         raise CopyRefusedError([f"{place}: {reason}; to fix it: {_FIX.format(column.kind)}"])
 
     def _texts(
@@ -240,10 +253,14 @@ class SqliteSide:
             done += len(rows)
 
     def _canonical(self, table: TablePlan) -> list[Form]:
-        return [_joined(reader(one.kind), canonical(one.kind)) for one in table.columns]
+        return [
+            as_stored if one.as_stored else _joined(reader(one.kind), canonical(one.kind))
+            for one in table.columns
+        ]
 
     def _readers(self, table: TablePlan) -> list[Form]:
-        return [reader(one.kind) for one in table.columns]
+        # What is not of its kind was refused in the plan, of the same moment.
+        return [_same if one.as_stored else reader(one.kind) for one in table.columns]
 
     def _among(self, table: TablePlan, keys: Sequence[tuple[Any, ...]]) -> tuple[str, Any]:
         one = f"({', '.join('?' * len(table.key))})"
@@ -258,7 +275,8 @@ class SqliteSide:
         return column.target_name if self.is_target else column.name
 
     def _table(self, table: TablePlan) -> str:
-        return self.quoted(table.named(on_target=self.is_target))
+        # Of the file itself: a temporary table of the same name would be taken before it.
+        return f"main.{self.quoted(table.named(on_target=self.is_target))}"
 
 
 def readable(cursor: Any, table: str) -> Iterator[Any]:
@@ -281,6 +299,10 @@ def readable(cursor: Any, table: str) -> Iterator[Any]:
 
 
 _FIX = "change the value, or name another kind than {} for the column (--as)"
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _joined(first: Form, second: Form) -> Form:
