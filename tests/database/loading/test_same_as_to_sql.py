@@ -113,9 +113,7 @@ def longest_of_one_statement() -> int:
 
 def texts(length: int) -> Any:
     """A frame of texts that all have the same length."""
-    rows = [
-        {"id": number, NAMES["string"]: f"{number:03}".ljust(length, "x")} for number in range(20)
-    ]
+    rows = [{"id": number, "a b": f"{number:03}".ljust(length, "x")} for number in range(20)]
     return pd.DataFrame(rows, dtype=object)
 
 

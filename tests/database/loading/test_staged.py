@@ -26,6 +26,7 @@ from vinci_code.database.dialect.dberrors import (
     PendingWritesError,
     PermissionDenied,
 )
+from vinci_code.database.files import parquet as groups
 from vinci_code.database.loading import parquet, staged
 from vinci_code.database.loading.staged import load_staged, remove_staged, staging_refused
 from vinci_code.database.loading.stored import StoredColumn
@@ -236,7 +237,7 @@ def test_many_files_are_one_statement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parquet, "FILE_BYTES", 1)
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 500)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 500)
     told: list[tuple[int, int]] = []
     outcome = staging.load(
         connection, table, numbered(0, 2000), progress=lambda rows, size: told.append((rows, size))
@@ -293,7 +294,7 @@ def test_a_key_that_comes_twice_in_the_files_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parquet, "FILE_BYTES", 1)
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 5)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 5)
     staging.load(connection, table, numbered(100, 103))
     connection.commit()
     keys = {"keys": ["id"]} if mode in ("upsert", "insert_missing") else {}
@@ -608,7 +609,7 @@ def test_what_the_source_raises_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parquet, "FILE_BYTES", 1)
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 500)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 500)
     columns = stored(table)
 
     def failing() -> Iterator[pa.RecordBatch]:

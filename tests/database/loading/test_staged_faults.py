@@ -15,6 +15,7 @@ from tests.full import part
 from vinci_code.database.dialect.dberrors import AmbiguousWriteError
 from vinci_code.database.dialect.driver import uploads
 from vinci_code.database.dialect.units import staged_files, unit
+from vinci_code.database.files import parquet as groups
 from vinci_code.database.loading import parquet, staged
 from vinci_code.database.loading.staged import remove_staged
 from vinci_code.warehouse.faults import (
@@ -76,7 +77,7 @@ WAYS: dict[str, Way] = {
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two small files, and short pauses."""
     monkeypatch.setattr(parquet, "FILE_BYTES", 1)
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 20)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 20)
     monkeypatch.setattr(uploads, "_PAUSE", 0.01)
 
 

@@ -40,9 +40,10 @@ import pyarrow as pa, sqlalchemy as sa
 import databricks.sql
 from tests.database.loading.staging import items
 from vinci_code.database import load
+from vinci_code.database.files import parquet as groups
 from vinci_code.database.loading import choosing, parquet
 
-choosing.LARGE_JSON_BYTES, parquet.FILE_BYTES, parquet.GROUP_ROWS = 0, 1, 20
+choosing.LARGE_JSON_BYTES, parquet.FILE_BYTES, groups.GROUP_ROWS = 0, 1, 20
 send, sent = ssl.SSLSocket.send, [0]
 
 def counting(order):
