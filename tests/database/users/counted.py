@@ -47,6 +47,9 @@ class CountedConnection:
     def is_as_found(self) -> bool:
         return not self.changed
 
+    def observe(self, observer: object) -> None:
+        """Tell nobody: nothing is sent."""
+
     def begin_use(self) -> None:
         self.changed = False
 
