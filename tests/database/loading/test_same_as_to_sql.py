@@ -88,6 +88,7 @@ def test_where_the_way_changes(sqlite: sa.Engine, online: sa.Engine) -> None:
     for engine in (sqlite, online):
         METADATA.create_all(engine)
     last = longest_of_one_statement()
+    assert json_size(texts(last)) == choosing.LARGE_JSON_BYTES
     for length, on_warehouse in ((last, "rows"), (last + 1, "staged")):
         frame = texts(length)
         for engine, way in ((sqlite, "rows"), (online, on_warehouse)):
@@ -100,7 +101,7 @@ def test_where_the_way_changes(sqlite: sa.Engine, online: sa.Engine) -> None:
 
 
 def longest_of_one_statement() -> int:
-    """How long the texts are at most that go as rows."""
+    """How long the text is at most that goes as rows."""
     low, high = 1, choosing.LARGE_JSON_BYTES
     while high - low > 1:
         middle = (low + high) // 2
@@ -112,8 +113,8 @@ def longest_of_one_statement() -> int:
 
 
 def texts(length: int) -> Any:
-    """A frame of texts that all have the same length."""
-    rows = [{"id": number, "a b": f"{number:03}".ljust(length, "x")} for number in range(20)]
+    """A frame of texts, of which one has this length."""
+    rows = [{"id": number, "a b": "x" * (1 if number else length)} for number in range(20)]
     return pd.DataFrame(rows, dtype=object)
 
 
