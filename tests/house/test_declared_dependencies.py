@@ -35,6 +35,7 @@ EXTRAS = {
     "vinci_code.database.databricks": "databricks",
     "vinci_code.database.dialect.driver": "databricks",
     "vinci_code.database.events.parquet": "databricks",
+    "vinci_code.database.files": "databricks",
     "vinci_code.database.loading": "databricks",
     "vinci_code.database.moving.arrows": "databricks",
     "vinci_code.database.telemetry": "telemetry",

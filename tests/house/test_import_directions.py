@@ -161,6 +161,13 @@ ALLOWED: dict[str, set[str]] = {
         "vinci_code.database.dialect",
         "vinci_code.database.sqlite",
     },
+    "vinci_code.database.telemetry": {
+        "vinci_code.core.errors",
+        "vinci_code.database.connection_pools",
+        "vinci_code.database.dialect",
+        "vinci_code.database.fallback",
+        "vinci_code.database.units_of_work",
+    },
     "vinci_code.database": set(),
     "vinci_code.diagnostics": {"vinci_code.core", "vinci_code.database"},
     "vinci_code.warehouse.sql": {"vinci_code.core.errors"},

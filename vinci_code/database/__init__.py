@@ -4,7 +4,6 @@ Other rooms import from it:
 
 - ``databricks_connector``: connector, engine and validation for Databricks
 - ``deadlines``: being back in time from calls that know no deadline
-- ``connection_pools``: how many connections an engine's pool has
 - ``session``: sessions of the package's own tables, on the database that the configuration chooses
 - ``sqlite``: the engine for SQLite
 - ``table_copies``: migrating SQLite, where a table is changed by a copy of it

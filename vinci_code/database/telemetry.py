@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
     from vinci_code.database.dialect.driver.announcing import SentStatement, UnitOfWork
-    from vinci_code.database.fallback.fallback import Fallback
+    from vinci_code.database.fallback import Fallback
 
 SYSTEM = "databricks"
 """``db.system.name``: the conventions have no name for it, and let a custom one be used."""

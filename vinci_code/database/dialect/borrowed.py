@@ -24,7 +24,16 @@ _SELECTABLE = "sqlalchemy.sql.selectable"
 _TYPES = "sqlalchemy.sql.type_api"
 
 SQLALCHEMY: Used = {
-    ("sqlalchemy.engine.base", "Connection"): ("_handle_dbapi_exception",),
+    ("sqlalchemy.engine.base", "Connection"): (
+        "_exec_single_context",
+        "_execution_options",
+        "_handle_dbapi_exception",
+        "_has_events",
+    ),
+    ("sqlalchemy.engine.base", "Engine"): ("_connection_cls", "_has_events", "_option_cls"),
+    ("sqlalchemy.engine.base", ""): ("ExceptionContextImpl", "OptionEngine"),
+    ("sqlalchemy.event", "Events"): ("_accept_with",),
+    ("sqlalchemy.pool", ""): ("_AdhocProxiedConnection",),
     ("sqlalchemy.engine.default", "DefaultDialect"): (
         "_assert_and_set_isolation_level",
         "_on_connect_isolation_level",
