@@ -573,6 +573,8 @@ def test_what_nobody_holds_any_more_ends(make: Make) -> None:
 @pytest.mark.usefixtures("tables")
 def test_what_is_sent_is_told_by_every_channel(make: Make, local_warehouse: TestWarehouse) -> None:
     async def work(engine: AsyncEngine) -> None:
+        kinds: list[str] = []
+        sa.event.listen(engine, "vinci_after_send", lambda sent: kinds.append(sent.kind.value))
         with hearing(engine.sync_engine, local_warehouse) as heard:
             async with AsyncSession(engine, info={"query_tags": {"job": "1"}}) as session:
                 session.add(Thing(name="a"))
@@ -581,7 +583,7 @@ def test_what_is_sent_is_told_by_every_channel(make: Make, local_warehouse: Test
                 await session.commit()
                 await session.execute(sa.text("SELECT 1"))
         heard.agree()
-        assert heard.kinds == ["read", "commit", "read"]
+        assert heard.kinds == kinds == ["read", "commit", "read"]
         assert ["job:1" in tags for _, _, tags in heard.recorded] == [True] * 3
 
     run(make, work)

@@ -62,10 +62,10 @@ class StatementEvents(event.Events):  # type: ignore[type-arg]
     def _accept_with(cls, target: Any, identifier: str) -> Any:  # noqa: ARG003 - SQLAlchemy's
         if isinstance(target, type):
             return Announcer if issubclass(target, (Engine, Announcer)) else None
-        if isinstance(target, Engine):
-            return getattr(target.dialect, "announcer", None)
-        if hasattr(target, "_no_async_engine_events"):
-            target._no_async_engine_events()
+        # That of asyncio is no Engine, and has one; a connection of asyncio has it, too.
+        engine = getattr(target, "sync_engine", target) if hasattr(target, "dispose") else target
+        if isinstance(engine, Engine):
+            return getattr(engine.dialect, "announcer", None)
         return target if isinstance(target, Announcer) else None
 
 
