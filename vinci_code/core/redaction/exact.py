@@ -381,7 +381,7 @@ def _spellings(unit: str) -> str:
         return re.escape(unit)
     character = unit[0]
     octets = character.encode("utf-8", "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
+    units = _utf16(ord(character))
     patterns = [
         "".join(f"%(?:25){{0,3}}{octet:02x}" for octet in octets) * len(unit),
         "".join(rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)),
@@ -402,6 +402,18 @@ def _spellings(unit: str) -> str:
     if character == "\\":
         return rf"(?:{alternatives}|\\{{{len(unit)},{4 * len(unit) + 4}}})"
     return rf"(?:{alternatives}|\\{{0,4}}{re.escape(character)})"
+
+
+def _utf16(number: int) -> str:
+    """Return the code units of a character as hexadecimal digits, four for each.
+
+    A codec would have to be found for that, which a finaliser at the end of the interpreter, where
+    a text is masked too, cannot do.
+    """
+    if number < 0x10000:
+        return f"{number:04x}"
+    high, low = divmod(number - 0x10000, 0x400)
+    return f"{0xD800 + high:04x}{0xDC00 + low:04x}"
 
 
 def _base64_spellings(unit: str) -> str:
