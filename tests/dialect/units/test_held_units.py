@@ -7,8 +7,6 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,8 +40,7 @@ from sqlalchemy.schema import CreateTable
 
 from tests.dialect.held import count_of, first_words, rows_of, run_and_commit, sending, sorted_rows
 from tests.full import part
-from vinci_code.database.dialect import dberrors
-from vinci_code.database.dialect.units import unit as unit_module
+from vinci_code.database.dialect import dberrors, listeners
 from vinci_code.warehouse.faults import Fault
 from vinci_code.warehouse.pytest_plugin import TestWarehouse
 
@@ -794,14 +791,14 @@ def test_translated_schemas(tables: Engine, local_warehouse: TestWarehouse) -> N
 
 
 def test_a_commit_is_logged_with_what_it_took(
-    tables: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tables: Engine, caplog: pytest.LogCaptureFixture, local_warehouse: TestWarehouse
 ) -> None:
-    moments = count(step=2.5)
-    monkeypatch.setattr(unit_module, "time", SimpleNamespace(monotonic=lambda: next(moments)))
-    with caplog.at_level(logging.DEBUG, unit_module.__name__), tables.begin() as connection:
+    local_warehouse.inject(Fault.delay(0.25, operation="ExecuteStatement"))
+    with caplog.at_level(logging.DEBUG, listeners.__name__), tables.begin() as connection:
         connection.execute(insert(ONE), {"id": 1})
         connection.execute(insert(TWO), {"id": 1})
-    (message,) = (
-        record.message for record in caplog.records if record.name == unit_module.__name__
-    )
-    assert re.fullmatch(r"committed .*: 1 statements, [1-9]\d+ bytes, 2500 ms", message)
+    (message,) = (r.message for r in caplog.records if r.name == listeners.__name__)
+    counted = r"1 statements, 2 rows, [1-9]\d+ bytes, 0 retries, (\d+) ms"
+    found = re.fullmatch(rf"unit \S+ committed: INSERT .*; {counted}", message)
+    assert found is not None
+    assert int(found.group(1)) >= 250

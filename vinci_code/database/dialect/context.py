@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from sqlalchemy import util
 from sqlalchemy.engine import default
@@ -792,9 +793,9 @@ def _refuse_other_key(shape: Shape, checks: Checks) -> None:
 
 def own_by(unit: Unit, connection: Any) -> None:
     """Note SQLAlchemy's connection that a unit of work is of, and its query tags."""
-    if unit.owner is connection:
+    if unit.owner() is connection:
         return
-    unit.owner = connection
+    unit.owner = ref(connection)
     given = connection.get_execution_options().get(QUERY_TAGS)
     of_engine = connection.dialect.query_tags
     if given or of_engine:

@@ -193,7 +193,7 @@ def _tell_error(
 def _connection_of(engine: ReferenceType[Engine] | None, cursor: Any) -> Connection | None:
     """SQLAlchemy's connection for a cursor; ``None`` where nobody listens."""
     unit = cursor.connection.unit
-    owner: Connection | None = None if unit is None else unit.owner
+    owner: Connection | None = None if unit is None else unit.owner()
     if owner is not None:
         return owner if owner._has_events or owner.engine._has_events else None
     of = None if engine is None else engine()

@@ -39,9 +39,13 @@ OVERRIDDEN = (
     "_parse_interval",
     "_parse_limit",
     "_parse_placeholder",
+    "_parse_star_op",
+    "_parse_subquery",
+    "_parse_table_alias",
     "_parse_table_parts",
     "_parse_type",
     "_parse_types",
+    "_parse_version",
     "raise_error",
 )
 TABLES = (

@@ -196,8 +196,9 @@ class Unit:
         held: What was written and not sent yet.
         loaded: What objects were loaded with that a flush is about to write.
         is_for_later: Whether it is not sent at its commit, but when others may have written.
-        owner: SQLAlchemy's connection that it is used by, for whoever listens to that; ``None``
-            where none is known.
+        owner: Gives SQLAlchemy's connection that it is used by, for whoever listens to that;
+            ``None`` where none is known. It keeps none alive: a connection that an application has
+            dropped goes back to the pool when it is collected.
         own_tags: The query tags that the application has given it.
     """
 
@@ -224,13 +225,13 @@ class Unit:
         self._savepoints: dict[str, _Savepoint] = {}
         # The executions that it consists of, where somebody keeps what cannot be sent.
         self._origins: list[Origin | None] = []
-        self.owner: Any = None
+        self.owner: Callable[[], Any] = _nobody
         self.own_tags: Mapping[str, str] = {}
         # What is told of it, from its first write or statement on.
         self._record: UnitOfWork | None = None
         self._outcome = UnitOutcome.ROLLED_BACK
         self._error: BaseException | None = None
-        self._written = ""
+        self._written: Sequence[Held] = ()
         self._replay: _Replay | None = None
         # What was held when the flush began that is to be checked at its end.
         self._before_flush: HeldMark | None = None
@@ -1034,7 +1035,7 @@ class Unit:
         self.loaded.clear()
         self._changed.clear()
         self._seen.clear()
-        self._sent.clear()
+        self._sent = []
         self._origins.clear()
         self._savepoints.clear()
         self._locked.clear()
@@ -1045,11 +1046,11 @@ class Unit:
         self._files.remove_all()
         record, self._record = self._record, None
         outcome, error, written = self._outcome, self._error, self._written
-        self._outcome, self._error, self._written = UnitOutcome.ROLLED_BACK, None, ""
-        self.owner, self.own_tags = None, {}
+        self._outcome, self._error, self._written = UnitOutcome.ROLLED_BACK, None, ()
+        self.owner, self.own_tags = _nobody, {}
         if record is not None:
             record.end(outcome, error)
-            self._dialect.announcer.unit_ends(record, lambda: written)
+            self._dialect.announcer.unit_ends(record, partial(unit_errors.summary, written))
 
     def _count_sent(self, **counted: int) -> None:
         self._dialect.statistics.add(**counted)
@@ -1102,8 +1103,7 @@ class Unit:
         else:
             return
         self._count_sent(units=1)
-        if _log.isEnabledFor(logging.DEBUG):
-            self._written = unit_errors.summary(self._sent or held)
+        self._written = self._sent or held
 
     def _commit_unit(self, held: list[Held]) -> None:
         if self._in_transaction:
@@ -1485,6 +1485,10 @@ def refuse_several(text: str, traits: StatementTraits) -> None:
             "warehouse takes one at a time, and nothing was sent\n"
             "To fix it: execute each by itself."
         )
+
+
+def _nobody() -> None:
+    """Stand for a reference to SQLAlchemy's connection, where none is known."""
 
 
 def _last(changed: Mapping[str | None, int], table: str) -> int | None:
