@@ -533,10 +533,8 @@ def test_an_upsert_takes_execution_options(sides: Sides) -> None:
     for engine in sides.engines:
         event.listen(
             engine,
-            "before_cursor_execute",
-            lambda _, __, ___, ____, context, _____: seen.append(
-                context.execution_options.get("own")
-            ),
+            "before_execute",
+            lambda _, __, ___, ____, options: seen.append(options.get("own")),
         )
         with Session(engine) as session:
             session.execute(statement)
