@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import tests.installed  # noqa: F401 - says in one line what is missing
 
@@ -58,6 +59,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_the_rest(items)
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_end_with_their_first_answer() -> Iterator[None]:
+    """Have the local warehouse wait longer for a result, before it has the client ask again.
+
+    Tests count requests, and a busy machine takes longer for a statement than a quiet one.
+    """
+    from vinci_code.warehouse.wire import thrift_service
+
+    with mock.patch.object(thrift_service, "DIRECT_RESULTS_SECONDS", 2.0):
+        yield
 
 
 @pytest.fixture(autouse=True)

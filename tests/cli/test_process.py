@@ -134,7 +134,8 @@ def completed(words: str) -> list[str]:
 
 def test_the_shell_completes_commands_options_and_choices() -> None:
     assert completed("vinci ") == [
-        *("demo", "check", "copy", "config", "db", "events", "fallback", "warehouse")
+        *("demo", "check", "copy", "queries", "report"),
+        *("config", "db", "events", "fallback", "warehouse"),
     ]
     assert completed("vinci events ex") == ["export"]
     assert completed("vinci events import --on") == ["--on-error"]

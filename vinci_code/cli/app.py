@@ -36,7 +36,7 @@ app = typer.Typer(
         "vinci events stats",
         "DATABASE_URL=sqlite:///other.db vinci db status",
         "vinci copy shop.db databricks --dry-run     move a database, and prove it",
-        "vinci queries --failed                      what the warehouse ran, and refused",
+        "vinci queries --failed                      what the warehouse refused",
         "vinci warehouse serve                       a SQL warehouse, on this machine",
         "vinci --install-completion                  complete commands in your shell",
     ),

@@ -12,7 +12,7 @@ from vinci_code.cli.help import examples
 EXAMPLES = examples(
     "vinci check",
     "vinci check --write            may tables be created and written to?",
-    "vinci check --watch            tell when the warehouse starts and stops; wakes nothing",
+    "vinci check --watch            tell when the warehouse starts and stops",
     "vinci check --json | jq '.checks[] | select(.status == \"failed\")'",
 )
 
