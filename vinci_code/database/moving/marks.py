@@ -180,6 +180,17 @@ class Marks:
                 self._set(name, last_key=None, copied=0, state=state)
         self.load()
 
+    def claim(self, name: str) -> bool:
+        """Say that a table is whole, in the transaction that writes it, before its rows.
+
+        Of two copies that write it at once, one waits here until the other one has ended.
+
+        Returns:
+            Whether no other copy has said so.
+        """
+        ours = update(_TABLE).where(_TABLE.c.table_name == name, _TABLE.c.state != _COPIED)
+        return self._connection.execute(ours.values(state=_COPIED)).rowcount == 1
+
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
         """Say how far a table is, in the transaction that is going on."""
         key = None if last is None else json.dumps([_encoded(one) for one in last])
