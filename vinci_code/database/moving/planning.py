@@ -637,8 +637,11 @@ class _Planner:
             )
             return
         if parent.target_name not in self._made.tables:
-            # There already, or made by its own statement: known here by its columns alone.
-            listed = [Column(one.target_name, NullType()) for one in parent.columns]
+            # There already, or made by its own statement: known here by columns and key alone.
+            listed = [
+                Column(one.target_name, NullType(), primary_key=one.name in its_key)
+                for one in parent.columns
+            ]
             Table(parent.target_name, self._made, *listed)
         referred_to = self._made.tables[parent.target_name]
         table.made.append_constraint(
