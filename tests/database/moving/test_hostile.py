@@ -223,3 +223,14 @@ def test_columns_named_as_what_a_proof_computes(warehouse: sa.Engine, tmp_path: 
     report = copy_database(source, warehouse, verify_only=True)
     assert report.tables[0].differing == ["2"]
     assert copy_database(source, warehouse, sync=True).is_proved
+
+
+def test_a_parent_that_is_there_already_is_referred_to(
+    warehouse: sa.Engine, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.db"
+    execute(source, "CREATE TABLE p (id INTEGER PRIMARY KEY)")
+    assert copy_database(source, warehouse).is_proved
+    execute(source, "CREATE TABLE c (id INTEGER PRIMARY KEY, r INTEGER REFERENCES p)")
+    assert copy_database(source, warehouse).is_proved
+    assert len(sa.inspect(warehouse).get_foreign_keys("c")) == 1
