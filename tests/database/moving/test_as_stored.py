@@ -260,7 +260,6 @@ def test_what_sqlalchemy_makes_anew_is_without_what_is_named(tmp_path: Path) -> 
     assert report.left_out == [
         "t.k: its collation NOCASE",
         "t.u: its collation RTRIM",
-        "t: the foreign key (p) to a.p, in whose name is a point",
         "t: the foreign key (g) to gone, which is not copied",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from vinci_code.database.moving.reports import SHOWN_KEYS, CopyReport, Mode, Tab
 from vinci_code.database.moving.snapshots import Side, pin, side_of, snapshot, told_of, unchecked
 from vinci_code.database.moving.sqlite_side import SqliteSide
 from vinci_code.database.moving.writing import Writer
+from vinci_code.database.sqlite import is_of_file
 from vinci_code.database.units_of_work import was_outrun
 
 CHUNK_ROWS = {"sqlite": 10_000, "databricks": 50_000, "other": 10_000}
@@ -194,7 +196,7 @@ class _Copy:
             return
         plan.refusals += self._without_room(reading, writing, plan)
         try:
-            self._require_whole(Writer(writing, self._to, self._marks), plan)
+            self._require_whole(writing, Writer(writing, self._to, self._marks), plan)
         except CopyRefusedError as error:
             self._report.refusals = list(error.refusals)
 
@@ -208,7 +210,7 @@ class _Copy:
             plan.require()
         writer = Writer(writing, self._to, self._marks)
         if self._mode != "verify":
-            self._require_whole(writer, plan)
+            self._require_whole(writing, writer, plan)
             self._make(writing, plan)
             writer.prepare()
         for table in plan.tables:
@@ -219,7 +221,7 @@ class _Copy:
         self._report.is_atomic = self._marks.is_atomic
         if self._mode != "verify":
             _carry_numbers(writing, plan)
-            self._report.dangling = _dangling(writing, plan)
+            self._report.dangling = _dangling(writing, plan, self._report.notes)
             if self._report.is_proved and not self.keep:
                 self._marks.drop([table.target_name for table in plan.tables])
 
@@ -243,13 +245,22 @@ class _Copy:
         writing.rollback()
         return refusals
 
-    def _require_whole(self, writer: Writer, plan: CopyPlan) -> None:
+    def _require_whole(self, writing: Connection, writer: Writer, plan: CopyPlan) -> None:
         """Refuse tables without a key that cannot be written as one, before anything is."""
         for table in plan.tables:
             mark = self._marks.found.get(table.target_name)
             is_done = table.state == "copied" or (mark is not None and mark.is_done)
-            if not table.key and not is_done:
+            if not table.key and not (is_done and self._has_what_is_marked(writing, table)):
                 writer.require_whole(table)
+
+    def _has_what_is_marked(self, writing: Connection, table: TablePlan) -> bool:
+        """Whether a table has rows, where its mark says so: it may have been emptied since."""
+        mark = self._marks.found.get(table.target_name)
+        if mark is None or not mark.copied or not table.exists:
+            return True
+        rows = self._to.count(writing, table)
+        writing.rollback()
+        return rows > 0
 
     def _make(self, writing: Connection, plan: CopyPlan) -> None:
         """Make tables, each with a mark that says of it that it is of this copy."""
@@ -260,6 +271,7 @@ class _Copy:
                 waiting.append(table)
         writing.rollback()
         self._marks.begin([(table.target_name, table.version) for table in waiting])
+        self._marks.restart([table.target_name for table in waiting])
         for table in waiting:
             with writing.begin():
                 if table.statements:
@@ -324,6 +336,8 @@ class _Copy:
                     found = self._marks.read(table.target_name)
                     has_moved = found != mark and isinstance(error, IntegrityError)
                     if found is None or not (has_moved or was_outrun(error)):
+                        if self._mode == "copy" and isinstance(error, IntegrityError):
+                            raise CopyRefusedError([_in_the_way(table, error)]) from error
                         raise
                     mark = found
             time.sleep(_OUTRUN_PAUSE_S)
@@ -339,9 +353,15 @@ class _Copy:
         table = report.plan
         mark = self._marks.found.get(table.target_name)
         if mark is not None and not mark.is_done:
-            self._copy(reading, writing, writer, report, mark)
-            if not report.went_on:
-                return
+            try:
+                self._copy(reading, writing, writer, report, mark)
+            except IntegrityError:
+                # Rows that are not of this copy are in its way: they are compared, as all are.
+                if not table.key:
+                    raise
+            else:
+                if not report.went_on:
+                    return
         if not table.key:
             report.problem = "it has no key, so that only the whole can be compared"
             return
@@ -461,6 +481,16 @@ class _Copy:
         self._report.timeline.append((time.monotonic() - self._started, self._moved))
 
 
+def _in_the_way(table: TablePlan, error: IntegrityError) -> str:
+    # What another driver says may have values of the row in it.
+    told = f" ({error.orig})" if isinstance(error.orig, sqlite3.Error) else ""
+    return (
+        f"{table.name}: the target refuses a row{told}, maybe since one that is not of this copy "
+        "has its key, or what is UNIQUE; to fix it: run it again with --sync, which compares all "
+        "rows of the table, or empty the target's table"
+    )
+
+
 def _make_as_it_is(writing: Connection, table: TablePlan) -> None:
     """Make a table by the statements of its source, unless it has been made meanwhile."""
     if what_has(inspect(writing), table.target_name) is None:
@@ -499,15 +529,23 @@ def _summed_here(place: CopyEnd, side: Side) -> list[str]:
     ]
 
 
-def _dangling(writing: Connection, plan: CopyPlan) -> list[str]:
+def _dangling(writing: Connection, plan: CopyPlan, notes: list[str]) -> list[str]:
+    """What refers to rows that are not there; what SQLite cannot check is noted."""
     if writing.dialect.name != "sqlite":
         return []
     found: dict[tuple[str, str], int] = {}
     for table in plan.tables:
-        name = table.target_name.replace('"', '""')
-        for row in writing.exec_driver_sql(f'PRAGMA foreign_key_check("{name}")'):
-            place = (table.target_name, str(row[2]))
-            found[place] = found.get(place, 0) + 1
+        name = SqliteSide.quoted(table.target_name)
+        try:
+            for row in writing.exec_driver_sql(f"PRAGMA main.foreign_key_check({name})"):
+                place = (table.target_name, str(row[2]))
+                found[place] = found.get(place, 0) + 1
+        except DBAPIError as error:
+            # Python 3.10 does not tell which kind of error it is.
+            if is_of_file(error) and not str(error.orig).startswith("foreign key mismatch"):
+                raise
+            reason = f"the foreign keys of {table.target_name} were not checked: {error.orig}"
+            notes.append(reason)
     writing.rollback()
     return [f"{count:,} of {name} (to {to})" for (name, to), count in sorted(found.items())]
 

@@ -81,10 +81,10 @@ class DatabricksSide:
 
     def proof(self, connection: Connection, table: TablePlan) -> TableProof:
         """Have the warehouse count and sum the table."""
-        forms = self._forms(connection, table)
+        forms, key = self._forms(connection, table), self._free(table, _KEY)
         parts = ["count(*)"]
         for form in forms:
-            number = sql_number(f"concat({_KEY}, {form})" if table.key else form)
+            number = sql_number(f"concat({key}, {form})" if table.key else form)
             parts += [f"count({form})", _summed(number)]
         if not table.key:
             parts.append(_summed(sql_number(sql_parts(forms))))
@@ -100,9 +100,10 @@ class DatabricksSide:
     ) -> dict[int, tuple[int, int]]:
         """For each bucket of keys how many rows it has, and the sum of their numbers."""
         number = sql_number(sql_parts(self._forms(connection, table)))
+        key = sql_number(self._free(table, _KEY))
         rows = connection.execute(
             _plain_text(
-                f"SELECT {sql_number(_KEY)} % {count} AS b, count(*), {_summed(number)} "  # noqa: S608
+                f"SELECT {key} % {count} AS b, count(*), {_summed(number)} "  # noqa: S608
                 f"FROM {self._with_key(connection, table)} GROUP BY 1"
             )
         )
@@ -115,14 +116,15 @@ class DatabricksSide:
         number = sql_number(sql_parts(self._forms(connection, table)))
         names = [self._columns(table)[place] for place in table.keys]
         listed = ", ".join(map(str, sorted(wanted)))
-        rest = "" if len(wanted) == count else f" WHERE {sql_number(_KEY)} % {count} IN ({listed})"
+        key, its = self._free(table, _KEY), self._free(table, _NUMBER)
+        rest = "" if len(wanted) == count else f" WHERE {sql_number(key)} % {count} IN ({listed})"
         quoted = ", ".join(_quote(connection, name) for name in names)
         rows_of = self._with_key(connection, table)
         statement = _plain_text(
-            f"SELECT {_KEY}, {number} AS {_NUMBER}, {quoted} FROM {rows_of}{rest}"  # noqa: S608
+            f"SELECT {key}, {number} AS {its}, {quoted} FROM {rows_of}{rest}"  # noqa: S608
         ).columns(
-            Column(_KEY, plain_type(_TEXT)),
-            Column(_NUMBER, plain_type(_INTEGER)),
+            Column(key, plain_type(_TEXT)),
+            Column(its, plain_type(_INTEGER)),
             *(
                 Column(names[i], plain_type(table.columns[p].kind))
                 for i, p in enumerate(table.keys)
@@ -221,7 +223,8 @@ class DatabricksSide:
     def _with_key(self, connection: Connection, table: TablePlan) -> str:
         forms = self._forms(connection, table)
         key = sql_parts([forms[place] for place in table.keys])
-        return f"(SELECT *, {key} AS {_KEY} FROM {self._at_version(connection, table)}) AS rows_of"  # noqa: S608
+        own, stored = self._free(table, _KEY), self._at_version(connection, table)
+        return f"(SELECT *, {key} AS {own} FROM {stored}) AS rows_of"  # noqa: S608
 
     def _forms(self, connection: Connection, table: TablePlan) -> list[str]:
         forms = []
@@ -256,6 +259,13 @@ class DatabricksSide:
 
     def _table(self, connection: Connection, table: TablePlan) -> str:
         return _quote(connection, table.named(on_target=self.is_target))
+
+    def _free(self, table: TablePlan, name: str) -> str:
+        """A name that no column of the table has, in any letter case."""
+        taken = {one.upper().lower() for one in self._columns(table)}
+        while name in taken:
+            name += "_"
+        return name
 
     def _columns(self, table: TablePlan) -> list[str]:
         return table.names(on_target=self.is_target)

@@ -108,6 +108,7 @@ class Marks:
         rows: Sequence[Any] = ()
         with self._connection.begin():
             if inspect(self._connection).has_table(NAME):
+                self._require_ours()
                 rows = self._connection.execute(select(_TABLE)).all()
         for row in rows:
             if row.source != self._source:
@@ -164,6 +165,32 @@ class Marks:
             _require_transaction(self._connection)
         self.load()
 
+    def restart(self, names: Sequence[str]) -> None:
+        """Say of tables without a row that nothing of them is there: they were emptied meanwhile.
+
+        Where a mark says so already, it stays as it is.
+        """
+        found = [(name, self.found[name]) for name in names]
+        emptied = [name for name, mark in found if mark.copied or mark.is_done]
+        if not emptied:
+            return
+        state = _COPYING if self.is_atomic else _BY_KEY
+        with self._connection.begin():
+            for name in emptied:
+                self._set(name, last_key=None, copied=0, state=state)
+        self.load()
+
+    def claim(self, name: str) -> bool:
+        """Say that a table is whole, in the transaction that writes it, before its rows.
+
+        Of two copies that write it at once, one waits here until the other one has ended.
+
+        Returns:
+            Whether no other copy has said so.
+        """
+        ours = update(_TABLE).where(_TABLE.c.table_name == name, _TABLE.c.state != _COPIED)
+        return self._connection.execute(ours.values(state=_COPIED)).rowcount == 1
+
     def note(self, name: str, last: Sequence[Any] | None, copied: int) -> None:
         """Say how far a table is, in the transaction that is going on."""
         key = None if last is None else json.dumps([_encoded(one) for one in last])
@@ -180,6 +207,15 @@ class Marks:
                 _TABLE.drop(self._connection, checkfirst=True)
             else:
                 self._connection.execute(delete(_TABLE).where(_TABLE.c.table_name.in_(names)))
+
+    def _require_ours(self) -> None:
+        found = {str(one["name"]).lower() for one in inspect(self._connection).get_columns(NAME)}
+        if found != {column.name for column in _TABLE.columns}:
+            refusal = (
+                f"{NAME}: the target has a table of this name, and it is not the one that a copy "
+                "keeps its marks in; to fix it: rename it"
+            )
+            raise CopyRefusedError([refusal])
 
     def _set(self, name: str, **values: Any) -> None:
         self._connection.execute(update(_TABLE).where(_TABLE.c.table_name == name).values(**values))

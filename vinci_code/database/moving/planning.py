@@ -109,7 +109,8 @@ class _Planner:
 
     def plan(self) -> CopyPlan:
         """Make the plan."""
-        found = [name for name in self._from.get_table_names() if not self._is_marks(name)]
+        everything = self._from.get_table_names()
+        found = [name for name in everything if not self._is_marks(name)]
         names = self._chosen(found)
         self._plan.views = sorted(self._from.get_view_names())
         there = [name for name in self._to.get_table_names() if not self._is_marks(name)]
@@ -121,6 +122,23 @@ class _Planner:
             table = self._table(name, own, names)
             if table is not None and self._is_first(taken, table):
                 self._plan.tables.append(table)
+        self._make_all(foreign)
+        if not names:
+            fix = "name a database that has one, and see which file it is: views are not copied"
+            self._refuse(self._source.name, "it has no table", fix)
+        if not self._wishes.tables:
+            self._plan.only_there = sorted(set(there) - {known.find(one) for one in found})
+            self._leave_out_of_file()
+            self._plan.left_out += [
+                f"{name}: a copy keeps its marks in a table of this name"
+                for name in everything
+                if self._is_marks(name)
+            ]
+        self._require_used(found, names)
+        return self._plan
+
+    def _make_all(self, foreign: Mapping[str, Sequence[Any]]) -> None:
+        """Say of the tables that the target has not how they are made, and what is left out."""
         for table in self._plan.tables:
             if not table.exists and self._source.backend == "sqlite":
                 triggers = triggers_of(self._from, table.name)
@@ -129,13 +147,14 @@ class _Planner:
                     listed = collations_of_keys(self._from, table.name)
                     self._plan.left_out += [f"{table.name}.{one}" for one in listed]
             if not table.exists and not table.statements:
-                table.made = self._to_make(table, foreign[table.name])
-        if not names:
-            fix = "name a database that has one, and see which file it is: views are not copied"
-            self._refuse(self._source.name, "it has no table", fix)
-        if not self._wishes.tables:
-            self._plan.only_there = sorted(set(there) - {known.find(one) for one in found})
-            self._leave_out_of_file()
+                table.made = self._to_make(table)
+        for table in self._plan.tables:
+            # Now that each table to make is known, also one that is made later.
+            for one in foreign[table.name] if table.made is not None else ():
+                self._refer(table, one)
+
+    def _require_used(self, found: Sequence[str], names: Sequence[str]) -> None:
+        """Refuse kinds that were said of columns that there are not."""
         others = {self._folded(name) for name in found} - {self._folded(name) for name in names}
         unused = [
             f"--as {name}: there is no such column"
@@ -144,7 +163,6 @@ class _Planner:
         ]
         if unused and not self._plan.refusals:
             raise CopyRefusedError(unused)
-        return self._plan
 
     def _folded(self, name: str) -> str:
         return folded(name, self._source)
@@ -323,7 +341,11 @@ class _Planner:
         is_same = table.exists and self._has_same_statement(table.name, table.target_name)
         if self._is_of_files and (table.statements or is_same):
             table.last_number = number
-        elif not table.exists:
+        elif table.exists:
+            self._plan.left_out.append(
+                f"{table.name}: the number {number} that AUTOINCREMENT goes on behind"
+            )
+        else:
             self._plan.left_out.append(f"{table.name}: AUTOINCREMENT, and its last number {number}")
 
     def _columns_of(self, name: str) -> dict[str, Any]:
@@ -543,7 +565,7 @@ class _Planner:
                 name, "Databricks takes no such name of a table", "rename it in the source"
             )
 
-    def _to_make(self, table: TablePlan, foreign: Sequence[Any]) -> Table:
+    def _to_make(self, table: TablePlan) -> Table:
         """The table as SQLAlchemy is to make it in the target."""
         primary = self._from.get_pk_constraint(table.name)["constrained_columns"]
         columns = [
@@ -558,7 +580,7 @@ class _Planner:
             for one in table.columns
         ]
         constraints = [
-            UniqueConstraint(*one["column_names"], name=one["name"])
+            UniqueConstraint(*self._named(table, one["column_names"]), name=one["name"])
             for one in self._unique(table.name)
         ]
         made = Table(table.target_name, self._made, *columns, *constraints)
@@ -567,9 +589,13 @@ class _Planner:
         if takes:
             names = {one.name: one.target_name for one in table.columns}
             self._plan.left_out += carry_indexes(self._from, table.name, made, names)
-        for one in foreign:
-            self._refer(table, made, one)
         return made
+
+    def _named(self, table: TablePlan, names: Sequence[str]) -> list[str]:
+        """The target's names of columns, which a constraint may have in another letter case."""
+        known = KnownNames([one.name for one in table.columns], self._source)
+        made = {one.name: one.target_name for one in table.columns}
+        return [made[one] for name in names if (one := known.find(name)) is not None]
 
     def _unique(self, name: str) -> Sequence[Any]:
         with no_warnings():
@@ -579,7 +605,7 @@ class _Planner:
         is_only = [column.name] == list(primary) and column.kind.name == "integer"
         return is_only and self._target.backend == "sqlite"
 
-    def _refer(self, table: TablePlan, made: Table, found: Any) -> None:
+    def _refer(self, table: TablePlan, found: Any) -> None:
         referred = found["referred_table"]
         order = [one.name for one in self._plan.tables]
         referred_name = KnownNames(order, self._source).find(referred)
@@ -602,24 +628,31 @@ class _Planner:
                 f"{table.name}: the foreign key ({columns}) to itself, which chunks would break"
             )
             return
-        remote = found["referred_columns"] or list(parent.key)
-        if any("." in one for one in (parent.target_name, *remote)):
+        its_key = self._from.get_pk_constraint(parent.name)["constrained_columns"]
+        remote = self._named(parent, found["referred_columns"] or its_key)
+        own = self._named(table, found["constrained_columns"])
+        if not own or len(own) != len(remote):
             self._plan.left_out.append(
-                f"{table.name}: the foreign key ({columns}) to {referred}, in whose name is a point"
+                f"{table.name}: the foreign key ({columns}) to {referred}, which has no such key"
             )
             return
-        made.append_constraint(
+        if parent.target_name not in self._made.tables:
+            # There already, or made by its own statement: known here by columns and key alone.
+            listed = [
+                Column(one.target_name, NullType(), primary_key=one.name in its_key)
+                for one in parent.columns
+            ]
+            Table(parent.target_name, self._made, *listed)
+        referred_to = self._made.tables[parent.target_name]
+        table.made.append_constraint(
             ForeignKeyConstraint(
-                found["constrained_columns"],
-                [f"{parent.target_name}.{name}" for name in remote],
+                own,
+                # Columns, since a name may have a point in it.
+                [referred_to.c[name] for name in remote],
                 name=found["name"],
                 ondelete=found.get("options", {}).get("ondelete"),
-                # The parent may be there already, and not be of this MetaData.
-                link_to_name=True,
             )
         )
-        if parent.exists and parent.target_name not in self._made.tables:
-            Table(parent.target_name, self._made, autoload_with=self._to.bind)
 
     def _refuse(self, place: str, reason: str, fix: str) -> None:
         self._plan.refusals.append(Refusal(place, reason, fix))
