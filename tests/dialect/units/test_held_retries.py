@@ -225,8 +225,8 @@ def test_what_is_logged_holds_no_values(
     local_warehouse.inject(Fault.reset("after", operation="ExecuteStatement", statement="INSERT"))
     run_unit(_write_another, sessions=sessionmaker(tables), pause=lambda _: None)
     logged = [r.getMessage() for r in caplog.records if r.name.startswith("vinci_code")]
-    committed = "committed INSERT 3 rows of one, INSERT 1 rows of two: 1 statements, "
-    assert any(line.startswith(committed) for line in logged)
+    committed = "committed: INSERT 3 rows of one, INSERT 1 rows of two; 1 statements, "
+    assert any(committed in line for line in logged)
     assert "rolled back: 1 writes were dropped unsent" in logged
     assert any("is run again" in line for line in logged)
     assert not [line for line in logged if SECRET in line or "987654321" in line]
@@ -241,10 +241,11 @@ def test_a_unit_that_was_read_within_is_logged_whole(
         assert connection.scalar(text("SELECT count(*) FROM one")) == 1
         other.execute(insert(TWO), {"id": 1})
         other.commit()
-    logged = [r.getMessage() for r in caplog.records if r.name.endswith(".units.unit")]
-    assert [line.rpartition(" statements")[0] for line in logged] == [
-        "committed INSERT 1 rows of two: 1",
-        "committed INSERT 1 rows of one: 3",  # BEGIN, INSERT, COMMIT
+    logged = [r.getMessage() for r in caplog.records if r.name.endswith(".listeners")]
+    committed = [line.partition(" committed: ")[2] for line in logged if " committed: " in line]
+    assert [line.rpartition(" statements")[0] for line in committed] == [
+        "INSERT 1 rows of two; 1",
+        "INSERT 1 rows of one; 4",  # BEGIN, INSERT, SELECT, COMMIT
     ]
 
 
