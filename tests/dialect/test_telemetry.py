@@ -199,7 +199,6 @@ def test_the_instrumentor_for_sqlalchemy_sees_each_statement_once(
     assert [each.startswith(own) for each, own in zip(sent, texts, strict=True)] == [True] * 3
     assert all(("/*db_driver" in each) == comments for each in sent)
     assert _seconds(commit) >= 0.3
-    assert _seconds(read) < 0.3
     assert failed.status.status_code is StatusCode.ERROR
 
 

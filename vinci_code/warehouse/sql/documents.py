@@ -51,10 +51,12 @@ class BadRecordError(ValueError):
 
 _Steps = tuple[tuple[str, Any], ...]
 
-# Of the paths that ``:`` and ``[]`` are made into, which nobody but the translation writes.
+# Of the paths that ``:`` and ``[]`` are made into, which nobody but the translation writes. What
+# stands for one character stands for no other: a long key takes no more time than its length.
 _STEP = re.compile(
     r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[(?P<star>\*)\]|"
-    r"\[(?P<loose>~?)(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\")\]|(?P<wild>\.\*)"
+    r"\[(?P<loose>~?)'(?P<key>(?:\\.|[^\\'])*)'\]|(?P<wild>\.\*)",
+    re.DOTALL,
 )
 
 
@@ -129,7 +131,7 @@ def _step(match: re.Match[str]) -> tuple[str, Any]:
     if match["name"] is not None:
         return "key", match["name"]
     kind = "loose" if match["loose"] else "key"
-    return kind, match["double"] if match["single"] is None else match["single"]
+    return kind, re.sub(r"\\(.)", r"\1", match["key"], flags=re.DOTALL)
 
 
 _MISSING = object()

@@ -193,9 +193,19 @@ def _begins_query(tokens: list[Token], index: int) -> bool:
         return index < 2 or tokens[index - 2].token_type not in _NAMES
     if before in _BEFORE_A_QUERY:
         return True
-    # INSERT INTO t TABLE u, with a list of columns or without, and not INSERT INTO TABLE t.
-    return tokens[0].token_type == TokenType.INSERT and before in (*_NAMES, TokenType.R_PAREN)
+    # INSERT INTO t TABLE u, with a list of columns or without, also behind the condition of REPLACE
+    # WHERE, and not INSERT INTO TABLE t.
+    return tokens[0].token_type == TokenType.INSERT and before in (*_NAMES, *_ENDS)
 
+
+_ENDS = (
+    TokenType.R_PAREN,
+    TokenType.STRING,
+    TokenType.NUMBER,
+    TokenType.NULL,
+    TokenType.TRUE,
+    TokenType.FALSE,
+)
 
 # What may stand behind ``TABLE t``: no alias, no condition and no join.
 _BEHIND_A_TABLE = (

@@ -9,7 +9,7 @@ from vinci_code.warehouse.sql import regular_expressions
 from vinci_code.warehouse.sql.binder import Binder, only, refused, unexpected_input
 from vinci_code.warehouse.sql.builtins.collections import make_struct
 from vinci_code.warehouse.sql.casts import let
-from vinci_code.warehouse.sql.errors import SqlError, syntax_error, unsupported
+from vinci_code.warehouse.sql.errors import SqlError, syntax_error
 from vinci_code.warehouse.sql.rewrites.aligned import aligned_query
 from vinci_code.warehouse.sql.rewrites.operators import compare, padded
 from vinci_code.warehouse.sql.scope import LAMBDA_VARIABLE, Scope
@@ -194,7 +194,8 @@ def _path_text(path: exp.Expr) -> tuple[str, str]:
     for part in path.expressions[1:]:
         if isinstance(part, exp.JSONPathKey):
             mark = "" if part.args.get("quoted") else "~"
-            text += f"[{mark}{_quoted(str(part.this))}]"
+            key = str(part.this).replace("\\", "\\\\").replace("'", "\\'")
+            text += f"[{mark}'{key}']"
             shown += f".{part.this}" if shown else str(part.this)
         elif isinstance(part, exp.JSONPathSubscript) and isinstance(part.this, int):
             text += f"[{part.this}]"
@@ -205,12 +206,6 @@ def _path_text(path: exp.Expr) -> tuple[str, str]:
         else:
             raise refused(part)
     return text, shown
-
-
-def _quoted(key: str) -> str:
-    if "'" in key and '"' in key:
-        raise unsupported(f"the key {key} of a path, which has both kinds of quotes")
-    return f'"{key}"' if "'" in key else f"'{key}'"
 
 
 def rewrite_is(binder: Binder, node: exp.Is, scope: Scope) -> Typed:
