@@ -152,5 +152,6 @@ def test_killed_at_every_step(
             killed += 1
         else:
             pytest.fail(f"{step} has no end")
-    assert killed >= 4
+    # On the warehouse an order is one statement, and each step of it comes once.
+    assert killed >= (2 if backend == "warehouse" else 4)
     assert (tmp_path / "orders.db").exists() is (backend == "sqlite")
