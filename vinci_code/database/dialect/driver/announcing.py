@@ -107,7 +107,7 @@ class UnitOfWork:
     waited: float = 0.0
     duration: float | None = None
     outcome: UnitOutcome | None = None
-    error: BaseException | None = None
+    error: BaseException | None = field(default=None, repr=False)
     _clock: float = field(default_factory=time.perf_counter, repr=False)
 
     def add(self, statement: SentStatement) -> None:
@@ -149,7 +149,8 @@ class SentStatement:
     """
 
     kind: StatementKind
-    text: str
+    # Not in its repr, which reporters of errors show of each frame.
+    text: str = field(repr=False)
     keyword: str
     unit: UnitOfWork | None = None
     rows: int | None = None
@@ -162,7 +163,7 @@ class SentStatement:
     statement_id: str | None = None
     rowcount: int = -1
     duration: float | None = None
-    error: BaseException | None = None
+    error: BaseException | None = field(default=None, repr=False)
     is_told: bool = False
     writes: Callable[[], str] | None = field(default=None, repr=False)
     _clock: float = field(default_factory=time.perf_counter, repr=False)
