@@ -71,18 +71,21 @@ class EngineConnection(Connection):
     def _exec_single_context(
         self, dialect: Any, context: Any, statement: Any, parameters: Any
     ) -> Any:
-        if not (self._has_events or self.engine._has_events):
-            return super()._exec_single_context(dialect, context, statement, parameters)
-        if context.is_sent_as_it_is:
+        before, listened = self.listeners, self._has_events or self.engine._has_events
+        if listened and not context.is_sent_as_it_is:
+            silent: Any = _Silent(self.dispatch)
+            self.listeners, self.dispatch = self.dispatch, silent
+        elif listened:
             context.is_told = True
-            return super()._exec_single_context(dialect, context, statement, parameters)
-        before, self.listeners = self.listeners, self.dispatch
-        silent: Any = _Silent(self.dispatch)
-        self.dispatch = silent
         try:
             return super()._exec_single_context(dialect, context, statement, parameters)
+        except BaseException:
+            # Reporters of errors show the locals of each frame, and these hold texts.
+            del context, statement, parameters
+            raise
         finally:
-            self.dispatch, self.listeners = self.listeners, before
+            if self.listeners is not before:
+                self.dispatch, self.listeners = self.listeners, before
 
 
 class _Silent:
