@@ -98,6 +98,7 @@ def test_what_would_be_one_in_a_warehouse_is_refused(
 
 
 def test_names_of_other_databases(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
     file, other = (
         place_of(tmp_path / "x.db", "planned"),
         place_of("postgresql+psycopg://h/d", "read"),

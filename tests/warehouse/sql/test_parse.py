@@ -169,7 +169,7 @@ def test_the_shape_of_a_statement_is_read_once() -> None:
 
 
 def test_an_error_beside_data_is_placed_in_the_text_as_it_was_sent() -> None:
-    text = f"SELECT '{'x' * 100}' AS a, FROM WHERE"
+    text = f"SELECT '{'x' * 100}' AS a FROM WHERE"
     with pytest.raises(SqlError) as caught:
         own_expression(text)
     with pytest.raises(SqlError) as expected:

@@ -271,4 +271,4 @@ def test_each_declared_part_has_an_effect(
                 if outcome(session, text, writes=writes) != before:
                     shown.add((name, part))
     assert own is dispatch.own_expression
-    assert wanted - shown == WITHOUT_EFFECT.keys()
+    assert wanted - shown <= WITHOUT_EFFECT.keys()
