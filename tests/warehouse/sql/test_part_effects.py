@@ -47,6 +47,13 @@ STATEMENTS = (
     "SELECT b FROM t EXCEPT ALL SELECT b FROM t WHERE c = 2 ORDER BY b DESC LIMIT 1 OFFSET 1",
     "WITH q AS (SELECT 'a' AS b) SELECT b FROM t EXCEPT SELECT b FROM q SORT BY b DESC",
     "SELECT b FROM t EXCEPT SELECT 'x'",
+    # Of so many rows none comes in this order by itself.
+    "SELECT id FROM range(200) UNION SELECT 7L ORDER BY id DESC",
+    "SELECT id FROM range(200) UNION SELECT 7L SORT BY id DESC",
+    "SELECT id FROM range(200) EXCEPT SELECT 7L ORDER BY id DESC",
+    "SELECT id FROM range(200) EXCEPT SELECT 7L SORT BY id DESC",
+    "SELECT id FROM range(200) INTERSECT SELECT id FROM range(150) ORDER BY id DESC",
+    "SELECT id FROM range(200) INTERSECT SELECT id FROM range(150) SORT BY id DESC",
     "VALUES (2, 'b'), (1, 'a'), (3, 'c') ORDER BY col1 DESC LIMIT 1 OFFSET 1",
     "SELECT * FROM VALUES (1, 'x'), (2, 'y') AS v(n, m) JOIN t ON t.a = v.n",
     (
