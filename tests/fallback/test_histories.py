@@ -79,4 +79,4 @@ _FOUND = {
 def test_a_break_is_found(broken: Break) -> None:
     seed, number = _FOUND[broken.name]
     with Runner(transactions=broken.transactions) as runner:
-        assert found(runner, broken, seed, 40, first=number)
+        assert found(runner, broken, seed, 8, first=number)

@@ -53,9 +53,10 @@ from tests.history.signals import RAISED, TimeLimit
 from tests.history.tables import VIEW, Base, Rows
 from tests.history.unit import Shared, Unit
 from tests.history.watching import HISTORY_SECONDS, Watch
-from vinci_code.database.dialect.driver import dbapi, query_history
+from vinci_code.database.dialect.driver import dbapi
 from vinci_code.database.dialect.units import unit as units
 from vinci_code.warehouse import LocalWarehouse
+from vinci_code.warehouse.engine import query_tags
 
 # For how many schedules rows are made at once.
 _AHEAD = 50
@@ -370,14 +371,13 @@ class _Run:
             for record in lost[:1]:
                 cursor = self._clean.cursor()
                 try:
-                    _, _, identity = record.configuration.get("query_tags", "").partition(":")
                     given = record.parameters
                     # The text has the names that the dialect has made of its markers.
                     named: Any = {name: value for name, _, value in given if name is not None}
                     cursor.execute(
                         str(record.statement),
                         named or [value for _, _, value in given],
-                        query_tags={query_history.TAG: identity} if identity else None,
+                        query_tags=query_tags.parse(record.configuration.get("query_tags", "")),
                     )
                 except dbapi.Error:
                     # Nobody is there to be told.

@@ -65,6 +65,7 @@ from vinci_code.database.fallback.fallback import Fallback
 from vinci_code.database.fallback.journal import Journal
 from vinci_code.database.fallback.records import Entry, State, unpack
 from vinci_code.warehouse import LocalWarehouse
+from vinci_code.warehouse.engine import query_tags
 from vinci_code.warehouse.engine.transactions import Transaction
 from vinci_code.warehouse.faults import HISTORY, Fault
 
@@ -540,8 +541,6 @@ class _Run:
             and not record.statement.startswith("COMMIT")
         ]
         for record in lost[-1:]:
-            tags = record.configuration.get("query_tags", "")
-            _, _, identity = tags.partition(":")
             given = record.parameters
             named: Any = {name: value for name, _, value in given if name is not None}
             with self._undisturbed():
@@ -552,7 +551,7 @@ class _Run:
                     cursor.execute(
                         str(record.statement),
                         named or [value for _, _, value in given],
-                        query_tags={query_history.TAG: identity} if identity else None,
+                        query_tags=query_tags.parse(record.configuration["query_tags"]),
                     )
                 cursor.close()
                 clean.close()
